@@ -1,0 +1,63 @@
+# Two commands matter: `make demo` shows it, `make test` checks it. Both install what they need into
+# .venv/ and the user's cache folder, and nowhere else.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+N ?= 1
+
+.PHONY: help install binaries demo test lint unit rig-test proof bench requirements clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing the Python packages into .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(INSTALLED) ## the Python packages, into .venv/
+
+binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
+	@$(BIN)/python -m rig.tools
+
+demo: binaries ## one control plane gets its AWS identity; N=50 shows fifty at once
+	@$(BIN)/python -m rig.demo $(N)
+
+test: lint unit rig-test ## lint, unit tests, properties and the rig smoke test
+
+lint: $(INSTALLED) ## ruff, mypy strict, import-linter
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+unit: binaries ## everything that needs no API server
+	@$(BIN)/python -m pytest -m "not rig and not proof"
+
+rig-test: binaries ## the program against a real API server and the AWS stand-in
+	@$(BIN)/python -m pytest -m "rig and not proof"
+
+proof: binaries ## the long checks; writes docs/proof.md
+	@$(BIN)/python -m tests.proof
+
+bench: binaries ## the measurements; writes docs/bench.md
+	@$(BIN)/python -m bench
+
+requirements: $(INSTALLED) ## compile the locked requirement files anew
+	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile uv.in $(COMPILE) -o uv.txt
+	@$(BIN)/uv pip compile pyproject.toml $(COMPILE) -o requirements/runtime.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra rig --extra dev -c requirements/runtime.txt $(COMPILE) -o requirements/dev.txt
+
+COMPILE := --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header
+
+clean: ## remove .venv/ and what tests left behind; the cached binaries stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .rig

@@ -1,0 +1,1 @@
+"""A laptop-size Space."""
