@@ -1,0 +1,73 @@
+"""A binding: which ServiceAccounts of which namespaces get which role, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.selectors import NamespaceSelector
+
+
+class Mode(StrEnum):
+    """How AWS comes to trust the ServiceAccount."""
+
+    IRSA = "irsa"
+    """Annotation, and our own statement in the role's trust policy."""
+    ANNOTATE = "annotate"
+    """Annotation only: trust is somebody else's work."""
+
+
+class ExistingAnnotation(StrEnum):
+    """What to do about an annotation that names a role outside the binding."""
+
+    KEEP = "keep"
+    OVERRIDE = "override"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One entry of the configuration's `bindings`."""
+
+    name: str
+    service_account: str
+    namespaces: NamespaceSelector
+    mode: Mode
+    roles: tuple[RoleArn, ...]
+    existing_annotation: ExistingAnnotation = ExistingAnnotation.KEEP
+
+    def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Whether this binding is for a namespace of that name with those labels."""
+        return self.namespaces.selects(namespace, labels)
+
+    def covers(self, later: Binding) -> bool:
+        """Whether `later` could never match because this one, coming first, takes all of it."""
+        return self.service_account == later.service_account and self.namespaces.covers(later.namespaces)
+
+    def roles_in_order(self, subject: Subject) -> tuple[RoleArn, ...]:
+        """This binding's roles in the order in which `subject` tries them.
+
+        Rendezvous hashing: every replica computes the same order without talking, subjects spread evenly, and a
+        role added to the binding leaves the others' relative order as it was.
+        """
+
+        def weight(role: RoleArn) -> bytes:
+            return sha256(f"{role}\n{subject}".encode()).digest()
+
+        return tuple(sorted(self.roles, key=weight, reverse=True))
+
+
+def first_match(
+    bindings: tuple[Binding, ...], service_account: str, namespace: str, labels: Mapping[str, str]
+) -> Binding | None:
+    """The binding that a ServiceAccount falls under: the first that names it and selects its namespace."""
+    for binding in bindings:
+        if binding.service_account == service_account and binding.selects(namespace, labels):
+            return binding
+    return None

@@ -1,0 +1,115 @@
+"""What to do about one ServiceAccount: nothing, give it a role, or refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.domain.bindings import Binding, ExistingAnnotation, first_match
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import RoleArn, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class LiveNamespace:
+    """A namespace as the API server knows it; only this gives authority, never what a review says of it."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A ServiceAccount as far as decisions look at it; an empty annotation is no annotation."""
+
+    namespace: str
+    name: str
+    role_annotation: str | None = None
+    being_deleted: bool = False
+
+
+class IgnoreReason(StrEnum):
+    """Why a ServiceAccount is left alone."""
+
+    NOT_BOUND = "not_bound"
+    NO_SUCH_NAMESPACE = "no_such_namespace"
+    NAMESPACE_TERMINATING = "namespace_terminating"
+    BEING_DELETED = "being_deleted"
+    NOT_A_NAME = "not_a_name"
+    FOREIGN_ROLE = "foreign_role"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Leave it alone; `warning` is for the person who created it."""
+
+    reason: IgnoreReason
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Give it a role of `binding`; `annotated` is the one among them that its annotation names already."""
+
+    subject: Subject
+    binding: Binding
+    annotated: RoleArn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not let it be created; `reason` is for the person who tried."""
+
+    reason: str
+
+
+Decision = Ignore | Grant | Refuse
+
+
+def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
+    """Decide about `account`, whose namespace is `namespace`, or None where there is none of that name."""
+    try:
+        subject = Subject(account.namespace, account.name)
+    except InvalidNameError:
+        return Ignore(IgnoreReason.NOT_A_NAME)
+    if namespace is None:
+        return Ignore(IgnoreReason.NO_SUCH_NAMESPACE)
+    if namespace.terminating:
+        return Ignore(IgnoreReason.NAMESPACE_TERMINATING)
+    if account.being_deleted:
+        return Ignore(IgnoreReason.BEING_DELETED)
+    binding = first_match(bindings, account.name, namespace.name, namespace.labels)
+    if binding is None:
+        return Ignore(IgnoreReason.NOT_BOUND)
+    if not account.role_annotation:
+        return Grant(subject, binding)
+    for role in binding.roles:
+        if role.value == account.role_annotation:
+            return Grant(subject, binding, annotated=role)
+    return _foreign_annotation(account.role_annotation, subject, binding)
+
+
+def _foreign_annotation(annotation: str, subject: Subject, binding: Binding) -> Decision:
+    named = annotation if len(annotation) <= _ARN_LIMIT else annotation[:_ARN_LIMIT] + "..."
+    match binding.existing_annotation:
+        case ExistingAnnotation.OVERRIDE:
+            return Grant(subject, binding)
+        case ExistingAnnotation.DENY:
+            return Refuse(
+                f"ServiceAccount {subject.namespace}/{subject.service_account} names role {named}, which is not "
+                f"among the roles of binding {binding.name}: remove the annotation or name one of them"
+            )
+        case ExistingAnnotation.KEEP:
+            return Ignore(
+                IgnoreReason.FOREIGN_ROLE,
+                f"{named} is not a role of binding {binding.name}: left as it is, trust is not managed",
+            )
+
+
+_ARN_LIMIT = 120

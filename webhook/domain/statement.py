@@ -1,0 +1,93 @@
+"""Our own statement in a role's trust policy: one per issuer and installation, found by its Sid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Self
+
+from webhook.domain.conditions import as_list
+from webhook.domain.names import AUDIENCE, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webhook.domain.names import IssuerUrl, RoleArn
+
+ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of an action
+_SID_PREFIX = "MxpIdentity"
+_SID_HEX_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStatement:
+    """What is fixed about our statement in one role; the subjects are all that varies."""
+
+    sid: str
+    provider_arn: str
+    issuer: IssuerUrl
+
+    @classmethod
+    def for_role(cls, role: RoleArn, issuer: IssuerUrl, installation: str) -> Self:
+        """Our statement in `role`. Sids are alphanumeric (IAM grammar), so it carries a hash.
+
+        The OIDC provider is the role's account's: IAM refuses one of another account.
+        """
+        digest = sha256(f"{issuer}\n{installation}".encode()).hexdigest()[:_SID_HEX_DIGITS]
+        return cls(_SID_PREFIX + digest, issuer.provider_arn(role.partition, role.account), issuer)
+
+    @property
+    def audience_key(self) -> str:
+        """The condition key of the token's audience."""
+        return f"{self.issuer.key}:aud"
+
+    @property
+    def subject_key(self) -> str:
+        """The condition key of the token's subject."""
+        return f"{self.issuer.key}:sub"
+
+    def claims(self, subject: Subject) -> dict[str, str]:
+        """What a token of `subject` says, by lower-case condition key: IAM ignores the case of keys."""
+        return {self.audience_key.lower(): AUDIENCE, self.subject_key.lower(): str(subject)}
+
+    def render(self, subjects: Iterable[Subject]) -> dict[str, Any]:
+        """The statement that trusts exactly `subjects`, of which there is at least one.
+
+        Audience and subject are always both there: without the subject, every ServiceAccount of the cluster
+        would be trusted.
+        """
+        names = sorted({str(subject) for subject in subjects})
+        if not names:
+            raise ValueError("a statement without subjects would trust nobody: remove it instead")
+        return {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Principal": {"Federated": self.provider_arn},
+            "Action": ASSUME_WITH_TOKEN,
+            "Condition": {"StringEquals": {self.audience_key: AUDIENCE, self.subject_key: names}},
+        }
+
+    def owns(self, statement: dict[str, Any]) -> bool:
+        """Whether a statement of a trust policy is ours."""
+        return statement.get("Sid") == self.sid
+
+    def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
+        """The ServiceAccounts that our statement names, however it was stored or edited by hand.
+
+        Only names under `StringEquals` of an Allow count. Anything else in our place (patterns, other
+        operators, other keys) is somebody's edit: it is not carried over when the statement is put right.
+        """
+        if statement.get("Effect") != "Allow":
+            return frozenset()
+        condition = statement.get("Condition")
+        block = condition.get("StringEquals") if isinstance(condition, dict) else None
+        if not isinstance(block, dict):
+            return frozenset()
+        names = [
+            name
+            for key, values in block.items()
+            if key.lower() == self.subject_key.lower()
+            for name in as_list(values)
+            if isinstance(name, str)
+        ]
+        return frozenset(subject for name in names if (subject := Subject.parse(name)) is not None)

@@ -1,0 +1,204 @@
+"""A role's trust policy: read, judged, and rewritten without touching what is not ours.
+
+IAM replaces the whole document at each write, reorders arrays and keys, and unwraps one-element lists
+(aws-controllers-k8s/community#2875, crossplane-contrib/provider-aws#792). So a policy keeps the document as it
+was read, changes only our statement in it, and compares by meaning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from webhook.domain.conditions import as_list, conditions_hold, matches_wildcard
+from webhook.domain.errors import InvalidPolicyError
+from webhook.domain.statement import ASSUME_WITH_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+    from webhook.domain.names import Subject
+    from webhook.domain.statement import OwnStatement
+
+Statement = dict[str, Any]
+
+_WHITE_SPACE = re.compile(r"\s")
+# A principal that was deleted shows as its unique id (IAM identifiers: AIDA user, AROA role).
+_UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}")
+_OLDEST_VERSION = "2008-10-17"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A statement of a policy as a person finds it."""
+
+    index: int
+    sid: str | None
+
+    def __str__(self) -> str:
+        number = f"statement {self.index + 1}"
+        return f"{number} (Sid {self.sid})" if self.sid else number
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPolicy:
+    """One trust policy document, never changed in place."""
+
+    document: dict[str, Any]
+
+    @classmethod
+    def parse(cls, document: object) -> Self:
+        """The policy that IAM's GetRole answered.
+
+        Raises InvalidPolicyError when it is not an object with statements: such a document is not guessed at.
+        """
+        if not isinstance(document, dict):
+            raise InvalidPolicyError("the trust policy is not a JSON object")
+        statements = as_list(document.get("Statement", []))
+        if not all(isinstance(statement, dict) for statement in statements):
+            raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
+        return cls(document)
+
+    @property
+    def statements(self) -> list[Statement]:
+        """All statements in their order."""
+        return as_list(self.document.get("Statement", []))
+
+    def text(self) -> str:
+        """The document as it is sent: compact. Characters beyond ASCII stay as they are; IAM allows U+00FF."""
+        return json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
+
+    def size(self) -> int:
+        """Characters that count against AssumeRolePolicySizeQuota: all but white space."""
+        return len(_WHITE_SPACE.sub("", self.text()))
+
+    def subjects(self, own: OwnStatement) -> frozenset[Subject]:
+        """Who our statement trusts."""
+        found: frozenset[Subject] = frozenset()
+        for statement in self.statements:
+            if own.owns(statement):
+                found |= own.subjects_in(statement)
+        return found
+
+    def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
+        """This policy with our statement trusting exactly `subjects`; every other part stays as read.
+
+        Without subjects our statement goes. A statement of ours that already means the same is left as IAM
+        stored it.
+        """
+        wanted = frozenset(subjects)
+        rendered = own.render(wanted) if wanted else None
+        statements: list[Statement] = []
+        placed = False
+        for statement in self.statements:
+            if not own.owns(statement):
+                statements.append(statement)
+            elif rendered is not None and not placed:
+                same = canonical(statement) == canonical(rendered)
+                statements.append(statement if same else rendered)
+                placed = True
+        if rendered is not None and not placed:
+            statements.append(rendered)
+        if statements == self.statements:
+            return self
+        return type(self)({**self.document, "Statement": statements})
+
+    def same_meaning(self, other: TrustPolicy) -> bool:
+        """Whether IAM would store both as the same policy."""
+        return canonical_policy(self.document) == canonical_policy(other.document)
+
+    def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement of somebody else that certainly lets `subject` in already."""
+        for place, statement in self._others(own):
+            if (
+                statement.get("Effect") == "Allow"
+                and own.provider_arn in _federated(statement)
+                and _covers_action(statement)
+                and conditions_hold(statement.get("Condition"), own.claims(subject))
+            ):
+                return place
+        return None
+
+    def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement that certainly keeps `subject` out whatever ours says: any Deny wins."""
+        for place, statement in self._others(own):
+            if (
+                statement.get("Effect") == "Deny"
+                and _may_be_federated(statement, own.provider_arn)
+                and _covers_action(statement)
+                and conditions_hold(statement.get("Condition"), own.claims(subject))
+            ):
+                return place
+        return None
+
+    def dangling_principals(self) -> list[tuple[Place, str]]:
+        """Principals shown as the id of something deleted; with one of them IAM refuses every write.
+
+        Error: `MalformedPolicyDocument: Invalid principal in policy`.
+        """
+        return [
+            (Place(index, statement.get("Sid")), value)
+            for index, statement in enumerate(self.statements)
+            for value in _principals(statement, "AWS")
+            if _UNIQUE_ID.fullmatch(value)
+        ]
+
+    def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
+        for index, statement in enumerate(self.statements):
+            if not own.owns(statement):
+                yield Place(index, statement.get("Sid")), statement
+
+
+def canonical_policy(document: dict[str, Any]) -> Hashable:
+    """A form in which two documents are equal exactly when IAM gives them the same meaning."""
+    return canonical({"Version": _OLDEST_VERSION, **document})
+
+
+def canonical(value: Any) -> Hashable:
+    """A form without the order of keys and elements, and with one-element lists unwrapped.
+
+    Condition keys compare without case, as IAM does; everything else with it.
+    """
+    if isinstance(value, dict):
+        return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
+    if isinstance(value, list):
+        members = frozenset(canonical(inner) for inner in value)
+        return next(iter(members)) if len(members) == 1 else members
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _folded(key: str) -> str:
+    return key.lower() if ":" in key else key
+
+
+def _principals(statement: Statement, kind: str) -> list[str]:
+    principal = statement.get("Principal")
+    if not isinstance(principal, dict):
+        return []
+    return [value for value in as_list(principal.get(kind, [])) if isinstance(value, str)]
+
+
+def _federated(statement: Statement) -> list[str]:
+    return _principals(statement, "Federated")
+
+
+def _may_be_federated(statement: Statement, provider_arn: str) -> bool:
+    if statement.get("Principal") == "*":
+        return True
+    everyone = "*" in _principals(statement, "AWS")
+    return everyone or not {provider_arn, "*"}.isdisjoint(_federated(statement))
+
+
+def _covers_action(statement: Statement) -> bool:
+    if "NotAction" in statement:
+        return not _any_action_matches(statement["NotAction"])
+    return _any_action_matches(statement.get("Action", []))
+
+
+def _any_action_matches(actions: Any) -> bool:
+    return any(
+        isinstance(action, str) and matches_wildcard(action.lower(), ASSUME_WITH_TOKEN.lower())
+        for action in as_list(actions)
+    )
