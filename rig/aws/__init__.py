@@ -1,0 +1,46 @@
+"""The AWS stand-in: one HTTP server that unmodified SDKs and the awscli talk to as if it were IAM and STS.
+
+It holds one account, evaluates trust policies, token signatures and the callers' own policies, keeps every
+trust policy ever written, and can be made late, slow, forgetful or broken in the ways AWS can be. It knows
+nothing of the program it is used to test.
+"""
+
+from rig.aws.callers import Credentials
+from rig.aws.calls import CallRecord
+from rig.aws.clock import ManualClock
+from rig.aws.faults import (
+    Deny,
+    FailAfterwards,
+    Fault,
+    Hang,
+    Latency,
+    LoseAnswer,
+    Refuse,
+    Reorder,
+    Stale,
+    Throttle,
+)
+from rig.aws.standin import ACCOUNT, REGION, AwsStandIn
+from rig.aws.switchboard import Switch
+from rig.aws.trust import Write
+
+__all__ = [
+    "ACCOUNT",
+    "REGION",
+    "AwsStandIn",
+    "CallRecord",
+    "Credentials",
+    "Deny",
+    "FailAfterwards",
+    "Fault",
+    "Hang",
+    "Latency",
+    "LoseAnswer",
+    "ManualClock",
+    "Refuse",
+    "Reorder",
+    "Stale",
+    "Switch",
+    "Throttle",
+    "Write",
+]

@@ -1,0 +1,111 @@
+"""May this caller make this call? Decided by the caller's identity policies, worded as AWS words it.
+
+Inline and customer-managed policies of users and roles are read; groups, permissions boundaries, session policies
+and SCPs are not here.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.iam.models import Role, User
+
+from rig.aws.backend import Backend
+from rig.aws.callers import Caller
+from rig.aws.calls import ApiCall, Clock
+from rig.aws.errors import not_authorized
+from rig.aws.policy import Decision, Policy, Query, decide, parse
+
+_FREE_FOR_ALL = {"sts:GetCallerIdentity"}  # "No permissions are required" (API reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a call is about: the ARN that policies name, and the name that errors give it."""
+
+    arn: str
+    shown: str
+    tags: Mapping[str, str]
+
+
+class Authorization:
+    """The identity policies of one account."""
+
+    def __init__(self, iam: Backend, clock: Clock) -> None:
+        self._iam = iam
+        self._clock = clock
+
+    def require(self, caller: Caller, call: ApiCall) -> None:
+        """Raise AccessDenied (403) unless the caller's policies allow the call."""
+        if caller.kind == "root" or call.name in _FREE_FOR_ALL:
+            return
+        target = self.target(call)
+        query = Query(call.name, target.arn, context=self._context(caller, call, target))
+        decision = decide(self._policies(caller), query)
+        if decision is not Decision.ALLOWED:
+            raise not_authorized(caller.arn, call.name, target.shown, denied=decision is Decision.DENIED)
+
+    def target(self, call: ApiCall) -> Target:
+        """Return what a call is about; `*` where the action takes no resource."""
+        params, account = call.params, f"arn:{self._iam.partition}:iam::{self._iam.account_id}"
+        if "RoleName" in params:
+            return self._role(params["RoleName"], account)
+        if "UserName" in params:
+            user = self._iam.users.get(params["UserName"])
+            arn = user.arn if user else f"{account}:user/{params['UserName']}"
+            return Target(arn, f"user {params['UserName']}", _tags(self._user_tags(user)))
+        for name in ("OpenIDConnectProviderArn", "PolicyArn"):
+            if name in params:
+                return Target(params[name], params[name], {})
+        if call.action == "CreateOpenIDConnectProvider":
+            arn = f"{account}:oidc-provider/{params.get('Url', '').removeprefix('https://')}"
+            return Target(arn, arn, {})
+        if call.action in {"ListRoles", "ListUsers"}:
+            arn = f"{account}:{call.action.removeprefix('List').lower()[:-1]}/"
+            return Target(arn, arn, {})
+        return Target("*", "*", {})
+
+    def _role(self, name: str, account: str) -> Target:
+        role = self._find_role(name)
+        arn = role.arn if role else f"{account}:role/{name}"
+        return Target(arn, f"role {name}", _tags(role.tags if role else []))
+
+    def _find_role(self, name: str) -> Role | None:
+        return next((role for role in self._iam.roles.values() if role.name == name), None)
+
+    def _user_tags(self, user: User | None) -> list[dict[str, str]]:
+        return (user.tags or []) if user else []
+
+    def _policies(self, caller: Caller) -> Iterator[Policy]:
+        owner = self._iam.users.get(caller.name) if caller.kind == "user" else self._find_role(caller.name)
+        if owner is None:
+            return
+        for document in owner.policies.values():
+            yield parse(document)
+        for managed in owner.managed_policies.values():
+            yield from (parse(version.document) for version in managed.versions if version.is_default)
+
+    def _context(self, caller: Caller, call: ApiCall, target: Target) -> dict[str, tuple[str, ...]]:
+        now = self._clock()
+        context = {
+            "aws:principalarn": caller.principal_arn,
+            "aws:principalaccount": str(self._iam.account_id),
+            "aws:principaltype": "User" if caller.kind == "user" else "AssumedRole",
+            "aws:userid": caller.user_id,
+            "aws:sourceip": call.request.peer,
+            "aws:securetransport": "false",
+            "aws:currenttime": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(),
+            "aws:epochtime": str(int(now)),
+            "aws:useragent": call.request.headers.get("user-agent", ""),
+        }
+        if caller.kind == "user":
+            context["aws:username"] = caller.name
+        for key, value in target.tags.items():
+            context[f"aws:resourcetag/{key}".lower()] = value
+            context[f"iam:resourcetag/{key}".lower()] = value
+        return {key: (value,) for key, value in context.items() if value}
+
+
+def _tags(tags: list[dict[str, Any]]) -> dict[str, str]:
+    return {str(tag["Key"]): str(tag["Value"]) for tag in tags}

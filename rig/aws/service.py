@@ -1,0 +1,99 @@
+"""From an HTTP request to its answer: the faults the call meets, and between them the account."""
+
+import asyncio
+from functools import partial
+
+from rig.aws.account import NAMESPACES, Account
+from rig.aws.calls import ApiCall, CallLog, read
+from rig.aws.errors import AwsError, not_authorized_to_assume, throttling
+from rig.aws.faults import Deny, FailAfterwards, Hang, LoseAnswer, Refuse
+from rig.aws.http import Request, Response
+from rig.aws.switchboard import Met, Switchboard
+
+_UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
+
+
+class Service:
+    """Answers API calls. A call that waits for its latency or hangs keeps no other call waiting."""
+
+    def __init__(self, account: Account, switches: Switchboard, log: CallLog) -> None:
+        self._account = account
+        self._switches = switches
+        self._log = log
+
+    async def answer(self, request: Request) -> Response | None:
+        """Answer a request; None closes the connection without an answer."""
+        try:
+            call = read(request)
+        except AwsError as error:
+            return _refusal(error, NAMESPACES["iam"], _UNKNOWN_REQUEST)
+        caller = self._account.caller_name(call)
+        self._log.begin(call, caller)
+        code = "CallerGone"
+        try:
+            response, code = await self._serve(call, self._switches.meet(call, caller))
+        finally:
+            self._log.end(call, code)
+        return response
+
+    async def _serve(self, call: ApiCall, met: Met) -> tuple[Response | None, str]:
+        await _pause(met.latency / 2)
+        hang, lose = met.first(Hang), met.first(LoseAnswer)
+        if hang and not hang.applied:
+            await self._until_cleared(met, hang)
+        if lose and not lose.applied:
+            return None, "AnswerLost"
+        try:
+            response = await self._apply(call, met)
+            code = "OK" if response.status < 400 else _code(response)  # noqa: PLR2004
+        except AwsError as error:
+            response, code = _refusal(error, NAMESPACES[call.service], call.request_id), error.code
+        if hang and hang.applied:
+            await self._until_cleared(met, hang)
+        await _pause(met.latency / 2)
+        return (None, "AnswerLost") if lose else (response, code)
+
+    async def _apply(self, call: ApiCall, met: Met) -> Response:
+        if met.throttled:
+            raise throttling()
+        if refuse := met.first(Refuse):
+            raise AwsError(refuse.code, refuse.message, refuse.status)
+        if met.first(Deny) and call.action == "AssumeRoleWithWebIdentity":
+            raise not_authorized_to_assume()
+        token, issuers = call.params.get("WebIdentityToken"), self._account.state.issuers
+        if token and issuers.lacks_key_of(token):
+            await asyncio.to_thread(issuers.load, token)
+        response = self._account.execute(call, met)
+        if after := met.first(FailAfterwards):
+            raise AwsError(after.code, after.message, after.status)
+        return response
+
+    async def _until_cleared(self, met: Met, hang: Hang) -> None:
+        cleared = asyncio.get_running_loop().create_future()
+        loop = cleared.get_loop()
+
+        def wake(_: object) -> None:
+            loop.call_soon_threadsafe(partial(_finish, cleared))
+
+        met.switch(hang).cleared.add_done_callback(wake)
+        await cleared
+
+
+def _finish(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _pause(seconds: float) -> None:
+    if seconds > 0:
+        await asyncio.sleep(seconds)
+
+
+def _refusal(error: AwsError, namespace: str, request_id: str) -> Response:
+    body = error.body(namespace, request_id).encode()
+    return Response(error.status, body, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id})
+
+
+def _code(response: Response) -> str:
+    """Return the error code of an answer that moto wrote."""
+    return response.body.decode().partition("<Code>")[2].partition("</Code>")[0]
