@@ -42,6 +42,11 @@ class Binding:
     roles: tuple[RoleArn, ...]
     existing_annotation: ExistingAnnotation = ExistingAnnotation.KEEP
 
+    @property
+    def edits_trust(self) -> bool:
+        """Whether its roles' trust policies are ours to add to."""
+        return self.mode is not Mode.ANNOTATE
+
     def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether this binding is for a namespace of that name with those labels."""
         return self.namespaces.selects(namespace, labels)

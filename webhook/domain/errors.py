@@ -1,4 +1,4 @@
-"""What the rules refuse."""
+"""What the rules refuse, and what the API server did not do."""
 
 from __future__ import annotations
 
@@ -9,3 +9,11 @@ class InvalidNameError(ValueError):
 
 class InvalidPolicyError(ValueError):
     """A trust policy document has a shape that IAM does not store; it is left alone."""
+
+
+class ClusterError(Exception):
+    """The API server did not do what was asked; the message says what and why."""
+
+
+class ExpiredError(ClusterError):
+    """The version to watch from is too old (410 Gone): list again."""

@@ -1,0 +1,128 @@
+"""The AdmissionReview as far as this program reads and writes it (admission.k8s.io/v1)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from webhook.domain.patches import Patch
+
+API_VERSION: Final = "admission.k8s.io/v1"
+KIND: Final = "AdmissionReview"
+
+_LONGEST_WARNING = 256
+"""Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
+
+
+class InvalidReviewError(Exception):
+    """A body is not a review that can be answered; the message says why."""
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    """An object's metadata; API servers leave out what is empty."""
+
+    name: str = ""
+    annotations: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
+
+
+class ReviewedObject(msgspec.Struct):
+    """The object under review."""
+
+    metadata: Metadata
+
+
+class Kind(msgspec.Struct):
+    """Group, version and kind of the object."""
+
+    group: str
+    version: str
+    kind: str
+
+
+class Request(msgspec.Struct, rename="camel"):
+    """What the API server asks."""
+
+    uid: str
+    kind: Kind
+    operation: str
+    namespace: str = ""
+    name: str = ""
+    dry_run: bool | None = None
+    object: msgspec.Raw | None = None
+
+    @property
+    def is_service_account(self) -> bool:
+        """Whether the object is a core ServiceAccount."""
+        return self.kind.group == "" and self.kind.kind == "ServiceAccount"
+
+    def reviewed(self) -> Metadata:
+        """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
+        if self.object is None:
+            raise InvalidReviewError(f"the {self.operation} review carries no object")
+        try:
+            return msgspec.json.decode(self.object, type=ReviewedObject).metadata
+        except msgspec.MsgspecError as error:
+            raise InvalidReviewError(f"the review's object is not a ServiceAccount: {error}") from error
+
+
+class _Review(msgspec.Struct, rename="camel"):
+    api_version: str
+    kind: str
+    request: Request | None = None
+
+
+_decoder = msgspec.json.Decoder(_Review)
+
+
+def parse_review(body: bytes) -> Request:
+    """The request in an AdmissionReview. Raises InvalidReviewError for anything else."""
+    try:
+        review = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidReviewError(f"the body is not an AdmissionReview: {error}") from error
+    if (review.api_version, review.kind) != (API_VERSION, KIND):
+        raise InvalidReviewError(
+            f"the body is {_short(review.kind)} of {_short(review.api_version)}, not {KIND} of {API_VERSION}: set "
+            "admissionReviewVersions to v1"
+        )
+    if review.request is None or not review.request.uid:
+        raise InvalidReviewError("the AdmissionReview has no request with a uid to answer to")
+    return review.request
+
+
+class Answer(msgspec.Struct):
+    """What the program says about one review."""
+
+    allowed: bool
+    outcome: str
+    patch: Patch | None = None
+    warnings: list[str] = []
+    audit: dict[str, str] = {}
+    refusal: str = ""
+    status: int = 200
+
+    def render(self, uid: str) -> bytes:
+        """The AdmissionReview that goes back."""
+        response: dict[str, Any] = {"uid": uid, "allowed": self.allowed}
+        if self.patch:
+            response["patchType"] = "JSONPatch"
+            response["patch"] = b64encode(msgspec.json.encode(self.patch)).decode()
+        if self.warnings:
+            response["warnings"] = [_cut(warning) for warning in self.warnings]
+        if self.audit:
+            response["auditAnnotations"] = self.audit
+        if not self.allowed:
+            response["status"] = {"code": self.status, "message": self.refusal}
+        return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
+
+
+def _cut(warning: str) -> str:
+    return warning if len(warning) <= _LONGEST_WARNING else warning[: _LONGEST_WARNING - 3] + "..."
+
+
+def _short(text: str) -> str:
+    return repr(text[:60])

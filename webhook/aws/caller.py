@@ -1,0 +1,67 @@
+"""Who the program is to AWS, and the rule that it never touches the role that it runs as."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from webhook.aws.calls import AwsCalls
+    from webhook.domain.names import RoleArn
+
+# GetCallerIdentity names a session by its role's name, without the path.
+_SESSION = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<name>[^/]+)/.+")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What GetCallerIdentity answers."""
+
+    arn: str
+    account: str
+
+    def runs_as(self, role: RoleArn) -> bool:
+        """Whether `role` is the one that this session was assumed from; names are unique in an account."""
+        match = _SESSION.fullmatch(self.arn)
+        return (
+            match is not None and match["account"] == role.account and match["name"].lower() == role.name.lower()
+        )
+
+    def objection_to(self, role: RoleArn) -> str | None:
+        """Why this caller must not write the trust policy of `role`, or None."""
+        if self.runs_as(role):
+            return (
+                f"{role} is the role that this program runs as ({self.arn}): a trust policy that it writes for "
+                "itself would hand out its own rights; bind another role"
+            )
+        if role.account != self.account:
+            return (
+                f"{role} is in account {role.account}, but the program's credentials are of account "
+                f"{self.account} ({self.arn}): IAM changes roles of the caller's own account only; run it with "
+                "credentials of the role's account, or use mode annotate"
+            )
+        return None
+
+
+class CallerCheck:
+    """Asks once who we are; until AWS has answered, no trust policy is read or written."""
+
+    def __init__(self, calls: AwsCalls) -> None:
+        self._calls = calls
+        self._caller: Caller | None = None
+
+    async def caller(self) -> Caller:
+        """Who we are. Raises AwsError while AWS does not say."""
+        if self._caller is None:
+            answer = await self._calls.call("GetCallerIdentity", self._calls.sts.get_caller_identity)
+            self._caller = Caller(answer["Arn"], answer["Account"])
+        return self._caller
+
+    async def allow(self, role: RoleArn) -> None:
+        """Raise AwsError unless we may read and write the trust policy of `role`."""
+        objection = (await self.caller()).objection_to(role)
+        if objection:
+            raise AwsError(FailureKind.NOT_ALLOWED, objection)

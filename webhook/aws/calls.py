@@ -1,0 +1,90 @@
+"""Calling boto3 from the event loop: one bounded thread pool, short timeouts, errors in our own words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from webhook.telemetry import metrics
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_sts import STSClient
+
+T = TypeVar("T")
+
+_THREADS = 16
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=3,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=_THREADS,
+    user_agent_extra="mxp-identity-webhook",
+)
+
+_KINDS = {
+    "AccessDenied": FailureKind.ACCESS_DENIED,
+    "AccessDeniedException": FailureKind.ACCESS_DENIED,
+    "InvalidClientTokenId": FailureKind.ACCESS_DENIED,
+    "InvalidIdentityToken": FailureKind.ACCESS_DENIED,
+    "ExpiredToken": FailureKind.ACCESS_DENIED,
+    "SignatureDoesNotMatch": FailureKind.ACCESS_DENIED,
+    "UnmodifiableEntity": FailureKind.NOT_ALLOWED,
+    "NoSuchEntity": FailureKind.NO_SUCH_ROLE,
+    "LimitExceeded": FailureKind.FULL,
+    "MalformedPolicyDocument": FailureKind.MALFORMED,
+    "Throttling": FailureKind.THROTTLED,
+    "ThrottlingException": FailureKind.THROTTLED,
+    "RequestLimitExceeded": FailureKind.THROTTLED,
+    "TooManyRequestsException": FailureKind.THROTTLED,
+}
+
+
+class AwsCalls:
+    """The program's AWS clients. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`)."""
+
+    def __init__(self) -> None:
+        core = botocore.session.get_session()
+        # The default also covers the STS client that fetches the program's own credentials.
+        core.set_default_client_config(_CONFIG)
+        session = boto3.Session(botocore_session=core)
+        region = session.region_name or "us-east-1"
+        self.iam: IAMClient = session.client("iam", region_name=region)
+        self.sts: STSClient = session.client("sts", region_name=region)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+
+    async def call(self, operation: str, function: Callable[..., T], **arguments: Any) -> T:
+        """Call a client's method in the pool. Raises AwsError with AWS's own words and the operation's name."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: _timed(operation, function, arguments))
+
+    def close(self) -> None:
+        """Start nothing more; calls under way end by their timeouts."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]) -> T:
+    started = time.perf_counter()
+    code = "OK"
+    try:
+        return function(**arguments)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        message = error.response.get("Error", {}).get("Message", "no message")
+        raise AwsError(_KINDS.get(code, FailureKind.UNAVAILABLE), f"{operation}: {code}: {message}") from error
+    except (BotoCoreError, OSError) as error:
+        code = type(error).__name__
+        raise AwsError(FailureKind.UNAVAILABLE, f"{operation}: {error}") from error
+    finally:
+        metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)

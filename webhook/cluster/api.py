@@ -1,0 +1,110 @@
+"""The single calls that the program makes, each with its path and the right that it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from webhook.cluster.connection import ConflictError, NotFoundError
+from webhook.cluster.lists import pages
+from webhook.cluster.objects import NamespaceObject, PodObject, ServiceAccountObject
+from webhook.cluster.watches import Resource
+from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.domain.patches import annotation_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from webhook.cluster.connection import Connection
+    from webhook.domain.decisions import Account, LiveNamespace
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.reconcile.ports import RunningPod
+
+
+class KubernetesApi:
+    """Reads namespaces, ServiceAccounts and pods; writes one annotation of a ServiceAccount."""
+
+    def __init__(self, connection: Connection, label_keys: Collection[str]) -> None:
+        self._connection = connection
+        self._label_keys = sorted(label_keys)
+
+    def namespaces(self) -> Resource[LiveNamespace]:
+        """All namespaces, to mirror (list and watch namespaces)."""
+
+        def read(item: msgspec.Raw) -> tuple[str, LiveNamespace]:
+            namespace = msgspec.json.decode(item, type=NamespaceObject).live(self._label_keys)
+            return namespace.name, namespace
+
+        return Resource(self._connection, "namespaces", {}, read)
+
+    def service_accounts(self, name: str) -> Resource[Account]:
+        """All ServiceAccounts of that name by namespace, to mirror (list and watch serviceaccounts)."""
+
+        def read(item: msgspec.Raw) -> tuple[str, Account]:
+            account = msgspec.json.decode(item, type=ServiceAccountObject).account()
+            return account.namespace, account
+
+        return Resource(self._connection, "serviceaccounts", {"fieldSelector": f"metadata.name={name}"}, read)
+
+    async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
+        """The namespace as it is now, or None where there is none (get namespaces)."""
+
+        def call() -> bytes:
+            return self._connection.request("GET", f"/api/v1/namespaces/{name}", seconds=seconds)
+
+        try:
+            body = await self._connection.in_thread(call)
+        except NotFoundError:
+            return None
+        return msgspec.json.decode(body, type=NamespaceObject).live(self._label_keys)
+
+    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
+        """Set the role annotation; False where the ServiceAccount is gone or was changed meanwhile.
+
+        Reads first and patches only that version, so that an annotation set by somebody in between is not
+        overwritten (get and patch serviceaccounts).
+        """
+        return await self._connection.in_thread(lambda: self._annotate(subject, role))
+
+    def _annotate(self, subject: Subject, role: RoleArn) -> bool:
+        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        try:
+            found = msgspec.json.decode(self._connection.request("GET", path), type=ServiceAccountObject)
+            version = found.metadata.resource_version
+            patch = annotation_patch(found.metadata.annotations, ROLE_ARN_ANNOTATION, role.value)
+            if not patch:
+                return False
+            unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+            self._connection.request(
+                "PATCH", path, body=[unchanged, *patch], content_type="application/json-patch+json"
+            )
+        except (NotFoundError, ConflictError):
+            return False
+        return True
+
+    async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
+        """Pods that run as `service_account`, in one namespace or in all (list pods)."""
+        return await self._connection.in_thread(lambda: self._pods(service_account, namespace))
+
+    def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
+        path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
+        query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
+        return [
+            pod.running()
+            for page in pages(self._connection, path, query)
+            for item in page.items
+            if (pod := msgspec.json.decode(item, type=PodObject)).is_running
+        ]
+
+    async def issuer(self) -> str:
+        """The issuer of ServiceAccount tokens (get /.well-known/openid-configuration; any account may)."""
+
+        def call() -> bytes:
+            return self._connection.request("GET", "/.well-known/openid-configuration", seconds=5)
+
+        return msgspec.json.decode(await self._connection.in_thread(call), type=_Discovery).issuer
+
+
+class _Discovery(msgspec.Struct):
+    issuer: str

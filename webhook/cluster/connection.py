@@ -1,0 +1,137 @@
+"""One connection to the API server, with the official client's credentials and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+
+from webhook.reconcile.ports import ClusterError, ExpiredError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from urllib3 import BaseHTTPResponse
+
+T = TypeVar("T")
+
+_THREADS = 16
+_CONNECT_SECONDS = 2.0
+_FIRST_ERROR = 400
+_LONGEST_MESSAGE = 65536
+
+
+class NotFoundError(ClusterError):
+    """There is no such object (404)."""
+
+
+class ConflictError(ClusterError):
+    """The object is not as it was supposed to be (409, or a failed test of a JSON patch, 422)."""
+
+
+class Connection:
+    """Requests to the API server as the program's own ServiceAccount, or as KUBECONFIG says."""
+
+    def __init__(self) -> None:
+        configuration = Configuration()
+        try:
+            if os.environ.get("KUBECONFIG"):
+                config.load_kube_config(client_configuration=configuration)
+            else:
+                config.load_incluster_config(client_configuration=configuration)
+        except (config.ConfigException, OSError) as error:
+            raise ClusterError(
+                f"no way to the API server: {error}; run in a pod with a ServiceAccount token, or set KUBECONFIG"
+            ) from error
+        configuration.retries = False  # whoever asks has a deadline and decides
+        configuration.connection_pool_maxsize = 2 * _THREADS
+        self._configuration = configuration
+        self._client = ApiClient(configuration)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a blocking call in the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def request(  # noqa: PLR0913  the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        seconds: float = 10.0,
+    ) -> bytes:
+        """Send one request and answer its body. Blocks; raises ClusterError."""
+        response = self._send(method, path, query, body, content_type, seconds)
+        try:
+            return bytes(response.read())
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterError(f"{method} {path}: {error}") from error
+        finally:
+            response.release_conn()
+
+    def stream(self, path: str, query: Mapping[str, str], seconds: float) -> BaseHTTPResponse:
+        """Open a watch; `seconds` is how long it may be silent. Blocks until it answers; raises ClusterError."""
+        return self._send("GET", path, query, None, "application/json", seconds)
+
+    def close(self) -> None:
+        """Start nothing more; calls under way end by their timeouts."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _send(  # noqa: PLR0913, PLR0917  the parts of an HTTP request
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        content_type: str,
+        seconds: float,
+    ) -> BaseHTTPResponse:
+        headers = {"Accept": "application/json", "User-Agent": "mxp-identity-webhook"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            response: BaseHTTPResponse = self._client.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=(_CONNECT_SECONDS, seconds)
+            ).response
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"{method} {path}: {error}") from error
+        except ApiException as error:  # the client's word for a TLS error
+            raise ClusterError(f"{method} {path}: {error.reason}") from error
+        if response.status >= _FIRST_ERROR:
+            message = _message(response.read(_LONGEST_MESSAGE))
+            response.release_conn()
+            raise _error(response.status, f"{method} {path}: {response.status} {message}")
+        return response
+
+
+def _error(status: int, message: str) -> ClusterError:
+    match status:
+        case 404:
+            return NotFoundError(message)
+        case 409 | 422:
+            return ConflictError(message)
+        case 410:
+            return ExpiredError(message)
+        case _:
+            return ClusterError(message)
+
+
+def _message(body: bytes) -> str:
+    """What a Status object says, or the start of whatever else it is."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode(errors="replace")

@@ -1,0 +1,151 @@
+"""The few fields of Kubernetes objects that the program needs, and what they say in domain terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from webhook.domain.decisions import Account, LiveNamespace
+from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.reconcile.ports import RunningPod
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# Either means that EKS gave the pod an identity: IRSA, or Pod Identity.
+_IDENTITY_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"})
+_ENDED = frozenset({"Succeeded", "Failed"})
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    """Of any object."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
+
+
+class NamespaceStatus(msgspec.Struct):
+    """Of a namespace."""
+
+    phase: str = ""
+
+
+class NamespaceObject(msgspec.Struct):
+    """A Namespace."""
+
+    metadata: Metadata
+    status: NamespaceStatus = NamespaceStatus()
+
+    def live(self, label_keys: Collection[str]) -> LiveNamespace:
+        """The namespace with those of its labels that bindings look at."""
+        labels = self.metadata.labels or {}
+        return LiveNamespace(
+            name=self.metadata.name,
+            uid=self.metadata.uid,
+            labels={key: labels[key] for key in label_keys if key in labels},
+            terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
+        )
+
+
+class ServiceAccountObject(msgspec.Struct):
+    """A ServiceAccount."""
+
+    metadata: Metadata
+
+    def account(self) -> Account:
+        """The ServiceAccount as decisions look at it."""
+        return Account(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            role_annotation=(self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
+            being_deleted=self.metadata.deletion_timestamp is not None,
+        )
+
+
+class Variable(msgspec.Struct):
+    """One environment variable; its value is not read."""
+
+    name: str
+
+
+class Container(msgspec.Struct):
+    """One container of a pod."""
+
+    env: list[Variable] | None = None
+
+
+class PodSpec(msgspec.Struct, rename="camel"):
+    """What the pod is to run."""
+
+    service_account_name: str = ""
+    containers: list[Container] = []
+
+
+class PodStatus(msgspec.Struct):
+    """How far the pod has come."""
+
+    phase: str = ""
+
+
+class PodObject(msgspec.Struct):
+    """A Pod."""
+
+    metadata: Metadata
+    spec: PodSpec
+    status: PodStatus = PodStatus()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended and is not on its way out."""
+        return self.status.phase not in _ENDED and self.metadata.deletion_timestamp is None
+
+    def running(self) -> RunningPod:
+        """The pod, with whether any container has an AWS identity."""
+        names = {variable.name for container in self.spec.containers for variable in container.env or ()}
+        return RunningPod(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            service_account=self.spec.service_account_name,
+            uid=self.metadata.uid,
+            has_identity=not names.isdisjoint(_IDENTITY_VARIABLES),
+        )
+
+
+class ListMetadata(msgspec.Struct, rename="camel"):
+    """Of a list: where to watch from, and how to get the next page."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class RawList(msgspec.Struct):
+    """A page of a list, its items not read yet."""
+
+    metadata: ListMetadata
+    items: list[msgspec.Raw] = []
+
+
+class WatchEvent(msgspec.Struct):
+    """A line of a watch, its object not read yet."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class AnyObject(msgspec.Struct):
+    """An object of which only the metadata matters."""
+
+    metadata: Metadata
+
+
+class StatusObject(msgspec.Struct):
+    """The API server's own error, as a watch sends it."""
+
+    code: int = 0
+    message: str = ""

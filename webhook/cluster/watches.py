@@ -1,0 +1,173 @@
+"""One kind of object as a source to mirror: a paged list, and a watch read by a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+import urllib3
+
+from webhook.cluster.lists import pages
+from webhook.cluster.objects import AnyObject, StatusObject, WatchEvent
+from webhook.reconcile.ports import Change, ClusterError, ExpiredError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from urllib3 import BaseHTTPResponse
+
+    from webhook.cluster.connection import Connection
+
+T = TypeVar("T")
+
+_SERVER_SECONDS = (240, 300)
+"""How long the API server keeps a watch open: spread, so that watches do not all end at once."""
+
+_SILENCE_SECONDS = 90.0
+"""Bookmarks come about once a minute; a watch that is silent for longer is dead."""
+
+_GONE = 410
+
+_event_decoder = msgspec.json.Decoder(WatchEvent)
+
+
+class Resource(Generic[T]):
+    """A list path of the API server, read into `T` and held under a key.
+
+    `read` answers key and value of one object's JSON.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        resource: str,
+        query: Mapping[str, str],
+        read: Callable[[msgspec.Raw], tuple[str, T]],
+    ) -> None:
+        self.resource = resource
+        self._connection = connection
+        self._path = f"/api/v1/{resource}"
+        self._query = query
+        self._read = read
+
+    async def list(self) -> tuple[dict[str, T], str]:
+        """All objects by key, and the version to watch from. Raises ClusterError."""
+        return await self._connection.in_thread(self._list)
+
+    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+        """Changes after `version`, until the API server ends the watch. Raises ClusterError, ExpiredError."""
+        lines: _Lines[T] = _Lines(asyncio.get_running_loop())
+        thread = threading.Thread(
+            target=self._read_watch, args=(version, lines), name=f"watch {self.resource}", daemon=True
+        )
+        thread.start()
+        try:
+            while (change := await lines.next()) is not None:
+                yield change
+        finally:
+            lines.stop()
+
+    def _list(self) -> tuple[dict[str, T], str]:
+        objects: dict[str, T] = {}
+        version = ""
+        for page in pages(self._connection, self._path, self._query):
+            objects.update(self._read(item) for item in page.items)
+            version = page.metadata.resource_version
+        return objects, version
+
+    def _read_watch(self, version: str, lines: _Lines[T]) -> None:
+        """The thread: hands on each change, and how the watch ended."""
+        query = {
+            **self._query,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*_SERVER_SECONDS)),  # noqa: S311
+        }
+        try:
+            response = self._connection.stream(self._path, query, _SILENCE_SECONDS)
+            lines.opened(response)
+            for line in _split(response.stream()):
+                lines.put(self._change(line))
+        except ClusterError as error:
+            lines.end(error)
+        except (urllib3.exceptions.HTTPError, OSError, msgspec.MsgspecError) as error:
+            lines.end(ClusterError(f"watch {self.resource}: {error}"))
+        else:
+            lines.end(None)
+
+    def _change(self, line: bytes) -> Change[T]:
+        event = _event_decoder.decode(line)
+        if event.type == "ERROR":
+            status = msgspec.json.decode(event.object, type=StatusObject)
+            kind = ExpiredError if status.code == _GONE else ClusterError
+            raise kind(f"watch {self.resource}: {status.code} {status.message}")
+        version = msgspec.json.decode(event.object, type=AnyObject).metadata.resource_version
+        if event.type == "BOOKMARK":
+            return Change(version)
+        key, value = self._read(event.object)
+        return Change(version, key, None if event.type == "DELETED" else value)
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in a stream of chunks that end anywhere."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+
+
+class _Lines(Generic[T]):
+    """Hands changes from the watch's thread to the loop, and the loop's wish to stop to the thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queue: asyncio.Queue[Change[T] | ClusterError | None] = asyncio.Queue()
+        self._lock = threading.Lock()
+        self._response: BaseHTTPResponse | None = None
+        self._stopped = False
+
+    async def next(self) -> Change[T] | None:
+        """The next change, or None at the end. Raises what the watch ended with."""
+        item = await self._queue.get()
+        if isinstance(item, ClusterError):
+            raise item
+        return item
+
+    def put(self, change: Change[T]) -> None:
+        """From the thread."""
+        self._hand_over(change)
+
+    def end(self, error: ClusterError | None) -> None:
+        """From the thread, last."""
+        self._hand_over(error)
+
+    def opened(self, response: BaseHTTPResponse) -> None:
+        """From the thread: what to shut if the loop wants no more."""
+        with self._lock:
+            self._response = response
+            if self._stopped:
+                _shut(response)
+
+    def stop(self) -> None:
+        """From the loop: end the thread, which may be blocked reading."""
+        with self._lock:
+            self._stopped = True
+            if self._response is not None:
+                _shut(self._response)
+
+    def _hand_over(self, item: Change[T] | ClusterError | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+        except RuntimeError:  # the loop is closed: the program is gone, and nobody listens
+            return
+
+
+def _shut(response: BaseHTTPResponse) -> None:
+    try:
+        response.shutdown()
+    except (ValueError, OSError):  # it has ended already
+        return

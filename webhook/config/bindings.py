@@ -1,0 +1,104 @@
+"""Domain bindings out of the file's, with what only shows when all are seen together."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from webhook.config.errors import ConfigurationError
+from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import RoleArn, is_service_account_name
+from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.config.contract import BindingSection, Expression, SelectorSection
+
+
+def bindings_of(sections: tuple[BindingSection, ...]) -> tuple[Binding, ...]:
+    """The bindings in their order.
+
+    Raises ConfigurationError for a name, ARN, selector or pattern that is wrong, a name or role given twice, and
+    a binding that an earlier one covers, so that it could never match.
+    """
+    problems: list[str] = []
+    bindings: list[Binding] = []
+    for index, section in enumerate(sections):
+        try:
+            bindings.append(_binding(section, f"bindings.{index}"))
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    problems.extend(_conflicts(bindings))
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(bindings)
+
+
+def _binding(section: BindingSection, path: str) -> Binding:
+    if not is_service_account_name(section.service_account):
+        raise ConfigurationError(
+            f"{path}.serviceAccount: {section.service_account!r} is not the name of a ServiceAccount"
+        )
+    return Binding(
+        name=section.name,
+        service_account=section.service_account,
+        namespaces=_namespaces(section, f"{path}.namespaces"),
+        mode=Mode(section.mode),
+        roles=tuple(_roles(section, f"{path}.roles")),
+        existing_annotation=ExistingAnnotation(section.existing_annotation),
+    )
+
+
+def _roles(section: BindingSection, path: str) -> Iterator[RoleArn]:
+    for index, value in enumerate(section.roles):
+        if value in section.roles[:index]:
+            raise ConfigurationError(f"{path}.{index}: {value} is given twice; name each role once")
+        try:
+            yield RoleArn(value)
+        except InvalidNameError as error:
+            raise ConfigurationError(f"{path}.{index}: {error}") from error
+
+
+def _namespaces(section: BindingSection, path: str) -> NamespaceSelector:
+    given = section.namespaces
+    requirements = tuple(_requirements(given.selector, f"{path}.selector")) if given.selector else ()
+    if given.selector is not None and not requirements:
+        raise ConfigurationError(f"{path}.selector: is empty and would mean every namespace; give a label")
+    if not requirements and given.pattern is None:
+        raise ConfigurationError(
+            f"{path}: is empty, which would mean every namespace; give a selector or a pattern"
+        )
+    try:
+        pattern = None if given.pattern is None else NamePattern(given.pattern)
+    except InvalidNameError as error:
+        raise ConfigurationError(f"{path}.pattern: {error}") from error
+    return NamespaceSelector(requirements, pattern)
+
+
+def _requirements(selector: SelectorSection, path: str) -> Iterator[Requirement]:
+    for key, value in selector.match_labels.items():
+        yield Requirement(key, Operator.IN, frozenset([value]))
+    for index, expression in enumerate(selector.match_expressions):
+        yield _expression(expression, f"{path}.matchExpressions.{index}")
+
+
+def _expression(expression: Expression, path: str) -> Requirement:
+    operator = Operator(expression.operator)
+    takes_values = operator in {Operator.IN, Operator.NOT_IN}
+    if takes_values != bool(expression.values):
+        needed = "needs at least one value" if takes_values else "takes no values"
+        raise ConfigurationError(f"{path}.values: operator {operator} {needed}")
+    return Requirement(expression.key, operator, frozenset(expression.values))
+
+
+def _conflicts(bindings: list[Binding]) -> Iterator[str]:
+    for earlier, later in combinations(bindings, 2):
+        if earlier.name == later.name:
+            yield f"bindings: the name {later.name!r} is given twice; metrics and messages tell bindings by name"
+        elif earlier.covers(later):
+            yield (
+                f"bindings: {later.name!r} can never match, because the earlier {earlier.name!r} takes every "
+                "namespace that it selects; put the narrower one first, or remove one"
+            )

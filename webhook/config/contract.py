@@ -1,0 +1,123 @@
+"""The shape of the configuration file: camelCase as in Kubernetes, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("write a duration with its unit, such as 500ms, 3s, 10m or 1h")  # noqa: TRY004  pydantic's way
+    match = _DURATION.fullmatch(value)
+    if not match:
+        raise ValueError(f"{value!r} is not a duration; write one such as 500ms, 3s, 10m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86400)]
+"""A duration, in seconds once read; written with its unit, such as `3s`."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A TCP port; 0 takes a free one."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ClusterSection(_Section):
+    """`cluster`: which cluster this is to AWS."""
+
+    name: str | None = None
+    issuer: str | None = None
+
+
+class Expression(_Section):
+    """One of a selector's `matchExpressions`."""
+
+    key: str = Field(min_length=1)
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: tuple[str, ...] = ()
+
+
+class SelectorSection(_Section):
+    """A Kubernetes label selector."""
+
+    match_labels: dict[str, str] = Field(default_factory=dict)
+    match_expressions: tuple[Expression, ...] = ()
+
+
+class NamespacesSection(_Section):
+    """`namespaces` of a binding: all that is given must hold."""
+
+    selector: SelectorSection | None = None
+    pattern: str | None = None
+
+
+class BindingSection(_Section):
+    """One of `bindings`."""
+
+    name: str = Field(min_length=1, max_length=63)
+    service_account: str
+    namespaces: NamespacesSection
+    mode: Literal["irsa", "annotate"]
+    roles: tuple[str, ...] = Field(min_length=1)
+    existing_annotation: Literal["keep", "override", "deny"] = "keep"
+
+
+class AdmissionSection(_Section):
+    """`admission`: how long a ServiceAccount's creation waits for AWS, and what if that was not enough."""
+
+    trust_budget: Seconds = 3.0
+    on_trust_failure: Literal["allow", "deny"] = "allow"
+
+
+class ReconcilerSection(_Section):
+    """`reconciler`: the pass over the whole cluster."""
+
+    interval: Seconds = 60.0
+    prune_grace: Seconds | None = None
+    max_removal_fraction: float | None = Field(default=None, gt=0, le=1)
+    restart_pods_without_identity: bool | None = None
+
+    def without_effect(self) -> list[str]:
+        """The keys that are given but do nothing in this version: it removes no trust and restarts no pod."""
+        later = {"prune_grace", "max_removal_fraction", "restart_pods_without_identity"}
+        return sorted(f"reconciler.{to_camel(key)}" for key in later & self.model_fields_set)
+
+
+class ServerSection(_Section):
+    """`server`: where it listens, and how long it goes on serving after SIGTERM."""
+
+    host: str = "0.0.0.0"  # noqa: S104  a pod is reached at its own address
+    port: Port = 8443
+    metrics_port: Port = 9090
+    drain_time: Seconds = 10.0
+
+
+class CertificatesSection(_Section):
+    """`certificates`: where the serving certificate comes from."""
+
+    source: Literal["files"]
+    cert_file: str
+    key_file: str
+
+
+class Configuration(_Section):
+    """The whole file."""
+
+    namespace: str | None = None
+    installation: str | None = None
+    cluster: ClusterSection = ClusterSection()
+    bindings: tuple[BindingSection, ...] = Field(min_length=1)
+    admission: AdmissionSection = AdmissionSection()
+    reconciler: ReconcilerSection = ReconcilerSection()
+    server: ServerSection = ServerSection()
+    certificates: CertificatesSection

@@ -1,0 +1,89 @@
+"""Reading the configuration file, with every problem named by its key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from webhook.config.contract import Configuration
+from webhook.config.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+_NOT_YET = {
+    "pod-identity": "mode pod-identity is not in this version: use irsa or annotate",
+    "self-managed": "self-managed certificates are not in this version: use files, with certFile and keyFile",
+}
+
+
+def load_configuration(path: Path) -> Configuration:
+    """The configuration in the YAML file at `path`.
+
+    Raises ConfigurationError naming the file or the key, what is wrong, and what to write instead.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name it with --config") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text: {error}") from error
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader that refuses repeated keys
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    if content is None:
+        raise ConfigurationError(f"{path}: is empty; it needs at least `bindings` and `certificates`")
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: holds {type(content).__name__}, not keys and values")
+    try:
+        return Configuration.model_validate(content, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise ConfigurationError(*(_problem(detail) for detail in error.errors())) from error
+
+
+def _problem(detail: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    given = detail.get("input")
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{path}: there is no such key; remove it, or correct its spelling"
+        case "missing":
+            return f"{path}: is missing"
+        case "literal_error":
+            choices = detail["ctx"]["expected"]
+            return f"{path}: {_NOT_YET.get(str(given), f'is {given!r}, but must be {choices}')}"
+        case "too_short":
+            return f"{path}: is empty; give at least one"
+        case "value_error":
+            return f"{path}: {detail['ctx']['error']}"
+        case _:
+            message = detail["msg"].removeprefix("Input ")
+            return f"{path}: {message}, but is {_shown(given)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+_SHOWN = 80
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: a key given twice is an error, not the last one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} is given twice", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)

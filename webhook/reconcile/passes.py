@@ -1,0 +1,145 @@
+"""The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
+
+The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
+at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.reconcile.pods import PodsWithoutIdentity
+from webhook.reconcile.ports import ClusterError
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+from webhook.trust.outcomes import Trusted
+
+if TYPE_CHECKING:
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import RoleArn
+    from webhook.reconcile.ports import Cluster
+    from webhook.reconcile.view import ClusterView
+    from webhook.telemetry.events import Events
+    from webhook.trust.grants import Grants
+
+log = structlog.get_logger(__name__)
+
+_LATE_GRANT_SECONDS = 5.0
+"""Seconds that a late annotation waits for trust, so that it names the role that has room."""
+
+_AT_ONCE = 16
+"""ServiceAccounts annotated late at the same time."""
+
+_YIELD_EVERY = 200
+"""Namespaces looked at before the loop may answer reviews again."""
+
+
+class Passes:
+    """Brings AWS and annotations to what the cluster wants."""
+
+    def __init__(self, view: ClusterView, grants: Grants, cluster: Cluster, events: Events) -> None:
+        self._view = view
+        self._grants = grants
+        self._cluster = cluster
+        self._events = events
+        self._changed: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._annotating: dict[str, asyncio.Task[None]] = {}
+        self._pods = PodsWithoutIdentity(view, cluster, events)
+        view.on_change(self._note)
+
+    async def run(self, interval: float) -> None:
+        """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
+        await self._view.wait_until_synced()
+        loop = asyncio.get_running_loop()
+        next_pass = loop.time()
+        while True:
+            try:
+                if loop.time() >= next_pass:
+                    next_pass = loop.time() + interval
+                    await self._pass()
+                await self._look_at_changed()
+            except ClusterError as error:
+                log.warning("pass_failed", reason=str(error))
+            except Exception:
+                log.exception("pass_failed")
+                metrics.unexpected_errors.labels("pass").inc()
+            try:
+                async with asyncio.timeout(max(next_pass - loop.time(), 0)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _note(self, namespace: str) -> None:
+        self._changed[namespace] = None
+        self._wake.set()
+
+    async def _pass(self) -> None:
+        with metrics.pass_seconds.time():
+            self._grants.check()
+            self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
+            await self._look_at_changed()
+            await self._pods.find()
+        metrics.pass_last_success.set_to_current_time()
+
+    async def _look_at_changed(self) -> None:
+        self._wake.clear()
+        count = 0
+        while self._changed:
+            namespace, _ = self._changed.popitem()
+            for grant in self._view.grants_in(namespace):
+                self._look_at(grant)
+            count += 1
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    def _look_at(self, grant: Grant) -> None:
+        """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
+        account = self._view.account(grant.subject)
+        known = self._grants.known(grant)
+        if account is not None and (grant.annotated is None or (known and known.role != grant.annotated)):
+            key = str(grant.subject)
+            if key not in self._annotating:
+                task = asyncio.get_running_loop().create_task(self._annotate(grant), name=f"annotate {key}")
+                self._annotating[key] = task
+                task.add_done_callback(lambda _: self._annotating.pop(key, None))
+        elif known is None:
+            self._grants.start(grant)
+
+    async def _annotate(self, grant: Grant) -> None:
+        """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
+        async with self._slots:
+            outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
+            if grant.annotated is not None and not isinstance(outcome, Trusted):
+                return
+            try:
+                done = await self._cluster.annotate(grant.subject, outcome.role)
+                if done:
+                    self._report_annotated(grant, outcome.role)
+                    await self._pods.find_of(grant.subject)
+            except ClusterError as error:
+                log.warning(
+                    "late_annotation_failed",
+                    namespace=grant.subject.namespace,
+                    service_account=grant.subject.service_account,
+                    reason=str(error),
+                )
+
+    def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
+        subject = grant.subject
+        metrics.accounts_annotated_late.inc()
+        log.info(
+            "annotated_late",
+            namespace=subject.namespace,
+            service_account=subject.service_account,
+            role_arn=role.value,
+        )
+        self._events.note(
+            EventSubject("ServiceAccount", subject.namespace, subject.service_account),
+            "AnnotatedLate",
+            f"annotated with {role} after it was created: pods started before need a restart",
+        )

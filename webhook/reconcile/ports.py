@@ -1,0 +1,63 @@
+"""What reconciling needs of the API server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from webhook.domain.errors import ClusterError, ExpiredError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.names import RoleArn, Subject
+
+__all__ = ["Change", "Cluster", "ClusterError", "ExpiredError", "RunningPod", "Source"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One event of a watch. A bookmark has only a version; a deletion has a key and no value."""
+
+    version: str
+    key: str | None = None
+    value: T | None = None
+
+
+class Source(Protocol[T]):
+    """One kind of object in the API server."""
+
+    resource: str
+
+    async def list(self) -> tuple[dict[str, T], str]:
+        """All objects by key, and the version to watch from. Raises ClusterError."""
+
+    def watch(self, version: str) -> AsyncIterator[Change[T]]:
+        """Changes after `version`, until the API server ends the watch. Raises ClusterError, ExpiredError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A pod of a bound ServiceAccount that has not ended."""
+
+    namespace: str
+    name: str
+    service_account: str
+    uid: str
+    has_identity: bool
+
+
+class Cluster(Protocol):
+    """Single calls to the API server. All raise ClusterError."""
+
+    async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
+        """The namespace as it is now, or None where there is none."""
+
+    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
+        """Set the role annotation; False where the ServiceAccount is gone or was changed meanwhile."""
+
+    async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
+        """Pods that run as `service_account`, in one namespace or in all."""

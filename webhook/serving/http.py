@@ -1,0 +1,73 @@
+"""The two HTTP applications: reviews over TLS, and health and metrics in plain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from webhook.admission.routes import admission_router
+from webhook.telemetry.metrics import REGISTRY
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from webhook.admission.service import AdmissionService
+    from webhook.serving.lifecycle import Lifecycle
+
+
+def review_application(service: AdmissionService, lifecycle: Lifecycle) -> ASGIApp:
+    """What the API server talks to."""
+    application = _bare_application()
+    application.include_router(admission_router(service))
+    return CloseWhileDraining(application, lifecycle)
+
+
+def plain_application(lifecycle: Lifecycle) -> FastAPI:
+    """What the kubelet and Prometheus talk to."""
+    application = _bare_application()
+
+    @application.get("/healthz")
+    async def healthz() -> Response:
+        """Whether the event loop answers."""
+        return PlainTextResponse("ok\n")
+
+    @application.get("/readyz")
+    async def readyz() -> Response:
+        """Whether reviews may come; if not, why."""
+        reason = lifecycle.not_ready_because()
+        return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
+
+    @application.get("/metrics")
+    async def metrics() -> Response:
+        """Everything that is counted."""
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return application
+
+
+class CloseWhileDraining:
+    """Says `Connection: close` while draining, so that the API server takes its next review elsewhere.
+
+    An API server keeps idle connections for 90 s and would go on sending reviews to a program that is leaving.
+    """
+
+    def __init__(self, application: ASGIApp, lifecycle: Lifecycle) -> None:
+        self._application = application
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._lifecycle.draining:
+                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+            await send(message)
+
+        await self._application(scope, receive, send_closing)
+
+
+def _bare_application() -> FastAPI:
+    return FastAPI(openapi_url=None, docs_url=None, redoc_url=None)

@@ -1,0 +1,94 @@
+"""The two uvicorn servers in one event loop. Signals are the program's business, not theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from webhook.config.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+KEEP_ALIVE = 120
+"""Seconds that an idle connection stays open: longer than the API server's 90 s, or reviews fail at random."""
+
+_BACKLOG = 2048
+
+_LAST_ANSWERS = 5
+"""Seconds that requests under way have at the very end."""
+
+
+class Listener(uvicorn.Server):
+    """One server on one port. Raises ConfigurationError where the port cannot be had.
+
+    `key` is the setting to name then. Port 0 takes a free one; `port` says which.
+    """
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        address: tuple[str, int],
+        key: str,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        certfile, keyfile = certificate or (None, None)
+        super().__init__(
+            uvicorn.Config(
+                application,
+                ssl_certfile=certfile,
+                ssl_keyfile=keyfile,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=_LAST_ANSWERS,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+            )
+        )
+        try:
+            self._socket = socket.create_server(address, backlog=_BACKLOG)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{key}: cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+            ) from error
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._socket.getsockname()[1])
+
+    async def listen(self) -> None:
+        """Serve until stopped; then answer what is under way."""
+        await self.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Close the port, answer what is under way, and have `listen` return."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raise ConfigurationError unless the two files are a certificate and its key."""
+    for name, path in (("certFile", certificate), ("keyFile", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"certificates.{name}: {path} cannot be read: {error.strerror}") from error
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError(
+            f"certificates: {certificate} and {key} are not a certificate chain and its key in PEM: {error}"
+        ) from error

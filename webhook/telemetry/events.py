@@ -1,0 +1,26 @@
+"""Kubernetes Events: what the owner of an object sees with `kubectl describe`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """The object that an Event is about."""
+
+    kind: Literal["ServiceAccount", "Pod"]
+    namespace: str
+    name: str
+    uid: str | None = None
+
+
+class Events(Protocol):
+    """Where Events go. Never raises and never waits: an Event that cannot be written is logged and dropped."""
+
+    def warn(self, about: EventSubject, reason: str, message: str) -> None:
+        """Something needs a person, or patience."""
+
+    def note(self, about: EventSubject, reason: str, message: str) -> None:
+        """Something was done."""

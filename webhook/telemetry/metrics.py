@@ -1,0 +1,140 @@
+"""Every metric of the program. Labels are bounded: no namespace, no uid; roles and bindings are configuration."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+_PREFIX = "mxp_identity"
+
+# The API server's own histogram starts at 5 ms; an answer that needs no write takes less than one.
+_ADMISSION_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30)
+_AWS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 4)
+
+admission_requests = Counter(
+    "admission_requests",
+    "Reviews answered, by operation and by what was done about them.",
+    ["operation", "outcome"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+admission_seconds = Histogram(
+    "admission_duration_seconds",
+    "Time to answer a review.",
+    ["outcome"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+    buckets=_ADMISSION_BUCKETS,
+)
+reviews_refused = Counter(
+    "invalid_reviews",
+    "Requests to the webhook that were not reviews, by HTTP status.",
+    ["status"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+aws_seconds = Histogram(
+    "aws_request_duration_seconds",
+    "Time of a call to AWS, by operation and error code (OK when there was none).",
+    ["operation", "code"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+    buckets=_AWS_BUCKETS,
+)
+trust_writes = Counter(
+    "trust_writes",
+    "Trust policies written. A rate that goes on without new control planes is a loop.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+trust_subjects = Gauge(
+    "trust_subjects",
+    "ServiceAccounts that our statement in the role trusts, as last written or read.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+trust_policy_characters = Gauge(
+    "trust_policy_characters",
+    "Characters of the role's trust policy that count against the quota.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+trust_policy_quota_characters = Gauge(
+    "trust_policy_quota_characters",
+    "Characters that a trust policy may have.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+grants_waiting = Gauge(
+    "grants_waiting",
+    "ServiceAccounts that no role trusts yet though one should.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+trust_seconds = Histogram(
+    "grant_duration_seconds",
+    "Time from first hearing of a ServiceAccount until a role trusts it.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300),
+)
+pass_seconds = Histogram(
+    "pass_duration_seconds",
+    "Time of one pass over the whole cluster.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+    buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
+)
+pass_last_success = Gauge(
+    "pass_last_success_timestamp_seconds",
+    "When the last pass over the whole cluster ended, in seconds since 1970.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+pods_without_identity = Gauge(
+    "pods_without_identity",
+    "Running pods of bound ServiceAccounts that carry no AWS identity, as of the last pass.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+accounts_annotated_late = Counter(
+    "service_accounts_annotated_late",
+    "ServiceAccounts annotated after they were created, because the webhook did not see their creation.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+watched_objects = Gauge(
+    "watched_objects",
+    "Objects held by the watch cache.",
+    ["resource"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+watch_failures = Counter(
+    "watch_failures",
+    "Lists and watches that failed, by resource.",
+    ["resource"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+unexpected_errors = Counter(
+    "unexpected_errors",
+    "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
+    ["loop"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+build_info = Gauge(
+    "build_info",
+    "The program's version; always 1.",
+    ["version"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)

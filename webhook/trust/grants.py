@@ -1,0 +1,152 @@
+"""Grants: one for each ServiceAccount, in one of its binding's roles, for as long as it takes.
+
+A binding's roles are a pool. A subject tries them in its own fixed order; it stays where it is trusted already,
+else where its annotation points, else where there is room first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.telemetry import metrics
+from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.ports import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.writer import RoleWriter
+
+log = structlog.get_logger(__name__)
+
+
+class Grants:
+    """Has subjects trusted, each by one task however many ask; the work goes on after an asker has left."""
+
+    def __init__(self, writers: Mapping[RoleArn, RoleWriter]) -> None:
+        self._writers = writers
+        self._pursuits: dict[Subject, _Pursuit] = {}
+        metrics.grants_waiting.set_function(lambda: len(self._pursuits))
+
+    def likely_role(self, grant: Grant) -> RoleArn:
+        """The role that the subject gets by what is known now; asks nobody and changes nothing."""
+        if known := self.known(grant):
+            return known.role
+        order = _order(grant)
+        return next((role for role in order if self._writers[role].has_room_for(grant.subject)), order[0])
+
+    def known(self, grant: Grant) -> Trusted | None:
+        """The trust that is there already, by what is known now; asks nobody."""
+        if not grant.binding.edits_trust:
+            return Trusted(_order(grant)[0], Proof.UNMANAGED)
+        for role in _order(grant):
+            if proof := self._writers[role].trusts(grant.subject):
+                return Trusted(role, proof)
+        return None
+
+    async def obtain(self, grant: Grant, seconds: float) -> Outcome:
+        """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
+
+        News that waiting will not mend is answered at once.
+        """
+        if known := self.known(grant):
+            return known
+        pursuit = self._pursue(grant)
+        await asyncio.wait(
+            [pursuit.task, pursuit.bad_news], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
+        )
+        if pursuit.task.done():
+            return pursuit.task.result()
+        return pursuit.last_failure or Untrusted(
+            self.likely_role(grant), FailureKind.PENDING, f"AWS has not answered within {seconds:.1f} s"
+        )
+
+    def start(self, grant: Grant) -> None:
+        """Have the subject trusted in the background; nothing to wait for."""
+        if self.known(grant) is None:
+            self._pursue(grant)
+
+    def check(self) -> None:
+        """Have every role's policy read again and put right where it is not what the cluster wants."""
+        for writer in self._writers.values():
+            writer.check()
+
+    async def close(self) -> None:
+        """Start nothing more and wait for the writes under way."""
+        for pursuit in self._pursuits.values():
+            pursuit.task.cancel()
+        await asyncio.gather(*(writer.close() for writer in self._writers.values()))
+
+    def _pursue(self, grant: Grant) -> _Pursuit:
+        pursuit = self._pursuits.get(grant.subject)
+        if pursuit is None:
+            pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers)
+            pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
+        return pursuit
+
+
+class _Pursuit:
+    """One subject on its way through its binding's roles."""
+
+    def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> None:
+        loop = asyncio.get_running_loop()
+        self._grant = grant
+        self._writers = writers
+        self._ticket: Ticket | None = None
+        self._started = loop.time()
+        self.bad_news: asyncio.Future[Outcome] = loop.create_future()
+        self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
+
+    @property
+    def last_failure(self) -> Untrusted | None:
+        return self._ticket.last_failure if self._ticket else None
+
+    async def _run(self) -> Outcome:
+        order = _order(self._grant)
+        if len(order) > 1:
+            order = await self._trusting_first(order)
+        for role in order:
+            outcome = await self._try(role)
+            if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
+                break
+        self._report(outcome)
+        return outcome
+
+    async def _trusting_first(self, order: tuple[RoleArn, ...]) -> tuple[RoleArn, ...]:
+        """The order with a role that trusts the subject already in front: it may have one role at most."""
+        await asyncio.gather(*(self._writers[role].first_look() for role in order))
+        return tuple(sorted(order, key=lambda role: self._writers[role].trusts(self._grant.subject) is None))
+
+    async def _try(self, role: RoleArn) -> Outcome:
+        self._ticket = self._writers[role].submit(self._grant.subject)
+        self._ticket.bad_news.add_done_callback(self._pass_on)
+        return await self._ticket.settled
+
+    def _pass_on(self, news: asyncio.Future[Outcome]) -> None:
+        if not self.bad_news.done():
+            self.bad_news.set_result(news.result())
+
+    def _report(self, outcome: Outcome) -> None:
+        seconds = asyncio.get_running_loop().time() - self._started
+        facts = {
+            "namespace": self._grant.subject.namespace,
+            "service_account": self._grant.subject.service_account,
+            "role_arn": outcome.role.value,
+            "duration_s": round(seconds, 3),
+        }
+        if isinstance(outcome, Trusted):
+            metrics.trust_seconds.observe(seconds)
+            log.info("subject_trusted", outcome=outcome.proof.value, **facts)
+        else:
+            log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
+
+
+def _order(grant: Grant) -> tuple[RoleArn, ...]:
+    """The binding's roles as this subject tries them: the annotated one first."""
+    order = grant.binding.roles_in_order(grant.subject)
+    return tuple(sorted(order, key=lambda role: role != grant.annotated))

@@ -1,0 +1,78 @@
+"""What the trust writer needs from outside, and how it learns that AWS said no."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from webhook.domain.names import RoleArn
+    from webhook.domain.trust_policy import TrustPolicy
+
+
+class FailureKind(StrEnum):
+    """Why a call to AWS, or a grant, did not succeed."""
+
+    ACCESS_DENIED = "access_denied"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    NO_SUCH_ROLE = "no_such_role"
+    MALFORMED = "malformed"
+    FULL = "full"
+    DENIED_BY_POLICY = "denied_by_policy"
+    NOT_ALLOWED = "not_allowed"
+    PENDING = "pending"
+
+    @property
+    def passes_soon(self) -> bool:
+        """Whether waiting a moment may be enough, so that an admission still hopes within its budget."""
+        return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again changes nothing until a person does something; the next pass looks again."""
+        return self in {FailureKind.FULL, FailureKind.DENIED_BY_POLICY, FailureKind.NOT_ALLOWED}
+
+
+class AwsError(Exception):
+    """AWS did not do what was asked: `kind` for the program, the message for a person."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class TrustPolicies(Protocol):
+    """IAM's trust policies. Each call is one request with its own short timeouts and no retry of its own.
+
+    Both raise AwsError. A write that raises UNAVAILABLE may have happened.
+    """
+
+    async def read(self, role: RoleArn) -> TrustPolicy:
+        """The role's trust policy as IAM answers it now; it can be seconds old."""
+
+    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
+        """Replace the whole document; IAM has no conditional write, so the last writer wins."""
+
+    async def quota(self) -> int:
+        """Characters that a trust policy may have, white space not counted."""
+
+
+class Hold(Protocol):
+    """A role's lock, held."""
+
+    def outlasts(self, seconds: float) -> bool:
+        """Whether the lock is ours for that much longer; a write starts only if so."""
+
+
+class RoleLock(Protocol):
+    """Keeps the writers of one role apart.
+
+    It does not fence: a holder that is stalled for longer than its lock lasts can still send a write. The pass
+    over the whole cluster puts right what slips through.
+    """
+
+    def hold(self, role: RoleArn) -> AbstractAsyncContextManager[Hold]:
+        """Wait for the role's lock and hold it inside the `async with`."""
