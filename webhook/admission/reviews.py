@@ -21,7 +21,7 @@ class InvalidReviewError(Exception):
     """A body is not a review that can be answered; the message says why."""
 
 
-class Metadata(msgspec.Struct, rename="camel"):
+class Metadata(msgspec.Struct, rename="camel", frozen=True):
     """An object's metadata; API servers leave out what is empty."""
 
     name: str = ""
@@ -29,13 +29,13 @@ class Metadata(msgspec.Struct, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class ReviewedObject(msgspec.Struct):
+class ReviewedObject(msgspec.Struct, frozen=True):
     """The object under review."""
 
     metadata: Metadata
 
 
-class Kind(msgspec.Struct):
+class Kind(msgspec.Struct, frozen=True):
     """Group, version and kind of the object."""
 
     group: str
@@ -43,7 +43,7 @@ class Kind(msgspec.Struct):
     kind: str
 
 
-class Request(msgspec.Struct, rename="camel"):
+class Request(msgspec.Struct, rename="camel", frozen=True):
     """What the API server asks."""
 
     uid: str
@@ -69,7 +69,7 @@ class Request(msgspec.Struct, rename="camel"):
             raise InvalidReviewError(f"the review's object is not a ServiceAccount: {error}") from error
 
 
-class _Review(msgspec.Struct, rename="camel"):
+class _Review(msgspec.Struct, rename="camel", frozen=True):
     api_version: str
     kind: str
     request: Request | None = None
@@ -94,7 +94,7 @@ def parse_review(body: bytes) -> Request:
     return review.request
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, frozen=True):
     """What the program says about one review."""
 
     allowed: bool

@@ -18,7 +18,7 @@ _IDENTITY_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
-class Metadata(msgspec.Struct, rename="camel"):
+class Metadata(msgspec.Struct, rename="camel", frozen=True):
     """Of any object."""
 
     name: str = ""
@@ -30,13 +30,13 @@ class Metadata(msgspec.Struct, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class NamespaceStatus(msgspec.Struct):
+class NamespaceStatus(msgspec.Struct, frozen=True):
     """Of a namespace."""
 
     phase: str = ""
 
 
-class NamespaceObject(msgspec.Struct):
+class NamespaceObject(msgspec.Struct, frozen=True):
     """A Namespace."""
 
     metadata: Metadata
@@ -53,7 +53,7 @@ class NamespaceObject(msgspec.Struct):
         )
 
 
-class ServiceAccountObject(msgspec.Struct):
+class ServiceAccountObject(msgspec.Struct, frozen=True):
     """A ServiceAccount."""
 
     metadata: Metadata
@@ -68,32 +68,32 @@ class ServiceAccountObject(msgspec.Struct):
         )
 
 
-class Variable(msgspec.Struct):
+class Variable(msgspec.Struct, frozen=True):
     """One environment variable; its value is not read."""
 
     name: str
 
 
-class Container(msgspec.Struct):
+class Container(msgspec.Struct, frozen=True):
     """One container of a pod."""
 
     env: list[Variable] | None = None
 
 
-class PodSpec(msgspec.Struct, rename="camel"):
+class PodSpec(msgspec.Struct, rename="camel", frozen=True):
     """What the pod is to run."""
 
     service_account_name: str = ""
     containers: list[Container] = []
 
 
-class PodStatus(msgspec.Struct):
+class PodStatus(msgspec.Struct, frozen=True):
     """How far the pod has come."""
 
     phase: str = ""
 
 
-class PodObject(msgspec.Struct):
+class PodObject(msgspec.Struct, frozen=True):
     """A Pod."""
 
     metadata: Metadata
@@ -117,34 +117,34 @@ class PodObject(msgspec.Struct):
         )
 
 
-class ListMetadata(msgspec.Struct, rename="camel"):
+class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
     """Of a list: where to watch from, and how to get the next page."""
 
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class RawList(msgspec.Struct):
+class RawList(msgspec.Struct, frozen=True):
     """A page of a list, its items not read yet."""
 
     metadata: ListMetadata
     items: list[msgspec.Raw] = []
 
 
-class WatchEvent(msgspec.Struct):
+class WatchEvent(msgspec.Struct, frozen=True):
     """A line of a watch, its object not read yet."""
 
     type: str
     object: msgspec.Raw
 
 
-class AnyObject(msgspec.Struct):
+class AnyObject(msgspec.Struct, frozen=True):
     """An object of which only the metadata matters."""
 
     metadata: Metadata
 
 
-class StatusObject(msgspec.Struct):
+class StatusObject(msgspec.Struct, frozen=True):
     """The API server's own error, as a watch sends it."""
 
     code: int = 0
