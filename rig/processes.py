@@ -160,6 +160,12 @@ class Workspace:
         self.processes.append(process)
         return process
 
+    def forget(self, process: Process) -> None:
+        """Drop a process that has ended, and its log."""
+        process.kill()
+        self.processes.remove(process)
+        process.log.unlink(missing_ok=True)
+
     def close(self) -> None:
         """End every process, remove the folder, dismiss the guardian. May be called twice."""
         for process in self.processes:

@@ -75,11 +75,11 @@ def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Pro
 
 def _build(tool: Tool, go: Path, environment: dict[str, str], store: Store, progress: Progress) -> None:
     out = store.partial(tool)
-    command = [go, "build", *BUILD_FLAGS, "-ldflags", tool.linker_flags, "-o", out, tool.package]
+    flags = [*BUILD_FLAGS, "-ldflags", tool.linker_flags, "-o", str(out)]
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, out.parent, ignore_errors=True)
         workspace = stack.enter_context(Workspace())
-        process = workspace.spawn("go", command, env=environment, cwd=tool.module)
+        process = workspace.spawn("go", [go, "build", *flags, tool.package], env=environment, cwd=tool.module)
         while process.running:
             progress.tick()
             time.sleep(POLL_S)

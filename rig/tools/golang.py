@@ -42,7 +42,7 @@ def parse_version(text: str) -> Version | None:
 
 def needed_version(modules: Iterable[Path]) -> Version:
     """Return the highest version that the `go` directives of these modules ask for."""
-    versions = [(0,)]
+    versions: list[Version] = [(0,)]
     for module in modules:
         found = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
         versions.append((found and parse_version(found[1])) or (0,))

@@ -1,0 +1,37 @@
+"""What the API server records of each request, and reading it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+POLICY: dict[str, Any] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        # Tokens would be readable in the bodies.
+        {"level": "Metadata", "resources": [{"group": "", "resources": ["serviceaccounts/token", "secrets"]}]},
+        {"level": "RequestResponse", "resources": [{"group": "", "resources": ["serviceaccounts"]}]},
+        {"level": "Metadata"},
+    ],
+}
+
+
+def write_policy(path: Path) -> None:
+    """Write the audit policy: metadata of everything, bodies too for ServiceAccounts."""
+    path.write_text(yaml.safe_dump(POLICY))
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events recorded so far, oldest first; a line still being written is left out."""
+    try:
+        log = path.open(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    with log:
+        for line in log:
+            if line.endswith("\n"):
+                yield json.loads(line)
