@@ -9,6 +9,8 @@ from typing import Any, Literal
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 
 OWN_NAMESPACE = "mxp-identity"
+ENTRY = "serviceaccounts.mxp-identity.local"
+"""Name of the one entry in the configuration, by which the API server counts its calls."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Registration:
         selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded}
         names = json.dumps(list(self.service_accounts))
         webhook = {
-            "name": "serviceaccounts.mxp-identity.local",
+            "name": ENTRY,
             "clientConfig": {"url": self.url, "caBundle": base64.b64encode(self.ca_pem.encode()).decode()},
             "rules": [
                 {

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
+_NULL = msgspec.Raw(b"null")
+
 _LONGEST_WARNING = 256
 """Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
 
@@ -52,7 +54,7 @@ class Request(msgspec.Struct, rename="camel", frozen=True):
     namespace: str = ""
     name: str = ""
     dry_run: bool | None = None
-    object: msgspec.Raw | None = None
+    object: msgspec.Raw = _NULL
 
     @property
     def is_service_account(self) -> bool:
@@ -61,8 +63,6 @@ class Request(msgspec.Struct, rename="camel", frozen=True):
 
     def reviewed(self) -> Metadata:
         """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
-        if self.object is None:
-            raise InvalidReviewError(f"the {self.operation} review carries no object")
         try:
             return msgspec.json.decode(self.object, type=ReviewedObject).metadata
         except msgspec.MsgspecError as error:

@@ -1,0 +1,209 @@
+"""A laptop-size Space: a cluster, an AWS account that trusts its tokens, a role for backups, and our program."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from rig.aws.standin import AwsStandIn
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, service_account
+from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE, Registration
+from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects
+from rig.pki import Authority
+from rig.waiting import eventually
+from rig.webhook import Configuration, Webhook
+
+AUDIENCE = "sts.amazonaws.com"
+WEBHOOK_NAME = "mxp-identity-webhook"
+TOKEN_SECONDS = 24 * 3600
+
+
+class Space:
+    """Everything that the program works with, up and running; a context manager that leaves nothing behind.
+
+    `roles` are the names of the roles for backups. Each starts with `foreign` statements in its trust policy,
+    which are somebody else's. `cluster` and `aws` may be ones that run already, else they are started.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster | None = None,
+        roles: Sequence[str] = ("mxp-backup",),
+        quota: int = 2048,
+        foreign: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        self.cluster = cluster or Cluster()
+        self.aws = AwsStandIn(quota=quota)
+        self.authority = Authority("rig-mxp-identity-webhook")
+        self.webhooks: list[Webhook] = []
+        self._owns_cluster = cluster is None
+        self._role_names = tuple(roles)
+        self._foreign = foreign
+
+    def __enter__(self) -> Self:
+        if self._owns_cluster:
+            self.cluster.__enter__()
+        try:
+            self.aws.__enter__()
+            self._set_up()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for webhook in self.webhooks:
+            webhook.process.kill()
+        self.aws.__exit__(kind, error, trace)
+        if self._owns_cluster:
+            self.cluster.__exit__(kind, error, trace)
+
+    # ---- names
+
+    @property
+    def provider_arn(self) -> str:
+        """The cluster's OIDC provider in the account."""
+        return f"arn:aws:iam::{self.aws.account}:oidc-provider/{self.cluster.issuer.removeprefix('https://')}"
+
+    @property
+    def roles(self) -> list[str]:
+        """The ARNs of the roles for backups."""
+        return [self.role_arn(name) for name in self._role_names]
+
+    def role_arn(self, name: str) -> str:
+        """The ARN of a role of the account."""
+        return f"arn:aws:iam::{self.aws.account}:role/{name}"
+
+    # ---- the program
+
+    def configuration(self, **sections: Any) -> Configuration:
+        """A configuration with one binding of the control planes to the roles; `sections` replace its keys."""
+        expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
+        binding = {
+            "name": "backup",
+            "serviceAccount": SERVICE_ACCOUNT,
+            "namespaces": {"selector": {"matchExpressions": [expression]}, "pattern": "mxp-*-system"},
+            "mode": "irsa",
+            "roles": self.roles,
+        }
+        return {"namespace": OWN_NAMESPACE, "bindings": [binding], **sections}
+
+    def environment(self) -> Mapping[str, str]:
+        """The environment of the program: its own ServiceAccount in the cluster and its own role in AWS."""
+        token_file = self.cluster.workspace.path / "own-token"
+        token = self.cluster.token(OWN_NAMESPACE, PROGRAM, audience=AUDIENCE, expiration_seconds=TOKEN_SECONDS)
+        token_file.write_text(token)
+        kubeconfig = self.cluster.kubeconfig_for(OWN_NAMESPACE, PROGRAM)
+        own_role = self.role_arn(PROGRAM)
+        return {
+            **self.aws.environment(role_arn=own_role, token_file=token_file, base={}),
+            "KUBECONFIG": str(kubeconfig),
+            "POD_NAMESPACE": OWN_NAMESPACE,
+        }
+
+    def start_webhook(self, configuration: Configuration | None = None, *, wait: bool = True) -> Webhook:
+        """Start a replica of the program; with `wait`, until it is ready."""
+        name = f"webhook-{len(self.webhooks) + 1}"
+        webhook = Webhook(
+            self.cluster.workspace, name, configuration or self.configuration(), self.authority, self.environment()
+        )
+        self.webhooks.append(webhook)
+        if wait:
+            webhook.wait_until_ready()
+        return webhook
+
+    def register(self, url: str, failure_policy: Literal["Fail", "Ignore"] = "Ignore") -> None:
+        """Have the API server call `url` for ServiceAccounts, and wait until it does.
+
+        It learns of a registration by a watch, so dry runs are sent until it has called.
+        """
+        registration = Registration(url, self.authority.certificate, failure_policy=failure_policy)
+        before = sum(self.webhook_calls().values())
+        self.cluster.register_webhook(WEBHOOK_NAME, registration)
+        probe = service_account("default")
+
+        def is_called() -> bool:
+            with suppress(ApiError):  # failurePolicy Fail and nobody there
+                self.cluster.api.create(probe, dryRun="All")
+            return sum(self.webhook_calls().values()) > before
+
+        eventually(is_called, "the API server calls the webhook")
+
+    def webhook_calls(self) -> dict[str, float]:
+        """The API server's own count of calls to the program by HTTP status; `0` is no answer."""
+        calls: dict[str, float] = {}
+        name = "apiserver_admission_webhook_request_total"
+        for sample in self.cluster.metrics().find(name, name=ENTRY):
+            calls[sample.labels["code"]] = calls.get(sample.labels["code"], 0) + sample.value
+        return calls
+
+    def unregister(self) -> None:
+        """Have the API server no longer call the program."""
+        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        self.cluster.api.delete(f"{path}/{WEBHOOK_NAME}")
+
+    # ---- the account
+
+    def policy(self, role: str | None = None) -> dict[str, Any]:
+        """The trust policy that a role has at this moment."""
+        document: dict[str, Any] = json.loads(self.aws.history(role or self._role_names[0])[-1].document)
+        return document
+
+    @contextmanager
+    def registered(self, webhook: Webhook, failure_policy: Literal["Fail", "Ignore"] = "Ignore") -> Iterator[None]:
+        """Have the API server call a replica for the length of a `with` block."""
+        self.register(webhook.url, failure_policy)
+        try:
+            yield
+        finally:
+            self.unregister()
+
+    def _set_up(self) -> None:
+        self.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT]))
+        self.aws.add_issuer(self.cluster.issuer, self.cluster.jwks())
+        iam = self.aws.admin_client("iam")
+        iam.create_open_id_connect_provider(Url=self.cluster.issuer, ClientIDList=[AUDIENCE])
+        own = f"system:serviceaccount:{OWN_NAMESPACE}:{PROGRAM}"
+        trust = irsa_trust(self.provider_arn, self.cluster.issuer, own)
+        iam.create_role(RoleName=PROGRAM, AssumeRolePolicyDocument=json.dumps(trust))
+        policy = iam_policy(self.roles, self.provider_arn, self.role_arn(PROGRAM))
+        iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=json.dumps(policy))
+        foreign = foreign_statements(self.aws.account) if self._foreign is None else list(self._foreign)
+        document = json.dumps({"Version": "2012-10-17", "Id": "backup-trust", "Statement": foreign})
+        for name in self._role_names:
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+
+
+def foreign_statements(account: str) -> list[dict[str, Any]]:
+    """Statements such as other people keep in a role's trust policy: an administrator's, and another cluster's."""
+    other = "oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
+    return [
+        {
+            "Sid": "BreakGlass",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+        },
+        {
+            "Sid": "OtherCluster",
+            "Effect": "Allow",
+            "Principal": {"Federated": f"arn:aws:iam::{account}:oidc-provider/{other}"},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {
+                "StringEquals": {
+                    f"{other}:aud": "sts.amazonaws.com",
+                    f"{other}:sub": ["system:serviceaccount:velero:velero", "system:serviceaccount:etcd:backup"],
+                }
+            },
+        },
+    ]

@@ -1,0 +1,93 @@
+"""What the end-to-end tests look at, in the cluster and in the account."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.space import AUDIENCE, Space
+
+ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+
+
+def annotation(space: Space, namespace: str) -> str | None:
+    """The role annotation of a control plane's ServiceAccount."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{SERVICE_ACCOUNT}"
+    value: str | None = space.cluster.api.get(path)["metadata"].get("annotations", {}).get(ROLE_ANNOTATION)
+    return value
+
+
+def variables(pod: dict[str, Any]) -> dict[str, str]:
+    """The environment of a pod's first container."""
+    return {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env", [])}
+
+
+def projected_token(space: Space, pod: dict[str, Any]) -> str:
+    """A token as the kubelet would put it into the pod: audience and expiry of its volume, bound to the pod."""
+    sources = [
+        source["serviceAccountToken"]
+        for volume in pod["spec"]["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if source.get("serviceAccountToken", {}).get("audience") == AUDIENCE
+    ]
+    (source,) = sources
+    metadata = pod["metadata"]
+    return space.cluster.token(
+        metadata["namespace"],
+        pod["spec"]["serviceAccountName"],
+        audience=source["audience"],
+        expiration_seconds=source["expirationSeconds"],
+        bound_pod=(metadata["name"], metadata["uid"]),
+    )
+
+
+def sts_answer(space: Space, role_arn: str, token: str) -> str:
+    """What STS says to a token: `OK`, or its error code."""
+    sts = boto3.client(
+        "sts",
+        endpoint_url=space.aws.url,
+        region_name=space.aws.region,
+        config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
+    )
+    try:
+        sts.assume_role_with_web_identity(RoleArn=role_arn, RoleSessionName="pod", WebIdentityToken=token)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "OK"
+
+
+def is_trusted(space: Space, namespace: str, role: str | None = None) -> bool:
+    """Whether STS accepts a token of a control plane's ServiceAccount for a role."""
+    token = space.cluster.token(namespace, SERVICE_ACCOUNT, audience=AUDIENCE)
+    return sts_answer(space, role or space.roles[0], token) == "OK"
+
+
+def foreign_parts(document: str) -> str:
+    """A trust policy without our statements, as canonical JSON."""
+    parsed = json.loads(document)
+    parsed["Statement"] = [
+        statement for statement in parsed["Statement"] if not statement.get("Sid", "").startswith("MxpIdentity")
+    ]
+    return json.dumps(parsed, sort_keys=True)
+
+
+def created(space: Space, kind: str, namespaces: Iterable[str]) -> dict[str, int]:
+    """How many objects of a kind were created in each namespace, by the API server's audit log."""
+    counts = dict.fromkeys(namespaces, 0)
+    for event in space.cluster.audit_events():
+        reference = event.get("objectRef", {})
+        if (
+            event["verb"] == "create"
+            and event["stage"] == "ResponseComplete"
+            and event["responseStatus"]["code"] == 201
+            and reference.get("resource") == kind
+            and not reference.get("subresource")
+            and reference.get("namespace") in counts
+        ):
+            counts[reference["namespace"]] += 1
+    return counts
