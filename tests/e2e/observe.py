@@ -68,12 +68,21 @@ def is_trusted(space: Space, namespace: str, role: str | None = None) -> bool:
 
 
 def foreign_parts(document: str) -> str:
-    """A trust policy without our statements, as canonical JSON."""
+    """A trust policy without our statements, as canonical JSON: IAM keeps no order and no list of one."""
     parsed = json.loads(document)
-    parsed["Statement"] = [
-        statement for statement in parsed["Statement"] if not statement.get("Sid", "").startswith("MxpIdentity")
-    ]
-    return json.dumps(parsed, sort_keys=True)
+    foreign = [item for item in parsed["Statement"] if not item.get("Sid", "").startswith("MxpIdentity")]
+    return json.dumps(_canonical({**parsed, "Statement": foreign}), sort_keys=True)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        members = sorted(
+            (_canonical(inner) for inner in value), key=lambda inner: json.dumps(inner, sort_keys=True)
+        )
+        return members[0] if len(members) == 1 else members
+    return value
 
 
 def created(space: Space, kind: str, namespaces: Iterable[str]) -> dict[str, int]:
