@@ -63,7 +63,8 @@ def amend(
     for room. Who a foreign statement lets in already takes no room, nor does who a Deny keeps out.
     """
     trusted = set(policy.subjects(own) | keep)
-    used = policy.with_subjects(own, trusted).size()
+    # Adding anyone writes the statement anew: IAM's way of storing it (a lone subject unwrapped) does not count.
+    used = policy.with_subjects(own, ()).with_subjects(own, trusted).size()
     verdicts: dict[Subject, Verdict] = {}
     for subject in asked:
         verdict = _without_adding(policy, own, trusted, subject)

@@ -8,8 +8,9 @@ Rules: IAM User Guide, "IAM JSON policy elements: Condition operators" and "Mult
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,12 +37,6 @@ def conditions_hold(condition: Any, claims: Mapping[str, str]) -> bool | None:
     if False in answers:
         return False
     return None if None in answers else True
-
-
-def matches_wildcard(pattern: str, text: str) -> bool:
-    """IAM's wildcards: `*` is any run of characters, `?` is any one."""
-    expression = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
-    return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
 def as_list(value: Any) -> list[Any]:

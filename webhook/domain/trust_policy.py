@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.domain.conditions import as_list, conditions_hold, matches_wildcard
+from webhook.domain.conditions import as_list, conditions_hold
 from webhook.domain.errors import InvalidPolicyError
 from webhook.domain.statement import ASSUME_WITH_TOKEN
+from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 Statement = dict[str, Any]
 
-_WHITE_SPACE = re.compile(r"\s")
+# Beyond ASCII it is not known what IAM leaves out: counting it errs on the safe side.
+_WHITE_SPACE = re.compile(r"\s", re.ASCII)
 # A principal that was deleted shows as its unique id (IAM identifiers: AIDA user, AROA role).
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}")
 _OLDEST_VERSION = "2008-10-17"

@@ -1,0 +1,21 @@
+"""Patterns with wildcards, judged in a time that no pattern can make long."""
+
+from __future__ import annotations
+
+import re
+
+
+def matches_wildcard(pattern: str, text: str) -> bool:
+    """Whether the whole of `text` fits `pattern`: `*` is any run of characters, `?` is any one.
+
+    Each part between stars is taken where it comes first and never tried elsewhere: that loses no match, and
+    keeps a pattern of many stars from backtracking without end.
+    """
+    first, *others = (
+        "".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*")
+    )
+    if not others:
+        return re.fullmatch(first, text, re.DOTALL) is not None
+    *inner, last = others
+    found = "".join(f"(?>.*?{part})" for part in inner if part)
+    return re.fullmatch(f"{first}{found}.*{last}", text, re.DOTALL) is not None
