@@ -14,7 +14,7 @@ from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, R
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.config.contract import BindingSection, Expression, SelectorSection
+    from webhook.config.contract import BindingSection, SelectorSection
 
 
 def bindings_of(sections: tuple[BindingSection, ...]) -> tuple[Binding, ...]:
@@ -79,18 +79,16 @@ def _namespaces(section: BindingSection, path: str) -> NamespaceSelector:
 
 def _requirements(selector: SelectorSection, path: str) -> Iterator[Requirement]:
     for key, value in selector.match_labels.items():
-        yield Requirement(key, Operator.IN, frozenset([value]))
-    for index, expression in enumerate(selector.match_expressions):
-        yield _expression(expression, f"{path}.matchExpressions.{index}")
+        yield _requirement(key, "In", (value,), f"{path}.matchLabels")
+    for index, given in enumerate(selector.match_expressions):
+        yield _requirement(given.key, given.operator, given.values, f"{path}.matchExpressions.{index}")
 
 
-def _expression(expression: Expression, path: str) -> Requirement:
-    operator = Operator(expression.operator)
-    takes_values = operator in {Operator.IN, Operator.NOT_IN}
-    if takes_values != bool(expression.values):
-        needed = "needs at least one value" if takes_values else "takes no values"
-        raise ConfigurationError(f"{path}.values: operator {operator} {needed}")
-    return Requirement(expression.key, operator, frozenset(expression.values))
+def _requirement(key: str, operator: str, values: tuple[str, ...], path: str) -> Requirement:
+    try:
+        return Requirement(key, Operator(operator), frozenset(values))
+    except InvalidNameError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def _conflicts(bindings: list[Binding]) -> Iterator[str]:

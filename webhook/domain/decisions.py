@@ -73,12 +73,15 @@ Decision = Ignore | Grant | Refuse
 
 
 def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
-    """Decide about `account`, whose namespace is `namespace`, or None where there is none of that name."""
+    """Decide about `account`, whose namespace is `namespace`, or None where there is none of that name.
+
+    Another namespace's labels give it nothing.
+    """
     try:
         subject = Subject(account.namespace, account.name)
     except InvalidNameError:
         return Ignore(IgnoreReason.NOT_A_NAME)
-    if namespace is None:
+    if namespace is None or namespace.name != account.namespace:
         return Ignore(IgnoreReason.NO_SUCH_NAMESPACE)
     if namespace.terminating:
         return Ignore(IgnoreReason.NAMESPACE_TERMINATING)

@@ -21,8 +21,10 @@ _ROLE_ARN = re.compile(
     re.ASCII,
 )
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_ISSUER = re.compile(r"https://(?P<host>[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?)(?P<path>/[\w./~-]*)?", re.ASCII)
+_DNS_NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_DNS_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_DNS_NAME}")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_ISSUER = re.compile(rf"https://(?P<host>{_DNS_NAME}(:\d{{1,5}})?)(?P<path>/[\w./~-]*)?", re.ASCII)
 _EKS_HOST = re.compile(r"oidc\.eks\.[a-z0-9-]+\..+")
 _EKS_PATH = re.compile(r"/id/[0-9A-F]{32}")
 
@@ -140,3 +142,16 @@ def is_namespace_name(text: str) -> bool:
 def is_service_account_name(text: str) -> bool:
     """Whether Kubernetes accepts `text` as the name of a ServiceAccount (a DNS subdomain)."""
     return _DNS_SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Whether Kubernetes accepts `text` as the key of a label: a name, after a DNS subdomain and `/` or alone."""
+    prefix, slash, name = text.rpartition("/")
+    if slash and _DNS_SUBDOMAIN.fullmatch(prefix) is None:
+        return False
+    return _LABEL_NAME.fullmatch(name) is not None
+
+
+def is_label_value(text: str) -> bool:
+    """Whether Kubernetes accepts `text` as the value of a label; it may be empty."""
+    return not text or _LABEL_NAME.fullmatch(text) is not None

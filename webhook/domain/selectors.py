@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import is_label_key, is_label_value
+from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +34,16 @@ class Requirement:
     key: str
     operator: Operator
     values: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not is_label_key(self.key):
+            raise InvalidNameError(f"{self.key!r} is not the key of a label")
+        for value in sorted(self.values):
+            if not is_label_value(value):
+                raise InvalidNameError(f"{value!r} is not the value of a label")
+        if (self.operator in {Operator.IN, Operator.NOT_IN}) != bool(self.values):
+            needed = "takes no values" if self.values else "needs at least one value"
+            raise InvalidNameError(f"operator {self.operator} {needed}")
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether a namespace with these labels meets the requirement."""
@@ -80,8 +92,7 @@ class NamePattern:
 
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` fits the pattern."""
-        expression = ".*".join(re.escape(part) for part in self.value.split("*"))
-        return re.fullmatch(expression, name, re.DOTALL) is not None
+        return matches_wildcard(self.value, name)
 
     def covers(self, other: NamePattern) -> bool:
         """Whether every name that fits `other` fits this pattern too.
