@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+from webhook.domain.names import is_namespace_name
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -21,11 +23,20 @@ def _seconds(value: object) -> object:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def _namespace_name(value: str) -> str:
+    if not is_namespace_name(value):
+        raise ValueError(f"{value!r} is not the name of a namespace")
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86400)]
 """A duration, in seconds once read; written with its unit, such as `3s`."""
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 """A TCP port; 0 takes a free one."""
+
+NamespaceName = Annotated[str, AfterValidator(_namespace_name)]
+"""The name of a namespace."""
 
 
 class _Section(BaseModel):
@@ -84,8 +95,8 @@ class ReconcilerSection(_Section):
 
     interval: Seconds = 60.0
     prune_grace: Seconds | None = None
-    max_removal_fraction: float | None = Field(default=None, gt=0, le=1)
-    restart_pods_without_identity: bool | None = None
+    max_removal_fraction: float | None = Field(default=None, gt=0, le=1, strict=True)
+    restart_pods_without_identity: bool | None = Field(default=None, strict=True)
 
     def without_effect(self) -> list[str]:
         """The keys that are given but do nothing in this version: it removes no trust and restarts no pod."""
@@ -113,7 +124,7 @@ class CertificatesSection(_Section):
 class Configuration(_Section):
     """The whole file."""
 
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     installation: str | None = None
     cluster: ClusterSection = ClusterSection()
     bindings: tuple[BindingSection, ...] = Field(min_length=1)

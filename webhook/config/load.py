@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,6 +22,18 @@ _NOT_YET = {
 }
 
 
+# What the loader raises beside YAMLError, for `!!int x`, 2001-13-45 or ten thousand open brackets.
+_UNREADABLE = (
+    yaml.YAMLError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 def load_configuration(path: Path) -> Configuration:
     """The configuration in the YAML file at `path`.
 
@@ -34,7 +47,7 @@ def load_configuration(path: Path) -> Configuration:
         raise ConfigurationError(f"{path}: is not UTF-8 text: {error}") from error
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader that refuses repeated keys
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise ConfigurationError(f"{path}: is not YAML: {error}") from error
     if content is None:
         raise ConfigurationError(f"{path}: is empty; it needs at least `bindings` and `certificates`")
@@ -43,7 +56,13 @@ def load_configuration(path: Path) -> Configuration:
     try:
         return Configuration.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise ConfigurationError(*(_problem(detail) for detail in error.errors())) from error
+        details = [detail for detail in error.errors() if not _follows(detail)]
+        raise ConfigurationError(*(_problem(detail) for detail in details)) from error
+
+
+def _follows(detail: ErrorDetails) -> bool:
+    """Whether it only follows from others: pydantic calls a list too short when its members are wrong."""
+    return detail["type"] == "too_short" and bool(detail["input"])
 
 
 def _problem(detail: ErrorDetails) -> str:
@@ -56,7 +75,12 @@ def _problem(detail: ErrorDetails) -> str:
             return f"{path}: is missing"
         case "literal_error":
             choices = detail["ctx"]["expected"]
-            return f"{path}: {_NOT_YET.get(str(given), f'is {given!r}, but must be {choices}')}"
+            not_yet = _NOT_YET.get(given) if isinstance(given, str) else None
+            return f"{path}: {not_yet or f'is {_shown(given)}, but must be {choices}'}"
+        case "tuple_type":
+            return f"{path}: must be a list, but is {_shown(given)}"
+        case "model_type" | "dict_type":
+            return f"{path}: must be keys and values, but is {_shown(given)}"
         case "too_short":
             return f"{path}: is empty; give at least one"
         case "value_error":
@@ -67,11 +91,10 @@ def _problem(detail: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-
-
-_SHOWN = 80
+    try:
+        return reprlib.repr(value)  # short, however much aliases have multiplied it
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -79,7 +102,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} is given twice", key.start_mark
