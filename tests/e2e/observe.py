@@ -4,11 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
+from rig import pods
+from rig.aws.identity import assume
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import AUDIENCE, Space
 
@@ -24,41 +21,17 @@ def annotation(space: Space, namespace: str) -> str | None:
 
 def variables(pod: dict[str, Any]) -> dict[str, str]:
     """The environment of a pod's first container."""
-    return {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env", [])}
+    return pods.environment_of(pod)
 
 
 def projected_token(space: Space, pod: dict[str, Any]) -> str:
     """A token as the kubelet would put it into the pod: audience and expiry of its volume, bound to the pod."""
-    sources = [
-        source["serviceAccountToken"]
-        for volume in pod["spec"]["volumes"]
-        for source in volume.get("projected", {}).get("sources", [])
-        if source.get("serviceAccountToken", {}).get("audience") == AUDIENCE
-    ]
-    (source,) = sources
-    metadata = pod["metadata"]
-    return space.cluster.token(
-        metadata["namespace"],
-        pod["spec"]["serviceAccountName"],
-        audience=source["audience"],
-        expiration_seconds=source["expirationSeconds"],
-        bound_pod=(metadata["name"], metadata["uid"]),
-    )
+    return pods.projected_token(space.cluster, pod)
 
 
 def sts_answer(space: Space, role_arn: str, token: str) -> str:
     """What STS says to a token: `OK`, or its error code."""
-    sts = boto3.client(
-        "sts",
-        endpoint_url=space.aws.url,
-        region_name=space.aws.region,
-        config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
-    )
-    try:
-        sts.assume_role_with_web_identity(RoleArn=role_arn, RoleSessionName="pod", WebIdentityToken=token)
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    return "OK"
+    return assume(space.aws, role_arn, token).code
 
 
 def is_trusted(space: Space, namespace: str, role: str | None = None) -> bool:

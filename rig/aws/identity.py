@@ -1,0 +1,38 @@
+"""Trying a token: what STS says to it, through an unmodified and unsigned boto3 client."""
+
+from dataclasses import dataclass
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from rig.aws.standin import AwsStandIn
+
+CONFIG = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}, proxies={})
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """An answer of AssumeRoleWithWebIdentity: the session's ARN, or AWS's error."""
+
+    code: str
+    message: str = ""
+    arn: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are credentials."""
+        return self.code == "OK"
+
+
+def assume(aws: AwsStandIn, role_arn: str, token: str, session: str = "mxp-controller") -> Assumed:
+    """Return what STS answers to a token for a role."""
+    sts = boto3.client("sts", endpoint_url=aws.url, region_name=aws.region, config=CONFIG)
+    try:
+        answer = sts.assume_role_with_web_identity(
+            RoleArn=role_arn, RoleSessionName=session, WebIdentityToken=token
+        )
+    except ClientError as error:
+        return Assumed(error.response["Error"]["Code"], error.response["Error"]["Message"])
+    return Assumed("OK", arn=answer["AssumedRoleUser"]["Arn"])

@@ -1,0 +1,79 @@
+"""`python -m rig.demo [N]`, which `make demo` and `make demo N=50` call."""
+
+import math
+import sys
+import time
+
+from rig.aws.faults import Latency
+from rig.demo import crowd, story
+from rig.demo.screen import Screen
+from rig.processes import ProcessFailedError
+from rig.space import Space
+from rig.tools import BinaryMissingError
+
+IAM_SECONDS = 0.15
+QUOTA, RAISED_QUOTA = 2048, 8192
+SUBJECTS_OF_RAISED_QUOTA = 80
+MOST = 500
+INTERRUPTED = 130
+
+NEXT = (
+    "make demo N=50       fifty at once",
+    "make test            all checks, on the same real parts",
+    "README.md            how to configure it, and where it stands",
+    "docs/security.md     what it may do in your account, and what it never does",
+)
+
+
+def main() -> int:
+    """Run the demo; answers the exit code."""
+    screen = Screen()
+    try:
+        count = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    except ValueError:
+        count = 0
+    if not 1 <= count <= MOST:
+        screen.line(f"N is the number of control planes, from 1 to {MOST}: make demo N=50")
+        return 2
+    try:
+        _run(screen, count)
+    except KeyboardInterrupt:
+        screen.line("\nstopped; nothing is left running")
+        return INTERRUPTED
+    except (ProcessFailedError, BinaryMissingError) as error:
+        screen.line(str(error))
+        return 1
+    return 0
+
+
+def _run(screen: Screen, count: int) -> None:
+    roles = math.ceil(count / SUBJECTS_OF_RAISED_QUOTA)
+    names = ["mxp-backup"] if roles == 1 else [f"mxp-backup-{number + 1}" for number in range(roles)]
+    quota = QUOTA if count == 1 else RAISED_QUOTA
+    screen.title("Setting the scene")
+    began = time.monotonic()
+    with Space(roles=names, quota=quota) as space:
+        parts = ", ".join(part for part in space.cluster.parts if part != "eks-pod-identity-webhook")
+        screen.line(f"{time.monotonic() - began:5.1f} s  a real Kubernetes: {parts},")
+        screen.line("         and EKS's own pod identity webhook")
+        milliseconds = f"{IAM_SECONDS * 1000:.0f} ms"
+        screen.line(f"         an AWS stand-in that evaluates trust policies, IAM answering in {milliseconds};")
+        screen.line(
+            f"         {', '.join(names)} already {'hold' if roles > 1 else 'holds'} two statements of others"
+        )
+        space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=("GetRole", "UpdateAssumeRolePolicy")))
+        started = time.monotonic()
+        webhook = space.start_webhook()
+        space.register(webhook.url)
+        screen.line(f"{time.monotonic() - started:5.1f} s  our webhook, behind a MutatingWebhookConfiguration")
+        if count == 1:
+            story.tell(space, screen)
+        else:
+            crowd.run(space, screen, count)
+    screen.title("What next")
+    for line in NEXT:
+        screen.line(f"    {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

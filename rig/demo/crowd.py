@@ -1,0 +1,77 @@
+"""Many control planes at once, with a bar, and the sums that matter at the end."""
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+from rig.aws.identity import assume
+from rig.demo.screen import Screen
+from rig.kubernetes import objects
+from rig.pods import environment_of, projected_token, restarts_of, running_pod
+from rig.space import Space
+from rig.waiting import eventually
+
+AT_ONCE = 50
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """One control plane: its pod, how long its ServiceAccount took, and what STS said."""
+
+    account_seconds: float
+    pod: dict[str, Any]
+    accepted: bool
+
+
+def run(space: Space, screen: Screen, count: int) -> None:
+    """Create `count` control planes at once and show what became of them."""
+    space.aws.forget_calls()
+    screen.title(f"{count} control planes are created at once")
+    began = time.monotonic()
+    made: list[Made] = []
+    with screen.bar("identity proved", count) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(_make, space, number) for number in range(count)]
+        for future in as_completed(futures):
+            made.append(future.result())
+            bar(len(made))
+    seconds = time.monotonic() - began
+    waits = sorted(one.account_seconds for one in made)
+    screen.table(
+        ("", "in all"),
+        [
+            ("control planes", str(count)),
+            (
+                "pods that run with AWS_ROLE_ARN",
+                str(sum("AWS_ROLE_ARN" in environment_of(one.pod) for one in made)),
+            ),
+            ("tokens that STS accepted", str(sum(one.accepted for one in made))),
+            ("restarts", str(sum(restarts_of(one.pod) for one in made))),
+            ("ServiceAccount CREATE, median and longest", f"{statistics.median(waits):.2f} s, {waits[-1]:.2f} s"),
+            (
+                "trust policy writes (one by one: " + str(count) + ")",
+                str(space.aws.count("UpdateAssumeRolePolicy")),
+            ),
+            ("IAM calls", str(sum(space.aws.calls.values()) - space.aws.count("AssumeRoleWithWebIdentity"))),
+            ("from the first to the last proof", f"{seconds:.1f} s"),
+        ],
+    )
+
+
+def _make(space: Space, number: int) -> Made:
+    host, account, deployment = objects.control_plane(f"control-plane-{number}")
+    namespace = host["metadata"]["name"]
+    space.cluster.create([host])
+    asked = time.monotonic()
+    (reply,) = space.cluster.create([account])
+    answered = time.monotonic()
+    space.cluster.create([deployment])
+    pod = eventually(
+        lambda: running_pod(space.cluster, namespace), f"the pod of {namespace} runs", timeout=PATIENCE_S
+    )
+    role = reply["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+    token = projected_token(space.cluster, pod)
+    accepted = eventually(lambda: assume(space.aws, role, token).ok, f"{role} trusts {namespace}")
+    return Made(answered - asked, pod, accepted)
