@@ -23,11 +23,13 @@ import psutil
 PREFIX = "mxp-rig-"
 MARK = "MXP_RIG_FOLDER"
 LOCK = ".owner"
+KILL_TIMEOUT_S = 10.0
+KILL_PAUSE_S = 0.01
 UNLOCKED_GRACE_S = 600.0  # a folder without a lock file may be one that is just being made
 
 
 def marked(folder: Path) -> list[psutil.Process]:
-    """Return the processes that belong to the workspace in `folder`, the caller never among them."""
+    """Return the processes that belong to the workspace in `folder`, zombies and the caller left out."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -37,12 +39,13 @@ def marked(folder: Path) -> list[psutil.Process]:
 
 
 def kill_marked(folder: Path) -> None:
-    """Kill the processes of the workspace in `folder`, again until none is left."""
-    while processes := [p for p in marked(folder) if p.status() != psutil.STATUS_ZOMBIE]:
+    """Kill the processes of the workspace in `folder`, again until none is left; gives up after 10 s."""
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while (processes := marked(folder)) and time.monotonic() < deadline:
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(processes, timeout=5)
+        time.sleep(KILL_PAUSE_S)
 
 
 def remove(folder: Path) -> None:

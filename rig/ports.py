@@ -30,7 +30,7 @@ def free_port() -> int:
 
 def lost_its_port(log: str) -> bool:
     """Whether a program's log says that it ended because its port was taken."""
-    return IN_USE in log
+    return IN_USE in log.lower()
 
 
 def _candidates() -> Iterator[int]:

@@ -6,8 +6,8 @@
 
 from pathlib import Path
 
-from rig.tools.build import look_up
 from rig.tools.catalogue import catalogue
+from rig.tools.lookup import look_up
 from rig.tools.store import Store, cache_folder
 
 __all__ = ["BinaryMissingError", "binary"]

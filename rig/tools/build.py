@@ -1,16 +1,16 @@
 """Making sure that tools are there: looked up, else built once, one build at a time on the whole machine."""
 
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rig.processes import Workspace
 from rig.tools import golang
 from rig.tools.catalogue import BUILD_FLAGS, Tool
 from rig.tools.lock import locked
+from rig.tools.lookup import missing_of
 from rig.tools.progress import Progress
 from rig.tools.store import Store
 
@@ -19,20 +19,6 @@ POLL_S = 0.2
 
 class BuildFailedError(RuntimeError):
     """A tool could not be built; the message ends with what Go said."""
-
-
-def from_assets(tool: Tool) -> Path | None:
-    """Return the tool's binary in KUBEBUILDER_ASSETS, the folder that envtest and its kin use."""
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if not assets:
-        return None
-    path = Path(assets).absolute() / tool.name
-    return path if path.is_file() and os.access(path, os.X_OK) else None
-
-
-def look_up(tool: Tool, store: Store) -> Path | None:
-    """Return the tool's binary: from KUBEBUILDER_ASSETS, else from the cache, else None."""
-    return from_assets(tool) or store.find(tool)
 
 
 def ensure(tools: Sequence[Tool], store: Store, progress: Progress) -> None:
@@ -51,11 +37,6 @@ def ensure(tools: Sequence[Tool], store: Store, progress: Progress) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
     for tool in tools:
         store.touch(tool)
-
-
-def missing_of(tools: Iterable[Tool], store: Store) -> list[Tool]:
-    """Return the tools that cannot be found whole."""
-    return [tool for tool in tools if look_up(tool, store) is None]
 
 
 def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Progress) -> None:
