@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 30.0
+_PATIENCE_SECONDS = 2.0
 
 
 async def find_issuer(configured: str | None, api: KubernetesApi) -> IssuerUrl:
@@ -57,8 +58,8 @@ async def find_issuer(configured: str | None, api: KubernetesApi) -> IssuerUrl:
 async def check_roles(bindings: tuple[Binding, ...], caller: CallerCheck) -> None:
     """Raise ConfigurationError for a binding whose role must not be written by these credentials.
 
-    Where AWS does not say who we are this is not fatal: reviews must be answered without AWS too. No trust
-    policy is touched before it has said so.
+    Where AWS does not say in time who we are this is not fatal: reviews must be answered without AWS too. No
+    trust policy is touched before it has said so.
     """
     roles = {
         role: f"bindings.{index}.roles.{position}"
@@ -69,9 +70,10 @@ async def check_roles(bindings: tuple[Binding, ...], caller: CallerCheck) -> Non
     if not roles:
         return
     try:
-        identity = await caller.caller()
-    except AwsError as error:
-        log.warning("caller_unknown", reason=str(error))
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            identity = await caller.caller()
+    except (AwsError, TimeoutError) as error:
+        log.warning("caller_unknown", reason=str(error) or f"no answer within {_PATIENCE_SECONDS} s")
         return
     problems = [
         f"{path}: {objection}" for role, path in roles.items() if (objection := identity.objection_to(role))
