@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from rig.tools.lookup import missing_of
 from rig.tools.progress import Progress
 from rig.tools.store import Store
 
-POLL_S = 0.2
+TICK_S = 0.5
 
 
 class BuildFailedError(RuntimeError):
@@ -63,7 +64,8 @@ def _build(tool: Tool, go: Path, environment: dict[str, str], store: Store, prog
         process = workspace.spawn("go", [go, "build", *flags, tool.package], env=environment, cwd=tool.module)
         while process.running:
             progress.tick()
-            time.sleep(POLL_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(TICK_S)
         if process.exit_code:
             raise BuildFailedError(f"{tool.name} could not be built:\n{process.log_tail(40)}")
         store.publish(tool, out)

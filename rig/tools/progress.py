@@ -9,6 +9,7 @@ from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 STILL_S = 30.0
+WAITING = "another build is running{holder}: waiting for it"
 FIRST_TIME = (
     "building {count} of the rig's binaries from source, once (all of them: about 7 minutes on 2 cores,\n"
     "7 GB of disk while it lasts, 450 MB afterwards)"
@@ -22,7 +23,7 @@ class Progress(Protocol):
         """Take note of what is going to be built."""
 
     def waiting(self, holder: str) -> None:
-        """Say that another process, with this id, is building."""
+        """Say that another process is building; its id may be ""."""
 
     def note(self, text: str) -> None:
         """Say what else is being done."""
@@ -52,7 +53,7 @@ class PlainProgress:
 
     def waiting(self, holder: str) -> None:
         """Print whom this waits for."""
-        self.note(f"another build is running (process {holder}): waiting for it")
+        self.note(WAITING.format(holder=f" (process {holder})" if holder else ""))
 
     def note(self, text: str) -> None:
         """Print it."""
@@ -104,7 +105,7 @@ class LiveProgress:
 
     def waiting(self, holder: str) -> None:
         """Print whom this waits for."""
-        self.note(f"another build is running (process {holder}): waiting for it")
+        self.note(WAITING.format(holder=f" (process {holder})" if holder else ""))
 
     def note(self, text: str) -> None:
         """Print it above the list."""
