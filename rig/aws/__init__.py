@@ -20,12 +20,15 @@ from rig.aws.faults import (
     Stale,
     Throttle,
 )
+from rig.aws.issuer import AUDIENCE, TokenIssuer
+from rig.aws.remote import RemoteStandIn, launch
 from rig.aws.standin import ACCOUNT, REGION, AwsStandIn
 from rig.aws.switchboard import Switch
 from rig.aws.trust import Write
 
 __all__ = [
     "ACCOUNT",
+    "AUDIENCE",
     "REGION",
     "AwsStandIn",
     "CallRecord",
@@ -38,9 +41,12 @@ __all__ = [
     "LoseAnswer",
     "ManualClock",
     "Refuse",
+    "RemoteStandIn",
     "Reorder",
     "Stale",
     "Switch",
     "Throttle",
+    "TokenIssuer",
     "Write",
+    "launch",
 ]

@@ -75,7 +75,7 @@ class Authorization:
         return next((role for role in self._iam.roles.values() if role.name == name), None)
 
     def _user_tags(self, user: User | None) -> list[dict[str, str]]:
-        return (user.tags or []) if user else []
+        return self._iam.tagger.list_tags_for_resource(user.arn)["Tags"] if user else []
 
     def _policies(self, caller: Caller) -> Iterator[Policy]:
         owner = self._iam.users.get(caller.name) if caller.kind == "user" else self._find_role(caller.name)

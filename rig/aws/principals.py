@@ -35,16 +35,21 @@ class Principals:
         """Return a stored document as a reader sees it."""
         return _rewrite(document, lambda stored: self._arn(stored) or stored)
 
-    def delete(self, arn: str) -> None:
-        """Delete a user or role, of this account or another: from now on its id shows."""
+    def delete(self, arn: str) -> Role | None:
+        """Delete a user or role of any account, so that its id shows; return a role of this account.
+
+        Raises `ValueError` for what is no such ARN or, in the account, nobody's.
+        """
         if (found := _NAMED.fullmatch(arn)) is None:
             raise ValueError(f"{arn} is not the ARN of an IAM user or role")
         if found["account"] != self._iam.account_id:
             self._deleted.add(arn)
-        elif found["kind"] == "user":
-            del self._iam.users[self._user_or_role(arn).name]
-        else:
-            del self._iam.roles[self._user_or_role(arn).id]
+            return None
+        principal = self._user_or_role(arn)
+        if isinstance(principal, Role):
+            return self._iam.roles.pop(principal.id)
+        del self._iam.users[principal.name]
+        return None
 
     def _id(self, written: str) -> str:
         found = _NAMED.fullmatch(written)

@@ -1,6 +1,8 @@
 """From an HTTP request to its answer: the faults the call meets, and between them the account."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 from functools import partial
 
 from rig.aws.account import NAMESPACES, Account
@@ -10,19 +12,30 @@ from rig.aws.faults import Deny, FailAfterwards, Hang, LoseAnswer, Refuse
 from rig.aws.http import Request, Response
 from rig.aws.switchboard import Met, Switchboard
 
+_FIRST_ERROR = 400
+
+_log = logging.getLogger(__name__)
+
+CONTROL_PREFIX = "/_standin/"
+
 _UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
 
 
 class Service:
     """Answers API calls. A call that waits for its latency or hangs keeps no other call waiting."""
 
-    def __init__(self, account: Account, switches: Switchboard, log: CallLog) -> None:
+    def __init__(
+        self, account: Account, switches: Switchboard, log: CallLog, control: Callable[[Request], Response]
+    ) -> None:
         self._account = account
         self._switches = switches
         self._log = log
+        self._control = control
 
     async def answer(self, request: Request) -> Response | None:
         """Answer a request; None closes the connection without an answer."""
+        if request.target.startswith(CONTROL_PREFIX):
+            return self._control(request)
         try:
             call = read(request)
         except AwsError as error:
@@ -43,15 +56,22 @@ class Service:
             await self._until_cleared(met, hang)
         if lose and not lose.applied:
             return None, "AnswerLost"
-        try:
-            response = await self._apply(call, met)
-            code = "OK" if response.status < 400 else _code(response)  # noqa: PLR2004
-        except AwsError as error:
-            response, code = _refusal(error, NAMESPACES[call.service], call.request_id), error.code
+        response, code = await self._attempt(call, met)
         if hang and hang.applied:
             await self._until_cleared(met, hang)
         await _pause(met.latency / 2)
         return (None, "AnswerLost") if lose else (response, code)
+
+    async def _attempt(self, call: ApiCall, met: Met) -> tuple[Response, str]:
+        try:
+            response = await self._apply(call, met)
+        except AwsError as error:
+            return _refusal(error, NAMESPACES[call.service], call.request_id), error.code
+        except Exception:  # noqa: BLE001 a bug here must not look like a hang to whoever is tested
+            _log.exception("%s failed inside the stand-in", call.name)
+            bug = AwsError("InternalFailure", "The stand-in itself failed; its log says how.", 500)
+            return _refusal(bug, NAMESPACES[call.service], call.request_id), bug.code
+        return response, "OK" if response.status < _FIRST_ERROR else _code(response)
 
     async def _apply(self, call: ApiCall, met: Met) -> Response:
         if met.throttled:

@@ -2,8 +2,8 @@
 
 Source: IAM user guide, reference_policies_elements_condition_operators and
 reference_policies_multi-value-conditions. All entries of a block must hold (AND); the values of one entry are
-ORed, or for a negated operator NORed. A key the request does not have: a negated operator, IfExists and
-ForAllValues hold, all others do not.
+ORed, or for a negated operator NORed. A key that the request lacks: ForAnyValue fails, even with IfExists (tried
+on AWS: repost.aws QU9HFmDzP0QGuU-fd7rS6B7w); ForAllValues, IfExists and negated operators hold; others fail.
 """
 
 from rig.aws.policy.document import Condition
@@ -28,7 +28,7 @@ def holds(condition: Condition, context: Context, *, variables: bool) -> bool:
 
 def _holds(found: Operator, written: tuple[str, ...], present: tuple[str, ...], expansion: Context | None) -> bool:
     if not present:
-        return found.if_exists or found.for_all or (found.negated and not found.for_any)
+        return not found.for_any and (found.for_all or found.if_exists or found.negated)
 
     def satisfied(value: str) -> bool:
         return any(found.compare(one, value, expansion) for one in written) is not found.negated

@@ -1,0 +1,98 @@
+"""What can be done to a stand-in from outside AWS's own API, and what it tells of what happened."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from rig.aws.calls import CallLog, CallRecord
+from rig.aws.faults import Fault
+from rig.aws.state import State
+from rig.aws.switchboard import Switch, Switchboard
+from rig.aws.tokens import Jwks
+from rig.aws.trust import Write
+
+
+class Controls:
+    """The controls of one account, usable from any thread."""
+
+    def __init__(self, state: State, switches: Switchboard, log: CallLog) -> None:
+        self._state = state
+        self._switches = switches
+        self._log = log
+
+    @property
+    def quota(self) -> int:
+        """The size a trust policy may have, in characters that are not white space."""
+        return self._state.trust.quota
+
+    @quota.setter
+    def quota(self, characters: int) -> None:
+        self._state.trust.quota = characters
+
+    def add_issuer(self, issuer: str, jwks: Jwks) -> None:
+        """Say where an issuer's signing keys are: a JWKS, a function returning one, or a plain http URL."""
+        self._state.issuers.add(issuer, jwks)
+
+    def remove_issuer(self, issuer: str) -> None:
+        """Make an issuer's keys unreachable."""
+        self._state.issuers.remove(issuer)
+
+    def delete_principal(self, arn: str) -> None:
+        """Delete a user or role, of any account: trust policies that name it show its unique id from now on."""
+        with self._state.lock:
+            role = self._state.principals.delete(arn)
+            if role:
+                self._state.trust.deleted(role.name)
+
+    def switch_on(self, fault: Fault) -> Switch:
+        """Switch a fault on until `switch_off`, `clear_faults`, or its `times` are used up."""
+        return self._switches.on(fault)
+
+    def switch_off(self, switch: Switch) -> None:
+        """Switch a fault off; calls that hang on it go on."""
+        self._switches.off(switch)
+
+    def clear_faults(self) -> None:
+        """Switch every fault off."""
+        self._switches.clear()
+
+    def fault(self, fault: Fault) -> AbstractContextManager[Switch]:
+        """Keep a fault on for a `with` block."""
+        return self._switches.during(fault)
+
+    @property
+    def faults(self) -> list[Switch]:
+        """The faults that are on, in the order they were switched on."""
+        return self._switches.active
+
+    def history(self, role: str) -> list[Write]:
+        """Return every trust policy ever stored for roles of that name, oldest first."""
+        with self._state.lock:
+            return self._state.trust.history(role)
+
+    @property
+    def log(self) -> list[CallRecord]:
+        """Every finished call, in order of completion."""
+        return self._log.finished
+
+    @property
+    def in_flight(self) -> list[str]:
+        """The actions of calls that have arrived and are not answered."""
+        return self._log.in_flight
+
+    @property
+    def calls(self) -> Counter[tuple[str, str]]:
+        """How many finished calls there are of each (action, code)."""
+        return self._log.counts
+
+    def count(self, action: str) -> int:
+        """Return how many finished calls of an action there are, whatever became of them."""
+        return sum(number for (name, _), number in self.calls.items() if name == action)
+
+    def forget_calls(self) -> None:
+        """Empty the log; histories stay."""
+        self._log.clear()
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Return once `holds()`, asked again whenever a call arrives or ends; else raise `TimeoutError`."""
+        self._log.wait_until(holds, timeout)
