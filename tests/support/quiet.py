@@ -1,0 +1,34 @@
+"""What every test of a loop needs: no log lines, and no error that a loop survived without anybody noticing."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOOPS = ("trust_writer", "reflector", "pass", "late_annotation")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_unexpected() -> Iterator[None]:
+    """Loops survive errors that nobody foresaw, and count them; in a test each is a failure."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    before = unexpected_errors()
+    yield
+    structlog.reset_defaults()
+    assert unexpected_errors() == before
+
+
+def unexpected_errors() -> float:
+    """How many there were so far."""
+    return sum(
+        metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": loop}) or 0
+        for loop in LOOPS
+    )

@@ -1,0 +1,104 @@
+"""One running program as far as trust goes: writers and grants over the simulated IAM."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from webhook.domain.bindings import Binding, Mode
+from webhook.domain.decisions import Grant
+from webhook.domain.names import IssuerUrl, RoleArn, Subject
+from webhook.domain.selectors import NamePattern, NamespaceSelector
+from webhook.domain.statement import OwnStatement
+from webhook.domain.trust_policy import TrustPolicy
+from webhook.trust.grants import Grants
+from webhook.trust.locks import InProcessLock
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from tests.support.simulated_iam import Document, SimulatedIam
+    from webhook.trust.ports import RoleLock
+
+ISSUER = IssuerUrl(f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}")
+ELSEWHERE = IssuerUrl(f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}")
+SERVICE_ACCOUNT = "mxp-controller"
+PATIENCE = 3.0
+"""Seconds that an admission waits by default."""
+
+
+def role(name: str = "mxp-backup") -> RoleArn:
+    """A role of the one account."""
+    return RoleArn(f"arn:aws:iam::123456789012:role/{name}")
+
+
+def pool(size: int) -> tuple[RoleArn, ...]:
+    """Roles of one binding."""
+    return tuple(role(f"mxp-backup-{number}") for number in range(size))
+
+
+def subject(number: int) -> Subject:
+    """A control plane's ServiceAccount, with a name as long as they are."""
+    return Subject(f"mxp-{number:08d}-0000-4000-8000-000000000000-system", SERVICE_ACCOUNT)
+
+
+def binding(*roles: RoleArn, mode: Mode = Mode.IRSA) -> Binding:
+    """A binding of all control planes to these roles."""
+    everywhere = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
+    return Binding("backup", SERVICE_ACCOUNT, everywhere, mode, roles)
+
+
+def own_in(one: RoleArn) -> OwnStatement:
+    """Our statement in a role."""
+    return OwnStatement.for_role(one, ISSUER, "mxp-identity")
+
+
+def foreign_document(one: RoleArn) -> Document:
+    """What a role has before we come: an administrator's statement and another cluster's."""
+    neighbour = OwnStatement.for_role(one, ELSEWHERE, "mxp-identity")
+    return {
+        "Version": "2012-10-17",
+        "Id": "made-by-terraform",
+        "Statement": [
+            {
+                "Sid": "Operators",
+                "Effect": "Allow",
+                "Principal": {"AWS": ["arn:aws:iam::123456789012:root", "arn:aws:iam::210987654321:role/ops"]},
+                "Action": "sts:AssumeRole",
+            },
+            neighbour.render([Subject("mxp-elsewhere-system", SERVICE_ACCOUNT)]),
+        ],
+    }
+
+
+class Site:
+    """Writers and grants of one program. What the cluster wants of each role is `wanted`."""
+
+    def __init__(self, iam: SimulatedIam, *roles: RoleArn, name: str = "a", lock: RoleLock | None = None) -> None:
+        self.iam = iam
+        self.roles = roles
+        self.binding = binding(*roles)
+        self.wanted: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
+        policies, lock = iam.client(name), lock or InProcessLock()
+        self.writers = {
+            one: RoleWriter(one, own_in(one), policies, lock, lambda of: self.wanted[of]) for one in roles
+        }
+        self.grants = Grants(self.writers)
+
+    def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
+        """The grant of a subject of the binding."""
+        return Grant(who, self.binding, annotated)
+
+    def trusts(self, one: RoleArn, who: Subject) -> bool:
+        """Whether IAM trusts the subject in the role now, by our statement."""
+        return who in self.trusted_in(one)
+
+    def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
+        """Whom our statement in the role trusts now."""
+        return TrustPolicy(self.iam.document(one)).subjects(own_in(one))
+
+
+def site(iam: SimulatedIam, *roles: RoleArn, name: str = "a", lock: RoleLock | None = None) -> Site:
+    """A program over roles that exist, with what other people have in them."""
+    for one in roles:
+        iam.store(one, foreign_document(one))
+    return Site(iam, *roles, name=name, lock=lock)

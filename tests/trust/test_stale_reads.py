@@ -1,0 +1,79 @@
+"""IAM answers what it had seconds ago: nobody is dropped because of that, and nothing is written for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.invariants import assert_writes_were_careful, never_dropped
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import PATIENCE, own_in, role, site, subject
+from tests.support.virtual_time import in_virtual_time
+from webhook.trust.outcomes import Trusted
+from webhook.trust.writer import REMEMBERED
+
+ROLE = role()
+TEN_MINUTES = 600.0
+ONE_AFTER_ANOTHER = [subject(number) for number in range(200)]
+ROOM_FOR_ALL = 131072
+
+
+@pytest.mark.parametrize("seconds", [3, 10, 30])
+@pytest.mark.parametrize("pause", [0.0, 0.7, 5.0])
+@in_virtual_time
+async def test_two_hundred_grants_one_after_another_never_drop_a_subject(seconds: float, pause: float) -> None:
+    iam = SimulatedIam(stale=seconds, limit=ROOM_FOR_ALL)
+    here = site(iam, ROLE)
+    for who in ONE_AFTER_ANOTHER:
+        assert isinstance(await here.grants.obtain(here.grant(who), PATIENCE), Trusted)
+        await asyncio.sleep(pause)
+    assert here.trusted_in(ROLE) == set(ONE_AFTER_ANOTHER)
+    assert never_dropped(iam, ROLE, own_in(ROLE))
+    assert_writes_were_careful(iam, own_in, ONE_AFTER_ANOTHER)
+
+
+@pytest.mark.parametrize("seconds", [0, 3, 10, 30, REMEMBERED - 1])
+@in_virtual_time
+async def test_reads_that_lag_cause_no_write(seconds: float) -> None:
+    iam = SimulatedIam(stale=seconds)
+    here = site(iam, ROLE)
+    here.wanted[ROLE] = [subject(1)]
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    for _ in range(10):
+        await asyncio.sleep(TEN_MINUTES / 10)
+        here.grants.check()
+    assert len(iam.made("write")) == 1
+    assert len(iam.made("read")) < 40
+    assert here.trusts(ROLE, subject(1))
+
+
+@pytest.mark.parametrize("seconds", [3, 10, 30])
+@in_virtual_time
+async def test_a_grant_does_not_wait_for_reads_to_catch_up(seconds: float) -> None:
+    iam = SimulatedIam(stale=seconds, latency=0.1)
+    here = site(iam, ROLE)
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    await asyncio.sleep(1.5)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    assert isinstance(await here.grants.obtain(here.grant(subject(2)), PATIENCE), Trusted)
+    assert loop.time() - started <= 0.3
+
+
+@in_virtual_time
+async def test_somebody_who_takes_our_statement_out_each_time_is_not_fought_faster_than_once_a_minute() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    here.wanted[ROLE] = [subject(1)]
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    for second in range(int(TEN_MINUTES)):
+        iam.edit(ROLE, _without_ours)
+        await asyncio.sleep(1)
+        if second % 60 == 0:
+            here.grants.check()
+    assert len(iam.made("write")) <= 12
+
+
+def _without_ours(document: dict[str, list[dict[str, str]]]) -> None:
+    document["Statement"] = [one for one in document["Statement"] if not own_in(ROLE).owns(one)]
