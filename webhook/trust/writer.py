@@ -36,7 +36,6 @@ REMEMBERED = 60.0
 
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
-_LOOKS_BEFORE_AN_EDIT_COUNTS = 5
 
 
 class RoleWriter:
@@ -271,7 +270,8 @@ class RoleWriter:
         return quota if self._refused_size is None else min(quota, self._refused_size - 1)
 
     def _may_be_stale(self) -> bool:
-        return bool(self._written) and self._suspicious_looks < _LOOKS_BEFORE_AN_EDIT_COUNTS
+        """Whether our last write is so young that a read may not show it yet."""
+        return bool(self._recent())
 
 
 def _with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
