@@ -17,6 +17,8 @@ from rig.aws.http import Request
 _SERVICES = {"2010-05-08": "iam", "2011-06-15": "sts"}
 _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 
+_ASK_AGAIN = 0.05
+
 Clock = Callable[[], float]
 
 
@@ -64,8 +66,8 @@ def read(request: Request) -> ApiCall:
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one call. Times are seconds on the stand-in's clock.
 
-    `code` is "OK", AWS's error code, or what the caller saw instead of an answer: "AnswerLost" (the connection
-    was closed on purpose) or "CallerGone" (the caller gave up first).
+    `code` is "OK", AWS's error code, or what happened instead of an answer: "AnswerLost" (the connection was
+    closed on purpose) or "CallerGone" (the caller gave up first; the history says whether its write was applied).
     """
 
     service: str
@@ -134,9 +136,10 @@ class CallLog:
         return Counter((record.action, record.code) for record in self.finished)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> None:
-        """Return once `holds()`, asked again at each arrival and end; `TimeoutError` after `timeout` seconds."""
+        """Return once `holds()`, asked again at each arrival and end and every 50 ms; else `TimeoutError`."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while not holds():
-                if not self._changed.wait(timeout=deadline - time.monotonic()):
+                self._changed.wait(timeout=_ASK_AGAIN)
+                if time.monotonic() > deadline:
                     raise TimeoutError(f"the calls so far: {dict(self.counts)}, on their way: {self.in_flight}")

@@ -29,7 +29,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Latency(Scope, frozen=True, kw_only=True):
-    """A call takes `seconds`, or anything up to `until`: half of it before the call takes effect, half after."""
+    """A call takes `seconds`, or anything up to `until`: half before the call takes effect, half after.
+
+    A caller that does not wait so long does not stop the call: its write lands when its time has come.
+    """
 
     seconds: float
     until: float | None = None
@@ -71,7 +74,10 @@ class LoseAnswer(Scope, frozen=True, kw_only=True):
 
 
 class Hang(Scope, frozen=True, kw_only=True):
-    """Do not answer until the switch is cleared; the call is applied before, or with `applied=False` after."""
+    """Do not answer until the switch is cleared.
+
+    The call is applied before, or with `applied=False` after, and then not at all if the caller has gone.
+    """
 
     applied: bool = False
 

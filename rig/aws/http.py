@@ -1,7 +1,8 @@
 """A small HTTP/1.1 server: keep-alive, and the two things a web framework does not give away.
 
-A handler may return None, which closes the connection without an answer; and it is cancelled when its client
-goes away. Requests of one connection are answered in order, connections never wait for each other.
+A handler may return None, which closes the connection without an answer; and it learns when its client has gone
+away, but goes on: what reached AWS happens, whether anybody waits for the answer or not. Requests of one
+connection are answered in order, connections never wait for each other.
 """
 
 import asyncio
@@ -15,13 +16,14 @@ import httptools
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; header names are lower case."""
+    """One request; header names are lower case. `gone` is set when nobody waits for the answer any more."""
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     peer: str
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
+        self._gone = asyncio.Event()
         self._target, self._body, self._headers = b"", bytearray(), dict[str, str]()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,11 +58,10 @@ class Connection(asyncio.Protocol):
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """Stop working for a client that is gone."""
+        """Tell the request in hand; those that wait behind it are dropped."""
         self._open.discard(self)
         self._transport = None
-        if self._task:
-            self._task.cancel()
+        self._gone.set()
 
     def close(self) -> None:
         """Close at once, without an answer."""
@@ -103,6 +105,7 @@ class Connection(asyncio.Protocol):
             headers=self._headers,
             body=bytes(self._body),
             peer=str(peer[0]) if peer else "",
+            gone=self._gone,
         )
         self._waiting.append((request, self._parser.should_keep_alive()))
         if self._task is None or self._task.done():

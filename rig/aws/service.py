@@ -1,16 +1,16 @@
 """From an HTTP request to its answer: the faults the call meets, and between them the account."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from rig.aws.account import NAMESPACES, Account
 from rig.aws.calls import ApiCall, CallLog, read
 from rig.aws.errors import AwsError, not_authorized_to_assume, throttling
 from rig.aws.faults import Deny, FailAfterwards, Hang, LoseAnswer, Refuse
 from rig.aws.http import Request, Response
-from rig.aws.switchboard import Met, Switchboard
+from rig.aws.switchboard import Met, Switch, Switchboard
 
 _FIRST_ERROR = 400
 
@@ -46,19 +46,21 @@ class Service:
         try:
             response, code = await self._serve(call, self._switches.meet(call, caller))
         finally:
-            self._log.end(call, code)
+            self._log.end(call, "CallerGone" if request.gone.is_set() else code)
         return response
 
     async def _serve(self, call: ApiCall, met: Met) -> tuple[Response | None, str]:
         await _pause(met.latency / 2)
         hang, lose = met.first(Hang), met.first(LoseAnswer)
         if hang and not hang.applied:
-            await self._until_cleared(met, hang)
+            await _until_cleared(met.switch(hang), call)
+            if call.request.gone.is_set():
+                return None, "CallerGone"
         if lose and not lose.applied:
             return None, "AnswerLost"
         response, code = await self._attempt(call, met)
         if hang and hang.applied:
-            await self._until_cleared(met, hang)
+            await _until_cleared(met.switch(hang), call)
         await _pause(met.latency / 2)
         return (None, "AnswerLost") if lose else (response, code)
 
@@ -88,20 +90,23 @@ class Service:
             raise AwsError(after.code, after.message, after.status)
         return response
 
-    async def _until_cleared(self, met: Met, hang: Hang) -> None:
-        cleared = asyncio.get_running_loop().create_future()
-        loop = cleared.get_loop()
 
-        def wake(_: object) -> None:
-            loop.call_soon_threadsafe(partial(_finish, cleared))
+async def _until_cleared(switch: Switch, call: ApiCall) -> None:
+    """Wait until the switch is off, or the caller gone."""
+    loop = asyncio.get_running_loop()
+    cleared = asyncio.Event()
 
-        met.switch(hang).cleared.add_done_callback(wake)
-        await cleared
+    def wake(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(cleared.set)
 
-
-def _finish(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
+    switch.cleared.add_done_callback(wake)
+    waiting = [loop.create_task(event.wait()) for event in (cleared, call.request.gone)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _pause(seconds: float) -> None:

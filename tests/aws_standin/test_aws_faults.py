@@ -61,6 +61,13 @@ def assume(sts: "STSClient", issuer: TokenIssuer, subject: str = SUBJECT) -> Non
     )
 
 
+@contextmanager
+def impatient(aws: AwsStandIn) -> Iterator["IAMClient"]:
+    """A client that gives up after 0.3 s; the block must end in that."""
+    with pytest.raises(ReadTimeoutError):
+        yield aws.client("iam", aws.root, Config(read_timeout=0.3))
+
+
 # Latency
 
 
@@ -92,6 +99,18 @@ def test_half_of_the_latency_passes_before_the_call_takes_effect(
         writing.result()
 
     assert 0.3 <= applied < 0.6 <= time.monotonic() - start
+
+
+def test_a_caller_that_gives_up_does_not_stop_its_write(
+    aws: AwsStandIn, iam: "IAMClient", keys: TokenIssuer
+) -> None:
+    with aws.fault(Latency(seconds=1, actions=("UpdateAssumeRolePolicy",))):
+        with impatient(aws) as client:
+            write(client, keys, "late")
+        assert read(iam) == [SUBJECT]
+        aws.wait_until(lambda: aws.calls["UpdateAssumeRolePolicy", "CallerGone"] == 1)
+
+    assert read(iam) == ["late"]
 
 
 def test_latency_within_a_range_follows_the_seed() -> None:
@@ -202,13 +221,6 @@ def test_a_connection_may_also_close_before_the_write(
 
 
 # No answer
-
-
-@contextmanager
-def impatient(aws: AwsStandIn) -> Iterator["IAMClient"]:
-    """A client that gives up after 0.3 s; the block must end in that."""
-    with pytest.raises(ReadTimeoutError):
-        yield aws.client("iam", aws.root, Config(read_timeout=0.3))
 
 
 @pytest.mark.parametrize(("applied", "after"), [(False, [SUBJECT]), (True, ["new"])])
