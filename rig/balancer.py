@@ -110,6 +110,16 @@ class _End(asyncio.Protocol):
         self.link = link
         self.other: asyncio.Transport | None = None
         self.transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+
+    def connect(self, other: asyncio.Transport) -> None:
+        """Send what arrives here, and what has arrived already, to the other end."""
+        self.other = other
+        for data in self._early:
+            other.write(data)
+        if self.transport and self._early:
+            self.transport.resume_reading()
+        self._early.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but no subclass
@@ -118,6 +128,9 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.other:
             self.other.write(data)
+        elif self.transport:
+            self._early.append(data)
+            self.transport.pause_reading()
 
     def pause_writing(self) -> None:
         if self.other:
@@ -143,13 +156,12 @@ class _Link:
         self._connecting: asyncio.Task[None] | None = None
 
     def made(self, end: _End) -> None:
-        if end is self.client and end.transport:
+        if end is self.client:
             self._links.add(self)
-            end.transport.pause_reading()
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
-        elif self.client.transport:
-            self.client.other, self.backend.other = end.transport, self.client.transport
-            self.client.transport.resume_reading()
+        elif self.client.transport and end.transport:
+            self.backend.connect(self.client.transport)
+            self.client.connect(end.transport)
 
     def lost(self, end: _End) -> None:
         if end is self.client:
