@@ -92,7 +92,6 @@ class LiveProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._rich.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,6 +99,7 @@ class LiveProgress:
 
     def begin(self, names: Sequence[str]) -> None:
         """List what is going to be built."""
+        self._rich.start()
         self.note(FIRST_TIME.format(count=len(names)))
         self._tasks = {name: self._rich.add_task(name, start=False, total=1) for name in names}
 

@@ -39,4 +39,4 @@ class Owner:
     def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
         self.process.communicate(timeout=20)
-        eventually(lambda: nothing_is_left_of(self.folder), "its processes and folder are gone", timeout=20)
+        eventually(lambda: nothing_is_left_of(self.folder), "its processes and folder are gone", timeout=5)
