@@ -37,6 +37,19 @@ def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
             ],
         },
         role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=True),
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {**metadata, "namespace": OWN_NAMESPACE},
+            "rules": [
+                {
+                    "apiGroups": ["coordination.k8s.io"],
+                    "resources": ["leases"],
+                    "verbs": ["get", "create", "update"],
+                }
+            ],
+        },
+        role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=False),
     ]
 
 

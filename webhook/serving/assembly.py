@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 
@@ -17,6 +18,7 @@ from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
 from webhook.cluster.events import EventWriter
+from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.errors import ConfigurationError
 from webhook.domain.statement import OwnStatement
@@ -29,7 +31,7 @@ from webhook.serving.program import Program
 from webhook.serving.startup import check_roles, find_issuer, report_providers
 from webhook.telemetry import metrics
 from webhook.trust.grants import Grants
-from webhook.trust.locks import InProcessLock
+from webhook.trust.leases import LeaseLock
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings)
-    installation = _installation(configuration)
+    namespace = _namespace(configuration)
     certificate = Path(configuration.certificates.cert_file), Path(configuration.certificates.key_file)
     check_certificate(*certificate)
     for key in configuration.reconciler.without_effect():
@@ -60,9 +62,15 @@ async def assemble(configuration: Configuration) -> Program:
 
     view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
     policies = IamTrustPolicies(calls, caller)
-    lock = InProcessLock()
+    lock = LeaseLock(Leases(connection, namespace), _identity())
     writers = {
-        role: RoleWriter(role, OwnStatement.for_role(role, issuer, installation), policies, lock, view.wanted_in)
+        role: RoleWriter(
+            role,
+            OwnStatement.for_role(role, issuer, configuration.installation or namespace),
+            policies,
+            lock,
+            view.wanted_in,
+        )
         for role in _trusted_roles(bindings)
     }
     grants = Grants(writers)
@@ -97,17 +105,22 @@ async def assemble(configuration: Configuration) -> Program:
     )
 
 
-def _installation(configuration: Configuration) -> str:
-    """The name that tells our statement from another installation's; it must not change between starts."""
-    named = configuration.installation or configuration.namespace or os.environ.get("POD_NAMESPACE")
+def _namespace(configuration: Configuration) -> str:
+    """Where the Leases are, and by default the name that tells our statement from another installation's."""
+    named = configuration.namespace or os.environ.get("POD_NAMESPACE")
     if named:
         return named
     try:
         return _NAMESPACE_FILE.read_text().strip()
     except OSError as error:
         raise ConfigurationError(
-            "installation: is not given, and neither `namespace` nor POD_NAMESPACE says where this runs; name it"
+            "namespace: is not given, and POD_NAMESPACE does not say where this runs"
         ) from error
+
+
+def _identity() -> str:
+    """A name for this process that no other will ever have."""
+    return f"{os.environ.get('POD_NAME') or 'local'}_{uuid4()}"
 
 
 def _names(bindings: tuple[Binding, ...]) -> list[str]:

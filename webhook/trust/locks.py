@@ -8,13 +8,21 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from webhook.domain.names import RoleArn
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.ports import Seen
 
 
 class InProcessHold:
     """Held until it is given back: nobody outside this process can take it."""
+
+    def remember(self, written: Mapping[Subject, float]) -> None:
+        """Nothing to do: the one writer of the role remembers by itself."""
+
+    async def again(self) -> bool:
+        """Always: nobody else waits."""
+        return True
 
     def outlasts(self, seconds: float) -> bool:  # noqa: ARG002  the port's signature
         """Always: this lock has no expiry."""
@@ -28,7 +36,7 @@ class InProcessLock:
         self._locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn) -> AsyncIterator[InProcessHold]:
+    async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
         """Wait for the role's lock and hold it inside the `async with`."""
         async with self._locks[role]:
             yield InProcessHold()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from webhook.domain.names import RoleArn
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
 
 
@@ -60,11 +62,25 @@ class TrustPolicies(Protocol):
         """Characters that a trust policy may have, white space not counted."""
 
 
+Seen = Callable[["Mapping[Subject, float]"], None]
+"""Takes subjects that were written to a role lately, with how many seconds ago."""
+
+
+class LockError(Exception):
+    """A role's lock could not be taken or kept; the message says why."""
+
+
 class Hold(Protocol):
     """A role's lock, held."""
 
+    def remember(self, written: Mapping[Subject, float]) -> None:
+        """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
+
     def outlasts(self, seconds: float) -> bool:
         """Whether the lock is ours for that much longer; a write starts only if so."""
+
+    async def again(self) -> bool:
+        """Keep it for another cycle; False where another replica waits for it or has it. Raises LockError."""
 
 
 class RoleLock(Protocol):
@@ -74,5 +90,8 @@ class RoleLock(Protocol):
     over the whole cluster puts right what slips through.
     """
 
-    def hold(self, role: RoleArn) -> AbstractAsyncContextManager[Hold]:
-        """Wait for the role's lock and hold it inside the `async with`."""
+    def hold(self, role: RoleArn, seen: Seen) -> AbstractAsyncContextManager[Hold]:
+        """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
+
+        While waiting, and once held, `seen` is called with what other holders wrote lately.
+        """

@@ -16,10 +16,10 @@ from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, Verdict
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.ports import AwsError, FailureKind, LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -32,7 +32,7 @@ WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
 
 REMEMBERED = 60.0
-"""Seconds for which a subject written here is kept whatever a read says: IAM's reads can be that old."""
+"""Seconds for which a subject written by any replica is kept whatever a read says: IAM's reads can be that old."""
 
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
@@ -41,7 +41,8 @@ _LAST_BACKOFF = 10.0
 class RoleWriter:
     """Makes one role trust subjects; only ever adds.
 
-    What is written is (read + wanted + waiting + written here in the last minute), so a stale read drops nobody.
+    What is written is (read + wanted + waiting + written in the last minute, by any replica), so a stale read
+    drops nobody.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class RoleWriter:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"writer {self.role.name}")
 
     async def _run(self) -> None:
-        while (self._waiting or self._to_confirm) and not self._closing:
+        while self._has_work:
             try:
                 pause = await self._hold_and_work()
             except Exception:
@@ -131,18 +132,24 @@ class RoleWriter:
             if pause and not self._closing:
                 await self._sleep(pause)
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._to_confirm) and not self._closing
+
     async def _hold_and_work(self) -> float:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
         self._wake.clear()
         try:
-            async with self._lock.hold(self.role) as hold:
-                pause = 0.0
-                while not pause and (self._waiting or self._to_confirm) and not self._closing:
+            async with self._lock.hold(self.role, self._learn_from_others) as hold:
+                pause = await self._cycle(hold) if self._has_work else 0.0
+                while not pause and self._has_work and await hold.again():
                     pause = await self._cycle(hold)
                 self._failures = 0
                 return pause
         except AwsError as error:
             return self._failed(error)
+        except LockError as error:
+            return self._failed(AwsError(FailureKind.UNAVAILABLE, str(error)))
         except InvalidPolicyError as error:
             return self._failed(AwsError(FailureKind.MALFORMED, str(error)))
 
@@ -170,13 +177,13 @@ class RoleWriter:
             self._suspicious_looks += 1
             pause = min(2.0 ** (self._suspicious_looks - 1), _LAST_BACKOFF)
         else:
-            await self._write(hold, amendment.policy)
+            await self._write(hold, policy, amendment.policy)
         self._learn(amendment)
         for subject in batch:
             self._answer(subject, self._outcome(amendment.verdicts[subject]))
         return pause
 
-    async def _write(self, hold: Hold, policy: TrustPolicy) -> None:
+    async def _write(self, hold: Hold, before: TrustPolicy, policy: TrustPolicy) -> None:
         if not hold.outlasts(WRITE_TIME):
             raise AwsError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
         try:
@@ -187,7 +194,8 @@ class RoleWriter:
             raise _with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        self._written.update(dict.fromkeys(subjects, now))
+        self._written.update(dict.fromkeys(subjects - before.subjects(self._own), now))
+        hold.remember({subject: now - at for subject, at in self._written.items()})
         self._to_confirm = True
         self._suspicious_looks = 0
         metrics.trust_writes.labels(self.role.value).inc()
@@ -257,6 +265,16 @@ class RoleWriter:
         if failure.kind.is_final:
             self._to_confirm = False
         return pause
+
+    def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
+        """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
+        now = asyncio.get_running_loop().time()
+        for subject, ago in written.items():
+            if ago < REMEMBERED and subject not in self._written:
+                self._written[subject] = now - ago
+                self._trusted.setdefault(subject, Proof.ALREADY)
+                if subject in self._waiting:
+                    self._answer(subject, Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
         horizon = asyncio.get_running_loop().time() - REMEMBERED

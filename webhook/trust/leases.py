@@ -1,0 +1,198 @@
+"""The lock between replicas: one Lease in the API server for each role.
+
+What it promises: while every holder's clock runs at a normal rate, one replica at a time believes that it holds
+a role's lock, and a holder that dies is replaced one lease duration after a waiting replica first saw its last
+renewal. What it does not promise: fencing. A holder that is stalled between its last look at the clock and its
+write can still send that write late, and other clusters know nothing of this lock. The pass over the whole
+cluster puts right what slips through.
+
+Expiry is counted from the first local observation of a renewal, as client-go's leader election does it, so
+clocks of different machines are never compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from webhook.domain.errors import ClusterError
+from webhook.trust.ports import LockError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.ports import Seen
+
+log = structlog.get_logger(__name__)
+
+DURATION = 10.0
+"""Seconds that a lock is held without renewal."""
+
+_POLL = (0.05, 0.15)
+
+_PATIENCE = 1.0
+"""Seconds of waiting before a replica asks to be handed the lock: often the holder writes its subjects too."""
+
+_NAME_HEX_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A Lease as the lock reads and writes it; `version` is the API server's, for compare-and-swap."""
+
+    name: str
+    role: str
+    holder: str | None = None
+    waiter: str | None = None
+    renewals: int = 0
+    """Counts acquisitions and renewals, so that an observer sees each."""
+    written: Mapping[Subject, float] = field(default_factory=dict)
+    """Subjects written to the role lately, with the seconds that had passed since when this was stored."""
+    version: str = ""
+
+
+class LeaseStore(Protocol):
+    """Leases in the API server. All raise ClusterError."""
+
+    async def get(self, name: str) -> Lease | None:
+        """The Lease, or None where there is none."""
+
+    async def create(self, lease: Lease) -> Lease | None:
+        """Create it; None where there is one already."""
+
+    async def update(self, lease: Lease) -> Lease | None:
+        """Replace the version that `lease` was read as; None where it has changed since."""
+
+
+def lease_name(role: RoleArn) -> str:
+    """The name of a role's Lease: an ARN is too long and has the wrong characters."""
+    return f"mxp-identity-{sha256(str(role).encode()).hexdigest()[:_NAME_HEX_DIGITS]}"
+
+
+class LeaseHold:
+    """A role's lock, held until `_until` on the event loop's clock."""
+
+    def __init__(self, store: LeaseStore, lease: Lease, until: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._until = until
+
+    def outlasts(self, seconds: float) -> bool:
+        """Whether the lock is ours for that much longer by our own clock."""
+        return asyncio.get_running_loop().time() + seconds < self._until
+
+    def remember(self, written: Mapping[Subject, float]) -> None:
+        """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
+        self._lease = replace(self._lease, written=written)
+
+    async def again(self) -> bool:
+        """Hold it for another cycle; False where another replica waits or has it. Raises LockError."""
+        try:
+            return await self._renew()
+        except ClusterError as error:
+            raise LockError(f"the lock could not be renewed: {error}") from error
+
+    async def give_back(self) -> None:
+        """Let it go: to the replica that waits, if one does."""
+        try:
+            while True:
+                heir = self._lease.waiter
+                freed = replace(self._lease, holder=heir, waiter=None, renewals=self._lease.renewals + 1)
+                if await self._store.update(freed) is not None or not await self._look_again():
+                    return
+        except ClusterError as error:
+            log.warning("lock_not_given_back", role_arn=self._lease.role, reason=str(error))
+
+    async def _renew(self) -> bool:
+        while self._lease.waiter is None:
+            asked = asyncio.get_running_loop().time()
+            renewed = await self._store.update(replace(self._lease, renewals=self._lease.renewals + 1))
+            if renewed is not None:
+                self._lease, self._until = renewed, asked + DURATION
+                return True
+            if not await self._look_again():
+                return False
+        return False
+
+    async def _look_again(self) -> bool:
+        """Take in what changed under us; False where the lock is no longer ours."""
+        found = await self._store.get(self._lease.name)
+        if found is None or found.holder != self._lease.holder or found.renewals != self._lease.renewals:
+            return False
+        self._lease = replace(found, written=self._lease.written)
+        return True
+
+
+@dataclass(slots=True)
+class _Observation:
+    """The last renewal of another holder that was seen, and when it was first seen here."""
+
+    renewal: tuple[str | None, int] = (None, -1)
+    since: float = 0.0
+
+
+class LeaseLock:
+    """Keeps the writers of one role apart, over all replicas. `identity` names this replica: unique for ever."""
+
+    def __init__(self, store: LeaseStore, identity: str) -> None:
+        self._store = store
+        self._identity = identity
+        self._turns: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @asynccontextmanager
+    async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[LeaseHold]:
+        """Wait for the role's lock and hold it inside the `async with`. Raises LockError."""
+        async with self._turns[role]:
+            try:
+                hold = await self._acquire(role, seen)
+            except ClusterError as error:
+                raise LockError(f"the lock of {role} could not be taken: {error}") from error
+            try:
+                yield hold
+            finally:
+                await hold.give_back()
+
+    async def _acquire(self, role: RoleArn, seen: Seen) -> LeaseHold:
+        name = lease_name(role)
+        observed = _Observation()
+        began = asyncio.get_running_loop().time()
+        while True:
+            now = asyncio.get_running_loop().time()
+            found = await self._store.get(name)
+            if found is not None:
+                seen(found.written)
+            if found is None:
+                taken = await self._store.create(Lease(name, role.value, holder=self._identity, renewals=1))
+            elif self._may_take(found, observed, now):
+                taken = await self._store.update(
+                    replace(
+                        found,
+                        holder=self._identity,
+                        waiter=None if found.waiter == self._identity else found.waiter,
+                        renewals=found.renewals + 1,
+                    )
+                )
+            else:
+                taken = None
+                if found.waiter is None and now - began > _PATIENCE:
+                    await self._store.update(replace(found, waiter=self._identity))
+            if taken is not None:
+                return LeaseHold(self._store, taken, now + DURATION)
+            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+
+    def _may_take(self, found: Lease, observed: _Observation, now: float) -> bool:
+        """Whether the lock is free, is ours, was handed to us, or its holder has been silent for too long."""
+        if found.holder is None or found.holder == self._identity:
+            return True
+        renewal = (found.holder, found.renewals)
+        if renewal != observed.renewal:
+            observed.renewal, observed.since = renewal, now
+        return now - observed.since > DURATION
