@@ -71,6 +71,7 @@ class RoleWriter:
         self._seen = asyncio.Event()
         self._wake = asyncio.Event()
         self._closing = False
+        self._holding = False
         self._task: asyncio.Task[None] | None = None
 
     # What is known without asking AWS
@@ -111,7 +112,9 @@ class RoleWriter:
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await self._task
+            if not self._holding:
+                self._task.cancel()  # it waits for the lock, which another replica may hold for long
+            await asyncio.wait([self._task])
 
     # The loop
 
@@ -141,6 +144,7 @@ class RoleWriter:
         self._wake.clear()
         try:
             async with self._lock.hold(self.role, self._learn_from_others) as hold:
+                self._holding = True
                 pause = await self._cycle(hold) if self._has_work else 0.0
                 while not pause and self._has_work and await hold.again():
                     pause = await self._cycle(hold)
@@ -152,6 +156,8 @@ class RoleWriter:
             return self._failed(AwsError(FailureKind.UNAVAILABLE, str(error)))
         except InvalidPolicyError as error:
             return self._failed(AwsError(FailureKind.MALFORMED, str(error)))
+        finally:
+            self._holding = False
 
     async def _sleep(self, seconds: float) -> None:
         try:
