@@ -47,9 +47,10 @@ def test_a_webhook_killed_while_aws_failed_brings_the_trust_when_it_is_started_a
 def test_a_webhook_that_starts_while_aws_is_silent_serves_and_catches_up(restarting_space: Space) -> None:
     """Ready does not depend on AWS: an outage there must not become one of the API server."""
     space = restarting_space
-    with space.aws.fault(Hang()), serving(space):
+    with space.aws.fault(Hang()), serving(space) as webhook:
         namespace = create_namespace(space)
         create_account(space, namespace)
         assert annotation(space, namespace) == space.roles[0]
         space.aws.clear_faults()
         eventually(lambda: is_trusted(space, namespace), "trust after recovery", timeout=RECOVERY_S)
+        assert "Traceback" not in webhook.process.log.read_text(), "an outage of AWS is no surprise"
