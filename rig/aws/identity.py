@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rig.aws.standin import AwsStandIn
 
-CONFIG = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}, proxies={})
+UNSIGNED_ONCE = Config(signature_version=UNSIGNED)
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Assumed:
 
 def assume(aws: AwsStandIn, role_arn: str, token: str, session: str = "mxp-controller") -> Assumed:
     """Return what STS answers to a token for a role."""
-    sts = boto3.client("sts", endpoint_url=aws.url, region_name=aws.region, config=CONFIG)
+    sts = aws.client("sts", aws.root, UNSIGNED_ONCE)
     try:
         answer = sts.assume_role_with_web_identity(
             RoleArn=role_arn, RoleSessionName=session, WebIdentityToken=token

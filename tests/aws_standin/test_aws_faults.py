@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from rig.aws import (
     ACCOUNT,
     AwsStandIn,
+    Deny,
     FailAfterwards,
     Fault,
     Hang,
@@ -188,6 +189,23 @@ def test_any_error_can_be_answered(aws: AwsStandIn, iam: "IAMClient") -> None:
     conflict = Refuse(code="ConcurrentModification", status=409, message="Try <again> & again")
 
     with aws.fault(conflict), refused("ConcurrentModification", 409, "Try <again> & again"):
+        read(iam)
+
+
+def test_access_denied_for_sts_reads_like_a_missing_trust(
+    aws: AwsStandIn, sts: "STSClient", issuer: TokenIssuer
+) -> None:
+    message = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+    with aws.fault(Deny(role="backup")), refused("AccessDenied", 403, message):
+        assume(sts, issuer)
+
+
+def test_access_denied_may_be_an_explicit_deny(aws: AwsStandIn, iam: "IAMClient") -> None:
+    message = (
+        f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: iam:GetRole on resource: role backup "
+        "with an explicit deny in an identity-based policy"
+    )
+    with aws.fault(Deny(explicit=True)), refused("AccessDenied", 403, message):
         read(iam)
 
 
@@ -397,6 +415,7 @@ EVERY_FAULT: list[Fault] = [
     Latency(seconds=5),
     Throttle(rate=0, burst=0),
     Refuse(),
+    Deny(),
     FailAfterwards(),
     LoseAnswer(),
     Hang(),

@@ -88,6 +88,16 @@ def test_eighteen_subjects_fit_and_nineteen_do_not(iam: "IAMClient", keys: Token
 
 
 @pytest.mark.usefixtures("role")
+def test_the_quota_may_be_filled_to_the_last_character(iam: "IAMClient") -> None:
+    def document(characters: int) -> str:
+        return statement(Sid="x" * (characters - len("".join(statement(Sid="").split()))))
+
+    iam.update_assume_role_policy(RoleName="backup", PolicyDocument=document(2048))
+    with refused("LimitExceeded", 409):
+        iam.update_assume_role_policy(RoleName="backup", PolicyDocument=document(2049))
+
+
+@pytest.mark.usefixtures("role")
 def test_white_space_does_not_count(iam: "IAMClient", keys: TokenIssuer) -> None:
     document = json.dumps(json.loads(keys.trust(*subjects(18), account=ACCOUNT)), indent=8)
     assert len(document) > 2048

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from rig import pods
 from rig.aws.identity import assume
 from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE
+from rig.permissions import PROGRAM
 from rig.space import AUDIENCE, Space
-
-ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+from rig.waiting import eventually
+from rig.webhook import Webhook
+from tests.e2e.scenes import ROLE_ANNOTATION
 
 
 def annotation(space: Space, namespace: str) -> str | None:
@@ -73,3 +77,59 @@ def created(space: Space, kind: str, namespaces: Iterable[str]) -> dict[str, int
         ):
             counts[reference["namespace"]] += 1
     return counts
+
+
+def audit_event(space: Space, namespace: str, verb: str = "create") -> dict[str, Any]:
+    """The API server's last audit event of a request about a control plane's ServiceAccount."""
+
+    def found() -> dict[str, Any] | None:
+        events = [
+            event
+            for event in space.cluster.audit_events()
+            if event["stage"] == "ResponseComplete"
+            and event["verb"] == verb
+            and event["objectRef"].get("resource") == "serviceaccounts"
+            and event["objectRef"].get("namespace") == namespace
+            and event["objectRef"].get("name") == SERVICE_ACCOUNT
+            and not event["objectRef"].get("subresource")
+        ]
+        return events[-1] if events else None
+
+    return eventually(found, f"an audit event about {namespace}/{SERVICE_ACCOUNT}")
+
+
+def audit_annotations(event: dict[str, Any]) -> dict[str, str]:
+    """What our webhook says in an audit event, without the prefix that the API server gives it."""
+    prefix = f"{ENTRY}/"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in event.get("annotations", {}).items()
+        if key.startswith(prefix)
+    }
+
+
+def seconds_of(event: dict[str, Any]) -> float:
+    """How long the API server worked on a request, by its own audit log."""
+    began, ended = (datetime.fromisoformat(event[key]) for key in ("requestReceivedTimestamp", "stageTimestamp"))
+    return (ended - began).total_seconds()
+
+
+def writes_of_the_program(space: Space) -> list[str]:
+    """Every write to the cluster that the program made or tried, by the API server's audit log."""
+    user = f"system:serviceaccount:{OWN_NAMESPACE}:{PROGRAM}"
+    return [
+        f"{event['verb']} {event['requestURI']}"
+        for event in space.cluster.audit_events()
+        if event["user"]["username"] == user and event["verb"] not in {"get", "list", "watch"}
+    ]
+
+
+def kubernetes_events(space: Space, namespace: str, reason: str) -> list[dict[str, Any]]:
+    """The Events of a namespace with that reason."""
+    items = space.cluster.api.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+    return [item for item in items if item["reason"] == reason]
+
+
+def log_events(webhook: Webhook, name: str, **values: Any) -> list[dict[str, Any]]:
+    """The lines of a replica's log with that event name and at least these values."""
+    return [line for line in webhook.log() if line.get("event") == name and values.items() <= line.items()]

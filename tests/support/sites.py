@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from tests.support.locks import InProcessLock
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Grant
 from webhook.domain.names import IssuerUrl, RoleArn, Subject
@@ -12,7 +13,6 @@ from webhook.domain.selectors import NamePattern, NamespaceSelector
 from webhook.domain.statement import OwnStatement
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.grants import Grants
-from webhook.trust.locks import InProcessLock
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:

@@ -15,6 +15,9 @@ KIND: Final = "AdmissionReview"
 
 _NULL = msgspec.Raw(b"null")
 
+# What msgspec raises for bytes that are no such JSON; RecursionError for a hundred thousand open brackets.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _LONGEST_WARNING = 256
 """Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
 
@@ -65,7 +68,7 @@ class Request(msgspec.Struct, rename="camel", frozen=True):
         """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
         try:
             return msgspec.json.decode(self.object, type=ReviewedObject).metadata
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise InvalidReviewError(f"the review's object is not a ServiceAccount: {error}") from error
 
 
@@ -82,7 +85,7 @@ def parse_review(body: bytes) -> Request:
     """The request in an AdmissionReview. Raises InvalidReviewError for anything else."""
     try:
         review = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise InvalidReviewError(f"the body is not an AdmissionReview: {error}") from error
     if (review.api_version, review.kind) != (API_VERSION, KIND):
         raise InvalidReviewError(

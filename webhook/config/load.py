@@ -65,6 +65,12 @@ def _follows(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and bool(detail["input"])
 
 
+# Short, however much aliases have multiplied the value.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
 def _problem(detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     given = detail.get("input")
@@ -92,7 +98,7 @@ def _problem(detail: ErrorDetails) -> str:
 
 def _shown(value: Any) -> str:
     try:
-        return reprlib.repr(value)  # short, however much aliases have multiplied it
+        return _SHORT.repr(value)
     except ValueError:
         return "a number of thousands of digits"
 

@@ -70,4 +70,4 @@ class CloseWhileDraining:
 
 
 def _bare_application() -> FastAPI:
-    return FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    return FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)

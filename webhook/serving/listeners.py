@@ -53,12 +53,11 @@ class Listener(uvicorn.Server):
                 server_header=False,
             )
         )
+        host, port = address
         try:
-            self._socket = socket.create_server(address, backlog=_BACKLOG)
+            self._socket = _listening_socket(host, port)
         except OSError as error:
-            raise ConfigurationError(
-                f"{key}: cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-            ) from error
+            raise ConfigurationError(f"{key}: cannot listen on {host}:{port}: {error.strerror}") from error
 
     @property
     def port(self) -> int:
@@ -77,6 +76,21 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """A listening socket on whose connections no answer waits for an acknowledgement (Nagle's algorithm)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def check_certificate(certificate: Path, key: Path) -> None:

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
+import msgspec
 import structlog
+
+_SHARED: tuple[structlog.types.Processor, ...] = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+)
 
 
 def configure_logs() -> None:
-    """Send all logs, those of libraries too, to standard error in one form."""
-    terminal = sys.stderr.isatty()
-    shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    final: list[structlog.types.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if terminal:
-        final.append(structlog.dev.ConsoleRenderer())
+    """Send all logs, those of libraries too, to standard error in one form.
+
+    Ours do not pass through the standard library's logging: that would take longer than the review that they are
+    about. Libraries' do, from warnings on.
+    """
+    final: tuple[structlog.types.Processor, ...]
+    factory: Any
+    if sys.stderr.isatty():
+        final, factory = (structlog.dev.ConsoleRenderer(),), structlog.PrintLoggerFactory(sys.stderr)
+        library: tuple[structlog.types.Processor, ...] = final
     else:
-        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        final = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json))
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        library = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, *final],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("webhook").setLevel(logging.INFO)
+    formatter = structlog.stdlib.ProcessorFormatter
+    handler.setFormatter(
+        formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _json(event: dict[str, Any], **_: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)

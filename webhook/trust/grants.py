@@ -31,13 +31,14 @@ class Grants:
     def __init__(self, writers: Mapping[RoleArn, RoleWriter]) -> None:
         self._writers = writers
         self._pursuits: dict[Subject, _Pursuit] = {}
+        self._closing = False
         metrics.grants_waiting.set_function(lambda: len(self._pursuits))
 
     def likely_role(self, grant: Grant) -> RoleArn:
         """The role that the subject gets by what is known now; asks nobody and changes nothing."""
         if known := self.known(grant):
             return known.role
-        order = _order(grant)
+        order = _by_prospect(grant, self._writers)
         return next((role for role in order if self._writers[role].has_room_for(grant.subject)), order[0])
 
     def known(self, grant: Grant) -> Trusted | None:
@@ -56,19 +57,19 @@ class Grants:
         """
         if known := self.known(grant):
             return known
+        if self._closing:
+            return self._pending(grant, "this replica is shutting down, the others go on")
         pursuit = self._pursue(grant)
         await asyncio.wait(
             [pursuit.task, pursuit.bad_news], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
         )
-        if pursuit.task.done():
+        if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
-        return pursuit.last_failure or Untrusted(
-            self.likely_role(grant), FailureKind.PENDING, f"AWS has not answered within {seconds:.1f} s"
-        )
+        return pursuit.last_failure or self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
 
     def start(self, grant: Grant) -> None:
         """Have the subject trusted in the background; nothing to wait for."""
-        if self.known(grant) is None:
+        if self.known(grant) is None and not self._closing:
             self._pursue(grant)
 
     def check(self) -> None:
@@ -78,9 +79,13 @@ class Grants:
 
     async def close(self) -> None:
         """Start nothing more and wait for the writes under way."""
+        self._closing = True
         for pursuit in self._pursuits.values():
             pursuit.task.cancel()
         await asyncio.gather(*(writer.close() for writer in self._writers.values()))
+
+    def _pending(self, grant: Grant, reason: str) -> Untrusted:
+        return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
 
     def _pursue(self, grant: Grant) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
@@ -104,23 +109,23 @@ class _Pursuit:
 
     @property
     def last_failure(self) -> Untrusted | None:
-        return self._ticket.last_failure if self._ticket else None
+        if self._ticket:
+            return self._ticket.last_failure
+        troubles = (self._writers[role].trouble for role in _order(self._grant))
+        return next((trouble for trouble in troubles if trouble), None)
 
     async def _run(self) -> Outcome:
         order = _order(self._grant)
         if len(order) > 1:
-            order = await self._trusting_first(order)
+            # It may have one role at most, so all are looked at: one of them may trust it already.
+            await asyncio.gather(*(self._writers[role].first_look() for role in order))
+            order = _by_prospect(self._grant, self._writers)
         for role in order:
             outcome = await self._try(role)
             if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
                 break
         self._report(outcome)
         return outcome
-
-    async def _trusting_first(self, order: tuple[RoleArn, ...]) -> tuple[RoleArn, ...]:
-        """The order with a role that trusts the subject already in front: it may have one role at most."""
-        await asyncio.gather(*(self._writers[role].first_look() for role in order))
-        return tuple(sorted(order, key=lambda role: self._writers[role].trusts(self._grant.subject) is None))
 
     async def _try(self, role: RoleArn) -> Outcome:
         self._ticket = self._writers[role].submit(self._grant.subject)
@@ -150,3 +155,16 @@ def _order(grant: Grant) -> tuple[RoleArn, ...]:
     """The binding's roles as this subject tries them: the annotated one first."""
     order = grant.binding.roles_in_order(grant.subject)
     return tuple(sorted(order, key=lambda role: role != grant.annotated))
+
+
+def _by_prospect(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[RoleArn, ...]:
+    """The same order, but who trusts the subject already first, and who only a person can mend last.
+
+    The annotated one stays where it is even then: pods may run with it.
+    """
+
+    def rank(role: RoleArn) -> tuple[bool, bool]:
+        writer = writers[role]
+        return writer.trusts(grant.subject) is None, role != grant.annotated and writer.needs_a_person
+
+    return tuple(sorted(_order(grant), key=rank))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, Verdict, amend
+from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind, LockError
+from webhook.trust.reasons import full, outcome_of, with_dangling_principals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,10 +69,11 @@ class RoleWriter:
         self._to_confirm = False
         self._suspicious_looks = 0
         self._failures = 0
-        self._seen = asyncio.Event()
+        self._trouble: Untrusted | None = None
+        self._looked = asyncio.Event()
         self._wake = asyncio.Event()
         self._closing = False
-        self._holding = False
+        self._waits_for_lock = False
         self._task: asyncio.Task[None] | None = None
 
     # What is known without asking AWS
@@ -79,6 +81,16 @@ class RoleWriter:
     def trusts(self, subject: Subject) -> Proof | None:
         """How the role is known to trust `subject`, or None; no call is made."""
         return self._trusted.get(subject)
+
+    @property
+    def trouble(self) -> Untrusted | None:
+        """What went wrong at the last try; None where it went well, or was not tried."""
+        return self._trouble
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the role cannot be read or written for a reason that patience does not mend."""
+        return self._trouble is not None and not self._trouble.kind.passes_soon
 
     def has_room_for(self, subject: Subject) -> bool:
         """Whether `subject` fits by what is known; an unread policy is taken to have room."""
@@ -91,16 +103,24 @@ class RoleWriter:
     # Asking for trust
 
     def submit(self, subject: Subject) -> Ticket:
-        """Have `subject` trusted; those who ask for the same subject share one ticket."""
+        """Have `subject` trusted; those who ask for the same subject share one ticket.
+
+        While the role is in trouble the ticket says so from the start.
+        """
         ticket = self._waiting.setdefault(subject, Ticket())
+        if self._trouble:
+            ticket.fail(self._trouble)
         self._start()
         return ticket
 
     async def first_look(self) -> None:
-        """Wait until the policy has been read once, however long AWS takes; at once if it has been."""
-        if not self._seen.is_set():
+        """Wait until the policy has been read once, or only a person can make it readable.
+
+        At once if that was so before.
+        """
+        if not self._looked.is_set():
             self.check()
-            await self._seen.wait()
+            await self._looked.wait()
 
     def check(self) -> None:
         """Read the policy again soon, and put our statement right if it is not what the cluster wants."""
@@ -111,10 +131,11 @@ class RoleWriter:
         """Start no further cycle and wait for the one under way, so that no write is cut off."""
         self._closing = True
         self._wake.set()
-        if self._task is not None:
-            if not self._holding:
-                self._task.cancel()  # it waits for the lock, which another replica may hold for long
-            await asyncio.wait([self._task])
+        if self._task is None:
+            return
+        if self._waits_for_lock:
+            self._task.cancel()
+        await asyncio.wait([self._task])
 
     # The loop
 
@@ -143,12 +164,15 @@ class RoleWriter:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
         self._wake.clear()
         try:
+            self._waits_for_lock = True
             async with self._lock.hold(self.role, self._learn_from_others) as hold:
-                self._holding = True
-                pause = await self._cycle(hold) if self._has_work else 0.0
-                while not pause and self._has_work and await hold.again():
+                self._waits_for_lock = False
+                pause = 0.0
+                mine = self._has_work
+                while mine and not pause:
                     pause = await self._cycle(hold)
-                self._failures = 0
+                    self._failures, self._trouble = 0, None
+                    mine = self._has_work and not pause and await hold.again()
                 return pause
         except AwsError as error:
             return self._failed(error)
@@ -183,11 +207,25 @@ class RoleWriter:
             self._suspicious_looks += 1
             pause = min(2.0 ** (self._suspicious_looks - 1), _LAST_BACKOFF)
         else:
-            await self._write(hold, policy, amendment.policy)
+            try:
+                await self._write(hold, policy, amendment.policy)
+            except AwsError:
+                self._settle_as_read(policy, batch)
+                raise
         self._learn(amendment)
         for subject in batch:
-            self._answer(subject, self._outcome(amendment.verdicts[subject]))
+            self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
         return pause
+
+    def _settle_as_read(self, policy: TrustPolicy, batch: list[Subject]) -> None:
+        """Answer those for whom the policy is right as it is: that a write failed is no news to them."""
+        as_it_is = amend(policy, self._own, frozenset(), batch, quota=0)
+        if not as_it_is.policy.same_meaning(policy):
+            return  # our statement is not whole, so that nobody knows whom it lets in
+        self._learn(as_it_is)
+        for subject, verdict in as_it_is.verdicts.items():
+            if verdict.standing is not Standing.NO_ROOM:
+                self._answer(subject, outcome_of(verdict, self.role, self._quota))
 
     async def _write(self, hold: Hold, before: TrustPolicy, policy: TrustPolicy) -> None:
         if not hold.outlasts(WRITE_TIME):
@@ -197,7 +235,7 @@ class RoleWriter:
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._refused_size = policy.size()
-            raise _with_dangling_principals(error, policy) from error
+            raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
         self._written.update(dict.fromkeys(subjects - before.subjects(self._own), now))
@@ -210,49 +248,29 @@ class RoleWriter:
     def _learn(self, amendment: Amendment) -> None:
         """Remember the policy as it is now, for those who ask without a call."""
         self._policy = amendment.policy
-        subjects = amendment.policy.subjects(self._own)
+        subjects = amendment.policy.subjects(self._own) | self._recent()
         self._trusted = dict.fromkeys(subjects, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:
                 self._trusted[subject] = Proof.FOREIGN
             elif verdict.standing is Standing.DENIED:
                 self._trusted.pop(subject, None)
-        self._seen.set()
+        self._looked.set()
         metrics.trust_subjects.labels(self.role.value).set(len(subjects))
         metrics.trust_policy_characters.labels(self.role.value).set(amendment.policy.size())
         metrics.trust_policy_quota_characters.labels(self.role.value).set(self._quota)
-
-    def _outcome(self, verdict: Verdict) -> Outcome:
-        match verdict.standing:
-            case Standing.ADDED:
-                return Trusted(self.role, Proof.WRITTEN)
-            case Standing.KEPT:
-                return Trusted(self.role, Proof.ALREADY)
-            case Standing.FOREIGN:
-                return Trusted(self.role, Proof.FOREIGN)
-            case Standing.NO_ROOM:
-                return self._full()
-            case Standing.DENIED:
-                reason = f"{verdict.place} of the trust policy of {self.role} denies it: change that statement"
-                return Untrusted(self.role, FailureKind.DENIED_BY_POLICY, reason)
-
-    def _full(self) -> Untrusted:
-        return Untrusted(
-            self.role,
-            FailureKind.FULL,
-            f"the trust policy of {self.role} is full ({self._quota} characters): raise IAM quota L-C07B4B0D "
-            "(Role trust policy length) or add a role to the binding",
-        )
 
     def _answer(self, subject: Subject, outcome: Outcome) -> None:
         self._waiting.pop(subject).settle(outcome)
 
     def _failed(self, error: AwsError) -> float:
-        """Note a failure for all who wait; answers how many seconds to wait before the next try."""
-        self._failures += 1
-        if not self._closing:
-            self._wake.clear()  # who comes while IAM says no waits for the next try like the others
-        pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
+        """Tell all who wait; answers how many seconds to wait before the next try, 0 where there is none."""
+        failure = (
+            full(self.role, self._quota)
+            if error.kind is FailureKind.FULL
+            else Untrusted(self.role, error.kind, str(error))
+        )
+        pause = 0.0 if failure.kind.is_final else self._backoff()
         log.warning(
             "trust_not_written",
             role_arn=self.role.value,
@@ -262,15 +280,22 @@ class RoleWriter:
             failures=self._failures,
             retry_in_s=round(pause, 2),
         )
-        failure = self._full() if error.kind is FailureKind.FULL else Untrusted(self.role, error.kind, str(error))
-        for subject, ticket in list(self._waiting.items()):
-            if failure.kind.is_final:
-                self._answer(subject, failure)
-            else:
-                ticket.fail(failure)
+        self._trouble = None if failure.kind is FailureKind.FULL else failure
+        if self.needs_a_person:
+            self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
+            for subject in list(self._waiting):
+                self._answer(subject, failure)
+        for ticket in self._waiting.values():
+            ticket.fail(failure)
         return pause
+
+    def _backoff(self) -> float:
+        self._failures += 1
+        if not self._closing:
+            self._wake.clear()  # who comes while IAM says no waits for the next try like the others
+        return min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
 
     def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
         """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
@@ -296,16 +321,3 @@ class RoleWriter:
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
         return bool(self._recent())
-
-
-def _with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
-    """The error, with the place of what makes IAM refuse every write, if that is why."""
-    dangling = policy.dangling_principals()
-    if error.kind is not FailureKind.MALFORMED or not dangling:
-        return error
-    places = ", ".join(f"{principal} in {place}" for place, principal in dangling)
-    return AwsError(
-        FailureKind.MALFORMED,
-        f"{error}; the policy names a principal that was deleted ({places}): remove it, IAM refuses every "
-        "change until then",
-    )

@@ -1,0 +1,21 @@
+"""Percentiles and tables."""
+
+import math
+from collections.abc import Sequence
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The smallest sample that is not exceeded by `share` (0 to 1) of all; at least one sample is needed."""
+    ordered = sorted(samples)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds with two decimals."""
+    return f"{seconds * 1000:.2f} ms"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; every column but the first is right-aligned."""
+    rule = ["---", *("---:" for _ in columns[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, rule, *rows])

@@ -1,0 +1,134 @@
+"""Our own statement: always whole, one per issuer and installation, gone with its last subject."""
+
+import re
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rig.oracle import TrustOracle
+from tests.domain.judging import let_in, token
+from tests.domain.policies import (
+    ISSUER,
+    OTHER_ISSUER,
+    OWN,
+    ROLE,
+    SUBJECTS,
+    foreign_documents,
+    hand_edited_documents,
+    hand_edited_statements,
+    shared_documents,
+    stored_documents,
+    subject_sets,
+)
+from webhook.domain.amendment import amend
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import RoleArn, Subject
+from webhook.domain.statement import OwnStatement
+from webhook.domain.trust_policy import TrustPolicy
+
+any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+
+
+def _ours(policy: TrustPolicy) -> list[dict[str, Any]]:
+    return [statement for statement in policy.statements if statement.get("Sid") == OWN.sid]
+
+
+def _is_whole(statement: dict[str, Any], subjects: frozenset[Subject]) -> bool:
+    """Every part that DESIGN names, whether as written or as IAM stored it."""
+    condition = statement["Condition"]["StringEquals"]
+    names = condition[OWN.subject_key]
+    return (
+        statement.keys() == {"Sid", "Effect", "Principal", "Action", "Condition"}
+        and statement["Effect"] == "Allow"
+        and statement["Principal"] in ({"Federated": OWN.provider_arn}, {"Federated": [OWN.provider_arn]})
+        and statement["Action"] in ("sts:AssumeRoleWithWebIdentity", ["sts:AssumeRoleWithWebIdentity"])
+        and statement["Condition"].keys() == {"StringEquals"}
+        and condition.keys() == {OWN.audience_key, OWN.subject_key}
+        and condition[OWN.audience_key] in ("sts.amazonaws.com", ["sts.amazonaws.com"])
+        and sorted([names] if isinstance(names, str) else names) == sorted(map(str, subjects))
+    )
+
+
+@given(any_document, subject_sets)
+def test_our_statement_is_there_once_and_whole_or_not_at_all(
+    document: dict[str, Any], wanted: frozenset[Subject]
+) -> None:
+    ours = _ours(TrustPolicy.parse(document).with_subjects(OWN, wanted))
+    assert len(ours) == (1 if wanted else 0)
+    assert all(_is_whole(statement, wanted) for statement in ours)
+
+
+@given(any_document, subject_sets)
+def test_the_last_subject_leaving_takes_the_statement_with_it(
+    oracle: TrustOracle, document: dict[str, Any], wanted: frozenset[Subject]
+) -> None:
+    policy = TrustPolicy.parse(document)
+    left = policy.with_subjects(OWN, wanted).with_subjects(OWN, ())
+    assert _ours(left) == []
+    foreign = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
+    assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": foreign})
+
+
+def test_a_statement_without_subjects_cannot_even_be_rendered() -> None:
+    with pytest.raises(ValueError, match="without subjects"):
+        OWN.render(())
+
+
+def test_one_installation_of_one_cluster_has_one_sid_and_any_other_another() -> None:
+    parts = [(issuer, name) for issuer in (ISSUER, OTHER_ISSUER) for name in ("mxp-identity", "canary")]
+    sids = {OwnStatement.for_role(ROLE, issuer, name).sid for issuer, name in parts}
+    assert len(sids) == len(parts)
+    assert OwnStatement.for_role(ROLE, ISSUER, "mxp-identity").sid == OWN.sid
+    assert all(re.fullmatch(r"MxpIdentity[0-9a-f]{8}", sid) for sid in sids)
+
+
+def test_the_sid_stays_what_it_was_in_policies_already_written() -> None:
+    assert OWN.sid == "MxpIdentity502386c9"
+
+
+def test_the_provider_is_of_the_roles_own_account_and_partition() -> None:
+    role = RoleArn("arn:aws-cn:iam::210987654321:role/backup")
+    own = OwnStatement.for_role(role, ISSUER, "mxp-identity")
+    assert own.provider_arn == f"arn:aws-cn:iam::210987654321:oidc-provider/{ISSUER.key}"
+
+
+@given(hand_edited_statements, hand_edited_statements)
+def test_two_statements_under_our_sid_become_one(first: dict[str, Any], second: dict[str, Any]) -> None:
+    policy = TrustPolicy.parse({"Statement": [first, second]})
+    after = amend(policy, OWN, frozenset(), [SUBJECTS[3]], 131072).policy
+    assert after.subjects(OWN) == policy.subjects(OWN) | {SUBJECTS[3]}
+    assert len(_ours(after)) == 1
+
+
+@pytest.mark.parametrize("character", ["*", "?", "$", "${aws:userid}", ":", " ", '"'])
+@pytest.mark.parametrize("part", ["namespace", "service_account"])
+def test_names_with_characters_that_mean_something_in_a_policy_are_refused(part: str, character: str) -> None:
+    names = {"namespace": "mxp-a-system", "service_account": "mxp-controller"}
+    with pytest.raises(InvalidNameError, match="is not the name of a"):
+        Subject(**{**names, part: f"mxp{character}a"})
+
+
+@given(
+    st.text() | st.sampled_from([str(subject) for subject in SUBJECTS]).map(lambda name: name.replace("a", "*", 1))
+)
+def test_no_subject_holds_a_character_that_means_something_in_a_policy(claim: str) -> None:
+    subject = Subject.parse(claim)
+    assert subject is None or (str(subject) == claim and not set("*?$") & set(claim))
+
+
+def test_patterns_put_into_our_statement_by_hand_are_not_carried_over(oracle: TrustOracle) -> None:
+    edited = OWN.render(SUBJECTS[:1])
+    edited["Condition"]["StringEquals"][OWN.subject_key] = [str(SUBJECTS[0]), "system:serviceaccount:*"]
+    edited["Condition"]["StringLike"] = {OWN.subject_key: "system:serviceaccount:*"}
+    after = amend(TrustPolicy.parse({"Statement": edited}), OWN, frozenset(), [SUBJECTS[1]], 2048).policy
+    assert let_in(oracle, after.document) == {token(SUBJECTS[0]), token(SUBJECTS[1])}
+
+
+def test_subjects_are_sorted_and_named_once() -> None:
+    for order in permutations(SUBJECTS[:3]):
+        rendered = OWN.render([*order, order[0]])
+        names = rendered["Condition"]["StringEquals"][OWN.subject_key]
+        assert names == sorted(str(subject) for subject in SUBJECTS[:3])

@@ -1,0 +1,53 @@
+"""What became of a grant, in words for the person who has to do something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.domain.amendment import Standing
+from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from webhook.domain.amendment import Verdict
+    from webhook.domain.names import RoleArn
+    from webhook.domain.trust_policy import TrustPolicy
+
+
+def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
+    """What a verdict means to who asked; `quota` is in characters."""
+    match verdict.standing:
+        case Standing.ADDED:
+            return Trusted(role, Proof.WRITTEN)
+        case Standing.KEPT:
+            return Trusted(role, Proof.ALREADY)
+        case Standing.FOREIGN:
+            return Trusted(role, Proof.FOREIGN)
+        case Standing.NO_ROOM:
+            return full(role, quota)
+        case Standing.DENIED:
+            reason = f"{verdict.place} of the trust policy of {role} denies it: change that statement"
+            return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
+
+
+def full(role: RoleArn, quota: int) -> Untrusted:
+    """There is no room, and how to make some."""
+    return Untrusted(
+        role,
+        FailureKind.FULL,
+        f"the trust policy of {role} is full ({quota} characters): raise IAM quota L-C07B4B0D "
+        "(Role trust policy length) or add a role to the binding",
+    )
+
+
+def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
+    """The error, with the place of what makes IAM refuse every write, if that is why."""
+    dangling = policy.dangling_principals()
+    if error.kind is not FailureKind.MALFORMED or not dangling:
+        return error
+    places = ", ".join(f"{principal} in {place}" for place, principal in dangling)
+    return AwsError(
+        FailureKind.MALFORMED,
+        f"{error}; the policy names a principal that was deleted ({places}): remove it, IAM refuses every "
+        "change until then",
+    )
