@@ -13,7 +13,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOPS = ("trust_writer", "reflector", "pass", "late_annotation")
+LOOPS = ("trust_writer", "reflector", "pass")
 
 
 @pytest.fixture(autouse=True)

@@ -234,8 +234,11 @@ class SimulatedPolicies:
 
     async def quota(self) -> int:
         """As the port says; asked anew each time, which costs nothing here."""
-        if trouble := self._iam.meets("quota", None):
+        trouble = self._iam.meets("quota", None)
+        if trouble in _SAID_AT_ONCE:
             raise _SAID_AT_ONCE[trouble]
+        if trouble:
+            await self._give_up()
         return self._iam.answered_limit or self._iam.limit
 
     async def _made(

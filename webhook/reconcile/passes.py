@@ -18,6 +18,8 @@ from webhook.telemetry.events import EventSubject
 from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster
@@ -55,24 +57,29 @@ class Passes:
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
         await self._view.wait_until_synced()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run_passes(interval))
+            tasks.create_task(self._find_pods(interval))
+
+    async def _run_passes(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
         next_pass = loop.time()
         while True:
-            try:
-                if loop.time() >= next_pass:
-                    next_pass = loop.time() + interval
-                    await self._pass()
-                await self._look_at_changed()
-            except ClusterError as error:
-                log.warning("pass_failed", reason=str(error))
-            except Exception:
-                log.exception("pass_failed")
-                metrics.unexpected_errors.labels("pass").inc()
+            if loop.time() >= next_pass:
+                next_pass = loop.time() + interval
+                await _survive("pass_failed", self._pass())
+            await _survive("pass_failed", self._look_at_changed())
             try:
                 async with asyncio.timeout(max(next_pass - loop.time(), 0)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _find_pods(self, interval: float) -> None:
+        """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
+        while True:
+            await _survive("pods_not_found", self._pods.find())
+            await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
@@ -83,7 +90,6 @@ class Passes:
             self._grants.check()
             self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
             await self._look_at_changed()
-            await self._pods.find()
         metrics.pass_last_success.set_to_current_time()
 
     async def _look_at_changed(self) -> None:
@@ -101,14 +107,20 @@ class Passes:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
         known = self._grants.known(grant)
-        if account is not None and (grant.annotated is None or (known and known.role != grant.annotated)):
-            key = str(grant.subject)
-            if key not in self._annotating:
-                task = asyncio.get_running_loop().create_task(self._annotate(grant), name=f"annotate {key}")
-                self._annotating[key] = task
-                task.add_done_callback(lambda _: self._annotating.pop(key, None))
-        elif known is None:
+        if known is None:
             self._grants.start(grant)
+        if account is None or str(grant.subject) in self._annotating:
+            return
+        if grant.annotated is None or (known and known.role != grant.annotated):
+            self._start_annotating(grant)
+
+    def _start_annotating(self, grant: Grant) -> None:
+        key = str(grant.subject)
+        subject = {"namespace": grant.subject.namespace, "service_account": grant.subject.service_account}
+        work = _survive("late_annotation_failed", self._annotate(grant), **subject)
+        task = asyncio.get_running_loop().create_task(work, name=f"annotate {key}")
+        self._annotating[key] = task
+        task.add_done_callback(lambda _: self._annotating.pop(key, None))
 
     async def _annotate(self, grant: Grant) -> None:
         """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
@@ -116,18 +128,9 @@ class Passes:
             outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
             if grant.annotated is not None and not isinstance(outcome, Trusted):
                 return
-            try:
-                done = await self._cluster.annotate(grant.subject, outcome.role)
-                if done:
-                    self._report_annotated(grant, outcome.role)
-                    await self._pods.find_of(grant.subject)
-            except ClusterError as error:
-                log.warning(
-                    "late_annotation_failed",
-                    namespace=grant.subject.namespace,
-                    service_account=grant.subject.service_account,
-                    reason=str(error),
-                )
+            if await self._cluster.annotate(grant.subject, outcome.role):
+                self._report_annotated(grant, outcome.role)
+                await self._pods.find_of(grant.subject)
 
     def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
         subject = grant.subject
@@ -143,3 +146,14 @@ class Passes:
             "AnnotatedLate",
             f"annotated with {role} after it was created: pods started before need a restart",
         )
+
+
+async def _survive(event: str, work: Awaitable[None], **facts: str) -> None:
+    """Do `work`; where it fails, say so and go on: the next pass tries again."""
+    try:
+        await work
+    except ClusterError as error:
+        log.warning(event, reason=str(error), **facts)
+    except Exception:
+        log.exception(event, **facts)
+        metrics.unexpected_errors.labels("pass").inc()

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _FIRST_BACKOFF = 0.2
 _LAST_BACKOFF = 10.0
+_SHORTEST_WATCH = 1.0
 
 
 class Reflector(Generic[T]):
@@ -44,8 +45,9 @@ class Reflector(Generic[T]):
         while True:
             try:
                 await self._list_and_watch()
-            except ExpiredError:
+            except ExpiredError as error:
                 self._version = None
+                await self._back_off(str(error))
             except ClusterError as error:
                 await self._back_off(str(error))
             except Exception as error:
@@ -60,10 +62,15 @@ class Reflector(Generic[T]):
             self._replace(objects)
             self._version = version
             self.synced.set()
+        started = asyncio.get_running_loop().time()
+        silent = True
         async for change in self._source.watch(self._version):
             self._apply(change)
             self._failures = 0
-        # The server ends a watch after some minutes; where it does so at once, do not spin.
+            silent = False
+        # The server ends a watch after some minutes; something is wrong where it does so at once.
+        if silent and asyncio.get_running_loop().time() - started < _SHORTEST_WATCH:
+            raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
         await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
 
     async def _back_off(self, reason: str) -> None:

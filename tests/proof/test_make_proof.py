@@ -1,0 +1,68 @@
+"""The runner of the proof, run on tests made up for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PASSING = """
+import pytest
+pytestmark = pytest.mark.proof
+
+@pytest.mark.parametrize("count", [7, 12000], ids=["few", "many"])
+def test_counts(count, record):
+    record("Nothing is lost", subjects_trusted=count, took_s=0.5)
+
+def test_that_records_nothing():
+    pass
+"""
+FAILING = """
+@pytest.mark.proof
+def test_the_moon_is_cheese(record):
+    assert False
+"""
+COMMAND = "import sys; from pathlib import Path; from tests.proof.__main__ import prove; "
+COMMAND += "sys.exit(prove([sys.argv[1]], Path(sys.argv[2])))"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    page = tmp_path / "proof.md"
+    page.write_text("as it was")
+    return page
+
+
+def prove(target: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    """Run the proof on tests of the given source, in a folder that sees this project's conftest."""
+    file = target.parent / "test_claims.py"
+    file.write_text(tests)
+    (target.parent / "conftest.py").write_text("from tests.conftest import record\n__all__ = ['record']\n")
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, str(file), str(target)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_page_says_what_each_claim_measured_and_how_to_measure_it_again(target: Path) -> None:
+    result = prove(target, PASSING)
+    assert result.returncode == 0, result.stdout + result.stderr
+    page = target.read_text()
+    assert "## Nothing is lost\n" in page
+    assert "|  | subjects trusted | took s |" in page
+    assert "| few | 7 | 0.5 |" in page
+    assert "| many | 12,000 | 0.5 |" in page
+    assert "test_claims.py::test_counts\n" in page
+    assert "## That records nothing\n" in page
+
+
+def test_a_claim_that_fails_is_named_and_the_page_stays(target: Path) -> None:
+    result = prove(target, PASSING + FAILING)
+    assert result.returncode != 0
+    assert "not proved: the moon is cheese" in result.stderr
+    assert target.read_text() == "as it was"
+
+
+def test_nothing_to_prove_is_no_proof(target: Path) -> None:
+    result = prove(target, "def test_unmarked(): pass")
+    assert result.returncode != 0
+    assert target.read_text() == "as it was"

@@ -1,0 +1,271 @@
+"""The cluster is the record: whoever was missed ends annotated and trusted, and nobody is ever removed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.invariants import assert_writes_were_careful, never_dropped
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import own_in, pool, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import INTERVAL, World, labelled
+from webhook.domain.bindings import ExistingAnnotation, Mode
+
+ROLE = role()
+WHO = subject(1)
+FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+
+
+@in_virtual_time
+async def test_a_selected_namespace_is_trusted_before_its_service_account_exists() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(0.5)
+        assert world.homes(WHO) == [ROLE]
+        assert world.cluster.annotated == []
+
+
+@in_virtual_time
+async def test_a_namespace_labelled_late_gets_annotation_and_trust_and_its_pod_is_reported() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_account(WHO)
+        world.cluster.run_pod(WHO, "mxp-controller-1", has_identity=False)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) is None
+        assert world.homes(WHO) == []
+        assert world.events.written == []
+
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+        assert world.events.reasons() == ["AnnotatedLate", "StartedWithoutIdentity"]
+        pod = world.events.written[1]
+        assert (pod.about.kind, pod.about.name) == ("Pod", "mxp-controller-1")
+        assert f"kubectl rollout restart deployment -n {WHO.namespace}" in pod.message
+
+
+@in_virtual_time
+async def test_service_accounts_from_before_the_program_are_taken_up_at_its_start() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO)
+    async with world.running():
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_an_annotation_that_was_stripped_is_put_back() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        await asyncio.sleep(1)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+
+
+@in_virtual_time
+async def test_a_pod_is_reported_once_and_only_if_it_lacks_identity() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.run_pod(WHO, "early", has_identity=False)
+        world.cluster.run_pod(WHO, "late", has_identity=True)
+        await asyncio.sleep(10 * INTERVAL)
+        assert [event.about.name for event in world.events.written] == ["early"]
+
+
+@in_virtual_time
+async def test_nothing_is_done_for_a_namespace_on_its_way_out() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace, terminating=True)
+    world.cluster.add_account(WHO)
+    async with world.running():
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.homes(WHO) == []
+        assert world.cluster.annotation(WHO) is None
+        assert world.iam.made("write") == []
+
+
+@pytest.mark.parametrize("what", ["namespace gone", "account gone", "label removed", "annotation changed"])
+@in_virtual_time
+async def test_nobody_is_removed_whatever_leaves_the_cluster(what: str) -> None:
+    world = World()
+    async with world.running():
+        for number in (1, 2):
+            world.cluster.add_namespace(subject(number).namespace)
+            world.cluster.add_account(subject(number), ROLE.value)
+        await asyncio.sleep(INTERVAL)
+        match what:
+            case "namespace gone":
+                world.cluster.accounts[WHO.service_account].remove(WHO.namespace)
+                world.cluster.namespaces.remove(WHO.namespace)
+            case "account gone":
+                world.cluster.accounts[WHO.service_account].remove(WHO.namespace)
+            case "label removed":
+                world.cluster.add_namespace(WHO.namespace, selected=False)
+            case "annotation changed":
+                world.cluster.add_account(WHO, FOREIGN_ROLE)
+        await asyncio.sleep(10 * INTERVAL)
+        world.cluster.add_namespace(subject(3).namespace)
+        await asyncio.sleep(INTERVAL)
+        assert world.trusted_in(ROLE) == {WHO, subject(2), subject(3)}
+        assert never_dropped(world.iam, ROLE, own_in(ROLE))
+
+
+@in_virtual_time
+async def test_an_annotation_of_somebody_elses_role_is_left_alone() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        await asyncio.sleep(INTERVAL)
+        assert world.cluster.annotation(WHO) == FOREIGN_ROLE
+
+
+@in_virtual_time
+async def test_an_annotation_of_somebody_elses_role_is_overridden_where_the_binding_says_so() -> None:
+    world = World(labelled(existing=ExistingAnnotation.OVERRIDE))
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_mode_annotate_annotates_and_touches_no_trust() -> None:
+    world = World(labelled(mode=Mode.ANNOTATE))
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.iam.calls == []
+
+
+@in_virtual_time
+async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> None:
+    roles = pool(3)
+    world = World(labelled(*roles))
+    wrong = world.bindings[0].roles_in_order(WHO)[1]
+    home = world.bindings[0].roles_in_order(WHO)[2]
+    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([WHO])))
+    world.iam.limit = world.iam.answered_limit = 1
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, wrong.value)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) == home.value
+        assert world.homes(WHO) == [home]
+        assert "AnnotatedLate" in world.events.reasons()
+
+
+@in_virtual_time
+async def test_annotations_of_a_pool_name_the_role_that_trusts() -> None:
+    world = World(labelled(*pool(3)))
+    crowd = [subject(number) for number in range(20)]
+    for who in crowd:
+        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_account(who)
+    async with world.running():
+        await asyncio.sleep(2 * INTERVAL)
+        for who in crowd:
+            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+
+
+@in_virtual_time
+async def test_a_failed_annotation_is_tried_again_by_the_next_pass() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.failing_annotations = 1
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) is None
+        await asyncio.sleep(INTERVAL)
+        assert world.cluster.annotation(WHO) == ROLE.value
+
+
+@in_virtual_time
+async def test_while_iam_is_away_annotations_are_written_and_trust_follows() -> None:
+    world = World()
+    world.iam.have(Trouble.HANGS)
+    async with world.running():
+        for number in range(40):
+            world.cluster.add_namespace(subject(number).namespace)
+            world.cluster.add_account(subject(number))
+        await asyncio.sleep(INTERVAL)
+        assert all(world.cluster.annotation(subject(number)) == ROLE.value for number in range(40))
+        world.iam.limit = 8192
+        world.iam.recover()
+        await asyncio.sleep(30)
+        assert world.trusted_in(ROLE) == {subject(number) for number in range(40)}
+
+
+@pytest.mark.parametrize("roles", [1, 3])
+@in_virtual_time
+async def test_five_hundred_service_accounts_found_late_cost_few_writes(roles: int) -> None:
+    world = World(labelled(*pool(roles)), iam=SimulatedIam(latency=0.15, limit=131072))
+    crowd = [subject(number) for number in range(500)]
+    for who in crowd:
+        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_account(who)
+    async with world.running():
+        await asyncio.sleep(30)
+        for who in crowd:
+            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+        assert len(world.iam.made("write")) <= 3 * roles
+
+
+@in_virtual_time
+async def test_a_new_namespace_does_not_wait_for_a_slow_list_of_pods() -> None:
+    world = World()
+    world.cluster.pods_latency = 45
+    async with world.running():
+        assert now() < 45
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_trust_that_somebody_took_away_is_put_back_without_a_change_in_the_cluster() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        await asyncio.sleep(10 * INTERVAL)
+        world.iam.edit(
+            ROLE,
+            lambda document: document.update(
+                Statement=[one for one in document["Statement"] if not own_in(ROLE).owns(one)]
+            ),
+        )
+        await asyncio.sleep(INTERVAL + 1)
+        assert world.homes(WHO) == [ROLE]
+        assert_writes_were_careful(world.iam, own_in, {WHO})
+
+
+@in_virtual_time
+async def test_an_idle_cluster_costs_one_read_a_pass_and_no_write() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO, ROLE.value)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        world.iam.calls.clear()
+        await asyncio.sleep(60 * INTERVAL)
+        assert world.iam.made("write") == []
+        assert len(world.iam.made("read")) == 60

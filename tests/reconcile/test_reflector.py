@@ -1,0 +1,175 @@
+"""The mirror of one kind of object follows whatever happens, and never hammers the API server."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.simulated_cluster import SimulatedSource
+from tests.support.virtual_time import in_virtual_time
+from webhook.reconcile.reflector import Reflector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+A_FEW_SECONDS = 5.0
+HOUR = 3600.0
+A_MINUTE = 60.0
+ATTEMPTS_A_MINUTE = 20
+
+
+@asynccontextmanager
+async def _mirrored() -> AsyncIterator[tuple[SimulatedSource[str], Reflector[str], list[str]]]:
+    source: SimulatedSource[str] = SimulatedSource("namespaces", latency=0.02)
+    source.put("old", "1")
+    told: list[str] = []
+    reflector = Reflector(source, told.append)
+    task = asyncio.create_task(reflector.run())
+    yield source, reflector, told
+    assert not task.done()
+    task.cancel()
+
+
+def _busiest_minute(source: SimulatedSource[str]) -> int:
+    attempts = sorted([*source.lists, *source.watches])
+    return max(bisect_left(attempts, start + A_MINUTE) - index for index, start in enumerate(attempts))
+
+
+@in_virtual_time
+async def test_it_lists_once_and_then_follows_the_watch() -> None:
+    async with _mirrored() as (source, reflector, told):
+        await reflector.synced.wait()
+        assert reflector.objects == {"old": "1"}
+        source.put("new", "1")
+        source.put("old", "2")
+        source.remove("new")
+        await asyncio.sleep(1)
+        assert reflector.objects == {"old": "2"}
+        assert told == ["old", "new", "old", "new"]
+        assert len(source.lists) == 1
+
+
+@in_virtual_time
+async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was() -> None:
+    async with _mirrored() as (source, reflector, _):
+        for number in range(int(HOUR / A_MINUTE)):
+            source.put("counter", str(number))
+            await asyncio.sleep(A_MINUTE)
+            assert reflector.objects["counter"] == str(number)
+        assert len(source.lists) == 1
+        assert len(source.watches) < HOUR / source.watch_seconds + 2
+
+
+@in_virtual_time
+async def test_quiet_watches_are_no_reason_to_list_again() -> None:
+    async with _mirrored() as (source, _, told):
+        await asyncio.sleep(HOUR)
+        assert len(source.lists) == 1
+        assert told == ["old"]
+
+
+@in_virtual_time
+async def test_a_version_that_is_too_old_leads_to_a_new_list_within_seconds() -> None:
+    async with _mirrored() as (source, reflector, told):
+        await reflector.synced.wait()
+        await asyncio.sleep(1)
+        told.clear()
+        source.break_watches()
+        source.put("new", "1")
+        source.put("old", "2")
+        source.put("gone", "1")
+        source.remove("gone")
+        source.forget()
+        await asyncio.sleep(A_FEW_SECONDS)
+        assert reflector.objects == {"old": "2", "new": "1"}
+        assert sorted(told) == ["new", "old"]
+        assert len(source.lists) == 2
+
+
+@in_virtual_time
+async def test_an_object_deleted_while_nobody_watched_is_told() -> None:
+    async with _mirrored() as (source, reflector, told):
+        await asyncio.sleep(1)
+        told.clear()
+        source.break_watches()
+        source.remove("old")
+        source.forget()
+        await asyncio.sleep(A_FEW_SECONDS)
+        assert reflector.objects == {}
+        assert told == ["old"]
+
+
+@in_virtual_time
+async def test_a_change_during_the_list_is_not_lost() -> None:
+    async with _mirrored() as (source, reflector, _):
+        await asyncio.sleep(0.01)
+        source.put("old", "2")
+        source.put("new", "1")
+        await asyncio.sleep(1)
+        assert reflector.objects == {"old": "2", "new": "1"}
+
+
+@in_virtual_time
+async def test_a_cut_connection_loses_nothing() -> None:
+    async with _mirrored() as (source, reflector, _):
+        for number in range(50):
+            source.put("counter", str(number))
+            source.break_watches()
+            await asyncio.sleep(11)
+            assert reflector.objects["counter"] == str(number)
+        assert len(source.lists) == 1
+
+
+@pytest.mark.parametrize("trouble", ["failing_lists", "failing_watches", "expiring_watches"])
+@in_virtual_time
+async def test_lasting_trouble_leads_to_few_attempts_and_ends_with_it(trouble: str) -> None:
+    async with _mirrored() as (source, reflector, _):
+        setattr(source, trouble, float("inf"))
+        await asyncio.sleep(HOUR)
+        assert _busiest_minute(source) <= 2 * ATTEMPTS_A_MINUTE
+        assert len(source.lists) + len(source.watches) < HOUR / A_MINUTE * ATTEMPTS_A_MINUTE
+        setattr(source, trouble, 0)
+        source.put("new", "1")
+        await asyncio.sleep(15)
+        assert reflector.objects == {"old": "1", "new": "1"}
+
+
+@in_virtual_time
+async def test_a_server_that_ends_each_watch_at_once_is_not_hammered() -> None:
+    async with _mirrored() as (source, reflector, _):
+        source.watch_seconds = 0
+        await asyncio.sleep(HOUR)
+        assert _busiest_minute(source) <= 2 * ATTEMPTS_A_MINUTE
+        source.watch_seconds = 300
+        source.put("new", "1")
+        await asyncio.sleep(15)
+        assert reflector.objects["new"] == "1"
+
+
+@in_virtual_time
+async def test_backoff_starts_small_again_after_things_went_well() -> None:
+    async with _mirrored() as (source, reflector, _):
+        source.failing_watches = 10
+        await asyncio.sleep(120)
+        for number in range(5):
+            source.put("counter", str(number))
+            await asyncio.sleep(10)
+            source.break_watches()
+            source.put("counter", f"{number} again")
+            await asyncio.sleep(1)
+            assert reflector.objects["counter"] == f"{number} again"
+
+
+@in_virtual_time
+async def test_backoff_is_spread_so_that_replicas_do_not_come_together() -> None:
+    async with _mirrored() as (source, _, _):
+        source.failing_watches = float("inf")
+        await asyncio.sleep(600)
+        gaps = [round(later - earlier, 3) for earlier, later in pairwise(source.watches)]
+        assert len(set(gaps[-20:])) > 15
+        assert max(gaps) <= 10.1

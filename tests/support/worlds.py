@@ -1,0 +1,85 @@
+"""A whole program without its edges: mirrors, passes, grants and reviews over a simulated cluster and IAM."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
+from webhook.admission.namespaces import LiveNamespaces
+from webhook.admission.service import AdmissionService, Policy
+from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
+from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
+from webhook.domain.trust_policy import TrustPolicy
+from webhook.reconcile.passes import Passes
+from webhook.reconcile.view import ClusterView
+from webhook.trust.grants import Grants
+from webhook.trust.locks import InProcessLock
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.domain.names import RoleArn, Subject
+
+INTERVAL = 60.0
+BUDGET = 3.0
+
+
+def labelled(
+    *roles: RoleArn,
+    name: str = "backup",
+    mode: Mode = Mode.IRSA,
+    existing: ExistingAnnotation = ExistingAnnotation.KEEP,
+) -> Binding:
+    """A binding of every namespace that carries Spaces' label."""
+    selector = NamespaceSelector((Requirement(LABEL, Operator.EXISTS),))
+    return Binding(name, SERVICE_ACCOUNT, selector, mode, roles or (role(),), existing)
+
+
+class World:
+    """All parts of one program, put together as `serve` does it."""
+
+    def __init__(self, *bindings: Binding, iam: SimulatedIam | None = None, refuses: bool = False) -> None:
+        self.bindings = bindings or (labelled(),)
+        self.iam = iam or SimulatedIam()
+        self.cluster = SimulatedCluster(*{binding.service_account for binding in self.bindings})
+        self.events = RecordedEvents()
+        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts)
+        policies, lock = self.iam.client(), InProcessLock()
+        self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
+        for one in self.roles:
+            self.iam.store(one, foreign_document(one))
+        self.writers = {
+            one: RoleWriter(one, own_in(one), policies, lock, self.view.wanted_in) for one in self.roles
+        }
+        self.grants = Grants(self.writers)
+        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
+        self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
+        self.service = AdmissionService(
+            self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Mirror and reconcile inside the `async with`, from the first pass on."""
+        tasks = [asyncio.create_task(self.view.run()), asyncio.create_task(self.passes.run(INTERVAL))]
+        await asyncio.sleep(1)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+    def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
+        """Whom our statement in the role trusts now."""
+        return TrustPolicy(self.iam.document(one)).subjects(own_in(one))
+
+    def homes(self, who: Subject) -> list[RoleArn]:
+        """The roles that trust the subject by our statement."""
+        return [one for one in self.roles if who in self.trusted_in(one)]
