@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from tests.support.locks import InProcessLock
 from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
@@ -17,7 +18,6 @@ from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.view import ClusterView
 from webhook.trust.grants import Grants
-from webhook.trust.locks import InProcessLock
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:

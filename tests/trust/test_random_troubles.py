@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, foreign_part
+from tests.support.locks import InProcessLock
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import Site, foreign_document, own_in, pool, role, site, subject
 from tests.support.virtual_time import run, until
-from webhook.trust.locks import InProcessLock
 
 ROLE = role()
 OWN = own_in(ROLE)
