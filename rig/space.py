@@ -25,22 +25,28 @@ class Space:
     """Everything that the program works with, up and running; a context manager that leaves nothing behind.
 
     `roles` are the names of the roles for backups. Each starts with `foreign` statements in its trust policy,
-    which are somebody else's. `cluster` and `aws` may be ones that run already, else they are started.
+    which are somebody else's. `cluster` may be one that runs already, else it is started. So may `aws`, another
+    Space's account: then the roles are those that are there, which both clusters share, and `own_role`, the name
+    of the role that the program runs as, must be another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (every one has a default)
         self,
         *,
         cluster: Cluster | None = None,
+        aws: AwsStandIn | None = None,
+        own_role: str = PROGRAM,
         roles: Sequence[str] = ("mxp-backup",),
         quota: int = 2048,
         foreign: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.cluster = cluster or Cluster()
-        self.aws = AwsStandIn(quota=quota)
+        self.aws = aws or AwsStandIn(quota=quota)
         self.authority = Authority("rig-mxp-identity-webhook")
         self.webhooks: list[Webhook] = []
         self._owns_cluster = cluster is None
+        self._owns_aws = aws is None
+        self._own_role = own_role
         self._role_names = tuple(roles)
         self._foreign = foreign
 
@@ -48,7 +54,8 @@ class Space:
         if self._owns_cluster:
             self.cluster.__enter__()
         try:
-            self.aws.__enter__()
+            if self._owns_aws:
+                self.aws.__enter__()
             self._set_up()
         except BaseException:
             self.__exit__(None, None, None)
@@ -63,7 +70,8 @@ class Space:
     ) -> None:
         for webhook in self.webhooks:
             webhook.process.kill()
-        self.aws.__exit__(kind, error, trace)
+        if self._owns_aws:
+            self.aws.__exit__(kind, error, trace)
         if self._owns_cluster:
             self.cluster.__exit__(kind, error, trace)
 
@@ -97,15 +105,20 @@ class Space:
         }
         return {"namespace": OWN_NAMESPACE, "bindings": [binding], **sections}
 
-    def environment(self) -> Mapping[str, str]:
-        """The environment of the program: its own ServiceAccount in the cluster and its own role in AWS."""
+    def environment(self, replica: str = PROGRAM) -> Mapping[str, str]:
+        """The environment of the program: its own ServiceAccount in the cluster and its own role in AWS.
+
+        `replica` is its name in Leases, and in the stand-in's records the end of the caller's ARN.
+        """
         token_file = self.cluster.workspace.path / "own-token"
         token = self.cluster.token(OWN_NAMESPACE, PROGRAM, audience=AUDIENCE, expiration_seconds=TOKEN_SECONDS)
         token_file.write_text(token)
         kubeconfig = self.cluster.kubeconfig_for(OWN_NAMESPACE, PROGRAM)
-        own_role = self.role_arn(PROGRAM)
+        own_role = self.role_arn(self._own_role)
         return {
             **self.aws.environment(role_arn=own_role, token_file=token_file, base={}),
+            "AWS_ROLE_SESSION_NAME": replica,
+            "POD_NAME": replica,
             "KUBECONFIG": str(kubeconfig),
             "POD_NAMESPACE": OWN_NAMESPACE,
         }
@@ -113,9 +126,8 @@ class Space:
     def start_webhook(self, configuration: Configuration | None = None, *, wait: bool = True) -> Webhook:
         """Start a replica of the program; with `wait`, until it is ready."""
         name = f"webhook-{len(self.webhooks) + 1}"
-        webhook = Webhook(
-            self.cluster.workspace, name, configuration or self.configuration(), self.authority, self.environment()
-        )
+        chosen = configuration or self.configuration()
+        webhook = Webhook(self.cluster.workspace, name, chosen, self.authority, self.environment(name))
         self.webhooks.append(webhook)
         if wait:
             webhook.wait_until_ready()
@@ -174,9 +186,11 @@ class Space:
         iam.create_open_id_connect_provider(Url=self.cluster.issuer, ClientIDList=[AUDIENCE])
         own = f"system:serviceaccount:{OWN_NAMESPACE}:{PROGRAM}"
         trust = irsa_trust(self.provider_arn, self.cluster.issuer, own)
-        iam.create_role(RoleName=PROGRAM, AssumeRolePolicyDocument=json.dumps(trust))
-        policy = iam_policy(self.roles, self.provider_arn, self.role_arn(PROGRAM))
-        iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=json.dumps(policy))
+        iam.create_role(RoleName=self._own_role, AssumeRolePolicyDocument=json.dumps(trust))
+        policy = iam_policy(self.roles, self.provider_arn, self.role_arn(self._own_role))
+        iam.put_role_policy(RoleName=self._own_role, PolicyName="trust", PolicyDocument=json.dumps(policy))
+        if not self._owns_aws:
+            return
         foreign = foreign_statements(self.aws.account) if self._foreign is None else list(self._foreign)
         document = json.dumps({"Version": "2012-10-17", "Id": "backup-trust", "Statement": foreign})
         for name in self._role_names:
