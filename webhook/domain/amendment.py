@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from webhook.domain.names import Subject
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from webhook.domain.names import Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import Place, TrustPolicy
 
@@ -17,6 +18,9 @@ DEFAULT_QUOTA = 2048
 """Characters of a trust policy where the account's quota cannot be read (IAM quota L-C07B4B0D, its default)."""
 
 _QUOTES_AND_COMMA = 3
+
+_TYPICAL = Subject("mxp-00000000-0000-0000-0000-000000000000-system", "mxp-controller")
+"""As long as the subject of every control plane that Spaces makes."""
 
 
 class Standing(StrEnum):
@@ -78,6 +82,21 @@ def amend(
                 used += cost
         verdicts.setdefault(subject, verdict)
     return Amendment(policy.with_subjects(own, trusted), verdicts)
+
+
+def room(policy: TrustPolicy, own: OwnStatement, quota: int) -> int:
+    """How many subjects more fit into `quota` characters.
+
+    They are taken to be as long as those in our statement are on average; where there are none, as long as a
+    control plane's.
+    """
+    subjects = policy.subjects(own)
+    used = policy.with_subjects(own, ()).with_subjects(own, subjects).size()
+    if subjects:
+        each = sum(len(str(subject)) + _QUOTES_AND_COMMA for subject in subjects)
+        return max(0, (quota - used) * len(subjects) // each)
+    used = policy.with_subjects(own, [_TYPICAL]).size()
+    return max(0, 1 + (quota - used) // (len(str(_TYPICAL)) + _QUOTES_AND_COMMA))
 
 
 def _without_adding(

@@ -72,6 +72,13 @@ trust_policy_quota_characters = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+trust_subjects_that_fit = Gauge(
+    "trust_subjects_that_fit",
+    "How many ServiceAccounts more the role's trust policy has room for, by the average length of those there.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 grants_waiting = Gauge(
     "grants_waiting",
     "ServiceAccounts that no role trusts yet though one should.",

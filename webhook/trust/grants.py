@@ -14,6 +14,7 @@ import structlog
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
+from webhook.trust.reasons import all_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,6 +125,9 @@ class _Pursuit:
             outcome = await self._try(role)
             if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
                 break
+        else:
+            if len(order) > 1:
+                outcome = all_full(_order(self._grant), self._grant.binding.name)
         self._report(outcome)
         return outcome
 

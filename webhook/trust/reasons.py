@@ -9,6 +9,8 @@ from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from webhook.domain.amendment import Verdict
     from webhook.domain.names import RoleArn
     from webhook.domain.trust_policy import TrustPolicy
@@ -30,14 +32,20 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
             return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
 
 
+WAYS_OUT = "raise IAM quota L-C07B4B0D (Role trust policy length), add a role to the binding, or use EKS Pod Identity"
+"""What a person can do about a full trust policy; completes a sentence, and is short: a warning is cut at 256."""
+
+
 def full(role: RoleArn, quota: int) -> Untrusted:
     """There is no room, and how to make some."""
-    return Untrusted(
-        role,
-        FailureKind.FULL,
-        f"the trust policy of {role} is full ({quota} characters): raise IAM quota L-C07B4B0D "
-        "(Role trust policy length) or add a role to the binding",
-    )
+    reason = f"the trust policy of {role} is full ({quota} characters): {WAYS_OUT}"
+    return Untrusted(role, FailureKind.FULL, reason)
+
+
+def all_full(roles: Sequence[RoleArn], binding: str) -> Untrusted:
+    """None of a binding's roles, of which there are several, has room; the first is the one to annotate."""
+    reason = f"the trust policies of all {len(roles)} roles of binding {binding} are full: {WAYS_OUT}"
+    return Untrusted(roles[0], FailureKind.FULL, reason)
 
 
 def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend
+from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind, LockError
-from webhook.trust.reasons import full, outcome_of, with_dangling_principals
+from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +34,9 @@ WRITE_TIME = 4.0
 
 REMEMBERED = 60.0
 """Seconds for which a subject written by any replica is kept whatever a read says: IAM's reads can be that old."""
+
+NEARLY_FULL = 0.8
+"""The part of the quota above which a person is told, while there is still time to raise it."""
 
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
@@ -66,6 +69,7 @@ class RoleWriter:
         self._quota = DEFAULT_QUOTA
         self._quota_answered = DEFAULT_QUOTA
         self._refused_size: int | None = None
+        self._nearly_full = False
         self._to_confirm = False
         self._suspicious_looks = 0
         self._failures = 0
@@ -259,6 +263,22 @@ class RoleWriter:
         metrics.trust_subjects.labels(self.role.value).set(len(subjects))
         metrics.trust_policy_characters.labels(self.role.value).set(amendment.policy.size())
         metrics.trust_policy_quota_characters.labels(self.role.value).set(self._quota)
+        self._forecast(amendment.policy)
+
+    def _forecast(self, policy: TrustPolicy) -> None:
+        """Say how many more fit, and once each time the policy becomes nearly full, that it has."""
+        fit = room(policy, self._own, self._quota)
+        metrics.trust_subjects_that_fit.labels(self.role.value).set(fit)
+        before, self._nearly_full = self._nearly_full, policy.size() > NEARLY_FULL * self._quota
+        if self._nearly_full and not before:
+            log.warning(
+                "trust_policy_nearly_full",
+                role_arn=self.role.value,
+                characters=policy.size(),
+                quota_characters=self._quota,
+                subjects_that_fit=fit,
+                reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
+            )
 
     def _answer(self, subject: Subject, outcome: Outcome) -> None:
         self._waiting.pop(subject).settle(outcome)

@@ -1,0 +1,101 @@
+"""A trust policy that fills up: people hear of it before, and at the end what they can do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import PATIENCE, pool, role, site, subject
+from tests.support.virtual_time import in_virtual_time
+from webhook.domain.trust_policy import TrustPolicy
+from webhook.telemetry import metrics
+from webhook.trust.outcomes import Untrusted
+from webhook.trust.ports import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.sites import Site
+
+ROLE = role()
+
+
+@pytest.fixture
+def said() -> Iterator[list[dict[str, Any]]]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+async def _trust(here: Site, *numbers: int) -> None:
+    for number in numbers:
+        await here.grants.obtain(here.grant(subject(number)), PATIENCE)
+        await asyncio.sleep(1)
+
+
+def _warnings(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in said if line["event"] == "trust_policy_nearly_full"]
+
+
+def _gauge() -> float | None:
+    return metrics.REGISTRY.get_sample_value("mxp_identity_trust_subjects_that_fit", {"role_arn": ROLE.value})
+
+
+@in_virtual_time
+async def test_the_gauge_counts_down_to_none() -> None:
+    here = site(SimulatedIam(limit=1500), ROLE)
+    await _trust(here, 0)
+    left = _gauge()
+    assert left
+    for number in range(1, int(left) + 1):
+        await _trust(here, number)
+        assert _gauge() == left - number
+    assert isinstance(await here.grants.obtain(here.grant(subject(99)), PATIENCE), Untrusted)
+
+
+@in_virtual_time
+async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(said: list[dict[str, Any]]) -> None:
+    iam = SimulatedIam(limit=2048)
+    here = site(iam, ROLE)
+    for number in range(20):
+        await _trust(here, number)
+        characters = TrustPolicy(here.iam.document(ROLE)).size()
+        assert bool(_warnings(said)) == (characters > 0.8 * 2048)
+    (warning,) = _warnings(said)
+    assert warning["log_level"] == "warning"
+    assert warning["role_arn"] == ROLE.value
+    assert 0.8 * 2048 < warning["characters"] < 2048
+    assert warning["quota_characters"] == 2048
+    assert warning["subjects_that_fit"] > 0
+    assert "L-C07B4B0D" in warning["reason"]
+
+
+@in_virtual_time
+async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(said: list[dict[str, Any]]) -> None:
+    iam = SimulatedIam(limit=1500)
+    here = site(iam, ROLE)
+    await _trust(here, *range(9))
+    assert len(_warnings(said)) == 1
+    await asyncio.sleep(100)
+    iam.edit(ROLE, lambda document: document["Statement"].clear())
+    here.grants.check()
+    await asyncio.sleep(100)
+    await _trust(here, *range(20, 35))
+    assert len(_warnings(said)) == 2
+
+
+@in_virtual_time
+async def test_when_every_role_of_a_pool_is_full_the_refusal_says_so_and_names_the_ways_out() -> None:
+    here = site(SimulatedIam(limit=1500), *pool(3))
+    outcomes = [await here.grants.obtain(here.grant(subject(number)), PATIENCE) for number in range(40)]
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Untrusted)]
+    assert {refusal.kind for refusal in refusals} == {FailureKind.FULL}
+    for words in ("all 3 roles of binding backup", "L-C07B4B0D", "add a role", "EKS Pod Identity"):
+        assert words in refusals[-1].reason
+    last = here.grant(subject(39))
+    assert refusals[-1].role == here.grants.likely_role(last) == here.binding.roles_in_order(subject(39))[0]
