@@ -1,0 +1,148 @@
+"""What the runs of a burst say, as a page: tables, the targets, and the plot's data."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.burst.plot import Line, Panel, svg
+from bench.burst.run import CLIENTS, IAM_BURST, IAM_RATE, IAM_SECONDS, ONE_ROLE, POOL, REPLICAS, Way
+from bench.burst.verdict import Verdict
+from bench.figures import table
+
+HEAD = f"""# A burst of control planes
+
+Written by `python -m bench.burst`, also a part of `make bench`; the figures as data are in
+[burst.json](burst.json). They are of one run on one machine: what they say are the ratios within it.
+
+Each control plane is a namespace, its ServiceAccount and a pod of it, created through a real API server by
+{CLIENTS} clients at a time, each as soon as the one before was answered. The webhook is registered with
+`failurePolicy: Ignore` and a timeout of 10 s; EKS's own webhook puts AWS_ROLE_ARN into the pods. Every call of
+IAM takes {IAM_SECONDS * 1000:.0f} ms, and above {IAM_RATE:.0f} a second (at once: {IAM_BURST:.0f}) they are
+throttled. "This webhook" is {REPLICAS} replicas behind a TCP balancer, with a budget of 3 s. The other two ways
+are in `bench/burst/naive.py`: each review reads the policy, adds its subject and writes, with botocore's retries,
+without a lock or with one lock for each role.
+
+- trusted: STS took a token of the ServiceAccount for the role in its annotation (without one: for any of the
+  roles); lost: it did not, though IAM had been left alone for {{quiet:.0f}} s.
+- no identity: pods made without AWS_ROLE_ARN. They never get one without a restart.
+- CREATE: of the ServiceAccount, as its client sees it.
+- to trusted: from the sending of that CREATE to the write since which the policy names the subject without a gap;
+  0 where an early grant was there before. Of the trusted ones only.
+
+![The ways compared](burst.svg)
+"""
+
+COLUMNS = (
+    "",
+    "control planes",
+    "trusted",
+    "lost",
+    "no identity",
+    "CREATE p50",
+    "p99",
+    "longest",
+    "to trusted p50",
+    "p99",
+    "IAM calls",
+    "throttled",
+    "writes",
+)
+
+COLOURS = {Way.UNLOCKED: "#d1742f", Way.LOCKED: "#8957e5", Way.OURS: "#2da44e"}
+SHORTEST = 0.01
+"""Seconds: the plot's logarithmic axis has no 0."""
+
+BUDGET_S, SLACK_S, TIMES_SHORTER = 3.0, 0.5, 10.0
+CALLS_SHARE = {ONE_ROLE.name: 0.05, POOL.name: 0.20}
+TARGET_SIZE = 500
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run and what became of it."""
+
+    setting: str
+    way: Way
+    verdict: Verdict
+
+
+def page(runs: Sequence[Run], quiet: float) -> str:
+    """The whole page as Markdown; `quiet` is in seconds."""
+    return "\n".join([HEAD.format(quiet=quiet), report(runs), ""])
+
+
+def report(runs: Sequence[Run]) -> str:
+    """A table for each setting, and the targets."""
+    settings = dict.fromkeys(run.setting for run in runs)
+    parts = []
+    for setting in settings:
+        rows = [_row(run) for run in runs if run.setting == setting]
+        parts += [f"## {setting[0].upper()}{setting[1:]}", "", table(COLUMNS, rows), ""]
+    targets = [row for setting in settings for row in _targets(runs, setting)]
+    if targets:
+        parts += [f"## Targets, {TARGET_SIZE} control planes", "", table(("", "target", "reached"), targets)]
+    return "\n".join(parts)
+
+
+def plot(runs: Sequence[Run]) -> str:
+    """The runs with one role as SVG."""
+
+    def lines(value: str) -> list[Line]:
+        found = []
+        for way, colour in COLOURS.items():
+            verdicts = [run.verdict for run in runs if (run.setting, run.way) == (ONE_ROLE.name, way)]
+            points = [(one.control_planes, max(getattr(one, value) or 0.0, SHORTEST)) for one in verdicts]
+            found.append(Line(way.value, colour, points))
+        return found
+
+    return svg(
+        Panel("CREATE to trusted, 99th percentile of those trusted at all", " s", lines("to_trusted_p99")),
+        Panel("calls of IAM", "", lines("iam_calls")),
+    )
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    one = run.verdict
+    return (
+        run.way.value,
+        str(one.control_planes),
+        str(one.trusted),
+        str(one.lost),
+        str(one.pods_without_identity),
+        *(_seconds(value) for value in (one.create_p50, one.create_p99, one.create_max)),
+        *(_seconds(value) for value in (one.to_trusted_p50, one.to_trusted_p99)),
+        str(one.iam_calls),
+        str(one.throttled),
+        str(one.writes),
+    )
+
+
+def _targets(runs: Sequence[Run], setting: str) -> list[tuple[str, ...]]:
+    found = {run.way: run.verdict for run in runs if run.setting == setting}
+    found |= {
+        run.way: run.verdict
+        for run in runs
+        if run.setting == setting and run.verdict.control_planes == TARGET_SIZE
+    }
+    ours, locked = found.get(Way.OURS), found.get(Way.LOCKED)
+    if ours is None or locked is None or {ours.control_planes, locked.control_planes} != {TARGET_SIZE}:
+        return []
+    rows = [
+        ("trusted", str(TARGET_SIZE), str(ours.trusted)),
+        ("pods without identity", "0", str(ours.pods_without_identity)),
+        ("longest CREATE", f"at most {BUDGET_S + SLACK_S:.1f} s", _seconds(ours.create_max)),
+        (
+            "calls of IAM, of those of one locked write per grant",
+            f"at most {CALLS_SHARE[setting]:.0%}",
+            f"{ours.iam_calls / locked.iam_calls:.1%}",
+        ),
+    ]
+    if ours.to_trusted_p99 and locked.to_trusted_p99:
+        times = locked.to_trusted_p99 / ours.to_trusted_p99
+        rows.append(
+            ("CREATE to trusted, p99, shorter by", f"{TIMES_SHORTER:.0f} times", f"{times:.0f} times"),
+        )
+    return [(f"{setting}: {name}", target, reached) for name, target, reached in rows]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} s"
