@@ -18,7 +18,7 @@ from webhook.trust.outcomes import Untrusted
 from webhook.trust.ports import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
 
     from tests.support.sites import Site
 
@@ -26,7 +26,7 @@ ROLE = role()
 
 
 @pytest.fixture
-def said() -> Iterator[list[dict[str, Any]]]:
+def said() -> Iterator[list[MutableMapping[str, Any]]]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with structlog.testing.capture_logs() as lines:
         yield lines
@@ -38,7 +38,7 @@ async def _trust(here: Site, *numbers: int) -> None:
         await asyncio.sleep(1)
 
 
-def _warnings(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _warnings(said: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
     return [line for line in said if line["event"] == "trust_policy_nearly_full"]
 
 
@@ -59,7 +59,9 @@ async def test_the_gauge_counts_down_to_none() -> None:
 
 
 @in_virtual_time
-async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(said: list[dict[str, Any]]) -> None:
+async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(
+    said: list[MutableMapping[str, Any]],
+) -> None:
     iam = SimulatedIam(limit=2048)
     here = site(iam, ROLE)
     for number in range(20):
@@ -76,7 +78,9 @@ async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(sai
 
 
 @in_virtual_time
-async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(said: list[dict[str, Any]]) -> None:
+async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(
+    said: list[MutableMapping[str, Any]],
+) -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, ROLE)
     await _trust(here, *range(9))
