@@ -19,6 +19,7 @@ class Window:
 
     writer: str
     read: float
+    read_answered: float
     written: float
     code: str
     request_id: str
@@ -34,7 +35,9 @@ def windows(aws: AwsStandIn, role: str = "mxp-backup") -> list[Window]:
             last_read[call.caller] = call
         elif call.action == "UpdateAssumeRolePolicy":
             base = last_read[call.caller]
-            found.append(Window(name_of(call.caller), base.started, call.ended, call.code, call.request_id))
+            found.append(
+                Window(name_of(call.caller), base.started, base.ended, call.ended, call.code, call.request_id)
+            )
     return sorted(found, key=lambda window: window.read)
 
 

@@ -44,7 +44,7 @@ class Trouble(StrEnum):
     """No answer, and applied when the caller has long given up."""
 
 
-_SAID_AT_ONCE = {
+SAID_AT_ONCE = {
     Trouble.THROTTLED: AwsError(FailureKind.THROTTLED, "Throttling: Rate exceeded"),
     Trouble.REFUSED: AwsError(FailureKind.UNAVAILABLE, "ServiceFailure: unknown error"),
     Trouble.ACCESS_DENIED: AwsError(FailureKind.ACCESS_DENIED, "AccessDenied: not authorized to perform this"),
@@ -122,6 +122,11 @@ class SimulatedIam:
     def store(self, role: RoleArn, document: Document, by: str = "somebody else") -> None:
         """Put a document there, as an administrator or another program does."""
         self._stored[role].append(Stored(_now(), copy.deepcopy(document), by))
+
+    @property
+    def roles(self) -> list[RoleArn]:
+        """The roles that there are or were."""
+        return list(self._stored)
 
     def edit(self, role: RoleArn, change: Callable[[Document], None]) -> None:
         """Change the document in force, as somebody else would."""
@@ -235,8 +240,8 @@ class SimulatedPolicies:
     async def quota(self) -> int:
         """As the port says; asked anew each time, which costs nothing here."""
         trouble = self._iam.meets("quota", None)
-        if trouble in _SAID_AT_ONCE:
-            raise _SAID_AT_ONCE[trouble]
+        if trouble in SAID_AT_ONCE:
+            raise SAID_AT_ONCE[trouble]
         if trouble:
             await self._give_up()
         return self._iam.answered_limit or self._iam.limit
@@ -271,8 +276,8 @@ class SimulatedPolicies:
         self, trouble: Trouble | None, effect: Callable[[], Any], late: Callable[[], None] | None
     ) -> Any:
         await asyncio.sleep(self._iam.latency / 2)
-        if trouble in _SAID_AT_ONCE:
-            raise _SAID_AT_ONCE[trouble]
+        if trouble in SAID_AT_ONCE:
+            raise SAID_AT_ONCE[trouble]
         if trouble is Trouble.APPLIED_LATE and late:
             late()
         if trouble in {Trouble.HANGS, Trouble.APPLIED_LATE}:
@@ -282,7 +287,7 @@ class SimulatedPolicies:
             await self._give_up()
         await asyncio.sleep(self._iam.latency / 2)
         if trouble is Trouble.FAILS_AFTERWARDS:
-            raise _SAID_AT_ONCE[Trouble.REFUSED]
+            raise SAID_AT_ONCE[Trouble.REFUSED]
         return result
 
     async def _give_up(self) -> None:

@@ -1,0 +1,241 @@
+"""A simulated API server: namespaces, ServiceAccounts and Leases, with watches, outages and slow answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tests.simulation.processes import WORLD
+from tests.simulation.wire import Fate, SilenceError
+from tests.support.sites import SERVICE_ACCOUNT
+from webhook.domain.decisions import Account, LiveNamespace
+from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.simulation.wire import Wire
+    from tests.simulation.witness import Witness
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.leases import Lease
+
+T = TypeVar("T")
+
+_LATENCY = 0.006
+
+
+@dataclass(slots=True)
+class ApiTrouble:
+    """What calls meet at present: probabilities, and seconds added to an answer."""
+
+    down: bool = False
+    error: float = 0.0
+    lost: float = 0.0
+    slow: float = 0.0
+    watch_delay: float = 0.0
+
+
+class ApiServer:
+    """What is stored, and every change in order."""
+
+    def __init__(self, wire: Wire, witness: Witness) -> None:
+        self.wire = wire
+        self.witness = witness
+        self.trouble = ApiTrouble()
+        self.namespaces: dict[str, LiveNamespace] = {}
+        self.accounts: dict[str, Account] = {}
+        self.leases: dict[str, Lease] = {}
+        self.oldest = 0
+        self.changes: list[tuple[int, str, str, Any]] = []
+        self.watchers: dict[_Watcher, None] = {}
+
+    @property
+    def version(self) -> int:
+        """The number of the last change."""
+        return len(self.changes)
+
+    def store(self, kind: str, key: str, value: Any) -> None:
+        """Put an object there, or take it away with None, and tell who watches."""
+        objects = self._objects(kind)
+        if value is None:
+            objects.pop(key, None)
+        else:
+            objects[key] = value
+        self.changes.append((self.version + 1, kind, key, value))
+        self.witness.cluster_changed()
+        for watcher in self.watchers:
+            watcher.see(self.changes[-1])
+
+    def forget_old_versions(self) -> None:
+        """Compact: watches end, and those of old versions cannot be resumed."""
+        self.oldest = self.version
+        self.break_watches()
+
+    def break_watches(self) -> None:
+        """End every watch with an error."""
+        for watcher in self.watchers:
+            watcher.fail()
+
+    def annotate(self, subject: Subject, role: RoleArn) -> bool:
+        """Set the annotation of a ServiceAccount that is there."""
+        account = self.accounts.get(subject.namespace)
+        if account is None:
+            return False
+        self.store("accounts", subject.namespace, replace(account, role_annotation=role.value))
+        return True
+
+    def put_lease(self, lease: Lease, *, new: bool) -> Lease | None:
+        """Compare and swap."""
+        found = self.leases.get(lease.name)
+        if (found is None) != new or (found is not None and found.version != lease.version):
+            return None
+        stored = replace(lease, version=str(int(lease.version or 0) + 1))
+        self.leases[lease.name] = stored
+        return stored
+
+    def _objects(self, kind: str) -> dict[str, Any]:
+        return self.namespaces if kind == "namespaces" else self.accounts
+
+
+class ApiClient:
+    """One process's way to the API server: the ports Cluster and LeaseStore, and sources to watch."""
+
+    def __init__(self, server: ApiServer, who: str) -> None:
+        self._server = server
+        self._who = who
+
+    def source(self, kind: str) -> ObjectSource[Any]:
+        """Namespaces or ServiceAccounts, to list and to watch."""
+        return ObjectSource(self._server, self, kind)
+
+    async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
+        """As the port says."""
+        return await self.call(lambda: self._server.namespaces.get(name))
+
+    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
+        """As the port says."""
+        self._server.witness.note(self._who, f"annotates {subject.namespace} with {role.name}")
+        return await self.call(lambda: self._server.annotate(subject, role))
+
+    async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:  # noqa: ARG002  the port's
+        """None: pods are not simulated."""
+        return await self.call(list)
+
+    async def get(self, name: str) -> Lease | None:
+        """As the port LeaseStore says."""
+        return await self.call(lambda: self._server.leases.get(name))
+
+    async def create(self, lease: Lease) -> Lease | None:
+        """As the port LeaseStore says."""
+        return await self.call(lambda: self._server.put_lease(lease, new=True))
+
+    async def update(self, lease: Lease) -> Lease | None:
+        """As the port LeaseStore says."""
+        return await self.call(lambda: self._server.put_lease(lease, new=False))
+
+    async def call(self, serve: Callable[[], T]) -> T:
+        """One request. Raises ClusterError."""
+        trouble, fate, latency = self._server.trouble, Fate.SERVED, _LATENCY
+        if trouble.slow:
+            latency += random.uniform(0, trouble.slow)
+        if trouble.lost and random.random() < trouble.lost:
+            fate = random.choice([Fate.ANSWER_LOST, Fate.REQUEST_LOST])
+            self._server.witness.met("api_lost", self._who, fate.name)
+        fails = trouble.down or (trouble.error and random.random() < trouble.error)
+        if fails:
+            self._server.witness.met("api_error", self._who, "")
+
+        def refuse() -> T:
+            raise ClusterError("etcdserver: leader changed")
+
+        try:
+            return await self._server.wire.ask(refuse if fails else serve, latency, fate)
+        except SilenceError as error:
+            raise ClusterError(str(error)) from error
+
+
+class ObjectSource(Generic[T]):
+    """The port Source."""
+
+    def __init__(self, server: ApiServer, client: ApiClient, kind: str) -> None:
+        self.resource = kind
+        self._server = server
+        self._client = client
+
+    async def list(self) -> tuple[dict[str, T], str]:
+        """As the port says."""
+        return await self._client.call(self._snapshot)
+
+    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+        """As the port says."""
+        watcher: _Watcher = await self._client.call(lambda: self._open(int(version)))
+        try:
+            while True:
+                number, key, value = await watcher.next()
+                yield Change(str(number), key, value)
+        finally:
+            self._server.watchers.pop(watcher, None)
+
+    def _snapshot(self) -> tuple[dict[str, T], str]:
+        stored: Any = self._server.namespaces if self.resource == "namespaces" else self._server.accounts
+        return dict(stored), str(self._server.version)
+
+    def _open(self, version: int) -> _Watcher:
+        if version < self._server.oldest:
+            raise ExpiredError("too old resource version")
+        watcher = _Watcher(self._server, self.resource)
+        self._server.watchers[watcher] = None
+        for change in self._server.changes[version:]:
+            watcher.see(change)
+        return watcher
+
+
+class _Watcher:
+    """Changes of one kind on their way to one process, in order."""
+
+    def __init__(self, server: ApiServer, kind: str) -> None:
+        self._server = server
+        self._kind = kind
+        self._arrived: list[tuple[int, str, Any]] = []
+        self._failed = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._last = 0.0
+
+    def see(self, change: tuple[int, str, str, Any]) -> None:
+        """A change has happened; it arrives some time later."""
+        number, kind, key, value = change
+        if kind == self._kind and not self._failed:
+            loop = asyncio.get_running_loop()
+            delay = random.uniform(0.002, 0.05) + self._server.trouble.watch_delay
+            self._last = max(self._last + 1e-6, loop.time() + delay)
+            loop.call_at(self._last, self._arrive, (number, key, value), context=WORLD)
+
+    def fail(self) -> None:
+        """The connection breaks; what has not arrived by now does not arrive."""
+        self._failed = True
+        self._wake()
+
+    async def next(self) -> tuple[int, str, Any]:
+        """The next change. Raises ClusterError."""
+        while not self._arrived:
+            if self._failed or self._server.wire.cut:
+                raise ClusterError("watch broken")
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        return self._arrived.pop(0)
+
+    def _arrive(self, change: tuple[int, str, Any]) -> None:
+        if not self._failed:
+            self._arrived.append(change)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+def account_of(namespace: str, annotation: str | None) -> Account:
+    """The ServiceAccount of a control plane as it is stored."""
+    return Account(namespace, SERVICE_ACCOUNT, role_annotation=annotation)

@@ -1,0 +1,141 @@
+"""Spaces and its users: they create control planes, label them late, strip annotations, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.simulation.api_server import account_of
+from tests.simulation.plan import LABEL
+from webhook.domain.decisions import LiveNamespace
+from webhook.domain.names import ROLE_ARN_ANNOTATION
+
+if TYPE_CHECKING:
+    from tests.simulation.plan import ControlPlane
+    from tests.simulation.replica import Replica
+    from tests.simulation.world import World
+    from webhook.admission.reviews import Answer
+
+_WEBHOOK_TIMEOUT = 10.0
+
+
+class RefusedError(Exception):
+    """The API server did not let an object in; who wanted it tries again."""
+
+
+async def live(world: World, plane: ControlPlane) -> None:
+    """One control plane from its creation to whatever happens to it."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_create(world, plane))
+        for at, happening in (
+            (plane.stripped_at, _strip),
+            (plane.unlabelled_at, _unlabel),
+            (plane.deleted_at, _delete),
+        ):
+            if at is not None:
+                tasks.create_task(_later(at, happening, world, plane))
+
+
+async def _later(at: float, happening: object, world: World, plane: ControlPlane) -> None:
+    await asyncio.sleep(at)
+    assert callable(happening)
+    await happening(world, plane)
+
+
+async def _create(world: World, plane: ControlPlane) -> None:
+    name = plane.who.namespace
+    await asyncio.sleep(plane.at)
+    labels = {} if plane.labelled_after else {LABEL: "ctp"}
+    world.witness.note("spaces", f"creates {name}{'' if labels else ', not labelled yet'}")
+    world.api.store("namespaces", name, LiveNamespace(name, f"uid-{name}", labels))
+    if plane.labelled_after:
+        asyncio.get_running_loop().call_later(plane.labelled_after, _label, world, plane)
+    await asyncio.sleep(plane.account_after)
+    if plane.dry_run_first:
+        await _reviewed(world, plane, "CREATE", None, dry=True)
+    rejections = plane.rejected_times
+    while name in world.api.namespaces:
+        try:
+            annotation = await _reviewed(world, plane, "CREATE", None)
+            if not rejections:
+                break
+            rejections -= 1
+        except RefusedError as error:
+            world.witness.note("spaces", f"cannot create the ServiceAccount of {name}: {error}")
+        await asyncio.sleep(random.uniform(0.2, 2.0))
+    if name in world.api.namespaces:
+        world.witness.note("spaces", f"ServiceAccount of {name} is there: {annotation}")
+        world.api.store("accounts", name, account_of(name, annotation))
+
+
+def _label(world: World, plane: ControlPlane) -> None:
+    _relabel(world, plane, {LABEL: "ctp"})
+
+
+async def _unlabel(world: World, plane: ControlPlane) -> None:
+    _relabel(world, plane, {})
+
+
+def _relabel(world: World, plane: ControlPlane, labels: dict[str, str]) -> None:
+    namespace = world.api.namespaces.get(plane.who.namespace)
+    if namespace is not None:
+        world.witness.note("spaces", f"labels of {namespace.name} are {labels}")
+        world.api.store("namespaces", namespace.name, replace(namespace, labels=labels))
+
+
+async def _strip(world: World, plane: ControlPlane) -> None:
+    name = plane.who.namespace
+    if name not in world.api.accounts:
+        return
+    try:
+        annotation = await _reviewed(world, plane, "UPDATE", None)
+    except RefusedError:
+        return
+    if name in world.api.accounts:
+        world.witness.note("somebody", f"strips the annotation of {name}; it becomes {annotation}")
+        world.api.store("accounts", name, account_of(name, annotation))
+
+
+async def _delete(world: World, plane: ControlPlane) -> None:
+    name = plane.who.namespace
+    namespace = world.api.namespaces.get(name)
+    if namespace is None:
+        return
+    world.witness.note("spaces", f"deletes {name}")
+    world.api.store("namespaces", name, replace(namespace, terminating=True))
+    await asyncio.sleep(random.uniform(0.1, 3))
+    if name in world.api.accounts:
+        world.api.store("accounts", name, None)
+    world.api.store("namespaces", name, None)
+
+
+async def _reviewed(
+    world: World, plane: ControlPlane, operation: str, annotation: str | None, *, dry: bool = False
+) -> str | None:
+    """The annotation after all webhooks have seen it. Raises RefusedError."""
+    ready = [replica for replica in world.replicas if replica.serves]
+    answer = await _answer(random.choice(ready), plane, operation, annotation, dry=dry) if ready else None
+    if answer is None:
+        if world.plan.fails_closed:
+            raise RefusedError("the webhook does not answer")
+        return annotation
+    if not answer.allowed:
+        raise RefusedError(answer.refusal)
+    for patch in answer.patch or []:
+        value = patch["value"]
+        annotation = value[ROLE_ARN_ANNOTATION] if isinstance(value, dict) else value
+    return annotation
+
+
+async def _answer(
+    replica: Replica, plane: ControlPlane, operation: str, annotation: str | None, *, dry: bool
+) -> Answer | None:
+    task = replica.review(operation, plane.who, annotation, dry=dry)
+    gone = asyncio.ensure_future(replica.gone.wait())
+    await asyncio.wait([task, gone], timeout=_WEBHOOK_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done() and not task.done() and not replica.process.dead:
+        await asyncio.wait([task], timeout=_WEBHOOK_TIMEOUT)  # it ends in good order and answers what it has begun
+    gone.cancel()
+    return task.result() if task.done() and not task.cancelled() else None

@@ -1,0 +1,88 @@
+"""What must hold at the end: all who are wanted are trusted, nothing of others is lost, and nobody writes any more."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from tests.simulation import checks
+from tests.simulation.replica import neighbours_own_in
+from tests.support.invariants import assert_statement_is_whole, foreign_part
+from tests.support.sites import own_in
+from webhook.domain.trust_policy import TrustPolicy
+
+if TYPE_CHECKING:
+    from tests.simulation.aws import Write
+    from tests.simulation.world import World
+    from webhook.domain.names import RoleArn, Subject
+
+CLOCK_FAULTS = frozenset({"stall", "clock_jump"})
+"""With these, the lock does not promise that writers are kept apart."""
+
+
+def check_recovery(world: World) -> None:
+    """Minutes after the last fault."""
+    trusting = {role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles}
+    for who in sorted(world.wanted()):
+        roles = [role for role, subjects in trusting.items() if who in subjects]
+        account = world.api.accounts.get(who.namespace)
+        if not roles and any(_has_room(world, role, who) for role in trusting):
+            world.witness.complain(("everyone_wanted_is_trusted", who.namespace))
+        elif roles and account and account.role_annotation not in {role.value for role in roles}:
+            named = account.role_annotation
+            world.witness.complain(("the_annotation_names_a_role_that_trusts", f"{who.namespace}: {named}"))
+    for role in trusting:
+        try:
+            assert_statement_is_whole(world.iam.document(role), own_in(role))
+        except (AssertionError, KeyError) as error:
+            world.witness.complain(("our_statement_is_whole_at_the_end", f"{role.name}: {error!r}"))
+    _check_neighbours(world)
+    _check_foreign(world)
+
+
+def _check_neighbours(world: World) -> None:
+    for role, subjects in world.neighbours.items():
+        missing = set(subjects) - checks.subjects_in(world.iam.document(role), neighbours_own_in(role))
+        if any(_neighbour_has_room(world, role, who) for who in missing):
+            world.witness.complain(("the_neighbours_statement_is_whole", f"{role.name}: {len(missing)} missing"))
+
+
+def _check_foreign(world: World) -> None:
+    for role in world.plan.binding.roles:
+        last = world.witness.foreign.get(role)
+        now = foreign_part(world.iam.document(role), own_in(role))
+        if last is not None and last != now:
+            world.witness.complain(("foreign_statements_are_intact_at_the_end", role.name))
+
+
+def check_quiet(world: World, writes_before: int) -> None:
+    """Ten minutes later."""
+    more = world.witness.writes[writes_before:]
+    if more:
+        world.witness.complain(("no_write_when_nothing_changes", f"{len(more)} by {more[0].process.name}"))
+
+
+def check_mutual_exclusion(world: World) -> None:
+    """Whether no two replicas were between a read and its write of one role at the same time."""
+    if CLOCK_FAULTS & world.plan.kinds:
+        return
+    ours = [write for write in world.witness.writes if write.cluster == "ours"]
+    for one, other in combinations(ours, 2):
+        if one.role == other.role and one.process is not other.process and _overlap(one, other):
+            what = f"{one.role.name}: {one.process.name} and {other.process.name} at {other.read_at:.2f} s"
+            world.witness.complain(("one_replica_at_a_time_between_read_and_write", what))
+            return
+
+
+def _overlap(one: Write, other: Write) -> bool:
+    return one.read_at < other.ended_by and other.read_at < one.ended_by
+
+
+def _has_room(world: World, role: RoleArn, who: Subject) -> bool:
+    policy, own = TrustPolicy(world.iam.document(role)), own_in(role)
+    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit
+
+
+def _neighbour_has_room(world: World, role: RoleArn, who: Subject) -> bool:
+    policy, own = TrustPolicy(world.iam.document(role)), neighbours_own_in(role)
+    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit

@@ -1,0 +1,160 @@
+"""What a seed stands for: the size of the world, what is created when, and which faults happen when."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.support.sites import pool, subject
+from tests.support.sites import binding as binding_of
+from webhook.domain.bindings import Binding, Mode
+from webhook.domain.names import RoleArn, Subject
+from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LABEL = "internal.spaces.upbound.io/controlplane-name"
+
+BUSY_SECONDS = 60.0
+"""Within so many seconds everything is created, and every fault begins."""
+
+FAULTS = (
+    "throttling",
+    "iam_errors",
+    "lost_iam_answers",
+    "lost_iam_requests",
+    "late_iam_writes",
+    "iam_outage",
+    "denied",
+    "slow_iam",
+    "stale_reads",
+    "api_errors",
+    "lost_api_answers",
+    "api_outage",
+    "slow_api",
+    "silent_watch",
+    "expired_watch",
+    "crash",
+    "rolling_restart",
+    "stall",
+    "clock_jump",
+    "terraform",
+    "neighbour",
+    "hand_edit",
+    "refused_size",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """One control plane: what is created when, seconds from the start."""
+
+    who: Subject
+    at: float
+    labelled_after: float
+    account_after: float
+    rejected_times: int
+    dry_run_first: bool
+    deleted_at: float | None
+    stripped_at: float | None
+    unlabelled_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: its kind, when it begins, how long it lasts, and a number that says which or how many."""
+
+    kind: str
+    at: float
+    seconds: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One world."""
+
+    seed: int
+    replicas: int
+    binding: Binding
+    planes: tuple[ControlPlane, ...]
+    faults: tuple[Fault, ...]
+    kinds: frozenset[str]
+    interval: float
+    budget: float
+    latency: float
+    room_for: int
+    fails_closed: bool
+    refuses_without_trust: bool
+    neighbours: tuple[Subject, ...] = field(default=())
+
+    def describe(self) -> str:
+        """One line for a person."""
+        faults = ", ".join(sorted(self.kinds)) or "none"
+        return (
+            f"{self.replicas} replicas, {len(self.binding.roles)} roles with room for {self.room_for}, "
+            f"{len(self.planes)} control planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s; "
+            f"faults: {faults}"
+        )
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    dice = random.Random(seed)
+    roles = pool(dice.choices([1, 2, 3], [5, 3, 2])[0])
+    count = dice.choices([dice.randint(3, 8), dice.randint(9, 15), dice.randint(16, 25)], [6, 3, 1])[0]
+    planes = tuple(_control_plane(dice, number) for number in range(count))
+    kinds = frozenset(dice.sample(FAULTS, dice.choice([0, 1, 2, 2, 3, 3, 4, 6])))
+    tight = dice.random() < 0.25
+    return Plan(
+        seed=seed,
+        replicas=dice.choices([1, 2, 3], [3, 5, 3])[0],
+        binding=_selecting_by_label(binding_of(*roles)),
+        planes=planes,
+        faults=tuple(sorted(_faults(dice, kinds), key=lambda fault: fault.at)),
+        kinds=kinds,
+        interval=60.0,
+        budget=dice.choice([0.5, 3.0, 3.0]),
+        latency=dice.choice([0.03, 0.15, 0.15, 0.5]),
+        room_for=max(1, count // len(roles) - dice.randint(-1, 2)) if tight else 40,
+        fails_closed=dice.random() < 0.7,
+        refuses_without_trust=dice.random() < 0.2,
+        neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
+    )
+
+
+def _selecting_by_label(binding: Binding) -> Binding:
+    selector = NamespaceSelector((Requirement(LABEL, Operator.EXISTS),), NamePattern("mxp-*-system"))
+    return Binding(binding.name, binding.service_account, selector, Mode.IRSA, binding.roles)
+
+
+def _control_plane(dice: random.Random, number: int) -> ControlPlane:
+    at = dice.choice([1.0, 10.0, dice.uniform(0, 0.6 * BUSY_SECONDS)]) + dice.uniform(0, 0.5)
+
+    def sometimes(chance: float, value: Callable[[], float]) -> float | None:
+        return value() if dice.random() < chance else None
+
+    return ControlPlane(
+        who=subject(number),
+        at=at,
+        labelled_after=sometimes(0.15, lambda: dice.uniform(0, 8)) or 0.0,
+        account_after=dice.choice([0.0, 0.02, 0.3, dice.uniform(0, 4)]),
+        rejected_times=int(dice.random() < 0.1),
+        dry_run_first=dice.random() < 0.05,
+        deleted_at=sometimes(0.08, lambda: at + dice.uniform(2, 40)),
+        stripped_at=sometimes(0.08, lambda: at + dice.uniform(2, 40)),
+        unlabelled_at=sometimes(0.04, lambda: at + dice.uniform(2, 40)),
+    )
+
+
+def _faults(dice: random.Random, kinds: frozenset[str]) -> list[Fault]:
+    return [
+        Fault(kind, dice.uniform(0, BUSY_SECONDS), dice.choice([0.5, 3.0, 8.0, dice.uniform(5, 40)]), dice.randrange(1000))
+        for kind in sorted(kinds)
+        for _ in range(dice.choice([1, 1, 2, 3]))
+    ]
+
+
+__all__ = ["BUSY_SECONDS", "FAULTS", "LABEL", "ControlPlane", "Fault", "Plan", "RoleArn", "draw"]

@@ -1,0 +1,150 @@
+"""The real program as it is put together at start, in a process of the simulation; and its neighbour's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from tests.simulation.api_server import ApiClient
+from tests.simulation.aws import AwsClient
+from tests.simulation.processes import Process
+from tests.support.locks import InProcessLock
+from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
+from webhook.admission.namespaces import LiveNamespaces
+from webhook.admission.reviews import Kind, Request
+from webhook.admission.service import AdmissionService, Policy
+from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.domain.statement import OwnStatement
+from webhook.reconcile.passes import Passes
+from webhook.reconcile.view import ClusterView
+from webhook.trust.grants import Grants
+from webhook.trust.leases import LeaseLock
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from tests.simulation.api_server import ApiServer
+    from tests.simulation.plan import Plan
+    from tests.simulation.wire import Wire
+    from tests.simulation.witness import Witness
+    from tests.support.simulated_iam import SimulatedIam
+    from webhook.admission.reviews import Answer
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.telemetry.events import EventSubject
+
+import msgspec
+
+_NEIGHBOUR_INTERVAL = 60.0
+
+
+class Replica:
+    """One incarnation of one replica: it starts with an empty memory."""
+
+    def __init__(
+        self, name: str, plan: Plan, iam: SimulatedIam, api: ApiServer, wire: Wire, witness: Witness
+    ) -> None:
+        self.process = Process(name)
+        self.gone = asyncio.Event()
+        self._plan = plan
+        self._witness = witness
+        self.process.run(lambda: self._assemble(iam, api, wire))
+        self._task = self.process.start(self._main(), f"main {name}")
+
+    def _assemble(self, iam: SimulatedIam, api: ApiServer, wire: Wire) -> None:
+        binding, name = self._plan.binding, self.process.name
+        client = ApiClient(api, name)
+        self._view = ClusterView(
+            (binding,), client.source("namespaces"), {SERVICE_ACCOUNT: client.source("accounts")}
+        )
+        lock = LeaseLock(client, name)
+        policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
+        writers = {
+            role: RoleWriter(role, own_in(role), policies, lock, self._view.wanted_in) for role in binding.roles
+        }
+        self._grants = Grants(writers)
+        self._passes = Passes(self._view, self._grants, client, _NoEvents())
+        self._service = AdmissionService(
+            (binding,),
+            LiveNamespaces(self._view.cached, client.namespace),
+            self._grants,
+            _NoEvents(),
+            Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
+        )
+
+    async def _main(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._view.run())
+            tasks.create_task(self._passes.run(self._plan.interval))
+
+    @property
+    def serves(self) -> bool:
+        """Whether the API server sends it reviews: it is ready, and nobody has taken it down."""
+        return self._view.synced and not self.gone.is_set()
+
+    def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
+        """Have it answer a review."""
+        metadata = {"name": who.service_account, "namespace": who.namespace}
+        annotations = {ROLE_ARN_ANNOTATION: annotation} if annotation else None
+        body = {"metadata": {**metadata, "annotations": annotations}}
+        request = Request(
+            uid="1",
+            kind=Kind("", "v1", "ServiceAccount"),
+            operation=operation,
+            namespace=who.namespace,
+            name=who.service_account,
+            dry_run=dry,
+            object=msgspec.Raw(json.dumps(body).encode()),
+        )
+        return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
+
+    def kill(self) -> None:
+        """SIGKILL: no further step, nothing is given back."""
+        self._witness.met("crash", self.process.name, "is killed")
+        self.gone.set()
+        self.process.kill()
+
+    async def terminate(self) -> None:
+        """SIGTERM, as the program answers it; SIGKILL if that takes half a minute."""
+        self._witness.met("termination", self.process.name, "is told to end")
+        self.gone.set()
+        closing = self.process.start(self._grants.close(), "close")
+        await asyncio.wait({closing}, timeout=30)
+        self.process.kill()
+        self._witness.note(self.process.name, "has ended")
+
+
+class Neighbour:
+    """The same program in another cluster, which has its own statement in the same roles."""
+
+    def __init__(
+        self, plan: Plan, iam: SimulatedIam, wire: Wire, witness: Witness, wanted: dict[RoleArn, list[Subject]]
+    ) -> None:
+        self.process = Process("neighbour")
+        policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
+        lock = InProcessLock()
+        self._writers = self.process.run(
+            lambda: [
+                RoleWriter(role, neighbours_own_in(role), policies, lock, lambda of: wanted[of])
+                for role in plan.binding.roles
+            ]
+        )
+        self.process.start(self._check_for_ever(), "neighbour")
+
+    async def _check_for_ever(self) -> None:
+        while True:
+            for writer in self._writers:
+                writer.check()
+            await asyncio.sleep(_NEIGHBOUR_INTERVAL)
+
+
+def neighbours_own_in(role: RoleArn) -> OwnStatement:
+    """The neighbour's statement in a role."""
+    return OwnStatement.for_role(role, ELSEWHERE, "mxp-identity")
+
+
+class _NoEvents:
+    def warn(self, about: EventSubject, reason: str, message: str) -> None:
+        """Nobody reads them here."""
+
+    def note(self, about: EventSubject, reason: str, message: str) -> None:
+        """Nobody reads them here."""
