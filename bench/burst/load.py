@@ -2,7 +2,7 @@
 
 `python -m bench.burst.load` reads a Plan from standard input and writes a list of Made to standard output. As
 many connections as clients, each HTTP/1.1 with keep-alive. A control plane is its namespace, its ServiceAccount
-and a pod of it, each POSTed as soon as the one before was answered.
+and its Deployment, each POSTed as soon as the one before was answered.
 """
 
 import asyncio
@@ -44,8 +44,6 @@ class Made(msgspec.Struct, frozen=True):
     """How long the ServiceAccount's CREATE took."""
     role: str
     """The role in its annotation, or empty."""
-    pod_role: str
-    """AWS_ROLE_ARN of its pod, or empty."""
 
 
 class Client:
@@ -116,17 +114,15 @@ async def _work(client: Client, waiting: Iterator[str]) -> list[Made]:
     return [await _control_plane(client, namespace) for namespace in waiting]
 
 
-async def _control_plane(client: Client, namespace: str) -> Made:
-    labels = {objects.CONTROL_PLANE_LABEL: namespace}
-    await client.post("/api/v1/namespaces", objects.namespace(namespace, labels))
-    path = f"/api/v1/namespaces/{namespace}"
+async def _control_plane(client: Client, name: str) -> Made:
+    namespace, service_account, deployment = objects.control_plane(name, name)
+    await client.post("/api/v1/namespaces", namespace)
     asked, began = time.time(), time.perf_counter()
-    account = await client.post(f"{path}/serviceaccounts", objects.service_account(namespace))
+    account = await client.post(f"/api/v1/namespaces/{name}/serviceaccounts", service_account)
     seconds = time.perf_counter() - began
-    pod = await client.post(f"{path}/pods", objects.pod(namespace, objects.SERVICE_ACCOUNT))
-    variables = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env", [])}
+    await client.post(f"/apis/apps/v1/namespaces/{name}/deployments", deployment)
     role = account["metadata"].get("annotations", {}).get(ROLE_ANNOTATION, "")
-    return Made(namespace, asked, seconds, role, variables.get("AWS_ROLE_ARN", ""))
+    return Made(name, asked, seconds, role)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ HEAD = f"""# A burst of control planes
 Written by `python -m bench.burst`, also a part of `make bench`; the figures as data are in
 [burst.json](burst.json). They are of one run on one machine: what they say are the ratios within it.
 
-Each control plane is a namespace, its ServiceAccount and a pod of it, created through a real API server by
+Each control plane is a namespace, its ServiceAccount and its Deployment, created through a real API server by
 {CLIENTS} clients at a time, each as soon as the one before was answered. The webhook is registered with
 `failurePolicy: Ignore` and a timeout of 10 s; EKS's own webhook puts AWS_ROLE_ARN into the pods. Every call of
 IAM takes {IAM_SECONDS * 1000:.0f} ms, and above {IAM_RATE:.0f} a second (at once: {IAM_BURST:.0f}) they are

@@ -56,11 +56,14 @@ POOL = Setting("six roles, quota 8192", 8192, 6)
 
 
 def run(way: Way, setting: Setting, count: int) -> Verdict:
-    """Create `count` control planes at once and say what became of them."""
+    """Create `count` control planes at once and say what became of them.
+
+    There is no node: what a pod gets is decided when it is created.
+    """
     roles = [f"mxp-backup-{number}" for number in range(1, setting.roles + 1)]
     foreign = foreign_statements("123456789012")[:1]
     with (
-        Cluster(controllers=False, nodes=0) as cluster,
+        Cluster(nodes=0) as cluster,
         Space(cluster=cluster, roles=roles, quota=setting.quota, foreign=foreign) as space,
         Balancer(*_start(space, way)) as balancer,
     ):

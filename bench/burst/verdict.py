@@ -12,9 +12,12 @@ from botocore.exceptions import ClientError
 from bench.burst.load import Made
 from bench.figures import percentile
 from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.pods import environment_of
 from rig.space import AUDIENCE, Space
+from rig.waiting import eventually
 
 ASKED_AT_ONCE = 4
+PODS_TIMEOUT_S = 300.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -26,6 +29,8 @@ class Verdict(msgspec.Struct, frozen=True):
     lost: int
     pods_without_identity: int
     """Pods that were made without AWS_ROLE_ARN."""
+    accounts_without_annotation: int
+    """Why, unless EKS's webhook had not seen the annotation yet."""
     create_p50: float
     create_p99: float
     create_max: float
@@ -57,7 +62,8 @@ def judge(space: Space, roles: list[str], made: list[Made]) -> Verdict:
         control_planes=len(made),
         trusted=len(accepted),
         lost=len(made) - len(accepted),
-        pods_without_identity=sum(not one.pod_role for one in made),
+        pods_without_identity=len(made) - _pods_with_identity(space, len(made)),
+        accounts_without_annotation=sum(not one.role for one in made),
         create_p50=percentile(creates, 0.5),
         create_p99=percentile(creates, 0.99),
         create_max=max(creates),
@@ -69,6 +75,18 @@ def judge(space: Space, roles: list[str], made: list[Made]) -> Verdict:
         writes=len(writes),
         burst_seconds=max(write.at for write in writes) - min(one.asked for one in made),
     )
+
+
+def _pods_with_identity(space: Space, count: int) -> int:
+    """Wait until each Deployment has its pod, and count those with AWS_ROLE_ARN."""
+    selector = f"spec.serviceAccountName={SERVICE_ACCOUNT}"
+
+    def pods() -> list[Any] | None:
+        found: list[Any] = space.cluster.api.get("/api/v1/pods", fieldSelector=selector)["items"]
+        return found if len(found) >= count else None
+
+    found = eventually(pods, f"{count} pods exist", timeout=PODS_TIMEOUT_S)
+    return sum("AWS_ROLE_ARN" in environment_of(pod) for pod in found)
 
 
 def _accepted(space: Space, made: list[Made]) -> set[str]:
