@@ -1,4 +1,4 @@
-"""`python -m bench.burst [--sizes 50,100,...] [--quick]`."""
+"""`python -m bench.burst [--sizes 50,100,...] [--alone 1000,...] [--quick]`."""
 
 import argparse
 import sys
@@ -42,16 +42,21 @@ def _run(way: Way, setting: Setting, size: int) -> Run:
     return Run(setting.name, way, run(way, setting, size))
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number]
+
+
 def main() -> int:
     """Run the bench; writes docs/burst.* unless quick."""
     parser = argparse.ArgumentParser(prog="python -m bench.burst")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of control planes")
+    parser.add_argument("--alone", default=str(OURS_ALONE), help="further ones, for this webhook alone")
     parser.add_argument("--quick", action="store_true", help="one small size, and nothing is written")
     chosen = parser.parse_args()
     if chosen.quick:
         print(report(measure(QUICK, ours_alone=())))
         return 0
-    runs = measure([int(size) for size in chosen.sizes.split(",")])
+    runs = measure(_numbers(chosen.sizes), ours_alone=_numbers(chosen.alone))
     print(report(runs))
     write(runs)
     return 0

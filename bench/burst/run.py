@@ -30,8 +30,10 @@ IAM = ("GetRole", "UpdateAssumeRolePolicy", "GetAccountSummary", "GetOpenIDConne
 
 LOAD_TIMEOUT_S = 600.0
 SETTLE_TIMEOUT_S = 400.0
-DONE_QUIET_S, LOST_QUIET_S = 2.0, 12.0
-"""Seconds without a call of IAM after which a run is over: all are trusted, or nobody retries any more."""
+DONE_QUIET_S = 2.0
+"""Seconds without a call of IAM after which a run is over in which all are trusted."""
+LOST_QUIET_S = 12.0
+"""The same where somebody is not: botocore's retries are up to 8 s apart."""
 
 
 class Way(StrEnum):
@@ -55,10 +57,11 @@ ONE_ROLE = Setting("one role, quota 131072", 131072, 1)
 POOL = Setting("six roles, quota 8192", 8192, 6)
 
 
-def run(way: Way, setting: Setting, count: int) -> Verdict:
+def run(way: Way, setting: Setting, count: int, patience: float = LOST_QUIET_S) -> Verdict:
     """Create `count` control planes at once and say what became of them.
 
-    There is no node: what a pod gets is decided when it is created.
+    Who is not trusted after `patience` seconds without a call of IAM is lost. There is no node: what a pod gets is
+    decided when it is created.
     """
     roles = [f"mxp-backup-{number}" for number in range(1, setting.roles + 1)]
     foreign = foreign_statements("123456789012")[:1]
@@ -71,7 +74,7 @@ def run(way: Way, setting: Setting, count: int) -> Verdict:
         with _slow_iam(space):
             namespaces = [objects.host_namespace_name() for _ in range(count)]
             made = _create(space, namespaces)
-            _settle(space, roles, count)
+            _settle(space, roles, count, patience)
         return judge(space, roles, made)
 
 
@@ -132,7 +135,7 @@ def _create(space: Space, namespaces: list[str]) -> list[Made]:
     return msgspec.json.decode(done.stdout, type=list[Made])
 
 
-def _settle(space: Space, roles: list[str], count: int) -> None:
+def _settle(space: Space, roles: list[str], count: int, patience: float) -> None:
     """Wait until everybody who will ever be trusted is."""
 
     def trusted() -> int:
@@ -141,6 +144,6 @@ def _settle(space: Space, roles: list[str], count: int) -> None:
     def is_over() -> bool:
         log = space.aws.log
         quiet = time.time() - log[-1].ended if log else 0.0
-        return not space.aws.in_flight and quiet > (DONE_QUIET_S if trusted() >= count else LOST_QUIET_S)
+        return not space.aws.in_flight and quiet > (DONE_QUIET_S if trusted() >= count else patience)
 
     eventually(is_over, "IAM is left alone", timeout=SETTLE_TIMEOUT_S)
