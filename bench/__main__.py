@@ -11,7 +11,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
 
 HEAD = """# Measurements
 
-Written by `make bench`; bursts of control planes are on [their own page](burst.md). The figures are of one run on one machine; what they say are the ratios within it.
+Written by `make bench`; bursts of control planes are on [their own page](burst.md). The figures are of one run on
+one machine; what they say are the ratios within it.
 
 ## What a webhook adds to the creation of a ServiceAccount
 `python -m bench`, part `bench/admission.py`: the same ServiceAccount is created and deleted through a real API
