@@ -128,7 +128,8 @@ class Passes:
             outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
             if grant.annotated is not None and not isinstance(outcome, Trusted):
                 return
-            if await self._cluster.annotate(grant.subject, outcome.role):
+            seen = self._view.account(grant.subject)
+            if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
                 self._report_annotated(grant, outcome.role)
                 await self._pods.find_of(grant.subject)
 
