@@ -1,7 +1,9 @@
-"""Percentiles and tables."""
+"""Percentiles, and figures as people read them."""
 
 import math
 from collections.abc import Sequence
+
+MIB = 1024 * 1024
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -15,7 +17,17 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.2f} ms"
 
 
+def mebibytes(size: float) -> str:
+    """Bytes as whole MiB."""
+    return f"{size / MIB:.0f} MiB"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; every column but the first is right-aligned."""
     rule = ["---", *("---:" for _ in columns[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in [columns, rule, *rows])
+
+
+def verdict(target: str, *, met: bool) -> str:
+    """A target with whether this run met it."""
+    return f"- {target}: {'met' if met else '**not met**'} in this run."

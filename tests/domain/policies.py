@@ -118,10 +118,16 @@ def _blocks() -> st.SearchStrategy[dict[str, Any]]:
 
 
 conditions = st.dictionaries(_operators(), _blocks(), max_size=3)
+deciding_conditions = st.builds(
+    lambda operator, values: {operator: {OWN.subject_key: values}},
+    st.sampled_from(_OPERATORS),
+    _scalar_or_list(st.sampled_from([str(SUBJECTS[0]), *_PATTERNS])),
+)
+"""One operator about the subject alone: nothing else in the statement hides what it means."""
 
 
 def _statements(effect: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
-    optional = st.fixed_dictionaries({}, optional={"Condition": conditions})
+    optional = st.fixed_dictionaries({}, optional={"Condition": conditions | deciding_conditions})
     return st.builds(
         lambda effect, principal, action, rest: {"Effect": effect, "Principal": dict(principal), **action, **rest},
         effect,
@@ -160,7 +166,7 @@ def documents(
 
 
 def _ours(own: OwnStatement) -> st.SearchStrategy[list[Document]]:
-    names = st.frozensets(subjects, min_size=1)
+    names = subjects.map(lambda lone: frozenset([lone])) | st.frozensets(subjects, min_size=1)
     return st.just([]) | names.flatmap(lambda named: as_stored(own.render(named))).map(lambda one: [one])
 
 

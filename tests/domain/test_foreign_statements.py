@@ -158,7 +158,7 @@ def test_a_string_like_that_already_lets_the_subject_in_makes_the_grant_a_no_op(
         {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
         {"Bool": {"aws:SecureTransport": "true"}},
         {"Null": {OWN.subject_key: "false"}},
-        {"StringLike": {OWN.subject_key: "${aws:PrincipalTag/subject}"}},
+        {"StringNotLike": {OWN.subject_key: "${aws:PrincipalTag/subject}"}},
         {"StringLike": {OWN.subject_key: ["*", 5]}},
         {"StringLike": {f"{OTHER_CLUSTER.issuer.key}:sub": "*"}},
         {"SomethingNew": {OWN.subject_key: "*"}},

@@ -132,3 +132,28 @@ def test_subjects_are_sorted_and_named_once() -> None:
         rendered = OWN.render([*order, order[0]])
         names = rendered["Condition"]["StringEquals"][OWN.subject_key]
         assert names == sorted(str(subject) for subject in SUBJECTS[:3])
+
+
+def test_names_under_our_key_in_any_case_are_still_ours() -> None:
+    edited = OWN.render(SUBJECTS[:2])
+    names = edited["Condition"]["StringEquals"].pop(OWN.subject_key)
+    edited["Condition"]["StringEquals"][OWN.subject_key.upper()] = names
+    assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set(SUBJECTS[:2])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"Effect": "Deny"},
+        {"Condition": None},
+        {"Condition": {"StringEquals": "nonsense"}},
+        {"Condition": {"StringNotEquals": {OWN.subject_key: str(SUBJECTS[0])}}},
+        {"Condition": {"StringLike": {OWN.subject_key: str(SUBJECTS[0])}}},
+        {"Condition": {"StringEquals": {f"{OTHER_ISSUER.key}:sub": str(SUBJECTS[0])}}},
+        {"Condition": {"StringEquals": {OWN.subject_key: [5, None, "nobody"]}}},
+    ],
+    ids=str,
+)
+def test_a_hand_edit_that_does_not_name_whom_to_trust_makes_nobody_trusted(edit: dict[str, Any]) -> None:
+    edited = {**OWN.render(SUBJECTS[:1]), **edit}
+    assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_keep_trusts_a_role_that_is_the_bindings_own(space: Space) -> None:
                 {"metadata": {"labels": {"internal.spaces.upbound.io/controlplane-name": "x"}}},
             )
         for namespace in namespaces:
-            eventually(lambda name=namespace: is_trusted(space, name, second), "trust in the annotated role")
+            eventually(partial(is_trusted, space, namespace, second), "trust in the annotated role")
             assert annotation(space, namespace) == second
             assert not is_trusted(space, namespace, space.roles[0]), "one role at most"
 

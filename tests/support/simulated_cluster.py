@@ -204,7 +204,7 @@ class SimulatedCluster:
             raise ClusterError("GET namespace: 503 service unavailable")
         return self.namespaces.objects.get(name)
 
-    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
+    async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
         await asyncio.sleep(self._latency)
         if self.failing_annotations > 0:
@@ -212,7 +212,7 @@ class SimulatedCluster:
             raise ClusterError("PATCH serviceaccount: 500 internal error")
         source = self.accounts[subject.service_account]
         account = source.objects.get(subject.namespace)
-        if account is None or account.role_annotation == role.value:
+        if account is None or account.role_annotation != replacing:
             return False
         source.put(subject.namespace, replace(account, role_annotation=role.value))
         self.annotated.append((subject, role))

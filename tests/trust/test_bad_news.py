@@ -174,6 +174,29 @@ async def test_iam_is_not_hammered_while_it_says_no() -> None:
 
 
 @in_virtual_time
+async def test_who_comes_during_a_try_that_fails_does_not_cut_the_backoff_short() -> None:
+    iam = SimulatedIam(latency=1.0)
+    here = site(iam, ROLE)
+    iam.have(Trouble.THROTTLED, "read")
+    here.grants.start(here.grant(subject(1)))
+    await asyncio.sleep(0.2)
+    here.grants.start(here.grant(subject(2)))
+    await asyncio.sleep(10)
+    first, second = iam.made("read")[:2]
+    assert second.started - first.ended >= 0.18
+
+
+@in_virtual_time
+async def test_bad_news_is_over_when_the_trouble_is() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    iam.have(Trouble.ACCESS_DENIED, "write", times=1)
+    await _refused(here)
+    await asyncio.sleep(30)
+    assert isinstance(await here.grants.obtain(here.grant(subject(2)), PATIENCE), Trusted)
+
+
+@in_virtual_time
 async def test_a_full_policy_is_final_names_the_quota_and_is_not_tried_again() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, ROLE)

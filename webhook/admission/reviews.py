@@ -115,7 +115,7 @@ class Answer(msgspec.Struct, frozen=True):
             response["patchType"] = "JSONPatch"
             response["patch"] = b64encode(msgspec.json.encode(self.patch)).decode()
         if self.warnings:
-            response["warnings"] = [_cut(warning) for warning in self.warnings]
+            response["warnings"] = [_deliverable(warning) for warning in self.warnings]
         if self.audit:
             response["auditAnnotations"] = self.audit
         if not self.allowed:
@@ -123,8 +123,12 @@ class Answer(msgspec.Struct, frozen=True):
         return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
 
 
-def _cut(warning: str) -> str:
-    return warning if len(warning) <= _LONGEST_WARNING else warning[: _LONGEST_WARNING - 3] + "..."
+def _deliverable(warning: str) -> str:
+    """The warning as it gets through: API servers drop one with a control character, such as a line's end."""
+    visible = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in warning
+    )
+    return visible if len(visible) <= _LONGEST_WARNING else visible[: _LONGEST_WARNING - 3] + "..."
 
 
 def _short(text: str) -> str:

@@ -29,7 +29,8 @@ _DEFAULT_TIMEOUT = 10.0
 _LONGEST_NAME = 253
 """Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
 
-_TIMEOUT = re.compile(r"(\d{1,3})s")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_TIMEOUT = re.compile(r"([0-9]{1,3})s")
 _BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED = 400, 413, 415
 
 
@@ -38,7 +39,7 @@ def admission_router(service: AdmissionService) -> APIRouter:
     router = APIRouter()
 
     async def mutate(request: Request) -> Response:
-        if not request.headers.get("content-type", "").startswith("application/json"):
+        if not request.headers.get("content-type", "").lower().startswith("application/json"):
             return _refused(_UNSUPPORTED, "the content type is not application/json")
         body = await _body(request)
         if body is None:
@@ -78,8 +79,9 @@ def admission_router(service: AdmissionService) -> APIRouter:
 
 async def _body(request: Request) -> bytes | None:
     """The body, or None for one that is too large, of which no more than the limit is kept."""
-    if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
-        return None
+    announced = request.headers.get("content-length", "")
+    if _LENGTH.fullmatch(announced) and int(announced) > LARGEST_BODY:
+        return None  # at once; a length that is no number is not believed, what comes is counted below
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from webhook.telemetry import metrics
 from webhook.trust.ports import AwsError, FailureKind
@@ -38,12 +38,16 @@ _KINDS = {
     "AccessDeniedException": FailureKind.ACCESS_DENIED,
     "InvalidClientTokenId": FailureKind.ACCESS_DENIED,
     "InvalidIdentityToken": FailureKind.ACCESS_DENIED,
+    "UnrecognizedClientException": FailureKind.ACCESS_DENIED,
+    "MissingAuthenticationToken": FailureKind.ACCESS_DENIED,
     "ExpiredToken": FailureKind.ACCESS_DENIED,
+    "ExpiredTokenException": FailureKind.ACCESS_DENIED,
     "SignatureDoesNotMatch": FailureKind.ACCESS_DENIED,
     "UnmodifiableEntity": FailureKind.NOT_ALLOWED,
     "NoSuchEntity": FailureKind.NO_SUCH_ROLE,
     "LimitExceeded": FailureKind.FULL,
     "MalformedPolicyDocument": FailureKind.MALFORMED,
+    "ValidationError": FailureKind.MALFORMED,
     "Throttling": FailureKind.THROTTLED,
     "ThrottlingException": FailureKind.THROTTLED,
     "RequestLimitExceeded": FailureKind.THROTTLED,
@@ -83,6 +87,9 @@ def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]
         code = error.response.get("Error", {}).get("Code", "Unknown")
         message = error.response.get("Error", {}).get("Message", "no message")
         raise AwsError(_KINDS.get(code, FailureKind.UNAVAILABLE), f"{operation}: {code}: {message}") from error
+    except NoCredentialsError as error:
+        code = type(error).__name__
+        raise AwsError(FailureKind.ACCESS_DENIED, f"{operation}: {error}") from error
     except (BotoCoreError, OSError) as error:
         code = type(error).__name__
         raise AwsError(FailureKind.UNAVAILABLE, f"{operation}: {error}") from error

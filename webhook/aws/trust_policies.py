@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 _QUOTA_AGE = 3600.0
 """Seconds for which a quota is used before it is asked again; a person who raised it waits no longer."""
 
+_QUOTA_RETRY = 60.0
+"""Seconds until it is asked again where that failed."""
+
 
 class IamTrustPolicies:
     """Reads and writes trust policies, of roles that the caller check allows and of no others."""
@@ -28,7 +31,7 @@ class IamTrustPolicies:
     def __init__(self, calls: AwsCalls, caller: CallerCheck) -> None:
         self._calls = calls
         self._caller = caller
-        self._quota = DEFAULT_QUOTA
+        self._quota: int | None = None
         self._quota_until = 0.0
         self._asking = asyncio.Lock()
 
@@ -61,15 +64,24 @@ class IamTrustPolicies:
     async def quota(self) -> int:
         """The account's AssumeRolePolicySizeQuota, asked once an hour.
 
-        Without the right to ask it is taken to be IAM's default, 2048. Any other error is raised: a guess that
-        is too small would call a role full that is not.
+        Without the right to ask it is taken to be IAM's default, 2048. Any other error is raised the first time:
+        a guess that is too small would call a role full that is not. Later the last answer is good enough.
         """
         async with self._asking:
             now = asyncio.get_running_loop().time()
-            if now >= self._quota_until:
-                self._quota = await self._ask_quota()
-                self._quota_until = now + _QUOTA_AGE
+            if self._quota is None:
+                self._quota, self._quota_until = await self._ask_quota(), now + _QUOTA_AGE
+            elif now >= self._quota_until:
+                self._quota, self._quota_until = await self._renewed(self._quota, now)
             return self._quota
+
+    async def _renewed(self, last: int, now: float) -> tuple[int, float]:
+        """The quota, and until when it is used."""
+        try:
+            return await self._ask_quota(), now + _QUOTA_AGE
+        except AwsError as error:
+            log.warning("quota_not_renewed", reason=str(error), assumed_characters=last)
+            return last, now + _QUOTA_RETRY
 
     async def _ask_quota(self) -> int:
         try:
@@ -77,6 +89,7 @@ class IamTrustPolicies:
         except AwsError as error:
             if error.kind is not FailureKind.ACCESS_DENIED:
                 raise
-            log.warning("quota_unknown", reason=str(error), assumed_characters=DEFAULT_QUOTA)
-            return DEFAULT_QUOTA
+            assumed = self._quota or DEFAULT_QUOTA
+            log.warning("quota_unknown", reason=str(error), assumed_characters=assumed)
+            return assumed
         return answer["SummaryMap"].get("AssumeRolePolicySizeQuota", DEFAULT_QUOTA)

@@ -59,22 +59,22 @@ class KubernetesApi:
             return None
         return msgspec.json.decode(body, type=NamespaceObject).live(self._label_keys)
 
-    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
-        """Set the role annotation; False where the ServiceAccount is gone or was changed meanwhile.
+    async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
+        """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
 
-        Reads first and patches only that version, so that an annotation set by somebody in between is not
-        overwritten (get and patch serviceaccounts).
+        Reads first and patches only that version, so that an annotation that somebody set since the decision is
+        not overwritten (get and patch serviceaccounts).
         """
-        return await self._connection.in_thread(lambda: self._annotate(subject, role))
+        return await self._connection.in_thread(lambda: self._annotate(subject, role, replacing))
 
-    def _annotate(self, subject: Subject, role: RoleArn) -> bool:
+    def _annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
         try:
             found = msgspec.json.decode(self._connection.request("GET", path), type=ServiceAccountObject)
             version = found.metadata.resource_version
-            patch = annotation_patch(found.metadata.annotations, ROLE_ARN_ANNOTATION, role.value)
-            if not patch:
+            if found.account().role_annotation != replacing:
                 return False
+            patch = annotation_patch(found.metadata.annotations, ROLE_ARN_ANNOTATION, role.value)
             unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             self._connection.request(
                 "PATCH", path, body=[unchanged, *patch], content_type="application/json-patch+json"

@@ -43,8 +43,8 @@ class Connection:
     def __init__(self) -> None:
         configuration = Configuration()
         try:
-            if os.environ.get("KUBECONFIG"):
-                config.load_kube_config(client_configuration=configuration)
+            if named := os.environ.get("KUBECONFIG"):
+                config.load_kube_config(named, client_configuration=configuration)
             else:
                 config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:

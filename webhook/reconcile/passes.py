@@ -62,18 +62,22 @@ class Passes:
             tasks.create_task(self._find_pods(interval))
 
     async def _run_passes(self, interval: float) -> None:
-        loop = asyncio.get_running_loop()
-        next_pass = loop.time()
+        next_pass, is_due = 0.0, True
         while True:
-            if loop.time() >= next_pass:
-                next_pass = loop.time() + interval
+            if is_due:
+                next_pass = asyncio.get_running_loop().time() + interval
                 await _survive("pass_failed", self._pass())
             await _survive("pass_failed", self._look_at_changed())
-            try:
-                async with asyncio.timeout(max(next_pass - loop.time(), 0)):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            is_due = not await self._something_changes_before(next_pass)
+
+    async def _something_changes_before(self, moment: float) -> bool:
+        """Wait for a change, until `moment` on the loop's clock at the latest."""
+        try:
+            async with asyncio.timeout_at(moment):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _find_pods(self, interval: float) -> None:
         """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
@@ -128,7 +132,8 @@ class Passes:
             outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
             if grant.annotated is not None and not isinstance(outcome, Trusted):
                 return
-            if await self._cluster.annotate(grant.subject, outcome.role):
+            seen = self._view.account(grant.subject)
+            if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
                 self._report_annotated(grant, outcome.role)
                 await self._pods.find_of(grant.subject)
 

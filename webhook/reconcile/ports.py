@@ -56,8 +56,8 @@ class Cluster(Protocol):
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as it is now, or None where there is none."""
 
-    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
-        """Set the role annotation; False where the ServiceAccount is gone or was changed meanwhile."""
+    async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
+        """Set the role annotation where it is `replacing`; False where it is not, or the account is gone."""
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all."""

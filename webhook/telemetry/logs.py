@@ -43,6 +43,8 @@ def configure_logs() -> None:
         formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # While STS is silent it warns with a traceback every few seconds; our own line names the call and the reason.
+    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
 
 
 def _json(event: dict[str, Any], **_: Any) -> bytes:

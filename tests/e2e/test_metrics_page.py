@@ -1,0 +1,71 @@
+"""docs/metrics.md is what a scrape shows: same names, types, labels and meanings."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Webhook
+from tests.e2e.scenes import bare_space, create_account, create_namespace, serving
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROW = re.compile(r"\| `(?P<name>mxp_identity_\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| (?P<meaning>[^|]+) \|")
+TROUBLE = {"mxp_identity_watch_failures_total", "mxp_identity_unexpected_errors_total"}
+"""Labelled and without a sample as long as all is well, so that a scrape does not show their labels."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric as the page or a scrape has it; None for labels that do not show."""
+
+    type: str
+    meaning: str
+    labels: frozenset[str] | None
+
+
+@pytest.mark.rig
+def test_the_page_has_what_a_scrape_shows() -> None:
+    with bare_space() as space, serving(space) as webhook:
+        _use_everything(space, webhook)
+        shown = _scraped(webhook)
+    page = _page()
+    assert page.keys() == shown.keys()
+    assert {name for name, metric in shown.items() if metric.labels is None} <= TROUBLE
+    for name, metric in shown.items():
+        assert page[name].type == metric.type, name
+        assert page[name].meaning == metric.meaning, name
+        assert metric.labels in {None, page[name].labels}, name
+
+
+def _use_everything(space: Space, webhook: Webhook) -> None:
+    with webhook.client() as client:
+        client.post(webhook.url, content=b"no review")
+    create_account(space, create_namespace(space))
+    eventually(lambda: webhook.metrics().total("mxp_identity_trust_writes_total") > 0, "a write")
+
+
+def _scraped(webhook: Webhook) -> dict[str, Metric]:
+    answer = httpx.get(f"{webhook.plain_url}/metrics", trust_env=False)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    found = {}
+    for family in text_string_to_metric_families(answer.text):
+        if family.name.startswith("process_"):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {key for sample in family.samples for key in sample.labels} - {"le"}
+        found[name] = Metric(family.type, family.documentation, frozenset(labels) if family.samples else None)
+    return found
+
+
+def _page() -> dict[str, Metric]:
+    rows = [match.groupdict() for match in ROW.finditer(PAGE.read_text())]
+    assert len({row["name"] for row in rows}) == len(rows), "a metric is described twice"
+    return {
+        row["name"]: Metric(row["type"], row["meaning"], frozenset(re.findall(r"`(\w+)`", row["labels"])))
+        for row in rows
+    }

@@ -1,0 +1,198 @@
+"""The program has the least rights: without any one of them something that people rely on fails, and shows."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from rig.kubernetes import objects
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Webhook
+from tests.e2e.observe import annotation, is_trusted, kubernetes_events, log_events
+from tests.e2e.rights import account_rights, cluster_rights, without_account_right, without_cluster_right
+from tests.e2e.scenes import bare_space, create_account, create_namespace, label, serving
+
+QUOTA = 4096
+OFTEN = {"interval": "500ms"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A Space and the replica in it."""
+
+    space: Space
+    webhook: Webhook
+
+
+@dataclass(frozen=True)
+class Need:
+    """What works with a right: `works` tries it.
+
+    `shows` is the log's event that tells people of the lack, and `says` a part of that line's reason.
+    """
+
+    works: Callable[[Scene], bool]
+    shows: str
+    says: str = "forbidden"
+
+
+def lists(scene: Scene) -> bool:
+    """It becomes ready, which takes its first lists."""
+    return scene.webhook.is_ready()
+
+
+def hears_of_namespaces(scene: Scene) -> bool:
+    """A namespace is trusted before it has a ServiceAccount."""
+    namespace = create_namespace(scene.space)
+    return _comes_true(lambda: _in_policy(scene.space, namespace))
+
+
+def hears_of_accounts(scene: Scene) -> bool:
+    """An annotation that was taken away comes back, in a cluster that does not ask the scene.webhook."""
+    namespace = create_namespace(scene.space)
+    with _not_asked(scene.space):
+        create_account(scene.space, namespace)
+    return _comes_true(lambda: annotation(scene.space, namespace) == scene.space.roles[0])
+
+
+def looks_up_namespaces(scene: Scene) -> bool:
+    """A ServiceAccount that nobody binds is created without a warning."""
+    return not create_account(scene.space, create_namespace(scene.space, selected=False)).warnings
+
+
+def annotates_late(scene: Scene) -> bool:
+    """A namespace that is labelled late gets its annotation."""
+    namespace = create_namespace(scene.space, selected=False)
+    create_account(scene.space, namespace)
+    label(scene.space, namespace, {CONTROL_PLANE_LABEL: "late"})
+    return _comes_true(lambda: annotation(scene.space, namespace) == scene.space.roles[0])
+
+
+def counts_pods(scene: Scene) -> bool:
+    """A pod without identity is listed."""
+    namespace = create_namespace(scene.space)
+    create_account(scene.space, namespace)
+    scene.space.cluster.create([objects.pod(namespace, "controller")])
+    return _comes_true(lambda: bool(log_events(scene.webhook, "pod_without_identity", namespace=namespace)))
+
+
+def writes_events(scene: Scene) -> bool:
+    """A late annotation is told of with an Event."""
+    namespace = create_namespace(scene.space, selected=False)
+    create_account(scene.space, namespace)
+    label(scene.space, namespace, {CONTROL_PLANE_LABEL: "late"})
+    return _comes_true(lambda: bool(kubernetes_events(scene.space, namespace, "AnnotatedLate")))
+
+
+def makes_trust(scene: Scene) -> bool:
+    """A control plane is trusted."""
+    namespace = create_namespace(scene.space)
+    create_account(scene.space, namespace)
+    return is_trusted(scene.space, namespace)
+
+
+def knows_the_quota(scene: Scene) -> bool:
+    """The account's quota is used, not IAM's default."""
+    gauge = "mxp_identity_trust_policy_quota_characters"
+    return _comes_true(lambda: scene.webhook.metrics().total(gauge) == QUOTA)
+
+
+def checks_the_provider(scene: Scene) -> bool:
+    """It says whether the cluster's OIDC provider can be used."""
+    return _comes_true(lambda: bool(log_events(scene.webhook, "oidc_provider_usable")))
+
+
+CLUSTER = {
+    ("namespaces", "get"): Need(looks_up_namespaces, "namespace_unknown"),
+    ("namespaces", "list"): Need(lists, "watch_failed"),
+    ("namespaces", "watch"): Need(hears_of_namespaces, "watch_failed"),
+    ("serviceaccounts", "list"): Need(lists, "watch_failed"),
+    ("serviceaccounts", "watch"): Need(hears_of_accounts, "watch_failed"),
+    ("serviceaccounts", "get"): Need(annotates_late, "late_annotation_failed"),
+    ("serviceaccounts", "patch"): Need(annotates_late, "late_annotation_failed"),
+    ("pods", "list"): Need(counts_pods, "pods_not_found"),
+    ("events", "create"): Need(writes_events, "event_not_written"),
+}
+ACCOUNT = {
+    "iam:GetRole": Need(makes_trust, "trust_not_written", "AccessDenied"),
+    "iam:UpdateAssumeRolePolicy": Need(makes_trust, "trust_not_written", "AccessDenied"),
+    "iam:GetOpenIDConnectProvider": Need(checks_the_provider, "oidc_provider_problem", "AccessDenied"),
+    "iam:GetAccountSummary": Need(knows_the_quota, "quota_unknown", "AccessDenied"),
+}
+
+
+@pytest.fixture(scope="module")
+def space() -> Iterator[Space]:
+    with bare_space(quota=QUOTA) as running:
+        yield running
+
+
+def test_the_tables_name_each_right_once() -> None:
+    assert sorted(CLUSTER) == sorted(cluster_rights())
+    assert sorted(ACCOUNT) == sorted(account_rights())
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+@pytest.mark.parametrize("right", CLUSTER, ids=" ".join)
+def test_each_right_in_the_cluster_is_needed(space: Space, right: tuple[str, str]) -> None:
+    resource, verb = right
+    with without_cluster_right(space, resource, verb):
+        _assert_missed(space, CLUSTER[right])
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+@pytest.mark.parametrize("action", ACCOUNT)
+def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
+    with without_account_right(space, action):
+        _assert_missed(space, ACCOUNT[action])
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_with_all_rights_all_of_it_works(space: Space) -> None:
+    with serving(space, reconciler=OFTEN) as webhook:
+        for need in {*CLUSTER.values(), *ACCOUNT.values()}:
+            assert need.works(Scene(space, webhook)), need.works.__doc__
+            assert not log_events(webhook, need.shows), need.shows
+
+
+def _assert_missed(space: Space, need: Need) -> None:
+    webhook = space.start_webhook(space.configuration(reconciler=OFTEN), wait=False)
+    webhook.wait_until_serving()
+    try:
+        space.register(webhook.url)
+        assert not need.works(Scene(space, webhook)), need.works.__doc__
+        lines = eventually(lambda: log_events(webhook, need.shows), f"a line {need.shows} in the log")
+        assert any(need.says in line["reason"] for line in lines)
+    finally:
+        space.unregister()
+        webhook.process.kill()
+
+
+def _comes_true(holds: Callable[[], bool]) -> bool:
+    """Whether something comes true within a few seconds, many times what it takes."""
+    try:
+        return eventually(holds, "it", timeout=3.0)
+    except TimeoutError:
+        return False
+
+
+@contextmanager
+def _not_asked(space: Space) -> Iterator[None]:
+    """The API server asks no webhook for the length of a `with` block."""
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    (registration,) = space.cluster.api.get(path)["items"]
+    space.unregister()
+    yield
+    del registration["metadata"]["resourceVersion"]
+    space.cluster.api.post(path, registration)
+
+
+def _in_policy(space: Space, namespace: str) -> bool:
+    return f"system:serviceaccount:{namespace}:" in json.dumps(space.policy())
