@@ -1,4 +1,4 @@
-"""Two clusters share a role: no lock reaches from one to the other, so each leaves the other's statement as read."""
+"""Two clusters share a role: no lock reaches both, so each leaves the other's statement as read."""
 
 import json
 import time

@@ -78,10 +78,10 @@ class ApiServer:
         for watcher in self.watchers:
             watcher.fail()
 
-    def annotate(self, subject: Subject, role: RoleArn) -> bool:
-        """Set the annotation of a ServiceAccount that is there."""
+    def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
+        """Set the annotation of a ServiceAccount where it is `replacing`."""
         account = self.accounts.get(subject.namespace)
-        if account is None:
+        if account is None or account.role_annotation != replacing:
             return False
         self.store("accounts", subject.namespace, replace(account, role_annotation=role.value))
         return True
@@ -114,10 +114,10 @@ class ApiClient:
         """As the port says."""
         return await self.call(lambda: self._server.namespaces.get(name))
 
-    async def annotate(self, subject: Subject, role: RoleArn) -> bool:
+    async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
         self._server.witness.note(self._who, f"annotates {subject.namespace} with {role.name}")
-        return await self.call(lambda: self._server.annotate(subject, role))
+        return await self.call(lambda: self._server.annotate(subject, role, replacing))
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:  # noqa: ARG002  the port's
         """None: pods are not simulated."""

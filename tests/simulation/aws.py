@@ -55,7 +55,7 @@ class Write:
 class AwsClient:
     """The port TrustPolicies for one process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  the parts of a world
         self,
         iam: SimulatedIam,
         wire: Wire,

@@ -1,4 +1,4 @@
-"""What must hold at the end: all who are wanted are trusted, nothing of others is lost, and nobody writes any more."""
+"""What must hold at the end: all who are wanted are trusted, nothing of others is lost, nobody writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ CLOCK_FAULTS = frozenset({"stall", "clock_jump"})
 
 def check_recovery(world: World) -> None:
     """Minutes after the last fault."""
-    trusting = {role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles}
+    binding = world.plan.binding
+    trusting = {role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in binding.roles}
     for who in sorted(world.wanted()):
         roles = [role for role, subjects in trusting.items() if who in subjects]
         account = world.api.accounts.get(who.namespace)

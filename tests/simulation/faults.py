@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import people
 from tests.simulation.aws import stale_reads
-from tests.simulation.plan import Fault
 from tests.support.simulated_iam import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.simulation.plan import Fault
     from tests.simulation.world import World
 
 _TIMES = {
@@ -52,7 +52,7 @@ async def _slow_iam(world: World, fault: Fault) -> None:
     world.iam.latency = world.plan.latency
 
 
-async def _stale_reads(world: World, fault: Fault) -> None:
+async def _stale_reads(world: World, _: Fault) -> None:
     world.calmers.append(stale_reads(world.iam, random.choice([2.0, 10.0, 30.0, 50.0])))
 
 

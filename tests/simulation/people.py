@@ -44,7 +44,7 @@ async def terraform(iam: SimulatedIam, witness: Witness, role: RoleArn, seconds:
     _change(document, number)
     await asyncio.sleep(seconds)
     if TrustPolicy(document).size() <= iam.limit:
-        witness.met("foreign_edit", "terraform", f"writes {role.name} as read {seconds:.1f} s ago, and changes one")
+        witness.met("foreign_edit", "terraform", f"writes {role.name} as read {seconds:.1f} s ago, changed")
         iam.store(role, document, "terraform")
 
 

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.support.sites import pool, subject
 from tests.support.sites import binding as binding_of
+from tests.support.sites import pool, subject
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.names import RoleArn, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
@@ -95,7 +95,7 @@ class Plan:
         faults = ", ".join(sorted(self.kinds)) or "none"
         return (
             f"{self.replicas} replicas, {len(self.binding.roles)} roles with room for {self.room_for}, "
-            f"{len(self.planes)} control planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s; "
+            f"{len(self.planes)} planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s; "
             f"faults: {faults}"
         )
 
@@ -151,7 +151,12 @@ def _control_plane(dice: random.Random, number: int) -> ControlPlane:
 
 def _faults(dice: random.Random, kinds: frozenset[str]) -> list[Fault]:
     return [
-        Fault(kind, dice.uniform(0, BUSY_SECONDS), dice.choice([0.5, 3.0, 8.0, dice.uniform(5, 40)]), dice.randrange(1000))
+        Fault(
+            kind,
+            dice.uniform(0, BUSY_SECONDS),
+            dice.choice([0.5, 3.0, 8.0, dice.uniform(5, 40)]),
+            dice.randrange(1000),
+        )
         for kind in sorted(kinds)
         for _ in range(dice.choice([1, 1, 2, 3]))
     ]

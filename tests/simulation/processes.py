@@ -102,7 +102,7 @@ class ProcessLoop(VirtualTimeLoop):
         """Seconds by the world's own clock, whoever asks."""
         return super().time()
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # its types name every argument of the callback
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """As asyncio has it, but the step asks its process first."""
@@ -110,7 +110,7 @@ class ProcessLoop(VirtualTimeLoop):
         handle.__class__ = _Step
         return handle
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # the same
         self,
         when: float,
         callback: Callable[..., object],

@@ -40,7 +40,7 @@ _NEIGHBOUR_INTERVAL = 60.0
 class Replica:
     """One incarnation of one replica: it starts with an empty memory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  the parts of a world
         self, name: str, plan: Plan, iam: SimulatedIam, api: ApiServer, wire: Wire, witness: Witness
     ) -> None:
         self.process = Process(name)

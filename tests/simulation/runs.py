@@ -72,7 +72,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="how many at the same time (1)")
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is part of a schedule
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+        again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
     _quieten()
     if arguments.seed is not None:
         return _replay(arguments.seed)

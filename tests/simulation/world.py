@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import control_planes, ending, faults, people
 from tests.simulation.api_server import ApiServer
-from tests.simulation.plan import BUSY_SECONDS, LABEL
+from tests.simulation.plan import BUSY_SECONDS, LABEL, ControlPlane
 from tests.simulation.processes import ProcessLoop
 from tests.simulation.replica import Neighbour, Replica, neighbours_own_in
 from tests.simulation.wire import Wire
@@ -23,7 +23,7 @@ from webhook.domain.trust_policy import TrustPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation.plan import ControlPlane, Fault, Plan
+    from tests.simulation.plan import Fault, Plan
 
 RECOVERY_SECONDS = 240.0
 """Minutes after the last fault in which all must have come right: four passes."""
@@ -69,9 +69,7 @@ class World:
         """Live the plan through; complaints are with the witness."""
         plan = self.plan
         for slot in range(plan.replicas):
-            self.replicas.append(
-                Replica(f"replica-{slot}", plan, self.iam, self.api, self.wire, self.witness)
-            )
+            self.replicas.append(Replica(f"replica-{slot}", plan, self.iam, self.api, self.wire, self.witness))
         if "neighbour" in plan.kinds:
             self._move_in()
         actors = [asyncio.ensure_future(control_planes.live(self, plane)) for plane in plan.planes]
@@ -83,7 +81,7 @@ class World:
             life.result()
         await self._end()
 
-    async def _live(self, actors: list[asyncio.Future[None]]) -> None:
+    async def _live(self, actors: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*actors)
         self._calm()
         self.witness.note("world", "all faults are over")
@@ -112,7 +110,10 @@ class World:
     def _set_limit(self) -> None:
         """Give every role room for exactly so many, not counting white space."""
         role = self.plan.binding.roles[0]
-        crowd = [Subject(f"mxp-{number:08d}-0000-4000-8000-000000000000-system", SERVICE_ACCOUNT) for number in range(self.plan.room_for)]
+        crowd = [
+            Subject(f"mxp-{number:08d}-0000-4000-8000-000000000000-system", SERVICE_ACCOUNT)
+            for number in range(self.plan.room_for)
+        ]
         document = TrustPolicy(people.foreign_document()).with_subjects(own_in(role), crowd)
         if "neighbour" in self.plan.kinds:
             document = document.with_subjects(neighbours_own_in(role), self.plan.neighbours)

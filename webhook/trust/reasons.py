@@ -32,7 +32,9 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
             return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
 
 
-WAYS_OUT = "raise IAM quota L-C07B4B0D (Role trust policy length), add a role to the binding, or use EKS Pod Identity"
+WAYS_OUT = (
+    "raise IAM quota L-C07B4B0D (Role trust policy length), add a role to the binding, or use EKS Pod Identity"
+)
 """What a person can do about a full trust policy; completes a sentence, and is short: a warning is cut at 256."""
 
 
