@@ -1,14 +1,13 @@
 """What the program takes in memory, and how soon it is ready, as the cluster grows.
 
-Mode irsa, with enough roles that all fit at IAM's largest trust policies in practice: the program then holds the
-namespaces, the ServiceAccounts, the grants they make, and the roles' documents, which is all that it ever holds.
+Mode irsa, with trust policies large enough for all: the program then holds the namespaces, the ServiceAccounts,
+the grants they make and the roles' documents, which is all that it ever holds.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import psutil
 
@@ -16,9 +15,9 @@ from bench.client import Requests, clients, send_all
 from bench.figures import MIB, mebibytes, table, verdict
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.metrics import Metrics
 from rig.space import Space
 from rig.waiting import eventually
-from rig.webhook import Webhook
 
 SIZES = (100, 1_000, 10_000)
 ROLES = 10
@@ -29,26 +28,28 @@ TARGET_BYTES, TARGET_READY_S = 150 * MIB, 2.0
 
 
 @dataclass(frozen=True)
+class Start:
+    """One start of the program. Times are seconds since its process was made."""
+
+    ready: float
+    done: float
+    """When every ServiceAccount was annotated and trusted."""
+    resident: int
+    """Bytes of resident memory then."""
+
+
+@dataclass(frozen=True)
 class Size:
-    """The program beside a cluster of so many control plane namespaces."""
+    """The program beside a cluster of so many control planes: adopting them all, and started again."""
 
     namespaces: int
-    resident: int
-    """Bytes of resident memory once all are trusted."""
-    ready_seconds: float
-    trusted_seconds: float
+    adopting: Start
+    again: Start
 
 
 def measure(sizes: Sequence[int] = SIZES) -> list[Size]:
-    """Start the program anew beside a growing cluster, and look at it once every ServiceAccount is trusted."""
-    cluster = Cluster(controllers=False, nodes=0, eks_webhook=False)
-    names = [f"mxp-backup-{number}" for number in range(ROLES)]
-    with cluster, Space(cluster=cluster, roles=names, quota=QUOTA) as space:
-        results = []
-        for before, size in pairwise((0, *sizes)):
-            asyncio.run(grow(cluster, size - before))
-            results.append(_observe(space, size))
-        return results
+    """Start the program beside a new cluster of each size."""
+    return [_measure(size) for size in sizes]
 
 
 def report(results: Sequence[Size]) -> str:
@@ -57,10 +58,12 @@ def report(results: Sequence[Size]) -> str:
     rows = [
         (
             f"{result.namespaces:,}",
-            mebibytes(result.resident),
-            f"{result.resident / smallest.resident:.2f}",
-            f"{result.ready_seconds:.1f} s",
-            f"{result.trusted_seconds:.1f} s",
+            mebibytes(result.again.resident),
+            f"{result.again.resident / smallest.again.resident:.2f}",
+            f"{result.again.ready:.1f} s",
+            f"{result.again.done:.1f} s",
+            mebibytes(result.adopting.resident),
+            f"{result.adopting.done:.1f} s",
         )
         for result in results
     ]
@@ -69,19 +72,47 @@ def report(results: Sequence[Size]) -> str:
         "memory",
         f"times that of {smallest.namespaces:,}",
         "ready after",
-        "all trusted after",
+        "all known to be trusted after",
+        "memory having adopted all",
+        "all adopted after",
     )
     verdicts = (
         verdict(
-            f"at {largest.namespaces:,} control planes less than {mebibytes(TARGET_BYTES)}",
-            met=largest.resident < TARGET_BYTES,
+            f"Less than {mebibytes(TARGET_BYTES)} at {largest.namespaces:,} control planes",
+            met=largest.again.resident < TARGET_BYTES,
         ),
         verdict(
-            f"ready in less than {TARGET_READY_S:.0f} s and the first list",
-            met=smallest.ready_seconds < TARGET_READY_S,
+            f"Ready in less than {TARGET_READY_S:.0f} s, the first list of a large cluster not counted",
+            met=smallest.again.ready < TARGET_READY_S,
         ),
     )
     return "\n".join((table(columns, rows), "", *verdicts))
+
+
+def _measure(size: int) -> Size:
+    cluster = Cluster(controllers=False, nodes=0, eks_webhook=False)
+    names = [f"mxp-backup-{number}" for number in range(ROLES)]
+    with cluster, Space(cluster=cluster, roles=names, quota=QUOTA) as space:
+        asyncio.run(grow(cluster, size))
+
+        def adopted(metrics: Metrics) -> bool:
+            return metrics.total("mxp_identity_service_accounts_annotated_late_total") >= size
+
+        def trusted(metrics: Metrics) -> bool:
+            return metrics.total("mxp_identity_trust_subjects") >= size
+
+        return Size(size, adopting=_start(space, adopted), again=_start(space, trusted))
+
+
+def _start(space: Space, done: Callable[[Metrics], bool]) -> Start:
+    began = time.monotonic()
+    webhook = space.start_webhook()
+    ready = time.monotonic() - began
+    eventually(lambda: done(webhook.metrics()), "everything is done", timeout=PASS_TIMEOUT_S)
+    seconds = time.monotonic() - began
+    resident = psutil.Process(webhook.process.pid).memory_info().rss
+    webhook.terminate()
+    return Start(ready, seconds, resident)
 
 
 async def grow(cluster: Cluster, count: int) -> None:
@@ -98,18 +129,3 @@ async def grow(cluster: Cluster, count: int) -> None:
                 for name in names
             ],
         )
-
-
-def _observe(space: Space, size: int) -> Size:
-    began = time.monotonic()
-    webhook = space.start_webhook()
-    ready = time.monotonic() - began
-    eventually(lambda: _trusted(webhook) >= size, f"{size} subjects are trusted", timeout=PASS_TIMEOUT_S)
-    trusted = time.monotonic() - began
-    resident = psutil.Process(webhook.process.pid).memory_info().rss
-    webhook.terminate()
-    return Size(size, resident, ready, trusted)
-
-
-def _trusted(webhook: Webhook) -> float:
-    return webhook.metrics().total("mxp_identity_trust_subjects")

@@ -74,6 +74,7 @@ latencies = st.sampled_from([0.0, 0.05, 0.4, 1.0])
 @given(arrivals, mishaps, hand_edits, lags, latencies)
 @example([Arrival(0, 0), Arrival(1, 1)], [Mishap(0, Trouble.APPLIED_LATE, "write", 1)], [], 0.0, 0.05)
 @example([Arrival(0, 0), Arrival(9, 1)], [], [HandEdit(5, "no audience")], 30.0, 0.05)
+@example([Arrival(0, 0), Arrival(0, 1)], [], [HandEdit(100, "no audience")], 10.0, 0.0)
 def test_every_wanted_subject_ends_trusted_and_every_write_was_careful(
     coming: list[Arrival], going_wrong: list[Mishap], edits: list[HandEdit], lag: float, latency: float
 ) -> None:

@@ -84,6 +84,11 @@ class TrustPolicy:
                 found |= own.subjects_in(statement)
         return found
 
+    def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
+        """The same, or nobody where somebody changed our statements in other ways than that."""
+        subjects = self.subjects(own)
+        return subjects if self.with_subjects(own, subjects).same_meaning(self) else frozenset()
+
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 

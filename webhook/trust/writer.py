@@ -242,7 +242,7 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        self._written.update(dict.fromkeys(subjects - before.subjects(self._own), now))
+        self._written.update(dict.fromkeys(subjects - before.effective_subjects(self._own), now))
         hold.remember({subject: now - at for subject, at in self._written.items()})
         self._to_confirm = True
         self._suspicious_looks = 0

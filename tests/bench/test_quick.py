@@ -1,0 +1,31 @@
+"""The bench's parts, each tried small, so that they do not rot."""
+
+import pytest
+
+from bench import admission, memory
+from bench.figures import percentile, table
+
+
+def test_a_percentile_is_a_sample_that_was_measured() -> None:
+    samples = [5.0, 1.0, 4.0, 2.0, 3.0]
+    assert [percentile(samples, share) for share in (0.0, 0.5, 0.9, 1.0)] == [1.0, 3.0, 5.0, 5.0]
+
+
+def test_a_table_aligns_its_figures_to_the_right() -> None:
+    assert table(("way", "p50"), [("none", "1 ms")]) == "| way | p50 |\n| --- | ---: |\n| none | 1 ms |"
+
+
+@pytest.mark.rig
+def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
+    alone, together = admission.measure(16, (1, 2))
+    assert {len(way.seconds) for way in alone.ways.values()} == {16}
+    assert {len(way.seconds) for way in together.ways.values()} == {16}
+    assert "this webhook" in admission.report([alone, together])
+
+
+@pytest.mark.rig
+def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
+    (size,) = memory.measure((30,))
+    assert 0 < size.again.ready <= size.again.done
+    assert size.adopting.resident > memory.MIB
+    assert "| 30 |" in memory.report([size])
