@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from webhook.admission.reviews import Answer
 
 _WEBHOOK_TIMEOUT = 10.0
+
+_TRIES = 100
+"""How often Spaces tries to create a ServiceAccount: where every role is full, no number would do."""
 
 
 class RefusedError(Exception):
@@ -54,20 +58,24 @@ async def _create(world: World, plane: ControlPlane) -> None:
         asyncio.get_running_loop().call_later(plane.labelled_after, _label, world, plane)
     await asyncio.sleep(plane.account_after)
     if plane.dry_run_first:
-        await _reviewed(world, plane, "CREATE", None, dry=True)
+        with contextlib.suppress(RefusedError):
+            await _reviewed(world, plane, "CREATE", None, dry=True)
     rejections = plane.rejected_times
-    while name in world.api.namespaces:
+    for _ in range(_TRIES):
+        if name not in world.api.namespaces:
+            return
         try:
             annotation = await _reviewed(world, plane, "CREATE", None)
             if not rejections:
-                break
+                if name in world.api.namespaces:
+                    world.witness.note("spaces", f"ServiceAccount of {name} is there: {annotation}")
+                    world.api.store("accounts", name, account_of(name, annotation))
+                return
             rejections -= 1
         except RefusedError as error:
             world.witness.note("spaces", f"cannot create the ServiceAccount of {name}: {error}")
         await asyncio.sleep(random.uniform(0.2, 2.0))
-    if name in world.api.namespaces:
-        world.witness.note("spaces", f"ServiceAccount of {name} is there: {annotation}")
-        world.api.store("accounts", name, account_of(name, annotation))
+    world.witness.note("spaces", f"gives up on the ServiceAccount of {name}")
 
 
 def _label(world: World, plane: ControlPlane) -> None:
