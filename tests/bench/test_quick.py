@@ -3,7 +3,7 @@
 import pytest
 
 from bench import admission, memory
-from bench.figures import percentile, table
+from bench.figures import MIB, percentile, table
 
 
 def test_a_percentile_is_a_sample_that_was_measured() -> None:
@@ -27,5 +27,5 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
 def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
     (size,) = memory.measure((30,))
     assert 0 < size.again.ready <= size.again.done
-    assert size.adopting.resident > memory.MIB
+    assert size.adopting.resident > MIB
     assert "| 30 |" in memory.report([size])
