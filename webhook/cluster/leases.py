@@ -79,6 +79,7 @@ def _written(lease: Lease) -> dict[str, Any]:
     annotations = {
         f"{_PREFIX}role-arn": lease.role,
         f"{_PREFIX}renewals": str(lease.renewals),
+        f"{_PREFIX}edition": str(lease.edition),
         f"{_PREFIX}written": msgspec.json.encode(
             {f"{subject.namespace}/{subject.service_account}": round(ago, 1) for subject, ago in newest}
         ).decode(),
@@ -112,6 +113,7 @@ def _read(body: bytes) -> Lease:
         return replace(
             lease,
             renewals=int(annotations.get("renewals", "0")),
+            edition=int(annotations.get("edition", "0")),
             written=_subjects(annotations.get("written", "{}")),
         )
     except (ValueError, msgspec.MsgspecError):

@@ -56,6 +56,8 @@ class Lease:
     """Counts acquisitions and renewals, so that an observer sees each."""
     written: Mapping[Subject, float] = field(default_factory=dict)
     """Subjects written to the role lately, with the seconds that had passed since when this was stored."""
+    edition: int = 0
+    """The `renewals` at which `written` was stored: the same edition is no news, however often it is renewed."""
     version: str = ""
 
 
@@ -91,7 +93,12 @@ class LeaseHold:
 
     def remember(self, written: Mapping[Subject, float]) -> None:
         """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
-        self._lease = replace(self._lease, written=written)
+        self._lease = replace(self._lease, written=written, edition=self._lease.renewals)
+
+    @property
+    def edition(self) -> int:
+        """Which edition of what was written the Lease carries."""
+        return self._lease.edition
 
     async def again(self) -> bool:
         """Hold it for another cycle; False where another replica waits or has it. Raises LockError."""
@@ -127,7 +134,7 @@ class LeaseHold:
         found = await self._store.get(self._lease.name)
         if found is None or found.holder != self._lease.holder or found.renewals != self._lease.renewals:
             return False
-        self._lease = replace(found, written=self._lease.written)
+        self._lease = replace(found, written=self._lease.written, edition=self._lease.edition)
         return True
 
 
@@ -146,6 +153,7 @@ class LeaseLock:
         self._store = store
         self._identity = identity
         self._turns: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._editions: dict[RoleArn, int] = {}
 
     @asynccontextmanager
     async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[LeaseHold]:
@@ -158,6 +166,7 @@ class LeaseLock:
             try:
                 yield hold
             finally:
+                self._editions[role] = hold.edition
                 await hold.give_back()
 
     async def _acquire(self, role: RoleArn, seen: Seen) -> LeaseHold:
@@ -167,7 +176,8 @@ class LeaseLock:
         while True:
             now = asyncio.get_running_loop().time()
             found = await self._store.get(name)
-            if found is not None:
+            if found is not None and found.edition != self._editions.get(role):
+                self._editions[role] = found.edition
                 seen(found.written)
             if found is None:
                 taken = await self._store.create(Lease(name, role.value, holder=self._identity, renewals=1))
