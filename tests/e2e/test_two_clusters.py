@@ -26,9 +26,9 @@ from tests.e2e.writers import (
 )
 from tests.proof.records import Record
 
-INTERVAL_S = 10.0
-"""Shorter than the default of 60 s: `whole again within one interval` is shown for this one."""
-MARGIN_S = 2.0
+INTERVAL_S = 60.0
+"""The default. For as long a read without somebody lately written may be a stale one, and is not acted upon."""
+MARGIN_S = 15.0
 ROLE = "mxp-backup"
 OTHER_PROGRAM = f"{PROGRAM}-2"
 
