@@ -97,7 +97,8 @@ async def _crash(world: World, fault: Fault) -> None:
     victim.process.after_steps(fault.number % 60, victim.kill)
     await victim.gone.wait()
     await asyncio.sleep(fault.seconds)
-    world.start_replica(slot)
+    if world.replicas[slot] is victim:  # nobody has started it anew
+        world.start_replica(slot)
 
 
 async def _rolling_restart(world: World, fault: Fault) -> None:
@@ -110,7 +111,8 @@ async def _rolling_restart(world: World, fault: Fault) -> None:
         await old.terminate()
     else:
         await old.terminate()
-        world.start_replica(slot)
+        if world.replicas[slot] is old:
+            world.start_replica(slot)
 
 
 async def _stall(world: World, fault: Fault) -> None:

@@ -33,7 +33,8 @@ class Process:
         self.died_at = float("inf")
         self._stopped = False
         self._held_back: list[asyncio.Handle] = []
-        self._ambush: tuple[int, Callable[[], None]] | None = None
+        self._steps = 0
+        self._ambushes: list[tuple[int, Callable[[], None]]] = []
         self._context = contextvars.copy_context()
         self._context.run(_PROCESS.set, self)
 
@@ -47,7 +48,7 @@ class Process:
 
     def after_steps(self, steps: int, action: Callable[[], None]) -> None:
         """Have `action` happen right before the step that comes after so many more."""
-        self._ambush = (steps, action)
+        self._ambushes.append((self._steps + steps, action))
 
     def stop(self, seconds: float) -> None:
         """Stand still for `seconds` while the world goes on."""
@@ -67,16 +68,17 @@ class Process:
 
     def bury(self) -> None:
         """Let all steps come that were held back, so that tasks can be cancelled when the world has ended."""
-        self._ambush, self.dead = None, False
+        self.dead = False
+        self._ambushes.clear()
         self._go_on()
 
     def lets(self, handle: asyncio.Handle) -> bool:
         """Whether a step may be taken now; if not, it is kept."""
-        if self._ambush is not None:
-            steps, action = self._ambush
-            self._ambush = (steps - 1, action) if steps else None
-            if not steps:
-                action()
+        due = [ambush for ambush in self._ambushes if ambush[0] <= self._steps]
+        self._steps += 1
+        for ambush in due:
+            self._ambushes.remove(ambush)
+            ambush[1]()
         if self._stopped or self.dead:
             self._held_back.append(handle)
             return False

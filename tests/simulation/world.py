@@ -30,6 +30,9 @@ RECOVERY_SECONDS = 240.0
 
 QUIET_SECONDS = 600.0
 
+_LONGEST_LIFE = 7200.0
+"""Seconds in which the slowest plan has come to its end by far."""
+
 
 class World:
     """All there is, of one plan."""
@@ -76,9 +79,11 @@ class World:
         actors += [asyncio.ensure_future(self._suffer(fault)) for fault in plan.faults]
         life = asyncio.ensure_future(self._live(actors))
         broken = asyncio.ensure_future(self.witness.broken.wait())
-        await asyncio.wait([life, broken], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([life, broken], timeout=_LONGEST_LIFE, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
             life.result()
+        elif not broken.done():
+            self.witness.complain(("every_fault_ends", f"the world still lives after {_LONGEST_LIFE:.0f} s"))
         await self._end()
 
     async def _live(self, actors: list[asyncio.Task[None]]) -> None:

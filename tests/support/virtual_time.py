@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_LONGEST_STANDSTILL = 200_000
-"""Rounds of the loop at one and the same moment: more of them is a loop that never waits."""
+_LONGEST_STANDSTILL = 20_000
+"""Rounds of the loop within one moment: more of them is a loop that never waits."""
+
+_MOMENT = 1e-3
+"""Seconds; a timer that is set again and again for less than a clock can tell is a standstill too."""
 
 
 class StuckError(RuntimeError):
@@ -74,17 +77,18 @@ class _JumpingSelector(selectors.SelectSelector):
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self._clock = clock
-        self._standing_still = 0
+        self._rounds = 0
+        self._moment = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if timeout is None and not ready:
             raise StuckError("every task waits for something that nobody is going to do")
-        if ready or not timeout or timeout < 0:
-            self._standing_still += 1
-            if self._standing_still > _LONGEST_STANDSTILL:
-                raise StuckError(f"at {self._clock.now:.3f} s the loop goes round and round without waiting")
-        else:
-            self._standing_still = 0
-            self._clock.now += timeout
+        if not ready and timeout is not None:
+            self._clock.now += max(timeout, 0.0)
+        self._rounds += 1
+        if self._clock.now > self._moment + _MOMENT:
+            self._rounds, self._moment = 0, self._clock.now
+        if self._rounds > _LONGEST_STANDSTILL:
+            raise StuckError(f"at {self._clock.now:.3f} s the loop goes round and round without waiting")
         return ready
