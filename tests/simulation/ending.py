@@ -20,6 +20,16 @@ CLOCK_FAULTS = frozenset({"stall", "clock_jump"})
 """With these, the lock does not promise that writers are kept apart."""
 
 
+def check_one_role_each(world: World) -> None:
+    """Whether nobody was trusted in two roles of ours at any moment.
+
+    A role that denies access cannot say whom it trusts, and those who wait for it go to the next: only then may it
+    happen, and the summary counts it.
+    """
+    if "denied" not in world.plan.kinds and (twice := world.witness.in_two_roles):
+        world.witness.complain(("nobody_is_trusted_in_two_roles", ", ".join(sorted(who.namespace for who in twice))))
+
+
 def check_recovery(world: World) -> None:
     """Minutes after the last fault."""
     binding = world.plan.binding

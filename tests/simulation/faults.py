@@ -35,7 +35,8 @@ async def happen(world: World, fault: Fault) -> None:
         trouble, operations = _TIMES[fault.kind]
         if fault.kind == "iam_errors" and fault.number % 2:
             trouble, operations = Trouble.FAILS_AFTERWARDS, ("write",)
-        world.iam.have(trouble, *operations, times=1 + fault.number % 5)
+        for operation in operations:  # each by itself: else the questions for the quota would meet them all
+            world.iam.have(trouble, operation, times=1 + fault.number % 5)
     elif fault.kind in _WHILE:
         trouble, operations = _WHILE[fault.kind]
         switch = world.iam.have(trouble, *operations)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -81,6 +82,7 @@ def main() -> int:
 
 
 def _quieten() -> None:
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # the tasks of killed processes
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.ERROR)
 

@@ -96,6 +96,7 @@ class World:
         await asyncio.sleep(QUIET_SECONDS)
         ending.check_quiet(self, writes)
         ending.check_mutual_exclusion(self)
+        ending.check_one_role_each(self)
 
     async def _suffer(self, fault: Fault) -> None:
         await until(fault.at)
