@@ -9,8 +9,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 N ?= 1
+SEEDS ?= 2000
 
-.PHONY: help install binaries demo test lint unit rig-test proof bench requirements clean
+.PHONY: help install binaries demo test lint unit simulation rig-test proof bench requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +33,7 @@ binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder 
 demo: binaries ## one control plane gets its AWS identity; N=50 shows fifty at once
 	@$(BIN)/python -m rig.demo $(N)
 
-test: lint unit rig-test ## lint, unit tests, properties and the rig smoke test
+test: lint unit simulation rig-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check .
@@ -42,6 +43,9 @@ lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 
 unit: binaries ## everything that needs no API server
 	@$(BIN)/python -m pytest -m "not rig and not proof"
+
+simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 rig-test: binaries ## the program against a real API server and the AWS stand-in
 	@$(BIN)/python -m pytest -m "rig and not proof"

@@ -186,6 +186,24 @@ async def test_annotations_of_a_pool_name_the_role_that_trusts() -> None:
 
 
 @in_virtual_time
+async def test_while_nobody_is_known_to_trust_it_the_annotation_of_another_replica_stays() -> None:
+    roles = pool(3)
+    world = World(labelled(*roles))
+    other = world.bindings[0].roles_in_order(WHO)[1]
+    async with world.running():
+        world.iam.have(Trouble.REFUSED)
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(4)
+        world.cluster.add_account(WHO, other.value)
+        await asyncio.sleep(20)
+        assert world.cluster.annotation(WHO) == other.value
+        world.iam.recover()
+        await asyncio.sleep(20)
+        assert world.homes(WHO) == [other]
+
+
+@in_virtual_time
 async def test_a_failed_annotation_is_tried_again_by_the_next_pass() -> None:
     world = World()
     async with world.running():

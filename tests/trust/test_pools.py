@@ -222,6 +222,36 @@ async def test_a_deny_in_one_role_is_not_walked_around_through_another() -> None
     assert _roles_of(here, NEWCOMER) == []
 
 
+@in_virtual_time
+async def test_a_subject_under_way_follows_the_annotation_that_another_replica_wrote() -> None:
+    here = site(SimulatedIam(), *ROLES)
+    chosen = _order(here)[2]
+    for one in here.roles:
+        await here.writers[one].first_look()
+    refused = here.iam.have(Trouble.REFUSED, "write")
+    asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), seconds=60))
+    await asyncio.sleep(5)
+    here.grants.start(here.grant(NEWCOMER, annotated=chosen))
+    refused.off()
+    assert await asked == Trusted(chosen, Proof.WRITTEN)
+    await asyncio.sleep(60)
+    assert _roles_of(here, NEWCOMER) == [chosen]
+
+
+@in_virtual_time
+async def test_a_write_under_way_ends_though_the_annotation_names_another_role_by_now() -> None:
+    here = site(SimulatedIam(latency=1.0), *ROLES)
+    first, _, chosen = _order(here)
+    for one in here.roles:
+        await here.writers[one].first_look()
+    asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), PATIENCE))
+    while not here.iam.made("write"):  # noqa: ASYNC110  in virtual time
+        await asyncio.sleep(0.1)
+    here.grants.start(here.grant(NEWCOMER, annotated=chosen))
+    assert await asked == Trusted(first, Proof.WRITTEN)
+    assert _roles_of(here, NEWCOMER) == [first]
+
+
 def _fill(here: Site, one: RoleArn) -> None:
     """Leave no room for a subject more."""
     padding = {

@@ -20,7 +20,7 @@ from webhook.trust.outcomes import Trusted
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from webhook.domain.decisions import Grant
+    from webhook.domain.decisions import Account, Grant
     from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster
     from webhook.reconcile.view import ClusterView
@@ -130,9 +130,9 @@ class Passes:
         """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
         async with self._slots:
             outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
-            if grant.annotated is not None and not isinstance(outcome, Trusted):
-                return
             seen = self._view.account(grant.subject)
+            if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
+                return
             if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
                 self._report_annotated(grant, outcome.role)
                 await self._pods.find_of(grant.subject)
@@ -151,6 +151,10 @@ class Passes:
             "AnnotatedLate",
             f"annotated with {role} after it was created: pods started before need a restart",
         )
+
+
+def _names(role: RoleArn, account: Account | None) -> bool:
+    return account is not None and account.role_annotation == role.value
 
 
 async def _survive(event: str, work: Awaitable[None], **facts: str) -> None:

@@ -93,6 +93,8 @@ class Grants:
         if pursuit is None:
             pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers)
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
+        else:
+            pursuit.follow(grant)
         return pursuit
 
 
@@ -104,6 +106,7 @@ class _Pursuit:
         self._grant = grant
         self._writers = writers
         self._ticket: Ticket | None = None
+        self._tried: RoleArn | None = None
         self._started = loop.time()
         self.bad_news: asyncio.Future[Outcome] = loop.create_future()
         self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
@@ -115,23 +118,39 @@ class _Pursuit:
         troubles = (self._writers[role].trouble for role in _order(self._grant))
         return next((trouble for trouble in troubles if trouble), None)
 
+    def follow(self, grant: Grant) -> None:
+        """Begin anew with the role that the annotation names by now: another replica may have chosen it.
+
+        Too late where another role is being written: then the subject is trusted there too.
+        """
+        if grant.annotated in {None, self._grant.annotated}:
+            return
+        self._grant = grant
+        if self._tried and self._tried != grant.annotated:
+            self._writers[self._tried].withdraw(grant.subject)
+
     async def _run(self) -> Outcome:
         order = _order(self._grant)
         if len(order) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
             await asyncio.gather(*(self._writers[role].first_look() for role in order))
-            order = _by_prospect(self._grant, self._writers)
-        for role in order:
-            outcome = await self._try(role)
-            if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
+        while True:
+            grant = self._grant
+            outcome = await self._try_each(_by_prospect(grant, self._writers))
+            if isinstance(outcome, Trusted) or grant is self._grant:
                 break
-        else:
-            if len(order) > 1:
-                outcome = all_full(_order(self._grant), self._grant.binding.name)
         self._report(outcome)
         return outcome
 
+    async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
+        for role in order:
+            outcome = await self._try(role)
+            if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
+                return outcome
+        return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
+
     async def _try(self, role: RoleArn) -> Outcome:
+        self._tried = role
         self._ticket = self._writers[role].submit(self._grant.subject)
         self._ticket.bad_news.add_done_callback(self._pass_on)
         return await self._ticket.settled

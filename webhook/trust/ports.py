@@ -26,6 +26,7 @@ class FailureKind(StrEnum):
     DENIED_BY_POLICY = "denied_by_policy"
     NOT_ALLOWED = "not_allowed"
     PENDING = "pending"
+    WITHDRAWN = "withdrawn"
 
     @property
     def passes_soon(self) -> bool:

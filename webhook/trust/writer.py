@@ -63,6 +63,7 @@ class RoleWriter:
         self._lock = lock
         self._wanted = wanted
         self._waiting: dict[Subject, Ticket] = {}
+        self._in_flight: frozenset[Subject] = frozenset()
         self._written: dict[Subject, float] = {}
         self._policy: TrustPolicy | None = None
         self._trusted: dict[Subject, Proof] = {}
@@ -116,6 +117,12 @@ class RoleWriter:
             ticket.fail(self._trouble)
         self._start()
         return ticket
+
+    def withdraw(self, subject: Subject) -> None:
+        """Ask for `subject` no longer, unless it is in a write under way: its ticket settles as WITHDRAWN."""
+        if subject in self._waiting and subject not in self._in_flight:
+            reason = "its annotation names another role by now"
+            self._answer(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
 
     async def first_look(self) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
@@ -211,11 +218,14 @@ class RoleWriter:
             self._suspicious_looks += 1
             pause = min(2.0 ** (self._suspicious_looks - 1), _LAST_BACKOFF)
         else:
+            self._in_flight = frozenset(batch)
             try:
                 await self._write(hold, policy, amendment.policy)
             except AwsError:
                 self._settle_as_read(policy, batch)
                 raise
+            finally:
+                self._in_flight = frozenset()
         self._learn(amendment)
         for subject in batch:
             self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
