@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,11 @@ def hand_edit(iam: SimulatedIam, witness: Witness, role: RoleArn) -> None:
     own = own_in(role)
     document = iam.document(role)
     if any(own.owns(one) for one in as_list(document["Statement"])):
+        _edit(document := copy.deepcopy(document), role, edit)
+        if TrustPolicy(document).size() > iam.limit:
+            return  # IAM would not have it
         witness.met("hand_edit", "somebody", f"edits {role.name}: {edit.__name__.strip('_')}")
-        iam.edit(role, lambda document: _edit(document, role, edit))
+        iam.store(role, document)
 
 
 def _edit(document: Document, role: RoleArn, edit: Callable[[list[Any], dict[str, Any], str], None]) -> None:

@@ -58,10 +58,10 @@ class Replica:
         )
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
-        writers = {
-            role: RoleWriter(role, own_in(role), policies, lock, self._view.wanted_in) for role in binding.roles
-        }
+        writers: dict[RoleArn, RoleWriter] = {}
         self._grants = Grants(writers)
+        for role in binding.roles:
+            writers[role] = RoleWriter(role, own_in(role), policies, lock, self._wanted_in)
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
         self._service = AdmissionService(
             (binding,),
@@ -70,6 +70,9 @@ class Replica:
             _NoEvents(),
             Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
         )
+
+    def _wanted_in(self, role: RoleArn) -> list[Subject]:
+        return self._grants.belonging_to(role, self._view.grants_of(role))
 
     async def _main(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -53,10 +53,10 @@ class World:
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
             self.iam.store(one, foreign_document(one))
-        self.writers = {
-            one: RoleWriter(one, own_in(one), policies, lock, self.view.wanted_in) for one in self.roles
-        }
+        self.writers: dict[RoleArn, RoleWriter] = {}
         self.grants = Grants(self.writers)
+        for one in self.roles:
+            self.writers[one] = RoleWriter(one, own_in(one), policies, lock, self._wanted_in)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
@@ -75,6 +75,9 @@ class World:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+    def _wanted_in(self, one: RoleArn) -> list[Subject]:
+        return self.grants.belonging_to(one, self.view.grants_of(one))
 
     def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
         """Whom our statement in the role trusts now."""

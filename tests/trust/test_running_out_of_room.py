@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, pool, role, site, subject
+from tests.support.sites import PATIENCE, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.telemetry import metrics
@@ -20,6 +20,7 @@ from webhook.trust.ports import FailureKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
+    from tests.support.simulated_iam import Document
     from tests.support.sites import Site
 
 ROLE = role()
@@ -103,3 +104,28 @@ async def test_when_every_role_of_a_pool_is_full_the_refusal_says_so_and_names_t
         assert words in refusals[-1].reason
     last = here.grant(subject(39))
     assert refusals[-1].role == here.grants.likely_role(last) == here.binding.roles_in_order(subject(39))[0]
+
+
+@in_virtual_time
+async def test_a_damaged_statement_whose_room_others_have_filled_is_reported_and_not_sent_over_the_quota(
+    said: list[MutableMapping[str, Any]],
+) -> None:
+    here = site(SimulatedIam(), ROLE)
+    crowd = [subject(number) for number in range(5)]
+    await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in crowd))
+    here.iam.edit(ROLE, _fill_the_room_of_the_audience)
+    writes = len(here.iam.made("write"))
+    await asyncio.sleep(100)
+    here.grants.check()
+    await asyncio.sleep(100)
+    assert len(here.iam.made("write")) == writes
+    assert {line["outcome"] for line in said if line["event"] == "trust_not_written"} == {"full"}
+
+
+def _fill_the_room_of_the_audience(document: Document) -> None:
+    own = own_in(ROLE)
+    ours = next(one for one in document["Statement"] if own.owns(one))
+    del ours["Condition"]["StringEquals"][own.audience_key]
+    statement = {"Sid": "", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document["Statement"].append(statement)
+    statement["Sid"] = "Filling" + "x" * (2048 - 7 - TrustPolicy(document).size())

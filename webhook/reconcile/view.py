@@ -34,7 +34,7 @@ class ClusterView:
         self._namespaces = Reflector(namespaces, self._namespace_changed)
         self._accounts = {name: Reflector(source, self._namespace_changed) for name, source in accounts.items()}
         self._grants: dict[str, list[Grant]] = {}
-        self._certain: defaultdict[RoleArn, dict[Subject, None]] = defaultdict(dict)
+        self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
         self._listeners: list[Callable[[str], None]] = []
 
     @property
@@ -79,9 +79,9 @@ class ClusterView:
         """The namespaces that some binding selects."""
         return list(self._grants)
 
-    def wanted_in(self, role: RoleArn) -> Iterable[Subject]:
-        """Who is wanted in `role` for certain: annotated with it, or bound to it alone."""
-        return self._certain.get(role, {}).keys()
+    def grants_of(self, role: RoleArn) -> Iterable[Grant]:
+        """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
+        return self._certain.get(role, {}).values()
 
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
         return [self._namespaces, *self._accounts.values()]
@@ -102,7 +102,7 @@ class ClusterView:
                 self._grants[name] = grants
             for grant in grants:
                 if (role := _certain_role(grant)) is not None:
-                    self._certain[role][grant.subject] = None
+                    self._certain[role][grant.subject] = grant
         for listener in self._listeners:
             listener(name)
 

@@ -63,17 +63,16 @@ async def assemble(configuration: Configuration) -> Program:
     view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
     policies = IamTrustPolicies(calls, caller)
     lock = LeaseLock(Leases(connection, namespace), _identity())
-    writers = {
-        role: RoleWriter(
+    writers: dict[RoleArn, RoleWriter] = {}
+    grants = Grants(writers)
+    for role in _trusted_roles(bindings):
+        writers[role] = RoleWriter(
             role,
             OwnStatement.for_role(role, issuer, configuration.installation or namespace),
             policies,
             lock,
-            view.wanted_in,
+            lambda of: grants.belonging_to(of, view.grants_of(of)),
         )
-        for role in _trusted_roles(bindings)
-    }
-    grants = Grants(writers)
     events = EventWriter(connection)
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,

@@ -7,6 +7,7 @@ else where its annotation points, else where there is room first.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from webhook.trust.ports import FailureKind
 from webhook.trust.reasons import all_full
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
@@ -51,6 +52,22 @@ class Grants:
                 return Trusted(role, proof)
         return None
 
+    def belonging_to(self, role: RoleArn, grants: Iterable[Grant]) -> list[Subject]:
+        """The subjects of those `grants` that belong into `role`, as they name no other that trusts them.
+
+        As long as another role of the binding has not been looked at, nobody knows: those wait for their pursuit,
+        which looks first.
+        """
+        return [
+            grant.subject
+            for grant in grants
+            if all(
+                other == role
+                or (self._writers[other].has_looked and not self._writers[other].trusts(grant.subject))
+                for other in grant.binding.roles
+            )
+        ]
+
     async def obtain(self, grant: Grant, seconds: float) -> Outcome:
         """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
 
@@ -66,7 +83,9 @@ class Grants:
         )
         if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
-        return pursuit.last_failure or self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
+        if failure := pursuit.last_failure:
+            return replace(failure, role=pursuit.tried or self.likely_role(grant))
+        return self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
 
     def start(self, grant: Grant) -> None:
         """Have the subject trusted in the background; nothing to wait for."""
@@ -106,7 +125,7 @@ class _Pursuit:
         self._grant = grant
         self._writers = writers
         self._ticket: Ticket | None = None
-        self._tried: RoleArn | None = None
+        self.tried: RoleArn | None = None
         self._started = loop.time()
         self.bad_news: asyncio.Future[Outcome] = loop.create_future()
         self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
@@ -126,8 +145,8 @@ class _Pursuit:
         if grant.annotated in {None, self._grant.annotated}:
             return
         self._grant = grant
-        if self._tried and self._tried != grant.annotated:
-            self._writers[self._tried].withdraw(grant.subject)
+        if self.tried and self.tried != grant.annotated:
+            self._writers[self.tried].withdraw(grant.subject)
 
     async def _run(self) -> Outcome:
         order = _order(self._grant)
@@ -150,7 +169,7 @@ class _Pursuit:
         return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
 
     async def _try(self, role: RoleArn) -> Outcome:
-        self._tried = role
+        self.tried = role
         self._ticket = self._writers[role].submit(self._grant.subject)
         self._ticket.bad_news.add_done_callback(self._pass_on)
         return await self._ticket.settled

@@ -88,6 +88,11 @@ class RoleWriter:
         return self._trusted.get(subject)
 
     @property
+    def has_looked(self) -> bool:
+        """Whether the policy has been read, or only a person can make it readable."""
+        return self._looked.is_set()
+
+    @property
     def trouble(self) -> Untrusted | None:
         """What went wrong at the last try; None where it went well, or was not tried."""
         return self._trouble
@@ -129,7 +134,7 @@ class RoleWriter:
 
         At once if that was so before.
         """
-        if not self._looked.is_set():
+        if not self.has_looked:
             self.check()
             await self._looked.wait()
 
@@ -208,6 +213,9 @@ class RoleWriter:
         batch = list(self._waiting)
         asked = dict.fromkeys([*batch, *self._wanted(self.role)])
         amendment = amend(policy, self._own, self._recent(), asked, self._quota)
+        if max(policy.size(), self._quota) < amendment.policy.size():
+            # Others have filled the room of subjects that we keep: without them nothing may be written.
+            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {self._quota}")
         pause = 0.0
         if amendment.policy.same_meaning(policy):
             self._to_confirm = False
