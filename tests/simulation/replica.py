@@ -58,9 +58,7 @@ class Replica:
         )
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
-        writers = {
-            role: RoleWriter(role, own_in(role), policies, lock, self._view.wanted_in) for role in binding.roles
-        }
+        writers = {role: RoleWriter(role, own_in(role), policies, lock, self._view) for role in binding.roles}
         self._grants = Grants(writers)
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
         self._service = AdmissionService(
@@ -120,15 +118,23 @@ class Neighbour:
         self, plan: Plan, iam: SimulatedIam, wire: Wire, witness: Witness, wanted: dict[RoleArn, list[Subject]]
     ) -> None:
         self.process = Process("neighbour")
+        self._wanted = wanted
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
         self._writers = self.process.run(
             lambda: [
-                RoleWriter(role, neighbours_own_in(role), policies, lock, lambda of: wanted[of])
-                for role in plan.binding.roles
+                RoleWriter(role, neighbours_own_in(role), policies, lock, self) for role in plan.binding.roles
             ]
         )
         self.process.start(self._check_for_ever(), "neighbour")
+
+    def wanted_in(self, role: RoleArn) -> list[Subject]:
+        """As the port Demand says."""
+        return self._wanted[role]
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port Demand says; it runs once and hears of nobody through Leases."""
+        return subject in self._wanted[role]
 
     async def _check_for_ever(self) -> None:
         while True:

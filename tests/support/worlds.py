@@ -53,9 +53,7 @@ class World:
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
             self.iam.store(one, foreign_document(one))
-        self.writers = {
-            one: RoleWriter(one, own_in(one), policies, lock, self.view.wanted_in) for one in self.roles
-        }
+        self.writers = {one: RoleWriter(one, own_in(one), policies, lock, self.view) for one in self.roles}
         self.grants = Grants(self.writers)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)

@@ -11,7 +11,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.trust.outcomes import Trusted
-from webhook.trust.writer import REMEMBERED
+from webhook.trust.recent import REMEMBERED
 
 ROLE = role()
 TEN_MINUTES = 600.0

@@ -69,7 +69,7 @@ async def assemble(configuration: Configuration) -> Program:
             OwnStatement.for_role(role, issuer, configuration.installation or namespace),
             policies,
             lock,
-            view.wanted_in,
+            view,
         )
         for role in _trusted_roles(bindings)
     }

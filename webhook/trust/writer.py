@@ -18,22 +18,20 @@ from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
+from webhook.trust.recent import RecentWrites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
-    from webhook.trust.ports import Hold, RoleLock, TrustPolicies
+    from webhook.trust.ports import Demand, Hold, RoleLock, TrustPolicies
 
 log = structlog.get_logger(__name__)
 
 WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
-
-REMEMBERED = 60.0
-"""Seconds for which a subject written by any replica is kept whatever a read says: IAM's reads can be that old."""
 
 NEARLY_FULL = 0.8
 """The part of the quota above which a person is told, while there is still time to raise it."""
@@ -46,7 +44,8 @@ class RoleWriter:
     """Makes one role trust subjects; only ever adds.
 
     What is written is (read + wanted + waiting + written in the last minute, by any replica), so a stale read
-    drops nobody.
+    drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
+    cluster may want.
     """
 
     def __init__(
@@ -55,15 +54,15 @@ class RoleWriter:
         own: OwnStatement,
         policies: TrustPolicies,
         lock: RoleLock,
-        wanted: Callable[[RoleArn], Iterable[Subject]],
+        demand: Demand,
     ) -> None:
         self.role = role
         self._own = own
         self._policies = policies
         self._lock = lock
-        self._wanted = wanted
+        self._demand = demand
         self._waiting: dict[Subject, Ticket] = {}
-        self._written: dict[Subject, float] = {}
+        self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._policy: TrustPolicy | None = None
         self._trusted: dict[Subject, Proof] = {}
         self._quota = DEFAULT_QUOTA
@@ -198,8 +197,9 @@ class RoleWriter:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
         self._quota = self._ceiling(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
+        self._believe()
         batch = list(self._waiting)
-        asked = dict.fromkeys([*batch, *self._wanted(self.role)])
+        asked = dict.fromkeys([*batch, *self._demand.wanted_in(self.role)])
         amendment = amend(policy, self._own, self._recent(), asked, self._quota)
         pause = 0.0
         if amendment.policy.same_meaning(policy):
@@ -242,8 +242,8 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        self._written.update(dict.fromkeys(subjects - before.effective_subjects(self._own), now))
-        hold.remember({subject: now - at for subject, at in self._written.items()})
+        self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
+        hold.remember(self._recent_writes.ages(now))
         self._to_confirm = True
         self._suspicious_looks = 0
         metrics.trust_writes.labels(self.role.value).inc()
@@ -319,18 +319,18 @@ class RoleWriter:
 
     def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
         """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
-        now = asyncio.get_running_loop().time()
-        for subject, ago in written.items():
-            if ago < REMEMBERED and subject not in self._written:
-                self._written[subject] = now - ago
-                self._trusted.setdefault(subject, Proof.ALREADY)
-                if subject in self._waiting:
-                    self._answer(subject, Trusted(self.role, Proof.ALREADY))
+        self._recent_writes.hear(written, asyncio.get_running_loop().time())
+        self._believe()
+
+    def _believe(self) -> None:
+        """Count those heard of whom the cluster is known to want by now."""
+        for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
+            self._trusted.setdefault(subject, Proof.ALREADY)
+            if subject in self._waiting:
+                self._answer(subject, Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
-        horizon = asyncio.get_running_loop().time() - REMEMBERED
-        self._written = {subject: at for subject, at in self._written.items() if at > horizon}
-        return frozenset(self._written)
+        return self._recent_writes.subjects(asyncio.get_running_loop().time())
 
     def _ceiling(self, quota: int) -> int:
         """The quota as answered, or less where IAM refused a smaller document under that same answer."""
