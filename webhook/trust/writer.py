@@ -15,6 +15,7 @@ import structlog
 from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
+from webhook.trust.differing import DifferingReads
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
@@ -70,7 +71,7 @@ class RoleWriter:
         self._refused_size: int | None = None
         self._nearly_full = False
         self._to_confirm = False
-        self._suspicious_looks = 0
+        self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
         self._looked = asyncio.Event()
@@ -204,12 +205,11 @@ class RoleWriter:
         pause = 0.0
         if amendment.policy.same_meaning(policy):
             self._to_confirm = False
-            self._suspicious_looks = 0
-        elif not amendment.adds_someone and self._may_be_stale():
+            self._differing.settle()
+        elif not amendment.adds_someone and self._may_be_stale() and not self._is_edit(policy):
             # Nobody new, yet the read is not what we wrote: sooner an old answer than somebody's edit.
             self._to_confirm = True
-            self._suspicious_looks += 1
-            pause = min(2.0 ** (self._suspicious_looks - 1), _LAST_BACKOFF)
+            pause = self._differing.pause
         else:
             try:
                 await self._write(hold, policy, amendment.policy)
@@ -245,7 +245,7 @@ class RoleWriter:
         self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
         hold.remember(self._recent_writes.ages(now))
         self._to_confirm = True
-        self._suspicious_looks = 0
+        self._differing.wrote(before, policy, now)
         metrics.trust_writes.labels(self.role.value).inc()
         log.info("trust_written", role_arn=self.role.value, subjects=len(subjects), characters=policy.size())
 
@@ -337,6 +337,9 @@ class RoleWriter:
         if quota != self._quota_answered:
             self._quota_answered, self._refused_size = quota, None
         return quota if self._refused_size is None else min(quota, self._refused_size - 1)
+
+    def _is_edit(self, policy: TrustPolicy) -> bool:
+        return self._differing.look(policy, asyncio.get_running_loop().time())
 
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
