@@ -26,8 +26,7 @@ from tests.e2e.writers import (
 )
 from tests.proof.records import Record
 
-INTERVAL_S = 60.0
-"""The default. For as long a read without somebody lately written may be a stale one, and is not acted upon."""
+INTERVAL_S = 10.0
 MARGIN_S = 15.0
 ROLE = "mxp-backup"
 OTHER_PROGRAM = f"{PROGRAM}-2"

@@ -40,6 +40,8 @@ BINDINGS = (
 ROLES = (*pool(3), role("alone"), role("annotated"))
 ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/foreign", "nonsense")
 
+ANYBODY = [Subject(name, account) for name in NAMES[:3] for account in (*ACCOUNTS, "somebody")]
+
 changes = st.one_of(
     st.tuples(st.just("namespace"), st.sampled_from(NAMES), st.booleans(), st.booleans()),
     st.tuples(st.just("no namespace"), st.sampled_from(NAMES)),
@@ -68,6 +70,7 @@ async def test_the_index_equals_a_look_at_everything_after_any_changes(history: 
     grants = _from_scratch(cluster)
     for one in ROLES:
         assert {grant.subject for grant in view.grants_of(one)} == _wanted_in(grants, one)
+        assert {who for who in ANYBODY if view.may_want(one, who)} == _possible_in(grants, one)
     assert sorted(
         map(str, (grant for name in view.namespaces_with_grants() for grant in view.grants_in(name)))
     ) == (sorted(map(str, grants)))
@@ -112,6 +115,30 @@ def _wanted_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
         if grant.binding.mode is not Mode.ANNOTATE
         and (grant.annotated == one if grant.annotated else grant.binding.roles == (one,))
     }
+
+
+def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
+    """Bound to it, alone or among others; never where trust is somebody else's work."""
+    return {
+        grant.subject for grant in grants if grant.binding.mode is not Mode.ANNOTATE and one in grant.binding.roles
+    }
+
+
+@in_virtual_time
+async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
+    cluster = SimulatedCluster(*ACCOUNTS)
+    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts)
+    who = Subject(NAMES[0], "mxp-controller")
+    cluster.add_namespace(who.namespace)
+    found = [view.may_want(ROLES[0], who)]
+    running = asyncio.create_task(view.run())
+    await asyncio.sleep(1)
+    found.append(view.may_want(ROLES[0], who))
+    cluster.namespaces.remove(who.namespace)
+    await asyncio.sleep(1)
+    found.append(view.may_want(ROLES[0], who))
+    assert found == [False, True, False]
+    running.cancel()
 
 
 @in_virtual_time

@@ -18,6 +18,7 @@ from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.statement import OwnStatement
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.view import ClusterView
+from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
 from webhook.trust.writer import RoleWriter
@@ -59,9 +60,10 @@ class Replica:
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
         writers: dict[RoleArn, RoleWriter] = {}
+        demand = OneRoleEach(self._view, writers)
         self._grants = Grants(writers)
         for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in(role), policies, lock, self._wanted_in)
+            writers[role] = RoleWriter(role, own_in(role), policies, lock, demand)
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
         self._service = AdmissionService(
             (binding,),
@@ -70,9 +72,6 @@ class Replica:
             _NoEvents(),
             Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
         )
-
-    def _wanted_in(self, role: RoleArn) -> list[Subject]:
-        return self._grants.belonging_to(role, self._view.grants_of(role))
 
     async def _main(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -123,15 +122,23 @@ class Neighbour:
         self, plan: Plan, iam: SimulatedIam, wire: Wire, witness: Witness, wanted: dict[RoleArn, list[Subject]]
     ) -> None:
         self.process = Process("neighbour")
+        self._wanted = wanted
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
         self._writers = self.process.run(
             lambda: [
-                RoleWriter(role, neighbours_own_in(role), policies, lock, lambda of: wanted[of])
-                for role in plan.binding.roles
+                RoleWriter(role, neighbours_own_in(role), policies, lock, self) for role in plan.binding.roles
             ]
         )
         self.process.start(self._check_for_ever(), "neighbour")
+
+    def wanted_in(self, role: RoleArn) -> list[Subject]:
+        """As the port Demand says."""
+        return self._wanted[role]
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port Demand says; it runs once and hears of nobody through Leases."""
+        return subject in self._wanted[role]
 
     async def _check_for_ever(self) -> None:
         while True:

@@ -1,11 +1,14 @@
-"""The lock of a program that runs once: it keeps tasks of one process apart, not processes."""
+"""The lock of a program that runs once, and Leases in memory for several that share one test."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from webhook.trust.leases import Lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -40,3 +43,35 @@ class InProcessLock:
         """Wait for the role's lock and hold it inside the `async with`."""
         async with self._locks[role]:
             yield InProcessHold()
+
+
+class MemoryLeases:
+    """A LeaseStore that compares and swaps, as the API server does."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, Lease] = {}
+        self._version = 0
+
+    async def get(self, name: str) -> Lease | None:
+        """As the port says."""
+        return self.leases.get(name)
+
+    async def create(self, lease: Lease) -> Lease | None:
+        """As the port says."""
+        return None if lease.name in self.leases else self._store(lease)
+
+    async def update(self, lease: Lease) -> Lease | None:
+        """As the port says."""
+        return self._store(lease) if self.leases[lease.name].version == lease.version else None
+
+    def forge(self, role: RoleArn, written: Mapping[Subject, float]) -> None:
+        """Have a role's Lease say that these were written, as news, and that nobody holds it."""
+        name = lease_name(role)
+        found = self.leases.get(name, Lease(name, role.value))
+        edition = found.edition + 1_000_000
+        self._store(replace(found, holder=None, waiter=None, written=written, edition=edition))
+
+    def _store(self, lease: Lease) -> Lease:
+        self._version += 1
+        self.leases[lease.name] = replace(lease, version=str(self._version))
+        return self.leases[lease.name]

@@ -79,14 +79,21 @@ class Site:
         self.binding = binding(*roles)
         self.wanted: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         policies, lock = iam.client(name), lock or InProcessLock()
-        self.writers = {
-            one: RoleWriter(one, own_in(one), policies, lock, lambda of: self.wanted[of]) for one in roles
-        }
+        self.writers = {one: RoleWriter(one, own_in(one), policies, lock, self) for one in roles}
         self.grants = Grants(self.writers)
 
     def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
         """The grant of a subject of the binding."""
         return Grant(who, self.binding, annotated)
+
+    def wanted_in(self, one: RoleArn) -> list[Subject]:
+        """As the port Demand says."""
+        return self.wanted[one]
+
+    def may_want(self, one: RoleArn, who: Subject) -> bool:
+        """As the port Demand says: the binding goes by names alone, so any cluster could want those it fits."""
+        fits = self.binding.service_account == who.service_account and self.binding.selects(who.namespace, {})
+        return fits and one in self.roles
 
     def trusts(self, one: RoleArn, who: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""

@@ -17,6 +17,7 @@ from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.view import ClusterView
+from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.writer import RoleWriter
 
@@ -54,9 +55,10 @@ class World:
         for one in self.roles:
             self.iam.store(one, foreign_document(one))
         self.writers: dict[RoleArn, RoleWriter] = {}
+        demand = OneRoleEach(self.view, self.writers)
         self.grants = Grants(self.writers)
         for one in self.roles:
-            self.writers[one] = RoleWriter(one, own_in(one), policies, lock, self._wanted_in)
+            self.writers[one] = RoleWriter(one, own_in(one), policies, lock, demand)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
@@ -75,9 +77,6 @@ class World:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
-
-    def _wanted_in(self, one: RoleArn) -> list[Subject]:
-        return self.grants.belonging_to(one, self.view.grants_of(one))
 
     def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
         """Whom our statement in the role trusts now."""

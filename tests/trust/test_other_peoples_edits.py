@@ -13,7 +13,7 @@ from tests.support.sites import PATIENCE, Site, foreign_document, own_in, role, 
 from tests.support.virtual_time import in_virtual_time
 from webhook.domain.conditions import as_list
 from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.writer import REMEMBERED
+from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

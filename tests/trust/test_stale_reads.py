@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from tests.support.invariants import assert_writes_were_careful, never_dropped
+from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, own_in, role, site, subject
+from tests.support.sites import PATIENCE, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
+from webhook.trust.leases import LeaseLock
 from webhook.trust.outcomes import Trusted
-from webhook.trust.writer import REMEMBERED
+from webhook.trust.recent import REMEMBERED
 
 ROLE = role()
 TEN_MINUTES = 600.0
@@ -77,3 +79,54 @@ async def test_somebody_who_takes_our_statement_out_each_time_is_not_fought_fast
 
 def _without_ours(document: dict[str, list[dict[str, str]]]) -> None:
     document["Statement"] = [one for one in document["Statement"] if not own_in(ROLE).owns(one)]
+
+
+@in_virtual_time
+async def test_a_cluster_that_wrote_over_us_is_noticed_in_seconds_and_answered_with_one_write() -> None:
+    """Its policy was never read before our write, so it is no old answer."""
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    here.wanted[ROLE] = [subject(1)]
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    iam.edit(ROLE, _without_ours)
+    iam.edit(ROLE, lambda document: document["Statement"].append({"Sid": "Theirs", "Effect": "Deny"}))
+    here.grants.check()
+    await asyncio.sleep(4)
+    assert not here.trusts(ROLE, subject(1)), "one odd answer is not acted upon"
+    await asyncio.sleep(6)
+    assert here.trusts(ROLE, subject(1))
+    assert "Theirs" in {one["Sid"] for one in iam.document(ROLE)["Statement"]}
+    await asyncio.sleep(TEN_MINUTES)
+    assert len(iam.made("write")) == 2
+
+
+@in_virtual_time
+async def test_a_policy_that_was_known_before_our_write_is_an_old_answer_for_a_minute() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    here.wanted[ROLE] = [subject(1)]
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    iam.edit(ROLE, _without_ours)
+    here.grants.check()
+    await asyncio.sleep(REMEMBERED - 5)
+    assert len(iam.made("write")) == 1
+    await asyncio.sleep(20)
+    assert here.trusts(ROLE, subject(1))
+
+
+@pytest.mark.parametrize("seconds", [10, 30, REMEMBERED - 1])
+@in_virtual_time
+async def test_another_replica_writes_once_at_most_for_an_old_answer_that_it_never_read_before(
+    seconds: float,
+) -> None:
+    iam, store = SimulatedIam(stale=seconds), MemoryLeases()
+    here = site(iam, ROLE, lock=LeaseLock(store, "a"))
+    there = Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))
+    await asyncio.sleep(REMEMBERED)
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    for _ in range(60):
+        there.grants.check()
+        here.grants.check()
+        await asyncio.sleep(10)
+    assert len(iam.made("write")) <= 2
+    assert never_dropped(iam, ROLE, own_in(ROLE))

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import heapq
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+import structlog
 
 from webhook.cluster.connection import ConflictError, NotFoundError
+from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
 from webhook.trust.leases import DURATION, Lease
+from webhook.trust.recent import MOST_HEARD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from webhook.cluster.connection import Connection
+
+log = structlog.get_logger(__name__)
+
+_K = TypeVar("_K")
 
 _PREFIX = "mxp-identity/"
 _SECONDS = 3.0
 
-MOST_REMEMBERED = 2000
-"""Subjects in one annotation: annotations of an object may have 256 KiB in all, and a subject takes about 100."""
+_LONGEST_IDENTITY = 512
+"""Characters; a replica's identity is the name of a pod (253 at most) and a UUID."""
+
+_MOST_DIGITS = 15
+
+_ROOM = 200_000
+"""Characters for the subjects: the annotations of an object may have 256 KiB in all."""
+
+_LONGEST_AGE = 30
+"""Characters of a number of seconds, with what JSON puts around it."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,11 +56,16 @@ class _LeaseObject(msgspec.Struct, frozen=True):
 
 
 class Leases:
-    """The Leases of one namespace (get, create and update leases, in the program's own namespace only)."""
+    """The Leases of one namespace (get, create and update leases, in the program's own namespace only).
+
+    What somebody else put into one is no error: a part that is not as this program writes it is left out, the
+    rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
+    """
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         self._connection = connection
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._complained_of: set[str] = set()
 
     async def get(self, name: str) -> Lease | None:
         """The Lease, or None where there is none."""
@@ -66,23 +89,25 @@ class Leases:
             return None
 
     async def _call(self, method: str, path: str, lease: Lease | None = None) -> Lease:
-        body = None if lease is None else _written(lease)
+        body = None if lease is None else lease_object(lease)
 
         def call() -> bytes:
             return self._connection.request(method, path, body=body, seconds=_SECONDS)
 
-        return _read(await self._connection.in_thread(call))
+        lease, left_out = parse_lease(await self._connection.in_thread(call))
+        if left_out and lease.name not in self._complained_of:
+            self._complained_of.add(lease.name)
+            log.warning("lease_not_understood", lease=lease.name, reason=f"left out: {', '.join(left_out)}")
+        return lease
 
 
-def _written(lease: Lease) -> dict[str, Any]:
-    newest = sorted(lease.written.items(), key=lambda item: item[1])[:MOST_REMEMBERED]
+def lease_object(lease: Lease) -> dict[str, Any]:
+    """The object that the API server stores."""
     annotations = {
         f"{_PREFIX}role-arn": lease.role,
         f"{_PREFIX}renewals": str(lease.renewals),
         f"{_PREFIX}edition": str(lease.edition),
-        f"{_PREFIX}written": msgspec.json.encode(
-            {f"{subject.namespace}/{subject.service_account}": round(ago, 1) for subject, ago in newest}
-        ).decode(),
+        f"{_PREFIX}written": _annotation(lease.written),
     }
     if lease.waiter:
         annotations[f"{_PREFIX}waiter"] = lease.waiter
@@ -95,31 +120,73 @@ def _written(lease: Lease) -> dict[str, Any]:
     }
 
 
-def _read(body: bytes) -> Lease:
-    found = msgspec.json.decode(body, type=_LeaseObject)
-    annotations = {
-        key.removeprefix(_PREFIX): value
-        for key, value in found.metadata.annotations.items()
-        if key.startswith(_PREFIX)
-    }
+def _annotation(written: Mapping[Subject, float]) -> str:
+    """The newest of them, as many as have room."""
+    told: dict[str, float] = {}
+    room = _ROOM
+    for subject, ago in _newest(written.items()):
+        key = f"{subject.namespace}/{subject.service_account}"
+        room -= len(key) + _LONGEST_AGE
+        if room < 0:
+            break
+        told[key] = round(ago, 1)
+    return msgspec.json.encode(told).decode()
+
+
+def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
+    """The Lease that the API server answered, and the names of what was left out because it is not ours.
+
+    Raises ClusterError for an answer that is no Lease.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_LeaseObject)
+    except msgspec.MsgspecError as error:
+        raise ClusterError(f"the API server answered something else than a Lease: {error}") from error
+    left_out: list[str] = []
+    annotations = found.metadata.annotations
+
+    def number(name: str) -> int:
+        text = annotations.get(_PREFIX + name, "0")
+        if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+            return int(text)
+        left_out.append(name)
+        return 0
+
+    waiter = annotations.get(f"{_PREFIX}waiter")
+    if waiter and len(waiter) > _LONGEST_IDENTITY:
+        left_out.append("waiter")
+        waiter = None
+    written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
+    if not is_whole:
+        left_out.append("written")
     lease = Lease(
         name=found.metadata.name,
-        role=annotations.get("role-arn", ""),
+        role=annotations.get(f"{_PREFIX}role-arn", ""),
         holder=found.spec.holder_identity or None,
-        waiter=annotations.get("waiter"),
+        waiter=waiter or None,
+        renewals=number("renewals"),
+        edition=number("edition"),
+        written=written,
         version=found.metadata.resource_version,
     )
+    return lease, left_out
+
+
+def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
+    """The newest subjects of an annotation with their ages in seconds, and whether they are all of it."""
     try:
-        return replace(
-            lease,
-            renewals=int(annotations.get("renewals", "0")),
-            edition=int(annotations.get("edition", "0")),
-            written=_subjects(annotations.get("written", "{}")),
-        )
-    except (ValueError, msgspec.MsgspecError):
-        return lease  # somebody edited it: a hint is lost, not a rule
+        ages = msgspec.json.decode(text, type=dict[str, float])
+    except (ValueError, RecursionError):
+        return {}, False
+    found = {}
+    for key, ago in _newest(ages.items()):
+        namespace, _, name = key.partition("/")
+        try:
+            found[Subject(namespace, name)] = max(ago, 0.0)
+        except ValueError:
+            continue
+    return found, len(found) == len(ages)
 
 
-def _subjects(text: str) -> dict[Subject, float]:
-    ages = msgspec.json.decode(text, type=dict[str, float])
-    return {Subject(*key.split("/", 1)): max(ago, 0.0) for key, ago in ages.items() if "/" in key}
+def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:
+    return heapq.nsmallest(MOST_HEARD, ages, key=itemgetter(1))

@@ -83,6 +83,16 @@ class ClusterView:
         """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
         return self._certain.get(role, {}).values()
 
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
+
+        A namespace that was not shown yet, or is gone, wants nobody.
+        """
+        return any(
+            grant.subject == subject and grant.binding.edits_trust and role in grant.binding.roles
+            for grant in self.grants_in(subject.namespace)
+        )
+
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
         return [self._namespaces, *self._accounts.values()]
 

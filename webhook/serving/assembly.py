@@ -30,6 +30,7 @@ from webhook.serving.listeners import Listener, check_certificate
 from webhook.serving.program import Program
 from webhook.serving.startup import check_roles, find_issuer, report_providers
 from webhook.telemetry import metrics
+from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
 from webhook.trust.writer import RoleWriter
@@ -64,14 +65,14 @@ async def assemble(configuration: Configuration) -> Program:
     policies = IamTrustPolicies(calls, caller)
     lock = LeaseLock(Leases(connection, namespace), _identity())
     writers: dict[RoleArn, RoleWriter] = {}
-    grants = Grants(writers)
+    grants, demand = Grants(writers), OneRoleEach(view, writers)
     for role in _trusted_roles(bindings):
         writers[role] = RoleWriter(
             role,
             OwnStatement.for_role(role, issuer, configuration.installation or namespace),
             policies,
             lock,
-            lambda of: grants.belonging_to(of, view.grants_of(of)),
+            demand,
         )
     events = EventWriter(connection)
     patience = Policy(

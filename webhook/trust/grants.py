@@ -18,7 +18,7 @@ from webhook.trust.ports import FailureKind
 from webhook.trust.reasons import all_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
@@ -51,22 +51,6 @@ class Grants:
             if proof := self._writers[role].trusts(grant.subject):
                 return Trusted(role, proof)
         return None
-
-    def belonging_to(self, role: RoleArn, grants: Iterable[Grant]) -> list[Subject]:
-        """The subjects of those `grants` that belong into `role`, as they name no other that trusts them.
-
-        As long as another role of the binding has not been looked at, nobody knows: those wait for their pursuit,
-        which looks first.
-        """
-        return [
-            grant.subject
-            for grant in grants
-            if all(
-                other == role
-                or (self._writers[other].has_looked and not self._writers[other].trusts(grant.subject))
-                for other in grant.binding.roles
-            )
-        ]
 
     async def obtain(self, grant: Grant, seconds: float) -> Outcome:
         """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.

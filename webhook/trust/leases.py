@@ -185,6 +185,7 @@ class LeaseLock:
                 taken = await self._store.update(
                     replace(
                         found,
+                        role=role.value,
                         holder=self._identity,
                         waiter=None if found.waiter == self._identity else found.waiter,
                         renewals=found.renewals + 1,

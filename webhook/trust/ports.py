@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from webhook.domain.names import RoleArn, Subject
@@ -61,6 +61,16 @@ class TrustPolicies(Protocol):
 
     async def quota(self) -> int:
         """Characters that a trust policy may have, white space not counted."""
+
+
+class Demand(Protocol):
+    """What the cluster wants of the roles, by what is known now; neither question makes a call."""
+
+    def wanted_in(self, role: RoleArn) -> Iterable[Subject]:
+        """Who is wanted in `role` for certain."""
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
 
 
 Seen = Callable[["Mapping[Subject, float]"], None]

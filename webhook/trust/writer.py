@@ -15,25 +15,24 @@ import structlog
 from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
+from webhook.trust.differing import DifferingReads
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
+from webhook.trust.recent import RecentWrites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
-    from webhook.trust.ports import Hold, RoleLock, TrustPolicies
+    from webhook.trust.ports import Demand, Hold, RoleLock, TrustPolicies
 
 log = structlog.get_logger(__name__)
 
 WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
-
-REMEMBERED = 60.0
-"""Seconds for which a subject written by any replica is kept whatever a read says: IAM's reads can be that old."""
 
 NEARLY_FULL = 0.8
 """The part of the quota above which a person is told, while there is still time to raise it."""
@@ -46,7 +45,8 @@ class RoleWriter:
     """Makes one role trust subjects; only ever adds.
 
     What is written is (read + wanted + waiting + written in the last minute, by any replica), so a stale read
-    drops nobody.
+    drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
+    cluster may want.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class RoleWriter:
         own: OwnStatement,
         policies: TrustPolicies,
         lock: RoleLock,
-        wanted: Callable[[RoleArn], Iterable[Subject]],
+        demand: Demand,
     ) -> None:
         self.role = role
         self._own = own
         self._policies = policies
         self._lock = lock
-        self._wanted = wanted
+        self._demand = demand
         self._waiting: dict[Subject, Ticket] = {}
         self._in_flight: frozenset[Subject] = frozenset()
-        self._written: dict[Subject, float] = {}
+        self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._policy: TrustPolicy | None = None
         self._trusted: dict[Subject, Proof] = {}
         self._quota = DEFAULT_QUOTA
@@ -72,7 +72,7 @@ class RoleWriter:
         self._refused_size: int | None = None
         self._nearly_full = False
         self._to_confirm = False
-        self._suspicious_looks = 0
+        self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
         self._looked = asyncio.Event()
@@ -210,8 +210,9 @@ class RoleWriter:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
         self._quota = self._ceiling(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
+        self._believe()
         batch = list(self._waiting)
-        asked = dict.fromkeys([*batch, *self._wanted(self.role)])
+        asked = dict.fromkeys([*batch, *self._demand.wanted_in(self.role)])
         amendment = amend(policy, self._own, self._recent(), asked, self._quota)
         if max(policy.size(), self._quota) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
@@ -219,12 +220,11 @@ class RoleWriter:
         pause = 0.0
         if amendment.policy.same_meaning(policy):
             self._to_confirm = False
-            self._suspicious_looks = 0
-        elif not amendment.adds_someone and self._may_be_stale():
+            self._differing.settle()
+        elif not amendment.adds_someone and self._may_be_stale() and not self._is_edit(policy):
             # Nobody new, yet the read is not what we wrote: sooner an old answer than somebody's edit.
             self._to_confirm = True
-            self._suspicious_looks += 1
-            pause = min(2.0 ** (self._suspicious_looks - 1), _LAST_BACKOFF)
+            pause = self._differing.pause
         else:
             self._in_flight = frozenset(batch)
             try:
@@ -260,10 +260,10 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        self._written.update(dict.fromkeys(subjects - before.effective_subjects(self._own), now))
-        hold.remember({subject: now - at for subject, at in self._written.items()})
+        self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
+        hold.remember(self._recent_writes.ages(now))
         self._to_confirm = True
-        self._suspicious_looks = 0
+        self._differing.wrote(before, policy, now)
         metrics.trust_writes.labels(self.role.value).inc()
         log.info("trust_written", role_arn=self.role.value, subjects=len(subjects), characters=policy.size())
 
@@ -337,24 +337,27 @@ class RoleWriter:
 
     def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
         """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
-        now = asyncio.get_running_loop().time()
-        for subject, ago in written.items():
-            if ago < REMEMBERED and subject not in self._written:
-                self._written[subject] = now - ago
-                self._trusted.setdefault(subject, Proof.ALREADY)
-                if subject in self._waiting:
-                    self._answer(subject, Trusted(self.role, Proof.ALREADY))
+        self._recent_writes.hear(written, asyncio.get_running_loop().time())
+        self._believe()
+
+    def _believe(self) -> None:
+        """Count those heard of whom the cluster is known to want by now."""
+        for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
+            self._trusted.setdefault(subject, Proof.ALREADY)
+            if subject in self._waiting:
+                self._answer(subject, Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
-        horizon = asyncio.get_running_loop().time() - REMEMBERED
-        self._written = {subject: at for subject, at in self._written.items() if at > horizon}
-        return frozenset(self._written)
+        return self._recent_writes.subjects(asyncio.get_running_loop().time())
 
     def _ceiling(self, quota: int) -> int:
         """The quota as answered, or less where IAM refused a smaller document under that same answer."""
         if quota != self._quota_answered:
             self._quota_answered, self._refused_size = quota, None
         return quota if self._refused_size is None else min(quota, self._refused_size - 1)
+
+    def _is_edit(self, policy: TrustPolicy) -> bool:
+        return self._differing.look(policy, asyncio.get_running_loop().time())
 
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
