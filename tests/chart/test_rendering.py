@@ -87,7 +87,9 @@ def test_only_events_are_written_cluster_wide_without_a_name(path: Path) -> None
 @EVERY
 def test_no_right_to_write_pods_or_replica_sets_and_restarts_only_when_enabled(path: Path) -> None:
     values = read(path)
-    rules = [rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]]
+    rules = [
+        rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]
+    ]
     written = {kind for rule in rules if not READING.issuperset(rule["verbs"]) for kind in rule["resources"]}
     assert written.isdisjoint({"pods", "replicasets", "*"})
     restarts = bool(values.get("reconciler", {}).get("restartPodsWithoutIdentity"))
@@ -99,10 +101,7 @@ def test_secrets_are_only_touched_in_the_own_namespace_and_only_when_the_program
         name = {"self-managed": "default-values.yaml", "files": "files-values.yaml"}[source]
         objects = rendered(read(CHART / "ci" / name))
         kinds = {
-            item["kind"]
-            for item in objects
-            for rule in item.get("rules", [])
-            if "secrets" in rule["resources"]
+            item["kind"] for item in objects for rule in item.get("rules", []) if "secrets" in rule["resources"]
         }
         assert kinds == touched
 
