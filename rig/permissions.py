@@ -10,6 +10,9 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 PROGRAM = "mxp-identity-webhook"
 """Name of the chart's release, so of the program's ServiceAccount, and of its IAM role."""
 
+CERTIFICATE_SECRET = f"{PROGRAM}-tls"
+"""Name of the Secret that the program keeps its own certificates in."""
+
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 """Kinds of object that give rights."""
 
@@ -30,9 +33,10 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
     return {"bindings": bindings, "certificates": certificates, **values}
 
 
+
 def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
     """Return namespace, ServiceAccount and RBAC of the program, as the chart has them."""
-    rendered = render(chart_values(service_accounts), PROGRAM, OWN_NAMESPACE)
+    rendered = render(chart_values(service_accounts, certificates={}), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
     return [namespace, *(item for item in rendered if item["kind"] in RIGHTS)]
 

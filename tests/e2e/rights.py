@@ -8,12 +8,15 @@ from typing import Any
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import PROGRAM, iam_policy, kubernetes_objects
+from rig.permissions import CERTIFICATE_SECRET, PROGRAM, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
-GROUPS = {"leases": "coordination.k8s.io"}
+REGISTRATIONS = "mutatingwebhookconfigurations"
+GROUPS = {"leases": "coordination.k8s.io", REGISTRATIONS: "admissionregistration.k8s.io"}
 """API groups of the resources that are not in the core."""
+NAMES = {REGISTRATIONS: PROGRAM, "serviceaccounts": SERVICE_ACCOUNT, "secrets": CERTIFICATE_SECRET}
+"""What is asked for by name, of the resources that are restricted to names."""
 
 
 def roles() -> list[dict[str, Any]]:
@@ -89,8 +92,8 @@ def _may(space: Space, resource: str, verb: str) -> bool:
                 "group": GROUPS.get(resource, ""),
                 "resource": resource,
                 "verb": verb,
-                "namespace": "" if resource == "namespaces" else OWN_NAMESPACE,
-                "name": SERVICE_ACCOUNT if verb in {"get", "patch"} else "",
+                "namespace": "" if resource in {"namespaces", REGISTRATIONS} else OWN_NAMESPACE,
+                "name": NAMES.get(resource, "") if verb in {"get", "patch", "update"} else "",
             },
         },
     }

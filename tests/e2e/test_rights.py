@@ -1,20 +1,29 @@
 """The program has the least rights: without any one of them something that people rely on fails, and shows."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from rig.kubernetes import objects
+from rig.kubernetes.api import NotFoundError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import CERTIFICATE_SECRET
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import annotation, is_trusted, kubernetes_events, log_events
-from tests.e2e.rights import account_rights, cluster_rights, without_account_right, without_cluster_right
+from tests.e2e.rights import (
+    REGISTRATIONS,
+    account_rights,
+    cluster_rights,
+    without_account_right,
+    without_cluster_right,
+)
 from tests.e2e.scenes import bare_space, create_account, create_namespace, label, serving
 
 QUOTA = 4096
@@ -39,6 +48,7 @@ class Need:
     works: Callable[[Scene], bool]
     shows: str
     says: str = "forbidden"
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
 
 def lists(scene: Scene) -> bool:
@@ -113,6 +123,28 @@ def checks_the_provider(scene: Scene) -> bool:
     return _comes_true(lambda: bool(log_events(scene.webhook, "oidc_provider_usable")))
 
 
+def comes_to_be_ready(scene: Scene) -> bool:
+    """Its own authority is in the registration."""
+    return _comes_true(scene.webhook.is_ready)
+
+
+def makes_its_authority(scene: Scene) -> bool:
+    """A certificate Secret that is gone is made anew."""
+    with suppress(NotFoundError):
+        scene.space.cluster.api.delete(SECRET)
+    return _comes_true(lambda: _exists(scene.space, SECRET), seconds=20)
+
+
+def renews_its_secret(scene: Scene) -> bool:
+    """Garbage in the certificate Secret is replaced."""
+    eventually(lambda: _exists(scene.space, SECRET), "its Secret", timeout=20)
+    garbage = dict.fromkeys(scene.space.cluster.api.get(SECRET)["data"], "Z2FyYmFnZQ==")
+    scene.space.cluster.api.patch(SECRET, {"data": garbage})
+    return _comes_true(lambda: scene.space.cluster.api.get(SECRET)["data"] != garbage, seconds=20)
+
+
+SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
+SELF_MANAGED = {"certificates": {"extraNames": ["127.0.0.1"]}}
 CLUSTER = {
     ("namespaces", "get"): Need(looks_up_namespaces, "namespace_unknown"),
     ("namespaces", "list"): Need(lists, "watch_failed"),
@@ -122,6 +154,11 @@ CLUSTER = {
     ("serviceaccounts", "get"): Need(annotates_late, "late_annotation_failed"),
     ("serviceaccounts", "patch"): Need(annotates_late, "late_annotation_failed"),
     ("pods", "list"): Need(counts_pods, "pods_not_found"),
+    (REGISTRATIONS, "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
+    (REGISTRATIONS, "patch"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
+    ("secrets", "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
+    ("secrets", "create"): Need(makes_its_authority, "certificates_not_kept", sections=SELF_MANAGED),
+    ("secrets", "update"): Need(renews_its_secret, "certificates_not_kept", sections=SELF_MANAGED),
     ("events", "create"): Need(writes_events, "event_not_written"),
     ("leases", "get"): Need(makes_trust, "trust_not_written"),
     ("leases", "create"): Need(makes_the_first_trust, "trust_not_written"),
@@ -167,13 +204,13 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
     with serving(space, reconciler=OFTEN) as webhook:
-        for need in {*CLUSTER.values(), *ACCOUNT.values()}:
+        for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__
             assert not log_events(webhook, need.shows), need.shows
 
 
 def _assert_missed(space: Space, need: Need) -> None:
-    webhook = space.start_webhook(space.configuration(reconciler=OFTEN), wait=False)
+    webhook = space.start_webhook(space.configuration(reconciler=OFTEN, **need.sections), wait=False)
     webhook.wait_until_serving()
     try:
         space.register(webhook.url)
@@ -185,10 +222,10 @@ def _assert_missed(space: Space, need: Need) -> None:
         webhook.process.kill()
 
 
-def _comes_true(holds: Callable[[], bool]) -> bool:
+def _comes_true(holds: Callable[[], bool], seconds: float = 3.0) -> bool:
     """Whether something comes true within a few seconds, many times what it takes."""
     try:
-        return eventually(holds, "it", timeout=3.0)
+        return eventually(holds, "it", timeout=seconds)
     except TimeoutError:
         return False
 
@@ -206,3 +243,9 @@ def _not_asked(space: Space) -> Iterator[None]:
 
 def _in_policy(space: Space, namespace: str) -> bool:
     return f"system:serviceaccount:{namespace}:" in json.dumps(space.policy())
+
+
+def _exists(space: Space, path: str) -> bool:
+    with suppress(NotFoundError):
+        return bool(space.cluster.api.get(path))
+    return False
