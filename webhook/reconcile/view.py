@@ -79,6 +79,10 @@ class ClusterView:
         """The namespaces that some binding selects."""
         return list(self._grants)
 
+    def wanted(self) -> set[Subject]:
+        """Who is wanted in some role."""
+        return {grant.subject for grants in self._grants.values() for grant in grants}
+
     def wanted_in(self, role: RoleArn) -> Iterable[Subject]:
         """Who is wanted in `role` for certain: annotated with it, or bound to it alone."""
         return self._certain.get(role, {}).keys()
