@@ -33,7 +33,6 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
     return {"bindings": bindings, "certificates": certificates, **values}
 
 
-
 def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
     """Return namespace, ServiceAccount and RBAC of the program, as the chart has them."""
     rendered = render(chart_values(service_accounts, certificates={}), PROGRAM, OWN_NAMESPACE)

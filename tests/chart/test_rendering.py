@@ -10,6 +10,7 @@ from rig.chart import CHART
 from rig.kubernetes.registration import Registration
 from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
 from webhook.config.bindings import bindings_of
+from webhook.config.contract import FilesSection
 from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration
 
@@ -50,6 +51,7 @@ def test_the_configuration_file_says_what_the_values_say(tmp_path: Path) -> None
     assert (loaded.namespace, loaded.installation) == ("mxp-identity", "spaces-prod")
     assert (loaded.admission.trust_budget, loaded.admission.on_trust_failure) == (1.5, "deny")
     assert (loaded.server.port, loaded.server.metrics_port, loaded.server.drain_time) == (8443, 9090, 10)
+    assert isinstance(loaded.certificates, FilesSection)
     assert loaded.certificates.cert_file == "/tls/tls.crt"
     assert loaded.cluster.issuer
 

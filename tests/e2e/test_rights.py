@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 
 from rig.kubernetes import objects
-from rig.kubernetes.api import NotFoundError
+from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import CERTIFICATE_SECRET
@@ -130,7 +131,7 @@ def comes_to_be_ready(scene: Scene) -> bool:
 
 def makes_its_authority(scene: Scene) -> bool:
     """A certificate Secret that is gone is made anew."""
-    with suppress(NotFoundError):
+    if _exists(scene.space, SECRET):
         scene.space.cluster.api.delete(SECRET)
     return _comes_true(lambda: _exists(scene.space, SECRET), seconds=20)
 
@@ -144,7 +145,7 @@ def renews_its_secret(scene: Scene) -> bool:
 
 
 SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
-SELF_MANAGED = {"certificates": {"extraNames": ["127.0.0.1"]}}
+SELF_MANAGED: dict[str, Any] = {"certificates": {"extraNames": ["127.0.0.1"]}}
 CLUSTER = {
     ("namespaces", "get"): Need(looks_up_namespaces, "namespace_unknown"),
     ("namespaces", "list"): Need(lists, "watch_failed"),
@@ -203,7 +204,7 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.rig
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
-    with serving(space, reconciler=OFTEN) as webhook:
+    with serving(space, reconciler=OFTEN, **SELF_MANAGED) as webhook:
         for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__
             assert not log_events(webhook, need.shows), need.shows
@@ -246,6 +247,9 @@ def _in_policy(space: Space, namespace: str) -> bool:
 
 
 def _exists(space: Space, path: str) -> bool:
-    with suppress(NotFoundError):
+    try:
         return bool(space.cluster.api.get(path))
-    return False
+    except ApiError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        return False

@@ -93,6 +93,10 @@ class ClusterView:
             for grant in self.grants_in(subject.namespace)
         )
 
+    def wanted(self) -> set[Subject]:
+        """Who is wanted in some role."""
+        return {grant.subject for grants in self._grants.values() for grant in grants}
+
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
         return [self._namespaces, *self._accounts.values()]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import structlog
 
-from certs.errors import PairError, StoreError
+from certs.errors import PairError, Reason, StoreError
 from certs.files import CertificateFiles
 from certs.making import Lifetimes
+from certs.report import Reload
 from certs.selfmanaged import SelfManaged
 from certs.serving import ServingContext
 from webhook.cluster.certificates import Registration, SecretStore
@@ -22,8 +23,6 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     import ssl
 
-    from certs.errors import Reason
-    from certs.report import Reload
     from webhook.cluster.connection import Connection
     from webhook.config.contract import CertificatesSection, SelfManagedSection
 
@@ -94,6 +93,12 @@ class Certificates:
 
 class _Report:
     """Logs and metrics of certificates. What is made anew is logged by its reason; keys never come here."""
+
+    def __init__(self) -> None:
+        for reason in Reason:  # samples from the start, so that a rate sees the first
+            metrics.certificate_regenerations.labels(reason.value)
+        for outcome in get_args(Reload):
+            metrics.certificate_reloads.labels(outcome)
 
     def regenerated(self, reason: Reason, what: str) -> None:
         log.warning("certificate_regenerated", reason=reason.value, what=what)
