@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.config.files import CASES, RIGHT, changed, read
-from webhook.config.contract import Configuration
+from webhook.config.contract import Configuration, SelfManagedSection
 from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.names import RoleArn
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
@@ -60,8 +60,8 @@ def test_the_documented_example_loads() -> None:
     }
 
 
-def test_bindings_and_certificates_are_all_that_must_be_given(tmp_path: Path) -> None:
-    configuration, bindings = _read(tmp_path, {key: RIGHT[key] for key in ("bindings", "certificates")})
+def test_bindings_are_all_that_must_be_given(tmp_path: Path) -> None:
+    configuration, bindings = _read(tmp_path, {"bindings": RIGHT["bindings"]})
     assert len(bindings) == 1
     assert configuration.namespace is None
     assert configuration.cluster.issuer is None
@@ -70,10 +70,34 @@ def test_bindings_and_certificates_are_all_that_must_be_given(tmp_path: Path) ->
     assert configuration.reconciler.interval == 60
     assert (configuration.server.host, configuration.server.port) == ("0.0.0.0", 8443)
     assert configuration.server.metrics_port == 9090
+    assert configuration.certificates.model_dump(by_alias=True) == {
+        "source": "self-managed",
+        "secret": "mxp-identity-webhook-tls",
+        "service": "mxp-identity-webhook",
+        "webhookConfiguration": "mxp-identity-webhook",
+        "extraNames": (),
+        "caValidity": 365 * 86400,
+        "leafValidity": 7 * 86400,
+    }
+
+
+@pytest.mark.parametrize("given", [{}, {"source": "self-managed"}, {"caValidity": "365d", "leafValidity": "7d"}])
+def test_self_managed_certificates_need_no_further_word(tmp_path: Path, given: dict[str, Any]) -> None:
+    left_out, _ = _read(tmp_path, {"bindings": RIGHT["bindings"]})
+    configuration, _ = _read(tmp_path, changed("certificates", given))
+    assert configuration.certificates == left_out.certificates
+
+
+def test_extra_names_are_written_as_certificates_have_them(tmp_path: Path) -> None:
+    given = {"extraNames": ["webhook.example", "127.0.0.1", "0:0:0:0:0:0:0:1"]}
+    configuration, _ = _read(tmp_path, changed("certificates", given))
+    assert isinstance(configuration.certificates, SelfManagedSection)
+    assert configuration.certificates.extra_names == ("webhook.example", "127.0.0.1", "::1")
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("500ms", 0.5), ("3s", 3), ("1.5s", 1.5), ("10m", 600), ("24h", 86400), ("007s", 7)]
+    ("text", "seconds"),
+    [("500ms", 0.5), ("3s", 3), ("1.5s", 1.5), ("10m", 600), ("24h", 86400), ("1d", 86400), ("007s", 7)],
 )
 def test_durations_are_read_with_their_unit(tmp_path: Path, text: str, seconds: float) -> None:
     configuration, _ = _read(tmp_path, changed("admission.trustBudget", text))

@@ -130,7 +130,7 @@ class Reviewer:
 @asynccontextmanager
 async def reviewing(world: World) -> AsyncIterator[Reviewer]:
     """The program's own HTTP application, without a socket. What it does not catch is raised here."""
-    application = review_application(world.service, Lifecycle({}))
+    application = review_application(world.service, Lifecycle())
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
         yield Reviewer(client)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from webhook.domain.names import is_namespace_name
+from webhook.domain.names import is_namespace_name, is_service_account_name
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _seconds(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("write a duration with its unit, such as 500ms, 3s, 10m or 1h")  # noqa: TRY004  pydantic's way
+        raise ValueError("write a duration with its unit, such as 500ms, 3s, 10m, 1h or 7d")  # noqa: TRY004  pydantic's way
     match = _DURATION.fullmatch(value)
     if not match:
-        raise ValueError(f"{value!r} is not a duration; write one such as 500ms, 3s, 10m or 1h")
+        raise ValueError(f"{value!r} is not a duration; write one such as 500ms, 3s, 10m, 1h or 7d")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -29,14 +39,39 @@ def _namespace_name(value: str) -> str:
     return value
 
 
+def _object_name(value: str) -> str:
+    if not is_service_account_name(value):
+        raise ValueError(f"{value!r} is not the name of an object")
+    return value
+
+
+def _host_name(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        if not is_service_account_name(value):
+            raise ValueError(f"{value!r} is neither a DNS name nor an IP address") from None
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86400)]
 """A duration, in seconds once read; written with its unit, such as `3s`."""
+
+Validity = Annotated[float, BeforeValidator(_seconds), Field(ge=5, le=10 * 365 * 86400)]
+"""How long a certificate is valid, in seconds once read; certificates count whole seconds."""
 
 Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 """A TCP port; 0 takes a free one."""
 
 NamespaceName = Annotated[str, AfterValidator(_namespace_name)]
 """The name of a namespace."""
+
+
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+"""The name of an object of the cluster."""
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""A DNS name or an IP address, as certificates have it."""
 
 
 class _Section(BaseModel):
@@ -113,12 +148,42 @@ class ServerSection(_Section):
     drain_time: Seconds = 10.0
 
 
-class CertificatesSection(_Section):
-    """`certificates`: where the serving certificate comes from."""
+class FilesSection(_Section):
+    """`certificates` of source `files`: somebody else renews them."""
 
     source: Literal["files"]
     cert_file: str
     key_file: str
+
+
+class SelfManagedSection(_Section):
+    """`certificates` of source `self-managed`: an authority of our own, in a Secret."""
+
+    source: Literal["self-managed"] = "self-managed"
+    secret: ObjectName = "mxp-identity-webhook-tls"  # noqa: S105  a name
+    service: ObjectName = "mxp-identity-webhook"
+    webhook_configuration: ObjectName = "mxp-identity-webhook"
+    extra_names: tuple[HostName, ...] = ()
+    ca_validity: Validity = 365 * 86400.0
+    leaf_validity: Validity = 7 * 86400.0
+
+    @model_validator(mode="after")
+    def _leaf_fits(self) -> Self:
+        """Two thirds into its life an authority is replaced; its last leaf must fit in what is left of it."""
+        if self.ca_validity < 3 * self.leaf_validity:
+            raise ValueError("caValidity must be three times leafValidity at least")
+        return self
+
+
+def _source(value: object) -> object:
+    return value.get("source", "self-managed") if isinstance(value, dict) else None
+
+
+CertificatesSection = Annotated[
+    Annotated[FilesSection, Tag("files")] | Annotated[SelfManagedSection, Tag("self-managed")],
+    Discriminator(_source),
+]
+"""`certificates`: where the serving certificate comes from."""
 
 
 class Configuration(_Section):
@@ -131,4 +196,4 @@ class Configuration(_Section):
     admission: AdmissionSection = AdmissionSection()
     reconciler: ReconcilerSection = ReconcilerSection()
     server: ServerSection = ServerSection()
-    certificates: CertificatesSection
+    certificates: CertificatesSection = SelfManagedSection()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _NOT_YET = {
     "pod-identity": "mode pod-identity is not in this version: use irsa or annotate",
-    "self-managed": "self-managed certificates are not in this version: use files, with certFile and keyFile",
 }
 
 
@@ -50,7 +49,7 @@ def load_configuration(path: Path) -> Configuration:
     except _UNREADABLE as error:
         raise ConfigurationError(f"{path}: is not YAML: {error}") from error
     if content is None:
-        raise ConfigurationError(f"{path}: is empty; it needs at least `bindings` and `certificates`")
+        raise ConfigurationError(f"{path}: is empty; it needs at least `bindings`")
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: holds {type(content).__name__}, not keys and values")
     try:
@@ -72,11 +71,15 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def _problem(detail: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
+    path = ".".join(str(part) for part in _keys(detail["loc"]))
     given = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
             return f"{path}: there is no such key; remove it, or correct its spelling"
+        case "union_tag_invalid":
+            return (
+                f"{path}.source: is {_shown(detail['ctx']['tag'])}, but must be {detail['ctx']['expected_tags']}"
+            )
         case "missing":
             return f"{path}: is missing"
         case "literal_error":
@@ -85,7 +88,7 @@ def _problem(detail: ErrorDetails) -> str:
             return f"{path}: {not_yet or f'is {_shown(given)}, but must be {choices}'}"
         case "tuple_type":
             return f"{path}: must be a list, but is {_shown(given)}"
-        case "model_type" | "dict_type":
+        case "model_type" | "dict_type" | "union_tag_not_found":
             return f"{path}: must be keys and values, but is {_shown(given)}"
         case "too_short":
             return f"{path}: is empty; give at least one"
@@ -94,6 +97,11 @@ def _problem(detail: ErrorDetails) -> str:
         case _:
             message = detail["msg"].removeprefix("Input ")
             return f"{path}: {message}, but is {_shown(given)}"
+
+
+def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Without the source of certificates, which pydantic writes between `certificates` and its key."""
+    return (location[0], *location[2:]) if location[:1] == ("certificates",) else location
 
 
 def _shown(value: Any) -> str:

@@ -24,9 +24,10 @@ from webhook.config.errors import ConfigurationError
 from webhook.domain.statement import OwnStatement
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.view import ClusterView
+from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
-from webhook.serving.listeners import Listener, check_certificate
+from webhook.serving.listeners import Listener
 from webhook.serving.program import Program
 from webhook.serving.startup import check_roles, find_issuer, report_providers
 from webhook.telemetry import metrics
@@ -49,12 +50,13 @@ async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings)
     namespace = _namespace(configuration)
-    certificate = Path(configuration.certificates.cert_file), Path(configuration.certificates.key_file)
-    check_certificate(*certificate)
     for key in configuration.reconciler.without_effect():
         log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
 
     connection = Connection()
+    certificates = certificates_of(
+        configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or _identity()
+    )
     api = KubernetesApi(connection, _label_keys(bindings))
     issuer = await find_issuer(configuration.cluster.issuer, api)
     calls = AwsCalls()
@@ -80,7 +82,10 @@ async def assemble(configuration: Configuration) -> Program:
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
     service = AdmissionService(bindings, LiveNamespaces(view.cached, api.namespace), grants, events, patience)
-    lifecycle = Lifecycle({"waiting for the first list of namespaces and ServiceAccounts": lambda: view.synced})
+    lifecycle = Lifecycle(
+        lambda: None if view.synced else "waiting for the first list of namespaces and ServiceAccounts",
+        certificates.not_ready_because,
+    )
     server = configuration.server
     metrics.build_info.labels(VERSION).set(1)
 
@@ -91,7 +96,7 @@ async def assemble(configuration: Configuration) -> Program:
     return Program(
         lifecycle=lifecycle,
         reviews=Listener(
-            review_application(service, lifecycle), (server.host, server.port), "server.port", certificate
+            review_application(service, lifecycle), (server.host, server.port), "server.port", certificates.context
         ),
         plain=Listener(plain_application(lifecycle), (server.host, server.metrics_port), "server.metricsPort"),
         grants=grants,
@@ -99,6 +104,7 @@ async def assemble(configuration: Configuration) -> Program:
             view.run(),
             Passes(view, grants, api, events).run(configuration.reconciler.interval),
             report_providers(bindings, issuer, calls),
+            certificates.run(),
         ),
         drain_time=server.drain_time,
         close=close,

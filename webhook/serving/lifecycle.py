@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 class Lifecycle:
     """Ready means: every condition holds and no SIGTERM has come. AWS is never a condition.
 
-    `conditions` maps what must hold, in words, to whether it does.
+    Each of `conditions` answers what is missing, in words, or None where nothing is.
     """
 
-    def __init__(self, conditions: Mapping[str, Callable[[], bool]]) -> None:
+    def __init__(self, *conditions: Callable[[], str | None]) -> None:
         self._conditions = conditions
         self._draining = False
 
@@ -31,4 +31,4 @@ class Lifecycle:
         """What is missing, in words, or None when ready."""
         if self._draining:
             return "shutting down"
-        return next((words for words, holds in self._conditions.items() if not holds()), None)
+        return next((missing for condition in self._conditions if (missing := condition())), None)

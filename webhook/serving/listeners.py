@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -12,8 +11,8 @@ import uvicorn
 from webhook.config.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -29,7 +28,8 @@ _LAST_ANSWERS = 5
 class Listener(uvicorn.Server):
     """One server on one port. Raises ConfigurationError where the port cannot be had.
 
-    `key` is the setting to name then. Port 0 takes a free one; `port` says which.
+    `key` is the setting to name then. `tls` is used as it is, and its certificate may change meanwhile. Port 0
+    takes a free one; `port` says which.
     """
 
     def __init__(
@@ -37,14 +37,12 @@ class Listener(uvicorn.Server):
         application: ASGIApp,
         address: tuple[str, int],
         key: str,
-        certificate: tuple[Path, Path] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        certfile, keyfile = certificate or (None, None)
         super().__init__(
             uvicorn.Config(
                 application,
-                ssl_certfile=certfile,
-                ssl_keyfile=keyfile,
+                ssl_context_factory=None if tls is None else lambda _, __: tls,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=_LAST_ANSWERS,
                 lifespan="off",
@@ -91,18 +89,3 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def check_certificate(certificate: Path, key: Path) -> None:
-    """Raise ConfigurationError unless the two files are a certificate and its key."""
-    for name, path in (("certFile", certificate), ("keyFile", key)):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"certificates.{name}: {path} cannot be read: {error.strerror}") from error
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(
-            f"certificates: {certificate} and {key} are not a certificate chain and its key in PEM: {error}"
-        ) from error

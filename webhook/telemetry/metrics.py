@@ -134,6 +134,27 @@ watch_failures = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+certificate_expiry = Gauge(
+    "certificate_expiry_timestamp_seconds",
+    "When the served certificate (leaf) ends, and the authority of ours that signs (ca), in seconds since 1970.",
+    ["certificate"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+certificate_reloads = Counter(
+    "certificate_reloads",
+    "Certificates taken into service, or refused so that the one before stays.",
+    ["outcome"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+certificate_regenerations = Counter(
+    "certificate_regenerations",
+    "Certificates that this replica made anew, by what was wrong with those before.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 unexpected_errors = Counter(
     "unexpected_errors",
     "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",

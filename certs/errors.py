@@ -1,0 +1,33 @@
+"""What goes wrong with certificates."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something in the bundle is made anew; a label of a metric, so the values are a contract."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    KEY_MISMATCH = "key_mismatch"
+    WRONG_NAMES = "wrong_names"
+    EXPIRING = "expiring"
+    CA_EXPIRING = "ca_expiring"
+    CA_REPLACED = "ca_replaced"
+
+
+class BundleError(Exception):
+    """What the store holds cannot be used; `reason` says how it is counted."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PairError(Exception):
+    """A certificate and a key that cannot be served; what is served stays."""
+
+
+class StoreError(Exception):
+    """The store did not answer, or would not let us; the message says which call and why."""

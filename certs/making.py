@@ -1,0 +1,97 @@
+"""Carrying out a decision: the bundle that comes of it, with new keys where it takes some."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from certs.bundle import Bundle
+from certs.pairs import new_authority, new_leaf
+from certs.rotation import Step, stamped
+
+if TYPE_CHECKING:
+    from certs.pairs import Pair
+    from certs.rotation import Decision, Situation
+
+AUTHORITY_NAME = "mxp-identity-webhook"
+
+_MOST_ADOPTED = 4
+"""Authorities that are taken over from a caBundle: more is none that a rotation of ours left there."""
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long new certificates are valid. Each is renewed after two thirds of its own life."""
+
+    authority: dt.timedelta = dt.timedelta(days=365)
+    leaf: dt.timedelta = dt.timedelta(days=7)
+
+
+def carried_out(
+    decision: Decision,
+    found: Bundle | None,
+    remembered: Bundle | None,
+    situation: Situation,
+    lifetimes: Lifetimes,
+) -> Bundle:
+    """The bundle after a decision on `found`, which is None where the decision is to restore it."""
+    now = situation.now
+
+    def another_authority() -> Pair:
+        return new_authority(AUTHORITY_NAME, now, lifetimes.authority)
+
+    if found is None or decision.step is Step.RESTORE:
+        if remembered is not None and remembered.authority.certificate.is_valid(now):
+            return _restored(remembered, another_authority(), now)
+        return _first(another_authority(), situation, lifetimes)
+    match decision.step:
+        case Step.ANNOUNCE:
+            return replace(found, following=another_authority(), replicas=stamped(found, now))
+        case Step.PROMOTE if found.following is not None:
+            return _promoted(found, found.following, situation, lifetimes)
+        case Step.KEEP if situation.served_by is not None:
+            previous = (*found.previous, situation.served_by)
+            return replace(found, previous=previous, since=now.timestamp(), replicas=stamped(found, now))
+        case Step.FORGET:
+            return replace(found, previous=())
+        case _:
+            return _renewed(found, situation, lifetimes)
+
+
+def _restored(remembered: Bundle, following: Pair, now: dt.datetime) -> Bundle:
+    return replace(
+        remembered, following=following, previous=remembered.trusted[1:], replicas=stamped(remembered, now)
+    )
+
+
+def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:
+    """A bundle out of nothing. Other replicas may still serve leaves of authorities that callers trust now."""
+    now = situation.now
+    adopted = [one for one in situation.announced or () if one.is_authority and one.is_valid(now)]
+    return Bundle(
+        authority,
+        new_leaf(authority, situation.names, now, lifetimes.leaf),
+        previous=tuple(adopted[:_MOST_ADOPTED]),
+        since=now.timestamp(),
+    )
+
+
+def _promoted(found: Bundle, following: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:
+    now = situation.now
+    return Bundle(
+        following,
+        new_leaf(following, situation.names, now, lifetimes.leaf),
+        previous=(found.authority.certificate, *found.previous),
+        since=now.timestamp(),
+        replicas=stamped(found, now),
+    )
+
+
+def _renewed(found: Bundle, situation: Situation, lifetimes: Lifetimes) -> Bundle:
+    """With a new leaf. It keeps names that are not ours: during a roll-out other replicas want those."""
+    leaf = found.leaf
+    others: frozenset[str] = frozenset()
+    if leaf is not None and not situation.names <= leaf.certificate.names():
+        others = leaf.certificate.names()
+    return found.with_leaf(new_leaf(found.authority, situation.names | others, situation.now, lifetimes.leaf))

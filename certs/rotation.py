@@ -1,0 +1,165 @@
+"""The rules of rotation: what a replica does about the bundle that it finds. No I/O, no clock, no randomness.
+
+An authority is replaced in four steps, each one write of the bundle:
+
+1. *announce*: the next authority is made. The caBundle names it; the leaf stays.
+2. *promote*, once the API server's caBundle has held it for the overlap: it signs from now on, and a leaf of it is
+   made. The old one stays in the caBundle as a previous one.
+3. each replica serves the new leaf, and says so in the bundle.
+4. *forget*: no replica serves a leaf of a previous authority any more, so it leaves the caBundle.
+
+A bundle that is lost or spoilt is put back from what the replica remembers, and its authority is replaced in the
+same four steps: whoever could spoil it could also read its key, and callers notice nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from certs.bundle import Served
+from certs.errors import Reason
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from certs.bundle import Bundle
+    from certs.pairs import Certificate, Pair
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. The API server learns of a caBundle within about one; the rest is margin."""
+
+    overlap: float = 10.0
+    """How long the caBundle holds an authority before a leaf of it is served, and one that is no longer served."""
+    stale: float = 60.0
+    """When what a replica said of itself while authorities change is the word of one that is gone."""
+
+
+class Step(Enum):
+    """What to do about the bundle."""
+
+    RESTORE = "authority and leaf"
+    ANNOUNCE = "authority"
+    PROMOTE = "leaf of the new authority"
+    RENEW = "leaf"
+    KEEP = "trust in the authority of the served leaf"
+    FORGET = "no trust in previous authorities"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A step and, where it makes something anew, why."""
+
+    step: Step
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a replica knows beside the bundle.
+
+    `announced` has the authorities that callers trust and for how long it has seen each there without a break, in
+    seconds; it is None where nobody has registered us, so that there are no callers.
+    """
+
+    replica: str
+    names: frozenset[str]
+    now: dt.datetime
+    served: Pair | None = None
+    served_by: Certificate | None = None
+    announced: Mapping[Certificate, float] | None = None
+
+
+def decide(found: Bundle, situation: Situation, timing: Timing) -> Decision | None:
+    """The next step about a bundle that can be read; None where all is as it should be."""
+    now = situation.now
+    if not found.authority.certificate.is_valid(now):
+        return Decision(Step.RESTORE, Reason.CA_EXPIRING)
+    mine = situation.served_by
+    if mine is not None and mine not in found.trusted and mine.is_valid(now):
+        return Decision(Step.KEEP)
+    if (reason := _leaf_fault(found, situation)) is not None:
+        return Decision(Step.RENEW, reason)
+    return _about_authorities(found, situation, timing)
+
+
+def _leaf_fault(found: Bundle, situation: Situation) -> Reason | None:
+    if found.leaf is None:
+        return found.leaf_fault
+    leaf, authority = found.leaf.certificate, found.authority.certificate
+    if not leaf.is_signed_by(authority):
+        return Reason.CA_REPLACED
+    if not situation.names <= leaf.names():
+        return Reason.WRONG_NAMES
+    another_would_last = leaf.expires < authority.expires
+    if situation.now >= leaf.renewed_from and another_would_last:
+        return Reason.EXPIRING
+    return None if leaf.is_valid(situation.now) else Reason.EXPIRING
+
+
+def _about_authorities(found: Bundle, situation: Situation, timing: Timing) -> Decision | None:
+    now, following = situation.now, found.following
+    if following is None and now >= found.authority.certificate.renewed_from:
+        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+    if following is not None and now >= following.certificate.renewed_from:
+        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+    if following is not None and _is_settled(following.certificate, situation, timing):
+        return Decision(Step.PROMOTE, Reason.CA_REPLACED)
+    if found.previous and _nobody_serves_previous(found, situation, timing):
+        return Decision(Step.FORGET)
+    return None
+
+
+def may_serve(found: Bundle, situation: Situation, timing: Timing) -> bool:
+    """Whether to take the bundle's leaf into service: callers must have trusted its authority for long enough.
+
+    Not where that would only prolong that callers are turned away: what is served now is none or expired, or only
+    the new one is trusted.
+    """
+    issuer = found.issuer_of_leaf()
+    if issuer is None or found.leaf == situation.served:
+        return False
+    if situation.served is None or issuer == situation.served_by or _is_settled(issuer, situation, timing):
+        return True
+    announced = situation.announced or {}
+    is_useless = not situation.served.certificate.is_valid(situation.now) or situation.served_by not in announced
+    return is_useless and issuer in announced
+
+
+def with_own_word(found: Bundle, situation: Situation, timing: Timing) -> Bundle | None:
+    """The bundle with what this replica says of itself; None where that is there already, and young."""
+    if situation.served_by is None:
+        return None
+    at, ca = situation.now.timestamp(), situation.served_by.fingerprint
+    said = found.replicas.get(situation.replica)
+    longest = (timing.stale if found.changing else DAY) / 3
+    if said is not None and said.ca == ca and abs(at - said.at) < longest:
+        return None
+    others = {name: word for name, word in found.replicas.items() if abs(at - word.at) < DAY}
+    return replace(found, replicas={**others, situation.replica: Served(ca, at)})
+
+
+def stamped(found: Bundle, now: dt.datetime) -> Mapping[str, Served]:
+    """The replicas' words as if said now: each has the whole time to say them again."""
+    return {name: Served(word.ca, now.timestamp()) for name, word in found.replicas.items()}
+
+
+def _is_settled(authority: Certificate, situation: Situation, timing: Timing) -> bool:
+    if situation.announced is None:
+        return True
+    return situation.announced.get(authority, -1.0) >= timing.overlap
+
+
+def _nobody_serves_previous(found: Bundle, situation: Situation, timing: Timing) -> bool:
+    at, current = situation.now.timestamp(), found.authority.certificate
+    if situation.served_by != current or at - found.since < timing.overlap:
+        return False
+    return all(
+        word.ca == current.fingerprint for word in found.replicas.values() if abs(at - word.at) < timing.stale
+    )

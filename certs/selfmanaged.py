@@ -1,0 +1,176 @@
+"""A replica's part in keeping certificates: look, do the next step, serve, announce, and say what is served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from certs.bundle import read_bundle
+from certs.errors import BundleError, PairError, Reason, StoreError
+from certs.making import Lifetimes, carried_out
+from certs.pairs import read_certificates
+from certs.rotation import Decision, Situation, Step, Timing, decide, may_serve, with_own_word
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from certs.bundle import Bundle
+    from certs.pairs import Certificate, Pair
+    from certs.report import Report
+    from certs.serving import ServingContext
+    from certs.store import Announced, Store, Stored, Trust
+
+_MOST_STEPS = 8
+"""Writes in one look: more of them is a quarrel with somebody else's, which goes on at the next look."""
+
+
+class SelfManaged:
+    """One replica's view of the bundle that all share. No replica leads: the store's compare-and-swap decides.
+
+    `names` are the DNS names and addresses that callers use. `clock` tells the wall time, in UTC.
+    """
+
+    def __init__(  # noqa: PLR0913  what it works with, handed in once
+        self,
+        store: Store,
+        trust: Trust,
+        context: ServingContext,
+        report: Report,
+        *,
+        replica: str,
+        names: frozenset[str],
+        clock: Callable[[], dt.datetime],
+        lifetimes: Lifetimes | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._store = store
+        self._trust = trust
+        self._context = context
+        self._report = report
+        self._replica = replica
+        self._names = names
+        self._clock = clock
+        self._lifetimes = lifetimes or Lifetimes()
+        self._timing = timing or Timing()
+        self._remembered: Bundle | None = None
+        self._served: Pair | None = None
+        self._served_by: Certificate | None = None
+        self._seen: dict[Certificate, dt.datetime] | None = None
+        self._proven = False
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there is a certificate to answer with."""
+        return self._served is not None
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether anybody calls us, as of the last look."""
+        return self._seen is not None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether callers have trusted what is served, once.
+
+        It stays true: a replica that steps aside because somebody took the registration away, or overwrote its
+        caBundle, would mend neither, and would be missing when that is mended.
+        """
+        return self._proven
+
+    async def look(self) -> None:
+        """See what there is and do what is to be done. Raises StoreError; the next look goes on from there.
+
+        The registration is read before the bundle: a caBundle is then only replaced, on the version read here, by
+        that of a bundle that is at least as new.
+        """
+        announced = await self._trust.announced()
+        self._observe(announced)
+        stored, bundle = await self._settled()
+        self._serve(bundle)
+        if announced is not None:
+            await self._announce(announced, bundle)
+        self._proven |= self._served_by is not None and self._served_by in (self._seen or {})
+        said = with_own_word(bundle, self._situation(), self._timing)
+        if said is not None and await self._store.write(said.written(), stored) is not None:
+            self._remembered = said
+
+    async def _settled(self) -> tuple[Stored | None, Bundle]:
+        """The bundle as it is when no step is left to do."""
+        stored = await self._store.read()
+        for _ in range(_MOST_STEPS):
+            situation, found = self._situation(), _read(stored)
+            if isinstance(found, BundleError):
+                bundle, decision = None, Decision(Step.RESTORE, found.reason)
+            elif (next_step := decide(found, situation, self._timing)) is None:
+                self._remembered = found
+                return stored, found
+            else:
+                bundle, decision = found, next_step
+            made = carried_out(decision, bundle, self._remembered, situation, self._lifetimes)
+            written = await self._store.write(made.written(), stored)
+            if written is not None and decision.reason is not None:
+                self._report.regenerated(decision.reason, decision.step.value)
+            stored = written or await self._store.read()
+        raise StoreError(
+            "the certificates change faster than they can be read; "
+            "somebody else writes them too, or has made the Secret immutable"
+        )
+
+    def _serve(self, bundle: Bundle) -> None:
+        leaf, authority = bundle.leaf, bundle.authority.certificate
+        if leaf is not None and may_serve(bundle, self._situation(), self._timing):
+            try:
+                self._context.load(leaf.certificate.pem, leaf.key)
+            except PairError as error:
+                self._report.reloaded("refused", str(error))
+            else:
+                self._served, self._served_by = leaf, bundle.issuer_of_leaf()
+                self._report.reloaded("loaded", f"valid until {leaf.certificate.expires.isoformat()}")
+        if self._served is not None:
+            self._report.expiries(self._served.certificate.expires, authority.expires)
+
+    async def _announce(self, announced: Announced, bundle: Bundle) -> None:
+        if all(text == bundle.ca_bundle for text in announced.bundles):
+            return
+        if await self._trust.announce(bundle.ca_bundle, announced):
+            self._report.announced(len(bundle.trusted))
+            self._see(set(bundle.trusted))
+
+    def _observe(self, announced: Announced | None) -> None:
+        if announced is None:
+            self._seen = None
+        else:
+            everywhere = [_trusted_by(text) for text in announced.bundles]
+            self._see(set.intersection(*everywhere))
+
+    def _see(self, authorities: set[Certificate]) -> None:
+        seen, now = self._seen or {}, self._clock()
+        self._seen = {authority: seen.get(authority, now) for authority in authorities}
+
+    def _situation(self) -> Situation:
+        now = self._clock()
+        seen = self._seen
+        return Situation(
+            replica=self._replica,
+            names=self._names,
+            now=now,
+            served=self._served,
+            served_by=self._served_by,
+            announced=None if seen is None else {ca: (now - since).total_seconds() for ca, since in seen.items()},
+        )
+
+
+def _read(stored: Stored | None) -> Bundle | BundleError:
+    if stored is None:
+        return BundleError(Reason.MISSING, "there is no bundle")
+    try:
+        return read_bundle(stored.data)
+    except BundleError as error:
+        return error
+
+
+def _trusted_by(text: bytes) -> set[Certificate]:
+    try:
+        return set(read_certificates(text))
+    except BundleError:
+        return set()

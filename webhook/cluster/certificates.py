@@ -1,0 +1,140 @@
+"""The Secret with our certificates, and the caBundle of our MutatingWebhookConfiguration."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from certs.errors import StoreError
+from certs.store import Announced, Stored
+from webhook.cluster.connection import ConflictError, NotFoundError
+from webhook.domain.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.cluster.connection import Connection
+
+_SECONDS = 3.0
+_JSON_PATCH = "application/json-patch+json"
+
+
+class SecretStore:
+    """One Secret of the program's own namespace (get and update it by name, create secrets).
+
+    What is in it beside the data stays: labels and annotations of others, its type.
+    """
+
+    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
+        self._connection = connection
+        self._collection = f"/api/v1/namespaces/{namespace}/secrets"
+        self._new = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "mxp-identity-webhook"}},
+            "type": "Opaque",
+        }
+        self._name = name
+
+    async def read(self) -> Stored | None:
+        """The Secret, or None where there is none."""
+        try:
+            return await self._call("GET", f"{self._collection}/{self._name}")
+        except NotFoundError:
+            return None
+
+    async def write(self, data: Mapping[str, bytes], replacing: Stored | None) -> Stored | None:
+        """Replace its data, or create it; None where somebody else was first."""
+        body = dict(self._new if replacing is None else replacing.origin)
+        body["data"] = {key: b64encode(value).decode() for key, value in data.items()}
+        try:
+            if replacing is None:
+                return await self._call("POST", self._collection, body)
+            return await self._call("PUT", f"{self._collection}/{self._name}", body)
+        except (ConflictError, NotFoundError):
+            return None
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Stored:
+        try:
+            answer = await self._connection.in_thread(
+                lambda: self._connection.request(method, path, body=body, seconds=_SECONDS)
+            )
+        except (ConflictError, NotFoundError):
+            raise
+        except ClusterError as error:
+            raise StoreError(str(error)) from error
+        found = msgspec.json.decode(answer, type=dict[str, Any])
+        data = {key: _decoded(value) for key, value in (found.get("data") or {}).items()}
+        return Stored(data, found["metadata"]["resourceVersion"], found)
+
+
+class Registration:
+    """Our MutatingWebhookConfiguration (get and patch it by name); of it, nothing but the caBundle is written."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._path = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{name}"
+
+    async def announced(self) -> Announced | None:
+        """The caBundle of each of its webhooks; None where there is no such object, or no webhook in it."""
+        try:
+            answer = await self._call("GET")
+        except NotFoundError:
+            return None
+        found = msgspec.json.decode(answer, type=_Configuration)
+        bundles = tuple(_decoded(webhook.client_config.ca_bundle or "") for webhook in found.webhooks or ())
+        return Announced(bundles, found.metadata.resource_version) if bundles else None
+
+    async def announce(self, ca_bundle: bytes, replacing: Announced) -> bool:
+        """Write it where it differs, on the version that was read; False where that has changed since."""
+        text = b64encode(ca_bundle).decode()
+        patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": replacing.version}]
+        patch += [
+            {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": text}
+            for index, present in enumerate(replacing.bundles)
+            if present != ca_bundle
+        ]
+        try:
+            await self._call("PATCH", patch)
+        except (ConflictError, NotFoundError):
+            return False
+        return True
+
+    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> bytes:
+        try:
+            return await self._connection.in_thread(
+                lambda: self._connection.request(
+                    method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
+                )
+            )
+        except (ConflictError, NotFoundError):
+            raise
+        except ClusterError as error:
+            raise StoreError(str(error)) from error
+
+
+class _ClientConfig(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
+    ca_bundle: str | None = None
+
+
+class _Webhook(msgspec.Struct, rename="camel", frozen=True):
+    client_config: _ClientConfig = _ClientConfig()
+
+
+class _Metadata(msgspec.Struct, rename="camel", frozen=True):
+    resource_version: str
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    webhooks: list[_Webhook] | None = None
+
+
+def _decoded(value: str) -> bytes:
+    try:
+        return b64decode(value, validate=True)
+    except binascii.Error:
+        return b""
