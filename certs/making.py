@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 AUTHORITY_NAME = "mxp-identity-webhook"
 
-_MOST_ADOPTED = 4
-"""Authorities that are taken over from a caBundle: more is none that a rotation of ours left there."""
-
-
 @dataclass(frozen=True)
 class Lifetimes:
     """How long new certificates are valid. Each is renewed after two thirds of its own life."""
@@ -66,15 +62,9 @@ def _restored(remembered: Bundle, following: Pair, now: dt.datetime) -> Bundle:
 
 
 def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:
-    """A bundle out of nothing. Other replicas may still serve leaves of authorities that callers trust now."""
     now = situation.now
-    adopted = [one for one in situation.announced or () if one.is_authority and one.is_valid(now)]
-    return Bundle(
-        authority,
-        new_leaf(authority, situation.names, now, lifetimes.leaf),
-        previous=tuple(adopted[:_MOST_ADOPTED]),
-        since=now.timestamp(),
-    )
+    leaf = new_leaf(authority, situation.names, now, lifetimes.leaf)
+    return Bundle(authority, leaf, since=now.timestamp())
 
 
 def _promoted(found: Bundle, following: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:

@@ -57,6 +57,7 @@ class SelfManaged:
         self._served_by: Certificate | None = None
         self._seen: dict[Certificate, dt.datetime] | None = None
         self._proven = False
+        self._first_look: dt.datetime | None = None
 
     @property
     def is_served(self) -> bool:
@@ -130,11 +131,27 @@ class SelfManaged:
             self._report.expiries(self._served.certificate.expires, authority.expires)
 
     async def _announce(self, announced: Announced, bundle: Bundle) -> None:
-        if all(text == bundle.ca_bundle for text in announced.bundles):
+        wanted = (*bundle.trusted, *self._others_authorities(bundle))
+        text = b"".join(authority.pem for authority in wanted)
+        if all(present == text for present in announced.bundles):
             return
-        if await self._trust.announce(bundle.ca_bundle, announced):
-            self._report.announced(len(bundle.trusted))
-            self._see(set(bundle.trusted))
+        if await self._trust.announce(text, announced):
+            self._report.announced(len(wanted))
+            self._see(set(wanted))
+
+    def _others_authorities(self, bundle: Bundle) -> list[Certificate]:
+        """What a replica that has just started leaves in the caBundle.
+
+        Others may serve leaves of authorities that the bundle no longer has: for as long as an overlap they get
+        the time to write theirs into it.
+        """
+        now = self._clock()
+        self._first_look = self._first_look or now
+        if (now - self._first_look).total_seconds() >= self._timing.overlap:
+            return []
+        seen = (authority for authority in self._seen or () if authority not in bundle.trusted)
+        valid = [authority for authority in seen if authority.is_authority and authority.is_valid(now)]
+        return sorted(valid, key=lambda authority: authority.fingerprint)
 
     def _observe(self, announced: Announced | None) -> None:
         if announced is None:

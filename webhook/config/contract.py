@@ -176,7 +176,7 @@ class SelfManagedSection(_Section):
 
 
 def _source(value: object) -> object:
-    return value.get("source", "self-managed") if isinstance(value, dict) else None
+    return value.get("source", "self-managed") if isinstance(value, dict) else getattr(value, "source", None)
 
 
 CertificatesSection = Annotated[
