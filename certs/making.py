@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 AUTHORITY_NAME = "mxp-identity-webhook"
 
+
 @dataclass(frozen=True)
 class Lifetimes:
     """How long new certificates are valid. Each is renewed after two thirds of its own life."""

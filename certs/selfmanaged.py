@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MOST_STEPS = 8
 """Writes in one look: more of them is a quarrel with somebody else's, which goes on at the next look."""
 
+_LEARNT_S = 1.0
+"""How long API servers take to learn of a changed registration, by their watch."""
+
 
 class SelfManaged:
     """One replica's view of the bundle that all share. No replica leads: the store's compare-and-swap decides.
@@ -90,7 +93,7 @@ class SelfManaged:
         self._serve(bundle)
         if announced is not None:
             await self._announce(announced, bundle)
-        self._proven |= self._served_by is not None and self._served_by in (self._seen or {})
+        self._prove()
         said = with_own_word(bundle, self._situation(), self._timing)
         if said is not None and await self._store.write(said.written(), stored) is not None:
             self._remembered = said
@@ -152,6 +155,11 @@ class SelfManaged:
         seen = (authority for authority in self._seen or () if authority not in bundle.trusted)
         valid = [authority for authority in seen if authority.is_authority and authority.is_valid(now)]
         return sorted(valid, key=lambda authority: authority.fingerprint)
+
+    def _prove(self) -> None:
+        """Callers have had the time to read what the registration says."""
+        seen = None if self._served_by is None else (self._seen or {}).get(self._served_by)
+        self._proven |= seen is not None and (self._clock() - seen).total_seconds() >= _LEARNT_S
 
     def _observe(self, announced: Announced | None) -> None:
         if announced is None:

@@ -9,6 +9,9 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 PROGRAM = "mxp-identity-webhook"
 """Name of the program's ServiceAccount and of its IAM role."""
 
+CERTIFICATE_SECRET = f"{PROGRAM}-tls"
+"""Name of the Secret that the program keeps its own certificates in."""
+
 
 def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
     """Return namespace, ServiceAccount and RBAC of the program, for bindings on these ServiceAccount names.
@@ -34,6 +37,12 @@ def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
                 },
                 {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
                 {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+                {
+                    "apiGroups": ["admissionregistration.k8s.io"],
+                    "resources": ["mutatingwebhookconfigurations"],
+                    "resourceNames": [PROGRAM],
+                    "verbs": ["get", "patch"],
+                },
             ],
         },
         role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=True),
@@ -46,7 +55,14 @@ def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
                     "apiGroups": ["coordination.k8s.io"],
                     "resources": ["leases"],
                     "verbs": ["get", "create", "update"],
-                }
+                },
+                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+                {
+                    "apiGroups": [""],
+                    "resources": ["secrets"],
+                    "resourceNames": [CERTIFICATE_SECRET],
+                    "verbs": ["get", "update"],
+                },
             ],
         },
         role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=False),

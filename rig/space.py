@@ -133,12 +133,17 @@ class Space:
             webhook.wait_until_ready()
         return webhook
 
-    def register(self, url: str, failure_policy: Literal["Fail", "Ignore"] = "Ignore") -> None:
+    def register(
+        self, url: str, failure_policy: Literal["Fail", "Ignore"] = "Ignore", *, ca_pem: str | None = None
+    ) -> None:
         """Have the API server call `url` for ServiceAccounts, and wait until it does.
 
-        It learns of a registration by a watch, so dry runs are sent until it has called.
+        It learns of a registration by a watch, so dry runs are sent until it has called. `ca_pem` is the caBundle
+        if it is not the rig's own authority.
         """
-        registration = Registration(url, self.authority.certificate, failure_policy=failure_policy)
+        registration = Registration(
+            url, self.authority.certificate if ca_pem is None else ca_pem, failure_policy=failure_policy
+        )
         before = sum(self.webhook_calls().values())
         self.cluster.register_webhook(WEBHOOK_NAME, registration)
         probe = service_account("default")

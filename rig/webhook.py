@@ -24,7 +24,7 @@ START_TIMEOUT_S = 30.0
 
 
 class Webhook:
-    """One replica. `configuration` lacks only `server` ports and `certificates`, which are the rig's business.
+    """One replica. `configuration` lacks `server` ports, and `certificates` where the rig's own authority is to sign one.
 
     It takes free ports itself and says in its log which; `wait_until_serving` learns them. Attributes: `process`,
     `file` (its configuration), and from then on `url` (to register) and `plain_url` (metrics and health).
@@ -41,6 +41,7 @@ class Webhook:
         folder = workspace.path / name
         folder.mkdir()
         certificate, key = authority.issue(name).write(folder, "serving")
+        files = {"source": "files", "certFile": str(certificate), "keyFile": str(key)}
         server = {"host": "127.0.0.1", "drainTime": "2s", **configuration.get("server", {})}
         self.name = name
         self.url = self.plain_url = ""
@@ -48,9 +49,9 @@ class Webhook:
         self.file.write_text(
             yaml.safe_dump(
                 {
+                    "certificates": files,
                     **configuration,
                     "server": {**server, "port": 0, "metricsPort": 0},
-                    "certificates": {"source": "files", "certFile": str(certificate), "keyFile": str(key)},
                 }
             )
         )

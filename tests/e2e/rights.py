@@ -12,6 +12,8 @@ from rig.permissions import PROGRAM, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
+REGISTRATIONS = "mutatingwebhookconfigurations"
+
 
 def cluster_role() -> dict[str, Any]:
     """The program's ClusterRole."""
@@ -74,6 +76,10 @@ def _put_policy(space: Space, policy: dict[str, Any]) -> None:
     iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=json.dumps(policy))
 
 
+def _name(resource: str) -> str:
+    return PROGRAM if resource == REGISTRATIONS else SERVICE_ACCOUNT
+
+
 def _may(space: Space, resource: str, verb: str) -> bool:
     """Whether the API server would let the program; it learns of a changed ClusterRole by a watch."""
     review = {
@@ -84,10 +90,11 @@ def _may(space: Space, resource: str, verb: str) -> bool:
             "user": f"system:serviceaccount:{OWN_NAMESPACE}:{PROGRAM}",
             "groups": ["system:serviceaccounts", "system:authenticated"],
             "resourceAttributes": {
+                "group": "admissionregistration.k8s.io" if resource == REGISTRATIONS else "",
                 "resource": resource,
                 "verb": verb,
-                "namespace": "default" if resource != "namespaces" else "",
-                "name": SERVICE_ACCOUNT if verb in {"get", "patch"} else "",
+                "namespace": "default" if resource not in {"namespaces", REGISTRATIONS} else "",
+                "name": _name(resource) if verb in {"get", "patch"} else "",
             },
         },
     }

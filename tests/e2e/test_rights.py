@@ -1,9 +1,10 @@
 """The program has the least rights: without any one of them something that people rely on fails, and shows."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,13 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import annotation, is_trusted, kubernetes_events, log_events
-from tests.e2e.rights import account_rights, cluster_rights, without_account_right, without_cluster_right
+from tests.e2e.rights import (
+    REGISTRATIONS,
+    account_rights,
+    cluster_rights,
+    without_account_right,
+    without_cluster_right,
+)
 from tests.e2e.scenes import bare_space, create_account, create_namespace, label, serving
 
 QUOTA = 4096
@@ -38,6 +45,7 @@ class Need:
     works: Callable[[Scene], bool]
     shows: str
     says: str = "forbidden"
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
 
 def lists(scene: Scene) -> bool:
@@ -106,6 +114,12 @@ def checks_the_provider(scene: Scene) -> bool:
     return _comes_true(lambda: bool(log_events(scene.webhook, "oidc_provider_usable")))
 
 
+def comes_to_be_ready(scene: Scene) -> bool:
+    """Its own authority is in the registration."""
+    return _comes_true(scene.webhook.is_ready)
+
+
+SELF_MANAGED = {"certificates": {"extraNames": ["127.0.0.1"]}}
 CLUSTER = {
     ("namespaces", "get"): Need(looks_up_namespaces, "namespace_unknown"),
     ("namespaces", "list"): Need(lists, "watch_failed"),
@@ -115,6 +129,8 @@ CLUSTER = {
     ("serviceaccounts", "get"): Need(annotates_late, "late_annotation_failed"),
     ("serviceaccounts", "patch"): Need(annotates_late, "late_annotation_failed"),
     ("pods", "list"): Need(counts_pods, "pods_not_found"),
+    (REGISTRATIONS, "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
+    (REGISTRATIONS, "patch"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
     ("events", "create"): Need(writes_events, "event_not_written"),
 }
 ACCOUNT = {
@@ -157,13 +173,13 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
     with serving(space, reconciler=OFTEN) as webhook:
-        for need in {*CLUSTER.values(), *ACCOUNT.values()}:
+        for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__
             assert not log_events(webhook, need.shows), need.shows
 
 
 def _assert_missed(space: Space, need: Need) -> None:
-    webhook = space.start_webhook(space.configuration(reconciler=OFTEN), wait=False)
+    webhook = space.start_webhook(space.configuration(reconciler=OFTEN, **need.sections), wait=False)
     webhook.wait_until_serving()
     try:
         space.register(webhook.url)

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
 """How often certificates are looked at: what somebody spoilt is to be whole within ten seconds."""
 
+_FIRST_LOOKS_SECONDS = 0.5
+"""The same while the program waits for them to be ready."""
+
 
 class Certificates:
     """The serving certificate while the program runs: `context` for the server, `run` beside it."""
@@ -53,7 +56,7 @@ class Certificates:
         """Look at them until cancelled."""
         while True:
             await self._look()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_FIRST_LOOKS_SECONDS if self.not_ready_because() else _LOOK_SECONDS)
 
     async def _look(self) -> None:
         try:
