@@ -24,7 +24,7 @@ START_TIMEOUT_S = 30.0
 
 
 class Webhook:
-    """One replica. `configuration` lacks `server` ports, and `certificates` where the rig's own authority is to sign one.
+    """One replica. `configuration` lacks `server` ports; without `certificates` the rig's own authority signs one.
 
     It takes free ports itself and says in its log which; `wait_until_serving` learns them. Attributes: `process`,
     `file` (its configuration), and from then on `url` (to register) and `plain_url` (metrics and health).

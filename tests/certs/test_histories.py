@@ -35,7 +35,10 @@ def garbage_in(part: str) -> Fault:
 
 
 def without(part: str) -> Fault:
-    return spoil(lambda data: data.pop(part, None))
+    def take_away(data: dict[str, bytes]) -> None:
+        data.pop(part, None)
+
+    return spoil(take_away)
 
 
 def foreign_bundle(now: dt.datetime) -> dict[str, bytes]:

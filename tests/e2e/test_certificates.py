@@ -1,4 +1,4 @@
-"""Self-managed certificates on a real API server: one authority for all replicas, healed and replaced in service."""
+"""Self-managed certificates on a real API server: one authority for all, healed and replaced in service."""
 
 import base64
 import threading
@@ -79,7 +79,11 @@ def put(space: Space, **data: str) -> None:
 
 def review(space: Space) -> str:
     """Send a dry run through the API server; what went wrong, or nothing."""
-    return attempt(lambda _: space.cluster.api.create(objects.service_account("default"), dryRun="All"), 0)
+
+    def send(_: int) -> None:
+        space.cluster.api.create(objects.service_account("default"), dryRun="All")
+
+    return attempt(send, 0)
 
 
 def base64_of(text: str) -> str:
@@ -133,7 +137,7 @@ def test_a_ca_bundle_that_somebody_overwrote_is_put_right_in_seconds(space: Spac
     with two_replicas(space):
         foreign = base64_of(Authority("foreign").certificate)
         patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": foreign}]
-        space.cluster.api.patch(REGISTRATION, patch)
+        space.cluster.api.patch(REGISTRATION, patch, kind="json")
         eventually(lambda: foreign not in ca_bundles(space), "the caBundle is ours again", timeout=HEALED_S)
         eventually(lambda: not review(space), "reviews are answered again", timeout=HEALED_S)
 
