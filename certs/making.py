@@ -11,10 +11,13 @@ from certs.pairs import new_authority, new_leaf
 from certs.rotation import Step, stamped
 
 if TYPE_CHECKING:
-    from certs.pairs import Pair
+    from certs.pairs import Certificate, Pair
     from certs.rotation import Decision, Situation
 
 AUTHORITY_NAME = "mxp-identity-webhook"
+
+_MOST_ADOPTED = 4
+"""Authorities taken over from a caBundle: a rotation of ours leaves fewer there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def carried_out(
 
     if found is None or decision.step is Step.RESTORE:
         if remembered is not None and remembered.authority.certificate.is_valid(now):
-            return _restored(remembered, another_authority(), now)
+            return _restored(remembered, another_authority(), situation)
         return _first(another_authority(), situation, lifetimes)
     match decision.step:
         case Step.ANNOUNCE:
@@ -56,16 +59,23 @@ def carried_out(
             return _renewed(found, situation, lifetimes)
 
 
-def _restored(remembered: Bundle, following: Pair, now: dt.datetime) -> Bundle:
-    return replace(
-        remembered, following=following, previous=remembered.trusted[1:], replicas=stamped(remembered, now)
-    )
+def _restored(remembered: Bundle, following: Pair, situation: Situation) -> Bundle:
+    now = situation.now
+    previous = dict.fromkeys([*remembered.trusted[1:], *_adopted(situation)])
+    previous.pop(remembered.authority.certificate, None)
+    return replace(remembered, following=following, previous=tuple(previous), replicas=stamped(remembered, now))
 
 
 def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:
     now = situation.now
     leaf = new_leaf(authority, situation.names, now, lifetimes.leaf)
-    return Bundle(authority, leaf, since=now.timestamp())
+    return Bundle(authority, leaf, previous=tuple(_adopted(situation)), since=now.timestamp())
+
+
+def _adopted(situation: Situation) -> list[Certificate]:
+    """The authorities that callers trust now: other replicas may serve leaves of them that nobody wrote down."""
+    seen = [one for one in situation.announced or () if one.is_authority and one.is_valid(situation.now)]
+    return sorted(seen, key=lambda authority: authority.fingerprint)[:_MOST_ADOPTED]
 
 
 def _promoted(found: Bundle, following: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:

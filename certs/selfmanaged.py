@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _MOST_STEPS = 8
 """Writes in one look: more of them is a quarrel with somebody else's, which goes on at the next look."""
 
+_QUARREL = (
+    "the certificates change faster than they can be read; somebody else writes the Secret or the caBundle too, "
+    "or has made the Secret immutable"
+)
+
 _LEARNT_S = 1.0
 """How long API servers take to learn of a changed registration, by their watch."""
 
@@ -85,14 +90,18 @@ class SelfManaged:
         """See what there is and do what is to be done. Raises StoreError; the next look goes on from there.
 
         The registration is read before the bundle: a caBundle is then only replaced, on the version read here, by
-        that of a bundle that is at least as new.
+        that of a bundle that is at least as new. Where another replica was first, all is read again at once: its
+        caBundle may lack the authority that this one serves.
         """
-        announced = await self._trust.announced()
-        self._observe(announced)
-        stored, bundle = await self._settled()
-        self._serve(bundle)
-        if announced is not None:
-            await self._announce(announced, bundle)
+        for _ in range(_MOST_STEPS):
+            announced = await self._trust.announced()
+            self._observe(announced)
+            stored, bundle = await self._settled()
+            self._serve(bundle)
+            if announced is None or await self._announce(announced, bundle):
+                break
+        else:
+            raise StoreError(_QUARREL)
         self._prove()
         said = with_own_word(bundle, self._situation(), self._timing)
         if said is not None and await self._store.write(said.written(), stored) is not None:
@@ -115,10 +124,7 @@ class SelfManaged:
             if written is not None and decision.reason is not None:
                 self._report.regenerated(decision.reason, decision.step.value)
             stored = written or await self._store.read()
-        raise StoreError(
-            "the certificates change faster than they can be read; "
-            "somebody else writes them too, or has made the Secret immutable"
-        )
+        raise StoreError(_QUARREL)
 
     def _serve(self, bundle: Bundle) -> None:
         leaf, authority = bundle.leaf, bundle.authority.certificate
@@ -133,14 +139,17 @@ class SelfManaged:
         if self._served is not None:
             self._report.expiries(self._served.certificate.expires, authority.expires)
 
-    async def _announce(self, announced: Announced, bundle: Bundle) -> None:
+    async def _announce(self, announced: Announced, bundle: Bundle) -> bool:
+        """Have the registration name the bundle's authorities; False where it has changed since it was read."""
         wanted = (*bundle.trusted, *self._others_authorities(bundle))
         text = b"".join(authority.pem for authority in wanted)
         if all(present == text for present in announced.bundles):
-            return
-        if await self._trust.announce(text, announced):
-            self._report.announced(len(wanted))
-            self._see(set(wanted))
+            return True
+        if not await self._trust.announce(text, announced):
+            return False
+        self._report.announced(len(wanted))
+        self._see(set(wanted))
+        return True
 
     def _others_authorities(self, bundle: Bundle) -> list[Certificate]:
         """What a replica that has just started leaves in the caBundle.

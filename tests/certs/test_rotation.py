@@ -42,6 +42,7 @@ def until_announced(world: World) -> None:
 def test_replicas_that_start_together_agree_on_one_authority() -> None:
     world = World(replicas=3, now=dt.datetime.now(dt.UTC))
     race([replica.look() for replica in world.replicas], [0, 1, 2] * 20)
+    world.let_pass(LOOK_S)
     world.look()
     assert reasons(world) == {Reason.MISSING: 1}
     assert len({replica.context.leaf for replica in world.replicas}) == 1

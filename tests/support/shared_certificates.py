@@ -65,7 +65,9 @@ class World:
         return self.versions[-1].bundle
 
     def overwrite(self, ca_bundle: bytes) -> None:
-        """Somebody writes the caBundle."""
+        """Somebody writes the caBundle. What a replica serves is in it again once that replica has looked."""
+        for replica in self.replicas:
+            replica.disturbed = True
         self._write_ca_bundle(ca_bundle, ours=False)
 
     def put(self, secret: dict[str, bytes] | None) -> None:
@@ -90,7 +92,7 @@ class World:
     def check(self) -> None:
         """Would a handshake with each ready replica have succeeded, with any caBundle that still counts?"""
         for replica in self.replicas:
-            if not replica.source.is_proven or not self.registered:
+            if not replica.source.is_proven or not self.registered or replica.disturbed:
                 continue
             leaf = replica.context.leaf
             assert leaf is not None
@@ -99,7 +101,12 @@ class World:
             for position, version in enumerate(self.versions):
                 ends = self.versions[position + 1].since if version is not self.versions[-1] else self.now
                 counts = (self.now - ends).total_seconds() < LAG_S
-                if counts and version.ours and not _verifies(leaf, version.bundle):
+                if (
+                    position >= replica.counts_from
+                    and counts
+                    and version.ours
+                    and not _verifies(leaf, version.bundle)
+                ):
                     self.turned_away.append(f"{self.now} {replica.name}: not trusted")
 
     # ---- certs.store.Store and certs.store.Trust
@@ -177,6 +184,9 @@ class Replica:
     def __init__(self, world: World, name: str, names: frozenset[str] = NAMES) -> None:
         self.name = name
         self.told = Told()
+        self.disturbed = False
+        self.counts_from = 0
+        self._world = world
         self.context = ObservedContext()
         self.source = SelfManaged(
             world,
@@ -195,6 +205,9 @@ class Replica:
             await self.source.look()
         except StoreError:
             return
+        if self.disturbed:
+            self.disturbed = False
+            self.counts_from = len(self._world.versions) - 1
 
 
 def race(looks: Sequence[Coroutine[Any, Any, None]], order: Sequence[int]) -> None:
