@@ -6,7 +6,7 @@
 | `tls.crt`, `tls.key` | the leaf that is served |
 | `next-ca.crt`, `next-ca.key` | the authority that follows: announced in the caBundle, signs nothing yet |
 | `previous-ca.crt` | authorities that some replica may still serve a leaf of |
-| `replicas.json` | which authority's leaf each replica serves, and since when `ca.crt` signs |
+| `replicas.json` | which authority's leaf each replica serves, and since when the authorities are these |
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Bundle:
     following: Pair | None = None
     previous: tuple[Certificate, ...] = ()
     since: float = 0.0
-    """When `authority` became the one that signs (Unix time)."""
+    """When `authority` became the one that signs, or `previous` grew (Unix time)."""
     replicas: Mapping[str, Served] = field(default_factory=dict)
 
     @property

@@ -63,7 +63,13 @@ def _restored(remembered: Bundle, following: Pair, situation: Situation) -> Bund
     now = situation.now
     previous = dict.fromkeys([*remembered.trusted[1:], *_adopted(situation)])
     previous.pop(remembered.authority.certificate, None)
-    return replace(remembered, following=following, previous=tuple(previous), replicas=stamped(remembered, now))
+    return replace(
+        remembered,
+        following=following,
+        previous=tuple(previous),
+        since=now.timestamp(),
+        replicas=stamped(remembered, now),
+    )
 
 
 def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundle:

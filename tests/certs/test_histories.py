@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from certs.bundle import Bundle, read_bundle
@@ -180,7 +180,7 @@ ROUNDS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, phases=[Phase.reuse, Phase.generate])
 @given(replicas=st.integers(2, 3), rounds=ROUNDS)
 def test_any_history_ends_whole_and_turns_nobody_away(
     replicas: int, rounds: list[tuple[Fault | None, float, list[int]]]
