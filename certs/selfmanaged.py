@@ -152,17 +152,23 @@ class SelfManaged:
         return True
 
     def _others_authorities(self, bundle: Bundle) -> list[Certificate]:
-        """What a replica that has just started leaves in the caBundle.
+        """What stays in the caBundle though the bundle does not have it.
 
-        Others may serve leaves of authorities that the bundle no longer has: for as long as an overlap they get
-        the time to write theirs into it.
+        An authority that a replica says it serves: somebody took it out of the bundle. And while this replica has
+        just started, all: others may serve leaves of them, and get the time to write theirs into the bundle.
         """
         now = self._clock()
         self._first_look = self._first_look or now
-        if (now - self._first_look).total_seconds() >= self._timing.overlap:
-            return []
-        seen = (authority for authority in self._seen or () if authority not in bundle.trusted)
-        valid = [authority for authority in seen if authority.is_authority and authority.is_valid(now)]
+        is_new = (now - self._first_look).total_seconds() < self._timing.overlap
+        said = {
+            word.ca for word in bundle.replicas.values() if abs(now.timestamp() - word.at) < self._timing.stale
+        }
+        others = [
+            authority
+            for authority in self._seen or ()
+            if authority not in bundle.trusted and (is_new or authority.fingerprint in said)
+        ]
+        valid = [authority for authority in others if authority.is_authority and authority.is_valid(now)]
         return sorted(valid, key=lambda authority: authority.fingerprint)
 
     def _prove(self) -> None:
