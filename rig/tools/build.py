@@ -57,7 +57,7 @@ def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Pro
 
 def _build(tool: Tool, go: Path, environment: dict[str, str], store: Store, progress: Progress) -> None:
     out = store.partial(tool)
-    flags = [*BUILD_FLAGS, "-ldflags", tool.linker_flags, "-o", str(out)]
+    flags = [*BUILD_FLAGS, *tool.flags, "-o", str(out)]
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, out.parent, ignore_errors=True)
         workspace = stack.enter_context(Workspace())

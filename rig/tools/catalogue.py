@@ -16,8 +16,8 @@ BUILD_FLAGS = ("-mod=readonly", "-modcacherw", "-buildvcs=false", "-trimpath")
 class Tool:
     """A program built from a main module of ours, whose go.mod and go.sum pin all that goes into it.
 
-    `variables` are Go variables set by the linker, `package.Name` to value. An `optional` tool is built only
-    when it is asked for by name.
+    `variables` are Go variables set by the linker, `package.Name` to value. `tags` are Go's build tags. An
+    `optional` tool is built only when it is asked for by name.
     """
 
     name: str
@@ -25,6 +25,13 @@ class Tool:
     package: str = "."
     variables: dict[str, str] = field(default_factory=dict, hash=False)
     optional: bool = False
+    tags: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of `go build` that are this tool's own."""
+        tags = ["-tags", ",".join(self.tags)] if self.tags else []
+        return [*tags, "-ldflags", self.linker_flags]
 
     @property
     def linker_flags(self) -> str:
@@ -39,7 +46,7 @@ class Tool:
         binary must be found where there is no Go at all.
         """
         digest = hashlib.sha256()
-        for part in (self.package, *BUILD_FLAGS, self.linker_flags, sys.platform, platform.machine()):
+        for part in (self.package, *BUILD_FLAGS, self.linker_flags, *self.tags, sys.platform, platform.machine()):
             digest.update(part.encode() + b"\0")
         for file in sorted(self.module.iterdir()):
             if file.suffix in {".go", ".mod", ".sum"}:
@@ -64,6 +71,17 @@ def _kubernetes(name: str, *, optional: bool = False) -> Tool:
     return Tool(name, plain.module, plain.package, variables, optional)
 
 
+def _prometheus(name: str) -> Tool:
+    """Prometheus without its pages and without any service discovery: the rig tells it what to scrape."""
+    package = f"github.com/prometheus/prometheus/cmd/{name}"
+    plain = Tool(name, MODULES / "prometheus", package, tags=("remove_all_sd",))
+    # Go modules of Prometheus 3.15.1 are numbered v0.315.1.
+    _, minor, patch = plain.pinned_version("github.com/prometheus/prometheus").split(".")
+    version = f"{minor[0]}.{minor[1:].lstrip('0') or 0}.{patch}"
+    variables = {"github.com/prometheus/common/version.Version": version}
+    return Tool(name, plain.module, package, variables, tags=plain.tags)
+
+
 def catalogue() -> dict[str, Tool]:
     """Return every tool by name, quick builds first so that an early mistake shows early."""
     kwok = Tool("kwok", MODULES / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
@@ -81,6 +99,8 @@ def catalogue() -> dict[str, Tool]:
             MODULES / "eks-webhook",
             "github.com/aws/amazon-eks-pod-identity-webhook",
         ),
+        _prometheus("prometheus"),
+        _prometheus("promtool"),
         _kubernetes("kubelet", optional=True),
         _kubernetes("kube-proxy", optional=True),
     ]

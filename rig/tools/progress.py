@@ -11,8 +11,8 @@ from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 STILL_S = 30.0
 WAITING = "another build is running{holder}: waiting for it"
 FIRST_TIME = (
-    "building {count} of the rig's binaries from source, once (all of them: about 7 minutes on 2 cores,\n"
-    "7 GB of disk while it lasts, 450 MB afterwards)"
+    "building {count} of the rig's binaries from source, once (all of them: about 9 minutes on 2 cores,\n"
+    "7 GB of disk while it lasts, 550 MB afterwards)"
 )
 
 
