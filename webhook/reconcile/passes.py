@@ -56,6 +56,7 @@ class Passes:
 
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
+        metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_passes(interval))
@@ -92,6 +93,7 @@ class Passes:
     async def _pass(self) -> None:
         with metrics.pass_seconds.time():
             self._grants.check()
+            self._grants.forget_refused(self._view.wanted())
             self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
             await self._look_at_changed()
         metrics.pass_last_success.set_to_current_time()

@@ -37,6 +37,8 @@ class Reflector(Generic[T]):
         self._changed = changed
         self._version: str | None = None
         self._failures = 0
+        # From the start, or nobody sees the first failure: a rate needs two samples.
+        self._failed = metrics.watch_failures.labels(source.resource)
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
 
@@ -76,7 +78,7 @@ class Reflector(Generic[T]):
     async def _back_off(self, reason: str) -> None:
         self._failures += 1
         pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
-        metrics.watch_failures.labels(self._source.resource).inc()
+        self._failed.inc()
         log.warning("watch_failed", resource=self._source.resource, reason=reason, retry_in_s=round(pause, 2))
         await asyncio.sleep(pause)
 

@@ -79,6 +79,10 @@ class ClusterView:
         """The namespaces that some binding selects."""
         return list(self._grants)
 
+    def wanted(self) -> set[Subject]:
+        """Who is wanted in some role."""
+        return {grant.subject for grants in self._grants.values() for grant in grants}
+
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
         """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
         return self._certain.get(role, {}).values()

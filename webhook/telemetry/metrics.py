@@ -49,7 +49,14 @@ aws_seconds = Histogram(
 )
 trust_writes = Counter(
     "trust_writes",
-    "Trust policies written. A rate that goes on without new control planes is a loop.",
+    "Trust policies written, repairs among them.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+trust_repairs = Counter(
+    "trust_repairs",
+    "Trust policies written for nobody new: our statement was not what this replica had last seen or written.",
     ["role_arn"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -88,6 +95,12 @@ grants_waiting = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+grant_longest_wait = Gauge(
+    "grant_longest_wait_seconds",
+    "How long the ServiceAccount that waits longest has waited for a role to trust it; 0 where none waits.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 trust_seconds = Histogram(
     "grant_duration_seconds",
     "Time from first hearing of a ServiceAccount until a role trusts it.",
@@ -105,6 +118,12 @@ pass_seconds = Histogram(
 pass_last_success = Gauge(
     "pass_last_success_timestamp_seconds",
     "When the last pass over the whole cluster ended, in seconds since 1970.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+pass_interval = Gauge(
+    "pass_interval_seconds",
+    "Seconds from one pass over the whole cluster to the next, as configured.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -141,6 +160,8 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+for _loop in ("pass", "reflector", "trust_writer"):
+    unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",
     "The program's version; always 1.",

@@ -16,6 +16,7 @@ from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 from webhook.trust.reasons import all_full
+from webhook.trust.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,11 @@ class Grants:
     def __init__(self, writers: Mapping[RoleArn, RoleWriter]) -> None:
         self._writers = writers
         self._pursuits: dict[Subject, _Pursuit] = {}
+        self._waiting = Waiting()
         self._closing = False
-        metrics.grants_waiting.set_function(lambda: len(self._pursuits))
+        clock = asyncio.get_running_loop().time
+        metrics.grants_waiting.set_function(lambda: len(self._waiting))
+        metrics.grant_longest_wait.set_function(lambda: self._waiting.longest(clock()))
 
     def likely_role(self, grant: Grant) -> RoleArn:
         """The role that the subject gets by what is known now; asks nobody and changes nothing."""
@@ -58,6 +62,7 @@ class Grants:
         News that waiting will not mend is answered at once.
         """
         if known := self.known(grant):
+            self._waiting.end(grant.subject)
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
@@ -73,8 +78,14 @@ class Grants:
 
     def start(self, grant: Grant) -> None:
         """Have the subject trusted in the background; nothing to wait for."""
-        if self.known(grant) is None and not self._closing:
+        if self.known(grant):
+            self._waiting.end(grant.subject)
+        elif not self._closing:
             self._pursue(grant)
+
+    def forget_refused(self, wanted: set[Subject]) -> None:
+        """Count nobody any more who was refused for good and whom the cluster does not want."""
+        self._waiting.end_all_but(wanted | self._pursuits.keys())
 
     def check(self) -> None:
         """Have every role's policy read again and put right where it is not what the cluster wants."""
@@ -94,7 +105,7 @@ class Grants:
     def _pursue(self, grant: Grant) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
         if pursuit is None:
-            pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers)
+            pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers, self._waiting)
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
             pursuit.follow(grant)
@@ -104,13 +115,15 @@ class Grants:
 class _Pursuit:
     """One subject on its way through its binding's roles."""
 
-    def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> None:
+    def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter], waiting: Waiting) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
         self._writers = writers
+        self._waiting = waiting
         self._ticket: Ticket | None = None
         self.tried: RoleArn | None = None
         self._started = loop.time()
+        self._waiting.begin(grant.subject, self._started)
         self.bad_news: asyncio.Future[Outcome] = loop.create_future()
         self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
 
@@ -171,6 +184,7 @@ class _Pursuit:
             "duration_s": round(seconds, 3),
         }
         if isinstance(outcome, Trusted):
+            self._waiting.end(self._grant.subject)
             metrics.trust_seconds.observe(seconds)
             log.info("subject_trusted", outcome=outcome.proof.value, **facts)
         else:

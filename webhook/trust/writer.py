@@ -80,6 +80,9 @@ class RoleWriter:
         self._closing = False
         self._waits_for_lock = False
         self._task: asyncio.Task[None] | None = None
+        # From the start, or nobody sees the first one: a rate needs two samples.
+        for counter in (metrics.trust_writes, metrics.trust_repairs):
+            counter.labels(role.value)
 
     # What is known without asking AWS
 
@@ -260,6 +263,8 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
+        if subjects <= self._trusted.keys():
+            metrics.trust_repairs.labels(self.role.value).inc()
         self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
         hold.remember(self._recent_writes.ages(now))
         self._to_confirm = True

@@ -1,0 +1,108 @@
+"""Operators see how many wait for trust and how long: also whom every role refused, until nobody wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import PATIENCE, own_in, role, site, subject
+from tests.support.virtual_time import in_virtual_time
+from tests.support.worlds import INTERVAL, World
+from webhook.telemetry import metrics
+
+ROLE = role()
+WHO = subject(1)
+
+
+def gauge(name: str) -> float:
+    value = metrics.REGISTRY.get_sample_value(f"mxp_identity_{name}")
+    assert value is not None
+    return value
+
+
+def repairs() -> float:
+    return metrics.REGISTRY.get_sample_value("mxp_identity_trust_repairs_total", {"role_arn": ROLE.value}) or 0
+
+
+def remove_ours(document: dict[str, Any]) -> None:
+    document["Statement"] = [one for one in document["Statement"] if not own_in(ROLE).owns(one)]
+
+
+@in_virtual_time
+async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are_trusted() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    iam.have(Trouble.HANGS)
+    here.grants.start(here.grant(WHO))
+    await asyncio.sleep(100)
+    here.grants.start(here.grant(subject(2)))
+    await asyncio.sleep(50)
+    assert gauge("grants_waiting") == 2
+    assert gauge("grant_longest_wait_seconds") == 150
+    iam.recover()
+    await asyncio.sleep(30)
+    assert gauge("grants_waiting") == 0
+    assert gauge("grant_longest_wait_seconds") == 0
+
+
+@in_virtual_time
+async def test_who_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
+    world = World()
+    world.iam.limit = world.iam.answered_limit = 1
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO)
+    async with world.running():
+        await asyncio.sleep(5.5 * INTERVAL)
+        assert gauge("grants_waiting") == 1
+        assert gauge("grant_longest_wait_seconds") > 5 * INTERVAL
+        world.iam.limit = world.iam.answered_limit = 2048
+        await asyncio.sleep(INTERVAL)
+        assert world.homes(WHO) == [ROLE]
+        assert gauge("grants_waiting") == 0
+
+
+@in_virtual_time
+async def test_who_was_refused_for_good_and_is_gone_waits_no_more() -> None:
+    world = World()
+    world.iam.limit = world.iam.answered_limit = 1
+    world.cluster.add_namespace(WHO.namespace)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        assert gauge("grants_waiting") == 1
+        world.cluster.namespaces.remove(WHO.namespace)
+        await asyncio.sleep(2 * INTERVAL)
+        assert gauge("grants_waiting") == 0
+
+
+@in_virtual_time
+async def test_who_was_refused_and_is_trusted_by_somebody_else_waits_no_more() -> None:
+    world = World()
+    world.iam.limit = world.iam.answered_limit = 1
+    world.cluster.add_namespace(WHO.namespace)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        assert gauge("grants_waiting") == 1
+        world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO])))
+        await asyncio.sleep(2 * INTERVAL)
+        assert gauge("grants_waiting") == 0
+
+
+@in_virtual_time
+async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_somebody_new_is_not() -> (
+    None
+):
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    before = repairs()
+    for number in range(5):
+        here.wanted[ROLE].append(subject(number))
+        await here.grants.obtain(here.grant(subject(number)), PATIENCE)
+        await asyncio.sleep(100)
+    assert repairs() == before
+    for _ in range(3):
+        iam.edit(ROLE, remove_ours)
+        here.grants.check()
+        await asyncio.sleep(100)
+        assert here.trusted_in(ROLE) == {subject(number) for number in range(5)}
+    assert repairs() == before + 3
