@@ -1,0 +1,196 @@
+"""A real Prometheus over the real program: each alert's expression comes true when its fault is there, not before.
+
+The expression is the chart's, word for word; only the time for which it must stay true (`for`) is left out.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from rig.aws.faults import Deny
+from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.ports import free_port
+from rig.prometheus import Prometheus
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Webhook
+from tests.alerts.rules import RULES, queries, rules
+from tests.e2e.rights import without_cluster_right
+from tests.e2e.scenes import bare_space, create_account, create_namespace, label
+
+EXPRESSIONS = {rule.name: rule.expression for rule in rules()}
+UNFORESEEN = "MxpIdentityUnexpectedErrors"
+"""Counts bugs, of which none is known that a person could inject from outside."""
+
+
+REPAIRS = 4
+"""More than an accident; the program waits a minute before each, for as long a read may be stale."""
+
+_REFUSED = 'increase(apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error"}[10m]) > 0'
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A Space with a replica that the API server calls, and a Prometheus that scrapes both."""
+
+    space: Space
+    webhook: Webhook
+    prometheus: Prometheus
+
+    def holds(self, alert: str) -> bool:
+        return bool(self.prometheus.query(EXPRESSIONS[alert]))
+
+    def true_now(self) -> set[str]:
+        return {alert for alert in EXPRESSIONS if self.holds(alert)}
+
+    def becomes_true(self, alert: str, timeout: float = 30.0) -> None:
+        eventually(lambda: self.holds(alert), f"{alert}: {EXPRESSIONS[alert]}", timeout=timeout)
+
+
+@contextmanager
+def scene(interval: str) -> Iterator[Scene]:
+    with bare_space() as space:
+        webhook = space.start_webhook(space.configuration(reconciler={"interval": interval}))
+        space.register(webhook.url)
+        prometheus = Prometheus(space.cluster, [webhook], RULES)
+        set_up = Scene(space, webhook, prometheus)
+        eventually(lambda: prometheus.query("mxp_identity_pass_last_success_timestamp_seconds > 0"), "a scrape")
+        eventually(lambda: prometheus.query("apiserver_admission_webhook_request_total"), "a scrape of the other")
+        yield set_up
+
+
+@pytest.mark.rig
+def test_prometheus_evaluates_every_rule_and_none_holds_while_all_is_well() -> None:
+    with scene("1s") as here:
+        create_account(here.space, create_namespace(here.space))
+        eventually(lambda: _all_evaluated(here), "an evaluation of every rule")
+        assert here.true_now() == set()
+        here.webhook.process.kill()
+        here.becomes_true("MxpIdentityAbsent")
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+def test_each_expression_comes_true_when_its_fault_is_there_and_the_dashboard_shows_it() -> None:
+    with scene("5s") as here:
+        create_account(here.space, create_namespace(here.space))
+        eventually(lambda: _all_evaluated(here), "an evaluation of every rule")
+        assert here.true_now() == set()
+
+        _undo_trust_again_and_again(here)
+        here.becomes_true("MxpIdentityTrustWriteLoop")
+        _send_garbage(here)
+        _label_late_with_a_pod(here)
+        here.becomes_true("MxpIdentityAnnotatedLate")
+        here.becomes_true("MxpIdentityPodsWithoutIdentity")
+        _fill_up(here)
+        here.becomes_true("MxpIdentityTrustPolicyNearlyFull")
+        assert not here.holds("MxpIdentityNotReached")
+        with _unreachable(here, "Ignore"):
+            here.becomes_true("MxpIdentityNotReached")
+        with _unreachable(here, "Fail"):
+            _wait_for(here, _REFUSED)
+        assert not here.holds("MxpIdentityAwsErrors")
+        assert not here.holds("MxpIdentityGrantPending")
+        with here.space.aws.fault(Deny(actions=("GetRole",))):
+            create_namespace(here.space)
+            here.becomes_true("MxpIdentityAwsErrors", timeout=180)
+            here.becomes_true("MxpIdentityGrantPending", timeout=180)
+        answers = [(query, here.prometheus.query(query.expression)) for query in queries("10m")]
+        assert [query for query, samples in answers if not samples] == []
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails() -> None:
+    with bare_space() as space, without_cluster_right(space, "namespaces", "list"):
+        webhook = space.start_webhook(wait=False)
+        webhook.wait_until_serving()
+        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        here.becomes_true("MxpIdentityPassNotRunning")
+        assert not here.holds("MxpIdentityWatchFailing")
+        here.becomes_true("MxpIdentityWatchFailing", timeout=240)
+
+
+def test_every_alert_but_one_is_shown_here() -> None:
+    shown = set(re.findall(r"""becomes_true\("(\w+)""", Path(__file__).read_text()))
+    assert set(EXPRESSIONS) - shown == {UNFORESEEN}
+
+
+def _all_evaluated(here: Scene) -> bool:
+    found = here.prometheus.rules()
+    assert {rule["name"] for rule in found} == set(EXPRESSIONS)
+    assert not [rule for rule in found if rule["health"] == "err"]
+    return all(rule["health"] == "ok" for rule in found)
+
+
+def _undo_trust_again_and_again(here: Scene) -> None:
+    """Somebody takes our statement out of the policy after each pass that put it back."""
+    iam, role = here.space.aws.admin_client("iam"), here.space.roles[0].rsplit("/", 1)[1]
+    for _ in range(REPAIRS):
+        policy = eventually(lambda: _with_ours(here), "our statement", timeout=90)
+        policy["Statement"] = [one for one in policy["Statement"] if not _is_ours(one)]
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(policy))
+    eventually(lambda: _with_ours(here), "our statement", timeout=90)
+
+
+def _with_ours(here: Scene) -> dict[str, Any] | None:
+    policy = here.space.policy()
+    return policy if any(map(_is_ours, policy["Statement"])) else None
+
+
+def _is_ours(statement: dict[str, Any]) -> bool:
+    return bool(statement["Sid"].startswith("MxpIdentity"))
+
+
+def _send_garbage(here: Scene) -> None:
+    with here.webhook.client() as client:
+        client.post(here.webhook.url, content=b"no review")
+    eventually(lambda: here.prometheus.query("mxp_identity_invalid_reviews_total"), "a scrape of it")
+
+
+def _label_late_with_a_pod(here: Scene) -> None:
+    namespace = create_namespace(here.space, selected=False)
+    create_account(here.space, namespace)
+    here.space.cluster.create([objects.pod(namespace, "controller")])
+    label(here.space, namespace, {CONTROL_PLANE_LABEL: "late"})
+
+
+def _fill_up(here: Scene) -> None:
+    for _ in range(int(here.webhook.metrics().total("mxp_identity_trust_subjects_that_fit"))):
+        create_namespace(here.space)
+
+
+@contextmanager
+def _unreachable(here: Scene, policy: Literal["Fail", "Ignore"]) -> Iterator[None]:
+    """The API server calls, all the time, where nobody listens."""
+    here.space.register(f"https://127.0.0.1:{free_port()}/mutate", policy)
+    ended = threading.Event()
+
+    def call() -> None:
+        while not ended.wait(0.5):
+            with suppress(ApiError):
+                here.space.cluster.api.create(objects.service_account("default"), dryRun="All")
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        caller.join()
+        here.space.register(here.webhook.url)
+
+
+def _wait_for(here: Scene, expression: str) -> None:
+    eventually(lambda: here.prometheus.query(expression), expression)
