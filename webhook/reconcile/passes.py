@@ -112,9 +112,7 @@ class Passes:
     def _look_at(self, grant: Grant) -> None:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
-        known = self._grants.known(grant)
-        if known is None:
-            self._grants.start(grant)
+        known = self._grants.start(grant)
         if account is None or str(grant.subject) in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):

@@ -76,12 +76,13 @@ class Grants:
             return replace(failure, role=pursuit.tried or self.likely_role(grant))
         return self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
 
-    def start(self, grant: Grant) -> None:
-        """Have the subject trusted in the background; nothing to wait for."""
-        if self.known(grant):
+    def start(self, grant: Grant) -> Trusted | None:
+        """Have the subject trusted in the background; answers the trust that is there already."""
+        if known := self.known(grant):
             self._waiting.end(grant.subject)
         elif not self._closing:
             self._pursue(grant)
+        return known
 
     def forget_refused(self, wanted: set[Subject]) -> None:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
