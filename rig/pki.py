@@ -57,11 +57,11 @@ class Authority:
         )
         self.certificate = _pem(certificate)
 
-    def issue(self, name: str, hosts: Sequence[str] = LOOPBACK) -> KeyPair:
-        """Return a serving certificate for `hosts` (DNS names and IP addresses), valid for 7 days."""
+    def issue(self, name: str, hosts: Sequence[str] = LOOPBACK, lifetime: dt.timedelta = LIFETIME) -> KeyPair:
+        """Return a serving certificate for `hosts` (DNS names and IP addresses), valid for 7 days by default."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _valid(_named(name), self._name, key.public_key())
+            _valid(_named(name), self._name, key.public_key(), lifetime)
             .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -84,7 +84,9 @@ def write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _valid(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _valid(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: dt.timedelta = LIFETIME
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -93,7 +95,7 @@ def _valid(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
     )
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,6 +121,20 @@ def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails()
         here.becomes_true("MxpIdentityPassNotRunning")
         assert not here.holds("MxpIdentityWatchFailing")
         here.becomes_true("MxpIdentityWatchFailing", timeout=240)
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_a_certificate_that_ends_soon_and_one_that_cannot_be_served_come_true() -> None:
+    with scene("5s") as here:
+        folder = here.webhook.file.parent
+        eventually(lambda: here.prometheus.query("mxp_identity_certificate_expiry_timestamp_seconds"), "a scrape")
+        assert not here.holds("MxpIdentityCertificateExpiring")
+        here.space.authority.issue("webhook", lifetime=timedelta(hours=10)).write(folder, "serving")
+        here.becomes_true("MxpIdentityCertificateExpiring")
+        assert not here.holds("MxpIdentityCertificateRefused")
+        (folder / "serving.crt").write_text("no certificate")
+        here.becomes_true("MxpIdentityCertificateRefused")
 
 
 def test_every_alert_but_one_is_shown_here() -> None:
