@@ -181,7 +181,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "reflector", "trust_writer"):
+for _loop in ("pass", "reflector", "trust_writer", "certificates"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",
