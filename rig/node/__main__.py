@@ -4,7 +4,7 @@ import sys
 
 from rig.node.buildah import ImageError
 from rig.node.images import ensure_images
-from rig.node.packages import PackagesError, install, why_not
+from rig.node.packages import PackagesError, demand, install
 from rig.tools import BinaryMissingError
 
 USAGE = "python -m rig.node packages|images"
@@ -18,8 +18,7 @@ def main() -> int:
                 installed = install()
                 print(f"installed {', '.join(installed)}" if installed else "everything is installed already")
             case ["images"]:
-                if reason := why_not():
-                    raise PackagesError(reason)
+                demand()
                 for image in ensure_images():
                     print(f"{image.name}\n    {image.archive}")
             case _:

@@ -27,7 +27,18 @@ class Buildah:
     def build(self, context: Path, tag: str, *, arguments: Sequence[str] = ()) -> None:
         """Build the Dockerfile of `context`; `arguments` are build arguments, NAME=VALUE."""
         given = [word for argument in arguments for word in ("--build-arg", argument)]
-        self.run("bud", "--isolation", "chroot", "--layers", "--pull-never", *self._network(), *given, "-t", tag, context)
+        self.run(
+            "bud",
+            "--isolation",
+            "chroot",
+            "--layers",
+            "--pull-never",
+            *self._network(),
+            *given,
+            "-t",
+            tag,
+            context,
+        )
 
     def export(self, tag: str, archive: Path) -> None:
         """Write an image as an archive that containerd imports; it appears in one step."""
@@ -48,10 +59,14 @@ class Buildah:
         return answer.stdout
 
     def _run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        storage = ["--root", self._folder / "storage", "--runroot", self._folder / "run", "--storage-driver", "overlay"]
+        storage = ["--root", f"{self._folder}/storage", "--runroot", f"{self._folder}/run"]
         environment = {**os.environ, "TMPDIR": str(self._folder / "tmp")}
         return subprocess.run(
-            ["buildah", *storage, *arguments], env=environment, capture_output=True, text=True, check=False
+            ["buildah", *storage, "--storage-driver", "overlay", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def _network(self) -> list[str]:
@@ -60,7 +75,11 @@ class Buildah:
             return ["--network", "host"]
         pip, uv = self._settings
         mounts = {AUTHORITIES: AUTHORITIES, pip: "/etc/pip.conf", uv: "/etc/uv/uv.toml"}
-        return ["--network", "host", *(word for source, to in mounts.items() for word in ("-v", f"{source}:{to}:ro"))]
+        return [
+            "--network",
+            "host",
+            *(word for source, to in mounts.items() for word in ("-v", f"{source}:{to}:ro")),
+        ]
 
     @property
     def _settings(self) -> tuple[Path, Path]:

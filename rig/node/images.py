@@ -1,8 +1,8 @@
 """The images of the rig's node, each made once for what it is made of and kept in the user's cache folder.
 
-    <cache>/images/app-<hash>.tar     the program, from the Dockerfile
-    <cache>/images/pause-<hash>.tar   what holds a pod's namespaces
-    <cache>/images/buildah/           layers, and the base of the program's image
+<cache>/images/app-<hash>.tar     the program, from the Dockerfile
+<cache>/images/pause-<hash>.tar   what holds a pod's namespaces
+<cache>/images/buildah/           layers, and the base of the program's image
 """
 
 import contextlib
@@ -63,7 +63,9 @@ def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
         Image(f"{PAUSE}:{pause_key}", folder / f"pause-{pause_key}.tar"),
     )
     if not all(image.archive.exists() for image in images):
-        with locked(folder / "lock", lambda holder: tell(f"another build of images is running (process {holder})")):
+        with locked(
+            folder / "lock", lambda holder: tell(f"another build of images is running (process {holder})")
+        ):
             buildah = Buildah(folder / "buildah")
             _make(images[1], lambda: _build_pause(buildah, pause, images[1]), tell)
             _make(images[0], lambda: _build_app(buildah, base_key, images[0], tell), tell)

@@ -21,7 +21,7 @@ APT = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
 class PackagesError(RuntimeError):
-    """The packages cannot be installed here; the message says why."""
+    """A real node cannot run here, or its packages cannot be installed; the message says why."""
 
 
 def missing() -> list[str]:
@@ -42,11 +42,17 @@ def why_not() -> str | None:
     return None if answer.returncode == 0 else f"a real node needs namespaces of its own: {answer.stderr.strip()}"
 
 
+def demand() -> None:
+    """Raise `PackagesError` if no real node can run here."""
+    if reason := why_not():
+        raise PackagesError(reason)
+
+
 def install() -> list[str]:
     """Install what is missing with apt-get and return what that was. Raises `PackagesError`."""
     if platform.system() != "Linux" or not shutil.which("apt-get"):
         raise PackagesError(
-            "a real node is made of Debian's packages, and this machine has no apt-get; everything else works without"
+            "a real node is made of Debian's packages, and this machine has no apt-get; the rest works without it"
         )
     absent = missing()
     if not absent:
