@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 N ?= 1
 SEEDS ?= 2000
 
-.PHONY: help install binaries demo test lint unit simulation rig-test proof bench requirements clean
+.PHONY: help install binaries demo test lint unit simulation rig-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ proof: binaries ## the long checks; writes docs/proof.md
 
 bench: binaries ## the measurements; writes docs/bench.md
 	@$(BIN)/python -m bench
+
+chart: $(INSTALLED) ## write the table of values in the chart's README
+	@$(BIN)/python -m rig.chart
 
 requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile uv.in $(COMPILE) -o uv.txt

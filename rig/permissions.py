@@ -1,56 +1,40 @@
-"""The rights that the program runs with on the rig: the least that work, in Kubernetes and in IAM."""
+"""The rights that the program runs with on the rig: the chart's in Kubernetes, and the documented ones in IAM."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from rig.kubernetes.objects import Object, role_binding
+from rig.chart import render
+from rig.kubernetes.objects import Object
 from rig.kubernetes.registration import OWN_NAMESPACE
 
 PROGRAM = "mxp-identity-webhook"
-"""Name of the program's ServiceAccount and of its IAM role."""
+"""Name of the chart's release, so of the program's ServiceAccount, and of its IAM role."""
+
+RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+"""Kinds of object that give rights."""
+
+
+def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, Any]:
+    """Return values of the chart for bindings on these ServiceAccount names, with the rig's own certificate."""
+    bindings = [
+        {
+            "name": name,
+            "serviceAccount": name,
+            "namespaces": {"pattern": "mxp-*-system"},
+            "mode": "irsa",
+            "roles": ["arn:aws:iam::123456789012:role/mxp-backup"],
+        }
+        for name in service_accounts
+    ]
+    certificates = {"source": "files", "existingSecret": "rig", "caBundle": "Q0E="}
+    return {"bindings": bindings, "certificates": certificates, **values}
 
 
 def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
-    """Return namespace, ServiceAccount and RBAC of the program, for bindings on these ServiceAccount names.
-
-    A field selector on the name needs the right to list all; the right to change is for the names alone.
-    """
-    metadata = {"name": PROGRAM}
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**metadata, "namespace": OWN_NAMESPACE}},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": metadata,
-            "rules": [
-                {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-                {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["list", "watch"]},
-                {
-                    "apiGroups": [""],
-                    "resources": ["serviceaccounts"],
-                    "resourceNames": list(service_accounts),
-                    "verbs": ["get", "patch"],
-                },
-                {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
-                {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-            ],
-        },
-        role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=True),
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {**metadata, "namespace": OWN_NAMESPACE},
-            "rules": [
-                {
-                    "apiGroups": ["coordination.k8s.io"],
-                    "resources": ["leases"],
-                    "verbs": ["get", "create", "update"],
-                }
-            ],
-        },
-        role_binding(OWN_NAMESPACE, PROGRAM, PROGRAM, PROGRAM, cluster=False),
-    ]
+    """Return namespace, ServiceAccount and RBAC of the program, as the chart has them."""
+    rendered = render(chart_values(service_accounts), PROGRAM, OWN_NAMESPACE)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
+    return [namespace, *(item for item in rendered if item["kind"] in RIGHTS)]
 
 
 def iam_policy(roles: Sequence[str], provider_arn: str, own_role: str) -> dict[str, Any]:

@@ -76,23 +76,6 @@ def control_plane(name: str, host_namespace: str | None = None) -> list[Object]:
     ]
 
 
-def role_binding(namespace: str, name: str, service_account: str, role: str, *, cluster: bool) -> Object:
-    """Return a binding of a ServiceAccount to a Role of its namespace, or with `cluster` to a ClusterRole."""
-    kind = "ClusterRoleBinding" if cluster else "RoleBinding"
-    metadata = {"name": name} if cluster else {"name": name, "namespace": namespace}
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": kind,
-        "metadata": metadata,
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": kind.removesuffix("Binding"),
-            "name": role,
-        },
-        "subjects": [{"kind": "ServiceAccount", "name": service_account, "namespace": namespace}],
-    }
-
-
 def node(name: str) -> Object:
     """Return a Node for kwok to play."""
     metadata = {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}}

@@ -68,6 +68,8 @@ def catalogue() -> dict[str, Tool]:
     """Return every tool by name, quick builds first so that an early mistake shows early."""
     kwok = Tool("kwok", MODULES / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
     version = {"sigs.k8s.io/kwok/pkg/consts.Version": kwok.pinned_version("sigs.k8s.io/kwok")}
+    helm = Tool("helm", MODULES / "helm", "helm.sh/helm/v4/cmd/helm")
+    release = {"helm.sh/helm/v4/internal/version.version": helm.pinned_version("helm.sh/helm/v4")}
     tools = [
         Tool("trustoracle", MODULES / "trustoracle"),
         Tool("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"),
@@ -76,6 +78,7 @@ def catalogue() -> dict[str, Tool]:
         _kubernetes("kube-scheduler"),
         _kubernetes("kubectl"),
         Tool(kwok.name, kwok.module, kwok.package, version),
+        Tool(helm.name, helm.module, helm.package, release),
         Tool(
             "eks-pod-identity-webhook",
             MODULES / "eks-webhook",

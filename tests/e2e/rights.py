@@ -12,16 +12,18 @@ from rig.permissions import PROGRAM, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
+GROUPS = {"leases": "coordination.k8s.io"}
+"""API groups of the resources that are not in the core."""
 
-def cluster_role() -> dict[str, Any]:
-    """The program's ClusterRole."""
-    (role,) = [item for item in kubernetes_objects([SERVICE_ACCOUNT]) if item["kind"] == "ClusterRole"]
-    return role
+
+def roles() -> list[dict[str, Any]]:
+    """The program's ClusterRole, and the Role in its own namespace, as the chart has them."""
+    return [item for item in kubernetes_objects([SERVICE_ACCOUNT]) if item["kind"] in {"ClusterRole", "Role"}]
 
 
 def cluster_rights() -> list[tuple[str, str]]:
     """Each right of the program in the cluster, as (resource, verb)."""
-    rules = cluster_role()["rules"]
+    rules = [rule for role in roles() for rule in role["rules"]]
     return [(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]]
 
 
@@ -34,17 +36,17 @@ def account_rights() -> list[str]:
 @contextmanager
 def without_cluster_right(space: Space, resource: str, verb: str) -> Iterator[None]:
     """Take one right in the cluster away for the length of a `with` block."""
-    role = copy.deepcopy(cluster_role())
-    for rule in role["rules"]:
-        if rule["resources"] == [resource]:
-            rule["verbs"] = [other for other in rule["verbs"] if other != verb]
-    role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
-    space.cluster.apply([role])
+    less = copy.deepcopy(roles())
+    for rule in [rule for role in less for rule in role["rules"] if rule["resources"] == [resource]]:
+        rule["verbs"] = [other for other in rule["verbs"] if other != verb]
+    for role in less:
+        role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+    space.cluster.apply(less)
     eventually(lambda: not _may(space, resource, verb), f"losing the right to {verb} {resource}")
     try:
         yield
     finally:
-        space.cluster.apply([cluster_role()])
+        space.cluster.apply(roles())
         eventually(lambda: _may(space, resource, verb), f"the right to {verb} {resource} again")
 
 
@@ -84,9 +86,10 @@ def _may(space: Space, resource: str, verb: str) -> bool:
             "user": f"system:serviceaccount:{OWN_NAMESPACE}:{PROGRAM}",
             "groups": ["system:serviceaccounts", "system:authenticated"],
             "resourceAttributes": {
+                "group": GROUPS.get(resource, ""),
                 "resource": resource,
                 "verb": verb,
-                "namespace": "default" if resource != "namespaces" else "",
+                "namespace": "" if resource == "namespaces" else OWN_NAMESPACE,
                 "name": SERVICE_ACCOUNT if verb in {"get", "patch"} else "",
             },
         },

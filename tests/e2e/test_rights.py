@@ -9,6 +9,7 @@ import pytest
 
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -95,6 +96,12 @@ def makes_trust(scene: Scene) -> bool:
     return is_trusted(scene.space, namespace)
 
 
+def makes_the_first_trust(scene: Scene) -> bool:
+    """A control plane is trusted where no Lease is there yet."""
+    scene.space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases")
+    return makes_trust(scene)
+
+
 def knows_the_quota(scene: Scene) -> bool:
     """The account's quota is used, not IAM's default."""
     gauge = "mxp_identity_trust_policy_quota_characters"
@@ -116,6 +123,9 @@ CLUSTER = {
     ("serviceaccounts", "patch"): Need(annotates_late, "late_annotation_failed"),
     ("pods", "list"): Need(counts_pods, "pods_not_found"),
     ("events", "create"): Need(writes_events, "event_not_written"),
+    ("leases", "get"): Need(makes_trust, "trust_not_written"),
+    ("leases", "create"): Need(makes_the_first_trust, "trust_not_written"),
+    ("leases", "update"): Need(makes_trust, "trust_not_written"),
 }
 ACCOUNT = {
     "iam:GetRole": Need(makes_trust, "trust_not_written", "AccessDenied"),

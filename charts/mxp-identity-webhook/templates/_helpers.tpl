@@ -1,0 +1,73 @@
+{{- define "mxp.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "mxp.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains (include "mxp.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "mxp.name" .) | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mxp.selector" -}}
+app.kubernetes.io/name: {{ include "mxp.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "mxp.labels" -}}
+{{ include "mxp.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "mxp.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The names of the bound ServiceAccounts, as a JSON list, which is also one in CEL. */}}
+{{- define "mxp.serviceAccounts" -}}
+{{- $names := list -}}
+{{- range .Values.bindings -}}{{- $names = append $names .serviceAccount -}}{{- end -}}
+{{- $names | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The Secret with the serving certificate. */}}
+{{- define "mxp.secret" -}}
+{{- default (printf "%s-tls" (include "mxp.fullname" .)) .Values.certificates.existingSecret -}}
+{{- end -}}
+
+{{/* A duration such as 500ms or 3s, in milliseconds. */}}
+{{- define "mxp.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
+{{- $number := regexFind "^[0-9.]+" . | float64 -}}
+{{- mulf $number (get $units (regexFind "[a-z]+$" .)) | ceil | int64 -}}
+{{- end -}}
+
+{{/* The program's configuration file: docs/configuration.md. */}}
+{{- define "mxp.configuration" -}}
+{{- $name := include "mxp.fullname" . -}}
+{{- $cluster := dict -}}
+{{- range $key, $value := .Values.cluster -}}{{- if $value -}}{{- $_ := set $cluster $key $value -}}{{- end -}}{{- end -}}
+{{- $certificates := dict "source" "files" "certFile" "/tls/tls.crt" "keyFile" "/tls/tls.key" -}}
+{{- if eq .Values.certificates.source "self-managed" -}}
+{{- $certificates = dict "source" "self-managed" "secret" (include "mxp.secret" .) "service" $name "webhookConfiguration" $name -}}
+{{- end -}}
+{{- $file := dict
+  "namespace" .Release.Namespace
+  "installation" (default .Release.Namespace .Values.installation)
+  "bindings" .Values.bindings
+  "admission" .Values.admission
+  "reconciler" .Values.reconciler
+  "server" (merge (dict "host" "0.0.0.0") .Values.server)
+  "certificates" $certificates -}}
+{{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}
+{{- toYaml $file -}}
+{{- end -}}

@@ -1,0 +1,74 @@
+{{/* What the schema cannot say: combinations that would start and then not do what was meant. */}}
+{{- define "mxp.validate" -}}
+{{- $problems := list -}}
+{{- $values := .Values -}}
+{{- $arn := "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$" -}}
+{{- if not $values.bindings -}}
+{{- $problems = append $problems "bindings is empty: nobody would get an identity. Name a ServiceAccount, its namespaces and its roles; README.md has an example" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $values.bindings -}}
+{{- $where := printf "binding %q" .name -}}
+{{- if has .name $names -}}
+{{- $problems = append $problems (printf "%s is there twice: give each binding a name of its own" $where) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- if not (or .namespaces.pattern .namespaces.selector) -}}
+{{- $problems = append $problems (printf "%s: namespaces is empty, which would mean every namespace; give a selector or a pattern" $where) -}}
+{{- end -}}
+{{- range .roles -}}
+{{- if not (regexMatch $arn .) -}}
+{{- $problems = append $problems (printf "%s: %q is not the ARN of an IAM role; it looks like arn:aws:iam::123456789012:role/mxp-backup" $where .) -}}
+{{- else if eq . $values.serviceAccount.roleArn -}}
+{{- $problems = append $problems (printf "%s names %s, the role that the webhook itself runs as (serviceAccount.roleArn): control planes could then edit trust policies. Give the webhook a role of its own" $where .) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .mode "pod-identity" -}}
+{{- if not $values.cluster.name -}}
+{{- $problems = append $problems (printf "%s is in mode pod-identity, which needs cluster.name: associations belong to an EKS cluster by name" $where) -}}
+{{- end -}}
+{{- if not (or (eq (toString $values.podGate) "deny") $values.reconciler.restartPodsWithoutIdentity) -}}
+{{- $problems = append $problems (printf "%s is in mode pod-identity, where EKS learns of a new association only seconds later and a pod admitted before never gets an identity: set podGate to deny, or reconciler.restartPodsWithoutIdentity to true" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.serviceAccount.roleArn -}}
+{{- if not (regexMatch $arn .) -}}
+{{- $problems = append $problems (printf "serviceAccount.roleArn: %q is not the ARN of an IAM role; it looks like arn:aws:iam::123456789012:role/mxp-identity-webhook" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $certificates := $values.certificates -}}
+{{- if eq $certificates.source "cert-manager" -}}
+{{- if not $certificates.issuerRef.name -}}
+{{- $problems = append $problems "certificates.source is cert-manager, but certificates.issuerRef names no issuer: give its name and kind. It must be an issuer with a CA of its own; one of type selfSigned breaks at each renewal" -}}
+{{- end -}}
+{{- else if $certificates.issuerRef -}}
+{{- $problems = append $problems (printf "certificates.issuerRef is for cert-manager, but certificates.source is %s: set the source to cert-manager, or remove issuerRef" $certificates.source) -}}
+{{- end -}}
+{{- if eq $certificates.source "files" -}}
+{{- if not (and $certificates.existingSecret $certificates.caBundle) -}}
+{{- $problems = append $problems "certificates.source is files: give certificates.existingSecret, a Secret with tls.crt and tls.key, and certificates.caBundle, the base64 of the CA that signed it" -}}
+{{- end -}}
+{{- else if $certificates.caBundle -}}
+{{- $problems = append $problems (printf "certificates.caBundle is for the source files; with %s it is kept up to date for you: remove it" $certificates.source) -}}
+{{- end -}}
+{{- if and $values.webhook.url (ne $certificates.source "files") -}}
+{{- $problems = append $problems "webhook.url is set, so the API server checks the certificate for that host, not for the Service: use certificates.source files with a certificate that names it" -}}
+{{- end -}}
+{{- if and (eq (int $values.replicas) 1) (eq $values.webhook.failurePolicy "Fail") -}}
+{{- $problems = append $problems "replicas is 1 and webhook.failurePolicy is Fail: while that one pod restarts no bound ServiceAccount could be created. Use 2 replicas or more, or Ignore" -}}
+{{- end -}}
+{{- $budget := include "mxp.milliseconds" $values.admission.trustBudget | int64 -}}
+{{- if lt (mul (int64 $values.webhook.timeoutSeconds) 1000) (add $budget 1000) -}}
+{{- $problems = append $problems (printf "webhook.timeoutSeconds is %d, but must be over admission.trustBudget (%s) by 1 second at least: else the API server gives up before the answer comes" (int $values.webhook.timeoutSeconds) $values.admission.trustBudget) -}}
+{{- end -}}
+{{- if eq (int $values.server.port) (int $values.server.metricsPort) -}}
+{{- $problems = append $problems (printf "server.port and server.metricsPort are both %d: they must differ" (int $values.server.port)) -}}
+{{- end -}}
+{{- if and $values.hostNetwork $values.networkPolicy.enabled -}}
+{{- $problems = append $problems "hostNetwork is true, and a NetworkPolicy does not hold for pods in the host's network: set networkPolicy.enabled to false" -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n\nThese values do not work together:\n  - %s\n" (join "\n  - " $problems)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,75 @@
+"""Running the real helm on the chart, to render it or against a cluster, away from the user's own helm."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rig.tools import binary
+
+CHART = Path(__file__).parents[2] / "charts" / "mxp-identity-webhook"
+TIMEOUT_S = 120.0
+
+Values = Mapping[str, Any]
+Object = dict[str, Any]
+
+
+class HelmError(Exception):
+    """Helm refused; the message is what it said."""
+
+
+class Helm:
+    """One release of the chart in one namespace. `kubeconfig` may be left out where no cluster is asked."""
+
+    def __init__(self, release: str, namespace: str, kubeconfig: Path | None = None) -> None:
+        self.release = release
+        self.namespace = namespace
+        self._kubeconfig = kubeconfig
+
+    def template(self, values: Values, *flags: str) -> list[Object]:
+        """Return the objects that the chart makes of these values; raises HelmError."""
+        printed = self._run("template", self.release, str(CHART), *flags, values=values)
+        return [item for item in yaml.safe_load_all(printed) if item]
+
+    def install(self, values: Values, *flags: str) -> str:
+        """Install the release and return what helm printed; raises HelmError."""
+        return self._run("install", self.release, str(CHART), "--create-namespace", *flags, values=values)
+
+    def upgrade(self, values: Values, *flags: str) -> str:
+        """Upgrade the release to these values and return what helm printed; raises HelmError."""
+        return self._run("upgrade", self.release, str(CHART), *flags, values=values)
+
+    def uninstall(self) -> str:
+        """Uninstall the release, wait until it is gone, and return what helm printed; raises HelmError."""
+        return self._run("uninstall", self.release, "--wait")
+
+    def _run(self, *arguments: str, values: Values | None = None) -> str:
+        given: Sequence[str] = () if values is None else ("--values", "-")
+        with tempfile.TemporaryDirectory(prefix="rig-helm-") as home:
+            done = subprocess.run(
+                [binary("helm"), *arguments, "--namespace", self.namespace, *given],
+                input=None if values is None else json.dumps(values),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT_S,
+                env=self._environment(home),
+            )
+        if done.returncode:
+            raise HelmError(done.stderr.strip())
+        return done.stdout
+
+    def _environment(self, home: str) -> dict[str, str]:
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("HELM_", "KUBE"))}
+        folders = {f"HELM_{name}_HOME": f"{home}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
+        return {**own, **folders, "KUBECONFIG": str(self._kubeconfig or os.devnull)}
+
+
+def render(values: Values, release: str, namespace: str) -> list[Object]:
+    """Return the objects that a release of the chart would make; raises HelmError."""
+    return Helm(release, namespace).template(values)

@@ -1,0 +1,150 @@
+"""What the chart installs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rig.chart import CHART
+from rig.kubernetes.registration import Registration
+from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
+from webhook.config.bindings import bindings_of
+from webhook.config.errors import ConfigurationError
+from webhook.config.load import load_configuration
+
+EVERY = pytest.mark.parametrize("path", CI_VALUES, ids=lambda path: path.stem)
+CLUSTER_WIDE = {"ClusterRole"}
+READING = {"get", "list", "watch"}
+
+
+@EVERY
+def test_the_program_accepts_the_configuration_file(path: Path, tmp_path: Path) -> None:
+    _accepted(read(path), tmp_path)
+
+
+@EVERY
+def test_the_program_accepts_the_configuration_file_with_a_certificate_of_ones_own(
+    path: Path, tmp_path: Path
+) -> None:
+    files = {"source": "files", "existingSecret": "mine", "caBundle": "Q0E="}
+    _accepted({**read(path), "certificates": files}, tmp_path)
+
+
+def _accepted(values: dict[str, Any], folder: Path) -> None:
+    file = folder / "config.yaml"
+    file.write_text(configuration(rendered(values)))
+    try:
+        bindings_of(load_configuration(file).bindings)
+    except ConfigurationError as error:
+        later = [problem for problem in error.problems if "not in this version" in problem]
+        if later:
+            pytest.skip(later[0])
+        raise
+
+
+def test_the_configuration_file_says_what_the_values_say(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration(rendered(read(CHART / "ci" / "files-values.yaml"))))
+    loaded = load_configuration(file)
+    assert (loaded.namespace, loaded.installation) == ("mxp-identity", "spaces-prod")
+    assert (loaded.admission.trust_budget, loaded.admission.on_trust_failure) == (1.5, "deny")
+    assert (loaded.server.port, loaded.server.metrics_port, loaded.server.drain_time) == (8443, 9090, 10)
+    assert loaded.certificates.cert_file == "/tls/tls.crt"
+    assert loaded.cluster.issuer
+
+
+def test_what_the_rig_registers_is_what_the_chart_registers() -> None:
+    (entry,) = only(rendered(right()), "MutatingWebhookConfiguration")["webhooks"]
+    (rigs,) = Registration("https://127.0.0.1", "", failure_policy="Ignore").configuration("rig")["webhooks"]
+    defaults = {"matchPolicy": "Equivalent", "objectSelector": {}}
+    assert {**entry, "clientConfig": None} == {**rigs, **defaults, "clientConfig": None}
+
+
+@EVERY
+def test_no_ca_bundle_is_rendered_that_somebody_else_writes(path: Path) -> None:
+    values = read(path)
+    (entry,) = only(rendered(values), "MutatingWebhookConfiguration")["webhooks"]
+    given = values.get("certificates", {}).get("source") == "files"
+    assert ("caBundle" in entry["clientConfig"]) is given
+
+
+@EVERY
+def test_only_events_are_written_cluster_wide_without_a_name(path: Path) -> None:
+    roles = [item for item in rendered(read(path)) if item["kind"] in CLUSTER_WIDE]
+    unnamed = [
+        (resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        if not rule.get("resourceNames")
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if verb not in READING
+    ]
+    assert unnamed == [("events", "create")]
+
+
+@EVERY
+def test_no_right_to_write_pods_or_replica_sets_and_restarts_only_when_enabled(path: Path) -> None:
+    values = read(path)
+    rules = [
+        rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]
+    ]
+    written = {kind for rule in rules if not READING.issuperset(rule["verbs"]) for kind in rule["resources"]}
+    assert written.isdisjoint({"pods", "replicasets", "*"})
+    restarts = bool(values.get("reconciler", {}).get("restartPodsWithoutIdentity"))
+    assert ("deployments" in written) is restarts
+
+
+def test_secrets_are_only_touched_in_the_own_namespace_and_only_when_the_program_makes_its_certificate() -> None:
+    for source, touched in (("self-managed", {"Role"}), ("files", set())):
+        name = {"self-managed": "default-values.yaml", "files": "files-values.yaml"}[source]
+        objects = rendered(read(CHART / "ci" / name))
+        kinds = {
+            item["kind"] for item in objects for rule in item.get("rules", []) if "secrets" in rule["resources"]
+        }
+        assert kinds == touched
+
+
+@EVERY
+def test_the_pods_are_within_the_restricted_standard(path: Path) -> None:
+    spec = only(rendered(read(path)), "Deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+@pytest.mark.parametrize(("drain", "grace"), [("10s", 25), ("500ms", 16), ("1m", 75)])
+def test_a_pod_has_time_to_drain(drain: str, grace: int) -> None:
+    objects = rendered(right(server={"drainTime": drain}))
+    assert only(objects, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == grace
+
+
+def test_a_change_of_the_configuration_restarts_the_pods() -> None:
+    def template(**values: Any) -> Any:
+        return only(rendered(right(**values)), "Deployment")["spec"]["template"]
+
+    assert template() != template(reconciler={"interval": "61s"})
+    assert template() == template(replicas=3)
+
+
+def test_the_gate_has_a_policy_for_each_binding_or_none() -> None:
+    values = read(CHART / "ci" / "several-bindings-values.yaml")
+    for gate, expected in (("warn", ["Warn", "Audit"]), ("deny", ["Deny", "Audit"]), ("off", None)):
+        objects = rendered({**values, "podGate": gate})
+        actions = [
+            item["spec"]["validationActions"] for item in objects if "validationActions" in item.get("spec", {})
+        ]
+        assert actions == ([expected] * 3 if expected else [])
+
+
+def test_what_is_named_in_the_configuration_is_what_is_rendered() -> None:
+    objects = rendered(right())
+    named = yaml.safe_load(configuration(objects))["certificates"]
+    assert named["service"] == only(objects, "Service")["metadata"]["name"]
+    assert named["webhookConfiguration"] == only(objects, "MutatingWebhookConfiguration")["metadata"]["name"]

@@ -1,0 +1,107 @@
+"""Releases of the chart in a Space: installed by helm, with replicas of the rig in its rights."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from rig.balancer import Balancer
+from rig.chart import Helm
+from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import PROGRAM
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Webhook
+
+Values = dict[str, Any]
+RBAC = (
+    "clusterroles",
+    "clusterrolebindings",
+    f"namespaces/{OWN_NAMESPACE}/roles",
+    f"namespaces/{OWN_NAMESPACE}/rolebindings",
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of the chart, and the balancer that its webhook configuration points at."""
+
+    space: Space
+    helm: Helm
+    balancer: Balancer
+
+    def values(self, **changed: Any) -> Values:
+        """Values with the rig's addresses, and others over them."""
+        expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
+        binding = {
+            "name": "backup",
+            "serviceAccount": SERVICE_ACCOUNT,
+            "namespaces": {"selector": {"matchExpressions": [expression]}, "pattern": "mxp-*-system"},
+            "mode": "irsa",
+            "roles": self.space.roles,
+        }
+        ca = base64.b64encode(self.space.authority.certificate.encode()).decode()
+        url = f"https://127.0.0.1:{self.balancer.port}/mutate"
+        return {
+            "bindings": [binding],
+            "certificates": {"source": "files", "existingSecret": "serving", "caBundle": ca},
+            "server": {"drainTime": "2s"},
+            **changed,
+            "webhook": {"url": url, **changed.get("webhook", {})},
+        }
+
+    def start_replica(self) -> Webhook:
+        """Start a replica as the release's pods would: its configuration file, ServiceAccount and rights."""
+        config_map = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}")
+        configuration = yaml.safe_load(config_map["data"]["config.yaml"])
+        configuration["server"] |= {"host": "127.0.0.1"}
+        webhook = self.space.start_webhook(configuration)
+        self.balancer.add(webhook.port)
+        return webhook
+
+    def stop_replica(self, webhook: Webhook) -> None:
+        """End a replica as a rollout does: no new connections, then SIGTERM."""
+        self.balancer.remove(webhook.port)
+        assert webhook.terminate() == 0
+
+    def wait_until_called(self) -> None:
+        """Wait until the API server calls the webhook: it learns of a configuration by a watch."""
+        before = sum(self.space.webhook_calls().values())
+
+        def is_called() -> bool:
+            with suppress(ApiError):
+                self.space.cluster.api.create(objects.service_account("default"), dryRun="All")
+            return sum(self.space.webhook_calls().values()) > before
+
+        eventually(is_called, "the API server calls the webhook")
+
+    def objects(self) -> list[str]:
+        """What of the release is in the cluster, by kind and name, by the label that helm's charts have."""
+        kinds = (
+            "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,"
+            "clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,services,configmaps,deployments,"
+            "replicasets,pods,poddisruptionbudgets,secrets"
+        )
+        label = f"app.kubernetes.io/instance={self.helm.release}"
+        found = self.space.cluster.kubectl("get", kinds, "--all-namespaces", "--output=name", "--selector", label)
+        assert found.returncode == 0, found.stderr
+        return found.stdout.split()
+
+
+@contextmanager
+def released(space: Space, **values: Any) -> Iterator[Release]:
+    """A Space with the chart installed, in place of what the rig gives the program."""
+    space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}")
+    for path in RBAC:
+        space.cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{path}/{PROGRAM}")
+    with ExitStack() as stack:
+        balancer = stack.enter_context(Balancer())
+        release = Release(space, Helm(PROGRAM, OWN_NAMESPACE, space.cluster.kubeconfig), balancer)
+        release.helm.install(release.values(**values))
+        yield release
