@@ -16,7 +16,8 @@ LOOPBACK = "127.0.0.1"
 class Place:
     """How this process and a cluster's programs reach each other.
 
-    `address` is where the programs are for this process; for each other they are on loopback. With `device`,
+    `address` is where the programs are for this process, `machine` is where this process is for them; for each
+    other they are on loopback. With `device`,
     connections of this process leave through that network interface or not at all, so that an address that is
     no longer there is not looked for elsewhere. `enter` comes before a command line to run it where the programs
     are. `services` is the range of ClusterIPs and its first address.
@@ -24,6 +25,7 @@ class Place:
 
     address: str = LOOPBACK
     bind: str = LOOPBACK
+    machine: str = LOOPBACK
     device: str | None = None
     enter: tuple[str, ...] = ()
     services: tuple[str, str] = ("10.0.0.0/24", "10.0.0.1")

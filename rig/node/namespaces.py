@@ -44,6 +44,7 @@ class Namespaces:
         self.place = Place(
             address=layout.inner_address,
             bind="0.0.0.0",  # of a network namespace that only the cable leads into
+            machine=layout.host_address,
             device=layout.host_link,
             enter=("nsenter", f"--target={first}", "--mount", "--net", "--pid", "--"),
             services=(layout.services, layout.first_service),
