@@ -64,6 +64,7 @@ requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile go.in $(COMPILE) -o go.txt
 	@$(BIN)/uv pip compile pyproject.toml $(COMPILE) -o requirements/runtime.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra rig --extra dev -c requirements/runtime.txt $(COMPILE) -o requirements/dev.txt
+	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile build.in -c dev.txt $(COMPILE) -o build.txt
 
 COMPILE := --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header
 

@@ -59,14 +59,23 @@ class Authority:
 
     def issue(self, name: str, hosts: Sequence[str] = LOOPBACK, lifetime: dt.timedelta = LIFETIME) -> KeyPair:
         """Return a serving certificate for `hosts` (DNS names and IP addresses), valid for 7 days by default."""
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        return self._issue(_named(name), ExtendedKeyUsageOID.SERVER_AUTH, lifetime, names)
+
+    def issue_client(self, name: str, group: str) -> KeyPair:
+        """Return a certificate to call with, as a Kubernetes user of a group, valid for 7 days."""
+        organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)
+        subject = x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        return self._issue(subject, ExtendedKeyUsageOID.CLIENT_AUTH, LIFETIME)
+
+    def _issue(
+        self, subject: x509.Name, usage: x509.ObjectIdentifier, lifetime: dt.timedelta, *more: x509.ExtensionType
+    ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            _valid(_named(name), self._name, key.public_key(), lifetime)
-            .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return KeyPair(_pem(certificate), _private_pem(key))
+        builder = _valid(subject, self._name, key.public_key(), lifetime)
+        for extension in (x509.ExtendedKeyUsage([usage]), *more):
+            builder = builder.add_extension(extension, critical=False)
+        return KeyPair(_pem(builder.sign(self._key, hashes.SHA256())), _private_pem(key))
 
 
 def service_account_key() -> tuple[str, str]:

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.cluster import Cluster
-from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, service_account
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, namespace, service_account
+from rig.kubernetes.place import LOOPBACK
 from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE, Registration
 from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects
 from rig.pki import Authority
@@ -27,7 +28,8 @@ class Space:
     `roles` are the names of the roles for backups. Each starts with `foreign` statements in its trust policy,
     which are somebody else's. `cluster` may be one that runs already, else it is started. So may `aws`, another
     Space's account: then the roles are those that are there, which both clusters share, and `own_role`, the name
-    of the role that the program runs as, must be another.
+    of the role that the program runs as, must be another. Without `rights` the program has none in the cluster
+    until somebody installs it.
     """
 
     def __init__(  # noqa: PLR0913 (every one has a default)
@@ -38,16 +40,18 @@ class Space:
         own_role: str = PROGRAM,
         roles: Sequence[str] = ("mxp-backup",),
         quota: int = 2048,
+        rights: bool = True,
         foreign: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.cluster = cluster or Cluster()
-        self.aws = aws or AwsStandIn(quota=quota)
+        self.aws = aws or AwsStandIn(quota=quota, also_on={self.cluster.place.machine} - {LOOPBACK})
         self.authority = Authority("rig-mxp-identity-webhook")
         self.webhooks: list[Webhook] = []
         self._owns_cluster = cluster is None
         self._owns_aws = aws is None
         self._own_role = own_role
         self._role_names = tuple(roles)
+        self._rights = rights
         self._foreign = foreign
 
     def __enter__(self) -> Self:
@@ -185,7 +189,8 @@ class Space:
             self.unregister()
 
     def _set_up(self) -> None:
-        self.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT]))
+        items = kubernetes_objects([SERVICE_ACCOUNT]) if self._rights else [namespace(OWN_NAMESPACE)]
+        self.cluster.apply(items)
         self.aws.add_issuer(self.cluster.issuer, self.cluster.jwks())
         iam = self.aws.admin_client("iam")
         iam.create_open_id_connect_provider(Url=self.cluster.issuer, ClientIDList=[AUDIENCE])

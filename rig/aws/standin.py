@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,7 @@ class AwsStandIn(Endpoint, Controls):
 
     `quota` is the size a role's trust policy may have, in characters that are not white space. `clock` (seconds
     since 1970) decides what is stale, expired or above a rate; injected latency takes real time. `seed` decides
-    every random draw. With `port` 0 the system picks one.
+    every random draw. With `port` 0 the system picks one; it is the same at the addresses of `also_on`.
     """
 
     def __init__(  # noqa: PLR0913 (every one has a default)
@@ -38,12 +39,13 @@ class AwsStandIn(Endpoint, Controls):
         clock: Clock = time.time,
         seed: int = 0,
         host: str = "127.0.0.1",
+        also_on: Iterable[str] = (),
         port: int = 0,
     ) -> None:
         state = State(account, partition, clock, quota)
         super().__init__(state, Switchboard(clock, seed), CallLog(clock))
         self.account, self.region, self.root = account, region, state.callers.root
-        self._host, self._port = host, port
+        self._hosts, self._port = [host, *also_on], port
         self._service = Service(Account(state), self._switches, self._log, ControlApi(self, self).answer)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="aws-stand-in", daemon=True)
@@ -78,14 +80,18 @@ class AwsStandIn(Endpoint, Controls):
     async def _serve(self) -> None:
         connections: set[Connection] = set()
         self._loop = asyncio.get_running_loop()
-        server = await self._loop.create_server(
-            lambda: Connection(self._service.answer, connections), self._host, self._port, backlog=1024
-        )
-        port = server.sockets[0].getsockname()[1]
-        self.url = f"http://{self._host}:{port}"
+        servers, port = [], self._port
+        for host in self._hosts:
+            server = await self._loop.create_server(
+                lambda: Connection(self._service.answer, connections), host, port, backlog=1024
+            )
+            servers.append(server)
+            port = server.sockets[0].getsockname()[1]
+        self.url = f"http://{self._hosts[0]}:{port}"
         self._stopping = asyncio.Event()
         self._started.set()
         await self._stopping.wait()
-        server.close()
+        for server in servers:
+            server.close()
         for connection in list(connections):
             connection.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from rig.kubernetes.place import Place
 from rig.tools import binary
 
 CHART = Path(__file__).parents[2] / "charts" / "mxp-identity-webhook"
@@ -24,12 +25,18 @@ class HelmError(Exception):
 
 
 class Helm:
-    """One release of the chart in one namespace. `kubeconfig` may be left out where no cluster is asked."""
+    """One release of the chart in one namespace. `kubeconfig` may be left out where no cluster is asked.
 
-    def __init__(self, release: str, namespace: str, kubeconfig: Path | None = None) -> None:
+    `place` is where the cluster runs, by default on this machine's loopback.
+    """
+
+    def __init__(
+        self, release: str, namespace: str, kubeconfig: Path | None = None, place: Place | None = None
+    ) -> None:
         self.release = release
         self.namespace = namespace
         self._kubeconfig = kubeconfig
+        self._place = place or Place()
 
     def template(self, values: Values, *flags: str) -> list[Object]:
         """Return the objects that the chart makes of these values; raises HelmError."""
@@ -52,7 +59,7 @@ class Helm:
         given: Sequence[str] = () if values is None else ("--values", "-")
         with tempfile.TemporaryDirectory(prefix="rig-helm-") as home:
             done = subprocess.run(
-                [binary("helm"), *arguments, "--namespace", self.namespace, *given],
+                self._place.command([binary("helm"), *arguments, "--namespace", self.namespace, *given]),
                 input=None if values is None else json.dumps(values),
                 capture_output=True,
                 text=True,

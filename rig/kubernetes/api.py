@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import httpx
 
+from rig.kubernetes.place import Place
+
 PatchKind = Literal["merge", "strategic", "json", "apply"]
 Object = Mapping[str, Any]
 
@@ -54,14 +56,15 @@ class Api:
     answer. A proxy of the environment is not used.
     """
 
-    def __init__(self, url: str, ca_file: Path, token: str, *, timeout: float = TIMEOUT_S) -> None:
-        self._http = httpx.Client(
+    def __init__(
+        self, url: str, ca_file: Path, token: str, *, place: Place | None = None, timeout: float = TIMEOUT_S
+    ) -> None:
+        self._http = (place or Place()).http(
+            ssl.create_default_context(cafile=str(ca_file)),
             base_url=url,
-            verify=ssl.create_default_context(cafile=str(ca_file)),
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
-            trust_env=False,
         )
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from rig.kubernetes import audit, objects, parts
 from rig.kubernetes.api import Api, ApiError, Object, Reply
-from rig.kubernetes.credentials import Endpoint
 from rig.kubernetes.eks import EksWebhook
 from rig.kubernetes.metrics import Metrics
+from rig.kubernetes.place import Place
 from rig.kubernetes.registration import Registration
 from rig.kubernetes.server import Server, random_issuer
 from rig.processes import Process, Workspace
@@ -35,9 +35,11 @@ class Cluster:
 
     Any number of clusters run side by side. A part that does not start raises `ProcessFailedError`, which
     names it and shows the end of its log, and nothing is left behind then either. Attributes, once entered:
-    `url`, `ca_file`, `issuer`, `kubeconfig` (of an admin), `api` (a client of the same), `parts` (processes
-    by name), `eks_webhook`, `workspace`.
+    `url`, `ca_file`, `issuer`, `place`, `kubeconfig` (of an admin, for `run`), `api` (a client of the same),
+    `parts` (processes by name), `eks_webhook`, `workspace`.
     """
+
+    kubelets = "kwok"  # the part that makes nodes ready
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Cluster:
         self._with_eks_webhook = eks_webhook
         self._flags = tuple(api_server_flags)
         self._ready: dict[str, Callable[[], None]] = {}
+        self.place = Place()
 
     def __enter__(self) -> Self:
         self.workspace = Workspace()
@@ -81,7 +84,7 @@ class Cluster:
 
     def client(self, token: str) -> Api:
         """Return a client of the API server that calls with this token."""
-        return Api(self.url, self.ca_file, token)
+        return Api(self.url, self.ca_file, token, place=self.place)
 
     def token(
         self,
@@ -111,10 +114,14 @@ class Cluster:
         """Write a kubeconfig that calls as a ServiceAccount, with that one's rights, and return its path."""
         token = self.token(namespace, service_account, expiration_seconds=expiration_seconds)
         user = f"{namespace}-{service_account}"
-        return self.server.credentials.write_kubeconfig(user, self._endpoint, token, namespace)
+        return self.server.credentials.write_kubeconfig(user, self.server.endpoint, token, namespace)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl as admin and return what it printed; its exit code is not checked."""
+        return self.run([binary("kubectl"), *arguments], stdin=stdin)
+
+    def run(self, argv: Sequence[str | Path], *, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a client such as kubectl as admin, where it reaches the API server; its exit code is not checked."""
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
@@ -122,7 +129,7 @@ class Cluster:
             "KUBERC": "off",
         }
         return subprocess.run(
-            [binary("kubectl"), *arguments],
+            self.place.command(argv),
             input=stdin,
             capture_output=True,
             text=True,
@@ -204,10 +211,9 @@ class Cluster:
     # ---- starting
 
     def _start(self) -> None:
-        server = self.server = Server(self.workspace, self.issuer, self._flags)
+        server = self.server = Server(self.workspace, self.issuer, self.place, self._flags)
         self.url, self.ca_file = server.url, server.credentials.ca_file
-        self._endpoint = Endpoint(self.url, self.ca_file)
-        self.kubeconfig = server.credentials.kubeconfig("admin", self._endpoint)
+        self.kubeconfig = self._kubeconfig_of("admin")
         self.api = self.client(server.credentials.tokens["admin"])
         self._add(server.etcd, lambda: wait_until_ready(server.etcd, server.etcd_ready))
         self._add(server.process, lambda: wait_until_ready(server.process, server.ready))
@@ -216,19 +222,23 @@ class Cluster:
             self._spawn("kube-controller-manager", parts.controller_manager(user, server.credentials))
         if self._nodes:
             self._spawn("kube-scheduler", parts.scheduler(self._kubeconfig_of("system:kube-scheduler")))
-            self._spawn("kwok", parts.nodes(self._kubeconfig_of("kwok")))
-            self.create(objects.node(f"node-{number}") for number in range(1, self._nodes + 1))
+            self._start_nodes()
         if self._with_eks_webhook:
             kubeconfig = self._kubeconfig_of("eks-pod-identity-webhook")
-            webhook = self.eks_webhook = EksWebhook(self.workspace, self.api, self.url, kubeconfig)
+            url = server.endpoint.url
+            webhook = self.eks_webhook = EksWebhook(self.workspace, self.api, url, kubeconfig, self.place)
             self._add(webhook.process, webhook.wait_until_ready)
         self._wait_for_parts()
 
+    def _start_nodes(self) -> None:
+        self._spawn("kwok", parts.nodes(self._kubeconfig_of("kwok")))
+        self.create(objects.node(f"node-{number}") for number in range(1, self._nodes + 1))
+
     def _kubeconfig_of(self, user: str) -> Path:
-        return self.server.credentials.kubeconfig(user, self._endpoint)
+        return self.server.credentials.kubeconfig(user, self.server.endpoint)
 
     def _spawn(self, name: str, argv: parts.Argv) -> None:
-        self._add(self.workspace.spawn(name, argv))
+        self._add(self.workspace.spawn(name, self.place.command(argv)))
 
     def _add(self, process: Process, ready: Callable[[], None] | None = None) -> None:
         self.parts[process.name] = process
@@ -241,7 +251,7 @@ class Cluster:
             manager = self.parts["kube-controller-manager"]
             wait_until_ready(manager, lambda: self._exists("/api/v1/namespaces/default/serviceaccounts/default"))
         if self._nodes:
-            wait_until_ready(self.parts["kwok"], self._nodes_ready)
+            wait_until_ready(self.parts[self.kubelets], self._nodes_ready)
             self.parts["kube-scheduler"].check()
 
     def _nodes_ready(self) -> bool:

@@ -1,18 +1,21 @@
 """Who may call the API server and how: tokens, certificates, kubeconfigs."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from rig.pki import Authority, service_account_key, write_private
+from rig.pki import LOOPBACK, Authority, service_account_key, write_private
 
 USERS = {
     # user: its groups
     "admin": "system:masters",
     "system:kube-controller-manager": "",
     "system:kube-scheduler": "",
+    "system:kube-proxy": "",
+    "system:node:node-1": "system:nodes",
     # The parts that are no part of Kubernetes; on a real cluster each has its own role.
     "kwok": "system:masters",
     "eks-pod-identity-webhook": "system:masters",
@@ -28,9 +31,9 @@ class Endpoint:
 
 
 class Credentials:
-    """The secrets of one cluster, as files in a folder."""
+    """The secrets of one cluster, as files in a folder; `addresses` are those of its API server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
         folder.mkdir()
         self._folder = folder
         self.tokens = {user: secrets.token_urlsafe(32) for user in USERS}
@@ -43,14 +46,15 @@ class Credentials:
         self.ca_file = folder / "ca.crt"
         self.ca_file.write_text(self.authority.certificate)
         hosts = [
-            "127.0.0.1",
-            "localhost",
+            *LOOPBACK,
+            *addresses,
             "kubernetes",
             "kubernetes.default",
             "kubernetes.default.svc",
-            "10.0.0.1",
         ]
         self.certificate, self.key = self.authority.issue("kube-apiserver", hosts).write(folder, "apiserver")
+        kubelets = self.authority.issue_client("kube-apiserver", "system:masters")
+        self.kubelet_certificate, self.kubelet_key = kubelets.write(folder, "kubelet-client")
         private, public = service_account_key()
         self.signing_key, self.verifying_key = folder / "sa.key", folder / "sa.pub"
         write_private(self.signing_key, private)

@@ -15,8 +15,9 @@ import httpx
 
 from rig.kubernetes.api import Api, ApiError
 from rig.kubernetes.objects import pod, service_account
+from rig.kubernetes.place import Place
 from rig.kubernetes.server import REGION
-from rig.pki import Authority
+from rig.pki import LOOPBACK, Authority
 from rig.ports import free_port
 from rig.processes import Workspace
 from rig.serving import serve, wait_until_ready
@@ -32,7 +33,7 @@ CONFLICT = 409
 class EksWebhook:
     """The webhook's process and its registration."""
 
-    def __init__(self, workspace: Workspace, api: Api, url: str, kubeconfig: Path) -> None:
+    def __init__(self, workspace: Workspace, api: Api, url: str, kubeconfig: Path, place: Place) -> None:
         folder = workspace.path / "eks-webhook"
         folder.mkdir()
         self._api = api
@@ -40,13 +41,16 @@ class EksWebhook:
         self.set_associations([])
         authority = Authority("rig-eks-webhook")
         self._ca = authority.certificate
-        certificate, key = authority.issue("eks-pod-identity-webhook").write(folder, "serving")
-        self._context = ssl.create_default_context(cadata=self._ca)
+        certificate, key = authority.issue("eks-pod-identity-webhook", [*LOOPBACK, place.address]).write(
+            folder, "serving"
+        )
+        self._http = place.http(ssl.create_default_context(cadata=self._ca))
+        self._address = place.address
         self.port = 0
         self._create_canary()
 
         def argv(port: int) -> list[str | Path]:
-            return [
+            program: list[str | Path] = [
                 binary("eks-pod-identity-webhook"),
                 "--in-cluster=false",
                 f"--kubeconfig={kubeconfig}",
@@ -59,6 +63,7 @@ class EksWebhook:
                 "--sts-regional-endpoint=true",
                 f"--watch-container-credentials-config={self._associations}",
             ]
+            return place.command(program)
 
         self.process, self.port = serve(workspace, "eks-pod-identity-webhook", argv, self._knows_canary)
         self._delete_canary()
@@ -129,9 +134,7 @@ class EksWebhook:
             },
         }
         try:
-            answer = httpx.post(
-                f"https://127.0.0.1:{port}/mutate", json=review, verify=self._context, trust_env=False
-            )
+            answer = self._http.post(f"https://{self._address}:{port}/mutate", json=review)
         except httpx.TransportError:
             return False
         return answer.is_success and bool(answer.json()["response"].get("patch"))

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig.kubernetes.credentials import Credentials
+from rig.kubernetes.place import Place
 from rig.tools import binary
 
 Argv = list[str | Path]
 
-SERVICE_RANGE = "10.0.0.0/24"
 NODE_CONFIG = Path(__file__).with_name("nodes.yaml")
 
 # Those that control planes, rollouts and the webhooks need. Left out on purpose: node-lifecycle and
@@ -63,6 +63,7 @@ class ApiServer:
     issuer: str
     audit_policy: Path
     audit_log: Path
+    place: Place
     extra: Sequence[str] = ()
 
     def argv(self, port: int) -> Argv:
@@ -71,20 +72,22 @@ class ApiServer:
         return [
             binary("kube-apiserver"),
             f"--etcd-servers=unix://{self.etcd_socket}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.place.bind}",
+            f"--advertise-address={self.place.address}",
             f"--secure-port={port}",
             f"--tls-cert-file={made.certificate}",
             f"--tls-private-key-file={made.key}",
+            f"--kubelet-client-certificate={made.kubelet_certificate}",
+            f"--kubelet-client-key={made.kubelet_key}",
             f"--token-auth-file={made.token_file}",
-            "--authorization-mode=RBAC",
+            "--authorization-mode=Node,RBAC",
             # It taints new nodes until the node-lifecycle controller, which is left out below, says otherwise.
             "--disable-admission-plugins=TaintNodesByCondition",
             f"--service-account-issuer={self.issuer}",
             f"--service-account-signing-key-file={made.signing_key}",
             f"--service-account-key-file={made.verifying_key}",
             f"--service-account-jwks-uri=https://127.0.0.1:{port}/openid/v1/jwks",
-            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            f"--service-cluster-ip-range={self.place.services[0]}",
             "--endpoint-reconciler-type=none",  # a loopback address is no valid endpoint
             f"--audit-policy-file={self.audit_policy}",
             f"--audit-log-path={self.audit_log}",

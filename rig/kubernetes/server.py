@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import httpx
 
 from rig.kubernetes import audit, parts
-from rig.kubernetes.credentials import Credentials
+from rig.kubernetes.credentials import Credentials, Endpoint
+from rig.kubernetes.place import LOOPBACK, Place
 from rig.processes import Workspace
 from rig.serving import accepts, serve, wait_until_ready
 
@@ -21,21 +22,32 @@ def random_issuer(region: str = REGION) -> str:
 
 
 class Server:
-    """A started etcd and kube-apiserver in a workspace, which ends them."""
+    """A started etcd and kube-apiserver in a workspace, which ends them.
 
-    def __init__(self, workspace: Workspace, issuer: str, flags: Sequence[str] = ()) -> None:
+    `url` is for this process, `endpoint` for programs that run where it does.
+    """
+
+    def __init__(self, workspace: Workspace, issuer: str, place: Place, flags: Sequence[str] = ()) -> None:
         self._socket = workspace.path / "etcd.sock"
         self.audit_log = workspace.path / "audit.jsonl"
-        self.etcd = workspace.spawn("etcd", parts.etcd(workspace.path / "etcd", self._socket))
+        self.etcd = workspace.spawn("etcd", place.command(parts.etcd(workspace.path / "etcd", self._socket)))
         # Making keys takes as long as etcd takes to start.
-        self.credentials = Credentials(workspace.path / "credentials")
-        self._trust = ssl.create_default_context(cafile=str(self.credentials.ca_file))
+        self.credentials = Credentials(workspace.path / "credentials", [place.address, place.services[1]])
+        self._http = place.http(
+            ssl.create_default_context(cafile=str(self.credentials.ca_file)),
+            headers={"Authorization": f"Bearer {self.credentials.tokens['admin']}"},
+            timeout=PROBE_TIMEOUT_S,
+        )
+        self._address = place.address
         wait_until_ready(self.etcd, self.etcd_ready)
         policy = workspace.path / "audit-policy.yaml"
         audit.write_policy(policy)
-        api_server = parts.ApiServer(self.credentials, self._socket, issuer, policy, self.audit_log, flags)
-        self.process, self.port = serve(workspace, "kube-apiserver", api_server.argv, self._answers)
-        self.url = _url(self.port)
+        server = parts.ApiServer(self.credentials, self._socket, issuer, policy, self.audit_log, place, flags)
+        self.process, self.port = serve(
+            workspace, "kube-apiserver", lambda port: place.command(server.argv(port)), self._answers
+        )
+        self.url = f"https://{place.address}:{self.port}"
+        self.endpoint = Endpoint(f"https://{LOOPBACK}:{self.port}", self.credentials.ca_file)
 
     def etcd_ready(self) -> bool:
         """Whether etcd accepts connections."""
@@ -46,19 +58,8 @@ class Server:
         return self._answers(self.port)
 
     def _answers(self, port: int) -> bool:
-        token = self.credentials.tokens["admin"]
         try:
-            answer = httpx.get(
-                f"{_url(port)}/readyz",
-                headers={"Authorization": f"Bearer {token}"},
-                verify=self._trust,
-                timeout=PROBE_TIMEOUT_S,
-                trust_env=False,
-            )
+            answer = self._http.get(f"https://{self._address}:{port}/readyz")
         except httpx.TransportError:
             return False
         return answer.is_success
-
-
-def _url(port: int) -> str:
-    return f"https://127.0.0.1:{port}"

@@ -106,5 +106,6 @@ def catalogue() -> dict[str, Tool]:
         _prometheus("promtool"),
         _kubernetes("kubelet", optional=True),
         _kubernetes("kube-proxy", optional=True),
+        Tool("pause", MODULES / "pause", optional=True),
     ]
     return {tool.name: tool for tool in tools}

@@ -1,0 +1,58 @@
+"""What plays the controller of a control plane on a real node: unmodified boto3 that asks who it is."""
+
+from typing import Any
+
+from rig.kubernetes import objects
+from rig.kubernetes.objects import Object
+from rig.node.images import Image
+from rig.space import Space
+
+GOT, FAILED = "got", "failed"
+PAUSE_S = 3
+SCRIPT = f"""
+import time
+import boto3
+
+while True:
+    try:
+        print("{GOT}", boto3.session.Session().client("sts").get_caller_identity()["Arn"], flush=True)
+    except Exception as error:
+        print("{FAILED}", repr(error), flush=True)
+    time.sleep({PAUSE_S})
+"""
+
+
+def aws_variables(space: Space) -> list[dict[str, str]]:
+    """Return the variables by which SDKs in pods find the stand-in; with the real AWS there are none."""
+    port = space.aws.url.rpartition(":")[2]
+    return [
+        {"name": "AWS_ENDPOINT_URL", "value": f"http://{space.cluster.place.machine}:{port}"},
+        {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"},
+    ]
+
+
+def control_plane(space: Space, image: Image, name: str) -> list[Object]:
+    """Return what Spaces makes for a control plane, with a controller that asks who it is and prints the answer.
+
+    It asks with fresh credentials every few seconds and never tries twice, so its first line says whether it had
+    an identity when it started.
+    """
+    made = objects.control_plane(name)
+    made[-1]["spec"]["template"]["spec"] |= {"containers": [_container(space, image)], **_SECURITY}
+    return made
+
+
+_SECURITY: dict[str, Any] = {
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
+    "terminationGracePeriodSeconds": 0,
+}
+
+
+def _container(space: Space, image: Image) -> dict[str, Any]:
+    return {
+        "name": "controller",
+        "image": image.name,
+        "imagePullPolicy": "Never",
+        "command": ["python", "-c", SCRIPT],
+        "env": [*aws_variables(space), {"name": "AWS_MAX_ATTEMPTS", "value": "1"}],
+    }

@@ -1,0 +1,143 @@
+"""The images of the rig's node, each made once for what it is made of and kept in the user's cache folder.
+
+<cache>/images/app-<hash>.tar     the program, from the Dockerfile
+<cache>/images/pause-<hash>.tar   what holds a pod's namespaces
+<cache>/images/buildah/           layers, and the base of the program's image
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.node.buildah import Buildah, ImageError
+from rig.tools import binary
+from rig.tools.lock import locked
+from rig.tools.store import cache_folder
+
+REPOSITORY = Path(__file__).parents[2]
+SUITE = "bookworm"
+BASE_PACKAGES = ("python3", "python3-pip", "ca-certificates")
+BASE_DOCKERFILE = """\
+FROM scratch
+COPY rootfs /
+ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+CMD ["python"]
+"""
+PAUSE_DOCKERFILE = 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n'
+INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "requirements", "webhook", "certs")
+PAUSE = "localhost/mxp-rig/pause"
+APP = "localhost/mxp-identity-webhook"
+UNUSED_AFTER_S = 30 * 24 * 3600.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as a pod names it, and its archive."""
+
+    name: str
+    archive: Path
+
+
+def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
+    """Return the program's image and the pause image, made now if what they are made of has changed.
+
+    The first time takes one to two minutes, most of it debootstrap; a change of the program alone takes seconds.
+    Raises `ImageError`, and `BinaryMissingError` when the pause program is not built.
+    """
+    folder = cache_folder() / "images"
+    pause = binary("pause")
+    pause_key = _hash(PAUSE_DOCKERFILE.encode(), pause.read_bytes())
+    base_key = _hash(BASE_DOCKERFILE.encode(), SUITE.encode(), *(name.encode() for name in BASE_PACKAGES))
+    app_key = _hash(base_key.encode(), *_contents(REPOSITORY))
+    images = (
+        Image(f"{APP}:{app_key}", folder / f"app-{app_key}.tar"),
+        Image(f"{PAUSE}:{pause_key}", folder / f"pause-{pause_key}.tar"),
+    )
+    if not all(image.archive.exists() for image in images):
+        with locked(
+            folder / "lock", lambda holder: tell(f"another build of images is running (process {holder})")
+        ):
+            buildah = Buildah(folder / "buildah")
+            _make(images[1], lambda: _build_pause(buildah, pause, images[1]), tell)
+            _make(images[0], lambda: _build_app(buildah, base_key, images[0], tell), tell)
+            _tidy(folder)
+    for image in images:
+        os.utime(image.archive)
+    return images
+
+
+def _make(image: Image, build: Callable[[], None], tell: Tell) -> None:
+    if not image.archive.exists():
+        began = time.monotonic()
+        build()
+        size = image.archive.stat().st_size / 1e6
+        tell(f"built {image.name} in {time.monotonic() - began:.0f} s: {size:.0f} MB packed")
+
+
+def _build_pause(buildah: Buildah, program: Path, image: Image) -> None:
+    with _context(PAUSE_DOCKERFILE) as context:
+        shutil.copy2(program, context / "pause")
+        buildah.build(context, image.name)
+    buildah.export(image.name, image.archive)
+
+
+def _build_app(buildah: Buildah, base_key: str, image: Image, tell: Tell) -> None:
+    base = f"localhost/mxp-rig/base:{base_key}"
+    if not buildah.has(base):
+        tell(f"making a Debian {SUITE} base with {', '.join(BASE_PACKAGES)}, once (about a minute)")
+        with _context(BASE_DOCKERFILE) as context:
+            _debootstrap(context / "rootfs")
+            buildah.build(context, base)
+    buildah.build(REPOSITORY, image.name, arguments=[f"BASE_IMAGE={base}"])
+    buildah.export(image.name, image.archive)
+
+
+def _debootstrap(root: Path) -> None:
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}", SUITE, str(root)]
+    answer = subprocess.run(["unshare", "--mount", *command], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise ImageError(f"debootstrap failed:\n{(answer.stdout + answer.stderr)[-3000:].strip()}")
+    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    for waste in ("var/cache/apt/archives", "var/lib/apt/lists"):
+        shutil.rmtree(root / waste)
+        (root / waste).mkdir()
+
+
+@contextlib.contextmanager
+def _context(dockerfile: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mxp-image-") as name:
+        (Path(name) / "Dockerfile").write_text(dockerfile)
+        yield Path(name)
+
+
+def _contents(repository: Path) -> Iterator[bytes]:
+    """Yield names and contents of all that the program's image is made of."""
+    for part in INPUTS:
+        path = repository / part
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield str(file.relative_to(repository)).encode()
+                yield file.read_bytes()
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:16]
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the archives that nobody has asked for in 30 days."""
+    for archive in folder.glob("*.tar*"):
+        if time.time() - archive.stat().st_mtime > UNUSED_AFTER_S:
+            archive.unlink()

@@ -1,0 +1,79 @@
+"""The program on a real node: its image, installed by helm, as two pods behind a Service."""
+
+import base64
+from contextlib import suppress
+from typing import Any
+
+from rig.chart import Helm
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.objects import Object, service_account
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.node.client import aws_variables
+from rig.node.images import Image
+from rig.node.node import Node
+from rig.permissions import PROGRAM
+from rig.space import Space
+from rig.waiting import eventually
+
+SECRET = "serving"
+WAIT = ("--wait", "--timeout=90s")
+
+
+class Installation:
+    """A release of the chart in a Space whose cluster is a `Node`; made with `Space(rights=False)`."""
+
+    def __init__(self, space: Space, node: Node, image: Image) -> None:
+        self.space = space
+        self.helm = Helm(PROGRAM, OWN_NAMESPACE, node.kubeconfig, node.place)
+        self._image = image
+
+    def values(self, **changed: Any) -> dict[str, Any]:
+        """Return the chart's values: one binding of the control planes, and others over them."""
+        repository, _, tag = self._image.name.rpartition(":")
+        return {
+            "bindings": self.space.configuration()["bindings"],
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "certificates": {
+                "source": "files",
+                "existingSecret": SECRET,
+                "caBundle": base64.b64encode(self.space.authority.certificate.encode()).decode(),
+            },
+            "serviceAccount": {"roleArn": self.space.role_arn(PROGRAM)},
+            "aws": {"region": self.space.aws.region},
+            "extraEnv": aws_variables(self.space),
+            **changed,
+        }
+
+    def install(self, **changed: Any) -> None:
+        """Install the release, and wait until its pods are ready and the API server calls them."""
+        self.space.cluster.apply([self._certificate()])
+        self.helm.install(self.values(**changed), *WAIT)
+        before = sum(self.space.webhook_calls().values())
+
+        def is_called() -> bool:
+            with suppress(ApiError):
+                self.space.cluster.api.create(service_account("default"), dryRun="All")
+            return sum(self.space.webhook_calls().values()) > before
+
+        eventually(is_called, "the API server calls the webhook")
+
+    def upgrade(self, **changed: Any) -> None:
+        """Upgrade the release, and wait until the new pods are ready and the old ones are on their way out."""
+        self.helm.upgrade(self.values(**changed), *WAIT)
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Return the release's pods that are not being deleted."""
+        selector = f"app.kubernetes.io/instance={PROGRAM}"
+        found = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/pods", labelSelector=selector)
+        return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    def _certificate(self) -> Object:
+        host = f"{PROGRAM}.{OWN_NAMESPACE}.svc"
+        pair = self.space.authority.issue(PROGRAM, [host])
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": SECRET, "namespace": OWN_NAMESPACE},
+            "stringData": {"tls.crt": pair.certificate, "tls.key": pair.key},
+        }
