@@ -231,6 +231,17 @@ async def test_a_limit_that_iam_did_not_announce_is_final_too() -> None:
 
 
 @in_virtual_time
+async def test_a_document_that_iam_refused_for_its_size_is_not_sent_again() -> None:
+    iam = SimulatedIam(limit=1500, answered_limit=4096)
+    here = site(iam, ROLE)
+    for number in range(20):
+        here.grants.start(here.grant(subject(number)))
+    await asyncio.sleep(600)
+    refused = [call for call in iam.made("write") if call.outcome == "full"]
+    assert len(refused) == 1
+
+
+@in_virtual_time
 async def test_room_that_was_made_is_used_by_the_next_who_asks() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, ROLE)
