@@ -283,6 +283,16 @@ async def test_a_write_whose_answer_was_lost_counts_once_it_is_seen(trouble: Tro
     assert len(iam.made("write")) == 1
 
 
+@pytest.mark.parametrize("trouble", [Trouble.HANGS, Trouble.APPLIED_LATE])
+@in_virtual_time
+async def test_nobody_is_said_to_be_trusted_before_iam_has_the_write(trouble: Trouble) -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    iam.have(trouble, "write", times=1)
+    assert isinstance(await here.grants.obtain(here.grant(subject(1)), 10), Trusted)
+    assert here.trusts(ROLE, subject(1))
+
+
 @in_virtual_time
 async def test_a_write_that_takes_effect_after_newer_ones_is_put_right_by_the_next_passes() -> None:
     iam = SimulatedIam()
