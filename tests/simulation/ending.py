@@ -33,6 +33,21 @@ def check_one_role_each(world: World) -> None:
         )
 
 
+def check_nobody_dropped(world: World) -> None:
+    """Whether no write of ours left out somebody whose trust IAM had confirmed, however old the read was.
+
+    A write that comes late, by IAM's doing or because the lock does not keep writers apart, may do so; the next
+    pass puts it right.
+    """
+    if {"late_iam_writes", *CLOCK_FAULTS} & world.plan.kinds:
+        return
+    for at, write, promised in world.witness.drops:
+        if promised and write.cluster == "ours":
+            names = ", ".join(sorted(who.namespace for who in promised))
+            world.witness.complain(("nobody_promised_is_dropped", f"{names} at {at:.2f} s"))
+            return
+
+
 def check_recovery(world: World) -> None:
     """Minutes after the last fault."""
     binding = world.plan.binding
