@@ -37,6 +37,8 @@ def of_sent(write: Write, limit: int, ever_wanted: Collection[Subject]) -> Itera
     strangers = subjects_in(write.document, write.own) - subjects_in(base, write.own) - set(ever_wanted)
     if strangers:
         yield "nobody_trusted_who_was_not_wanted", _names(strangers)
+    if left_out := subjects_in(base, write.own) - subjects_in(write.document, write.own):
+        yield "nobody_who_was_read_is_left_out", _names(left_out)
     if TrustPolicy(write.document).same_meaning(TrustPolicy(base)):
         yield "no_write_without_a_difference_in_meaning", f"{size} characters, the same as read"
 

@@ -20,6 +20,10 @@ CLOCK_FAULTS = frozenset({"stall", "clock_jump"})
 """With these, the lock does not promise that writers are kept apart."""
 
 
+WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_outage", "slow_api"})
+"""With these, a replica does not know yet that somebody is wanted whom another has written."""
+
+
 def check_one_role_each(world: World) -> None:
     """Whether nobody was trusted in two roles of ours at any moment.
 
@@ -31,6 +35,21 @@ def check_one_role_each(world: World) -> None:
         world.witness.complain(
             ("nobody_is_trusted_in_two_roles", ", ".join(sorted(who.namespace for who in twice)))
         )
+
+
+def check_nobody_dropped(world: World) -> None:
+    """Whether no write of ours left out somebody whose trust IAM had confirmed, however old the read was.
+
+    Only a write that comes late may do so, by IAM's doing or because the lock does not keep writers apart, and one
+    of a replica that the API server tells too late who is wanted: it does not believe a Lease alone.
+    """
+    if {"late_iam_writes", *CLOCK_FAULTS, *WATCH_FAULTS} & world.plan.kinds:
+        return
+    for at, write, promised in world.witness.drops:
+        if promised and write.cluster == "ours":
+            names = ", ".join(sorted(who.namespace for who in promised))
+            world.witness.complain(("nobody_promised_is_dropped", f"{names} at {at:.2f} s"))
+            return
 
 
 def check_recovery(world: World) -> None:

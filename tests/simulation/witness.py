@@ -78,7 +78,8 @@ class Witness:
         self.applied_writes += 1
         self.note("iam", f"applies {write.role.name} of {write.process.name}")
         if gone := checks.dropped(write, before):
-            promised = frozenset(who for who in gone if (write.role, who) in self._confirmed)
+            wanted = self._wanted()
+            promised = frozenset(who for who in gone & wanted if (write.role, who) in self._confirmed)
             self.drops.append((self.now(), write, promised))
             self.note("iam", f"drops {sorted(one.namespace for one in gone)}, of them promised {len(promised)}")
         if checks.overwrites_a_foreign_edit(write, before):

@@ -97,6 +97,7 @@ class World:
         ending.check_quiet(self, writes)
         ending.check_mutual_exclusion(self)
         ending.check_one_role_each(self)
+        ending.check_nobody_dropped(self)
 
     async def _suffer(self, fault: Fault) -> None:
         await until(fault.at)

@@ -231,6 +231,17 @@ async def test_a_limit_that_iam_did_not_announce_is_final_too() -> None:
 
 
 @in_virtual_time
+async def test_a_document_that_iam_refused_for_its_size_is_not_sent_again() -> None:
+    iam = SimulatedIam(limit=1500, answered_limit=4096)
+    here = site(iam, ROLE)
+    for number in range(20):
+        here.grants.start(here.grant(subject(number)))
+    await asyncio.sleep(600)
+    refused = [call for call in iam.made("write") if call.outcome == "full"]
+    assert len(refused) == 1
+
+
+@in_virtual_time
 async def test_room_that_was_made_is_used_by_the_next_who_asks() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, ROLE)
@@ -270,6 +281,16 @@ async def test_a_write_whose_answer_was_lost_counts_once_it_is_seen(trouble: Tro
     outcome = await here.grants.obtain(here.grant(subject(1)), 10)
     assert outcome == Trusted(ROLE, Proof.ALREADY)
     assert len(iam.made("write")) == 1
+
+
+@pytest.mark.parametrize("trouble", [Trouble.HANGS, Trouble.APPLIED_LATE])
+@in_virtual_time
+async def test_nobody_is_said_to_be_trusted_before_iam_has_the_write(trouble: Trouble) -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    iam.have(trouble, "write", times=1)
+    assert isinstance(await here.grants.obtain(here.grant(subject(1)), 10), Trusted)
+    assert here.trusts(ROLE, subject(1))
 
 
 @in_virtual_time

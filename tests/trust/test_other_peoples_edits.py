@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, foreign_part
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, Site, foreign_document, own_in, role, site, subject
+from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, foreign_document, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.domain.conditions import as_list
+from webhook.domain.names import Subject
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.recent import REMEMBERED
 
@@ -118,6 +119,27 @@ async def test_foreign_statements_are_the_same_in_every_document() -> None:
     parts = {foreign_part(document, OWN) for document in iam.history(ROLE)}
     assert parts == {foreign_part(foreign_document(ROLE), OWN)}
     assert_writes_were_careful(iam, own_in, {*BOTH, *(subject(number) for number in range(3, 9))})
+
+
+@in_virtual_time
+async def test_a_statement_of_somebody_else_for_our_own_cluster_gets_nobody_of_ours() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    by_hand = {**OWN.render([Subject("made-by-hand", SERVICE_ACCOUNT)]), "Sid": "ByHand"}
+    iam.edit(ROLE, lambda document: document["Statement"].append(by_hand))
+    await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    assert_writes_were_careful(iam, own_in, [subject(1)])
+    assert here.trusted_in(ROLE) == {subject(1)}
+
+
+@in_virtual_time
+async def test_where_nobody_is_wanted_a_pass_puts_no_statement_of_ours_there() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    here.grants.check()
+    await asyncio.sleep(60)
+    assert_statement_is_whole(iam.document(ROLE), OWN)
+    assert iam.made("write") == []
 
 
 @in_virtual_time

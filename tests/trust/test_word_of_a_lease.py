@@ -106,6 +106,14 @@ def test_what_was_written_here_counts_whoever_wants_it() -> None:
     assert recent.subjects(101.0) == {subject(1)}
 
 
+def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_anew() -> None:
+    recent = RecentWrites(lambda _: True)
+    recent.wrote([subject(1)], 10.0)
+    recent.hear({subject(1): 5.0}, 80.0)
+    assert recent.believe(80.0) == [subject(1)]
+    assert recent.subjects(134.0) == {subject(1)}
+
+
 def test_the_newest_of_too_many_wait_to_be_believed() -> None:
     recent = RecentWrites(lambda _: True)
     for lease in range(3):

@@ -39,6 +39,9 @@ class RecentWrites:
 
     def hear(self, written: Mapping[Subject, float], now: float) -> None:
         """Take in what another replica is said to have written, and how many seconds ago."""
+        self._written = _not_older(
+            self._written, now
+        )  # what counts no longer must not hide that it was written anew
         for subject, ago in written.items():
             if ago < REMEMBERED and subject not in self._written:
                 self._heard.setdefault(subject, now - ago)
