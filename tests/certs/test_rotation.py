@@ -198,3 +198,32 @@ def test_short_lives_are_rotated_for_hours_without_a_gap(seconds: int) -> None:
     assert world.turned_away == []
     assert reasons(world)[Reason.CA_EXPIRING] > 3
     assert len(bundle(world).trusted) <= 2
+
+
+def test_what_is_served_goes_on_when_the_secret_is_lost_while_its_authority_is_replaced() -> None:
+    world = World()
+    world.look(2)
+    before = bundle(world)
+    world.put(None)
+    world.look()
+    assert bundle(world).leaf == before.leaf
+    assert bundle(world).authority == before.authority
+    assert bundle(world).following is not None
+
+
+def test_a_replica_that_restores_from_an_old_memory_keeps_what_the_others_serve_by_now() -> None:
+    world = World()
+    world.look(8)
+    until_announced(world)
+    behind, ahead = world.replicas
+    while bundle(world).following is not None:
+        world.let_pass(LOOK_S)
+        race([ahead.look()], [])
+    world.let_pass(LOOK_S)
+    world.put(None)
+    race([behind.look()], [])
+    world.check()
+    assert world.turned_away == []
+    world.look(40)
+    assert len({replica.context.leaf for replica in world.replicas}) == 1
+    assert world.turned_away == []
