@@ -1,4 +1,4 @@
-# The program's image: `docker build .`, `buildah build .`, or on the rig `python -m rig.node.images`.
+# The program's image: `docker build .`, `buildah build .`, or on the rig `python -m rig.node ready`.
 # BASE_IMAGE is any image with Python 3.11 or newer and pip, reached as `python`; both stages use it.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
 
@@ -12,6 +12,8 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && python -m uv venv --quiet --python "$(command -v python)" /opt/builder \
     && python -m uv pip install --quiet --compile-bytecode --python /opt/venv \
         --require-hashes -r /src/requirements/runtime.txt \
+    && for unused in models api; do \
+        rm -r /opt/venv/lib/python3*/site-packages/kubernetes/client/$unused/__pycache__; done \
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
 COPY . /src/
 RUN export PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never \

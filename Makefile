@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows it, `make test` checks it. Both install what they need into
-# .venv/ and the user's cache folder, and nowhere else.
+# .venv/ and the user's cache folder, and nowhere else. Only `make node-packages` installs into the system.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 N ?= 1
 SEEDS ?= 2000
 
-.PHONY: help install binaries demo test lint unit simulation rig-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready node-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,10 @@ install: $(INSTALLED) ## the Python packages, into .venv/
 binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
 	@$(BIN)/python -m rig.tools
 
-demo: binaries ## one control plane gets its AWS identity; N=50 shows fifty at once
+demo: binaries node-ready ## one control plane gets its AWS identity; N=50 shows fifty at once
 	@$(BIN)/python -m rig.demo $(N)
 
-test: lint unit simulation rig-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
+test: lint unit simulation rig-test node-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check .
@@ -42,13 +42,22 @@ lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/lint-imports
 
 unit: binaries ## everything that needs no API server
-	@$(BIN)/python -m pytest -m "not rig and not proof"
+	@$(BIN)/python -m pytest -m "not rig and not node and not proof"
 
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 rig-test: binaries ## the program against a real API server and the AWS stand-in
 	@$(BIN)/python -m pytest -m "rig and not proof"
+
+node-packages: $(INSTALLED) ## Debian's packages for a real node; the only target that touches the system (needs root)
+	@$(BIN)/python -m rig.node packages
+
+node-ready: $(INSTALLED)
+	@$(BIN)/python -m rig.node ready
+
+node-test: binaries node-ready ## the image and the chart on a real node; skipped with its reason where none can run
+	@$(BIN)/python -m pytest -m "node and not proof" --durations=3
 
 proof: binaries ## the long checks; writes docs/proof.md
 	@$(BIN)/python -m tests.proof

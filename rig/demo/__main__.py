@@ -2,11 +2,12 @@
 
 import math
 import sys
-import time
 
 from rig.aws.faults import Latency
 from rig.demo import crowd, story
 from rig.demo.screen import Screen
+from rig.demo.stage import stage
+from rig.node.buildah import ImageError
 from rig.processes import ProcessFailedError
 from rig.space import Space
 from rig.tools import BinaryMissingError
@@ -40,7 +41,7 @@ def main() -> int:
     except KeyboardInterrupt:
         screen.line("\nstopped; nothing is left running")
         return INTERRUPTED
-    except (ProcessFailedError, BinaryMissingError) as error:
+    except (ProcessFailedError, BinaryMissingError, ImageError) as error:
         screen.line(str(error))
         return 1
     return 0
@@ -51,28 +52,30 @@ def _run(screen: Screen, count: int) -> None:
     names = ["mxp-backup"] if roles == 1 else [f"mxp-backup-{number + 1}" for number in range(roles)]
     quota = QUOTA if count == 1 else RAISED_QUOTA
     screen.title("Setting the scene")
-    began = time.monotonic()
-    with Space(roles=names, quota=quota) as space:
-        parts = ", ".join(part for part in space.cluster.parts if part != "eks-pod-identity-webhook")
-        screen.line(f"{time.monotonic() - began:5.1f} s  a real Kubernetes: {parts},")
+    with stage(names, quota, count, _slow_down) as scene:
+        hidden = {"eks-pod-identity-webhook", "namespaces"}
+        parts = ", ".join(part for part in scene.space.cluster.parts if part not in hidden)
+        screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts},")
         screen.line("         and EKS's own pod identity webhook")
         milliseconds = f"{IAM_SECONDS * 1000:.0f} ms"
         screen.line(f"         an AWS stand-in that evaluates trust policies, IAM answering in {milliseconds};")
         screen.line(
             f"         {', '.join(names)} already {'hold' if roles > 1 else 'holds'} two statements of others"
         )
-        space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=("GetRole", "UpdateAssumeRolePolicy")))
-        started = time.monotonic()
-        webhook = space.start_webhook()
-        space.register(webhook.url)
-        screen.line(f"{time.monotonic() - started:5.1f} s  our webhook, behind a MutatingWebhookConfiguration")
+        screen.line(f"{scene.program_s:5.1f} s  our webhook, behind a MutatingWebhookConfiguration")
+        for sentence in scene.level:
+            screen.line(f"         {sentence}")
         if count == 1:
-            story.tell(space, screen)
+            story.tell(scene, screen)
         else:
-            crowd.run(space, screen, count)
+            crowd.run(scene, screen, count)
     screen.title("What next")
     for line in NEXT:
         screen.line(f"    {line}")
+
+
+def _slow_down(space: Space) -> None:
+    space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=("GetRole", "UpdateAssumeRolePolicy")))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from typing import Any
 
 from rig.aws.identity import assume
 from rig.demo.screen import Screen
-from rig.kubernetes import objects
+from rig.demo.stage import Stage
+from rig.node.client import GOT
 from rig.pods import environment_of, projected_token, restarts_of, running_pod
-from rig.space import Space
 from rig.waiting import eventually
 
 AT_ONCE = 50
@@ -19,21 +19,23 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True)
 class Made:
-    """One control plane: its pod, how long its ServiceAccount took, and what STS said."""
+    """One control plane: its pod, how long its ServiceAccount took, what STS said, and the pod's own boto3."""
 
     account_seconds: float
     pod: dict[str, Any]
     accepted: bool
+    said: str | None
 
 
-def run(space: Space, screen: Screen, count: int) -> None:
+def run(scene: Stage, screen: Screen, count: int) -> None:
     """Create `count` control planes at once and show what became of them."""
+    space = scene.space
     space.aws.forget_calls()
     screen.title(f"{count} control planes are created at once")
     began = time.monotonic()
     made: list[Made] = []
     with screen.bar("identity proved", count) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(_make, space, number) for number in range(count)]
+        futures = [pool.submit(_make, scene, number) for number in range(count)]
         for future in as_completed(futures):
             made.append(future.result())
             bar(len(made))
@@ -48,6 +50,7 @@ def run(space: Space, screen: Screen, count: int) -> None:
                 str(sum("AWS_ROLE_ARN" in environment_of(one.pod) for one in made)),
             ),
             ("tokens that STS accepted", str(sum(one.accepted for one in made))),
+            *_at_first_try(made),
             ("restarts", str(sum(restarts_of(one.pod) for one in made))),
             ("ServiceAccount CREATE, median and longest", f"{statistics.median(waits):.2f} s, {waits[-1]:.2f} s"),
             (
@@ -60,8 +63,15 @@ def run(space: Space, screen: Screen, count: int) -> None:
     )
 
 
-def _make(space: Space, number: int) -> Made:
-    host, account, deployment = objects.control_plane(f"control-plane-{number}")
+def _at_first_try(made: list[Made]) -> list[tuple[str, str]]:
+    said = [one.said for one in made if one.said is not None]
+    got = sum(line.startswith(GOT) for line in said)
+    return [("pods whose boto3 got credentials at the first try", str(got))] if said else []
+
+
+def _make(scene: Stage, number: int) -> Made:
+    space = scene.space
+    host, account, deployment = scene.control_plane(f"control-plane-{number}")
     namespace = host["metadata"]["name"]
     space.cluster.create([host])
     asked = time.monotonic()
@@ -73,5 +83,6 @@ def _make(space: Space, number: int) -> Made:
     )
     role = reply["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
     token = projected_token(space.cluster, pod)
+    said = scene.said(pod) if scene.said else None
     accepted = eventually(lambda: assume(space.aws, role, token).ok, f"{role} trusts {namespace}")
-    return Made(answered - asked, pod, accepted)
+    return Made(answered - asked, pod, accepted, said)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rig.aws.identity import assume
 from rig.demo.screen import Screen
-from rig.kubernetes import objects
+from rig.demo.stage import Stage
 from rig.pods import environment_of, projected_token, restarts_of, running_pod, token_source
 from rig.space import Space
 from rig.waiting import eventually
@@ -16,12 +16,13 @@ ROLE = "mxp-backup"
 OUTSIDER = "default"
 
 
-def tell(space: Space, screen: Screen) -> None:
+def tell(scene: Stage, screen: Screen) -> None:
     """Create one control plane as Spaces does, and show what happens, with measured times."""
+    space = scene.space
     role = space.roles[0]
     before = space.policy()
     writes_before = len(space.aws.history(ROLE))
-    host, account, deployment = objects.control_plane("my-control-plane")
+    host, account, deployment = scene.control_plane("my-control-plane")
     namespace = host["metadata"]["name"]
 
     screen.title("A control plane is created")
@@ -45,6 +46,8 @@ def tell(space: Space, screen: Screen) -> None:
         f"AWS_ROLE_ARN={environment_of(pod)['AWS_ROLE_ARN']}",
         f"a projected token: audience {source['audience']}, {source['expirationSeconds'] // 3600} h",
     )
+    if scene.said:
+        timeline.moment("boto3 in the pod, asked who it is, got at its first try:", scene.said(pod))
     refused = assume(space.aws, role, space.cluster.token(namespace, OUTSIDER, audience=source["audience"]))
     if refused.ok:
         raise RuntimeError(f"STS accepted ServiceAccount {OUTSIDER}, which nobody trusts")

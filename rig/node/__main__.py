@@ -1,13 +1,15 @@
-"""`python -m rig.node packages|images`: install what a real node needs of the system, or make its images."""
+"""`python -m rig.node packages|ready`: install what a real node needs of the system, or build what it runs."""
 
+import subprocess
 import sys
 
 from rig.node.buildah import ImageError
 from rig.node.images import ensure_images
-from rig.node.packages import PackagesError, demand, install
+from rig.node.packages import PackagesError, install, why_not
 from rig.tools import BinaryMissingError
+from rig.tools.catalogue import catalogue
 
-USAGE = "python -m rig.node packages|images"
+USAGE = "python -m rig.node packages|ready"
 
 
 def main() -> int:
@@ -17,10 +19,9 @@ def main() -> int:
             case ["packages"]:
                 installed = install()
                 print(f"installed {', '.join(installed)}" if installed else "everything is installed already")
-            case ["images"]:
-                demand()
-                for image in ensure_images():
-                    print(f"{image.name}\n    {image.archive}")
+            case ["ready"]:
+                if why_not() is None:
+                    _build()
             case _:
                 print(USAGE, file=sys.stderr)
                 return 2
@@ -28,6 +29,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _build() -> None:
+    tools = [sys.executable, "-m", "rig.tools", *(name for name, tool in catalogue().items() if tool.optional)]
+    subprocess.run(tools, check=True)
+    ensure_images()
 
 
 if __name__ == "__main__":

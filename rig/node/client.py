@@ -5,6 +5,7 @@ from typing import Any
 from rig.kubernetes import objects
 from rig.kubernetes.objects import Object
 from rig.node.images import Image
+from rig.node.node import Node
 from rig.space import Space
 
 GOT, FAILED = "got", "failed"
@@ -40,6 +41,12 @@ def control_plane(space: Space, image: Image, name: str) -> list[Object]:
     made = objects.control_plane(name)
     made[-1]["spec"]["template"]["spec"] |= {"containers": [_container(space, image)], **_SECURITY}
     return made
+
+
+def first_line(node: Node, pod: dict[str, Any]) -> str | None:
+    """Return the first line that a controller has printed, or None so far."""
+    lines = node.logs(pod["metadata"]["namespace"], pod["metadata"]["name"]).splitlines()
+    return lines[0] if lines else None
 
 
 _SECURITY: dict[str, Any] = {

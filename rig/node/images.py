@@ -69,7 +69,7 @@ def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
             buildah = Buildah(folder / "buildah")
             _make(images[1], lambda: _build_pause(buildah, pause, images[1]), tell)
             _make(images[0], lambda: _build_app(buildah, base_key, images[0], tell), tell)
-            _tidy(folder)
+            _tidy(folder, buildah)
     for image in images:
         os.utime(image.archive)
     return images
@@ -136,8 +136,12 @@ def _hash(*parts: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the archives that nobody has asked for in 30 days."""
-    for archive in folder.glob("*.tar*"):
-        if time.time() - archive.stat().st_mtime > UNUSED_AFTER_S:
-            archive.unlink()
+def _tidy(folder: Path, buildah: Buildah) -> None:
+    """Remove what nobody has asked for in 30 days, and the layers that only it was made of."""
+    old = [path for path in folder.glob("*.tar*") if time.time() - path.stat().st_mtime > UNUSED_AFTER_S]
+    for archive in old:
+        archive.unlink()
+        with contextlib.suppress(ImageError):
+            buildah.run("rmi", f"{APP}:{archive.stem.removeprefix('app-')}")
+    if old:
+        buildah.run("rmi", "--prune", "--force")

@@ -1,0 +1,82 @@
+"""Where the demo plays: on a real node with the image and the chart where that can be, else on simulated nodes."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rig.kubernetes import objects
+from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.objects import Object
+from rig.node.client import control_plane, first_line
+from rig.node.images import ensure_images
+from rig.node.installation import Installation
+from rig.node.node import Node
+from rig.node.packages import why_not
+from rig.space import Space
+from rig.waiting import eventually
+
+MOST_REAL = 50
+"""Pods that a laptop starts in well under a minute."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A Space with our program in it.
+
+    `control_plane` makes the objects of one by its name. `said` waits for the first thing that a pod's boto3 says;
+    None where pods are simulated. `level` are sentences that say what is real, `scene_s` and `program_s` how long
+    the cluster and the program took to start.
+    """
+
+    space: Space
+    level: tuple[str, ...]
+    control_plane: Callable[[str], list[Object]]
+    said: Callable[[dict[str, Any]], str] | None
+    scene_s: float
+    program_s: float
+
+
+@contextmanager
+def stage(roles: Sequence[str], quota: int, count: int, set_up: Callable[[Space], None]) -> Iterator[Stage]:
+    """Set the stage for `count` control planes; `set_up` is called before the program starts."""
+    reason = why_not() if count <= MOST_REAL else f"more than {MOST_REAL} pods are too many for one real node"
+    real = _real if reason is None else _simulated
+    with real(roles, quota, set_up, reason or "") as made:
+        yield made
+
+
+@contextmanager
+def _simulated(roles: Sequence[str], quota: int, set_up: Callable[[Space], None], reason: str) -> Iterator[Stage]:
+    began = time.monotonic()
+    with Cluster() as cluster, Space(cluster=cluster, roles=roles, quota=quota) as space:
+        set_up(space)
+        ready = time.monotonic()
+        space.register(space.start_webhook().url)
+        level = (
+            "level: simulated nodes; pods are admitted, scheduled and played, and their tokens are real",
+            f"({reason})",
+        )
+        seconds = ready - began, time.monotonic() - ready
+        yield Stage(space, level, objects.control_plane, None, *seconds)
+
+
+@contextmanager
+def _real(roles: Sequence[str], quota: int, set_up: Callable[[Space], None], _: str) -> Iterator[Stage]:
+    images = ensure_images()
+    began = time.monotonic()
+    with Node(images) as node, Space(cluster=node, roles=roles, quota=quota, rights=False) as space:
+        set_up(space)
+        ready = time.monotonic()
+        Installation(space, node, images[0]).install()
+        level = (
+            "level: a real node; our image and chart, installed by helm as two pods behind a Service;",
+            "the controllers are pods with unmodified boto3",
+        )
+
+        def said(pod: dict[str, Any]) -> str:
+            return eventually(lambda: first_line(node, pod), "the pod's boto3 says who it is", timeout=120)
+
+        seconds = ready - began, time.monotonic() - ready
+        yield Stage(space, level, lambda name: control_plane(space, images[0], name), said, *seconds)
