@@ -37,7 +37,7 @@ OWNER = """
 from tests.node.test_real_nodes import bare_node
 from rig.node.images import ensure_images
 
-with bare_node(ensure_images()):
+with bare_node(ensure_images(lambda _: None)):
     print("up", flush=True)
     input()
 """
