@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 N ?= 1
 SEEDS ?= 2000
 
-.PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready node-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready image node-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ rig-test: binaries ## the program against a real API server and the AWS stand-in
 
 node-packages: $(INSTALLED) ## Debian's packages for a real node; the only target that touches the system (needs root)
 	@$(BIN)/python -m rig.node packages
+
+image: binaries node-ready ## the image of the Dockerfile, built without a registry; says how large it is
+	@$(BIN)/python -m rig.node image
 
 node-ready: $(INSTALLED)
 	@$(BIN)/python -m rig.node ready

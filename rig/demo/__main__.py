@@ -4,10 +4,12 @@ import math
 import sys
 
 from rig.aws.faults import Latency
+from rig.chart import HelmError
 from rig.demo import crowd, story
 from rig.demo.screen import Screen
 from rig.demo.stage import stage
 from rig.node.buildah import ImageError
+from rig.node.namespaces import NetworkError
 from rig.processes import ProcessFailedError
 from rig.space import Space
 from rig.tools import BinaryMissingError
@@ -41,7 +43,7 @@ def main() -> int:
     except KeyboardInterrupt:
         screen.line("\nstopped; nothing is left running")
         return INTERRUPTED
-    except (ProcessFailedError, BinaryMissingError, ImageError) as error:
+    except (ProcessFailedError, BinaryMissingError, ImageError, NetworkError, HelmError) as error:
         screen.line(str(error))
         return 1
     return 0
@@ -55,7 +57,7 @@ def _run(screen: Screen, count: int) -> None:
     with stage(names, quota, count, _slow_down) as scene:
         hidden = {"eks-pod-identity-webhook", "namespaces"}
         parts = ", ".join(part for part in scene.space.cluster.parts if part not in hidden)
-        screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts},")
+        screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts}")
         screen.line("         and EKS's own pod identity webhook")
         milliseconds = f"{IAM_SECONDS * 1000:.0f} ms"
         screen.line(f"         an AWS stand-in that evaluates trust policies, IAM answering in {milliseconds};")

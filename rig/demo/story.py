@@ -7,6 +7,7 @@ from typing import Any
 from rig.aws.identity import assume
 from rig.demo.screen import Screen
 from rig.demo.stage import Stage
+from rig.node.client import GOT
 from rig.pods import environment_of, projected_token, restarts_of, running_pod, token_source
 from rig.space import Space
 from rig.waiting import eventually
@@ -47,7 +48,10 @@ def tell(scene: Stage, screen: Screen) -> None:
         f"a projected token: audience {source['audience']}, {source['expirationSeconds'] // 3600} h",
     )
     if scene.said:
-        timeline.moment("boto3 in the pod, asked who it is, got at its first try:", scene.said(pod))
+        said = scene.said(pod)
+        if not said.startswith(GOT):
+            raise RuntimeError(f"the pod's first call to AWS failed: {said}")
+        timeline.moment("boto3 in the pod asks AWS who it is, once, and is told", said.removeprefix(f"{GOT} "))
     refused = assume(space.aws, role, space.cluster.token(namespace, OUTSIDER, audience=source["audience"]))
     if refused.ok:
         raise RuntimeError(f"STS accepted ServiceAccount {OUTSIDER}, which nobody trusts")

@@ -1,15 +1,15 @@
-"""`python -m rig.node packages|ready`: install what a real node needs of the system, or build what it runs."""
+"""`python -m rig.node packages|ready|image`: install what a real node needs, build it, or show the image."""
 
 import subprocess
 import sys
 
 from rig.node.buildah import ImageError
-from rig.node.images import ensure_images
-from rig.node.packages import PackagesError, install, why_not
+from rig.node.images import ensure_images, size_of
+from rig.node.packages import PackagesError, demand, install, why_not
 from rig.tools import BinaryMissingError
 from rig.tools.catalogue import catalogue
 
-USAGE = "python -m rig.node packages|ready"
+USAGE = "python -m rig.node packages|ready|image"
 
 
 def main() -> int:
@@ -22,6 +22,10 @@ def main() -> int:
             case ["ready"]:
                 if why_not() is None:
                     _build()
+            case ["image"]:
+                demand()
+                image, _ = ensure_images()
+                print(f"{image.name}: {size_of(image)}\n{image.archive}")
             case _:
                 print(USAGE, file=sys.stderr)
                 return 2

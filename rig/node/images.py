@@ -46,6 +46,11 @@ class Image:
     name: str
     archive: Path
 
+    @property
+    def packed_mb(self) -> float:
+        """The size of the archive, about what a registry sends, in megabytes."""
+        return self.archive.stat().st_size / 1e6
+
 
 def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
     """Return the program's image and the pause image, made now if what they are made of has changed.
@@ -75,12 +80,17 @@ def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
     return images
 
 
+def size_of(image: Image) -> str:
+    """Say how large an image is, packed and unpacked."""
+    unpacked = Buildah(cache_folder() / "images" / "buildah").run("images", "--format", "{{.Size}}", image.name)
+    return f"{image.packed_mb:.0f} MB packed, {unpacked.strip()} unpacked"
+
+
 def _make(image: Image, build: Callable[[], None], tell: Tell) -> None:
     if not image.archive.exists():
         began = time.monotonic()
         build()
-        size = image.archive.stat().st_size / 1e6
-        tell(f"built {image.name} in {time.monotonic() - began:.0f} s: {size:.0f} MB packed")
+        tell(f"built {image.name} in {time.monotonic() - began:.0f} s: {image.packed_mb:.0f} MB packed")
 
 
 def _build_pause(buildah: Buildah, program: Path, image: Image) -> None:

@@ -1,12 +1,11 @@
 """The program on a real node: its image, installed by helm, as two pods behind a Service."""
 
-import base64
 from contextlib import suppress
 from typing import Any
 
 from rig.chart import Helm
 from rig.kubernetes.api import ApiError
-from rig.kubernetes.objects import Object, service_account
+from rig.kubernetes.objects import service_account
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.node.client import aws_variables
 from rig.node.images import Image
@@ -15,7 +14,6 @@ from rig.permissions import PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 
-SECRET = "serving"
 WAIT = ("--wait", "--timeout=90s")
 
 
@@ -28,16 +26,11 @@ class Installation:
         self._image = image
 
     def values(self, **changed: Any) -> dict[str, Any]:
-        """Return the chart's values: one binding of the control planes, and others over them."""
+        """Return the chart's values: its defaults, so certificates of its own, one binding, and `changed`."""
         repository, _, tag = self._image.name.rpartition(":")
         return {
             "bindings": self.space.configuration()["bindings"],
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-            "certificates": {
-                "source": "files",
-                "existingSecret": SECRET,
-                "caBundle": base64.b64encode(self.space.authority.certificate.encode()).decode(),
-            },
             "serviceAccount": {"roleArn": self.space.role_arn(PROGRAM)},
             "aws": {"region": self.space.aws.region},
             "extraEnv": aws_variables(self.space),
@@ -46,7 +39,6 @@ class Installation:
 
     def install(self, **changed: Any) -> None:
         """Install the release, and wait until its pods are ready and the API server calls them."""
-        self.space.cluster.apply([self._certificate()])
         self.helm.install(self.values(**changed), *WAIT)
         before = sum(self.space.webhook_calls().values())
 
@@ -66,14 +58,3 @@ class Installation:
         selector = f"app.kubernetes.io/instance={PROGRAM}"
         found = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/pods", labelSelector=selector)
         return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
-
-    def _certificate(self) -> Object:
-        host = f"{PROGRAM}.{OWN_NAMESPACE}.svc"
-        pair = self.space.authority.issue(PROGRAM, [host])
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/tls",
-            "metadata": {"name": SECRET, "namespace": OWN_NAMESPACE},
-            "stringData": {"tls.crt": pair.certificate, "tls.key": pair.key},
-        }
