@@ -78,7 +78,7 @@ def test_serve_stops_at_once_and_says_which_key_and_what_to_do(
     ("content", "words"),
     [
         (None, "cannot be read: No such file or directory; name it with --config"),
-        ("", "is empty; it needs at least `bindings` and `certificates`"),
+        ("", "is empty; it needs at least `bindings`"),
         ("# only a comment\n", "is empty"),
         ("bindings: [", "is not YAML"),
         ("- a\n- list\n", "not keys and values"),
