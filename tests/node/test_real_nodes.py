@@ -101,10 +101,13 @@ def test_two_nodes_run_side_by_side_and_one_that_ends_leaves_nothing(
         late.get("/version")
 
 
-def test_a_node_that_lost_its_owner_and_its_guardian_is_removed_by_the_next(images: tuple[Image, Image]) -> None:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def test_a_node_that_lost_its_owner_and_its_guardian_is_removed_by_the_next(
+    images: tuple[Image, Image], tmp_path: Path
+) -> None:
+    # Its workspace is where the next one does not look for dead owners' workspaces.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", OWNER]
+    owner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert owner.stdout
     assert owner.stdout.readline() == "up\n"
     guardians = [child for child in psutil.Process(owner.pid).children() if leftovers.__file__ in child.cmdline()]
