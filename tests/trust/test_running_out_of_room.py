@@ -129,3 +129,22 @@ def _fill_the_room_of_the_audience(document: Document) -> None:
     statement = {"Sid": "", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document["Statement"].append(statement)
     statement["Sid"] = "Filling" + "x" * (2048 - 7 - TrustPolicy(document).size())
+
+
+@in_virtual_time
+async def test_the_last_room_is_for_whom_a_stale_read_leaves_out_and_not_for_a_newcomer() -> None:
+    here = site(SimulatedIam(), ROLE)
+    first = subject(1)
+    here.wanted[ROLE].append(first)
+    await here.grants.obtain(here.grant(first), PATIENCE)
+    await asyncio.sleep(1)
+    here.iam.limit = here.iam.answered_limit = TrustPolicy(here.iam.document(ROLE)).size()
+    await asyncio.sleep(100)
+    here.iam.edit(ROLE, _take_ours_out)
+    outcome = await here.grants.obtain(here.grant(subject(2)), PATIENCE)
+    assert isinstance(outcome, Untrusted)
+    assert here.trusted_in(ROLE) == {first}
+
+
+def _take_ours_out(document: Document) -> None:
+    document["Statement"] = [one for one in document["Statement"] if not own_in(ROLE).owns(one)]

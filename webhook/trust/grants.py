@@ -72,9 +72,9 @@ class Grants:
         )
         if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
-        if failure := pursuit.last_failure:
-            return replace(failure, role=pursuit.tried or self.likely_role(grant))
-        return self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
+        late = self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
+        # The annotation follows this answer: it names the role under way, or another replica would try a second.
+        return replace(pursuit.last_failure or late, role=pursuit.tried or late.role)
 
     def start(self, grant: Grant) -> Trusted | None:
         """Have the subject trusted in the background; answers the trust that is there already."""

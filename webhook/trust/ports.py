@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from webhook.domain.names import RoleArn, Subject
@@ -66,7 +66,7 @@ class TrustPolicies(Protocol):
 class Demand(Protocol):
     """What the cluster wants of the roles, by what is known now; neither question makes a call."""
 
-    def wanted_in(self, role: RoleArn) -> Iterable[Subject]:
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:
         """Who is wanted in `role` for certain."""
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:

@@ -215,7 +215,9 @@ class RoleWriter:
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
         batch = list(self._waiting)
-        asked = dict.fromkeys([*batch, *self._demand.wanted_in(self.role)])
+        wanted = self._demand.wanted_in(self.role)
+        known = [subject for subject in wanted if subject in self._trusted]
+        asked = dict.fromkeys([*known, *batch, *wanted])  # the last room is not for newcomers
         amendment = amend(policy, self._own, self._recent(), asked, self._quota)
         if max(policy.size(), self._quota) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
