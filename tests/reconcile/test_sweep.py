@@ -16,7 +16,7 @@ from webhook.reconcile.leadership import LEASE
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
 
 ROLE = role()
 WHO = subject(1)
@@ -30,6 +30,10 @@ def _settle(world: World, *who: Subject) -> None:
     for one in who:
         world.cluster.add_namespace(one.namespace)
         world.cluster.add_account(one, ROLE.value)
+
+
+def _trust_by_hand(world: World, one: RoleArn) -> None:
+    world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([WHO])))
 
 
 def _leave(world: World, what: str) -> None:
@@ -136,7 +140,7 @@ async def test_a_subject_that_two_roles_trust_stays_where_its_annotation_points(
     world = World(labelled(*pool(2)))
     first, second = pool(2)
     for one in (first, second):
-        world.iam.edit(one, lambda document, one=one: document["Statement"].append(own_in(one).render([WHO])))
+        _trust_by_hand(world, one)
     world.cluster.add_namespace(WHO.namespace)
     world.cluster.add_account(WHO, second.value)
     async with world.running():
@@ -184,7 +188,7 @@ async def test_stale_reads_cause_one_write_for_a_removal_and_bring_nobody_back(l
 async def test_a_role_that_is_gone_does_not_keep_others_from_leaving() -> None:
     world = World(labelled(*pool(2)))
     first, second = pool(2)
-    world.iam.edit(second, lambda document: document["Statement"].append(own_in(second).render([WHO])))
+    _trust_by_hand(world, second)
     async with world.running():
         world.iam.delete(first)
         await asyncio.sleep(GRACE + 3 * INTERVAL)
