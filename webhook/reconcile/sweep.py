@@ -77,6 +77,7 @@ class Sweep:
 
     async def run(self, term: Term, interval: float) -> None:
         """Sweep every `interval` seconds until cancelled."""
+        await self._view.wait_until_synced()
         try:
             while True:
                 if await survive("sweep_failed", self.once(term), "leader"):
@@ -88,11 +89,10 @@ class Sweep:
     async def once(self, term: Term) -> None:
         """Look at everybody who is trusted, and have those leave whose time has come.
 
-        Raises NotLeadingError where another replica leads by now.
+        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads by now.
         """
         if not self._view.in_touch:
-            log.warning("sweep_put_off", reason="the watch is out of touch with the API server")
-            return
+            raise ClusterError("the watch is out of touch with the API server, so nobody knows who is wanted")
         unwanted = self._unwanted()
         now = asyncio.get_running_loop().time()
         self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}

@@ -24,7 +24,9 @@ from webhook.config.bindings import bindings_of
 from webhook.config.errors import ConfigurationError
 from webhook.domain.statement import OwnStatement
 from webhook.domain.sweep import SweepRules
+from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
@@ -90,7 +92,9 @@ async def assemble(configuration: Configuration) -> Program:
     events = EventWriter(connection)
     reconciler = configuration.reconciler
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-    sweep = Sweep(view, writers, demand, api, events, rules)
+    leader = Leader(
+        Sweep(view, writers, demand, api, events, rules), Mappings(view, bindings, events), reconciler.interval
+    )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -117,7 +121,7 @@ async def assemble(configuration: Configuration) -> Program:
         background=(
             view.run(),
             Passes(view, grants, api, events).run(reconciler.interval),
-            Leadership(leases, identity).run(lambda term: sweep.run(term, reconciler.interval)),
+            Leadership(leases, identity).run(leader.lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
