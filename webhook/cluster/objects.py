@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
+from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,10 +46,13 @@ class NamespaceObject(msgspec.Struct, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
     def live(self, label_keys: Collection[str]) -> LiveNamespace:
-        """The namespace with those of its labels that bindings look at."""
+        """The namespace with those of its labels that bindings look at.
+
+        Names are interned here and below: thousands of objects, kept for long, name the same few things.
+        """
         labels = self.metadata.labels or {}
         return LiveNamespace(
-            name=self.metadata.name,
+            name=intern(self.metadata.name),
             uid=self.metadata.uid,
             labels={key: labels[key] for key in label_keys if key in labels},
             terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
@@ -63,10 +67,11 @@ class ServiceAccountObject(msgspec.Struct, frozen=True):
 
     def account(self) -> Account:
         """The ServiceAccount as decisions look at it."""
+        annotation = (self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
         return Account(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
-            role_annotation=(self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
+            namespace=intern(self.metadata.namespace),
+            name=intern(self.metadata.name),
+            role_annotation=intern(annotation) if annotation else None,
             being_deleted=self.metadata.deletion_timestamp is not None,
         )
 
