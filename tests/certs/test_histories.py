@@ -201,13 +201,13 @@ def went_through(world: World, rounds: list[Round]) -> None:
     assert len({replica.context.leaf for replica in world.replicas}) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(replicas=st.integers(2, 3), rounds=rounds_of(IN_THE_SECRET | RESTARTS | OUTSIDE))
 def test_any_history_ends_whole(replicas: int, rounds: list[Round]) -> None:
     went_through(World(replicas, LIFETIMES), rounds)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(replicas=st.integers(2, 3), rounds=rounds_of(IN_THE_SECRET))
 def test_whatever_happens_to_the_secret_no_ready_replica_turns_a_caller_away(
     replicas: int, rounds: list[Round]

@@ -23,7 +23,7 @@ def _simulate(*arguments: str, seconds: float = 120) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
-@pytest.mark.parametrize("seed", [0, 7, 101])
+@pytest.mark.parametrize("seed", [0, 101])
 def test_a_seed_is_the_same_schedule_each_time(seed: int) -> None:
     one, other = (_simulate("--seed", str(seed)) for _ in range(2))
     assert one.returncode == 0, one.stdout
