@@ -1,11 +1,12 @@
 """One authority for all replicas, renewed and replaced without a moment in which a caller is turned away."""
 
 import datetime as dt
+from collections import Counter
 
 import pytest
 
 from certs.bundle import Bundle, read_bundle
-from certs.errors import Reason
+from certs.errors import Difference, Reason
 from certs.making import Lifetimes
 from certs.pairs import new_authority, new_leaf
 from tests.support.shared_certificates import NAMES, Replica, World, handshake, race
@@ -30,6 +31,10 @@ def reasons(world: World) -> dict[Reason, int]:
         for reason, count in replica.told.reasons.items():
             total[reason] = total.get(reason, 0) + count
     return total
+
+
+def differences(world: World) -> Counter[Difference]:
+    return sum((replica.told.differences for replica in world.replicas), start=Counter())
 
 
 def until_announced(world: World) -> None:
@@ -93,6 +98,7 @@ def test_an_authority_is_replaced_in_steps_that_overlap_by_ten_seconds() -> None
     assert 10 <= (world.now - promoted_at).total_seconds() <= 20
     assert len(authorities_served(world)) == 1
     assert reasons(world)[Reason.CA_EXPIRING] == reasons(world)[Reason.CA_REPLACED] == 1
+    assert differences(world) == {Difference.EMPTY: 1, Difference.ROTATION: 3}
     assert world.turned_away == []
 
 
