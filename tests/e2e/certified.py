@@ -121,6 +121,7 @@ class Reviews:
         self._space = space
         self._pool = ThreadPoolExecutor(CLIENTS)
         self._pause = threading.Event()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -139,6 +140,7 @@ class Reviews:
         while turn < self.planned:
             self._pause.wait(max(self._began + turn / REVIEWS_PER_S - time.monotonic(), 0))
             failure = review(self._space)
-            self.sent += 1
-            self.failures += [failure] if failure else []
+            with self._lock:
+                self.sent += 1
+                self.failures += [failure] if failure else []
             turn += CLIENTS
