@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -22,7 +23,12 @@ from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.errors import ConfigurationError
 from webhook.domain.statement import OwnStatement
+from webhook.domain.sweep import SweepRules
+from webhook.reconcile.leader import Leader
+from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
@@ -51,7 +57,7 @@ async def assemble(configuration: Configuration) -> Program:
     bindings = bindings_of(configuration.bindings)
     namespace = _namespace(configuration)
     for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
+        log.warning("setting_without_effect", key=key, reason="this version restarts no pod")
 
     connection = Connection()
     certificates = certificates_of(
@@ -63,9 +69,16 @@ async def assemble(configuration: Configuration) -> Program:
     caller = CallerCheck(calls)
     await check_roles(bindings, caller)
 
-    view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
+    view = ClusterView(
+        bindings,
+        api.namespaces(),
+        {name: api.service_accounts(name) for name in _names(bindings)},
+        clock=time.time,
+        grace=configuration.reconciler.prune_grace,
+    )
     policies = IamTrustPolicies(calls, caller)
-    lock = LeaseLock(Leases(connection, namespace), _identity())
+    leases, identity = Leases(connection, namespace), _identity()
+    lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
     grants, demand = Grants(writers), OneRoleEach(view, writers)
     for role in _trusted_roles(bindings):
@@ -77,6 +90,11 @@ async def assemble(configuration: Configuration) -> Program:
             demand,
         )
     events = EventWriter(connection)
+    reconciler = configuration.reconciler
+    rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    leader = Leader(
+        Sweep(view, writers, demand, api, events, rules), Mappings(view, bindings, events), reconciler.interval
+    )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -102,7 +120,8 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            Passes(view, grants, api, events).run(configuration.reconciler.interval),
+            Passes(view, grants, api, events).run(reconciler.interval),
+            Leadership(leases, identity).run(leader.lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
