@@ -26,7 +26,7 @@ ROLE = role()
 CROWD = [subject(number) for number in range(300)]
 
 KEPT_BYTES = 1_600
-"""For a control plane that is annotated and trusted: 1,230 when this was written, 1,730 with a name for each use."""
+"""For a control plane that is annotated and trusted: 1,230 when this was written, 1,730 without shared names."""
 
 
 @in_virtual_time
