@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,13 @@ _IDENTITY_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
+class OwnerReference(msgspec.Struct, frozen=True):
+    """What an object belongs to."""
+
+    kind: str = ""
+    name: str = ""
+
+
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
     """Of any object."""
 
@@ -27,7 +35,9 @@ class Metadata(msgspec.Struct, rename="camel", frozen=True):
     resource_version: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
 
 
 class NamespaceStatus(msgspec.Struct, frozen=True):
@@ -114,7 +124,18 @@ class PodObject(msgspec.Struct, frozen=True):
             service_account=self.spec.service_account_name,
             uid=self.metadata.uid,
             has_identity=not names.isdisjoint(_IDENTITY_VARIABLES),
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
+            deployment=_deployment_of(self.metadata),
         )
+
+
+def _deployment_of(pod: Metadata) -> str | None:
+    """The Deployment of a pod: the Deployment controller names a ReplicaSet after it and the template's hash."""
+    suffix = f"-{(pod.labels or {}).get('pod-template-hash', '')}"
+    for owner in pod.owner_references or ():
+        if owner.kind == "ReplicaSet" and owner.name.endswith(suffix):
+            return owner.name.removesuffix(suffix)
+    return None
 
 
 class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
