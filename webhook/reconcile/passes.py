@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.reconcile.pods import PodsWithoutIdentity
-from webhook.reconcile.ports import ClusterError
+from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from webhook.domain.decisions import Account, Grant
     from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster
@@ -50,8 +48,8 @@ class Passes:
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._annotating: dict[str, asyncio.Task[None]] = {}
-        self._pods = PodsWithoutIdentity(view, cluster, events)
+        self._annotating: dict[str, asyncio.Task[bool]] = {}
+        self.pods = PodsWithoutIdentity(view, cluster, events)
         view.on_change(self._note)
 
     async def run(self, interval: float) -> None:
@@ -60,15 +58,15 @@ class Passes:
         await self._view.wait_until_synced()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_passes(interval))
-            tasks.create_task(self._find_pods(interval))
+            tasks.create_task(self.pods.run(interval))
 
     async def _run_passes(self, interval: float) -> None:
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
                 next_pass = asyncio.get_running_loop().time() + interval
-                await _survive("pass_failed", self._pass())
-            await _survive("pass_failed", self._look_at_changed())
+                await survive("pass_failed", self._pass())
+            await survive("pass_failed", self._look_at_changed())
             is_due = not await self._something_changes_before(next_pass)
 
     async def _something_changes_before(self, moment: float) -> bool:
@@ -79,12 +77,6 @@ class Passes:
         except TimeoutError:
             return False
         return True
-
-    async def _find_pods(self, interval: float) -> None:
-        """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
-        while True:
-            await _survive("pods_not_found", self._pods.find())
-            await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
@@ -121,7 +113,7 @@ class Passes:
     def _start_annotating(self, grant: Grant) -> None:
         key = str(grant.subject)
         subject = {"namespace": grant.subject.namespace, "service_account": grant.subject.service_account}
-        work = _survive("late_annotation_failed", self._annotate(grant), **subject)
+        work = survive("late_annotation_failed", self._annotate(grant), **subject)
         task = asyncio.get_running_loop().create_task(work, name=f"annotate {key}")
         self._annotating[key] = task
         task.add_done_callback(lambda _: self._annotating.pop(key, None))
@@ -135,7 +127,7 @@ class Passes:
                 return
             if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
                 self._report_annotated(grant, outcome.role)
-                await self._pods.find_of(grant.subject)
+                await self.pods.find_of(grant.subject)
 
     def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
         subject = grant.subject
@@ -155,14 +147,3 @@ class Passes:
 
 def _names(role: RoleArn, account: Account | None) -> bool:
     return account is not None and account.role_annotation == role.value
-
-
-async def _survive(event: str, work: Awaitable[None], **facts: str) -> None:
-    """Do `work`; where it fails, say so and go on: the next pass tries again."""
-    try:
-        await work
-    except ClusterError as error:
-        log.warning(event, reason=str(error), **facts)
-    except Exception:
-        log.exception(event, **facts)
-        metrics.unexpected_errors.labels("pass").inc()
