@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,12 +18,16 @@ from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
+from webhook.cluster.deployments import DeploymentApi
 from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.errors import ConfigurationError
 from webhook.domain.statement import OwnStatement
+from webhook.reconcile.identities import Identities
+from webhook.reconcile.nudges import Nudges
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.restarts import Pace, Restarts
 from webhook.reconcile.view import ClusterView
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
@@ -37,9 +42,13 @@ from webhook.trust.leases import LeaseLock
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
-    from webhook.config.contract import Configuration
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from webhook.config.contract import Configuration, ReconcilerSection
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn
+    from webhook.reconcile.pods import PodsWithoutIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +60,7 @@ async def assemble(configuration: Configuration) -> Program:
     bindings = bindings_of(configuration.bindings)
     namespace = _namespace(configuration)
     for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
+        log.warning("setting_without_effect", key=key, reason="this version removes no trust")
 
     connection = Connection()
     certificates = certificates_of(
@@ -77,6 +86,8 @@ async def assemble(configuration: Configuration) -> Program:
             demand,
         )
     events = EventWriter(connection)
+    passes = Passes(view, grants, api, events)
+    identities = Identities(view, grants)
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -102,13 +113,32 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            Passes(view, grants, api, events).run(configuration.reconciler.interval),
+            passes.run(configuration.reconciler.interval),
+            *_care_of_deployments(configuration.reconciler, passes.pods, identities, connection, events),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
         drain_time=server.drain_time,
         close=close,
     )
+
+
+def _care_of_deployments(
+    section: ReconcilerSection,
+    pods: PodsWithoutIdentity,
+    identities: Identities,
+    connection: Connection,
+    events: EventWriter,
+) -> list[Coroutine[Any, Any, None]]:
+    """Nudges and restarts, each where the configuration asks for it."""
+    deployments = DeploymentApi(connection)
+    loops = []
+    if section.nudge_refused_pods:
+        loops.append(Nudges(identities, deployments, events).run())
+    if section.restart_pods_without_identity:
+        pace = Pace(section.restarts_at_a_time, section.restart_timeout)
+        loops.append(Restarts(pods, identities, deployments, events, pace, time.time).run())
+    return loops
 
 
 def _namespace(configuration: Configuration) -> str:
