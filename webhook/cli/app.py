@@ -6,6 +6,7 @@ import typer
 
 from webhook import VERSION
 from webhook.cli.failures import explained
+from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.serve import serve
 
@@ -28,7 +29,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, report):
+for command in (serve, plan, report):
     app.command()(command)
 
 
