@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import structlog
 
@@ -18,17 +15,16 @@ from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
-from webhook.cluster.deployments import DeploymentApi
 from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
-from webhook.config.errors import ConfigurationError
+from webhook.config.whereabouts import own_namespace, process_identity
+from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
 from webhook.reconcile.identities import Identities
-from webhook.reconcile.nudges import Nudges
 from webhook.reconcile.passes import Passes
-from webhook.reconcile.restarts import Pace, Restarts
 from webhook.reconcile.view import ClusterView
+from webhook.serving.care import care_of_deployments
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
@@ -42,42 +38,37 @@ from webhook.trust.leases import LeaseLock
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Any
-
-    from webhook.config.contract import Configuration, ReconcilerSection
-    from webhook.domain.bindings import Binding
+    from webhook.config.contract import Configuration
     from webhook.domain.names import RoleArn
-    from webhook.reconcile.pods import PodsWithoutIdentity
 
 log = structlog.get_logger(__name__)
-
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings)
-    namespace = _namespace(configuration)
+    namespace = own_namespace(configuration)
     for key in configuration.reconciler.without_effect():
         log.warning("setting_without_effect", key=key, reason="this version removes no trust")
 
     connection = Connection()
     certificates = certificates_of(
-        configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or _identity()
+        configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or process_identity()
     )
-    api = KubernetesApi(connection, _label_keys(bindings))
+    api = KubernetesApi(connection, label_keys(bindings))
     issuer = await find_issuer(configuration.cluster.issuer, api)
     calls = AwsCalls()
     caller = CallerCheck(calls)
     await check_roles(bindings, caller)
 
-    view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
+    view = ClusterView(
+        bindings, api.namespaces(), {name: api.service_accounts(name) for name in service_accounts(bindings)}
+    )
     policies = IamTrustPolicies(calls, caller)
-    lock = LeaseLock(Leases(connection, namespace), _identity())
+    lock = LeaseLock(Leases(connection, namespace), process_identity())
     writers: dict[RoleArn, RoleWriter] = {}
     grants, demand = Grants(writers), OneRoleEach(view, writers)
-    for role in _trusted_roles(bindings):
+    for role in trusted_roles(bindings):
         writers[role] = RoleWriter(
             role,
             OwnStatement.for_role(role, issuer, configuration.installation or namespace),
@@ -87,7 +78,8 @@ async def assemble(configuration: Configuration) -> Program:
         )
     events = EventWriter(connection)
     passes = Passes(view, grants, api, events)
-    identities = Identities(view, grants)
+    reconciler, identities = configuration.reconciler, Identities(view, grants)
+    care = care_of_deployments(reconciler, passes.pods, identities, connection, events)
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -113,59 +105,11 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            passes.run(configuration.reconciler.interval),
-            *_care_of_deployments(configuration.reconciler, passes.pods, identities, connection, events),
+            passes.run(reconciler.interval),
+            *(loop() for loop in care),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
         drain_time=server.drain_time,
         close=close,
     )
-
-
-def _care_of_deployments(
-    section: ReconcilerSection,
-    pods: PodsWithoutIdentity,
-    identities: Identities,
-    connection: Connection,
-    events: EventWriter,
-) -> list[Coroutine[Any, Any, None]]:
-    """Nudges and restarts, each where the configuration asks for it."""
-    deployments = DeploymentApi(connection)
-    loops = []
-    if section.nudge_refused_pods:
-        loops.append(Nudges(identities, deployments, events).run())
-    if section.restart_pods_without_identity:
-        pace = Pace(section.restarts_at_a_time, section.restart_timeout)
-        loops.append(Restarts(pods, identities, deployments, events, pace, time.time).run())
-    return loops
-
-
-def _namespace(configuration: Configuration) -> str:
-    """Where the Leases are, and by default the name that tells our statement from another installation's."""
-    named = configuration.namespace or os.environ.get("POD_NAMESPACE")
-    if named:
-        return named
-    try:
-        return _NAMESPACE_FILE.read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(
-            "namespace: is not given, and POD_NAMESPACE does not say where this runs"
-        ) from error
-
-
-def _identity() -> str:
-    """A name for this process that no other will ever have."""
-    return f"{os.environ.get('POD_NAME') or 'local'}_{uuid4()}"
-
-
-def _names(bindings: tuple[Binding, ...]) -> list[str]:
-    return sorted({binding.service_account for binding in bindings})
-
-
-def _label_keys(bindings: tuple[Binding, ...]) -> set[str]:
-    return {key for binding in bindings for key in binding.namespaces.label_keys()}
-
-
-def _trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
-    return {role for binding in bindings if binding.edits_trust for role in binding.roles}
