@@ -109,8 +109,8 @@ def test_durations_are_read_with_their_unit(tmp_path: Path, text: str, seconds: 
     [
         ({}, []),
         ({"interval": "5s"}, []),
-        ({"pruneGrace": "5m"}, ["reconciler.pruneGrace"]),
-        (RIGHT["reconciler"], ["maxRemovalFraction", "pruneGrace", "restartPodsWithoutIdentity"]),
+        ({"pruneGrace": "5m"}, []),
+        (RIGHT["reconciler"], ["restartPodsWithoutIdentity"]),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,7 @@ class Metadata(msgspec.Struct, rename="camel", frozen=True):
     resource_version: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
 
 
@@ -50,6 +52,7 @@ class NamespaceObject(msgspec.Struct, frozen=True):
             uid=self.metadata.uid,
             labels={key: labels[key] for key in label_keys if key in labels},
             terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
         )
 
 

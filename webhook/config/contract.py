@@ -129,13 +129,13 @@ class ReconcilerSection(_Section):
     """`reconciler`: the pass over the whole cluster."""
 
     interval: Seconds = 60.0
-    prune_grace: Seconds | None = None
-    max_removal_fraction: float | None = Field(default=None, gt=0, le=1, strict=True)
+    prune_grace: Seconds = 600.0
+    max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
     restart_pods_without_identity: bool | None = Field(default=None, strict=True)
 
     def without_effect(self) -> list[str]:
-        """The keys that are given but do nothing in this version: it removes no trust and restarts no pod."""
-        later = {"prune_grace", "max_removal_fraction", "restart_pods_without_identity"}
+        """The keys that are given but do nothing in this version: it restarts no pod."""
+        later = {"restart_pods_without_identity"}
         return sorted(f"reconciler.{to_camel(key)}" for key in later & self.model_fields_set)
 
 

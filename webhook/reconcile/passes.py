@@ -1,7 +1,8 @@
 """The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
 
 The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
-at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed.
+at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
+here: see `sweep`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.reconcile.pods import PodsWithoutIdentity
-from webhook.reconcile.ports import ClusterError
+from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from webhook.domain.decisions import Account, Grant
     from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster
@@ -50,7 +49,7 @@ class Passes:
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._annotating: dict[str, asyncio.Task[None]] = {}
+        self._annotating: dict[str, asyncio.Task[bool]] = {}
         self._pods = PodsWithoutIdentity(view, cluster, events)
         view.on_change(self._note)
 
@@ -67,8 +66,8 @@ class Passes:
         while True:
             if is_due:
                 next_pass = asyncio.get_running_loop().time() + interval
-                await _survive("pass_failed", self._pass())
-            await _survive("pass_failed", self._look_at_changed())
+                await survive("pass_failed", self._pass())
+            await survive("pass_failed", self._look_at_changed())
             is_due = not await self._something_changes_before(next_pass)
 
     async def _something_changes_before(self, moment: float) -> bool:
@@ -83,7 +82,7 @@ class Passes:
     async def _find_pods(self, interval: float) -> None:
         """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
         while True:
-            await _survive("pods_not_found", self._pods.find())
+            await survive("pods_not_found", self._pods.find())
             await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
@@ -104,7 +103,8 @@ class Passes:
         while self._changed:
             namespace, _ = self._changed.popitem()
             for grant in self._view.grants_in(namespace):
-                self._look_at(grant)
+                if self._view.is_due(grant):
+                    self._look_at(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -121,7 +121,7 @@ class Passes:
     def _start_annotating(self, grant: Grant) -> None:
         key = str(grant.subject)
         subject = {"namespace": grant.subject.namespace, "service_account": grant.subject.service_account}
-        work = _survive("late_annotation_failed", self._annotate(grant), **subject)
+        work = survive("late_annotation_failed", self._annotate(grant), **subject)
         task = asyncio.get_running_loop().create_task(work, name=f"annotate {key}")
         self._annotating[key] = task
         task.add_done_callback(lambda _: self._annotating.pop(key, None))
@@ -155,14 +155,3 @@ class Passes:
 
 def _names(role: RoleArn, account: Account | None) -> bool:
     return account is not None and account.role_annotation == role.value
-
-
-async def _survive(event: str, work: Awaitable[None], **facts: str) -> None:
-    """Do `work`; where it fails, say so and go on: the next pass tries again."""
-    try:
-        await work
-    except ClusterError as error:
-        log.warning(event, reason=str(error), **facts)
-    except Exception:
-        log.exception(event, **facts)
-        metrics.unexpected_errors.labels("pass").inc()

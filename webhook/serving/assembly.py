@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +22,10 @@ from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace, process_identity
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
+from webhook.domain.sweep import SweepRules
+from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
@@ -47,7 +51,7 @@ async def assemble(configuration: Configuration) -> Program:
     bindings = bindings_of(configuration.bindings)
     namespace = own_namespace(configuration)
     for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
+        log.warning("setting_without_effect", key=key, reason="this version restarts no pod")
 
     connection = Connection()
     certificates = certificates_of(
@@ -60,10 +64,15 @@ async def assemble(configuration: Configuration) -> Program:
     await check_roles(bindings, caller)
 
     view = ClusterView(
-        bindings, api.namespaces(), {name: api.service_accounts(name) for name in service_accounts(bindings)}
+        bindings,
+        api.namespaces(),
+        {name: api.service_accounts(name) for name in service_accounts(bindings)},
+        clock=time.time,
+        grace=configuration.reconciler.prune_grace,
     )
     policies = IamTrustPolicies(calls, caller)
-    lock = LeaseLock(Leases(connection, namespace), process_identity())
+    leases, identity = Leases(connection, namespace), process_identity()
+    lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
     grants, demand = Grants(writers), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
@@ -75,6 +84,9 @@ async def assemble(configuration: Configuration) -> Program:
             demand,
         )
     events = EventWriter(connection)
+    reconciler = configuration.reconciler
+    rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    sweep = Sweep(view, writers, demand, api, events, rules)
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -100,7 +112,8 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            Passes(view, grants, api, events).run(configuration.reconciler.interval),
+            Passes(view, grants, api, events).run(reconciler.interval),
+            Leadership(leases, identity).run(lambda term: sweep.run(term, reconciler.interval)),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
