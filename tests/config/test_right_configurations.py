@@ -1,6 +1,5 @@
 """The documented example, what may be left out, and what stays of it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -103,24 +102,6 @@ def test_extra_names_are_written_as_certificates_have_them(tmp_path: Path) -> No
 def test_durations_are_read_with_their_unit(tmp_path: Path, text: str, seconds: float) -> None:
     configuration, _ = _read(tmp_path, changed("admission.trustBudget", text))
     assert configuration.admission.trust_budget == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    ("given", "without_effect"),
-    [
-        ({}, []),
-        ({"interval": "5s"}, []),
-        ({"pruneGrace": "5m"}, ["reconciler.pruneGrace"]),
-        (RIGHT["reconciler"], ["maxRemovalFraction", "pruneGrace"]),
-    ],
-    ids=str,
-)
-def test_settings_without_effect_in_this_version_are_named(
-    tmp_path: Path, given: dict[str, Any], without_effect: list[str]
-) -> None:
-    configuration, _ = _read(tmp_path, changed("reconciler", given))
-    named = [re.sub(r"^reconciler\.", "", key) for key in configuration.reconciler.without_effect()]
-    assert named == [re.sub(r"^reconciler\.", "", key) for key in without_effect]
 
 
 def test_labels_and_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:

@@ -6,16 +6,20 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tests.support.locks import InProcessLock
+from tests.support.locks import InProcessLock, MemoryLeases
 from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
+from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
+from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
+from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from webhook.domain.names import RoleArn, Subject
+    from webhook.reconcile.leadership import Term
 
 INTERVAL = 60.0
+GRACE = 600.0
 BUDGET = 3.0
 
 
@@ -49,7 +55,7 @@ class World:
         self.iam = iam or SimulatedIam()
         self.cluster = SimulatedCluster(*{binding.service_account for binding in self.bindings})
         self.events = RecordedEvents()
-        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts)
+        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
@@ -59,6 +65,9 @@ class World:
         self.grants = Grants(self.writers)
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own_in(one), policies, lock, demand)
+        self.sweep = Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2))
+        self.leases = MemoryLeases()
+        self.leadership = Leadership(self.leases, "a")
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
@@ -68,7 +77,11 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Mirror and reconcile inside the `async with`, from the first pass on."""
-        tasks = [asyncio.create_task(self.view.run()), asyncio.create_task(self.passes.run(INTERVAL))]
+        tasks = [
+            asyncio.create_task(self.view.run()),
+            asyncio.create_task(self.passes.run(INTERVAL)),
+            asyncio.create_task(self.leadership.run(self._lead)),
+        ]
         await asyncio.sleep(1)
         try:
             yield
@@ -77,6 +90,11 @@ class World:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+    async def _lead(self, term: Term) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.sweep.run(term, INTERVAL))
+            tasks.create_task(self.passes.pods.run(INTERVAL))
 
     def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
         """Whom our statement in the role trusts now."""

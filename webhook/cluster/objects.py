@@ -60,6 +60,7 @@ class NamespaceObject(msgspec.Struct, frozen=True):
             uid=self.metadata.uid,
             labels={key: labels[key] for key in label_keys if key in labels},
             terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
         )
 
 

@@ -130,17 +130,12 @@ class ReconcilerSection(_Section):
     """`reconciler`: the pass over the whole cluster."""
 
     interval: Seconds = 60.0
-    prune_grace: Seconds | None = None
-    max_removal_fraction: float | None = Field(default=None, gt=0, le=1, strict=True)
+    prune_grace: Seconds = 600.0
+    max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
     nudge_refused_pods: bool = Field(default=False, strict=True)
     restart_pods_without_identity: bool = Field(default=False, strict=True)
     restarts_at_a_time: int = Field(default=1, ge=1, le=1000, strict=True)
     restart_timeout: Seconds = 600.0
-
-    def without_effect(self) -> list[str]:
-        """The keys that are given but do nothing in this version: it removes no trust."""
-        later = {"prune_grace", "max_removal_fraction"}
-        return sorted(f"reconciler.{to_camel(key)}" for key in later & self.model_fields_set)
 
 
 class ServerSection(_Section):

@@ -1,7 +1,8 @@
 """The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
 
 The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
-at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed.
+at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
+here: see `sweep`.
 """
 
 from __future__ import annotations
@@ -56,11 +57,6 @@ class Passes:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_passes(interval))
-            tasks.create_task(self.pods.run(interval))
-
-    async def _run_passes(self, interval: float) -> None:
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
@@ -96,7 +92,8 @@ class Passes:
         while self._changed:
             namespace, _ = self._changed.popitem()
             for grant in self._view.grants_in(namespace):
-                self._look_at(grant)
+                if self._view.is_due(grant):
+                    self._look_at(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)

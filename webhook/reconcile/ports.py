@@ -10,7 +10,7 @@ from webhook.domain.errors import ClusterError, ExpiredError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.deployments import Deployment
     from webhook.domain.names import RoleArn, Subject
 
@@ -60,6 +60,9 @@ class Cluster(Protocol):
 
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as it is now, or None where there is none."""
+
+    async def account(self, subject: Subject, seconds: float) -> Account | None:
+        """The ServiceAccount as it is now, or None where there is none."""
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the account is gone."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,8 +23,11 @@ from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace, process_identity
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
+from webhook.domain.sweep import SweepRules
 from webhook.reconcile.identities import Identities
+from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.serving.care import care_of_deployments
 from webhook.serving.certificates import certificates_of
@@ -40,6 +45,7 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.domain.names import RoleArn
+    from webhook.reconcile.leadership import Term
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +54,6 @@ async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings)
     namespace = own_namespace(configuration)
-    for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version removes no trust")
-
     connection = Connection()
     certificates = certificates_of(
         configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or process_identity()
@@ -62,10 +65,15 @@ async def assemble(configuration: Configuration) -> Program:
     await check_roles(bindings, caller)
 
     view = ClusterView(
-        bindings, api.namespaces(), {name: api.service_accounts(name) for name in service_accounts(bindings)}
+        bindings,
+        api.namespaces(),
+        {name: api.service_accounts(name) for name in service_accounts(bindings)},
+        clock=time.time,
+        grace=configuration.reconciler.prune_grace,
     )
     policies = IamTrustPolicies(calls, caller)
-    lock = LeaseLock(Leases(connection, namespace), process_identity())
+    leases, identity = Leases(connection, namespace), process_identity()
+    lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
     grants, demand = Grants(writers), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
@@ -77,9 +85,19 @@ async def assemble(configuration: Configuration) -> Program:
             demand,
         )
     events = EventWriter(connection)
+    reconciler = configuration.reconciler
+    rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    sweep = Sweep(view, writers, demand, api, events, rules)
     passes = Passes(view, grants, api, events)
-    reconciler, identities = configuration.reconciler, Identities(view, grants)
-    care = care_of_deployments(reconciler, passes.pods, identities, connection, events)
+    care = care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events)
+
+    async def lead(term: Term) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sweep.run(term, reconciler.interval))
+            tasks.create_task(passes.pods.run(reconciler.interval))
+            for loop in care:
+                tasks.create_task(loop())
+
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -106,7 +124,7 @@ async def assemble(configuration: Configuration) -> Program:
         background=(
             view.run(),
             passes.run(reconciler.interval),
-            *(loop() for loop in care),
+            Leadership(leases, identity).run(lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),

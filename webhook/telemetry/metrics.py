@@ -61,6 +61,13 @@ trust_repairs = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+trust_removals = Counter(
+    "trust_removals",
+    "ServiceAccounts that this replica took out of our statement in the role, because nothing wants them there.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 trust_subjects = Gauge(
     "trust_subjects",
     "ServiceAccounts that our statement in the role trusts, as last written or read.",
@@ -154,6 +161,37 @@ accounts_annotated_late = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+leading = Gauge(
+    "leading",
+    "1 where this replica is the leader, which alone removes trust and looks after pods; else 0.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+removals_pending = Gauge(
+    "removals_pending",
+    "ServiceAccounts that our statements trust and nothing wants, seen by the leader; they leave after the grace.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+removals_approved = Counter(
+    "removals_approved",
+    "ServiceAccounts that the leader has decided to remove from a role, by the cause.",
+    ["cause"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+sweep_refused = Gauge(
+    "sweep_refused_subjects",
+    "ServiceAccounts whose removal is refused because they are more than an hour's limit; 0 where none is.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+sweep_last_success = Gauge(
+    "sweep_last_success_timestamp_seconds",
+    "When this replica, as leader, last looked for trust that nothing wants, in seconds since 1970.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 watched_objects = Gauge(
     "watched_objects",
     "Objects held by the watch cache.",
@@ -196,7 +234,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates"):
+for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",
