@@ -8,6 +8,7 @@ from webhook import VERSION
 from webhook.cli.failures import explained
 from webhook.cli.plan import plan
 from webhook.cli.report import report
+from webhook.cli.restart import restart
 from webhook.cli.serve import serve
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, plan, report):
+for command in (serve, plan, report, restart):
     app.command()(command)
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from webhook.domain.deployments import Verdict, judge
 from webhook.domain.names import Subject
+from webhook.reconcile.rollouts import end_of_rollout
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
-
-_LOOK_SECONDS = 2.0
-"""From one look at a rollout to the next."""
 
 _TRIES = 3
 """How often a Deployment that changes between read and write is read again in one round."""
@@ -132,7 +130,9 @@ class Restarts:
 
     async def _see_through(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
-        deployment = await self._end_of_rollout(subject, name)
+        deployment = await end_of_rollout(
+            self._deployments, subject.namespace, name, self._pace.patience, self._clock
+        )
         if deployment is None:
             return
         verdict, _ = await self._judge(subject, name)
@@ -148,16 +148,6 @@ class Restarts:
             verdict = Verdict.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
         self._report_verdict(deployment, verdict)
-
-    async def _end_of_rollout(self, subject: Subject, name: str) -> Deployment | None:
-        """The Deployment when its rollout has ended or has taken too long; None where it is gone or made anew."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            deployment = await self._deployments.get(subject.namespace, name)
-            if deployment is None or deployment.restarted_by_us is None:
-                return None
-            if deployment.is_rolled_out or self._clock() - deployment.restarted_by_us >= self._pace.patience:
-                return deployment
 
     def _report_restarted(self, deployment: Deployment) -> None:
         log.info("deployment_restarted", namespace=deployment.namespace, deployment=deployment.name)
