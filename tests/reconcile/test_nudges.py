@@ -127,6 +127,7 @@ async def test_deployments_of_others_are_left_alone(what: str) -> None:
     async with scene.running():
         await asyncio.sleep(5 * INTERVAL)
         assert {key: scene.deployments.objects[key] for key in theirs} == theirs
+        assert scene.nudged() == ([] if what == "another account" else [WHO.namespace])
 
 
 @in_virtual_time
@@ -165,6 +166,17 @@ async def test_a_cluster_in_which_nothing_changes_costs_one_list_and_no_read() -
     async with scene.running():
         await asyncio.sleep(60 * INTERVAL)
         assert scene.deployments.lists == [WHO.service_account]
+        assert scene.deployments.reads == []
+
+
+@in_virtual_time
+async def test_a_change_that_is_not_about_the_identity_costs_no_read() -> None:
+    scene = Scene()
+    scene.add(1, role().value)
+    async with scene.running():
+        await asyncio.sleep(INTERVAL)
+        scene.world.cluster.add_namespace(WHO.namespace, uid="another")
+        await asyncio.sleep(INTERVAL)
         assert scene.deployments.reads == []
 
 

@@ -139,7 +139,7 @@ async def test_a_restart_that_did_not_help_holds_the_others_back_ever_longer() -
 @pytest.mark.parametrize("helps", [True, False])
 @in_virtual_time
 async def test_a_new_leader_restarts_nothing_a_second_time(helps: bool) -> None:  # noqa: FBT001
-    scene = Scene(rollout=40)
+    scene = Scene(rollout=100)
     scene.deployments.eks_works = helps
     for number in range(5):
         scene.add(number)
