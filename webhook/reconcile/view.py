@@ -95,6 +95,10 @@ class ClusterView:
         reflector = self._accounts.get(subject.service_account)
         return reflector.objects.get(subject.namespace) if reflector else None
 
+    def accounts(self) -> list[Account]:
+        """All ServiceAccounts of bound names, as the watch last showed them."""
+        return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
+
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""
         return self._grants.get(namespace, [])

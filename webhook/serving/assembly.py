@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import TYPE_CHECKING
@@ -25,7 +24,9 @@ from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
 from webhook.domain.sweep import SweepRules
 from webhook.reconcile.identities import Identities
+from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
@@ -45,7 +46,6 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.domain.names import RoleArn
-    from webhook.reconcile.leadership import Term
 
 log = structlog.get_logger(__name__)
 
@@ -87,17 +87,14 @@ async def assemble(configuration: Configuration) -> Program:
     events = EventWriter(connection)
     reconciler = configuration.reconciler
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-    sweep = Sweep(view, writers, demand, api, events, rules)
     passes = Passes(view, grants, api, events)
-    care = care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events)
-
-    async def lead(term: Term) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(sweep.run(term, reconciler.interval))
-            tasks.create_task(passes.pods.run(reconciler.interval))
-            for loop in care:
-                tasks.create_task(loop())
-
+    leader = Leader(
+        Sweep(view, writers, demand, api, events, rules),
+        Mappings(view, bindings, events),
+        passes.pods,
+        care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events),
+        reconciler.interval,
+    )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -124,7 +121,7 @@ async def assemble(configuration: Configuration) -> Program:
         background=(
             view.run(),
             passes.run(reconciler.interval),
-            Leadership(leases, identity).run(lead),
+            Leadership(leases, identity).run(leader.lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),

@@ -192,6 +192,13 @@ sweep_last_success = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+mappings = Gauge(
+    "service_accounts",
+    "ServiceAccounts of bound names by how they stand with the bindings, counted by the leader.",
+    ["mapping"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 watched_objects = Gauge(
     "watched_objects",
     "Objects held by the watch cache.",
