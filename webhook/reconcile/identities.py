@@ -22,6 +22,10 @@ class Identities:
         """The grant of a ServiceAccount, or None where no binding is for it."""
         return next((one for one in self.view.grants_in(subject.namespace) if one.subject == subject), None)
 
+    def may_be_whole(self, grant: Grant) -> bool:
+        """Whether the cluster has its part of it: while it has not, only a change there helps."""
+        return grant.annotated is not None
+
     def is_whole(self, grant: Grant) -> bool:
         """Whether it is annotated, and the role that the annotation names is known to trust it."""
         known = self._grants.known(grant)

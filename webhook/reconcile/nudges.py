@@ -19,8 +19,6 @@ from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from webhook.domain.decisions import Grant
     from webhook.domain.deployments import Deployment
     from webhook.reconcile.identities import Identities
@@ -30,7 +28,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _TICK_SECONDS = 1.0
-"""How often those without a whole identity are looked at; no call is made for it."""
+"""How often those that are annotated, and that no role is known to trust yet, are looked at; it costs no call."""
+
+_WAITING_A_SECOND = 1000
+"""How many of them are looked at a second on average, however many wait."""
 
 _SPACING_SECONDS = 0.02
 """From one look at a Deployment to the next: fifty a second at most, however many wait."""
@@ -87,9 +88,9 @@ class Nudges:
 
     def _take_up_what_is_there(self) -> None:
         """Who is annotated already counts as whole: if its pods are refused, the list shows it."""
-        grants = self._grants_in(self._view.namespaces_with_grants())
-        self._whole = {grant.subject for grant in grants if grant.annotated is not None}
-        self._waiting = {grant.subject: None for grant in grants if grant.annotated is None}
+        grants = (grant for name in self._view.namespaces_with_grants() for grant in self._view.grants_in(name))
+        self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
+        self._waiting.clear()
 
     async def _look_at_all_once(self) -> None:
         for name in {name for binding in self._view.bindings for name in binding.deployments}:
@@ -108,34 +109,32 @@ class Nudges:
     async def _something_to_do(self) -> None:
         if not self._waiting:
             await self._wake.wait()
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(_TICK_SECONDS + len(self._waiting) / _WAITING_A_SECOND)
 
     async def _look_at_changed(self) -> None:
         self._wake.clear()
         changed, self._changed = self._changed, {}
         for namespace in changed:
-            self._forget(namespace)
-            for grant in self._view.grants_in(namespace):
-                if grant.subject not in self._whole or not self._identities.is_whole(grant):
-                    self._whole.discard(grant.subject)
-                    self._waiting[grant.subject] = None
+            self._take_up_change(namespace)
         for count, subject in enumerate(list(self._waiting)):
             self._begin_where_whole(subject)
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
-    def _forget(self, namespace: str) -> None:
-        """What a namespace no longer wants."""
-        wanted = {grant.subject for grant in self._view.grants_in(namespace)}
+    def _take_up_change(self, namespace: str) -> None:
+        grants = {grant.subject: grant for grant in self._view.grants_in(namespace)}
         for name in self._view.service_accounts:
             subject = Subject(namespace, name)
-            if subject not in wanted:
-                self._whole.discard(subject)
-                self._waiting.pop(subject, None)
+            grant = grants.get(subject)
+            if grant is not None and subject in self._whole and self._identities.is_whole(grant):
+                continue
+            self._whole.discard(subject)
+            if grant is not None:
+                self._waiting[subject] = None
 
     def _begin_where_whole(self, subject: Subject) -> None:
         grant = self._identities.grant(subject)
-        if grant is None:
+        if grant is None or not self._identities.may_be_whole(grant):
             self._waiting.pop(subject, None)
         elif self._identities.is_whole(grant) and subject not in self._episodes:
             self._waiting.pop(subject, None)
@@ -186,6 +185,3 @@ class Nudges:
             f"ServiceAccount {deployment.service_account} has its AWS role now: its pods, which were refused, are "
             "asked for again",
         )
-
-    def _grants_in(self, namespaces: Iterable[str]) -> list[Grant]:
-        return [grant for namespace in namespaces for grant in self._view.grants_in(namespace)]
