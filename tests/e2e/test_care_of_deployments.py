@@ -1,7 +1,8 @@
 """Workloads that were there too early: restarted at a pace, or nudged where their pods were refused."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from rig import pods
 from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
 from rig.space import Space
@@ -74,7 +76,7 @@ def test_a_restart_that_does_not_help_is_told_of_and_not_repeated_by_the_next_re
 
 
 def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(space: Space) -> None:
-    with released(space, podGate="deny", reconciler={"interval": "1s"}) as release:
+    with _gated(space) as release:
         refused, unbound = _control_plane(space), _control_plane(space, selected=False, account=False)
         began = time.monotonic()
         eventually(lambda: kubernetes_events(space, refused, "FailedCreate"), "the pod is refused")
@@ -89,7 +91,7 @@ def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(s
 
 
 def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
-    with released(space, podGate="deny", reconciler={"interval": "1s"}) as release:
+    with _gated(space) as release:
         webhook = _replica(release)
         namespace = create_namespace(space, selected=False)
         space.cluster.create([objects.deployment(namespace)])  # refused: it has no ServiceAccount
@@ -99,6 +101,24 @@ def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
         label(space, namespace, {CONTROL_PLANE_LABEL: "late"})
         _starts_with_identity(space, namespace)
         assert log_events(webhook, "deployment_nudged", namespace=namespace)
+
+
+@contextmanager
+def _gated(space: Space) -> Iterator[Release]:
+    """A release of the chart whose gate refuses pods without identity."""
+    with released(space, podGate="deny", reconciler={"interval": "1s"}) as release:
+        namespace = create_namespace(space)
+        create_account(space, namespace)
+
+        def is_refused() -> bool:
+            try:
+                space.cluster.api.create(objects.pod(namespace, "probe"), dryRun="All")
+            except ApiError as error:
+                return "EKS gave no identity" in error.message
+            return False
+
+        eventually(is_refused, "the gate holds")
+        yield release
 
 
 def _control_plane(space: Space, *, selected: bool = True, account: bool = True) -> str:
