@@ -79,16 +79,17 @@ class Verdict(StrEnum):
 def judge(
     deployment: Deployment, service_account: str, pods_started: Iterable[float], now: float, patience: float
 ) -> Verdict:
-    """Decide about a Deployment whose pods without identity started at these times.
+    """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
 
-    `patience` is how many seconds its rollout may take. RESTART is answered once in the life of a Deployment, and
-    never for a pod that a restart, by whomever, is replacing already.
+    Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `patience` is how
+    many seconds its rollout may take. RESTART is answered once in the life of a Deployment, and never for a pod
+    that a restart, by whomever, is replacing already.
     """
     started = list(pods_started)
     if deployment.service_account != service_account:
         return Verdict.NOT_OURS
     if deployment.restarted_by_us is not None:
-        if any(moment >= deployment.restarted_by_us for moment in started):
+        if deployment.is_rolled_out or any(moment >= deployment.restarted_by_us for moment in started):
             return Verdict.DID_NOT_HELP
         is_late = now - deployment.restarted_by_us >= patience
         return Verdict.TIMED_OUT if is_late else Verdict.UNDER_WAY

@@ -122,9 +122,9 @@ class Restarts:
         grant = self._identities.grant(subject)
         if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
             return Verdict.NOT_OURS, None
+        deployment = await self._deployments.get(subject.namespace, name)
         started = [pod.created for pod in await self._pods.find_of(subject) if pod.deployment == name]
-        deployment = await self._deployments.get(subject.namespace, name) if started else None
-        if deployment is None:
+        if deployment is None or not started:
             return Verdict.NOT_OURS, None
         return judge(deployment, subject.service_account, started, self._clock(), self._pace.patience), deployment
 
