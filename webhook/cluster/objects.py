@@ -23,6 +23,13 @@ _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
+class OwnerReference(msgspec.Struct, frozen=True):
+    """What an object belongs to."""
+
+    kind: str = ""
+    name: str = ""
+
+
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
     """Of any object."""
 
@@ -34,6 +41,7 @@ class Metadata(msgspec.Struct, rename="camel", frozen=True):
     annotations: dict[str, str] | None = None
     creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
 
 
 class NamespaceStatus(msgspec.Struct, frozen=True):
@@ -140,7 +148,18 @@ class PodObject(msgspec.Struct, frozen=True):
             service_account=self.spec.service_account_name,
             uid=self.metadata.uid,
             has_identity=self.has_identity,
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
+            deployment=_deployment_of(self.metadata),
         )
+
+
+def _deployment_of(pod: Metadata) -> str | None:
+    """The Deployment of a pod: the Deployment controller names a ReplicaSet after it and the template's hash."""
+    suffix = f"-{(pod.labels or {}).get('pod-template-hash', '')}"
+    for owner in pod.owner_references or ():
+        if owner.kind == "ReplicaSet" and owner.name.endswith(suffix):
+            return owner.name.removesuffix(suffix)
+    return None
 
 
 class ListMetadata(msgspec.Struct, rename="camel", frozen=True):

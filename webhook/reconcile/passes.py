@@ -55,7 +55,7 @@ class Passes:
         self._late: OrderedDict[Subject, Grant] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
-        self._pods = PodsWithoutIdentity(view, cluster, events)
+        self.pods = PodsWithoutIdentity(view, cluster, events)
         view.on_change(self._note)
 
     async def run(self, interval: float) -> None:
@@ -63,11 +63,6 @@ class Passes:
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
         await self._grants.first_looks(_FIRST_LOOK_SECONDS)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_passes(interval))
-            tasks.create_task(self._find_pods(interval))
-
-    async def _run_passes(self, interval: float) -> None:
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
@@ -84,12 +79,6 @@ class Passes:
         except TimeoutError:
             return False
         return True
-
-    async def _find_pods(self, interval: float) -> None:
-        """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
-        while True:
-            await survive("pods_not_found", self._pods.find())
-            await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
@@ -149,7 +138,7 @@ class Passes:
             return
         if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
             self._report_annotated(grant, outcome.role)
-            await self._pods.find_of(grant.subject)
+            await self.pods.find_of(grant.subject)
 
     def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
         subject = grant.subject
