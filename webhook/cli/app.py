@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from webhook import VERSION
+from webhook.cli.apply import apply
 from webhook.cli.failures import explained
 from webhook.cli.plan import plan
 from webhook.cli.report import report
@@ -29,7 +30,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, plan, report):
+for command in (serve, plan, apply, report):
     app.command()(command)
 
 

@@ -77,7 +77,7 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
         account = await here.look_at_account(progress.count, retired)
         providers = sorted(provider_arns(account))
         exist = await asyncio.gather(*(provider_exists(here.calls, provider) for provider in providers))
-        return accesses(here.installation, cluster, account, dict(zip(providers, exist, strict=True)), retired)
+        return accesses(here.installation, cluster, account, dict(zip(providers, exist, strict=True)))
 
 
 _STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
