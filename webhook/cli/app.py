@@ -10,6 +10,7 @@ from webhook.cli.failures import explained
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.serve import serve
+from webhook.cli.verify import verify
 
 app = typer.Typer(
     name="mxp-identity",
@@ -30,7 +31,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, plan, apply, report):
+for command in (serve, verify, plan, apply, report):
     app.command()(command)
 
 
