@@ -16,7 +16,7 @@ from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
-from webhook.trust.outcomes import Outcome, Trusted
+from webhook.trust.outcomes import Outcome, Proof, Trusted
 from webhook.trust.ports import AwsError
 from webhook.trust.writer import RoleWriter
 
@@ -33,6 +33,9 @@ PATIENCE = 120.0
 """Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
 
 _LOOK_SECONDS = 1.0
+_LOOK_PATIENCE = 15.0
+"""Seconds for all roles to be looked at; a lock that a dead process has left behind takes 10 of them."""
+
 _READ_SECONDS = 5.0
 
 
@@ -91,8 +94,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
         _obtain(by, subjects, progress),
         asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired)),
     )
-    for change in plan.roles:
-        _tell_of_additions(change, outcomes, by.done)
+    await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
     await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
 
 
@@ -150,17 +152,18 @@ async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], boo
     return True
 
 
-def _tell_of_additions(change: RoleChange, outcomes: dict[Subject, Outcome], done: Done) -> None:
-    trusted = 0
+async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
+    """Wait until IAM shows who was added: what a Lease calls written somebody may have taken out since."""
+    ours: set[Subject] = set()
     for item in change.added:
         outcome = outcomes.get(item.subject)
-        if isinstance(outcome, Trusted):
-            trusted += 1
-        else:
+        if not isinstance(outcome, Trusted):
             reason = outcome.reason if outcome else "no binding selects it any more"
-            done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
-    if trusted:
-        done.written.append(f"{change.role}: {trusted} added")
+            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+        elif outcome.role == change.role and outcome.proof in {Proof.WRITTEN, Proof.ALREADY}:
+            ours.add(item.subject)
+    if ours and await _shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
+        by.done.written.append(f"{change.role}: {len(ours)} added")
 
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
@@ -184,7 +187,7 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
 async def _look_at_all_roles(by: Hands) -> None:
     """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(_LOOK_PATIENCE):
             await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
 
 

@@ -10,6 +10,7 @@ from webhook.cli.failures import explained
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.serve import serve
+from webhook.cli.setup import setup
 from webhook.cli.verify import verify
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, verify, plan, apply, report):
+for command in (serve, setup, verify, plan, apply, report):
     app.command()(command)
 
 
