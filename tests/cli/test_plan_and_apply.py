@@ -85,7 +85,7 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
         (goes, "no binding wants it in this role")
     ]
     left = person("apply")
-    assert "1 removals are left to the reconciler's grace, or to --approve" in left.out
+    assert "left to the reconciler and its grace, or to --approve: 1 to remove" in left.out
     assert is_trusted(space, goes)
 
     approved = person("apply", "--approve")

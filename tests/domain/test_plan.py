@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "annotated, but not selected": (
         _plan({A: ROLE.value}, _account(), _binding(namespaces=LABELLED)),
-        {"problems": [ProblemKind.NOT_SELECTED], "notes": [ProblemKind.NOT_SELECTED]},
+        {"problems": [ProblemKind.NOT_SELECTED]},
     ),
     "not selected": (
         _plan({A: None}, _account(), _binding(namespaces=LABELLED)),

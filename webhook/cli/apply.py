@@ -85,7 +85,7 @@ async def _apply(where: Where, approve: bool, progress: Progress) -> Exit:  # no
                 await remove(by, plan, progress.count)
         progress.hide()
         if plan.removals and not approve:
-            by.done.written.append(f"{plan.removals} removals are left to the reconciler's grace, or to --approve")
+            sys.stdout.write(f"left to the reconciler and its grace, or to --approve: {plan.removals} to remove\n")
         return _told(by.done.written, by.done.failed, problems=bool(plan.problems))
 
 

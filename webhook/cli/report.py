@@ -112,7 +112,7 @@ def _write_summary(found: list[Access]) -> None:
     roles = len({line.role for line in found})
     planes = len({line.who for line in found if line.namespace})
     differences = sum(line.finding.is_difference for line in found)
-    sys.stdout.write(f"\n{roles} roles, {planes} ServiceAccounts of this cluster, {differences} differences\n")
+    sys.stdout.write(f"\nroles: {roles}, ServiceAccounts of this cluster: {planes}, differences: {differences}\n")
 
 
 def _write_csv(records: list[dict[str, Any]]) -> None:

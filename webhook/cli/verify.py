@@ -143,7 +143,7 @@ def _show(common: list[Finding], verdicts: list[Verdict], *, whole: bool) -> Non
             screen.print(f"\n{verdict.subject.namespace}/{verdict.subject.service_account}", style="bold")
             _show_findings(shown)
     bad = sum(verdict.worst.rank < _NOTE_RANK for verdict in verdicts)
-    screen.print(f"\n{len(verdicts)} control planes, {bad} with findings", style="bold")
+    screen.print(f"\ncontrol planes: {len(verdicts)}, with findings: {bad}", style="bold")
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:

@@ -59,6 +59,7 @@ def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) ->
 
 def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
     """ServiceAccounts of a bound name that no binding selects, or that several with different roles do."""
+    ours = {role.value for binding in bindings for role in binding.roles}
     for account in _live_accounts(cluster):
         namespace = cluster.namespaces.get(account.namespace)
         if namespace is None or namespace.terminating:
@@ -69,6 +70,8 @@ def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> It
             for binding in bindings
             if binding.service_account == account.name and binding.selects(namespace.name, namespace.labels)
         ]
+        if not matching and account.role_annotation in ours:
+            continue  # a problem, not a note
         if not matching:
             yield Problem(ProblemKind.NOT_SELECTED, "no binding selects its namespace: left alone", subject)
         elif len({binding.roles for binding in matching}) > 1:
