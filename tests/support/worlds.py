@@ -17,7 +17,9 @@ from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
+from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
@@ -64,10 +66,16 @@ class World:
         self.grants = Grants(self.writers)
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own_in(one), policies, lock, demand)
-        self.sweep = Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2))
+        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
+        self.leader = Leader(
+            Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2)),
+            Mappings(self.view, self.bindings, self.events),
+            self.passes.pods,
+            [],
+            INTERVAL,
+        )
         self.leases = MemoryLeases()
         self.leadership = Leadership(self.leases, "a")
-        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
@@ -79,7 +87,7 @@ class World:
         tasks = [
             asyncio.create_task(self.view.run()),
             asyncio.create_task(self.passes.run(INTERVAL)),
-            asyncio.create_task(self.leadership.run(lambda term: self.sweep.run(term, INTERVAL))),
+            asyncio.create_task(self.leadership.run(self.leader.lead)),
         ]
         await asyncio.sleep(1)
         try:

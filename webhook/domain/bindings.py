@@ -41,6 +41,12 @@ class Binding:
     mode: Mode
     roles: tuple[RoleArn, ...]
     existing_annotation: ExistingAnnotation = ExistingAnnotation.KEEP
+    named_deployments: tuple[str, ...] = ()
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """The names of the Deployments that run as the ServiceAccount: its own name unless others are given."""
+        return self.named_deployments or (self.service_account,)
 
     @property
     def edits_trust(self) -> bool:

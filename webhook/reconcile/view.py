@@ -52,6 +52,11 @@ class ClusterView:
         self._listeners: list[Callable[[str], None]] = []
 
     @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings, in their order."""
+        return self._bindings
+
+    @property
     def service_accounts(self) -> list[str]:
         """The names of the ServiceAccounts that bindings are about."""
         return list(self._accounts)
@@ -89,6 +94,10 @@ class ClusterView:
         """The ServiceAccount as the watch last showed it."""
         reflector = self._accounts.get(subject.service_account)
         return reflector.objects.get(subject.namespace) if reflector else None
+
+    def accounts(self) -> list[Account]:
+        """All ServiceAccounts of bound names, as the watch last showed them."""
+        return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
 
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""

@@ -23,10 +23,14 @@ from webhook.config.whereabouts import own_namespace, process_identity
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
 from webhook.domain.sweep import SweepRules
+from webhook.reconcile.identities import Identities
+from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
+from webhook.serving.care import care_of_deployments
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
@@ -50,9 +54,6 @@ async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings)
     namespace = own_namespace(configuration)
-    for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version restarts no pod")
-
     connection = Connection()
     certificates = certificates_of(
         configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or process_identity()
@@ -86,7 +87,14 @@ async def assemble(configuration: Configuration) -> Program:
     events = EventWriter(connection)
     reconciler = configuration.reconciler
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-    sweep = Sweep(view, writers, demand, api, events, rules)
+    passes = Passes(view, grants, api, events)
+    leader = Leader(
+        Sweep(view, writers, demand, api, events, rules),
+        Mappings(view, bindings, events),
+        passes.pods,
+        care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events),
+        reconciler.interval,
+    )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -112,8 +120,8 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            Passes(view, grants, api, events).run(reconciler.interval),
-            Leadership(leases, identity).run(lambda term: sweep.run(term, reconciler.interval)),
+            passes.run(reconciler.interval),
+            Leadership(leases, identity).run(leader.lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),

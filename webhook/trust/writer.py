@@ -67,6 +67,7 @@ class RoleWriter:
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
         self._policy: TrustPolicy | None = None
+        self._subjects: frozenset[Subject] = frozenset()
         self._trusted: dict[Subject, Proof] = {}
         self._quota = DEFAULT_QUOTA
         self._quota_answered = DEFAULT_QUOTA
@@ -90,7 +91,7 @@ class RoleWriter:
     @property
     def subjects(self) -> frozenset[Subject]:
         """Who is in our statement, as last read or written; nobody before the first look."""
-        return frozenset() if self._policy is None else self._policy.subjects(self._own)
+        return self._subjects
 
     @property
     def has_looked(self) -> bool:
@@ -299,7 +300,8 @@ class RoleWriter:
     def _learn(self, amendment: Amendment) -> None:
         """Remember the policy as it is now, for those who ask without a call."""
         self._policy = amendment.policy
-        subjects = amendment.policy.subjects(self._own) | self._recent()
+        self._subjects = amendment.policy.subjects(self._own)
+        subjects = self._subjects | self._recent()
         self._trusted = dict.fromkeys(subjects, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:
