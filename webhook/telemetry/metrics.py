@@ -234,6 +234,13 @@ certificate_regenerations = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+ca_bundle_writes = Counter(
+    "ca_bundle_writes",
+    "Times that this replica put the API server's caBundle right, by how it differed.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 unexpected_errors = Counter(
     "unexpected_errors",
     "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
