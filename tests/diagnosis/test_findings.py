@@ -76,6 +76,7 @@ def _running(**changes: Any) -> Plane:
     return replace(WELL, pods=(replace(POD, **changes),))
 
 
+DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 SAME = "eks.amazonaws.com/role-arn"
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     "labels that are missing": (
@@ -129,6 +130,21 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         "trust",
         "statement 1 (Sid MxpIdentity",
         ["mxp-identity", "apply", "--config", "my file.yaml"],
+    ),
+    "a Deny": (
+        WELL,
+        _shared(OWN.render([A]), DENY),
+        "trust",
+        "statement 2 (Sid Quarantine) of",
+        [
+            "aws",
+            "iam",
+            "update-assume-role-policy",
+            "--role-name",
+            ROLE.name,
+            "--policy-document",
+            json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
+        ],
     ),
     "no provider": (
         WELL,
