@@ -248,7 +248,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
 @pytest.mark.parametrize("case", WEBHOOKS)
 def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
-    (found,) = look_at_webhook(shared, trial, "mxp-identity")
+    (found,) = look_at_webhook(shared, trial, "mxp-identity", self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
 
 
