@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +106,39 @@ async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the
         world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_anew() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 100)
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 1)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_that_the_api_server_selects_by_now_keeps_its_trust() -> None:
+    """By the watch it is not selected, and would leave at once; by the API server it only lacks its account."""
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(1)
+        shown = world.cluster.namespaces.objects
+        shown[WHO.namespace] = replace(shown[WHO.namespace], labels=shown[subject(2).namespace].labels)
+        await asyncio.sleep(GRACE - 10)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
 
 
 @in_virtual_time
@@ -310,6 +344,24 @@ async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> 
         await asyncio.sleep(2 * GRACE)
         assert crowd[4] in world.trusted_in(ROLE)
         await asyncio.sleep(3600)
+        assert world.trusted_in(ROLE) == set(crowd[5:])
+
+
+@in_virtual_time
+async def test_who_is_approved_and_not_written_yet_makes_no_room_for_another() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(25)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:5]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(INTERVAL)
+        world.cluster.remove_namespace(crowd[5])
+        trouble = world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        trouble.off()
+        await asyncio.sleep(GRACE)
         assert world.trusted_in(ROLE) == set(crowd[5:])
 
 
