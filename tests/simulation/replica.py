@@ -149,6 +149,10 @@ class Neighbour:
         """As the port Demand says; nobody is removed here."""
         return subject not in self._wanted[role]
 
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says; its namespaces are not made anew."""
+        return False
+
     async def _check_for_ever(self) -> None:
         while True:
             for writer in self._writers:
