@@ -37,6 +37,11 @@ def _trust_by_hand(world: World, one: RoleArn) -> None:
     world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([WHO])))
 
 
+def _have_another_lead(world: World, renewal: int) -> None:
+    found = world.leases.leases[LEASE]
+    world.leases.leases[LEASE] = replace(found, holder="b", renewals=renewal, version=f"of b {renewal}")
+
+
 def _leave(world: World, what: str) -> None:
     match what:
         case "namespace gone":
@@ -392,6 +397,25 @@ async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
         world.cluster.remove_namespace(crowd[4])
         await asyncio.sleep(2 * GRACE)
         assert crowd[4] in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - INTERVAL)
+        trouble = world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        for renewal in range(1000, 1020):
+            _have_another_lead(world, renewal)
+            await asyncio.sleep(5)
+            trouble.off()
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
 
 
 @in_virtual_time
