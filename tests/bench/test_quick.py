@@ -1,5 +1,7 @@
 """The bench's parts, each tried small, so that they do not rot."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import admission, memory
@@ -23,9 +25,18 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
     assert "this webhook" in admission.report([alone, together])
 
 
+def test_memory_is_measured_in_the_environment_of_the_image() -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    _, _, environment = dockerfile.rpartition("\nENV ")
+    for name, value in memory.IMAGE_ENVIRONMENT.items():
+        assert f"{name}={value}" in environment.split()
+
+
 @pytest.mark.rig
 def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
-    (size,) = memory.measure((30,))
+    (size,) = memory.measure((30,), quiet_passes=1)
     assert 0 < size.again.ready <= size.again.done
+    assert 0 < size.lists < size.again.done
     assert size.adopting.resident > MIB
+    assert size.again.pass_cpu > 0
     assert "| 30 |" in memory.report([size])

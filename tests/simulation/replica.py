@@ -78,9 +78,9 @@ class Replica:
         sweeper = _SweepersClient(api, self.process, self._witness)
         sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
         mappings = Mappings(self._view, (binding,), _NoEvents())
-        self._leader = Leader(sweep, mappings, self._plan.interval)
-        self._leadership = Leadership(client, name)
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
+        self._leader = Leader(sweep, mappings, self._passes.pods, [], self._plan.interval)
+        self._leadership = Leadership(client, name)
         self._service = AdmissionService(
             (binding,),
             LiveNamespaces(self._view.cached, client.namespace),

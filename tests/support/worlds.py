@@ -66,14 +66,16 @@ class World:
         self.grants = Grants(self.writers)
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own_in(one), policies, lock, demand)
+        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.leader = Leader(
             Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2)),
             Mappings(self.view, self.bindings, self.events),
+            self.passes.pods,
+            [],
             INTERVAL,
         )
         self.leases = MemoryLeases()
         self.leadership = Leadership(self.leases, "a")
-        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.domain.names import AUDIENCE
@@ -37,3 +38,25 @@ async def provider_problem(calls: AwsCalls, provider_arn: str) -> str | None:
             f"{provider_arn} --client-id {AUDIENCE}`"
         )
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """Whether the account has a provider; None where AWS does not say, with what it said instead."""
+
+    exists: bool | None
+    audiences: tuple[str, ...] = ()
+    why: str = ""
+
+
+async def ask_for_provider(calls: AwsCalls, provider_arn: str) -> ProviderAnswer:
+    """The OIDC provider as IAM has it (iam:GetOpenIDConnectProvider); never raises AwsError."""
+    try:
+        answer = await calls.call(
+            "GetOpenIDConnectProvider",
+            calls.iam.get_open_id_connect_provider,
+            OpenIDConnectProviderArn=provider_arn,
+        )
+    except AwsError as error:
+        return ProviderAnswer(False if error.kind is FailureKind.NO_SUCH_ROLE else None, why=str(error))
+    return ProviderAnswer(exists=True, audiences=tuple(answer.get("ClientIDList", [])))

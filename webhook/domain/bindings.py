@@ -41,6 +41,12 @@ class Binding:
     mode: Mode
     roles: tuple[RoleArn, ...]
     existing_annotation: ExistingAnnotation = ExistingAnnotation.KEEP
+    named_deployments: tuple[str, ...] = ()
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """The names of the Deployments that run as the ServiceAccount: its own name unless others are given."""
+        return self.named_deployments or (self.service_account,)
 
     @property
     def edits_trust(self) -> bool:
@@ -76,3 +82,18 @@ def first_match(
         if binding.service_account == service_account and binding.selects(namespace, labels):
             return binding
     return None
+
+
+def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
+    """The names of the ServiceAccounts that bindings are about, in order."""
+    return sorted({binding.service_account for binding in bindings})
+
+
+def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
+    """The labels of namespaces that bindings look at."""
+    return {key for binding in bindings for key in binding.namespaces.label_keys()}
+
+
+def trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
+    """The roles whose trust policies are ours to add to."""
+    return {role for binding in bindings if binding.edits_trust for role in binding.roles}

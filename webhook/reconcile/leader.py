@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
     from webhook.reconcile.leadership import Term
     from webhook.reconcile.mappings import Mappings
+    from webhook.reconcile.pods import PodsWithoutIdentity
     from webhook.reconcile.sweep import Sweep
 
 
@@ -18,6 +22,9 @@ class Leader:
 
     sweep: Sweep
     mappings: Mappings
+    pods: PodsWithoutIdentity
+    care: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    """What is done for Deployments, each until cancelled."""
     interval: float
     """Seconds from one round to the next."""
 
@@ -26,3 +33,6 @@ class Leader:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.sweep.run(term, self.interval))
             tasks.create_task(self.mappings.run(self.interval))
+            tasks.create_task(self.pods.run(self.interval))
+            for loop in self.care:
+                tasks.create_task(loop())

@@ -8,6 +8,7 @@ here: see `sweep`.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,7 +21,7 @@ from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
     from webhook.domain.decisions import Account, Grant
-    from webhook.domain.names import RoleArn
+    from webhook.domain.names import RoleArn, Subject
     from webhook.reconcile.ports import Cluster
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.events import Events
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 _LATE_GRANT_SECONDS = 5.0
 """Seconds that a late annotation waits for trust, so that it names the role that has room."""
+
+_FIRST_LOOK_SECONDS = 5.0
+"""Seconds that the first pass waits for AWS: who is trusted already then needs no grant of his own."""
 
 _AT_ONCE = 16
 """ServiceAccounts annotated late at the same time."""
@@ -48,20 +52,17 @@ class Passes:
         self._events = events
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._annotating: dict[str, asyncio.Task[bool]] = {}
-        self._pods = PodsWithoutIdentity(view, cluster, events)
+        self._late: OrderedDict[Subject, Grant] = OrderedDict()
+        self._annotating: set[Subject] = set()
+        self._annotators: list[asyncio.Task[None]] = []
+        self.pods = PodsWithoutIdentity(view, cluster, events)
         view.on_change(self._note)
 
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_passes(interval))
-            tasks.create_task(self._find_pods(interval))
-
-    async def _run_passes(self, interval: float) -> None:
+        await self._grants.first_looks(_FIRST_LOOK_SECONDS)
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
@@ -78,12 +79,6 @@ class Passes:
         except TimeoutError:
             return False
         return True
-
-    async def _find_pods(self, interval: float) -> None:
-        """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
-        while True:
-            await survive("pods_not_found", self._pods.find())
-            await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
@@ -113,29 +108,37 @@ class Passes:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
         known = self._grants.start(grant)
-        if account is None or str(grant.subject) in self._annotating:
+        if account is None or grant.subject in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):
-            self._start_annotating(grant)
+            self._late[grant.subject] = grant
+            self._start_annotating()
 
-    def _start_annotating(self, grant: Grant) -> None:
-        key = str(grant.subject)
-        subject = {"namespace": grant.subject.namespace, "service_account": grant.subject.service_account}
-        work = survive("late_annotation_failed", self._annotate(grant), **subject)
-        task = asyncio.get_running_loop().create_task(work, name=f"annotate {key}")
-        self._annotating[key] = task
-        task.add_done_callback(lambda _: self._annotating.pop(key, None))
+    def _start_annotating(self) -> None:
+        """See to those who are late with a few tasks: one for each would take more memory than all else."""
+        self._annotators = [task for task in self._annotators if not task.done()]
+        if len(self._annotators) < _AT_ONCE:
+            task = asyncio.get_running_loop().create_task(self._annotate_late(), name="annotate late")
+            self._annotators.append(task)
+
+    async def _annotate_late(self) -> None:
+        """Annotate one after the other, as long as there are any."""
+        while self._late:
+            subject, grant = self._late.popitem(last=False)
+            self._annotating.add(subject)
+            facts = {"namespace": subject.namespace, "service_account": subject.service_account}
+            await survive("late_annotation_failed", self._annotate(grant), **facts)
+            self._annotating.discard(subject)
 
     async def _annotate(self, grant: Grant) -> None:
         """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
-        async with self._slots:
-            outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
-            seen = self._view.account(grant.subject)
-            if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
-                return
-            if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
-                self._report_annotated(grant, outcome.role)
-                await self._pods.find_of(grant.subject)
+        outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
+        seen = self._view.account(grant.subject)
+        if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
+            return
+        if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
+            self._report_annotated(grant, outcome.role)
+            await self.pods.find_of(grant.subject)
 
     def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
         subject = grant.subject

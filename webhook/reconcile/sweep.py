@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.domain.errors import ClusterError
+from webhook.domain.removal import Cause
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webhook.domain.names import RoleArn, Subject
-    from webhook.domain.removal import Cause
     from webhook.domain.sweep import SweepRules
     from webhook.reconcile.leadership import Term
     from webhook.reconcile.ports import Cluster
@@ -79,6 +79,8 @@ class Sweep:
         self._refused = 0
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._show_refused(0)
+        for cause in Cause:  # samples from the start, so that a rate sees the first
+            metrics.removals_approved.labels(cause.value)
         view.on_change(self._forget_who_is_wanted_again)
 
     async def run(self, term: Term, interval: float) -> None:

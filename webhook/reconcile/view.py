@@ -52,6 +52,11 @@ class ClusterView:
         self._listeners: list[Callable[[str], None]] = []
 
     @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings, in their order."""
+        return self._bindings
+
+    @property
     def service_accounts(self) -> list[str]:
         """The names of the ServiceAccounts that bindings are about."""
         return list(self._accounts)

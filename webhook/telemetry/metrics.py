@@ -140,6 +140,21 @@ pods_without_identity = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+deployments_nudged = Counter(
+    "deployments_nudged",
+    "Deployments whose refused pods were asked for again, once their ServiceAccount had its identity.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+deployments_restarted = Counter(
+    "deployments_restarted",
+    "Deployments restarted because their pods ran without identity, by what came of it.",
+    ["outcome"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _outcome in ("rolled_out", "did_not_help", "timed_out"):
+    deployments_restarted.labels(_outcome)
 accounts_annotated_late = Counter(
     "service_accounts_annotated_late",
     "ServiceAccounts annotated after they were created, because the webhook did not see their creation.",
@@ -219,6 +234,13 @@ certificate_regenerations = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+ca_bundle_writes = Counter(
+    "ca_bundle_writes",
+    "Times that this replica put the API server's caBundle right, by how it differed.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 unexpected_errors = Counter(
     "unexpected_errors",
     "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
@@ -226,7 +248,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "reflector", "trust_writer", "certificates", "leader"):
+for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",

@@ -7,6 +7,7 @@ else where its annotation points, else where there is room first.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Grants:
         """The trust that is there already, by what is known now; asks nobody."""
         if not grant.binding.edits_trust:
             return Trusted(_order(grant)[0], Proof.UNMANAGED)
+        if grant.annotated and (proof := self._writers[grant.annotated].trusts(grant.subject)):
+            return Trusted(grant.annotated, proof)  # first in its order, which a pass need not work out
         for role in _order(grant):
             if proof := self._writers[role].trusts(grant.subject):
                 return Trusted(role, proof)
@@ -88,6 +91,12 @@ class Grants:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
         self._waiting.end_all_but(wanted | self._pursuits.keys())
 
+    async def first_looks(self, seconds: float) -> None:
+        """Wait until every role's policy has been read once, but no longer than `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(writer.first_look() for writer in self._writers.values()))
+
     def check(self) -> None:
         """Have every role's policy read again and put right where it is not what the cluster wants."""
         for writer in self._writers.values():
@@ -115,6 +124,8 @@ class Grants:
 
 class _Pursuit:
     """One subject on its way through its binding's roles."""
+
+    __slots__ = ("_grant", "_started", "_ticket", "_waiting", "_writers", "bad_news", "task", "tried")
 
     def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter], waiting: Waiting) -> None:
         loop = asyncio.get_running_loop()
@@ -147,10 +158,10 @@ class _Pursuit:
             self._writers[self.tried].withdraw(grant.subject)
 
     async def _run(self) -> Outcome:
-        order = _order(self._grant)
-        if len(order) > 1:
+        roles = self._grant.binding.roles
+        if len(roles) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
-            await asyncio.gather(*(self._writers[role].first_look() for role in order))
+            await self._look_at(roles)
         while True:
             grant = self._grant
             outcome = await self._try_each(_by_prospect(grant, self._writers))
@@ -158,6 +169,14 @@ class _Pursuit:
                 break
         self._report(outcome)
         return outcome
+
+    async def _look_at(self, roles: tuple[RoleArn, ...]) -> None:
+        """Wait for every role's first look. All begin at once; no task for each, as thousands may wait here."""
+        for role in roles:
+            if not self._writers[role].has_looked:
+                self._writers[role].check()
+        for role in roles:
+            await self._writers[role].first_look()
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:
