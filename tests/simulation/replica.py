@@ -153,7 +153,7 @@ class _SweepersClient(ApiClient):
 
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
         """As the port says."""
-        self._witness.confirms_a_removal(self._process)
+        self._witness.confirms_a_removal(self._process, name)
         return await self.call(lambda: self._said("namespaces", name))
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002  the port's signature

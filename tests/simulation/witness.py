@@ -102,8 +102,9 @@ class Witness:
         self.note(process.name, "leads no longer")
         self.removals.leads_no_longer(process)
 
-    def confirms_a_removal(self, process: Process) -> None:
+    def confirms_a_removal(self, process: Process, name: str) -> None:
         """A leader asks the API server about somebody whose time has come; tell who lies in wait for that."""
+        self.note(process.name, f"asks whether {name} may leave")
         while self.removers:
             waiting = self.removers.pop()
             if not waiting.done():
