@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.locks import MemoryLeases
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
 from webhook.trust.leases import DURATION, Lease
@@ -44,12 +44,14 @@ class _FailingLeases(MemoryLeases):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.silence = 0.0
 
     async def get(self, name: str) -> Lease | None:
         self._answer()
         return await super().get(name)
 
     async def update(self, lease: Lease) -> Lease | None:
+        await asyncio.sleep(self.silence)
         self._answer()
         return await super().update(lease)
 
@@ -105,6 +107,36 @@ async def test_who_cannot_reach_the_api_server_leads_no_longer_than_its_lease() 
     await asyncio.sleep(DURATION + 3)
     assert leader.leads()
     assert len(leader.terms) == 2
+
+
+@pytest.mark.parametrize("silence", [0.0, 2.5, 30.0])
+@in_virtual_time
+async def test_who_cannot_renew_has_ended_when_another_may_lead(silence: float) -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(20)
+    leases.silence, leases.away = silence, True
+    (term,) = leader.terms
+    await asyncio.sleep(term.until - now() - 0.1)
+    assert leader.leads()
+    await asyncio.sleep(0.2)
+    assert not leader.leads()
+
+
+@in_virtual_time
+async def test_removals_that_could_not_be_noted_do_not_count() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    (term,) = leader.terms
+    await term.record_removals(2)
+    leases.away = True
+    with pytest.raises(NotLeadingError):
+        await term.record_removals(3)
+    leases.away = False
+    assert term.removed_within_the_hour() == 2
+    await asyncio.sleep(6)
+    assert sum(count for _, count in leases.leases[LEASE].removals) == 2
 
 
 @in_virtual_time

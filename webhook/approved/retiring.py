@@ -39,6 +39,10 @@ class NobodyWanted:
         """Always."""
         return True
 
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never: nobody comes back here."""
+        return False
+
 
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None]) -> Done:
     """Remove the statements that the plan removes, and wait until IAM shows it."""
