@@ -45,6 +45,7 @@ class _FailingLeases(MemoryLeases):
         super().__init__()
         self.away = False
         self.silence = 0.0
+        self.loses_answers = 0
 
     async def get(self, name: str) -> Lease | None:
         self._answer()
@@ -53,7 +54,11 @@ class _FailingLeases(MemoryLeases):
     async def update(self, lease: Lease) -> Lease | None:
         await asyncio.sleep(self.silence)
         self._answer()
-        return await super().update(lease)
+        stored = await super().update(lease)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise ClusterError("connection reset")
+        return stored
 
     def _answer(self) -> None:
         if self.away:
@@ -161,6 +166,25 @@ async def test_a_lease_that_somebody_edited_is_still_held() -> None:
     await asyncio.sleep(60)
     assert leader.leads()
     assert len(leader.terms) == 1
+
+
+@in_virtual_time
+async def test_a_renewal_whose_answer_was_lost_does_not_end_a_term() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    (term,) = leader.terms
+    await term.record_removals(2)
+    leases.loses_answers = 1
+    await asyncio.sleep(60)
+    assert leader.leads()
+    assert leader.terms == [term]
+    leases.loses_answers = 1
+    with pytest.raises(NotLeadingError):
+        await term.record_removals(3)
+    await asyncio.sleep(6)
+    assert leader.terms == [term]
+    assert sum(count for _, count in leases.leases[LEASE].removals) == 2
 
 
 @in_virtual_time

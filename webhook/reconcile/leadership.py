@@ -98,9 +98,9 @@ class Term:
                     self._lease, self._until = stored, asked + DURATION
                     return True
                 found = await self._store.get(LEASE)
-                if found is None or (found.holder, found.renewals) != (mine.holder, mine.renewals):
+                if found is None or found.holder != mine.holder:
                     return False
-                self._lease = found  # somebody has edited it, and it is still ours
+                self._lease = found  # still ours: somebody has edited it, or the answer to our renewal was lost
 
     def _young_removals(self) -> list[tuple[float, int]]:
         now = asyncio.get_running_loop().time()
