@@ -20,7 +20,7 @@ from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Account, LiveNamespace
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 from webhook.domain.trust_policy import TrustPolicy
 
 NAME = "mxp-controller"
@@ -44,10 +44,13 @@ def _shared(
 ) -> Shared:
     policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements or [OWN.render([A])])})
     namespace = LiveNamespace(A.namespace, "uid", LABELS if labels is None else labels)
+    installation = Installation("mxp-identity", ISSUER, (binding,))
+    account = changes.pop("account", AccountSnapshot({ROLE: policy}, quota=2048))
     shared = Shared(
-        installation=Installation("mxp-identity", ISSUER, (binding,)),
+        installation=installation,
+        trusted=TrustedSubjects(account, installation),
+        account=account,
         cluster=ClusterSnapshot({A.namespace: namespace}, {(A.namespace, NAME): Account(A.namespace, NAME)}),
-        account=AccountSnapshot({ROLE: policy}, quota=2048),
         providers={PROVIDER.arn: PROVIDER},
         registrations=(Registration("mxp-identity-webhook", "Ignore", 2.0),),
         options=("--config", "my file.yaml"),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webhook.domain.names import RoleArn, Subject
-    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Shared:
     installation: Installation
     cluster: ClusterSnapshot
     account: AccountSnapshot
+    trusted: TrustedSubjects
     providers: Mapping[str, Provider]
     registrations: tuple[Registration, ...] | None
     """Those that call a program of this name; None where they could not be listed."""

@@ -128,5 +128,5 @@ def should_have(plane: Plane, shared: Shared, binding: Binding) -> RoleArn:
     """The role that a control plane should name: one that trusts it, else the first in its order."""
     named = (plane.annotations or {}).get(ROLE_ARN_ANNOTATION)
     order = sorted(binding.roles_in_order(plane.subject), key=lambda role: role.value != named)
-    trusting = (role for role in order if shared.account.trusts(role, plane.subject, shared.installation))
+    trusting = (role for role in order if shared.trusted.trusts(role, plane.subject))
     return next(trusting, order[0])

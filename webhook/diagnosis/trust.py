@@ -48,7 +48,7 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         why = f"{place} of {role} denies it, whatever else is said"
         yield broken("trust", why, commands.write_policy(role, _without(policy, place)))
         return
-    if plane.subject in policy.effective_subjects(own):
+    if shared.trusted.lets_in(role, plane.subject):
         yield ok("trust", f"our statement {own.sid} in {role} lets it in")
     elif (place := policy.foreign_grant(own, plane.subject)) is not None:
         yield ok("trust", f"{place} of {role} lets it in; it is somebody else's")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from webhook.domain.conditions import as_list
+from webhook.domain.snapshot import TrustedSubjects
 from webhook.domain.trust_policy import Place
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+    from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import Statement, TrustPolicy
 
 _OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
@@ -73,14 +75,23 @@ def accesses(
     `issuers_that_exist` says of OIDC providers' ARNs whether the account has them. Roles that were read although
     no binding names them are retired.
     """
-    grants = cluster.grants_due(installation)
-    found = [line for grant in grants for line in _of_grant(grant, installation, account)]
-    wanted = {(line.role, line.who) for line in found}
+    look = _Look(installation, cluster, account, TrustedSubjects(account, installation))
+    found = [line for grant in cluster.grants_due(installation) for line in _of_grant(grant, look)]
+    told = {(line.role, line.who) for line in found}
     for role, policy in account.policies.items():
-        ours = _of_our_statement(role, policy, installation, cluster, account)
-        found.extend(line for line in ours if (role, line.who) not in wanted)
+        found.extend(_of_our_statement(role, policy, look, told))
         found.extend(_of_other_statements(role, policy, installation, issuers_that_exist))
     return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What lines are made from."""
+
+    installation: Installation
+    cluster: ClusterSnapshot
+    account: AccountSnapshot
+    trusted: TrustedSubjects
 
 
 def provider_arns(account: AccountSnapshot) -> set[str]:
@@ -94,56 +105,51 @@ def provider_arns(account: AccountSnapshot) -> set[str]:
     }
 
 
-def _of_grant(grant: Grant, installation: Installation, account: AccountSnapshot) -> Iterator[Access]:
+def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
     """Where a control plane is trusted; where nowhere, the role that it should be trusted in."""
-    who, issuer = str(grant.subject), installation.issuer.value
+    who, issuer = str(grant.subject), look.installation.issuer.value
     bound = f"binding {grant.binding.name}"
     if not grant.binding.edits_trust:
         role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
         why = f"{bound} only annotates: trust is somebody else's work"
         yield Access(role, who, Finding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
         return
-    trusted = [
-        line for role in grant.binding.roles for line in _trusting(grant, role, bound, installation, account)
-    ]
-    if trusted:
-        yield from trusted
+    lines = [line for role in grant.binding.roles for line in _of_grant_in(role, grant, bound, look)]
+    if lines:
+        yield from lines
         return
     role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
-    if role in account.unread:
-        finding, why = Finding.NOT_KNOWN, account.unread[role]
+    if role in look.account.unread:
+        finding, why = Finding.NOT_KNOWN, look.account.unread[role]
     else:
         finding, why = Finding.WANTED_NOT_TRUSTED, f"{bound} selects it, and no statement lets it in"
     yield Access(role, who, finding, why, None, grant.subject.namespace, issuer)
 
 
-def _trusting(
-    grant: Grant, role: RoleArn, bound: str, installation: Installation, account: AccountSnapshot
-) -> Iterator[Access]:
-    policy = account.policies.get(role)
+def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterator[Access]:
+    policy = look.account.policies.get(role)
     if policy is None:
         return
-    own, who = installation.own_in(role), str(grant.subject)
-    namespace, issuer = grant.subject.namespace, installation.issuer.value
-    is_ours = grant.subject in policy.effective_subjects(own)
-    granting = _own_place(policy, installation, role) if is_ours else policy.foreign_grant(own, grant.subject)
+    own, who = look.installation.own_in(role), str(grant.subject)
+    is_ours = look.trusted.lets_in(role, grant.subject)
+    granting = _own_place(policy, own) if is_ours else policy.foreign_grant(own, grant.subject)
     denying = policy.denial(own, grant.subject)
     if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
+        finding, place = Finding.DENIED, denying
         why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
-        yield Access(role, who, Finding.DENIED, why, denying, namespace, issuer)
     elif granting is not None:
+        finding, place = Finding.AS_WANTED, granting
         why = bound if is_ours else f"{bound} selects it, and somebody else's statement lets it in"
-        yield Access(role, who, Finding.AS_WANTED, why, granting, namespace, issuer)
+    else:
+        return
+    yield Access(role, who, finding, why, place, grant.subject.namespace, own.issuer.value)
 
 
 def _of_our_statement(
-    role: RoleArn,
-    policy: TrustPolicy,
-    installation: Installation,
-    cluster: ClusterSnapshot,
-    account: AccountSnapshot,
+    role: RoleArn, policy: TrustPolicy, look: _Look, told: set[tuple[RoleArn, str]]
 ) -> Iterator[Access]:
-    own = installation.own_in(role)
+    """Our statement where somebody has changed it, else those in it of whom nothing is told yet."""
+    own = look.installation.own_in(role)
     if not policy.is_whole(own):
         for index, statement in enumerate(policy.statements):
             if own.owns(statement):
@@ -151,25 +157,18 @@ def _of_our_statement(
                 for who in _who(statement):
                     yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
         return
-    place = _own_place(policy, installation, role)
+    place = _own_place(policy, own)
     for subject in policy.subjects(own):
-        finding, why = _judged(role, subject, installation, cluster, account)
-        yield Access(role, str(subject), finding, why, place, subject.namespace, own.issuer.value)
+        if (role, str(subject)) not in told:
+            finding, why = _judged(role, subject, look)
+            yield Access(role, str(subject), finding, why, place, subject.namespace, own.issuer.value)
 
 
-def _judged(
-    role: RoleArn,
-    subject: Subject,
-    installation: Installation,
-    cluster: ClusterSnapshot,
-    account: AccountSnapshot,
-) -> tuple[Finding, str]:
+def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[Finding, str]:
     """What to think of a subject that our statement names and that no grant is for."""
-    if not any(role in binding.roles for binding in installation.bindings):
+    if not any(role in binding.roles for binding in look.installation.bindings):
         return Finding.RETIRED_ROLE, "no binding names the role any more"
-    cause = cluster.cause_to_leave(
-        role, subject, installation, lambda other: account.trusts(other, subject, installation)
-    )
+    cause = look.cluster.cause_to_leave(role, subject, look.installation, look.trusted)
     if cause is None:
         return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
     return Finding.TRUSTED_NOT_WANTED, cause.sentence
@@ -205,8 +204,7 @@ def _of_another(
     return Finding.OTHER_CLUSTER, "written by this program in another cluster"
 
 
-def _own_place(policy: TrustPolicy, installation: Installation, role: RoleArn) -> Place | None:
-    own = installation.own_in(role)
+def _own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
     places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
     return next(places, None)
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.domain.amendment import Amendment, Standing, Verdict, amend
+from webhook.domain.amendment import Standing, Verdict, amend
+from webhook.domain.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, Installation
+    from webhook.domain.trust_policy import TrustPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +32,35 @@ class Placement:
 
 def place(
     grants: Sequence[Grant], account: AccountSnapshot, installation: Installation
-) -> tuple[dict[Subject, Placement], dict[RoleArn, Amendment]]:
-    """Where each grant goes, and how that amends each role's policy.
+) -> tuple[dict[Subject, Placement], dict[RoleArn, TrustPolicy]]:
+    """Where each grant goes, and each role's policy with those who are added and our statement whole.
 
     As in the running program a subject stays where it is trusted already, else goes where its annotation points,
     else to the first role in its own order that has room. Who comes first in `grants` is served first.
     """
+    trusted = TrustedSubjects(account, installation)
     placed: dict[Subject, Placement] = {}
-    asked: defaultdict[RoleArn, list[Grant]] = defaultdict(list)
-    amendments = {role: _amendment(role, [], account, installation) for role in account.policies}
-    untried = {grant.subject: iter(_order(grant, account, installation)) for grant in grants}
+    amended = dict(account.policies)
+    untried = {grant.subject: iter(_order(grant, account, trusted)) for grant in grants}
+    asked: defaultdict[RoleArn, list[Grant]] = defaultdict(list, {role: [] for role in account.policies})
     waiting = list(grants)
-    while waiting:
+    while True:
         for grant in waiting:
             _try_next(grant, untried[grant.subject], asked, placed, account)
         waiting = []
         for role, askers in asked.items():
-            amendments[role] = _amendment(role, askers, account, installation)
-            verdicts = amendments[role].verdicts
-            waiting += [grant for grant in askers if verdicts[grant.subject].standing is Standing.NO_ROOM]
-            asked[role] = [grant for grant in askers if verdicts[grant.subject].standing is not Standing.NO_ROOM]
-    for role, askers in asked.items():
-        for grant in askers:
-            placed[grant.subject] = Placement(grant, role, amendments[role].verdicts[grant.subject])
-    return placed, amendments
+            own, subjects = installation.own_in(role), [grant.subject for grant in askers]
+            amendment = amend(amended[role], own, frozenset(), subjects, account.quota)
+            amended[role] = amendment.policy
+            for grant in askers:
+                verdict = amendment.verdicts[grant.subject]
+                if verdict.standing is Standing.NO_ROOM:
+                    waiting.append(grant)
+                else:
+                    placed[grant.subject] = Placement(grant, role, verdict)
+        if not waiting:
+            return placed, amended
+        asked = defaultdict(list)
 
 
 def _try_next(
@@ -72,22 +79,15 @@ def _try_next(
         asked[role].append(grant)
 
 
-def _order(grant: Grant, account: AccountSnapshot, installation: Installation) -> list[RoleArn]:
+def _order(grant: Grant, account: AccountSnapshot, trusted: TrustedSubjects) -> list[RoleArn]:
     """Who trusts it already first, then the annotated one, and what cannot be read last."""
 
     def rank(role: RoleArn) -> tuple[bool, bool]:
         unread = role not in account.policies
-        return not account.trusts(role, grant.subject, installation), unread and role != grant.annotated
+        return not trusted.trusts(role, grant.subject), unread and role != grant.annotated
 
     return sorted(_preferred(grant), key=rank)
 
 
 def _preferred(grant: Grant) -> list[RoleArn]:
     return sorted(grant.binding.roles_in_order(grant.subject), key=lambda role: role != grant.annotated)
-
-
-def _amendment(
-    role: RoleArn, askers: list[Grant], account: AccountSnapshot, installation: Installation
-) -> Amendment:
-    subjects = [grant.subject for grant in askers]
-    return amend(account.policies[role], installation.own_in(role), frozenset(), subjects, account.quota)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from webhook.domain.amendment import Standing
 from webhook.domain.mapping import Problem, ProblemKind, mapping_notes, mapping_problems
 from webhook.domain.placement import Placement, place
+from webhook.domain.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from webhook.domain.amendment import Amendment
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.domain.statement import OwnStatement
@@ -85,11 +85,13 @@ class Plan:
 
 def make_plan(installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot) -> Plan:
     """What to do so that cluster and account are as the bindings want them."""
-    placed, amendments = place(cluster.grants_due(installation), account, installation)
+    trusted = TrustedSubjects(account, installation)
+    placed, amended = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
     problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
     for role in sorted(account.policies):
-        change = _role_change(role, placed, amendments[role], installation, cluster, account)
+        policies = (account.policies[role], amended[role])
+        change = _role_change(role, policies, placed, installation, cluster, trusted)
         if not (change.writes_at_once or change.removed):
             continue
         problems += _in_the_way(change, account.quota)
@@ -103,37 +105,25 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
 
 def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
     role: RoleArn,
+    policies: tuple[TrustPolicy, TrustPolicy],
     placed: Mapping[Subject, Placement],
-    amendment: Amendment,
     installation: Installation,
     cluster: ClusterSnapshot,
-    account: AccountSnapshot,
+    trusted: TrustedSubjects,
 ) -> RoleChange:
-    policy, own = account.policies[role], installation.own_in(role)
-    trusted = policy.subjects(own)
-    added = [
+    """The change from the first policy to the second, and who leaves."""
+    own, (before, amended) = installation.own_in(role), policies
+    there = before.subjects(own)
+    added = tuple(
         Change(subject, f"binding {placed[subject].grant.binding.name} selects it")
-        for subject, verdict in amendment.verdicts.items()
-        if verdict.standing is Standing.ADDED
-    ]
-    removed = [
-        Change(subject, cause.sentence)
-        for subject in sorted(trusted)
-        if (
-            cause := cluster.cause_to_leave(
-                role, subject, installation, _trusted_by(subject, account, installation)
-            )
-        )
-    ]
-    return RoleChange(
-        role, own, policy, amendment.policy, tuple(added), tuple(removed), is_repaired=not policy.is_whole(own)
+        for subject in sorted(amended.subjects(own) - there)
     )
-
-
-def _trusted_by(
-    subject: Subject, account: AccountSnapshot, installation: Installation
-) -> Callable[[RoleArn], bool]:
-    return lambda role: account.trusts(role, subject, installation)
+    removed = tuple(
+        Change(subject, cause.sentence)
+        for subject in sorted(there)
+        if (cause := cluster.cause_to_leave(role, subject, installation, trusted))
+    )
+    return RoleChange(role, own, before, amended, added, removed, is_repaired=not before.is_whole(own))
 
 
 def _fits(change: RoleChange, quota: int) -> bool:

@@ -10,7 +10,7 @@ from webhook.domain.statement import OwnStatement
 from webhook.domain.wanted import wanted_grants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
@@ -66,13 +66,19 @@ class ClusterSnapshot:
         role: RoleArn,
         subject: Subject,
         installation: Installation,
-        trusted_by: Callable[[RoleArn], bool],
+        trusted: TrustedSubjects,
     ) -> Cause | None:
         """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
         namespace = self.namespaces.get(subject.namespace)
         account = self.account(subject)
         cause = cause_of_removal(
-            role, subject, namespace, account, installation.bindings, former_uid=None, trusted_by=trusted_by
+            role,
+            subject,
+            namespace,
+            account,
+            installation.bindings,
+            former_uid=None,
+            trusted_by=lambda other: trusted.trusts(other, subject),
         )
         if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
             return None
@@ -89,7 +95,22 @@ class AccountSnapshot:
     quota: int = 0
     """Characters that a trust policy may have."""
 
-    def trusts(self, role: RoleArn, subject: Subject, installation: Installation) -> bool:
+
+class TrustedSubjects:
+    """Whom our statements in an account's roles name: worked out once, asked of each subject and role."""
+
+    def __init__(self, account: AccountSnapshot, installation: Installation) -> None:
+        self._policies = account.policies
+        self._own = {role: installation.own_in(role) for role in account.policies}
+        self._named = {role: policy.subjects(self._own[role]) for role, policy in account.policies.items()}
+        self._whole = {role: policy.is_whole(self._own[role]) for role, policy in account.policies.items()}
+
+    def trusts(self, role: RoleArn, subject: Subject) -> bool:
         """Whether our statement in `role` names `subject`, and no Deny keeps it out."""
-        policy, own = self.policies.get(role), installation.own_in(role)
-        return policy is not None and subject in policy.subjects(own) and policy.denial(own, subject) is None
+        return (
+            subject in self._named.get(role, ()) and self._policies[role].denial(self._own[role], subject) is None
+        )
+
+    def lets_in(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether our statement names it and is as we write it; a Deny may still keep it out."""
+        return subject in self._named.get(role, ()) and self._whole[role]

@@ -14,6 +14,7 @@ from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
 from webhook.domain.plan import make_plan
+from webhook.domain.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,6 +64,7 @@ async def look_at_shared(
         installation=here.installation,
         cluster=cluster,
         account=account,
+        trusted=TrustedSubjects(account, here.installation),
         providers={
             arn: Provider(arn, answer.exists, answer.audiences, answer.why)
             for arn, answer in zip(arns, answers, strict=True)
