@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -73,6 +75,30 @@ def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere
     answer = run("plan", "--config", file, "--context", "production", env=nowhere)
     assert answer.code == 1
     _is_one_line(answer.err, "production")
+
+
+class _Page(BaseHTTPRequestHandler):
+    """A login page, such as a proxy answers."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>please log in</html>")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's
+        """Nothing on the terminal."""
+
+
+def test_a_server_that_is_no_api_server_is_told(file: str, tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        cluster = {"name": "a", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
+        answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+        server.shutdown()
+    assert answer.code == 1
+    _is_one_line(answer.err, "is there another server in between?")
 
 
 def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, nowhere: dict[str, str]) -> None:

@@ -3,16 +3,18 @@
 import copy
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import Space
 from tests.cli.commands import Person
 from tests.e2e.observe import annotation, foreign_parts, is_trusted
 from tests.e2e.replicas import api_server
-from tests.e2e.scenes import create_account, create_namespace, label
+from tests.e2e.scenes import account_path, create_account, create_namespace, label
 from webhook.domain.names import IssuerUrl, RoleArn, Subject
 from webhook.domain.statement import OwnStatement
 
@@ -39,6 +41,8 @@ def person(space: Space) -> Iterator[Person]:
     for item in space.cluster.api.get("/api/v1/namespaces")["items"]:
         if item["metadata"]["name"].startswith("mxp-") and item["metadata"]["name"] != "mxp-identity":
             label(space, item["metadata"]["name"], NOT_SELECTED)
+            with suppress(ApiError):
+                space.cluster.api.delete(account_path(item["metadata"]["name"]))
 
 
 @pytest.mark.rig
@@ -160,9 +164,10 @@ def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_
 
 @pytest.mark.rig
 def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: Person) -> None:
-    trusted, untrusted = create_namespace(space), create_namespace(space)
+    trusted = create_namespace(space)
     create_account(space, trusted)
     assert person("apply").code == 0
+    untrusted = create_namespace(space)
     create_account(space, untrusted)
 
     lines = person("report", "-o", "json").document["access"]

@@ -76,6 +76,7 @@ def _running(**changes: Any) -> Plane:
     return replace(WELL, pods=(replace(POD, **changes),))
 
 
+DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 SAME = "eks.amazonaws.com/role-arn"
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     "labels that are missing": (
@@ -129,6 +130,21 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         "trust",
         "statement 1 (Sid MxpIdentity",
         ["mxp-identity", "apply", "--config", "my file.yaml"],
+    ),
+    "a Deny": (
+        WELL,
+        _shared(OWN.render([A]), DENY),
+        "trust",
+        "statement 2 (Sid Quarantine) of",
+        [
+            "aws",
+            "iam",
+            "update-assume-role-policy",
+            "--role-name",
+            ROLE.name,
+            "--policy-document",
+            json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
+        ],
     ),
     "no provider": (
         WELL,
@@ -232,7 +248,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
 @pytest.mark.parametrize("case", WEBHOOKS)
 def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
-    (found,) = look_at_webhook(shared, trial, "mxp-identity")
+    (found,) = look_at_webhook(shared, trial, "mxp-identity", self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
 
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
     from webhook.domain.trust_policy import TrustPolicy
+    from webhook.reconcile.ports import Cluster
     from webhook.survey.session import Session
+    from webhook.trust.ports import TrustPolicies
 
 PATIENCE = 120.0
 """Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
@@ -51,12 +53,13 @@ class Done:
 class Hands:
     """The running program's parts over a mirror of the cluster, and what they have done."""
 
-    here: Session
+    cluster: Cluster
+    policies: TrustPolicies
     view: ClusterView
     demand: OneRoleEach
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
-    done: Done
+    done: Done = field(default_factory=Done)
 
 
 @asynccontextmanager
@@ -80,7 +83,7 @@ async def hands(here: Session) -> AsyncIterator[Hands]:
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here, view, demand, writers, grants, Done())
+        yield Hands(here.api, here.policies, view, demand, writers, grants)
     finally:
         await grants.close()
         mirror.cancel()
@@ -139,7 +142,7 @@ async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], boo
     try:
         async with asyncio.timeout(PATIENCE):
             await writer.first_look()
-            while not writer.needs_a_person and not is_there(await by.here.policies.read(role)):
+            while not writer.needs_a_person and not is_there(await by.policies.read(role)):
                 writer.check()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
@@ -176,7 +179,7 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
         by.done.failed.append(f"{who}: its annotation stays: {outcome.reason}")
         return
     try:
-        if await by.here.api.annotate(item.subject, outcome.role, item.replacing):
+        if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
             by.done.written.append(f"{who}: annotated with {outcome.role}")
         else:
             by.done.failed.append(f"{who}: not annotated, it has changed since it was looked at")
@@ -205,10 +208,10 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
     who = f"{subject.namespace}/{subject.service_account}"
     try:
-        namespace = await by.here.api.namespace(subject.namespace, _READ_SECONDS)
+        namespace = await by.cluster.namespace(subject.namespace, _READ_SECONDS)
         account = None
         if namespace is not None and subject.service_account in by.view.service_accounts:
-            account = await by.here.api.account(subject, _READ_SECONDS)
+            account = await by.cluster.account(subject, _READ_SECONDS)
     except ClusterError as error:
         by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from webhook.approved.carrying_out import Done
 from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.trust.leases import LeaseLock
@@ -14,10 +15,10 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from webhook.approved.carrying_out import Done
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Plan, RoleChange
     from webhook.survey.session import Session
+    from webhook.trust.ports import RoleLock, TrustPolicies
 
 _PATIENCE = 120.0
 _LOOK_SECONDS = 1.0
@@ -43,21 +44,28 @@ class NobodyWanted:
         return False
 
 
-async def retire(here: Session, plan: Plan, done: Done, progress: Callable[[str], None]) -> None:
+async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None]) -> Done:
     """Remove the statements that the plan removes, and wait until IAM shows it."""
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    policies = here.policies_to_write()
+    return await retire(plan, here.policies_to_write(), lock, progress)
+
+
+async def retire(plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None]) -> Done:
+    """The same, one role after the other."""
+    done = Done()
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        await _retire_from(here, change, RoleWriter(change.role, change.own, policies, lock, NobodyWanted()), done)
+        writer = RoleWriter(change.role, change.own, policies, lock, NobodyWanted())
+        await _retire_from(change, writer, policies, done)
+    return done
 
 
-async def _retire_from(here: Session, change: RoleChange, writer: RoleWriter, done: Done) -> None:
+async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
     try:
         async with asyncio.timeout(_PATIENCE):
             writer.leave({item.subject for item in change.removed})
             await writer.first_look()
-            while not writer.needs_a_person and await _is_there(here, change):
+            while not writer.needs_a_person and await _is_there(policies, change):
                 writer.check()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
@@ -71,6 +79,6 @@ async def _retire_from(here: Session, change: RoleChange, writer: RoleWriter, do
         await writer.close()
 
 
-async def _is_there(here: Session, change: RoleChange) -> bool:
-    policy = await here.policies.read(change.role)
+async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
+    policy = await policies.read(change.role)
     return any(change.own.owns(statement) for statement in policy.statements)

@@ -97,8 +97,7 @@ async def _retire(  # noqa: PLR0913, PLR0917  options
     approve: bool,  # noqa: FBT001  an option
     progress: Progress,
 ) -> Exit:
-    from webhook.approved.carrying_out import Done
-    from webhook.approved.retiring import retire
+    from webhook.approved.retiring import retire_here
     from webhook.domain.names import IssuerUrl, RoleArn
     from webhook.domain.retirement import retire_issuer, retire_role
     from webhook.survey.session import session
@@ -121,8 +120,7 @@ async def _retire(  # noqa: PLR0913, PLR0917  options
             sys.stdout.write("nothing is removed without --approve\n")
             return Exit.CHANGES
         progress.step("removing")
-        done = Done()
-        await retire(here, plan, done, progress.count)
+        done = await retire_here(here, plan, progress.count)
         progress.hide()
         return _told(done.written, done.failed, problems=bool(plan.problems))
 

@@ -122,7 +122,10 @@ def _write_values(wish: Wish, values: Path | None, spaces: Path | None) -> None:
 
     for path, document in ((values, chart_values(wish)), (spaces, spaces_values(wish))):
         if path is not None:
-            path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+            try:
+                path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+            except OSError as error:
+                raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _show(steps: list[Step], output: SetupOutput, *, approve: bool) -> None:

@@ -103,7 +103,8 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
 
     tried = next((verdict.subject for verdict in verdicts if verdict.role is not None), None)
     trial = await try_admission(here, tried) if tried else None
-    return list(look_at_webhook(shared, trial, here.namespace))
+    self_managed = here.configuration.certificates.source == "self-managed"
+    return list(look_at_webhook(shared, trial, here.namespace, self_managed=self_managed))
 
 
 async def _with_sts(here: Session, verdict: Verdict) -> Verdict:

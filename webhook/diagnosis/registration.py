@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     from webhook.diagnosis.facts import Shared, Trial
 
 
-def look_at_webhook(shared: Shared, trial: Trial | None, release: str) -> Iterator[Finding]:
-    """What the trial showed; where that is not enough, what the registration says. `release` is the namespace."""
+def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_managed: bool) -> Iterator[Finding]:
+    """What the trial showed; where that is not enough, what the registration says.
+
+    `release` is the program's namespace; `self_managed` whether it keeps the caBundle itself.
+    """
     restart = f"kubectl rollout restart -n {release} deployment -l app.kubernetes.io/name=mxp-identity-webhook"
-    install = (
-        f"helm upgrade --install mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reuse-values"
-    )
+    upgrade = f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reuse-values"
     if trial is not None and trial.annotated:
         yield ok("webhook", "a ServiceAccount sent through as a dry run comes back annotated")
     elif shared.registrations is not None and not shared.registrations:
         yield broken(
-            "webhook", "the API server does not call it: no MutatingWebhookConfiguration is there", install
+            "webhook", "the API server does not call it: no MutatingWebhookConfiguration is there", upgrade
         )
     elif _expired(shared):
         why = "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds"
-        yield broken("webhook", why, restart)
+        yield broken("webhook", why, restart if self_managed else upgrade)
     elif trial is not None and trial.annotated is False:
         yield broken("webhook", "the API server gets no answer from it, and goes on without", restart)
     elif trial is not None and "failed calling webhook" in trial.said:
