@@ -15,6 +15,8 @@ from rig.waiting import eventually
 
 AT_ONCE = 50
 PATIENCE_S = 300.0
+STS = ("AssumeRoleWithWebIdentity", "GetCallerIdentity")
+"""Calls that are not of IAM; pods make them, too."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def run(scene: Stage, screen: Screen, count: int) -> None:
                 "trust policy writes (one by one: " + str(count) + ")",
                 str(space.aws.count("UpdateAssumeRolePolicy")),
             ),
-            ("IAM calls", str(sum(space.aws.calls.values()) - space.aws.count("AssumeRoleWithWebIdentity"))),
+            ("IAM calls", str(sum(space.aws.calls.values()) - sum(map(space.aws.count, STS)))),
             ("from the first to the last proof", f"{seconds:.1f} s"),
         ],
     )
