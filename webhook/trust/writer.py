@@ -17,6 +17,7 @@ from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.differing import DifferingReads
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
 from webhook.trust.recent import RecentWrites
@@ -75,6 +76,7 @@ class RoleWriter:
         self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
+        self._pods = PodTrust(role, own)
         self._looked = asyncio.Event()
         self._wake = asyncio.Event()
         self._closing = False
@@ -113,6 +115,11 @@ class RoleWriter:
         amendment = amend(self._policy, self._own, self._recent(), asked, self._quota)
         return amendment.verdicts[subject].standing is not Standing.NO_ROOM
 
+    @property
+    def lets_pods_in(self) -> Proof | None:
+        """How EKS is known to be let in for the pods of its bindings, or None; no call is made."""
+        return self._pods.proof
+
     # Asking for trust
 
     def submit(self, subject: Subject) -> Ticket:
@@ -121,6 +128,14 @@ class RoleWriter:
         While the role is in trouble the ticket says so from the start.
         """
         ticket = self._waiting.setdefault(subject, Ticket())
+        if self._trouble:
+            ticket.fail(self._trouble)
+        self._start()
+        return ticket
+
+    def submit_pods(self) -> Ticket:
+        """Have EKS let in for the pods of its bindings; all who ask share one ticket."""
+        ticket = self._pods.wait()
         if self._trouble:
             ticket.fail(self._trouble)
         self._start()
@@ -177,7 +192,7 @@ class RoleWriter:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._to_confirm) and not self._closing
+        return bool(self._waiting or self._pods.awaited or self._to_confirm) and not self._closing
 
     async def _hold_and_work(self) -> float:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
@@ -226,7 +241,11 @@ class RoleWriter:
         if amendment.policy.same_meaning(policy):
             self._to_confirm = False
             self._differing.settle()
-        elif not amendment.adds_someone and self._may_be_stale() and not self._is_edit(policy):
+        elif (
+            not (amendment.adds_someone or self._pods.lacking(policy))
+            and self._may_be_stale()
+            and not self._is_edit(policy)
+        ):
             # Nobody new, yet the read is not what we wrote: sooner an old answer than somebody's edit.
             self._to_confirm = True
             pause = self._differing.pause
@@ -242,6 +261,7 @@ class RoleWriter:
         self._learn(amendment)
         for subject in batch:
             self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
+        self._pods.settle(policy)
         return pause
 
     def _settle_as_read(self, policy: TrustPolicy, batch: list[Subject]) -> None:
@@ -265,10 +285,11 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        if subjects <= self._trusted.keys():
+        if subjects <= self._trusted.keys() and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
         self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
         hold.remember(self._recent_writes.ages(now))
+        self._pods.wrote()
         self._to_confirm = True
         self._differing.wrote(before, policy, now)
         metrics.trust_writes.labels(self.role.value).inc()
@@ -334,6 +355,7 @@ class RoleWriter:
                 self._answer(subject, failure)
         for ticket in self._waiting.values():
             ticket.fail(failure)
+        self._pods.fail(failure)
         return pause
 
     def _backoff(self) -> float:
@@ -368,4 +390,4 @@ class RoleWriter:
 
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
-        return bool(self._recent())
+        return bool(self._recent()) or self._pods.written_lately
