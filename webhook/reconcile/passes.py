@@ -113,7 +113,7 @@ class Passes:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
         known = self._grants.start(grant)
-        if account is None or str(grant.subject) in self._annotating:
+        if account is None or not grant.binding.annotates or str(grant.subject) in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):
             self._start_annotating(grant)

@@ -89,9 +89,18 @@ class ClusterView:
         A namespace that was not shown yet, or is gone, wants nobody.
         """
         return any(
-            grant.subject == subject and grant.binding.edits_trust and role in grant.binding.roles
+            grant.subject == subject and grant.binding.names_subjects and role in grant.binding.roles
             for grant in self.grants_in(subject.namespace)
         )
+
+    def associations(self) -> dict[Subject, RoleArn]:
+        """Who is wanted associated, and with which role."""
+        return {
+            grant.subject: grant.binding.roles[0]
+            for grants in self._grants.values()
+            for grant in grants
+            if grant.binding.associates
+        }
 
     def wanted(self) -> set[Subject]:
         """Who is wanted in some role."""
@@ -122,7 +131,7 @@ class ClusterView:
 
 
 def _certain_role(grant: Grant) -> RoleArn | None:
-    if not grant.binding.edits_trust:
+    if not grant.binding.names_subjects:
         return None
     if grant.annotated is not None:
         return grant.annotated
