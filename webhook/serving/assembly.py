@@ -28,9 +28,11 @@ from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
 from webhook.serving.listeners import Listener
+from webhook.serving.pod_identity import pod_identity
 from webhook.serving.program import Program
 from webhook.serving.startup import check_roles, find_issuer, report_providers
 from webhook.telemetry import metrics
+from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -48,7 +50,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
-    bindings = bindings_of(configuration.bindings)
+    bindings = bindings_of(configuration.bindings, configuration.cluster.name)
     namespace = _namespace(configuration)
     for key in configuration.reconciler.without_effect():
         log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
@@ -64,18 +66,24 @@ async def assemble(configuration: Configuration) -> Program:
     await check_roles(bindings, caller)
 
     view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
-    policies = IamTrustPolicies(calls, caller)
+    installation = configuration.installation or namespace
+    pods = await pod_identity(
+        bindings,
+        name=configuration.cluster.name,
+        installation=installation,
+        calls=calls,
+        caller=caller,
+        issuer=issuer,
+    )
     lock = LeaseLock(Leases(connection, namespace), _identity())
     writers: dict[RoleArn, RoleWriter] = {}
-    grants, demand = Grants(writers), OneRoleEach(view, writers)
+    associations = Associations(pods.api, pods.owner, view.associations) if pods else None
+    grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in _trusted_roles(bindings):
-        writers[role] = RoleWriter(
-            role,
-            OwnStatement.for_role(role, issuer, configuration.installation or namespace),
-            policies,
-            lock,
-            demand,
-        )
+        statements = pods.statements(role) if pods else ()
+        policies = IamTrustPolicies(calls, pods.cluster if pods and statements else caller)
+        own = OwnStatement.for_role(role, issuer, installation, statements)
+        writers[role] = RoleWriter(role, own, policies, lock, demand)
     events = EventWriter(connection)
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,

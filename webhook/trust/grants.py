@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.associations import Associations
     from webhook.trust.writer import RoleWriter
 
 log = structlog.get_logger(__name__)
@@ -31,8 +32,9 @@ log = structlog.get_logger(__name__)
 class Grants:
     """Has subjects trusted, each by one task however many ask; the work goes on after an asker has left."""
 
-    def __init__(self, writers: Mapping[RoleArn, RoleWriter]) -> None:
+    def __init__(self, writers: Mapping[RoleArn, RoleWriter], associations: Associations | None = None) -> None:
         self._writers = writers
+        self._associations = associations
         self._pursuits: dict[Subject, _Pursuit] = {}
         self._waiting = Waiting()
         self._closing = False
@@ -51,6 +53,10 @@ class Grants:
         """The trust that is there already, by what is known now; asks nobody."""
         if not grant.binding.edits_trust:
             return Trusted(_order(grant)[0], Proof.UNMANAGED)
+        if self._associations and grant.binding.associates:
+            role = _order(grant)[0]
+            proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
+            return Trusted(role, proof) if proof else None
         for role in _order(grant):
             if proof := self._writers[role].trusts(grant.subject):
                 return Trusted(role, proof)
@@ -89,9 +95,11 @@ class Grants:
         self._waiting.end_all_but(wanted | self._pursuits.keys())
 
     def check(self) -> None:
-        """Have every role's policy read again and put right where it is not what the cluster wants."""
+        """Have every role's policy, and the associations, read again and put right where not what is wanted."""
         for writer in self._writers.values():
             writer.check()
+        if self._associations:
+            self._associations.check()
 
     async def close(self) -> None:
         """Start nothing more and wait for the writes under way."""
@@ -99,6 +107,8 @@ class Grants:
         for pursuit in self._pursuits.values():
             pursuit.task.cancel()
         await asyncio.gather(*(writer.close() for writer in self._writers.values()))
+        if self._associations:
+            await self._associations.close()
 
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
@@ -106,7 +116,9 @@ class Grants:
     def _pursue(self, grant: Grant) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
         if pursuit is None:
-            pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers, self._waiting)
+            pursuit = self._pursuits[grant.subject] = _Pursuit(
+                grant, self._writers, self._associations, self._waiting
+            )
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
             pursuit.follow(grant)
@@ -116,10 +128,17 @@ class Grants:
 class _Pursuit:
     """One subject on its way through its binding's roles."""
 
-    def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter], waiting: Waiting) -> None:
+    def __init__(
+        self,
+        grant: Grant,
+        writers: Mapping[RoleArn, RoleWriter],
+        associations: Associations | None,
+        waiting: Waiting,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
         self._writers = writers
+        self._associations = associations
         self._waiting = waiting
         self._ticket: Ticket | None = None
         self.tried: RoleArn | None = None
@@ -147,6 +166,10 @@ class _Pursuit:
             self._writers[self.tried].withdraw(grant.subject)
 
     async def _run(self) -> Outcome:
+        if self._associations and self._grant.binding.associates:
+            outcome = await self._associate(self._associations, _order(self._grant)[0])
+            self._report(outcome)
+            return outcome
         order = _order(self._grant)
         if len(order) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
@@ -166,11 +189,22 @@ class _Pursuit:
                 return outcome
         return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
 
+    async def _associate(self, associations: Associations, role: RoleArn) -> Outcome:
+        """First the role's trust, then the association: EKS takes no role that it may not assume."""
+        self.tried = role
+        outcome = await self._settled(self._writers[role].submit_pods())
+        if isinstance(outcome, Trusted):
+            outcome = await self._settled(associations.submit(self._grant.subject, role))
+        return outcome
+
     async def _try(self, role: RoleArn) -> Outcome:
         self.tried = role
-        self._ticket = self._writers[role].submit(self._grant.subject)
-        self._ticket.bad_news.add_done_callback(self._pass_on)
-        return await self._ticket.settled
+        return await self._settled(self._writers[role].submit(self._grant.subject))
+
+    async def _settled(self, ticket: Ticket) -> Outcome:
+        self._ticket = ticket
+        ticket.bad_news.add_done_callback(self._pass_on)
+        return await ticket.settled
 
     def _pass_on(self, news: asyncio.Future[Outcome]) -> None:
         if not self.bad_news.done():

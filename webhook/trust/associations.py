@@ -1,0 +1,324 @@
+"""Associations: one for each ServiceAccount of a binding in mode pod-identity, for as long as it takes.
+
+What is known without a call comes from one list of the whole cluster, read again with each pass, and from what was
+described or made since. The list has neither roles nor owners, so each association is described once, and again in
+turn: what somebody changed by hand is found within so many passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge
+from webhook.telemetry import metrics
+from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.pace import Pace
+from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from webhook.domain.associations import Association, Ownership
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.ports import AssociationApi
+
+log = structlog.get_logger(__name__)
+
+CALLS_PER_SECOND = 20.0
+"""EKS publishes no rate for these calls; Throttling slows all of them down."""
+
+_BURST = 20
+_PARALLEL = 8
+
+LOOKED_AT_PER_PASS = 100
+"""Associations that are described anew with each pass: 5,000 within 50 passes."""
+
+SETTLES_WITHIN = 30.0
+"""Seconds for which a list may not show what was made: EKS's reads can be late."""
+
+NEARLY_FULL = 0.8
+"""The part of the quota above which a person is told."""
+
+_FIRST_BACKOFF = 0.25
+_LAST_BACKOFF = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
+
+    role: RoleArn
+    proof: Proof
+    seen: float
+
+
+@dataclass(slots=True)
+class _Work:
+    """A subject on its way to its association."""
+
+    role: RoleArn
+    ticket: Ticket
+    task: asyncio.Task[None] | None = None
+
+
+class Associations:
+    """Has subjects associated with roles, each by one task however many ask.
+
+    It makes, mends and deletes what carries our tags, and nothing else. `wanted` answers without a call who is to
+    be associated with which role.
+    """
+
+    def __init__(
+        self, api: AssociationApi, owner: Ownership, wanted: Callable[[], Mapping[Subject, RoleArn]]
+    ) -> None:
+        self._api = api
+        self._owner = owner
+        self._wanted = wanted
+        self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
+        self._ids: dict[Subject, str] = {}
+        self._known: dict[Subject, _Known] = {}
+        self._foreign: set[str] = set()
+        self._work: dict[Subject, _Work] = {}
+        self._first_list: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._nearly_full = False
+        self._closing = False
+        metrics.association_quota.set(QUOTA)
+
+    # What is known without asking AWS
+
+    def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
+        """How `subject` is known to be associated with `role`, or None; no call is made.
+
+        One that is listed and was not described yet is taken to be right; the next passes look.
+        """
+        known = self._known.get(subject)
+        if known is not None:
+            return known.proof if known.role == role else None
+        listed = self._ids.get(subject)
+        return None if listed is None or listed in self._foreign else Proof.ALREADY
+
+    def candidates(self) -> frozenset[Subject]:
+        """Whose association may be ours, by the last list: those known to be of others are left out."""
+        return frozenset(subject for subject, one in self._ids.items() if one not in self._foreign)
+
+    # Asking for an association, and taking one away
+
+    def submit(self, subject: Subject, role: RoleArn) -> Ticket:
+        """Have `subject` associated with `role`; those who ask for the same subject share one ticket."""
+        work = self._work.get(subject)
+        if work is None:
+            work = self._work[subject] = _Work(role, Ticket())
+            name = f"associate {subject}"
+            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
+        return work.ticket
+
+    async def remove(self, subject: Subject) -> bool:
+        """Delete the subject's association where it is ours; answers whether one was deleted.
+
+        For a sweep that has decided so. Whoever waits for the subject hears that it is WITHDRAWN. Raises AwsError.
+        """
+        self._withdraw(subject)
+        async with self._pace.turn():
+            found = await self._find(subject)
+            if found is None or not self._owner.owns(found):
+                self._note_foreign(found)
+                return False
+            await self._api.delete(found.id)
+        self._known.pop(subject, None)
+        self._ids.pop(subject, None)
+        log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
+        return True
+
+    def check(self) -> None:
+        """Read the whole list again soon, make what is missing, and look at those looked at longest ago."""
+        if not self._closing and (self._checking is None or self._checking.done()):
+            self._checking = asyncio.get_running_loop().create_task(self._check(), name="check associations")
+
+    async def close(self) -> None:
+        """Start nothing more. A call under way ends by its own timeouts; the next start finds what it did."""
+        self._closing = True
+        running = [self._first_list, self._checking, *(work.task for work in self._work.values())]
+        tasks = [task for task in running if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # One subject
+
+    def _withdraw(self, subject: Subject) -> None:
+        work = self._work.pop(subject, None)
+        if work and work.task:
+            work.task.cancel()
+            reason = "its association is being taken away"
+            work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
+
+    async def _pursue(self, subject: Subject, work: _Work) -> None:
+        """Try until it is done, or only a person can help."""
+        failures = 0
+        while not work.ticket.settled.done():
+            try:
+                await self._listed()
+                async with self._pace.turn():
+                    work.ticket.settle(await self._settle(subject, work.role))
+            except AwsError as error:
+                failure = Untrusted(work.role, error.kind, str(error))
+            except Exception as error:
+                log.exception("association_failed", **_facts(subject))
+                metrics.unexpected_errors.labels("associations").inc()
+                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, repr(error))
+            else:
+                break
+            failures += 1
+            await self._failed(subject, work.ticket, failure, failures)
+        if self._work.get(subject) is work:
+            del self._work[subject]
+
+    async def _failed(self, subject: Subject, ticket: Ticket, failure: Untrusted, failures: int) -> None:
+        """Tell who waits, and wait before the next try where there is one."""
+        pause = min(_FIRST_BACKOFF * 2.0 ** min(failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
+        log.warning(
+            "not_associated",
+            **_facts(subject),
+            role_arn=failure.role.value,
+            outcome=failure.kind.value,
+            reason=failure.reason,
+            failures=failures,
+        )
+        if failure.kind.is_final:
+            ticket.settle(failure)
+            return
+        ticket.fail(failure)
+        if failure.kind is FailureKind.THROTTLED:
+            self._pace.rest(pause)
+        await asyncio.sleep(pause)
+
+    async def _settle(self, subject: Subject, role: RoleArn) -> Outcome:
+        """Look, decide and act once."""
+        found = await self._find(subject)
+        if found is None:
+            try:
+                return self._made(await self._api.create(subject, role, self._owner.tags()), role)
+            except AssociationInUseError as error:
+                found = await self._in_use(subject, error)
+        verdict = judge(found, role, self._owner)
+        self._note_foreign(found)
+        match verdict.step:
+            case Step.KEEP:
+                return self._learn(subject, role, Proof.ALREADY)
+            case Step.ACCEPT:
+                return self._learn(subject, role, Proof.FOREIGN)
+            case Step.UPDATE:
+                await self._api.update(found.id, role)
+                log.warning("association_put_right", association=found.id, role_arn=role.value, **_facts(subject))
+                metrics.association_repairs.inc()
+                return self._learn(subject, role, Proof.WRITTEN)
+            case _:
+                self._known.pop(subject, None)
+                self._foreign.add(found.id)
+                return Untrusted(role, FailureKind.TAKEN, verdict.reason)
+
+    async def _find(self, subject: Subject) -> Association | None:
+        """The subject's association, by the id that is known."""
+        if (listed := self._ids.get(subject)) is None:
+            return None
+        found = await self._api.describe(listed)
+        if found is None or found.subject != subject:
+            self._ids.pop(subject, None)
+            return None
+        return found
+
+    async def _in_use(self, subject: Subject, error: AssociationInUseError) -> Association:
+        """What EKS says is there already: another replica's, somebody's, or one that was deleted just now."""
+        found = await self._api.describe(error.association_id) if error.association_id else None
+        if found is None or found.subject != subject:
+            raise AwsError(FailureKind.UNAVAILABLE, f"{error}, which cannot be seen yet or any more")
+        self._ids[subject] = found.id
+        return found
+
+    def _made(self, made: Association, role: RoleArn) -> Outcome:
+        self._ids[made.subject] = made.id
+        log.info("association_made", association=made.id, role_arn=role.value, **_facts(made.subject))
+        return self._learn(made.subject, role, Proof.WRITTEN)
+
+    def _learn(self, subject: Subject, role: RoleArn, proof: Proof) -> Trusted:
+        later = Proof.ALREADY if proof is Proof.WRITTEN else proof
+        self._known[subject] = _Known(role, later, _now())
+        return Trusted(role, proof)
+
+    def _note_foreign(self, found: Association | None) -> None:
+        if found is not None and not self._owner.owns(found):
+            self._foreign.add(found.id)
+
+    # The whole cluster
+
+    async def _listed(self) -> None:
+        """Wait until the list was read once. Raises AwsError."""
+        if self._first_list is None or (self._first_list.done() and _went_wrong(self._first_list)):
+            reading = self._read_list()
+            self._first_list = asyncio.get_running_loop().create_task(reading, name="list associations")
+        await asyncio.shield(self._first_list)
+
+    async def _read_list(self) -> None:
+        async with self._pace.turn():
+            listing = await self._api.list()
+        for subject in self._ids.keys() - listing.ids.keys():
+            if self._is_settled(subject):
+                # It is so old that a list would show it: somebody has deleted it.
+                del self._ids[subject]
+                self._known.pop(subject, None)
+        self._ids |= listing.ids
+        self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
+        self._count(len(listing.ids))
+
+    def _count(self, there: int) -> None:
+        fit = associations_that_fit(there)
+        metrics.associations.set(there)
+        metrics.associations_that_fit.set(fit)
+        before, self._nearly_full = self._nearly_full, there > NEARLY_FULL * QUOTA
+        if self._nearly_full and not before:
+            reason = (
+                f"{fit} more fit into the cluster; the quota cannot be raised: put further control planes into "
+                "another cluster, or bind them in mode irsa"
+            )
+            log.warning("associations_nearly_full", associations=there, quota=QUOTA, reason=reason)
+
+    async def _check(self) -> None:
+        try:
+            await self._read_list()
+        except AwsError as error:
+            log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
+            return
+        wanted = self._wanted()
+        for subject, role in wanted.items():
+            if subject not in self._ids:
+                self.submit(subject, role)
+        settled = (one for one in wanted.keys() & self._ids.keys() if self._is_settled(one))
+        for subject in sorted(settled, key=self._seen)[:LOOKED_AT_PER_PASS]:
+            self.submit(subject, wanted[subject])
+
+    def _is_settled(self, subject: Subject) -> bool:
+        """Whether what was made or seen is old enough to be described again: EKS may not show it yet."""
+        known = self._known.get(subject)
+        return known is None or known.seen < _now() - SETTLES_WITHIN
+
+    def _seen(self, subject: Subject) -> float:
+        known = self._known.get(subject)
+        return known.seen if known else 0.0
+
+
+def _went_wrong(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _facts(subject: Subject) -> dict[str, str]:
+    return {"namespace": subject.namespace, "service_account": subject.service_account}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
