@@ -204,6 +204,16 @@ class Space:
         finally:
             self.unregister()
 
+    def join_eks(self, lag: float) -> None:
+        """Make the cluster one of EKS's, whose webhook hears of an association `lag` seconds later."""
+        arn = self.aws.add_cluster(EKS_CLUSTER, self.cluster.issuer)
+        policy = json.dumps(pod_identity_policy(self.roles, arn))
+        iam = self.aws.admin_client("iam")
+        iam.put_role_policy(RoleName=self._own_role, PolicyName="pod-identity", PolicyDocument=policy)
+        if self.cluster.eks_webhook:
+            self._identities = Identities(self.aws, EKS_CLUSTER, self.cluster.eks_webhook, lag)
+            self._identities.__enter__()
+
     def _set_up(self) -> None:
         items = kubernetes_objects([SERVICE_ACCOUNT]) if self._rights else [namespace(OWN_NAMESPACE)]
         self.cluster.apply(items)
@@ -222,16 +232,7 @@ class Space:
         for name in self._role_names:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
         if self._eks_lag is not None:
-            self._be_of_eks(self._eks_lag)
-
-    def _be_of_eks(self, lag: float) -> None:
-        arn = self.aws.add_cluster(EKS_CLUSTER, self.cluster.issuer)
-        policy = json.dumps(pod_identity_policy(self.roles, arn))
-        iam = self.aws.admin_client("iam")
-        iam.put_role_policy(RoleName=self._own_role, PolicyName="pod-identity", PolicyDocument=policy)
-        if self.cluster.eks_webhook:
-            self._identities = Identities(self.aws, EKS_CLUSTER, self.cluster.eks_webhook, lag)
-            self._identities.__enter__()
+            self.join_eks(self._eks_lag)
 
 
 def foreign_statements(account: str) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ trust_subjects_that_fit = Gauge(
 )
 associations = Gauge(
     "associations",
-    "Pod Identity associations of the cluster, anybody's, as last listed; those of add-ons are not counted.",
+    "Pod Identity associations of the cluster, anybody's, as last listed.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
