@@ -103,6 +103,25 @@ async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() 
 
 
 @in_virtual_time
+async def test_looking_at_what_is_there_keeps_newcomers_waiting_for_a_moment_only() -> None:
+    here = PodSite()
+    many = {subject(number): ROLE for number in range(3 * LOOKED_AT_PER_PASS)}
+    for who in many:
+        here.eks.put(who, ROLE.value, tags=OWNER.tags())
+    here.wanted = dict(many)
+    here.grants.check()
+    for who in many:
+        here.grants.start(here.grant(who))
+    await asyncio.sleep(1)
+    newcomer, began = subject(9999), now()
+    assert await here.grants.obtain(here.grant(newcomer), PATIENCE) == Trusted(ROLE, Proof.WRITTEN)
+    assert now() - began < 5 * LATENCY
+    await asyncio.sleep(INTERVAL)
+    assert here.eks.calls["describe"] == LOOKED_AT_PER_PASS
+    assert here.eks.calls["create"] == 1
+
+
+@in_virtual_time
 async def test_while_a_list_is_late_nothing_is_made_twice() -> None:
     here = PodSite(eks=SimulatedEks(late=10))
     here.wanted = {WHO: ROLE}

@@ -93,15 +93,14 @@ class Associations:
     # What is known without asking AWS
 
     def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
-        """How `subject` is known to be associated with `role`, or None; no call is made.
-
-        One that is listed and was not described yet is taken to be right; the next passes look.
-        """
+        """How `subject` is known to be associated with `role`, or None; no call is made."""
         known = self._known.get(subject)
-        if known is not None:
-            return known.proof if known.role == role else None
+        return known.proof if known and known.role == role else None
+
+    def expects(self, subject: Subject) -> bool:
+        """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
         listed = self._ids.get(subject)
-        return None if listed is None or listed in self._foreign else Proof.ALREADY
+        return listed is not None and listed not in self._foreign and subject not in self._known
 
     def candidates(self) -> frozenset[Subject]:
         """Whose association may be ours, by the last list: those known to be of others are left out."""
@@ -109,13 +108,16 @@ class Associations:
 
     # Asking for an association, and taking one away
 
-    def submit(self, subject: Subject, role: RoleArn) -> Ticket:
-        """Have `subject` associated with `role`; those who ask for the same subject share one ticket."""
+    def submit(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Ticket:
+        """Have `subject` associated with `role`; those who ask for the same subject share one ticket.
+
+        Without `look` one that is expected to be there is not described for it: after a start there are thousands.
+        """
         work = self._work.get(subject)
         if work is None:
             work = self._work[subject] = _Work(role, Ticket())
             name = f"associate {subject}"
-            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
+            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work, look=look), name=name)
         return work.ticket
 
     async def remove(self, subject: Subject) -> bool:
@@ -158,12 +160,15 @@ class Associations:
             reason = "its association is being taken away"
             work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
 
-    async def _pursue(self, subject: Subject, work: _Work) -> None:
+    async def _pursue(self, subject: Subject, work: _Work, *, look: bool) -> None:
         """Try until it is done, or only a person can help."""
         failures = 0
         while not work.ticket.settled.done():
             try:
                 await self._listed()
+                if self.expects(subject) and not look:
+                    work.ticket.settle(Trusted(work.role, Proof.ALREADY))
+                    break
                 async with self._pace.turn():
                     work.ticket.settle(await self._settle(subject, work.role))
             except AwsError as error:
@@ -182,14 +187,7 @@ class Associations:
     async def _failed(self, subject: Subject, ticket: Ticket, failure: Untrusted, failures: int) -> None:
         """Tell who waits, and wait before the next try where there is one."""
         pause = min(_FIRST_BACKOFF * 2.0 ** min(failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
-        log.warning(
-            "not_associated",
-            **_facts(subject),
-            role_arn=failure.role.value,
-            outcome=failure.kind.value,
-            reason=failure.reason,
-            failures=failures,
-        )
+        self._report(subject, failure)
         if failure.kind.is_final:
             ticket.settle(failure)
             return
@@ -197,6 +195,15 @@ class Associations:
         if failure.kind is FailureKind.THROTTLED:
             self._pace.rest(pause)
         await asyncio.sleep(pause)
+
+    def _report(self, subject: Subject, failure: Untrusted) -> None:
+        log.warning(
+            "not_associated",
+            **_facts(subject),
+            role_arn=failure.role.value,
+            outcome=failure.kind.value,
+            reason=failure.reason,
+        )
 
     async def _settle(self, subject: Subject, role: RoleArn) -> Outcome:
         """Look, decide and act once."""
@@ -300,7 +307,17 @@ class Associations:
                 self.submit(subject, role)
         settled = (one for one in wanted.keys() & self._ids.keys() if self._is_settled(one))
         for subject in sorted(settled, key=self._seen)[:LOOKED_AT_PER_PASS]:
-            self.submit(subject, wanted[subject])
+            await self._look(subject, wanted[subject])
+
+    async def _look(self, subject: Subject, role: RoleArn) -> None:
+        """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
+        try:
+            async with self._pace.turn():
+                outcome = await self._settle(subject, role)
+        except AwsError as error:
+            outcome = Untrusted(role, error.kind, str(error))
+        if isinstance(outcome, Untrusted):
+            self._report(subject, outcome)
 
     def _is_settled(self, subject: Subject) -> bool:
         """Whether what was made or seen is old enough to be described again: EKS may not show it yet."""

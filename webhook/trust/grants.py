@@ -72,7 +72,7 @@ class Grants:
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
-        pursuit = self._pursue(grant)
+        pursuit = self._pursue(grant, look=True)
         await asyncio.wait(
             [pursuit.task, pursuit.bad_news], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
         )
@@ -86,8 +86,8 @@ class Grants:
         """Have the subject trusted in the background; answers the trust that is there already."""
         if known := self.known(grant):
             self._waiting.end(grant.subject)
-        elif not self._closing:
-            self._pursue(grant)
+        elif not self._closing and not self._is_expected(grant):
+            self._pursue(grant, look=False)
         return known
 
     def forget_refused(self, wanted: set[Subject]) -> None:
@@ -113,11 +113,19 @@ class Grants:
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
 
-    def _pursue(self, grant: Grant) -> _Pursuit:
+    def _is_expected(self, grant: Grant) -> bool:
+        """Whether it is associated by the list, whatever a look at it will show."""
+        if not self._associations or not grant.binding.associates:
+            return False
+        return bool(
+            self._writers[grant.binding.roles[0]].lets_pods_in and self._associations.expects(grant.subject)
+        )
+
+    def _pursue(self, grant: Grant, *, look: bool) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
         if pursuit is None:
             pursuit = self._pursuits[grant.subject] = _Pursuit(
-                grant, self._writers, self._associations, self._waiting
+                grant, self._writers, self._associations, self._waiting, look=look
             )
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
@@ -134,12 +142,15 @@ class _Pursuit:
         writers: Mapping[RoleArn, RoleWriter],
         associations: Associations | None,
         waiting: Waiting,
+        *,
+        look: bool,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
         self._writers = writers
         self._associations = associations
         self._waiting = waiting
+        self._look = look
         self._ticket: Ticket | None = None
         self.tried: RoleArn | None = None
         self._started = loop.time()
@@ -194,7 +205,7 @@ class _Pursuit:
         self.tried = role
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
-            outcome = await self._settled(associations.submit(self._grant.subject, role))
+            outcome = await self._settled(associations.submit(self._grant.subject, role, look=self._look))
         return outcome
 
     async def _try(self, role: RoleArn) -> Outcome:
