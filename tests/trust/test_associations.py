@@ -12,9 +12,10 @@ from tests.support.sites import PATIENCE, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.associations import Association, Ownership
 from webhook.telemetry import metrics
-from webhook.trust.associations import LOOKED_AT_PER_PASS, SETTLES_WITHIN
+from webhook.trust.associations import LOOKED_AT_PER_PASS
 from webhook.trust.outcomes import Proof, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.seen_associations import SETTLES_WITHIN
 
 WHO = subject(1)
 OTHER = role("somebody-elses").value

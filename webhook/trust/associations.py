@@ -1,8 +1,7 @@
 """Associations: one for each ServiceAccount of a binding in mode pod-identity, for as long as it takes.
 
-What is known without a call comes from one list of the whole cluster, read again with each pass, and from what was
-described or made since. The list has neither roles nor owners, so each association is described once, and again in
-turn: what somebody changed by hand is found within so many passes.
+The whole cluster is listed with each pass. The list has neither roles nor tags, so beside it some are described
+with each pass, those seen longest ago first: what somebody changed by hand is found when its turn comes.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,23 +38,11 @@ _PARALLEL = 8
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
 
-SETTLES_WITHIN = 30.0
-"""Seconds for which a list may not show what was made: EKS's reads can be late."""
-
 NEARLY_FULL = 0.8
 """The part of the quota above which a person is told."""
 
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
-
-    role: RoleArn
-    proof: Proof
-    seen: float
 
 
 @dataclass(slots=True)
@@ -80,9 +68,7 @@ class Associations:
         self._owner = owner
         self._wanted = wanted
         self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
-        self._ids: dict[Subject, str] = {}
-        self._known: dict[Subject, _Known] = {}
-        self._foreign: set[str] = set()
+        self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
         self._first_list: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
@@ -94,17 +80,15 @@ class Associations:
 
     def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
         """How `subject` is known to be associated with `role`, or None; no call is made."""
-        known = self._known.get(subject)
-        return known.proof if known and known.role == role else None
+        return self._seen.knows(subject, role)
 
     def expects(self, subject: Subject) -> bool:
         """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
-        listed = self._ids.get(subject)
-        return listed is not None and listed not in self._foreign and subject not in self._known
+        return self._seen.expects(subject)
 
     def candidates(self) -> frozenset[Subject]:
         """Whose association may be ours, by the last list: those known to be of others are left out."""
-        return frozenset(subject for subject, one in self._ids.items() if one not in self._foreign)
+        return self._seen.maybe_ours()
 
     # Asking for an association, and taking one away
 
@@ -129,11 +113,9 @@ class Associations:
         async with self._pace.turn():
             found = await self._find(subject)
             if found is None or not self._owner.owns(found):
-                self._note_foreign(found)
                 return False
             await self._api.delete(found.id)
-        self._known.pop(subject, None)
-        self._ids.pop(subject, None)
+        self._seen.is_gone(subject)
         log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
         return True
 
@@ -214,7 +196,6 @@ class Associations:
             except AssociationInUseError as error:
                 found = await self._in_use(subject, error)
         verdict = judge(found, role, self._owner)
-        self._note_foreign(found)
         match verdict.step:
             case Step.KEEP:
                 return self._learn(subject, role, Proof.ALREADY)
@@ -226,18 +207,17 @@ class Associations:
                 metrics.association_repairs.inc()
                 return self._learn(subject, role, Proof.WRITTEN)
             case _:
-                self._known.pop(subject, None)
-                self._foreign.add(found.id)
+                self._seen.is_in_the_way(found)
                 return Untrusted(role, FailureKind.TAKEN, verdict.reason)
 
     async def _find(self, subject: Subject) -> Association | None:
-        """The subject's association, by the id that is known."""
-        if (listed := self._ids.get(subject)) is None:
-            return None
-        found = await self._api.describe(listed)
+        """The subject's association, by the id that was seen."""
+        listed = self._seen.id_of(subject)
+        found = await self._api.describe(listed) if listed else None
         if found is None or found.subject != subject:
-            self._ids.pop(subject, None)
+            self._seen.is_gone(subject)
             return None
+        self._seen.see(found)
         return found
 
     async def _in_use(self, subject: Subject, error: AssociationInUseError) -> Association:
@@ -245,22 +225,17 @@ class Associations:
         found = await self._api.describe(error.association_id) if error.association_id else None
         if found is None or found.subject != subject:
             raise AwsError(FailureKind.UNAVAILABLE, f"{error}, which cannot be seen yet or any more")
-        self._ids[subject] = found.id
+        self._seen.see(found)
         return found
 
     def _made(self, made: Association, role: RoleArn) -> Outcome:
-        self._ids[made.subject] = made.id
+        self._seen.see(made)
         log.info("association_made", association=made.id, role_arn=role.value, **_facts(made.subject))
         return self._learn(made.subject, role, Proof.WRITTEN)
 
     def _learn(self, subject: Subject, role: RoleArn, proof: Proof) -> Trusted:
-        later = Proof.ALREADY if proof is Proof.WRITTEN else proof
-        self._known[subject] = _Known(role, later, _now())
+        self._seen.learn(subject, role, proof)
         return Trusted(role, proof)
-
-    def _note_foreign(self, found: Association | None) -> None:
-        if found is not None and not self._owner.owns(found):
-            self._foreign.add(found.id)
 
     # The whole cluster
 
@@ -274,13 +249,7 @@ class Associations:
     async def _read_list(self) -> None:
         async with self._pace.turn():
             listing = await self._api.list()
-        for subject in self._ids.keys() - listing.ids.keys():
-            if self._is_settled(subject):
-                # It is so old that a list would show it: somebody has deleted it.
-                del self._ids[subject]
-                self._known.pop(subject, None)
-        self._ids |= listing.ids
-        self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
+        self._seen.take(listing)
         self._count(len(listing.ids))
 
     def _count(self, there: int) -> None:
@@ -298,16 +267,17 @@ class Associations:
     async def _check(self) -> None:
         try:
             await self._read_list()
+            wanted = self._wanted()
+            for subject, role in wanted.items():
+                if self._seen.id_of(subject) is None:
+                    self.submit(subject, role)
+            for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
+                await self._look(subject, wanted[subject])
         except AwsError as error:
             log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
-            return
-        wanted = self._wanted()
-        for subject, role in wanted.items():
-            if subject not in self._ids:
-                self.submit(subject, role)
-        settled = (one for one in wanted.keys() & self._ids.keys() if self._is_settled(one))
-        for subject in sorted(settled, key=self._seen)[:LOOKED_AT_PER_PASS]:
-            await self._look(subject, wanted[subject])
+        except Exception:
+            log.exception("associations_not_checked")
+            metrics.unexpected_errors.labels("associations").inc()
 
     async def _look(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
@@ -319,15 +289,6 @@ class Associations:
         if isinstance(outcome, Untrusted):
             self._report(subject, outcome)
 
-    def _is_settled(self, subject: Subject) -> bool:
-        """Whether what was made or seen is old enough to be described again: EKS may not show it yet."""
-        known = self._known.get(subject)
-        return known is None or known.seen < _now() - SETTLES_WITHIN
-
-    def _seen(self, subject: Subject) -> float:
-        known = self._known.get(subject)
-        return known.seen if known else 0.0
-
 
 def _went_wrong(task: asyncio.Task[None]) -> bool:
     return task.cancelled() or task.exception() is not None
@@ -335,7 +296,3 @@ def _went_wrong(task: asyncio.Task[None]) -> bool:
 
 def _facts(subject: Subject) -> dict[str, str]:
     return {"namespace": subject.namespace, "service_account": subject.service_account}
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,0 +1,101 @@
+"""What is known of a cluster's associations without asking: by the last list, and by what was described since."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.trust.outcomes import Proof
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from webhook.domain.associations import Association, Listing, Ownership
+    from webhook.domain.names import RoleArn, Subject
+
+SETTLES_WITHIN = 30.0
+"""Seconds for which a list may not show what was made: EKS's reads can be late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
+
+    role: RoleArn
+    proof: Proof
+    at: float
+
+
+class SeenAssociations:
+    """The ids of all associations, whose they are, and which role each gives, as far as they were looked at."""
+
+    def __init__(self, owner: Ownership) -> None:
+        self._owner = owner
+        self._ids: dict[Subject, str] = {}
+        self._known: dict[Subject, _Known] = {}
+        self._foreign: set[str] = set()
+
+    def id_of(self, subject: Subject) -> str | None:
+        """The id of the subject's association, as far as one was seen."""
+        return self._ids.get(subject)
+
+    def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
+        """How `subject` is known to be associated with `role`, or None."""
+        known = self._known.get(subject)
+        return known.proof if known and known.role == role else None
+
+    def expects(self, subject: Subject) -> bool:
+        """Whether it is listed as nobody else's and was not looked at yet."""
+        listed = self._ids.get(subject)
+        return listed is not None and listed not in self._foreign and subject not in self._known
+
+    def maybe_ours(self) -> frozenset[Subject]:
+        """Whose association may be ours: those known to be of others are left out."""
+        return frozenset(subject for subject, one in self._ids.items() if one not in self._foreign)
+
+    def see(self, found: Association) -> None:
+        """It was described or made."""
+        self._ids[found.subject] = found.id
+        if not self._owner.owns(found):
+            self._foreign.add(found.id)
+
+    def learn(self, subject: Subject, role: RoleArn, proof: Proof) -> None:
+        """It gives `role`, by what was seen or done just now."""
+        later = Proof.ALREADY if proof is Proof.WRITTEN else proof
+        self._known[subject] = _Known(role, later, _now())
+
+    def is_in_the_way(self, found: Association) -> None:
+        """It gives the subject something else, and is not ours to change."""
+        self._known.pop(found.subject, None)
+        self._foreign.add(found.id)
+
+    def is_gone(self, subject: Subject) -> None:
+        """The subject has none."""
+        self._ids.pop(subject, None)
+        self._known.pop(subject, None)
+
+    def take(self, listing: Listing) -> None:
+        """Take in a list. What is not in it is gone, unless it is so young that the list may be too old."""
+        for subject in self._ids.keys() - listing.ids.keys():
+            if self._is_settled(subject):
+                self.is_gone(subject)
+        self._ids |= listing.ids
+        self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
+
+    def worth_a_look(self, wanted: Collection[Subject], most: int) -> list[Subject]:
+        """Those of `wanted` that were looked at longest ago, but none that EKS may not show yet."""
+        settled = [subject for subject in wanted if subject in self._ids and self._is_settled(subject)]
+        return sorted(settled, key=self._seen_at)[:most]
+
+    def _is_settled(self, subject: Subject) -> bool:
+        known = self._known.get(subject)
+        return known is None or known.at < _now() - SETTLES_WITHIN
+
+    def _seen_at(self, subject: Subject) -> float:
+        known = self._known.get(subject)
+        return known.at if known else 0.0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
