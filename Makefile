@@ -43,7 +43,7 @@ lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/lint-imports
 
 unit: binaries ## everything that needs no API server
-	@$(BIN)/python -m pytest -m "not rig and not node and not proof"
+	@$(BIN)/python -m pytest -m "not rig and not node and not proof" -n logical --dist worksteal
 
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2

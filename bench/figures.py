@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 def percentile(samples: Sequence[float], share: float) -> float:

@@ -17,6 +17,14 @@ class Reason(StrEnum):
     CA_REPLACED = "ca_replaced"
 
 
+class Difference(StrEnum):
+    """How what callers trust differed when it was put right; a label of a metric, so the values are a contract."""
+
+    EMPTY = "empty"
+    OVERWRITTEN = "overwritten"
+    ROTATION = "rotation"
+
+
 class BundleError(Exception):
     """What the store holds cannot be used; `reason` says how it is counted."""
 

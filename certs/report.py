@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     import datetime as dt
 
-    from certs.errors import Reason
+    from certs.errors import Difference, Reason
 
 Reload = Literal["loaded", "refused"]
 
@@ -21,8 +21,8 @@ class Report(Protocol):
     def reloaded(self, outcome: Reload, detail: str) -> None:
         """A pair was taken into service, or refused so that the one before stays."""
 
-    def announced(self, authorities: int) -> None:
-        """The API server's copy of the authorities differed, and was put right."""
+    def announced(self, difference: Difference, authorities: int) -> None:
+        """The API server's copy of the authorities differed so, and was put right."""
 
     def expiries(self, leaf: dt.datetime, authority: dt.datetime | None) -> None:
         """When the served leaf ends, and the authority of ours that signs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs.bundle import read_bundle
-from certs.errors import BundleError, PairError, Reason, StoreError
+from certs.errors import BundleError, Difference, PairError, Reason, StoreError
 from certs.making import Lifetimes, carried_out
 from certs.pairs import read_certificates
 from certs.rotation import Decision, Situation, Step, Timing, decide, may_serve, with_own_word
@@ -147,9 +147,17 @@ class SelfManaged:
             return True
         if not await self._trust.announce(text, announced):
             return False
-        self._report.announced(len(wanted))
+        self._report.announced(self._difference(announced), len(wanted))
         self._see(set(wanted))
         return True
+
+    def _difference(self, announced: Announced) -> Difference:
+        """No step of ours takes out the authority of what is served: where it is missing, somebody else wrote."""
+        if not all(text.strip() for text in announced.bundles):
+            return Difference.EMPTY
+        if self._served_by is not None and self._served_by not in (self._seen or {}):
+            return Difference.OVERWRITTEN
+        return Difference.ROTATION
 
     def _others_authorities(self, bundle: Bundle) -> list[Certificate]:
         """What stays in the caBundle though the bundle does not have it.

@@ -13,6 +13,9 @@ PROGRAM = "mxp-identity-webhook"
 CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 """Name of the Secret that the program keeps its own certificates in."""
 
+CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
+"""Values of the chart with which the program also nudges and restarts Deployments."""
+
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 """Kinds of object that give rights."""
 
@@ -33,9 +36,9 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
     return {"bindings": bindings, "certificates": certificates, **values}
 
 
-def kubernetes_objects(service_accounts: Sequence[str]) -> list[Object]:
-    """Return namespace, ServiceAccount and RBAC of the program, as the chart has them."""
-    rendered = render(chart_values(service_accounts, certificates={}), PROGRAM, OWN_NAMESPACE)
+def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
+    """Return namespace, ServiceAccount and RBAC of the program, as the chart has them with these values."""
+    rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
     return [namespace, *(item for item in rendered if item["kind"] in RIGHTS)]
 

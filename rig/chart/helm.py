@@ -51,6 +51,10 @@ class Helm:
         """Upgrade the release to these values and return what helm printed; raises HelmError."""
         return self._run("upgrade", self.release, str(CHART), *flags, values=values)
 
+    def test(self) -> str:
+        """Run the release's own test and return what helm printed; raises HelmError where it fails."""
+        return self._run("test", self.release)
+
     def uninstall(self) -> str:
         """Uninstall the release, wait until it is gone, and return what helm printed; raises HelmError."""
         return self._run("uninstall", self.release, "--wait")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rig.tools import binary
-from tests.alerts.rules import REPOSITORY, RULES, Rule, metrics_in, queries, rules
+from tests.alerts.rules import REPOSITORY, RULES, Rule, metrics_in, panels, queries, rules
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 DOCS = REPOSITORY / "docs"
@@ -53,6 +53,23 @@ def test_each_alert_says_how_urgent_it_is_what_is_the_matter_and_what_to_do(rule
 def test_no_runbook_is_about_an_alert_that_does_not_exist() -> None:
     told = {REPOSITORY / rule.annotations["runbook_url"] for rule in rules()}
     assert set((DOCS / "runbooks").iterdir()) == told
+
+
+def test_the_dashboard_is_read_from_top_to_bottom_and_no_panel_covers_another() -> None:
+    shown = panels()
+    rows = [panel["title"] for panel in shown if panel["type"] == "row"]
+    assert rows == ["Is it working?", "How full?", "How fast?", "What failed?"]
+    places = [panel["gridPos"] for panel in shown]
+    assert places == sorted(places, key=lambda place: (place["y"], place["x"]))
+    cells = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert {x for x, _ in cells} == set(range(24)), "Grafana's grid has 24 columns"
+    assert len({panel["id"] for panel in shown}) == len(shown)
 
 
 def test_alerts_and_dashboard_name_only_metrics_that_the_page_describes() -> None:

@@ -25,7 +25,9 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
 
 @pytest.mark.rig
 def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
-    (size,) = memory.measure((30,))
+    (size,) = memory.measure((30,), quiet_passes=1)
     assert 0 < size.again.ready <= size.again.done
+    assert 0 < size.lists < size.again.done
     assert size.adopting.resident > MIB
+    assert size.again.pass_cpu > 0
     assert "| 30 |" in memory.report([size])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certs.bundle import Bundle, read_bundle
-from certs.errors import Reason
+from certs.errors import Difference, Reason
 from certs.making import Lifetimes
 from certs.pairs import new_authority, new_leaf
 from tests.support.shared_certificates import NAMES, World, race, spoil
@@ -98,11 +99,15 @@ SECRET_FAULTS: dict[str, tuple[Fault, Reason | None]] = {
     "other names": (names_of_another, Reason.WRONG_NAMES),
     "another authority": (replaced_by_another, None),
 }
-CA_BUNDLE_FAULTS: dict[str, Fault] = {
-    "overwritten": overwritten,
-    "emptied": lambda world: world.overwrite(b""),
-    "garbage": lambda world: world.overwrite(b"garbage"),
+CA_BUNDLE_FAULTS: dict[str, tuple[Fault, Difference]] = {
+    "overwritten": (overwritten, Difference.OVERWRITTEN),
+    "emptied": (lambda world: world.overwrite(b""), Difference.EMPTY),
+    "garbage": (lambda world: world.overwrite(b"garbage"), Difference.OVERWRITTEN),
 }
+
+
+def differences(world: World) -> Counter[Difference]:
+    return sum((replica.told.differences for replica in world.replicas), start=Counter())
 
 
 def is_whole(world: World) -> bool:
@@ -131,13 +136,15 @@ def test_each_fault_of_the_secret_is_healed_in_seconds_and_no_caller_notices(fau
 
 
 @pytest.mark.parametrize("fault", CA_BUNDLE_FAULTS)
-def test_each_fault_of_the_ca_bundle_is_put_right_at_the_next_look(fault: str) -> None:
+def test_each_fault_of_the_ca_bundle_is_put_right_at_the_next_look_and_counted(fault: str) -> None:
     world = World(lifetimes=LIFETIMES)
     world.look(8)
-    right = world.ca_bundle
-    CA_BUNDLE_FAULTS[fault](world)
+    right, spoilt = world.ca_bundle, CA_BUNDLE_FAULTS[fault]
+    before = differences(world)
+    spoilt[0](world)
     world.look(1)
     assert world.ca_bundle == right
+    assert differences(world) - before == {spoilt[1]: 1}
 
 
 def test_an_authority_that_could_be_read_is_replaced_after_the_secret_was_lost() -> None:
@@ -172,7 +179,7 @@ IN_THE_SECRET = st.one_of(
 )
 RESTARTS = st.integers(0, 2).map(lambda number: lambda world: world.restart(number % len(world.replicas)))
 OUTSIDE = st.one_of(
-    st.sampled_from(sorted(CA_BUNDLE_FAULTS)).map(CA_BUNDLE_FAULTS.__getitem__),
+    st.sampled_from(sorted(CA_BUNDLE_FAULTS)).map(lambda name: CA_BUNDLE_FAULTS[name][0]),
     st.booleans().map(lambda silent: lambda world: setattr(world, "silent", silent)),
 )
 Round = tuple[Fault | None, float, list[int]]
@@ -201,13 +208,13 @@ def went_through(world: World, rounds: list[Round]) -> None:
     assert len({replica.context.leaf for replica in world.replicas}) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(replicas=st.integers(2, 3), rounds=rounds_of(IN_THE_SECRET | RESTARTS | OUTSIDE))
 def test_any_history_ends_whole(replicas: int, rounds: list[Round]) -> None:
     went_through(World(replicas, LIFETIMES), rounds)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(replicas=st.integers(2, 3), rounds=rounds_of(IN_THE_SECRET))
 def test_whatever_happens_to_the_secret_no_ready_replica_turns_a_caller_away(
     replicas: int, rounds: list[Round]

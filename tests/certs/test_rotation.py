@@ -1,11 +1,12 @@
 """One authority for all replicas, renewed and replaced without a moment in which a caller is turned away."""
 
 import datetime as dt
+from collections import Counter
 
 import pytest
 
 from certs.bundle import Bundle, read_bundle
-from certs.errors import Reason
+from certs.errors import Difference, Reason
 from certs.making import Lifetimes
 from certs.pairs import new_authority, new_leaf
 from tests.support.shared_certificates import NAMES, Replica, World, handshake, race
@@ -32,6 +33,10 @@ def reasons(world: World) -> dict[Reason, int]:
     return total
 
 
+def differences(world: World) -> Counter[Difference]:
+    return sum((replica.told.differences for replica in world.replicas), start=Counter())
+
+
 def until_announced(world: World) -> None:
     """Day after day, until the next authority is made."""
     while bundle(world).following is None:
@@ -55,7 +60,7 @@ def test_nothing_is_written_while_all_is_well() -> None:
     world = World()
     world.look(3)
     before = world.version, len(world.versions)
-    world.look(1000)
+    world.look(300)
     assert (world.version, len(world.versions)) == before
 
 
@@ -93,6 +98,7 @@ def test_an_authority_is_replaced_in_steps_that_overlap_by_ten_seconds() -> None
     assert 10 <= (world.now - promoted_at).total_seconds() <= 20
     assert len(authorities_served(world)) == 1
     assert reasons(world)[Reason.CA_EXPIRING] == reasons(world)[Reason.CA_REPLACED] == 1
+    assert differences(world) == {Difference.EMPTY: 1, Difference.ROTATION: 3}
     assert world.turned_away == []
 
 
@@ -194,7 +200,7 @@ def test_a_leaf_never_outlives_its_authority_and_is_not_made_again_and_again_at_
 @pytest.mark.parametrize("seconds", [9, 15, 60])
 def test_short_lives_are_rotated_for_hours_without_a_gap(seconds: int) -> None:
     world = World(replicas=3, lifetimes=Lifetimes(dt.timedelta(seconds=200), dt.timedelta(seconds=seconds)))
-    world.look(600)
+    world.look(400)
     assert world.turned_away == []
     assert reasons(world)[Reason.CA_EXPIRING] > 3
     assert len(bundle(world).trusted) <= 2

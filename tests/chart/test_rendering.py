@@ -81,15 +81,53 @@ def test_only_events_are_written_cluster_wide_without_a_name(path: Path) -> None
 
 
 @EVERY
-def test_no_right_to_write_pods_or_replica_sets_and_restarts_only_when_enabled(path: Path) -> None:
-    values = read(path)
-    rules = [
-        rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]
-    ]
-    written = {kind for rule in rules if not READING.issuperset(rule["verbs"]) for kind in rule["resources"]}
+def test_no_right_to_write_pods_or_replica_sets(path: Path) -> None:
+    written = {
+        kind for rule in _rules(read(path)) if not READING.issuperset(rule["verbs"]) for kind in rule["resources"]
+    }
     assert written.isdisjoint({"pods", "replicasets", "*"})
-    restarts = bool(values.get("reconciler", {}).get("restartPodsWithoutIdentity"))
-    assert ("deployments" in written) is restarts
+
+
+@pytest.mark.parametrize(
+    ("values", "verbs"),
+    [
+        ({}, []),
+        ({"podGate": "off"}, []),
+        ({"reconciler": {"restartPodsWithoutIdentity": False}}, []),
+        ({"reconciler": {"restartPodsWithoutIdentity": True}}, ["get", "patch"]),
+        ({"podGate": "deny"}, ["get", "list", "patch"]),
+        ({"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}, ["get", "list", "patch"]),
+    ],
+    ids=str,
+)
+def test_deployments_are_touched_only_where_they_are_nudged_or_restarted(
+    values: dict[str, Any], verbs: list[str]
+) -> None:
+    rules = [rule for rule in _rules(right(**values)) if rule["resources"] == ["deployments"]]
+    assert [verb for rule in rules for verb in rule["verbs"]] == verbs
+    assert all(rule["resourceNames"] == ["mxp-controller"] for rule in rules)
+
+
+def test_deployments_are_those_that_the_bindings_name() -> None:
+    values = read(CHART / "ci" / "several-bindings-values.yaml")
+    (rule,) = [rule for rule in _rules(values) if rule["resources"] == ["deployments"]]
+    named = ["external-secrets", "external-secrets-cert-controller", "mxp-controller", "vector"]
+    assert rule["resourceNames"] == named
+
+
+@pytest.mark.parametrize(("gate", "nudges"), [("off", False), ("warn", False), ("deny", True)])
+def test_refused_pods_are_asked_for_again_where_the_gate_refuses_them(
+    tmp_path: Path,
+    gate: str,
+    nudges: bool,  # noqa: FBT001
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration(rendered(right(podGate=gate))))
+    assert load_configuration(file).reconciler.nudge_refused_pods is nudges
+
+
+def _rules(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]]
 
 
 def test_secrets_are_only_touched_in_the_own_namespace_and_only_when_the_program_makes_its_certificate() -> None:

@@ -1,6 +1,5 @@
 """The documented example, what may be left out, and what stays of it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ def test_the_documented_example_loads() -> None:
             Mode.IRSA,
             (RoleArn("arn:aws:iam::123456789012:role/mxp-backup"),),
             ExistingAnnotation.KEEP,
+            ("mxp-controller",),
         ),
     )
     assert configuration.model_dump(by_alias=True, mode="json", exclude={"server": {"drain_time"}}) == {
@@ -56,7 +56,7 @@ def test_the_documented_example_loads() -> None:
             }
         ],
         "admission": {"trustBudget": 3.0, "onTrustFailure": "allow"},
-        "reconciler": {**RIGHT["reconciler"], "interval": 60.0, "pruneGrace": 600.0},
+        "reconciler": {**RIGHT["reconciler"], "interval": 60.0, "pruneGrace": 600.0, "restartTimeout": 600.0},
     }
 
 
@@ -104,24 +104,6 @@ def test_durations_are_read_with_their_unit(tmp_path: Path, text: str, seconds: 
     assert configuration.admission.trust_budget == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(
-    ("given", "without_effect"),
-    [
-        ({}, []),
-        ({"interval": "5s"}, []),
-        ({"pruneGrace": "5m"}, ["reconciler.pruneGrace"]),
-        (RIGHT["reconciler"], ["maxRemovalFraction", "pruneGrace", "restartPodsWithoutIdentity"]),
-    ],
-    ids=str,
-)
-def test_settings_without_effect_in_this_version_are_named(
-    tmp_path: Path, given: dict[str, Any], without_effect: list[str]
-) -> None:
-    configuration, _ = _read(tmp_path, changed("reconciler", given))
-    named = [re.sub(r"^reconciler\.", "", key) for key in configuration.reconciler.without_effect()]
-    assert named == [re.sub(r"^reconciler\.", "", key) for key in without_effect]
-
-
 def test_labels_and_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:
     selector = {
         "matchLabels": {"tier": "gold"},
@@ -158,6 +140,20 @@ def test_pod_identity_names_nobody_in_a_trust_policy_and_writes_no_annotation(tm
     assert binding.mode is Mode.POD_IDENTITY
     assert (binding.associates, binding.edits_trust) == (True, True)
     assert (binding.names_subjects, binding.annotates) == (False, False)
+
+
+def test_a_bindings_deployments_are_named_as_its_service_account_unless_it_names_them(tmp_path: Path) -> None:
+    _, (binding,) = _read(tmp_path, changed("bindings.0.deployments"))
+    assert binding.deployments == (binding.service_account,)
+    _, (binding,) = _read(tmp_path, changed("bindings.0.deployments", ["one", "two"]))
+    assert binding.deployments == ("one", "two")
+
+
+def test_no_deployment_is_touched_unless_asked_for(tmp_path: Path) -> None:
+    configuration, _ = _read(tmp_path, changed("reconciler", {}))
+    section = configuration.reconciler
+    assert (section.nudge_refused_pods, section.restart_pods_without_identity) == (False, False)
+    assert (section.restarts_at_a_time, section.restart_timeout) == (1, 600)
 
 
 def test_annotate_mode_leaves_trust_to_others(tmp_path: Path) -> None:

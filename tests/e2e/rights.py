@@ -8,20 +8,26 @@ from typing import Any
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CERTIFICATE_SECRET, PROGRAM, iam_policy, kubernetes_objects
+from rig.permissions import CARE_OF_DEPLOYMENTS, CERTIFICATE_SECRET, PROGRAM, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
 REGISTRATIONS = "mutatingwebhookconfigurations"
-GROUPS = {"leases": "coordination.k8s.io", REGISTRATIONS: "admissionregistration.k8s.io"}
+GROUPS = {"leases": "coordination.k8s.io", "deployments": "apps", REGISTRATIONS: "admissionregistration.k8s.io"}
 """API groups of the resources that are not in the core."""
-NAMES = {REGISTRATIONS: PROGRAM, "serviceaccounts": SERVICE_ACCOUNT, "secrets": CERTIFICATE_SECRET}
+NAMES = {
+    REGISTRATIONS: PROGRAM,
+    "serviceaccounts": SERVICE_ACCOUNT,
+    "deployments": SERVICE_ACCOUNT,
+    "secrets": CERTIFICATE_SECRET,
+}
 """What is asked for by name, of the resources that are restricted to names."""
 
 
 def roles() -> list[dict[str, Any]]:
-    """The program's ClusterRole, and the Role in its own namespace, as the chart has them."""
-    return [item for item in kubernetes_objects([SERVICE_ACCOUNT]) if item["kind"] in {"ClusterRole", "Role"}]
+    """The program's ClusterRole, and the Role in its own namespace, as the chart has them with all switched on."""
+    items = kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS)
+    return [item for item in items if item["kind"] in {"ClusterRole", "Role"}]
 
 
 def cluster_rights() -> list[tuple[str, str]]:
@@ -93,9 +99,14 @@ def _may(space: Space, resource: str, verb: str) -> bool:
                 "resource": resource,
                 "verb": verb,
                 "namespace": "" if resource in {"namespaces", REGISTRATIONS} else OWN_NAMESPACE,
-                "name": NAMES.get(resource, "") if verb in {"get", "patch", "update"} else "",
+                "name": NAMES.get(resource, "") if _is_by_name(resource, verb) else "",
             },
         },
     }
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     return bool(space.cluster.api.post(path, review)["status"]["allowed"])
+
+
+def _is_by_name(resource: str, verb: str) -> bool:
+    """Deployments are listed by name too."""
+    return verb in {"get", "patch", "update"} or resource == "deployments"

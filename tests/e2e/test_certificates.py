@@ -1,36 +1,29 @@
-"""Self-managed certificates on a real API server: one authority for all, healed and replaced in service."""
+"""Self-managed certificates on a real API server: one authority for all, healed in seconds where it is spoilt."""
 
-import base64
-import threading
-import time
+import datetime as dt
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from rig.balancer import Balancer
-from rig.kubernetes import objects
-from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CERTIFICATE_SECRET
+from certs.bundle import Bundle
+from certs.pairs import new_authority, new_leaf
 from rig.pki import Authority
-from rig.space import WEBHOOK_NAME, Space
+from rig.space import Space
 from rig.waiting import eventually
-from rig.webhook import Webhook
-from tests.e2e.load import attempt
-from tests.e2e.observe import log_events
+from tests.e2e.certified import (
+    HEALED_S,
+    REPLACED,
+    SECRET,
+    base64_of,
+    ca_bundles,
+    review,
+    secret,
+    two_replicas,
+    write_ca_bundle,
+)
 from tests.e2e.replicas import api_server
-from tests.proof.records import Record
 
-SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
-REGISTRATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOK_NAME}"
-HEALED_S = 10.0
-REVIEWS_PER_S = 200
-CLIENTS = 8
-RENEWED, REPLACED = "mxp_identity_certificate_reloads_total", "mxp_identity_certificate_regenerations_total"
-
-Data = dict[str, str]
+DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -39,63 +32,16 @@ def space() -> Iterator[Space]:
         yield running
 
 
-@contextmanager
-def two_replicas(space: Space, **certificates: Any) -> Iterator[list[Webhook]]:
-    """Two replicas behind one address, with no Secret before, and a registration without a caBundle."""
-    section = {"source": "self-managed", "extraNames": ["127.0.0.1"], **certificates}
-    webhooks = [space.start_webhook(space.configuration(certificates=section), wait=False) for _ in range(2)]
-    for webhook in webhooks:
-        webhook.wait_until_serving()
-    with Balancer(*(webhook.port for webhook in webhooks)) as balancer:
-        try:
-            space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Fail", ca_pem="")
-            for webhook in webhooks:
-                webhook.wait_until_ready()
-            yield webhooks
-        finally:
-            space.unregister()
-            for webhook in webhooks:
-                webhook.process.kill()
-            space.cluster.api.delete(SECRET)
-
-
-def secret(space: Space) -> Data:
-    return dict(space.cluster.api.get(SECRET)["data"])
-
-
-def ca_bundles(space: Space) -> list[str]:
-    return [
-        webhook["clientConfig"].get("caBundle", "") for webhook in space.cluster.api.get(REGISTRATION)["webhooks"]
-    ]
-
-
-def count(webhooks: list[Webhook], name: str, **labels: str) -> float:
-    return sum(sample.value for webhook in webhooks for sample in webhook.metrics().find(name, **labels))
-
-
-def put(space: Space, **data: str) -> None:
-    space.cluster.api.patch(SECRET, {"data": {key.replace("_", "."): value for key, value in data.items()}})
-
-
-def review(space: Space) -> str:
-    """Send a dry run through the API server; what went wrong, or nothing."""
-
-    def send(_: int) -> None:
-        space.cluster.api.create(objects.service_account("default"), dryRun="All")
-
-    return attempt(send, 0)
-
-
-def base64_of(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
 @pytest.mark.rig
 def test_two_replicas_that_start_without_a_secret_agree_on_one_authority(space: Space) -> None:
-    with two_replicas(space) as webhooks:
-        assert count(webhooks, REPLACED) == count(webhooks, REPLACED, reason="missing") == 1
+    with two_replicas(space) as pair:
+        assert pair.count(REPLACED) == pair.count(REPLACED, reason="missing") == 1
         assert ca_bundles(space) == [secret(space)["ca.crt"]]
         assert [review(space) for _ in range(20)] == [""] * 20
+
+
+def put(space: Space, data: dict[str, bytes]) -> None:
+    space.cluster.api.patch(SECRET, {"data": {key: base64_of(value) for key, value in data.items()}})
 
 
 def deleted(space: Space) -> None:
@@ -103,91 +49,59 @@ def deleted(space: Space) -> None:
 
 
 def garbage(space: Space) -> None:
-    put(space, ca_crt=base64_of("garbage"))
+    put(space, {"ca.crt": b"garbage"})
 
 
 def mismatched(space: Space) -> None:
-    put(space, tls_key=base64_of(Authority("other").issue("other").key))
+    put(space, {"tls.key": Authority("other").issue("other").key.encode()})
+
+
+def expired(space: Space) -> None:
+    """An authority and its leaf that ended yesterday."""
+    then = dt.datetime.now(dt.UTC) - 2 * DAY
+    authority = new_authority("expired", then, DAY)
+    put(space, dict(Bundle(authority, new_leaf(authority, ["127.0.0.1"], then, DAY)).written()))
 
 
 FAULTS: dict[str, Callable[[Space], None]] = {
     "missing": deleted,
     "unreadable": garbage,
     "key_mismatch": mismatched,
+    "ca_expiring": expired,
 }
 
 
 @pytest.mark.rig
 def test_a_spoilt_secret_is_healed_in_seconds_with_the_reason_logged_and_counted(space: Space) -> None:
-    with two_replicas(space) as webhooks:
+    with two_replicas(space) as pair:
         for reason, spoil in FAULTS.items():
-            before = count(webhooks, REPLACED, reason=reason)
+            before = pair.count(REPLACED, reason=reason)
             spoil(space)
 
             def is_healed(reason: str = reason, before: float = before) -> bool:
-                return count(webhooks, REPLACED, reason=reason) == before + 1
+                return pair.count(REPLACED, reason=reason) == before + 1
 
             eventually(is_healed, f"healed of {reason}", timeout=HEALED_S)
-            assert any(log_events(webhook, "certificate_regenerated", reason=reason) for webhook in webhooks)
+            assert pair.logged("certificate_regenerated", reason=reason) == before + 1
             assert review(space) == ""
 
 
 @pytest.mark.rig
-def test_a_ca_bundle_that_somebody_overwrote_is_put_right_in_seconds(space: Space) -> None:
-    with two_replicas(space):
-        foreign = base64_of(Authority("foreign").certificate)
-        patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": foreign}]
-        space.cluster.api.patch(REGISTRATION, patch, kind="json")
-        eventually(lambda: foreign not in ca_bundles(space), "the caBundle is ours again", timeout=HEALED_S)
+@pytest.mark.parametrize(
+    ("reason", "value"),
+    [
+        ("overwritten", base64_of(Authority("foreign").certificate)),
+        ("empty", ""),
+    ],
+)
+def test_a_ca_bundle_that_somebody_spoilt_is_put_right_in_seconds_with_the_reason_logged_and_counted(
+    space: Space, reason: str, value: str
+) -> None:
+    with two_replicas(space) as pair:
+        writes = "mxp_identity_ca_bundle_writes_total"
+        right, before = ca_bundles(space), pair.count(writes, reason=reason)
+        write_ca_bundle(space, value)
+        eventually(lambda: ca_bundles(space) == right, "the caBundle is ours again", timeout=HEALED_S)
         eventually(lambda: not review(space), "reviews are answered again", timeout=HEALED_S)
-
-
-@pytest.mark.rig
-def test_no_review_is_lost_while_leaves_are_renewed(space: Space) -> None:
-    with two_replicas(space, leafValidity="9s", caValidity="300s") as webhooks:
-        answers = Load(space, 15.0)
-        assert answers.failures == []
-        assert count(webhooks, REPLACED, reason="expiring") >= 2
-
-
-@pytest.mark.rig
-@pytest.mark.proof
-def test_no_review_is_lost_while_leaves_are_renewed_and_authorities_replaced(space: Space, record: Record) -> None:
-    with two_replicas(space, leafValidity="8s", caValidity="45s") as webhooks:
-        before = space.webhook_calls()
-        answers = Load(space, 120.0)
-        calls = {code: value - before.get(code, 0) for code, value in space.webhook_calls().items()}
-        renewed = count(webhooks, REPLACED, reason="expiring") + count(webhooks, REPLACED, reason="ca_replaced")
-        replaced = count(webhooks, REPLACED, reason="ca_replaced")
-    record(
-        "Certificates change under load, failurePolicy Fail, two replicas",
-        reviews=answers.sent,
-        failed=len(answers.failures),
-        leaves=int(renewed),
-        authorities=int(replaced),
-    )
-    assert answers.failures == []
-    assert {code for code, value in calls.items() if value} == {"200"}
-    assert renewed >= 20
-    assert replaced >= 3
-
-
-class Load:
-    """Reviews through the API server at a fixed rate for so many seconds."""
-
-    def __init__(self, space: Space, seconds: float) -> None:
-        self.failures: list[str] = []
-        self.sent = 0
-        pause = threading.Event()
-        began = time.monotonic()
-        total = int(seconds * REVIEWS_PER_S)
-
-        def client(number: int) -> None:
-            for turn in range(number, total, CLIENTS):
-                pause.wait(max(began + turn / REVIEWS_PER_S - time.monotonic(), 0))
-                failure = review(space)
-                self.sent += 1
-                self.failures += [failure] if failure else []
-
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(client, range(CLIENTS)))
+        assert pair.count(writes, reason=reason) == before + 1
+        assert pair.logged("ca_bundle_written", reason=reason) == before + 1

@@ -13,9 +13,16 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
-from tests.e2e.observe import foreign_parts, is_trusted, log_events, sts_answer
+from tests.e2e.observe import annotation, foreign_parts, is_trusted, log_events, sts_answer
 from tests.e2e.replicas import api_server, leases, wait_until_all_are_named
-from tests.e2e.scenes import create_namespace, kubectl_create, serving
+from tests.e2e.scenes import (
+    ROLE_ANNOTATION,
+    account_path,
+    create_account,
+    create_namespace,
+    kubectl_create,
+    serving,
+)
 from tests.proof.records import Record
 
 Statement = dict[str, Any]
@@ -26,6 +33,7 @@ MARGIN_S = 1.0
 REMEMBERED_S = 60.0
 """Seconds after a write of ours for which a read that lacks it is taken to be an old one."""
 LAST_LOOK_S = 10.0
+GRACE_S = 8.0
 
 
 def _subjects(statement: Statement) -> tuple[dict[str, Any], str]:
@@ -68,7 +76,9 @@ EDITS: dict[str, Callable[[Statement], object]] = {
     "turned into a Deny": lambda statement: statement.update(Effect="Deny"),
     "more actions": lambda statement: statement.update(Action=["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]),
 }
-ROLES = {name: f"mxp-backup-{number}" for number, name in enumerate(EDITS)}
+STRANGER, RENAMED, ANNOTATIONS = "a stranger added", "our Sid renamed", "annotations"
+ROLES = {name: f"mxp-backup-{number}" for number, name in enumerate([*EDITS, STRANGER, RENAMED, ANNOTATIONS])}
+FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +91,14 @@ def settled() -> Iterator[Space]:
         bindings = [_binding(space, role) for role in ROLES.values()]
         first = space.start_webhook(space.configuration(bindings=bindings))
         namespaces = [create_namespace(space, role=role) for role in ROLES.values() for _ in range(2)]
+        for namespace in namespaces:
+            create_account(space, namespace)
         wait_until_all_are_named(space, namespaces)
         first.process.kill()
         for lease in leases(space):
             name = lease["metadata"]["name"]
             space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{name}")
-        often = {"interval": f"{INTERVAL_S:g}s"}
+        often = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s"}
         space.start_webhook(space.configuration(bindings=bindings, reconciler=often))
         space.cluster.create([objects.service_account("default")])
         yield space
@@ -121,6 +133,59 @@ def test_our_statement_changed_by_hand_is_put_back_within_an_interval(
         change=name,
         after_s=round(time.monotonic() - edited, 1),
     )
+
+
+@pytest.mark.rig
+def test_a_stranger_in_our_statement_leaves_it_after_the_grace(settled: Space) -> None:
+    role = ROLES[STRANGER]
+    whole = _own(settled, role)
+
+    def add(statement: Statement) -> None:
+        equals, key = _subjects(statement)
+        equals[key].append("system:serviceaccount:mxp-stranger-system:mxp-controller")
+
+    _edit(settled, role, add)
+    edited = time.monotonic()
+    eventually(lambda: _own(settled, role) == whole, "it leaves", timeout=GRACE_S + 3 * INTERVAL_S + MARGIN_S)
+    assert time.monotonic() - edited >= GRACE_S - 0.1
+
+
+@pytest.mark.rig
+def test_our_statement_under_another_sid_is_somebody_elses_and_trusts_whom_it_trusts(settled: Space) -> None:
+    role = ROLES[RENAMED]
+    namespaces = _namespaces(settled, role)
+    _edit(settled, role, lambda statement: statement.update(Sid="Adopted"))
+    writes = len(settled.aws.history(role))
+    passes = _passes(settled)
+    eventually(lambda: _passes(settled) >= passes + 3, "three passes")
+    assert len(settled.aws.history(role)) == writes, "nothing is written, for nobody lacks trust"
+    assert all(is_trusted(settled, one, settled.role_arn(role)) for one in namespaces)
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("value", [None, ""], ids=["removed", "emptied"])
+def test_an_annotation_removed_or_emptied_by_hand_is_put_back(settled: Space, value: str | None) -> None:
+    namespace = _namespaces(settled, ROLES[ANNOTATIONS])[0]
+    _annotate(settled, namespace, value)
+    back = settled.role_arn(ROLES[ANNOTATIONS])
+    eventually(lambda: annotation(settled, namespace) == back, "it is put back", timeout=INTERVAL_S + MARGIN_S)
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("value", [FOREIGN, "mxp-backup"], ids=["a foreign role", "no ARN"])
+def test_an_annotation_that_names_something_else_is_left_and_counted(settled: Space, value: str) -> None:
+    namespace = _namespaces(settled, ROLES[ANNOTATIONS])[1]
+    _annotate(settled, namespace, value)
+    (replica,) = [one for one in settled.webhooks if one.process.running]
+
+    def counted() -> bool:
+        return replica.metrics().total("mxp_identity_service_accounts", mapping="foreign_role") == 1
+
+    eventually(counted, "it is counted", timeout=2 * INTERVAL_S + MARGIN_S)
+    assert annotation(settled, namespace) == value
+    _annotate(settled, namespace, settled.role_arn(ROLES[ANNOTATIONS]))
+    eventually(lambda: not counted(), "it is right again")
+    assert is_trusted(settled, namespace, settled.role_arn(ROLES[ANNOTATIONS]))
 
 
 @pytest.mark.rig
@@ -162,6 +227,22 @@ def test_a_principal_that_was_deleted_is_reported_with_its_place_and_trust_follo
 
         _put(space, "mxp-backup", space.policy()["Statement"][:2])
         eventually(lambda: is_trusted(space, namespace), "trust after the repair")
+
+
+def _namespaces(space: Space, role: str) -> list[str]:
+    """The control planes whose role it is."""
+    found = space.cluster.api.get("/api/v1/namespaces", labelSelector=f"role={role}")["items"]
+    return [item["metadata"]["name"] for item in found]
+
+
+def _annotate(space: Space, namespace: str, value: str | None) -> None:
+    """Set the annotation by hand; the API server does not call the program here, so only passes see it."""
+    space.cluster.api.patch(account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: value}}})
+
+
+def _passes(space: Space) -> float:
+    (replica,) = [one for one in space.webhooks if one.process.running]
+    return replica.metrics().total("mxp_identity_pass_duration_seconds_count")
 
 
 def _serving(space: Space) -> Any:

@@ -1,4 +1,4 @@
-"""SIGTERM: whoever uses the program does not notice, and what it has begun it finishes."""
+"""A replica leaves: at SIGTERM nobody notices and it finishes what it began; at SIGKILL a second try succeeds."""
 
 import signal
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rig.balancer import Balancer
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
-from tests.e2e.load import CLIENTS, PATIENCE, Load, rounds, slow_reviews
+from tests.e2e.load import CLIENTS, PATIENCE, Load, attempt, rounds, slow_reviews
 from tests.e2e.observe import is_trusted, log_events
 from tests.e2e.scenes import bare_space, create_account, create_namespace, unregister
 
@@ -61,6 +61,33 @@ def test_no_request_fails_when_a_replica_leaves_under_load(
     for replica in (first, second):
         assert replica.process.running == (replica is second)
         assert "Traceback" not in replica.process.log.read_text()
+
+
+@pytest.mark.rig
+def test_when_a_replica_is_killed_only_its_own_reviews_fail_and_a_second_try_succeeds(
+    space: Space, pair: tuple[Webhook, Webhook, Balancer]
+) -> None:
+    first, second, balancer = pair
+    failed_once: list[str] = []
+
+    with slow_reviews(space) as update:
+
+        def update_again(number: int) -> None:
+            if failure := attempt(update, number):
+                failed_once.append(failure)
+                update(number)
+
+        with Load(update_again) as load:
+            eventually(lambda: load.done > 5 * CLIENTS, "load")
+            under_way = balancer.connections()[first.port]
+            first.process.kill()
+            so_far = load.done
+            eventually(lambda: load.done > so_far + 5 * CLIENTS, "load on the other replica alone")
+
+    assert 0 < len(failed_once) <= under_way, "one review for each connection to it, and no other"
+    assert all("failed calling webhook" in failure for failure in failed_once)
+    assert load.failures == []
+    assert second.process.running
 
 
 @pytest.mark.rig

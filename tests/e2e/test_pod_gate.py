@@ -17,6 +17,7 @@ from rig.webhook import Webhook
 from tests.e2e.observe import kubernetes_events
 from tests.e2e.releases import Release, released
 from tests.e2e.scenes import create_account, create_namespace
+from tests.support.pods_by_identity import CASES, Case
 
 pytestmark = pytest.mark.rig
 
@@ -24,10 +25,6 @@ EKS = "eks-pod-identity-webhook"
 OFTEN = {"interval": "500ms"}
 POLICY = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{PROGRAM}-pods-0"
 FORBIDDEN = 403
-SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
-SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
-IDENTITY = [{"name": "AWS_ROLE_ARN", "value": "arn:aws:iam::123456789012:role/mxp-backup"}]
-POD_IDENTITY = [{"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1/credentials"}]
 VIOLATION = "validation.policy.admission.k8s.io/validation_failure"
 
 
@@ -73,21 +70,8 @@ def test_with_ours_down_no_pod_is_let_in_and_the_retry_succeeds(release: Release
     [
         lambda bound, _: objects.pod(bound, "of-nobody", "default"),
         lambda _, free: objects.pod(free, "of-the-same-name"),
-        lambda bound, _: _skipping(objects.pod(bound, "labelled"), labels={SKIP_POD: "true"}),
-        lambda bound, _: _skipping(
-            objects.pod(bound, "annotated"), annotations={SKIP_CONTAINERS: "x, controller"}
-        ),
-        lambda bound, _: _with_containers(objects.pod(bound, "whole"), init=IDENTITY, main=IDENTITY),
-        lambda bound, _: _with_containers(objects.pod(bound, "associated"), init=POD_IDENTITY, main=POD_IDENTITY),
     ],
-    ids=[
-        "another ServiceAccount",
-        "a namespace that no binding selects",
-        "a pod that EKS is told to skip",
-        "a container that EKS is told to skip",
-        "a pod with IRSA",
-        "a pod with Pod Identity",
-    ],
+    ids=["another ServiceAccount", "a namespace that no binding selects"],
 )
 def test_other_pods_are_untouched(release: Release, pod: Callable[[str, str], dict[str, Any]]) -> None:
     space = release.space
@@ -98,23 +82,18 @@ def test_other_pods_are_untouched(release: Release, pod: Callable[[str, str], di
     assert not space.cluster.api.create(pod(bound, free)).warnings
 
 
-@pytest.mark.parametrize(
-    ("init", "main", "named"),
-    [([], "IDENTITY", "prepare"), ("IDENTITY", [], "controller"), ([], [], "controller, prepare")],
-)
-def test_each_container_must_have_it(release: Release, init: Any, main: Any, named: str) -> None:
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_each_container_must_have_it_that_eks_was_not_told_to_skip(release: Release, case: Case) -> None:
     namespace = create_namespace(release.space)
     release.space.cluster.create([objects.service_account(namespace)])
-    known = {"IDENTITY": IDENTITY}
-    pod = _with_containers(
-        objects.pod(namespace, "half"),
-        init=known[init] if init else [],
-        main=known[main] if main else [],
-    )
+    pod = case.pod(namespace, "half")
+    if not case.lacking:
+        assert not release.space.cluster.api.create(pod).warnings
+        return
     with pytest.raises(ApiError) as refused:
         release.space.cluster.api.create(pod)
     assert refused.value.code == FORBIDDEN
-    assert f"EKS gave no identity to: {named}." in refused.value.message
+    assert f"EKS gave no identity to: {', '.join(case.lacking)}." in refused.value.message
 
 
 def test_the_api_server_finds_nothing_to_warn_of_in_the_policy(release: Release) -> None:
@@ -199,20 +178,6 @@ def _is_refused(space: Space, pod: dict[str, Any]) -> bool:
 def _wait_for_default_account(space: Space, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
     eventually(lambda: len(space.cluster.api.get(path)["items"]) > 1, "the default ServiceAccount is there")
-
-
-def _skipping(pod: dict[str, Any], **metadata: Any) -> dict[str, Any]:
-    return {**pod, "metadata": {**pod["metadata"], **metadata}}
-
-
-def _with_containers(pod: dict[str, Any], *, init: list[Any], main: list[Any]) -> dict[str, Any]:
-    (container,) = pod["spec"]["containers"]
-    spec = {
-        **pod["spec"],
-        "initContainers": [{**container, "name": "prepare", "env": init}],
-        "containers": [{**container, "env": main}],
-    }
-    return {**pod, "spec": spec}
 
 
 def _audited(space: Space, namespace: str) -> list[str]:

@@ -35,7 +35,7 @@ def space() -> Iterator[Space]:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.proof), 3])
 def test_replicas_share_a_burst_of_60_control_planes_with_one_writer_at_a_time(
     space: Space, count: int, record: Record
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
-from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import CERTIFICATE_SECRET
 from rig.space import Space
@@ -22,13 +22,17 @@ from tests.e2e.rights import (
     REGISTRATIONS,
     account_rights,
     cluster_rights,
+    roles,
     without_account_right,
     without_cluster_right,
 )
-from tests.e2e.scenes import bare_space, create_account, create_namespace, label, serving
+from tests.e2e.scenes import bare_space, create_account, create_namespace, label
 
 QUOTA = 4096
 OFTEN = {"interval": "500ms"}
+CARE: dict[str, Any] = {**OFTEN, "nudgeRefusedPods": True, "restartPodsWithoutIdentity": True}
+REFUSED_BEFORE = "mxp-refused-before-system"
+"""A namespace whose Deployment is refused its pod since before the replica started."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,27 @@ def renews_its_secret(scene: Scene) -> bool:
     return _comes_true(lambda: scene.space.cluster.api.get(SECRET)["data"] != garbage, seconds=20)
 
 
+def nudges(scene: Scene) -> bool:
+    """A Deployment whose pod was refused is nudged once its ServiceAccount has its identity."""
+    namespace = create_namespace(scene.space)
+    _refuse_pods(scene.space, namespace)
+    create_account(scene.space, namespace)
+    return _comes_true(lambda: _is_nudged(scene.webhook, namespace), seconds=6)
+
+
+def nudges_who_was_refused_before(scene: Scene) -> bool:
+    """So is one whose pod was refused before the program started."""
+    return _comes_true(lambda: _is_nudged(scene.webhook, REFUSED_BEFORE), seconds=6)
+
+
+def restarts(scene: Scene) -> bool:
+    """A Deployment whose pod has no identity is restarted."""
+    namespace = create_namespace(scene.space)
+    create_account(scene.space, namespace)
+    scene.space.cluster.create([objects.deployment(namespace)])
+    return _comes_true(lambda: bool(log_events(scene.webhook, "deployment_restarted", namespace=namespace)), 6)
+
+
 SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
 SELF_MANAGED: dict[str, Any] = {"certificates": {"extraNames": ["127.0.0.1"]}}
 CLUSTER = {
@@ -160,6 +185,11 @@ CLUSTER = {
     ("secrets", "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
     ("secrets", "create"): Need(makes_its_authority, "certificates_not_kept", sections=SELF_MANAGED),
     ("secrets", "update"): Need(renews_its_secret, "certificates_not_kept", sections=SELF_MANAGED),
+    ("deployments", "get"): Need(nudges, "nudge_failed", sections={"reconciler": CARE}),
+    ("deployments", "list"): Need(
+        nudges_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": CARE}
+    ),
+    ("deployments", "patch"): Need(restarts, "restart_failed", sections={"reconciler": CARE}),
     ("events", "create"): Need(writes_events, "event_not_written"),
     ("leases", "get"): Need(makes_trust, "trust_not_written"),
     ("leases", "create"): Need(makes_the_first_trust, "trust_not_written"),
@@ -176,6 +206,10 @@ ACCOUNT = {
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
     with bare_space(quota=QUOTA) as running:
+        running.cluster.apply(roles())
+        running.cluster.create([objects.namespace(REFUSED_BEFORE, {CONTROL_PLANE_LABEL: "control-plane"})])
+        _refuse_pods(running, REFUSED_BEFORE)
+        create_account(running, REFUSED_BEFORE, role=running.roles[0])
         yield running
 
 
@@ -204,23 +238,40 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.rig
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
-    with serving(space, reconciler=OFTEN, **SELF_MANAGED) as webhook:
+    with _registered(space, reconciler=CARE, **SELF_MANAGED) as webhook:
+        webhook.wait_until_ready()
         for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__
-            assert not log_events(webhook, need.shows), need.shows
+            assert not _complaints(webhook, need), need.shows
 
 
 def _assert_missed(space: Space, need: Need) -> None:
-    webhook = space.start_webhook(space.configuration(reconciler=OFTEN, **need.sections), wait=False)
+    with _registered(space, **need.sections) as webhook:
+        assert not need.works(Scene(space, webhook)), need.works.__doc__
+        eventually(lambda: _complaints(webhook, need), f"a line {need.shows} in the log")
+
+
+def _complaints(webhook: Webhook, need: Need) -> list[dict[str, Any]]:
+    return [line for line in log_events(webhook, need.shows) if need.says in line["reason"]]
+
+
+@contextmanager
+def _registered(space: Space, **sections: Any) -> Iterator[Webhook]:
+    """A replica that leads, and that the API server calls for the length of a `with` block, ready or not."""
+    _let_the_next_lead(space)
+    webhook = space.start_webhook(space.configuration(**{"reconciler": OFTEN, **sections}), wait=False)
     webhook.wait_until_serving()
     try:
         space.register(webhook.url)
-        assert not need.works(Scene(space, webhook)), need.works.__doc__
-        lines = eventually(lambda: log_events(webhook, need.shows), f"a line {need.shows} in the log")
-        assert any(need.says in line["reason"] for line in lines)
+        yield webhook
     finally:
         space.unregister()
         webhook.process.kill()
+
+
+def _let_the_next_lead(space: Space) -> None:
+    """The replica before was killed, and its Lease would last for seconds."""
+    space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases")
 
 
 def _comes_true(holds: Callable[[], bool], seconds: float = 3.0) -> bool:
@@ -240,6 +291,24 @@ def _not_asked(space: Space) -> Iterator[None]:
     yield
     del registration["metadata"]["resourceVersion"]
     space.cluster.api.post(path, registration)
+
+
+def _refuse_pods(space: Space, namespace: str) -> None:
+    """Make a Deployment whose pods a quota refuses, and wait until its controller has tried."""
+    metadata = {"name": "no-pods", "namespace": namespace}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}}
+    space.cluster.create([quota, objects.deployment(namespace)])
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}"
+
+    def is_refused() -> bool:
+        conditions = space.cluster.api.get(path).get("status", {}).get("conditions", [])
+        return any(one["type"] == "ReplicaFailure" for one in conditions)
+
+    eventually(is_refused, "the pod is refused")
+
+
+def _is_nudged(webhook: Webhook, namespace: str) -> bool:
+    return bool(log_events(webhook, "deployment_nudged", namespace=namespace))
 
 
 def _in_policy(space: Space, namespace: str) -> bool:

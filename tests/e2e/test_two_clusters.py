@@ -69,7 +69,7 @@ def members() -> Iterator[list[Member]]:
 
 @pytest.mark.rig
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.proof)])
 def test_two_clusters_that_share_a_role_are_both_whole_within_an_interval_after_the_load(
     members: list[Member], seconds: int, record: Record
 ) -> None:

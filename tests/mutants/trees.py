@@ -41,11 +41,19 @@ def copied(root: Path) -> Iterator[Path]:
 
 def apply(bug: Bug, tree: Path) -> None:
     """Put a bug into a copy. Raises BugError where the program has changed so much that the patch does not fit."""
+    _git_apply(bug, tree)
+
+
+def check_applies(bug: Bug, tree: Path) -> None:
+    """See that a bug could be put into a copy, and leave it as it is. Raises BugError where it could not."""
+    _git_apply(bug, tree, "--check")
+
+
+def _git_apply(bug: Bug, tree: Path, *options: str) -> None:
     # A repository around the temporary folder would make git take the paths for its own, and skip them all.
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    result = subprocess.run(
-        ["git", "apply", str(bug.patch)], cwd=tree, env=environment, capture_output=True, text=True, check=False
-    )
+    command = ["git", "apply", *options, str(bug.patch)]
+    result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BugError(
             f"{bug.patch} no longer applies to the program ({result.stderr.strip()}): make the same bug in "

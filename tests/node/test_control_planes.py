@@ -1,5 +1,6 @@
 """The image, installed by helm on a real node: what a control plane's pod gets."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -70,6 +71,12 @@ def test_the_program_runs_as_two_pods_that_the_api_server_calls_through_their_se
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert pod["spec"]["securityContext"]["runAsUser"] == 65532
     assert set(installed.space.webhook_calls()) == {"200"}
+
+
+def test_helms_own_test_of_the_release_passes(installed: Installation) -> None:
+    printed = installed.helm.test()
+    assert re.search(rf"^TEST SUITE: +{installed.helm.release}-test$", printed, re.MULTILINE)
+    assert re.search(r"^Phase: +Succeeded$", printed, re.MULTILINE)
 
 
 def test_a_control_planes_first_pod_gets_credentials_at_its_first_try(

@@ -28,7 +28,7 @@ async def _mirrored() -> AsyncIterator[tuple[SimulatedSource[str], Reflector[str
     source: SimulatedSource[str] = SimulatedSource("namespaces", latency=0.02)
     source.put("old", "1")
     told: list[str] = []
-    reflector = Reflector(source, told.append)
+    reflector = Reflector(source, lambda key, _: told.append(key))
     task = asyncio.create_task(reflector.run())
     yield source, reflector, told
     assert not task.done()

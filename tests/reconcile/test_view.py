@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.simulated_cluster import LABEL, SimulatedCluster
 from tests.support.sites import pool, role
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE
 from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.decisions import Account
 from webhook.domain.names import Subject
@@ -58,7 +59,7 @@ changes = st.one_of(
 @in_virtual_time
 async def test_the_index_equals_a_look_at_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
     cluster = SimulatedCluster(*ACCOUNTS, latency=0.001)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts)
+    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     told: set[str] = set()
     view.on_change(told.add)
     running = asyncio.create_task(view.run())
@@ -127,7 +128,7 @@ def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 @in_virtual_time
 async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts)
+    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
     cluster.add_namespace(who.namespace)
     found = [view.may_want(ROLES[0], who)]
@@ -145,7 +146,7 @@ async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_
 async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts)
+    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(view.run())
     await asyncio.sleep(0.1)
     early = view.synced
@@ -157,7 +158,7 @@ async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
 @in_virtual_time
 async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts)
+    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(view.run())
     cluster.add_namespace(NAMES[0])
     cluster.add_account(Subject(NAMES[0], "default"), "x")

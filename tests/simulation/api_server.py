@@ -114,6 +114,10 @@ class ApiClient:
         """As the port says."""
         return await self.call(lambda: self._server.namespaces.get(name))
 
+    async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002  the wire has its own
+        """As the port Cluster says."""
+        return await self.call(lambda: self._server.accounts.get(subject.namespace))
+
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
         self._server.witness.note(self._who, f"annotates {subject.namespace} with {role.name}")

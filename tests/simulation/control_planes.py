@@ -53,7 +53,7 @@ async def _create(world: World, plane: ControlPlane) -> None:
     await asyncio.sleep(plane.at)
     labels = {} if plane.labelled_after else {LABEL: "ctp"}
     world.witness.note("spaces", f"creates {name}{'' if labels else ', not labelled yet'}")
-    world.api.store("namespaces", name, LiveNamespace(name, f"uid-{name}", labels))
+    world.api.store("namespaces", name, LiveNamespace(name, f"uid-{name}", labels, created=world.witness.now()))
     if plane.labelled_after:
         asyncio.get_running_loop().call_later(plane.labelled_after, _label, world, plane)
     await asyncio.sleep(plane.account_after)

@@ -11,6 +11,7 @@ from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.locks import InProcessLock
 from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
+from tests.support.worlds import GRACE
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.reviews import Kind, Request
 from webhook.admission.service import AdmissionService, Policy
@@ -55,7 +56,11 @@ class Replica:
         binding, name = self._plan.binding, self.process.name
         client = ApiClient(api, name)
         self._view = ClusterView(
-            (binding,), client.source("namespaces"), {SERVICE_ACCOUNT: client.source("accounts")}
+            (binding,),
+            client.source("namespaces"),
+            {SERVICE_ACCOUNT: client.source("accounts")},
+            self._witness.now,
+            GRACE,
         )
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
@@ -139,6 +144,10 @@ class Neighbour:
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """As the port Demand says; it runs once and hears of nobody through Leases."""
         return subject in self._wanted[role]
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port Demand says; nobody is removed here."""
+        return subject not in self._wanted[role]
 
     async def _check_for_ever(self) -> None:
         while True:

@@ -62,3 +62,7 @@ class PodSite:
     def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""
         return False
+
+    def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from certs.errors import BundleError, Reason, StoreError
+from certs.errors import BundleError, Difference, Reason, StoreError
 from certs.making import Lifetimes
 from certs.pairs import Certificate, Pair, read_certificates
 from certs.selfmanaged import SelfManaged
@@ -161,6 +161,7 @@ class Told:
 
     reasons: Counter[Reason] = field(default_factory=Counter)
     reloads: Counter[str] = field(default_factory=Counter)
+    differences: Counter[Difference] = field(default_factory=Counter)
     ends: tuple[dt.datetime, dt.datetime | None] | None = None
 
     def regenerated(self, reason: Reason, what: str) -> None:
@@ -171,8 +172,9 @@ class Told:
         assert detail
         self.reloads[outcome] += 1
 
-    def announced(self, authorities: int) -> None:
+    def announced(self, difference: Difference, authorities: int) -> None:
         assert authorities
+        self.differences[difference] += 1
 
     def expiries(self, leaf: dt.datetime, authority: dt.datetime | None) -> None:
         self.ends = leaf, authority

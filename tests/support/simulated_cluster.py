@@ -50,6 +50,10 @@ class SimulatedSource(Generic[T]):
         if self.objects.pop(key, None) is not None:
             self._note(Change(str(self.version + 1), key, None))
 
+    def lose(self, key: str) -> None:
+        """Tell watchers that an object was deleted, though it is there."""
+        self._note(Change(str(self.version + 1), key, None))
+
     def bookmark(self) -> None:
         """Tell watchers the version, without a change."""
         self._note(Change(str(self.version + 1)))
@@ -166,7 +170,18 @@ class SimulatedCluster:
     ) -> None:
         """Create or change a namespace."""
         labels = {LABEL: "cp"} if selected else {}
-        self.namespaces.put(name, LiveNamespace(name, uid, labels, terminating))
+        before = self.namespaces.objects.get(name)
+        created = before.created if before and before.uid == uid else asyncio.get_running_loop().time()
+        self.namespaces.put(name, LiveNamespace(name, uid, labels, terminating, created))
+
+    def remove_namespace(self, subject: Subject) -> None:
+        """Delete a control plane's namespace, and its ServiceAccount with it."""
+        self.remove_account(subject)
+        self.namespaces.remove(subject.namespace)
+
+    def remove_account(self, subject: Subject) -> None:
+        """Delete a ServiceAccount."""
+        self.accounts[subject.service_account].remove(subject.namespace)
 
     def add_account(self, subject: Subject, annotation: str | None = None) -> None:
         """Create or change a ServiceAccount."""
@@ -203,6 +218,14 @@ class SimulatedCluster:
             self.failing_reads -= 1
             raise ClusterError("GET namespace: 503 service unavailable")
         return self.namespaces.objects.get(name)
+
+    async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002
+        """As the port says."""
+        await asyncio.sleep(self._latency)
+        if self.failing_reads > 0:
+            self.failing_reads -= 1
+            raise ClusterError("GET serviceaccount: 503 service unavailable")
+        return self.accounts[subject.service_account].objects.get(subject.namespace)
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""

@@ -95,6 +95,10 @@ class Site:
         fits = self.binding.service_account == who.service_account and self.binding.selects(who.namespace, {})
         return fits and one in self.roles
 
+    def may_leave(self, one: RoleArn, who: Subject) -> bool:
+        """As the port Demand says."""
+        return who not in self.wanted[one]
+
     def trusts(self, one: RoleArn, who: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""
         return who in self.trusted_in(one)

@@ -7,18 +7,24 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.locks import InProcessLock
+from tests.support.locks import InProcessLock, MemoryLeases
 from tests.support.pods import OWNER, pods_of
 from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
+from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
+from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
+from webhook.reconcile.leader import Leader
+from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn, Subject
 
 INTERVAL = 60.0
+GRACE = 600.0
 BUDGET = 3.0
 
 
@@ -53,7 +60,7 @@ class World:
         self.iam = iam or SimulatedIam()
         self.cluster = SimulatedCluster(*{binding.service_account for binding in self.bindings})
         self.events = RecordedEvents()
-        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts)
+        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         self.eks = SimulatedEks()
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
@@ -70,6 +77,15 @@ class World:
             )
             self.writers[one] = RoleWriter(one, own, policies, lock, demand)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
+        self.leader = Leader(
+            Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2)),
+            Mappings(self.view, self.bindings, self.events),
+            self.passes.pods,
+            [],
+            INTERVAL,
+        )
+        self.leases = MemoryLeases()
+        self.leadership = Leadership(self.leases, "a")
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
@@ -78,7 +94,11 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Mirror and reconcile inside the `async with`, from the first pass on."""
-        tasks = [asyncio.create_task(self.view.run()), asyncio.create_task(self.passes.run(INTERVAL))]
+        tasks = [
+            asyncio.create_task(self.view.run()),
+            asyncio.create_task(self.passes.run(INTERVAL)),
+            asyncio.create_task(self.leadership.run(self.leader.lead)),
+        ]
         await asyncio.sleep(1)
         try:
             yield

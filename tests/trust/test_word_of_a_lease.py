@@ -11,8 +11,8 @@ from tests.support.locks import MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, own_in, role, site, subject
-from tests.support.virtual_time import in_virtual_time
-from tests.support.worlds import labelled
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE, labelled
 from webhook.domain.names import Subject
 from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
@@ -71,7 +71,7 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     """If that is within the minute: after it IAM's reads show whom another replica wrote."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
-    view = ClusterView((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts)
+    view = ClusterView((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
     writer = RoleWriter(ROLE, own_in(ROLE), iam.client("b"), lock, OneRoleEach(view, here.writers))
     running = asyncio.create_task(view.run())

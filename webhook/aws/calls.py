@@ -64,16 +64,24 @@ _KINDS = {
 
 
 class AwsCalls:
-    """The program's AWS clients. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`)."""
+    """The program's AWS clients. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`).
 
-    def __init__(self) -> None:
+    A person who only reads may have a call tried several times (`attempts`), as the SDK does it. Raises AwsError
+    where the SDK's own configuration cannot be used.
+    """
+
+    def __init__(self, attempts: int = 1) -> None:
         core = botocore.session.get_session()
         # The default also covers the STS client that fetches the program's own credentials.
-        core.set_default_client_config(_CONFIG)
-        self._session = boto3.Session(botocore_session=core)
-        self.region = self._session.region_name or "us-east-1"
-        self.iam: IAMClient = self._session.client("iam", region_name=self.region)
-        self.sts: STSClient = self._session.client("sts", region_name=self.region)
+        retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
+        core.set_default_client_config(_CONFIG.merge(retries))
+        try:
+            self._session = boto3.Session(botocore_session=core)
+            self.region = self._session.region_name or "us-east-1"
+            self.iam: IAMClient = self._session.client("iam", region_name=self.region)
+            self.sts: STSClient = self._session.client("sts", region_name=self.region)
+        except BotoCoreError as error:
+            raise AwsError(FailureKind.NOT_ALLOWED, f"the AWS SDK's configuration: {error}") from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
 
     @cached_property

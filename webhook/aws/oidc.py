@@ -37,3 +37,16 @@ async def provider_problem(calls: AwsCalls, provider_arn: str) -> str | None:
             f"{provider_arn} --client-id {AUDIENCE}`"
         )
     return None
+
+
+async def provider_exists(calls: AwsCalls, provider_arn: str) -> bool | None:
+    """Whether the account has the OIDC provider; None where AWS does not say."""
+    try:
+        await calls.call(
+            "GetOpenIDConnectProvider",
+            calls.iam.get_open_id_connect_provider,
+            OpenIDConnectProviderArn=provider_arn,
+        )
+    except AwsError as error:
+        return False if error.kind is FailureKind.NO_SUCH_ROLE else None
+    return True

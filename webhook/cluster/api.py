@@ -59,6 +59,19 @@ class KubernetesApi:
             return None
         return msgspec.json.decode(body, type=NamespaceObject).live(self._label_keys)
 
+    async def account(self, subject: Subject, seconds: float) -> Account | None:
+        """The ServiceAccount as it is now, or None where there is none (get serviceaccounts)."""
+        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+
+        def call() -> bytes:
+            return self._connection.request("GET", path, seconds=seconds)
+
+        try:
+            body = await self._connection.in_thread(call)
+        except NotFoundError:
+            return None
+        return msgspec.json.decode(body, type=ServiceAccountObject).account()
+
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
 

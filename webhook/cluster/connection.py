@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
@@ -28,6 +30,8 @@ _CONNECT_SECONDS = 2.0
 _FIRST_ERROR = 400
 _LONGEST_MESSAGE = 65536
 
+_PERSONAL_FILE = Path.home() / ".kube" / "config"
+
 
 class NotFoundError(ClusterError):
     """There is no such object (404)."""
@@ -38,16 +42,21 @@ class ConflictError(ClusterError):
 
 
 class Connection:
-    """Requests to the API server as the program's own ServiceAccount, or as KUBECONFIG says."""
+    """Requests to the API server as KUBECONFIG says, or as the program's own ServiceAccount.
 
-    def __init__(self) -> None:
+    For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file.
+    """
+
+    def __init__(self, *, person: bool = False, context: str | None = None) -> None:
         configuration = Configuration()
+        default = str(_PERSONAL_FILE) if person and _PERSONAL_FILE.exists() else None
+        file = os.environ.get("KUBECONFIG") or default
         try:
-            if named := os.environ.get("KUBECONFIG"):
-                config.load_kube_config(named, client_configuration=configuration)
+            if file or context:
+                config.load_kube_config(file, context=context, client_configuration=configuration)
             else:
                 config.load_incluster_config(client_configuration=configuration)
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, yaml.YAMLError) as error:
             raise ClusterError(
                 f"no way to the API server: {error}; run in a pod with a ServiceAccount token, or set KUBECONFIG"
             ) from error
@@ -106,6 +115,8 @@ class Connection:
             response: BaseHTTPResponse = self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=(_CONNECT_SECONDS, seconds)
             ).response
+        except urllib3.exceptions.MaxRetryError as error:
+            raise ClusterError(f"{method} {path}: {self._configuration.host}: {error.reason}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(f"{method} {path}: {error}") from error
         except ApiException as error:  # the client's word for a TLS error

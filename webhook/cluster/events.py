@@ -23,6 +23,7 @@ _REMEMBERED = 10_000
 _UNDER_WAY = 100
 _LONGEST_MESSAGE = 1000
 _COMPONENT = "mxp-identity-webhook"
+_VERSIONS = {"Deployment": "apps/v1"}
 
 
 class EventWriter:
@@ -68,7 +69,8 @@ class EventWriter:
 
 def _event(about: EventSubject, kind: str, reason: str, message: str) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    involved = {"apiVersion": "v1", "kind": about.kind, "namespace": about.namespace, "name": about.name}
+    version = _VERSIONS.get(about.kind, "v1")
+    involved = {"apiVersion": version, "kind": about.kind, "namespace": about.namespace, "name": about.name}
     if about.uid:
         involved["uid"] = about.uid
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -35,6 +35,12 @@ _MOST_DIGITS = 15
 
 _ROOM = 200_000
 """Characters for the subjects: the annotations of an object may have 256 KiB in all."""
+
+_MOST_REMOVALS = 100
+"""Numbers of removals within an hour; those of a minute are one."""
+
+_Ago = Annotated[float, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 _LONGEST_AGE = 30
 """Characters of a number of seconds, with what JSON puts around it."""
@@ -104,11 +110,15 @@ class Leases:
 def lease_object(lease: Lease) -> dict[str, Any]:
     """The object that the API server stores."""
     annotations = {
-        f"{_PREFIX}role-arn": lease.role,
         f"{_PREFIX}renewals": str(lease.renewals),
         f"{_PREFIX}edition": str(lease.edition),
         f"{_PREFIX}written": _annotation(lease.written),
     }
+    if lease.role:
+        annotations[f"{_PREFIX}role-arn"] = lease.role
+    if lease.removals:
+        removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
+        annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
     if lease.waiter:
         annotations[f"{_PREFIX}waiter"] = lease.waiter
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -159,6 +169,9 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
     if not is_whole:
         left_out.append("written")
+    removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
+    if removals is None:
+        left_out.append("removals")
     lease = Lease(
         name=found.metadata.name,
         role=annotations.get(f"{_PREFIX}role-arn", ""),
@@ -167,6 +180,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         renewals=number("renewals"),
         edition=number("edition"),
         written=written,
+        removals=removals or (),
         version=found.metadata.resource_version,
     )
     return lease, left_out
@@ -186,6 +200,15 @@ def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
         except ValueError:
             continue
     return found, len(found) == len(ages)
+
+
+def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
+    """Removals of an annotation, or None where it is not as this program writes it."""
+    try:
+        found = msgspec.json.decode(text, type=list[tuple[_Ago, _Count]])
+    except (ValueError, RecursionError):
+        return None
+    return tuple(found) if len(found) <= _MOST_REMOVALS else None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:

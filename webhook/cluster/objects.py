@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
+from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
 
 # Either means that EKS gave the pod an identity: IRSA, or Pod Identity.
 _IDENTITY_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"})
+# How people tell EKS's webhook to leave a pod, or containers of it, without one.
+_SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
+_SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
 _ENDED = frozenset({"Succeeded", "Failed"})
+
+
+class OwnerReference(msgspec.Struct, frozen=True):
+    """What an object belongs to."""
+
+    kind: str = ""
+    name: str = ""
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
@@ -27,7 +39,9 @@ class Metadata(msgspec.Struct, rename="camel", frozen=True):
     resource_version: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
 
 
 class NamespaceStatus(msgspec.Struct, frozen=True):
@@ -43,13 +57,17 @@ class NamespaceObject(msgspec.Struct, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
     def live(self, label_keys: Collection[str]) -> LiveNamespace:
-        """The namespace with those of its labels that bindings look at."""
+        """The namespace with those of its labels that bindings look at.
+
+        Names are interned here and below: thousands of objects, kept for long, name the same few things.
+        """
         labels = self.metadata.labels or {}
         return LiveNamespace(
-            name=self.metadata.name,
+            name=intern(self.metadata.name),
             uid=self.metadata.uid,
             labels={key: labels[key] for key in label_keys if key in labels},
             terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
         )
 
 
@@ -60,10 +78,11 @@ class ServiceAccountObject(msgspec.Struct, frozen=True):
 
     def account(self) -> Account:
         """The ServiceAccount as decisions look at it."""
+        annotation = (self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
         return Account(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
-            role_annotation=(self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
+            namespace=intern(self.metadata.namespace),
+            name=intern(self.metadata.name),
+            role_annotation=intern(annotation) if annotation else None,
             being_deleted=self.metadata.deletion_timestamp is not None,
         )
 
@@ -77,7 +96,13 @@ class Variable(msgspec.Struct, frozen=True):
 class Container(msgspec.Struct, frozen=True):
     """One container of a pod."""
 
+    name: str = ""
     env: list[Variable] | None = None
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether EKS gave it an AWS identity."""
+        return any(variable.name in _IDENTITY_VARIABLES for variable in self.env or ())
 
 
 class PodSpec(msgspec.Struct, rename="camel", frozen=True):
@@ -85,6 +110,7 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True):
 
     service_account_name: str = ""
     containers: list[Container] = []
+    init_containers: list[Container] = []
 
 
 class PodStatus(msgspec.Struct, frozen=True):
@@ -105,16 +131,35 @@ class PodObject(msgspec.Struct, frozen=True):
         """Whether it has not ended and is not on its way out."""
         return self.status.phase not in _ENDED and self.metadata.deletion_timestamp is None
 
+    @property
+    def has_identity(self) -> bool:
+        """Whether every container has an AWS identity that EKS was not told to skip: the pod gate's own rule."""
+        if _SKIP_POD in (self.metadata.labels or {}):
+            return True
+        skipped = {name.strip() for name in (self.metadata.annotations or {}).get(_SKIP_CONTAINERS, "").split(",")}
+        containers = [*self.spec.containers, *self.spec.init_containers]
+        return all(one.has_identity or one.name in skipped for one in containers)
+
     def running(self) -> RunningPod:
-        """The pod, with whether any container has an AWS identity."""
-        names = {variable.name for container in self.spec.containers for variable in container.env or ()}
+        """The pod, with whether it has its AWS identity."""
         return RunningPod(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
             service_account=self.spec.service_account_name,
             uid=self.metadata.uid,
-            has_identity=not names.isdisjoint(_IDENTITY_VARIABLES),
+            has_identity=self.has_identity,
+            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
+            deployment=_deployment_of(self.metadata),
         )
+
+
+def _deployment_of(pod: Metadata) -> str | None:
+    """The Deployment of a pod: the Deployment controller names a ReplicaSet after it and the template's hash."""
+    suffix = f"-{(pod.labels or {}).get('pod-template-hash', '')}"
+    for owner in pod.owner_references or ():
+        if owner.kind == "ReplicaSet" and owner.name.endswith(suffix):
+            return owner.name.removesuffix(suffix)
+    return None
 
 
 class ListMetadata(msgspec.Struct, rename="camel", frozen=True):

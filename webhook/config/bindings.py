@@ -50,6 +50,7 @@ def _binding(section: BindingSection, path: str) -> Binding:
         mode=Mode(section.mode),
         roles=tuple(_roles(section, f"{path}.roles")),
         existing_annotation=ExistingAnnotation(section.existing_annotation),
+        named_deployments=section.deployments or (),
     )
     if binding.associates:
         _check_associating(binding, path)

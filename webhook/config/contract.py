@@ -126,6 +126,7 @@ class BindingSection(_Section):
     mode: Literal["irsa", "pod-identity", "annotate"]
     roles: tuple[str, ...] = Field(min_length=1)
     existing_annotation: Literal["keep", "override", "deny"] = "keep"
+    deployments: tuple[ObjectName, ...] | None = Field(default=None, min_length=1)
 
 
 class AdmissionSection(_Section):
@@ -139,14 +140,12 @@ class ReconcilerSection(_Section):
     """`reconciler`: the pass over the whole cluster."""
 
     interval: Seconds = 60.0
-    prune_grace: Seconds | None = None
-    max_removal_fraction: float | None = Field(default=None, gt=0, le=1, strict=True)
-    restart_pods_without_identity: bool | None = Field(default=None, strict=True)
-
-    def without_effect(self) -> list[str]:
-        """The keys that are given but do nothing in this version: it removes no trust and restarts no pod."""
-        later = {"prune_grace", "max_removal_fraction", "restart_pods_without_identity"}
-        return sorted(f"reconciler.{to_camel(key)}" for key in later & self.model_fields_set)
+    prune_grace: Seconds = 600.0
+    max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
+    nudge_refused_pods: bool = Field(default=False, strict=True)
+    restart_pods_without_identity: bool = Field(default=False, strict=True)
+    restarts_at_a_time: int = Field(default=1, ge=1, le=1000, strict=True)
+    restart_timeout: Seconds = 600.0
 
 
 class ServerSection(_Section):

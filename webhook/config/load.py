@@ -39,14 +39,19 @@ def load_configuration(path: Path) -> Configuration:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; name it with --config") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 text: {error}") from error
+    return parse_configuration(text, str(path))
+
+
+def parse_configuration(text: str, origin: str) -> Configuration:
+    """The configuration in a YAML text; messages say that it came from `origin`. Raises ConfigurationError."""
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader that refuses repeated keys
     except _UNREADABLE as error:
-        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+        raise ConfigurationError(f"{origin}: is not YAML: {error}") from error
     if content is None:
-        raise ConfigurationError(f"{path}: is empty; it needs at least `bindings`")
+        raise ConfigurationError(f"{origin}: is empty; it needs at least `bindings`")
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: holds {type(content).__name__}, not keys and values")
+        raise ConfigurationError(f"{origin}: holds {type(content).__name__}, not keys and values")
     try:
         return Configuration.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as error:

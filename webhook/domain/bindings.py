@@ -43,6 +43,12 @@ class Binding:
     mode: Mode
     roles: tuple[RoleArn, ...]
     existing_annotation: ExistingAnnotation = ExistingAnnotation.KEEP
+    named_deployments: tuple[str, ...] = ()
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """The names of the Deployments that run as the ServiceAccount: its own name unless others are given."""
+        return self.named_deployments or (self.service_account,)
 
     @property
     def edits_trust(self) -> bool:
@@ -67,6 +73,13 @@ class Binding:
         get the annotated role in its environment, which trusts no token of it, and never the association's.
         """
         return not self.associates
+
+    def may_use(self, role: RoleArn, annotated: RoleArn | None) -> bool:
+        """Whether pods may still use a role by the annotation, though they have an association by now.
+
+        That is so after a change of mode: pods keep what they started with, and nobody but the annotation tells.
+        """
+        return self.associates and role in self.roles and annotated == role
 
     def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether this binding is for a namespace of that name with those labels."""
@@ -97,3 +110,18 @@ def first_match(
         if binding.service_account == service_account and binding.selects(namespace, labels):
             return binding
     return None
+
+
+def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
+    """The names of the ServiceAccounts that bindings are about, in order."""
+    return sorted({binding.service_account for binding in bindings})
+
+
+def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
+    """The labels of namespaces that bindings look at."""
+    return {key for binding in bindings for key in binding.namespaces.label_keys()}
+
+
+def trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
+    """The roles whose trust policies are ours to add to."""
+    return {role for binding in bindings if binding.edits_trust for role in binding.roles}

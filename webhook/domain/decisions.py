@@ -22,6 +22,8 @@ class LiveNamespace:
     uid: str
     labels: Mapping[str, str]
     terminating: bool = False
+    created: float = 0.0
+    """When, in seconds since 1970 by the API server's clock."""
 
 
 @dataclass(frozen=True, slots=True)

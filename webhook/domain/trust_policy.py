@@ -108,6 +108,11 @@ class TrustPolicy:
             return self
         return type(self)({**self.document, "Statement": statements})
 
+    def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
+        """This policy with our statement trusting none of `subjects`; as it is where it trusts none of them."""
+        there = self.subjects(own)
+        return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
+
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
         return canonical_policy(self.document) == canonical_policy(other.document)

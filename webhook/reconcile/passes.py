@@ -1,27 +1,27 @@
 """The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
 
 The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
-at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed.
+at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
+here: see `sweep`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import structlog
 
 from webhook.reconcile.pods import PodsWithoutIdentity
-from webhook.reconcile.ports import ClusterError
+from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from webhook.domain.decisions import Account, Grant
-    from webhook.domain.names import RoleArn
+    from webhook.domain.names import RoleArn, Subject
     from webhook.reconcile.ports import Cluster
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.events import Events
@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 _LATE_GRANT_SECONDS = 5.0
 """Seconds that a late annotation waits for trust, so that it names the role that has room."""
+
+_FIRST_LOOK_SECONDS = 5.0
+"""Seconds that the first pass waits for AWS: who is trusted already then needs no grant of his own."""
 
 _AT_ONCE = 16
 """ServiceAccounts annotated late at the same time."""
@@ -49,26 +52,23 @@ class Passes:
         self._events = events
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._annotating: dict[str, asyncio.Task[None]] = {}
-        self._pods = PodsWithoutIdentity(view, cluster, events)
+        self._late: OrderedDict[Subject, Grant] = OrderedDict()
+        self._annotating: set[Subject] = set()
+        self._annotators: list[asyncio.Task[None]] = []
+        self.pods = PodsWithoutIdentity(view, cluster, events)
         view.on_change(self._note)
 
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_passes(interval))
-            tasks.create_task(self._find_pods(interval))
-
-    async def _run_passes(self, interval: float) -> None:
+        await self._grants.first_looks(_FIRST_LOOK_SECONDS)
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
                 next_pass = asyncio.get_running_loop().time() + interval
-                await _survive("pass_failed", self._pass())
-            await _survive("pass_failed", self._look_at_changed())
+                await survive("pass_failed", self._pass())
+            await survive("pass_failed", self._look_at_changed())
             is_due = not await self._something_changes_before(next_pass)
 
     async def _something_changes_before(self, moment: float) -> bool:
@@ -79,12 +79,6 @@ class Passes:
         except TimeoutError:
             return False
         return True
-
-    async def _find_pods(self, interval: float) -> None:
-        """Beside the passes: in a large cluster the list takes long, and no namespace should wait for it."""
-        while True:
-            await _survive("pods_not_found", self._pods.find())
-            await asyncio.sleep(interval)
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
@@ -104,7 +98,8 @@ class Passes:
         while self._changed:
             namespace, _ = self._changed.popitem()
             for grant in self._view.grants_in(namespace):
-                self._look_at(grant)
+                if self._view.is_due(grant):
+                    self._look_at(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -113,29 +108,37 @@ class Passes:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
         known = self._grants.start(grant)
-        if account is None or not grant.binding.annotates or str(grant.subject) in self._annotating:
+        if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):
-            self._start_annotating(grant)
+            self._late[grant.subject] = grant
+            self._start_annotating()
 
-    def _start_annotating(self, grant: Grant) -> None:
-        key = str(grant.subject)
-        subject = {"namespace": grant.subject.namespace, "service_account": grant.subject.service_account}
-        work = _survive("late_annotation_failed", self._annotate(grant), **subject)
-        task = asyncio.get_running_loop().create_task(work, name=f"annotate {key}")
-        self._annotating[key] = task
-        task.add_done_callback(lambda _: self._annotating.pop(key, None))
+    def _start_annotating(self) -> None:
+        """See to those who are late with a few tasks: one for each would take more memory than all else."""
+        self._annotators = [task for task in self._annotators if not task.done()]
+        if len(self._annotators) < _AT_ONCE:
+            task = asyncio.get_running_loop().create_task(self._annotate_late(), name="annotate late")
+            self._annotators.append(task)
+
+    async def _annotate_late(self) -> None:
+        """Annotate one after the other, as long as there are any."""
+        while self._late:
+            subject, grant = self._late.popitem(last=False)
+            self._annotating.add(subject)
+            facts = {"namespace": subject.namespace, "service_account": subject.service_account}
+            await survive("late_annotation_failed", self._annotate(grant), **facts)
+            self._annotating.discard(subject)
 
     async def _annotate(self, grant: Grant) -> None:
         """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
-        async with self._slots:
-            outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
-            seen = self._view.account(grant.subject)
-            if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
-                return
-            if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
-                self._report_annotated(grant, outcome.role)
-                await self._pods.find_of(grant.subject)
+        outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
+        seen = self._view.account(grant.subject)
+        if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
+            return
+        if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
+            self._report_annotated(grant, outcome.role)
+            await self.pods.find_of(grant.subject)
 
     def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
         subject = grant.subject
@@ -155,14 +158,3 @@ class Passes:
 
 def _names(role: RoleArn, account: Account | None) -> bool:
     return account is not None and account.role_annotation == role.value
-
-
-async def _survive(event: str, work: Awaitable[None], **facts: str) -> None:
-    """Do `work`; where it fails, say so and go on: the next pass tries again."""
-    try:
-        await work
-    except ClusterError as error:
-        log.warning(event, reason=str(error), **facts)
-    except Exception:
-        log.exception(event, **facts)
-        metrics.unexpected_errors.labels("pass").inc()

@@ -10,10 +10,11 @@ from webhook.domain.errors import ClusterError, ExpiredError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.decisions import Account, LiveNamespace
+    from webhook.domain.deployments import Deployment
     from webhook.domain.names import RoleArn, Subject
 
-__all__ = ["Change", "Cluster", "ClusterError", "ExpiredError", "RunningPod", "Source"]
+__all__ = ["Change", "Cluster", "ClusterError", "Deployments", "ExpiredError", "RunningPod", "Source"]
 
 T = TypeVar("T")
 
@@ -48,6 +49,10 @@ class RunningPod:
     service_account: str
     uid: str
     has_identity: bool
+    created: float = 0.0
+    """Seconds since 1970."""
+    deployment: str | None = None
+    """The name of the Deployment that it is of, if it is of one."""
 
 
 class Cluster(Protocol):
@@ -56,8 +61,27 @@ class Cluster(Protocol):
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as it is now, or None where there is none."""
 
+    async def account(self, subject: Subject, seconds: float) -> Account | None:
+        """The ServiceAccount as it is now, or None where there is none."""
+
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the account is gone."""
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all."""
+
+
+class Deployments(Protocol):
+    """Deployments by their names, in whichever namespace. All raise ClusterError."""
+
+    async def get(self, namespace: str, name: str) -> Deployment | None:
+        """The Deployment as it is now, or None where there is none."""
+
+    async def refused(self, name: str) -> list[Deployment]:
+        """Those of that name, in all namespaces, whose pods could not be made."""
+
+    async def nudge(self, deployment: Deployment) -> bool:
+        """Have its ReplicaSet try again at once; False where the Deployment is gone."""
+
+    async def restart(self, deployment: Deployment, moment: float) -> bool:
+        """Start a rollout of new pods, noting `moment`; False where it is not as it was read any more."""

@@ -30,9 +30,9 @@ _SHORTEST_WATCH = 1.0
 
 
 class Reflector(Generic[T]):
-    """Holds what the API server holds, and tells of each change as it is applied."""
+    """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
 
-    def __init__(self, source: Source[T], changed: Callable[[str], None]) -> None:
+    def __init__(self, source: Source[T], changed: Callable[[str, T | None], None]) -> None:
         self._source = source
         self._changed = changed
         self._version: str | None = None
@@ -41,6 +41,11 @@ class Reflector(Generic[T]):
         self._failed = metrics.watch_failures.labels(source.resource)
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether there was a list, and the last list or watch did not fail."""
+        return self.synced.is_set() and not self._failures
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -87,20 +92,21 @@ class Reflector(Generic[T]):
         self._count()
         for key in before.keys() | objects.keys():
             if before.get(key) != objects.get(key):
-                self._changed(key)
+                self._changed(key, before.get(key))
 
     def _apply(self, change: Change[T]) -> None:
         self._version = change.version
         if change.key is None:
             return
+        before = self.objects.get(change.key)
         if change.value is None:
             self.objects.pop(change.key, None)
-        elif self.objects.get(change.key) == change.value:
+        elif before == change.value:
             return
         else:
             self.objects[change.key] = change.value
         self._count()
-        self._changed(change.key)
+        self._changed(change.key, before)
 
     def _count(self) -> None:
         metrics.watched_objects.labels(self._source.resource).set(len(self.objects))

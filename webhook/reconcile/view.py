@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from webhook.domain.removal import cause_of_removal
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
 
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.removal import Cause
     from webhook.reconcile.ports import Source
+
+_MOST_FORMER = 10_000
+"""Namespaces, selected once and no longer, whose uid is remembered: the last ones."""
 
 
 class ClusterView:
     """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
 
-    The index is kept up to date one namespace at a time, so that asking costs nothing at any size.
+    The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `clock` tells
+    the seconds since 1970, to compare with the API server's. A namespace that is selected counts for `grace`
+    seconds after its creation even without its ServiceAccount, so that trust is there before it.
     """
 
     def __init__(
@@ -29,13 +36,25 @@ class ClusterView:
         bindings: tuple[Binding, ...],
         namespaces: Source[LiveNamespace],
         accounts: Mapping[str, Source[Account]],
+        clock: Callable[[], float],
+        grace: float,
     ) -> None:
         self._bindings = bindings
+        self._clock = clock
+        self._grace = grace
         self._namespaces = Reflector(namespaces, self._namespace_changed)
-        self._accounts = {name: Reflector(source, self._namespace_changed) for name, source in accounts.items()}
+        self._accounts = {
+            name: Reflector(source, lambda key, _: self._changed(key)) for name, source in accounts.items()
+        }
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
+        self._former: dict[str, str] = {}
         self._listeners: list[Callable[[str], None]] = []
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings, in their order."""
+        return self._bindings
 
     @property
     def service_accounts(self) -> list[str]:
@@ -46,6 +65,11 @@ class ClusterView:
     def synced(self) -> bool:
         """Whether every list has been read once."""
         return all(reflector.synced.is_set() for reflector in self._reflectors())
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether every list has been read, and no list or watch has failed since its last news."""
+        return all(reflector.in_touch for reflector in self._reflectors())
 
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""
@@ -71,17 +95,33 @@ class ClusterView:
         reflector = self._accounts.get(subject.service_account)
         return reflector.objects.get(subject.namespace) if reflector else None
 
+    def accounts(self) -> list[Account]:
+        """All ServiceAccounts of bound names, as the watch last showed them."""
+        return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
+
     def grants_in(self, namespace: str) -> list[Grant]:
-        """The grants that a namespace makes."""
+        """The grants that a namespace makes, due or not."""
         return self._grants.get(namespace, [])
+
+    def is_young(self, namespace: str) -> bool:
+        """Whether a namespace is so new that its ServiceAccount may still come."""
+        found = self.cached(namespace)
+        return found is not None and self._clock() - found.created < self._grace
+
+    def is_due(self, grant: Grant) -> bool:
+        """Whether a grant is to be made now: its ServiceAccount is there, or may still come.
+
+        In an older namespace without one it may never come; where it does, its review makes the grant.
+        """
+        return self.account(grant.subject) is not None or self.is_young(grant.subject.namespace)
 
     def namespaces_with_grants(self) -> list[str]:
         """The namespaces that some binding selects."""
         return list(self._grants)
 
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
-        """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
-        return self._certain.get(role, {}).values()
+        """The grants that are due and for `role` for certain: annotated with it, or bound to it alone."""
+        return (grant for grant in self._certain.get(role, {}).values() if self.is_due(grant))
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
@@ -102,6 +142,23 @@ class ClusterView:
             if grant.binding.associates
         }
 
+    def cause_to_leave(
+        self,
+        role: RoleArn,
+        subject: Subject,
+        namespace: LiveNamespace | None,
+        account: Account | None,
+        trusted_by: Callable[[RoleArn], bool],
+    ) -> Cause | None:
+        """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount.
+
+        `trusted_by` tells whether another role of ours trusts it.
+        """
+        former = self._former.get(subject.namespace)
+        return cause_of_removal(
+            role, subject, namespace, account, self._bindings, former_uid=former, trusted_by=trusted_by
+        )
+
     def wanted(self) -> set[Subject]:
         """Who is wanted in some role."""
         return {grant.subject for grants in self._grants.values() for grant in grants}
@@ -109,7 +166,15 @@ class ClusterView:
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
         return [self._namespaces, *self._accounts.values()]
 
-    def _namespace_changed(self, name: str) -> None:
+    def _namespace_changed(self, name: str, before: LiveNamespace | None) -> None:
+        if before is not None and name in self._grants:
+            self._former.pop(name, None)  # so that it counts as the last one
+            self._former[name] = before.uid
+            if len(self._former) > _MOST_FORMER:
+                del self._former[next(iter(self._former))]
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
         for grant in self._grants.pop(name, []):
             if (role := _certain_role(grant)) is not None:
                 self._certain[role].pop(grant.subject, None)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import structlog
 
@@ -20,10 +19,18 @@ from webhook.cluster.connection import Connection
 from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
-from webhook.config.errors import ConfigurationError
+from webhook.config.whereabouts import own_namespace, process_identity
+from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
+from webhook.domain.sweep import SweepRules
+from webhook.reconcile.identities import Identities
+from webhook.reconcile.leader import Leader
+from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
+from webhook.serving.care import care_of_deployments
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
@@ -40,32 +47,32 @@ from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
-    from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn
 
 log = structlog.get_logger(__name__)
-
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
     bindings = bindings_of(configuration.bindings, configuration.cluster.name)
-    namespace = _namespace(configuration)
-    for key in configuration.reconciler.without_effect():
-        log.warning("setting_without_effect", key=key, reason="this version removes no trust and restarts no pod")
-
+    namespace = own_namespace(configuration)
     connection = Connection()
     certificates = certificates_of(
-        configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or _identity()
+        configuration.certificates, connection, namespace, os.environ.get("POD_NAME") or process_identity()
     )
-    api = KubernetesApi(connection, _label_keys(bindings))
+    api = KubernetesApi(connection, label_keys(bindings))
     issuer = await find_issuer(configuration.cluster.issuer, api)
     calls = AwsCalls()
     caller = CallerCheck(calls)
     await check_roles(bindings, caller)
 
-    view = ClusterView(bindings, api.namespaces(), {name: api.service_accounts(name) for name in _names(bindings)})
+    view = ClusterView(
+        bindings,
+        api.namespaces(),
+        {name: api.service_accounts(name) for name in service_accounts(bindings)},
+        clock=time.time,
+        grace=configuration.reconciler.prune_grace,
+    )
     installation = configuration.installation or namespace
     pods = await pod_identity(
         bindings,
@@ -75,16 +82,27 @@ async def assemble(configuration: Configuration) -> Program:
         caller=caller,
         issuer=issuer,
     )
-    lock = LeaseLock(Leases(connection, namespace), _identity())
+    leases, identity = Leases(connection, namespace), process_identity()
+    lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
     associations = Associations(pods.api, pods.owner, view.associations) if pods else None
     grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
-    for role in _trusted_roles(bindings):
+    for role in trusted_roles(bindings):
         statements = pods.statements(role) if pods else ()
         policies = IamTrustPolicies(calls, pods.cluster if pods and statements else caller)
         own = OwnStatement.for_role(role, issuer, installation, statements)
         writers[role] = RoleWriter(role, own, policies, lock, demand)
     events = EventWriter(connection)
+    reconciler = configuration.reconciler
+    rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    passes = Passes(view, grants, api, events)
+    leader = Leader(
+        Sweep(view, writers, demand, api, events, rules),
+        Mappings(view, bindings, events),
+        passes.pods,
+        care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events),
+        reconciler.interval,
+    )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
@@ -110,40 +128,11 @@ async def assemble(configuration: Configuration) -> Program:
         grants=grants,
         background=(
             view.run(),
-            Passes(view, grants, api, events).run(configuration.reconciler.interval),
+            passes.run(reconciler.interval),
+            Leadership(leases, identity).run(leader.lead),
             report_providers(bindings, issuer, calls),
             certificates.run(),
         ),
         drain_time=server.drain_time,
         close=close,
     )
-
-
-def _namespace(configuration: Configuration) -> str:
-    """Where the Leases are, and by default the name that tells our statement from another installation's."""
-    named = configuration.namespace or os.environ.get("POD_NAMESPACE")
-    if named:
-        return named
-    try:
-        return _NAMESPACE_FILE.read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(
-            "namespace: is not given, and POD_NAMESPACE does not say where this runs"
-        ) from error
-
-
-def _identity() -> str:
-    """A name for this process that no other will ever have."""
-    return f"{os.environ.get('POD_NAME') or 'local'}_{uuid4()}"
-
-
-def _names(bindings: tuple[Binding, ...]) -> list[str]:
-    return sorted({binding.service_account for binding in bindings})
-
-
-def _label_keys(bindings: tuple[Binding, ...]) -> set[str]:
-    return {key for binding in bindings for key in binding.namespaces.label_keys()}
-
-
-def _trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
-    return {role for binding in bindings if binding.edits_trust for role in binding.roles}

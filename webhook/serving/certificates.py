@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import structlog
 
-from certs.errors import PairError, Reason, StoreError
+from certs.errors import Difference, PairError, Reason, StoreError
 from certs.files import CertificateFiles
 from certs.making import Lifetimes
 from certs.report import Reload
@@ -99,6 +100,8 @@ class _Report:
             metrics.certificate_regenerations.labels(reason.value)
         for outcome in get_args(Reload):
             metrics.certificate_reloads.labels(outcome)
+        for difference in Difference:
+            metrics.ca_bundle_writes.labels(difference.value)
 
     def regenerated(self, reason: Reason, what: str) -> None:
         log.warning("certificate_regenerated", reason=reason.value, what=what)
@@ -111,8 +114,10 @@ class _Report:
             log.error("certificate_refused", reason=detail)
         metrics.certificate_reloads.labels(outcome).inc()
 
-    def announced(self, authorities: int) -> None:
-        log.info("ca_bundle_written", authorities=authorities)
+    def announced(self, difference: Difference, authorities: int) -> None:
+        level = logging.WARNING if difference is Difference.OVERWRITTEN else logging.INFO
+        log.log(level, "ca_bundle_written", reason=difference.value, authorities=authorities)
+        metrics.ca_bundle_writes.labels(difference.value).inc()
 
     def expiries(self, leaf: dt.datetime, authority: dt.datetime | None) -> None:
         metrics.certificate_expiry.labels("leaf").set(leaf.timestamp())

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 class EventSubject:
     """The object that an Event is about."""
 
-    kind: Literal["ServiceAccount", "Pod"]
+    kind: Literal["ServiceAccount", "Pod", "Deployment"]
     namespace: str
     name: str
     uid: str | None = None

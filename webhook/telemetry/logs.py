@@ -16,8 +16,8 @@ _SHARED: tuple[structlog.types.Processor, ...] = (
 )
 
 
-def configure_logs() -> None:
-    """Send all logs, those of libraries too, to standard error in one form.
+def configure_logs(level: int = logging.INFO) -> None:
+    """Send all logs from `level` on, those of libraries too, to standard error in one form.
 
     Ours do not pass through the standard library's logging: that would take longer than the review that they are
     about. Libraries' do, from warnings on.
@@ -33,7 +33,7 @@ def configure_logs() -> None:
         library = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[*_SHARED, *final],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
@@ -42,7 +42,7 @@ def configure_logs() -> None:
     handler.setFormatter(
         formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     # While STS is silent it warns with a traceback every few seconds; our own line names the call and the reason.
     logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
 

@@ -61,6 +61,13 @@ trust_repairs = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+trust_removals = Counter(
+    "trust_removals",
+    "ServiceAccounts that this replica took out of our statement in the role, because nothing wants them there.",
+    ["role_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 trust_subjects = Gauge(
     "trust_subjects",
     "ServiceAccounts that our statement in the role trusts, as last written or read.",
@@ -157,9 +164,62 @@ pods_without_identity = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+deployments_nudged = Counter(
+    "deployments_nudged",
+    "Deployments whose refused pods were asked for again, once their ServiceAccount had its identity.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+deployments_restarted = Counter(
+    "deployments_restarted",
+    "Deployments restarted because their pods ran without identity, by what came of it.",
+    ["outcome"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _outcome in ("rolled_out", "did_not_help", "timed_out"):
+    deployments_restarted.labels(_outcome)
 accounts_annotated_late = Counter(
     "service_accounts_annotated_late",
     "ServiceAccounts annotated after they were created, because the webhook did not see their creation.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+leading = Gauge(
+    "leading",
+    "1 where this replica is the leader, which alone removes trust and looks after pods; else 0.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+removals_pending = Gauge(
+    "removals_pending",
+    "ServiceAccounts that our statements trust and nothing wants, seen by the leader; they leave after the grace.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+removals_approved = Counter(
+    "removals_approved",
+    "ServiceAccounts that the leader has decided to remove from a role, by the cause.",
+    ["cause"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+sweep_refused = Gauge(
+    "sweep_refused_subjects",
+    "ServiceAccounts whose removal is refused because they are more than an hour's limit; 0 where none is.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+sweep_last_success = Gauge(
+    "sweep_last_success_timestamp_seconds",
+    "When this replica, as leader, last looked for trust that nothing wants, in seconds since 1970.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+mappings = Gauge(
+    "service_accounts",
+    "ServiceAccounts of bound names by how they stand with the bindings, counted by the leader.",
+    ["mapping"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -198,6 +258,13 @@ certificate_regenerations = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+ca_bundle_writes = Counter(
+    "ca_bundle_writes",
+    "Times that this replica put the API server's caBundle right, by how it differed.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 unexpected_errors = Counter(
     "unexpected_errors",
     "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
@@ -205,7 +272,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "reflector", "trust_writer", "certificates", "associations"):
+for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",

@@ -86,6 +86,10 @@ class Associations:
         """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
         return self._seen.expects(subject)
 
+    def is_heard_of(self, subject: Subject) -> bool:
+        """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
+        return self._seen.is_heard_of(subject)
+
     def candidates(self) -> frozenset[Subject]:
         """Whose association may be ours, by the last list: those known to be of others are left out."""
         return self._seen.maybe_ours()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from webhook.domain.removal import Cause
 
-    from webhook.domain.decisions import Grant
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from webhook.domain.decisions import Account, Grant, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
     from webhook.trust.writer import RoleWriter
 
@@ -20,6 +22,25 @@ class Wishes(Protocol):
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
+
+    def is_young(self, namespace: str) -> bool:
+        """Whether a namespace is so new that its ServiceAccount may still come."""
+
+    def cached(self, name: str) -> LiveNamespace | None:
+        """The namespace as the watch last showed it."""
+
+    def account(self, subject: Subject) -> Account | None:
+        """The ServiceAccount as the watch last showed it."""
+
+    def cause_to_leave(
+        self,
+        role: RoleArn,
+        subject: Subject,
+        namespace: LiveNamespace | None,
+        account: Account | None,
+        trusted_by: Callable[[RoleArn], bool],
+    ) -> Cause | None:
+        """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount."""
 
 
 class OneRoleEach:
@@ -40,6 +61,29 @@ class OneRoleEach:
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
         return self._wishes.may_want(role, subject)
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether nobody wants `subject` in `role` by now, so that an approved removal may be done."""
+        cause = self.cause_to_leave(role, subject)
+        if cause is Cause.ACCOUNT_GONE:
+            return not self._wishes.is_young(subject.namespace)
+        return cause is not None
+
+    def cause_to_leave(self, role: RoleArn, subject: Subject) -> Cause | None:
+        """Why `subject` is not wanted in `role` by what was last shown, or None where it is."""
+        return self.cause_by(role, subject, self._wishes.cached(subject.namespace), self._wishes.account(subject))
+
+    def cause_by(
+        self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+    ) -> Cause | None:
+        """The same, by a namespace and a ServiceAccount that the API server has just shown."""
+        return self._wishes.cause_to_leave(
+            role, subject, namespace, account, lambda other: self._trusts(other, subject)
+        )
+
+    def _trusts(self, role: RoleArn, subject: Subject) -> bool:
+        writer = self._writers.get(role)
+        return writer is not None and writer.trusts(subject) is not None
 
     def _is_nowhere_else(self, role: RoleArn, grant: Grant) -> bool:
         others = (self._writers[other] for other in grant.binding.roles if other != role)

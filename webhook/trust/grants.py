@@ -7,6 +7,7 @@ else where its annotation points, else where there is room first.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class Grants:
             role = _order(grant)[0]
             proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
             return Trusted(role, proof) if proof else None
+        if grant.annotated and (proof := self._writers[grant.annotated].trusts(grant.subject)):
+            return Trusted(grant.annotated, proof)  # first in its order, which a pass need not work out
         for role in _order(grant):
             if proof := self._writers[role].trusts(grant.subject):
                 return Trusted(role, proof)
@@ -93,6 +96,16 @@ class Grants:
     def forget_refused(self, wanted: set[Subject]) -> None:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
         self._waiting.end_all_but(wanted | self._pursuits.keys())
+
+    def is_heard_of(self, grant: Grant) -> bool:
+        """Whether EKS's own webhook has had the time to hear of the subject's association."""
+        return self._associations is not None and self._associations.is_heard_of(grant.subject)
+
+    async def first_looks(self, seconds: float) -> None:
+        """Wait until every role's policy has been read once, but no longer than `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(writer.first_look() for writer in self._writers.values()))
 
     def check(self) -> None:
         """Have every role's policy, and the associations, read again and put right where not what is wanted."""
@@ -135,6 +148,19 @@ class Grants:
 
 class _Pursuit:
     """One subject on its way through its binding's roles."""
+
+    __slots__ = (
+        "_associations",
+        "_grant",
+        "_look",
+        "_started",
+        "_ticket",
+        "_waiting",
+        "_writers",
+        "bad_news",
+        "task",
+        "tried",
+    )
 
     def __init__(
         self,
@@ -184,7 +210,7 @@ class _Pursuit:
         order = _order(self._grant)
         if len(order) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
-            await asyncio.gather(*(self._writers[role].first_look() for role in order))
+            await self._look_at(order)
         while True:
             grant = self._grant
             outcome = await self._try_each(_by_prospect(grant, self._writers))
@@ -192,6 +218,14 @@ class _Pursuit:
                 break
         self._report(outcome)
         return outcome
+
+    async def _look_at(self, order: tuple[RoleArn, ...]) -> None:
+        """Wait for every role's first look. All begin at once; no task for each, as thousands may wait here."""
+        for role in order:
+            if not self._writers[role].has_looked:
+                self._writers[role].check()
+        for role in order:
+            await self._writers[role].first_look()
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:

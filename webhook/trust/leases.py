@@ -58,6 +58,8 @@ class Lease:
     """Subjects written to the role lately, with the seconds that had passed since when this was stored."""
     edition: int = 0
     """The `renewals` at which `written` was stored: the same edition is no news, however often it is renewed."""
+    removals: tuple[tuple[float, int], ...] = ()
+    """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
     version: str = ""
 
 
@@ -139,11 +141,20 @@ class LeaseHold:
 
 
 @dataclass(slots=True)
-class _Observation:
+class Observation:
     """The last renewal of another holder that was seen, and when it was first seen here."""
 
     renewal: tuple[str | None, int] = (None, -1)
     since: float = 0.0
+
+    def may_take(self, found: Lease, identity: str, now: float) -> bool:
+        """Whether a Lease is free, is ours, was handed to us, or its holder has been silent for too long."""
+        if found.holder is None or found.holder == identity:
+            return True
+        renewal = (found.holder, found.renewals)
+        if renewal != self.renewal:
+            self.renewal, self.since = renewal, now
+        return now - self.since > DURATION
 
 
 class LeaseLock:
@@ -171,7 +182,7 @@ class LeaseLock:
 
     async def _acquire(self, role: RoleArn, seen: Seen) -> LeaseHold:
         name = lease_name(role)
-        observed = _Observation()
+        observed = Observation()
         began = asyncio.get_running_loop().time()
         while True:
             now = asyncio.get_running_loop().time()
@@ -181,7 +192,7 @@ class LeaseLock:
                 seen(found.written)
             if found is None:
                 taken = await self._store.create(Lease(name, role.value, holder=self._identity, renewals=1))
-            elif self._may_take(found, observed, now):
+            elif observed.may_take(found, self._identity, now):
                 taken = await self._store.update(
                     replace(
                         found,
@@ -198,12 +209,3 @@ class LeaseLock:
             if taken is not None:
                 return LeaseHold(self._store, taken, now + DURATION)
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
-
-    def _may_take(self, found: Lease, observed: _Observation, now: float) -> bool:
-        """Whether the lock is free, is ours, was handed to us, or its holder has been silent for too long."""
-        if found.holder is None or found.holder == self._identity:
-            return True
-        renewal = (found.holder, found.renewals)
-        if renewal != observed.renewal:
-            observed.renewal, observed.since = renewal, now
-        return now - observed.since > DURATION

@@ -106,13 +106,16 @@ class AssociationApi(Protocol):
 
 
 class Demand(Protocol):
-    """What the cluster wants of the roles, by what is known now; neither question makes a call."""
+    """What the cluster wants of the roles, by what is known now; no question makes a call."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:
         """Who is wanted in `role` for certain."""
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
 
 
 Seen = Callable[["Mapping[Subject, float]"], None]

@@ -37,6 +37,12 @@ class RecentWrites:
         """Remember what this replica wrote just now."""
         self._written.update(dict.fromkeys(subjects, now))
 
+    def forget(self, subjects: Iterable[Subject]) -> None:
+        """Count these no longer: they have left."""
+        for subject in subjects:
+            self._written.pop(subject, None)
+            self._heard.pop(subject, None)
+
     def hear(self, written: Mapping[Subject, float], now: float) -> None:
         """Take in what another replica is said to have written, and how many seconds ago."""
         self._written = _not_older(

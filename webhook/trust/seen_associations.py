@@ -18,13 +18,19 @@ SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
 
 
+HEARD_WITHIN = 20.0
+"""Seconds until EKS's webhook has heard of one: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
+    """A ServiceAccount's association as last described or made; times are of the event loop's clock."""
 
     role: RoleArn
     proof: Proof
     at: float
+    written: float | None
+    """When we made or changed it last, where we did."""
 
 
 class SeenAssociations:
@@ -62,8 +68,15 @@ class SeenAssociations:
 
     def learn(self, subject: Subject, role: RoleArn, proof: Proof) -> None:
         """It gives `role`, by what was seen or done just now."""
+        before = self._known.get(subject)
         later = Proof.ALREADY if proof is Proof.WRITTEN else proof
-        self._known[subject] = _Known(role, later, _now())
+        written = _now() if proof is Proof.WRITTEN else (before.written if before else None)
+        self._known[subject] = _Known(role, later, _now(), written)
+
+    def is_heard_of(self, subject: Subject) -> bool:
+        """Whether EKS's webhook has had the time to hear of it."""
+        known = self._known.get(subject)
+        return known is not None and (known.written is None or known.written < _now() - HEARD_WITHIN)
 
     def is_in_the_way(self, found: Association) -> None:
         """It gives the subject something else, and is not ours to change."""

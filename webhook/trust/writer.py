@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend, room
+from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
+from webhook.trust.departures import Departures
 from webhook.trust.differing import DifferingReads
+from webhook.trust.gauges import PolicyGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
-from webhook.trust.reasons import WAYS_OUT, full, outcome_of, with_dangling_principals
+from webhook.trust.reasons import full, outcome_of, with_dangling_principals
 from webhook.trust.recent import RecentWrites
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -35,18 +37,15 @@ log = structlog.get_logger(__name__)
 WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
 
-NEARLY_FULL = 0.8
-"""The part of the quota above which a person is told, while there is still time to raise it."""
-
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
 
 
 class RoleWriter:
-    """Makes one role trust subjects; only ever adds.
+    """Makes one role trust subjects. It adds, and takes away only whom `leave` names.
 
-    What is written is (read + wanted + waiting + written in the last minute, by any replica), so a stale read
-    drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
+    What is written is (read + wanted + waiting + written in the last minute, by any replica - leaving), so a stale
+    read drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
     cluster may want.
     """
 
@@ -66,12 +65,14 @@ class RoleWriter:
         self._waiting: dict[Subject, Ticket] = {}
         self._in_flight: frozenset[Subject] = frozenset()
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
+        self._departures = Departures(lambda subject: demand.may_leave(role, subject))
+        self._gauges = PolicyGauges(role)
         self._policy: TrustPolicy | None = None
+        self._subjects: frozenset[Subject] = frozenset()
         self._trusted: dict[Subject, Proof] = {}
         self._quota = DEFAULT_QUOTA
         self._quota_answered = DEFAULT_QUOTA
         self._refused_size: int | None = None
-        self._nearly_full = False
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
@@ -82,15 +83,17 @@ class RoleWriter:
         self._closing = False
         self._waits_for_lock = False
         self._task: asyncio.Task[None] | None = None
-        # From the start, or nobody sees the first one: a rate needs two samples.
-        for counter in (metrics.trust_writes, metrics.trust_repairs):
-            counter.labels(role.value)
 
     # What is known without asking AWS
 
     def trusts(self, subject: Subject) -> Proof | None:
         """How the role is known to trust `subject`, or None; no call is made."""
         return self._trusted.get(subject)
+
+    @property
+    def subjects(self) -> frozenset[Subject]:
+        """Who is in our statement, as last read or written; nobody before the first look."""
+        return self._subjects
 
     @property
     def has_looked(self) -> bool:
@@ -146,6 +149,12 @@ class RoleWriter:
         if subject in self._waiting and subject not in self._in_flight:
             reason = "its annotation names another role by now"
             self._answer(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
+
+    def leave(self, subjects: Collection[Subject]) -> None:
+        """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
+        self._departures.approve(subjects)
+        if not self.subjects.isdisjoint(subjects):
+            self.check()
 
     async def first_look(self) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
@@ -214,8 +223,6 @@ class RoleWriter:
             return self._failed(AwsError(FailureKind.UNAVAILABLE, str(error)))
         except InvalidPolicyError as error:
             return self._failed(AwsError(FailureKind.MALFORMED, str(error)))
-        finally:
-            self._holding = False
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -230,10 +237,9 @@ class RoleWriter:
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
         batch = list(self._waiting)
-        wanted = self._demand.wanted_in(self.role)
-        known = [subject for subject in wanted if subject in self._trusted]
-        asked = dict.fromkeys([*known, *batch, *wanted])  # the last room is not for newcomers
-        amendment = amend(policy, self._own, self._recent(), asked, self._quota)
+        leaving = self._departures.leaving(self._waiting)
+        amendment = self._amend(policy, batch, leaving)
+        removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._quota) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
             raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {self._quota}")
@@ -242,17 +248,17 @@ class RoleWriter:
             self._to_confirm = False
             self._differing.settle()
         elif (
-            not (amendment.adds_someone or self._pods.lacking(policy))
+            not (amendment.adds_someone or removed - self._left_lately() or self._pods.lacking(policy))
             and self._may_be_stale()
             and not self._is_edit(policy)
         ):
-            # Nobody new, yet the read is not what we wrote: sooner an old answer than somebody's edit.
+            # Nobody comes or goes, yet the read is not what we wrote: sooner an old answer than somebody's edit.
             self._to_confirm = True
             pause = self._differing.pause
         else:
             self._in_flight = frozenset(batch)
             try:
-                await self._write(hold, policy, amendment.policy)
+                await self._write(hold, policy, amendment.policy, removed)
             except AwsError:
                 self._settle_as_read(policy, batch)
                 raise
@@ -264,6 +270,15 @@ class RoleWriter:
         self._pods.settle(policy)
         return pause
 
+    def _amend(self, policy: TrustPolicy, batch: list[Subject], leaving: frozenset[Subject]) -> Amendment:
+        """The policy as it is to be, from the read and all that is known."""
+        wanted = self._demand.wanted_in(self.role)
+        known = [subject for subject in wanted if subject in self._trusted]
+        asked = [one for one in dict.fromkeys([*known, *batch, *wanted]) if one not in leaving]
+        # Those known come first: the last room is not for newcomers.
+        staying = policy.without(self._own, leaving)
+        return amend(staying, self._own, self._recent() - leaving, asked, self._quota)
+
     def _settle_as_read(self, policy: TrustPolicy, batch: list[Subject]) -> None:
         """Answer those for whom the policy is right as it is: that a write failed is no news to them."""
         as_it_is = amend(policy, self._own, frozenset(), batch, quota=0)
@@ -274,7 +289,9 @@ class RoleWriter:
             if verdict.standing is not Standing.NO_ROOM:
                 self._answer(subject, outcome_of(verdict, self.role, self._quota))
 
-    async def _write(self, hold: Hold, before: TrustPolicy, policy: TrustPolicy) -> None:
+    async def _write(
+        self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
+    ) -> None:
         if not hold.outlasts(WRITE_TIME):
             raise AwsError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
         try:
@@ -285,8 +302,10 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        if subjects <= self._trusted.keys() and not self._pods.is_new(before):
+        if subjects <= self._trusted.keys() and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
+        self._let_go(removed, now)
+        self._departures.came_back(subjects)
         self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
         hold.remember(self._recent_writes.ages(now))
         self._pods.wrote()
@@ -298,7 +317,8 @@ class RoleWriter:
     def _learn(self, amendment: Amendment) -> None:
         """Remember the policy as it is now, for those who ask without a call."""
         self._policy = amendment.policy
-        subjects = amendment.policy.subjects(self._own) | self._recent()
+        self._subjects = amendment.policy.subjects(self._own)
+        subjects = self._subjects | self._recent()
         self._trusted = dict.fromkeys(subjects, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:
@@ -306,24 +326,19 @@ class RoleWriter:
             elif verdict.standing is Standing.DENIED:
                 self._trusted.pop(subject, None)
         self._looked.set()
-        metrics.trust_subjects.labels(self.role.value).set(len(subjects))
-        metrics.trust_policy_characters.labels(self.role.value).set(amendment.policy.size())
-        metrics.trust_policy_quota_characters.labels(self.role.value).set(self._quota)
-        self._forecast(amendment.policy)
+        self._gauges.show(amendment.policy, self._own, len(subjects), self._quota)
 
-    def _forecast(self, policy: TrustPolicy) -> None:
-        """Say how many more fit, and once each time the policy becomes nearly full, that it has."""
-        fit = room(policy, self._own, self._quota)
-        metrics.trust_subjects_that_fit.labels(self.role.value).set(fit)
-        before, self._nearly_full = self._nearly_full, policy.size() > NEARLY_FULL * self._quota
-        if self._nearly_full and not before:
-            log.warning(
-                "trust_policy_nearly_full",
+    def _let_go(self, removed: frozenset[Subject], now: float) -> None:
+        """Remember who has left, tell of it, and keep them no longer."""
+        self._departures.left(removed, now)
+        self._recent_writes.forget(removed)
+        metrics.trust_removals.labels(self.role.value).inc(len(removed))
+        for subject in sorted(removed):
+            log.info(
+                "subject_removed",
+                namespace=subject.namespace,
+                service_account=subject.service_account,
                 role_arn=self.role.value,
-                characters=policy.size(),
-                quota_characters=self._quota,
-                subjects_that_fit=fit,
-                reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
             )
 
     def _answer(self, subject: Subject, outcome: Outcome) -> None:
@@ -388,6 +403,9 @@ class RoleWriter:
     def _is_edit(self, policy: TrustPolicy) -> bool:
         return self._differing.look(policy, asyncio.get_running_loop().time())
 
+    def _left_lately(self) -> frozenset[Subject]:
+        return self._departures.left_lately(asyncio.get_running_loop().time())
+
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
-        return bool(self._recent()) or self._pods.written_lately
+        return bool(self._recent() or self._left_lately()) or self._pods.written_lately

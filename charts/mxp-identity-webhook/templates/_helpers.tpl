@@ -39,6 +39,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $names | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
+{{/* The names of the Deployments that run as bound ServiceAccounts, as a JSON list. */}}
+{{- define "mxp.deployments" -}}
+{{- $names := list -}}
+{{- range .Values.bindings -}}{{- $names = concat $names (default (list .serviceAccount) .deployments) -}}{{- end -}}
+{{- $names | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* Not empty where pods may be refused, so that their Deployments are nudged. */}}
+{{- define "mxp.nudges" -}}
+{{- if eq (toString .Values.podGate) "deny" -}}true{{- end -}}
+{{- end -}}
+
 {{/* The Secret with the serving certificate. */}}
 {{- define "mxp.secret" -}}
 {{- default (printf "%s-tls" (include "mxp.fullname" .)) .Values.certificates.existingSecret -}}
@@ -65,7 +77,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "installation" (default .Release.Namespace .Values.installation)
   "bindings" .Values.bindings
   "admission" .Values.admission
-  "reconciler" .Values.reconciler
+  "reconciler" (merge (dict "nudgeRefusedPods" (eq (include "mxp.nudges" .) "true")) .Values.reconciler)
   "server" (merge (dict "host" "0.0.0.0") .Values.server)
   "certificates" $certificates -}}
 {{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}

@@ -1,0 +1,21 @@
+"""What the program counts as a pod without identity is what the pod gate refuses."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from rig.kubernetes import objects
+from tests.support.pods_by_identity import CASES, Case
+from webhook.cluster.objects import PodObject
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_pod_has_its_identity_where_every_container_has_that_eks_was_not_told_to_skip(case: Case) -> None:
+    read = msgspec.json.decode(msgspec.json.encode(case.pod("mxp-1-system", "controller-1")), type=PodObject)
+    assert read.running().has_identity == (not case.lacking)
+
+
+def test_a_pod_with_no_more_than_it_must_have_is_read() -> None:
+    body = msgspec.json.encode(objects.pod("mxp-1-system", "controller-1"))
+    assert not msgspec.json.decode(body, type=PodObject).running().has_identity

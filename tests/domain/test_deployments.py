@@ -1,0 +1,82 @@
+"""Which Deployments are refused their pods, which are restarted, and that none is restarted twice."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.domain.deployments import Deployment, Verdict, judge
+
+NOW, PATIENCE = 10_000.0, 600.0
+USUAL = Deployment("mxp-1-system", "mxp-controller", "uid", "1", "mxp-controller", made=1, updated=1, available=1)
+
+REFUSED = [
+    ("as it should be", {}, False),
+    ("one that could not be made", {"is_failing": True}, True),
+    ("none made of one", {"made": 0}, True),
+    ("one more could not be made in a rollout", {"is_failing": True, "made": 1}, True),
+    ("not looked at by its controller yet", {"made": 0, "is_current": False}, False),
+    ("scaled to none", {"wanted": 0, "made": 0}, False),
+    ("made, but not available", {"available": 0}, False),
+]
+ROLLED_OUT = [
+    ("as it should be", {}, True),
+    ("not looked at by its controller yet", {"is_current": False}, False),
+    ("an old pod is still there", {"made": 2}, False),
+    ("the new pod is not there yet", {"updated": 0}, False),
+    ("the new pod is not available", {"available": 0}, False),
+    ("scaled to none", {"wanted": 0, "made": 0, "updated": 0, "available": 0}, True),
+]
+RESTARTS = [
+    ("never restarted", {}, [100.0], Verdict.RESTART),
+    ("restarted by somebody before its pods started", {"restarted_at": 50.0}, [100.0], Verdict.RESTART),
+    ("restarted by somebody since", {"restarted_at": 200.0}, [100.0], Verdict.UNDER_WAY),
+    ("restarted by somebody, one pod to go", {"restarted_at": 200.0}, [100.0, 250.0], Verdict.UNDER_WAY),
+    ("restarted by us just now", {"restarted_by_us": NOW - 1, "updated": 0}, [100.0], Verdict.UNDER_WAY),
+    ("restarted by us long ago", {"restarted_by_us": NOW - PATIENCE, "updated": 0}, [100.0], Verdict.TIMED_OUT),
+    ("restarted by us, by a clock that is fast", {"restarted_by_us": NOW + 9}, [NOW], Verdict.DID_NOT_HELP),
+    ("restarted by us, in vain", {"restarted_by_us": 200.0}, [250.0], Verdict.DID_NOT_HELP),
+    ("restarted by us within that second", {"restarted_by_us": 250.0}, [250.0], Verdict.DID_NOT_HELP),
+    ("in vain, and by somebody after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
+     Verdict.DID_NOT_HELP),
+    ("paused", {"is_paused": True}, [100.0], Verdict.PAUSED),
+    ("its pods never became available", {"available": 0}, [100.0], Verdict.RESTART),
+    ("of another ServiceAccount", {"service_account": "default"}, [100.0], Verdict.NOT_OURS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "fields", "refused"), REFUSED, ids=[case for case, *_ in REFUSED])
+def test_a_deployment_is_refused_where_pods_are_missing(case: str, fields: dict[str, Any], refused: bool) -> None:  # noqa: FBT001
+    assert replace(USUAL, **fields).is_refused is refused, case
+
+
+@pytest.mark.parametrize(("case", "fields", "done"), ROLLED_OUT, ids=[case for case, *_ in ROLLED_OUT])
+def test_a_rollout_has_ended_as_kubectl_has_it(case: str, fields: dict[str, Any], done: bool) -> None:  # noqa: FBT001
+    assert replace(USUAL, **fields).is_rolled_out is done, case
+
+
+@pytest.mark.parametrize(("case", "fields", "started", "verdict"), RESTARTS, ids=[case for case, *_ in RESTARTS])
+def test_the_verdict_is_the_one_in_the_table(
+    case: str, fields: dict[str, Any], started: list[float], verdict: Verdict
+) -> None:
+    assert judge(replace(USUAL, **fields), "mxp-controller", started, NOW, PATIENCE) is verdict, case
+
+
+moments = st.floats(0, 1e6)
+
+
+@given(st.lists(moments, min_size=1), st.lists(moments, min_size=1), moments, moments, st.floats(1, 1e4))
+def test_whatever_its_pods_are_after_a_restart_of_ours_there_is_no_other(
+    before: list[float], after: list[float], at: float, later: float, patience: float
+) -> None:
+    if judge(USUAL, "mxp-controller", before, at, patience) is Verdict.RESTART:
+        restarted = replace(USUAL, restarted_at=at, restarted_by_us=at)
+        assert judge(restarted, "mxp-controller", after, later, patience) is not Verdict.RESTART
+
+
+@given(st.lists(moments, min_size=1), moments)
+def test_a_pod_that_somebodys_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
+    verdict = judge(replace(USUAL, restarted_at=at), "mxp-controller", pods, NOW, PATIENCE)
+    assert (verdict is Verdict.RESTART) is all(moment >= at for moment in pods)

@@ -1,0 +1,166 @@
+"""Workloads that were there too early: restarted at a pace, or nudged where their pods were refused."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any
+
+import pytest
+
+from rig import pods
+from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Webhook
+from tests.e2e.observe import kubernetes_events, log_events, writes_of_the_program
+from tests.e2e.releases import Release, released
+from tests.e2e.scenes import create_account, create_namespace, label
+
+pytestmark = pytest.mark.rig
+
+EKS = "eks-pod-identity-webhook"
+REFUSED_SECONDS = 22.0
+"""After so long the ReplicaSet's controller, which waits twice as long each time, tries again 19 s later."""
+SOON_SECONDS = 8.0
+
+
+def test_workloads_from_before_are_restarted_at_the_set_pace_and_each_new_pod_has_its_identity(
+    space: Space,
+) -> None:
+    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+    early = [_control_plane(space) for _ in range(6)]
+    free = _control_plane(space, selected=False)
+    beside = objects.deployment(early[0], "beside", service_account="default")
+    space.cluster.create([beside])
+    for namespace in (*early, free):
+        space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    space.cluster.wait_for_deployment(early[0], "beside")
+
+    care = {"interval": "1s", "restartPodsWithoutIdentity": True, "restartsAtATime": 2}
+    webhook = space.start_webhook(space.configuration(reconciler=care))
+    eventually(lambda: len(_ends(webhook)) == len(early), "all rollouts have ended", timeout=120)
+
+    for namespace in early:
+        (pod,) = [pod for pod in space.cluster.pods(namespace) if pod["metadata"]["labels"]["app"] != "beside"]
+        assert pods.environment_of(pod)["AWS_ROLE_ARN"] == space.roles[0]
+        assert kubernetes_events(space, namespace, "RestartedForIdentity")
+        assert _deployment(space, namespace)["metadata"]["generation"] == 2
+    under_way = list(accumulate(_steps(webhook)))
+    assert max(under_way) == 2
+    assert under_way[-1] == 0
+    assert _deployment(space, free)["metadata"]["generation"] == 1
+    assert _deployment(space, early[0], "beside")["metadata"]["generation"] == 1
+    assert len([write for write in writes_of_the_program(space) if "/deployments/" in write]) == len(early)
+
+
+def test_a_restart_that_does_not_help_is_told_of_and_not_repeated_by_the_next_replica(space: Space) -> None:
+    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+    namespace = _control_plane(space)
+    space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    care = space.configuration(reconciler={"interval": "500ms", "restartPodsWithoutIdentity": True})
+    with space.cluster.stopped(EKS):
+        first = space.start_webhook(care)
+        _is_told(first)
+        first.process.kill()
+        second = space.start_webhook(care)
+        _is_told(second)
+        assert log_events(second, "deployment_restarted") == []
+        assert _deployment(space, namespace)["metadata"]["generation"] == 2
+    (event, *_) = kubernetes_events(space, namespace, "NotRestartedForIdentity")
+    assert event["involvedObject"]["kind"] == "Deployment"
+    assert "EKS's pod identity webhook" in event["message"]
+
+
+def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(space: Space) -> None:
+    with _gated(space) as release:
+        refused, unbound = _control_plane(space), _control_plane(space, selected=False, account=False)
+        began = time.monotonic()
+        eventually(lambda: kubernetes_events(space, refused, "FailedCreate"), "the pod is refused")
+        eventually(lambda: time.monotonic() - began > REFUSED_SECONDS, "it backs off", timeout=60)
+        assert space.cluster.pods(refused) == []
+
+        webhook = _replica(release)
+        _starts_with_identity(space, refused)
+        assert log_events(webhook, "deployment_nudged", namespace=refused)
+        assert "mxp-identity/nudged-at" not in _deployment(space, unbound)["metadata"].get("annotations", {})
+        assert _deployment(space, refused)["metadata"]["generation"] == 1
+
+
+def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
+    with _gated(space) as release:
+        webhook = _replica(release)
+        namespace = create_namespace(space, selected=False)
+        space.cluster.create([objects.deployment(namespace)])  # refused: it has no ServiceAccount
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > REFUSED_SECONDS, "it backs off", timeout=60)
+        create_account(space, namespace)
+        label(space, namespace, {CONTROL_PLANE_LABEL: "late"})
+        _starts_with_identity(space, namespace)
+        assert log_events(webhook, "deployment_nudged", namespace=namespace)
+
+
+@contextmanager
+def _gated(space: Space) -> Iterator[Release]:
+    """A release of the chart whose gate refuses pods without identity."""
+    with released(space, podGate="deny", reconciler={"interval": "1s"}) as release:
+        namespace = create_namespace(space)
+        create_account(space, namespace)
+
+        def is_refused() -> bool:
+            try:
+                space.cluster.api.create(objects.pod(namespace, "probe"), dryRun="All")
+            except ApiError as error:
+                return "EKS gave no identity" in error.message
+            return False
+
+        eventually(is_refused, "the gate holds")
+        yield release
+
+
+def _control_plane(space: Space, *, selected: bool = True, account: bool = True) -> str:
+    namespace = create_namespace(space, selected=selected)
+    if account:
+        create_account(space, namespace)
+    space.cluster.create([objects.deployment(namespace)])
+    return namespace
+
+
+def _replica(release: Release) -> Webhook:
+    webhook = release.start_replica()
+    release.wait_until_called()
+    return webhook
+
+
+def _starts_with_identity(space: Space, namespace: str) -> None:
+    pod = _soon(lambda: next(iter(space.cluster.pods(namespace)), None), "a pod is made")
+    assert "AWS_ROLE_ARN" in pods.environment_of(pod)
+
+
+def _soon(condition: Callable[[], Any], what: str) -> Any:
+    return eventually(condition, what, timeout=SOON_SECONDS)
+
+
+def _deployment(space: Space, namespace: str, name: str = SERVICE_ACCOUNT) -> dict[str, Any]:
+    found: dict[str, Any] = space.cluster.api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+    return found
+
+
+def _ends(webhook: Webhook) -> list[dict[str, Any]]:
+    return log_events(webhook, "rollout_ended")
+
+
+def _steps(webhook: Webhook) -> list[int]:
+    """+1 for each restart and -1 for each end of a rollout, in order."""
+    steps = {"deployment_restarted": 1, "rollout_ended": -1}
+    return [steps[line["event"]] for line in webhook.log() if line.get("event") in steps]
+
+
+def _is_told(webhook: Webhook) -> None:
+    def told() -> bool:
+        return bool(log_events(webhook, "deployment_not_restarted", outcome="did_not_help"))
+
+    eventually(told, "it says that the restart did not help")

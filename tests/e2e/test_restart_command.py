@@ -1,0 +1,93 @@
+"""`mxp-identity restart`, as a person types it: the plan, the restarts, and what is left."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rig import pods
+from rig.kubernetes import objects
+from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.space import Space
+from rig.waiting import eventually
+from tests.e2e.observe import annotation, is_trusted
+from tests.e2e.scenes import create_account, create_namespace, serving
+
+pytestmark = pytest.mark.rig
+
+DONE, CHANGES, PROBLEMS = 0, 3, 4
+
+
+def test_it_shows_its_plan_and_then_restarts_what_started_too_early(space: Space, tmp_path: Path) -> None:
+    early = [_control_plane(space) for _ in range(3)]
+    bare = create_namespace(space)
+    create_account(space, bare)
+    space.cluster.create([objects.pod(bare, "by-hand")])
+    for namespace in early:
+        space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+
+    assert {item["why"] for item in _restart(space, tmp_path, PROBLEMS)} == {
+        "its ServiceAccount is not annotated with the role that it gets: `mxp-identity apply` does that"
+    }
+    with serving(space):
+        _wait_until_annotated(space, [*early, bare])
+
+    planned = _restart(space, tmp_path, CHANGES)
+    assert {item["namespace"]: item["what"] for item in planned} == {
+        **dict.fromkeys(early, "restart"),
+        bare: "leave",
+    }
+    assert all(_generation(space, namespace) == 1 for namespace in early)
+
+    one = _restart(space, tmp_path, DONE, early[0], "--approve")
+    assert [(item["namespace"], item["what"]) for item in one] == [(early[0], "rolled out")]
+    assert [_generation(space, namespace) for namespace in early] == [2, 1, 1]
+
+    done = _restart(space, tmp_path, PROBLEMS, "--approve", "--at-a-time", "2")
+    assert sorted(item["what"] for item in done) == ["leave", "rolled out", "rolled out"]
+    for namespace in early:
+        (pod,) = space.cluster.pods(namespace)
+        assert pods.environment_of(pod)["AWS_ROLE_ARN"] == space.roles[0]
+
+    left = _restart(space, tmp_path, PROBLEMS)
+    assert [(item["namespace"], item["deployment"]) for item in left] == [(bare, None)]
+
+
+def _control_plane(space: Space) -> str:
+    namespace = create_namespace(space)
+    create_account(space, namespace)
+    space.cluster.create([objects.deployment(namespace)])
+    return namespace
+
+
+def _wait_until_annotated(space: Space, namespaces: list[str]) -> None:
+    def are_annotated() -> bool:
+        return all(annotation(space, namespace) == space.roles[0] for namespace in namespaces)
+
+    def are_trusted() -> bool:
+        return all(is_trusted(space, namespace) for namespace in namespaces)
+
+    eventually(are_annotated, "the annotations")
+    eventually(are_trusted, "trust")
+
+
+def _generation(space: Space, namespace: str) -> int:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}"
+    return int(space.cluster.api.get(path)["metadata"]["generation"])
+
+
+def _restart(space: Space, folder: Path, code: int, *arguments: str) -> list[dict[str, Any]]:
+    """Run the command as an administrator of the cluster, and answer what it says of each workload."""
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(space.configuration()))
+    environment = {**space.environment(), "KUBECONFIG": str(space.cluster.kubeconfig)}
+    command = [sys.executable, "-m", "webhook", "restart", "--config", str(file), "--output", "json", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["restarts"]
+    return found

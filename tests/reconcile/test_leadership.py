@@ -1,0 +1,164 @@
+"""One replica leads at a time; a new one takes over when it ends, dies or hangs, and knows what was removed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.locks import MemoryLeases
+from tests.support.virtual_time import in_virtual_time
+from webhook.domain.errors import ClusterError
+from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
+from webhook.trust.leases import DURATION, Lease
+
+if TYPE_CHECKING:
+    from webhook.reconcile.leadership import Term
+
+
+class _Replica:
+    """One that takes part; `leads` and `terms` say how it went."""
+
+    def __init__(self, leases: MemoryLeases, name: str) -> None:
+        self._leading = False
+        self.terms: list[Term] = []
+        self.task = asyncio.ensure_future(Leadership(leases, name).run(self._lead))
+
+    def leads(self) -> bool:
+        return self._leading
+
+    async def _lead(self, term: Term) -> None:
+        self.terms.append(term)
+        self._leading = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._leading = False
+
+
+class _FailingLeases(MemoryLeases):
+    """An API server that can be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    async def get(self, name: str) -> Lease | None:
+        self._answer()
+        return await super().get(name)
+
+    async def update(self, lease: Lease) -> Lease | None:
+        self._answer()
+        return await super().update(lease)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ClusterError("connection refused")
+
+
+@in_virtual_time
+async def test_one_of_three_leads() -> None:
+    leases = MemoryLeases()
+    replicas = [_Replica(leases, name) for name in "abc"]
+    for _ in range(50):
+        await asyncio.sleep(1.7)
+        assert [one.leads() for one in replicas].count(True) == 1
+    assert sum(len(one.terms) for one in replicas) == 1
+
+
+@in_virtual_time
+async def test_who_ends_in_order_is_followed_at_once() -> None:
+    leases = MemoryLeases()
+    first = _Replica(leases, "a")
+    await asyncio.sleep(0.1)
+    second = _Replica(leases, "b")
+    await asyncio.sleep(30)
+    first.task.cancel()
+    await asyncio.sleep(2.1)
+    assert not first.leads()
+    assert second.leads()
+
+
+@in_virtual_time
+async def test_who_dies_is_followed_after_the_lease_and_not_before() -> None:
+    leases = MemoryLeases()
+    dead = await leases.create(Lease(LEASE, "", holder="dead", renewals=7))
+    assert dead is not None
+    follower = _Replica(leases, "b")
+    await asyncio.sleep(DURATION - 0.1)
+    assert not follower.leads()
+    await asyncio.sleep(2.2)
+    assert follower.leads()
+
+
+@in_virtual_time
+async def test_who_cannot_reach_the_api_server_leads_no_longer_than_its_lease() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(20)
+    leases.away = True
+    await asyncio.sleep(DURATION + 3.1)
+    assert not leader.leads()
+    leases.away = False
+    await asyncio.sleep(DURATION + 3)
+    assert leader.leads()
+    assert len(leader.terms) == 2
+
+
+@in_virtual_time
+async def test_who_lost_the_lease_while_it_hung_finds_out_at_its_next_step() -> None:
+    leases = MemoryLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    leases.leases[LEASE] = replace(leases.leases[LEASE], holder="b", renewals=99, version="x")
+    (term,) = leader.terms
+    with pytest.raises(NotLeadingError):
+        await term.record_removals(1)
+    await asyncio.sleep(3.1)
+    assert not leader.leads()
+
+
+@in_virtual_time
+async def test_a_lease_that_somebody_edited_is_still_held() -> None:
+    leases = MemoryLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    leases.leases[LEASE] = replace(leases.leases[LEASE], version="edited")
+    await asyncio.sleep(60)
+    assert leader.leads()
+    assert len(leader.terms) == 1
+
+
+@in_virtual_time
+async def test_removals_count_for_an_hour_over_all_leaders() -> None:
+    leases = MemoryLeases()
+    first = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    await first.terms[0].record_removals(3)
+    await asyncio.sleep(30)
+    await first.terms[0].record_removals(4)
+    await asyncio.sleep(600)
+    await first.terms[0].record_removals(5)
+    first.task.cancel()
+    second = _Replica(leases, "b")
+    await asyncio.sleep(5)
+    (term,) = second.terms
+    assert term.removed_within_the_hour() == 12
+    await asyncio.sleep(3600 - 600)
+    assert term.removed_within_the_hour() == 5
+    await asyncio.sleep(610)
+    assert term.removed_within_the_hour() == 0
+
+
+@in_virtual_time
+async def test_an_hour_of_removals_every_second_stays_a_short_list() -> None:
+    leases = MemoryLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    for _ in range(3600):
+        await leader.terms[0].record_removals(1)
+        await asyncio.sleep(1)
+    assert len(leases.leases[LEASE].removals) <= 61
+    assert leader.terms[0].removed_within_the_hour() >= 3590

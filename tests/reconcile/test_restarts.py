@@ -1,0 +1,233 @@
+"""Deployments whose pods lack an identity that is there are restarted: a few at a time, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.simulated_deployments import SimulatedDeployments
+from tests.support.simulated_iam import Trouble
+from tests.support.sites import role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import INTERVAL, World
+from webhook.reconcile.identities import Identities
+from webhook.reconcile.restarts import Pace, Restarts
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.domain.names import Subject
+
+WHO = subject(1)
+KEY = (WHO.namespace, WHO.service_account)
+PATIENCE = 300.0
+HOUR = 3600.0
+
+
+class Scene:
+    """A world of control planes whose pods started too early."""
+
+    def __init__(self, at_a_time: int = 1, rollout: float | None = 5.0) -> None:
+        self.world = World()
+        self.world.iam.limit = 131072
+        self.deployments = SimulatedDeployments(self.world.cluster, rollout=rollout)
+        self.pace = Pace(at_a_time, PATIENCE)
+
+    def add(self, number: int) -> Subject:
+        """A control plane whose pod started before its ServiceAccount was annotated."""
+        who = subject(number)
+        self.world.cluster.add_namespace(who.namespace)
+        self.world.cluster.add_account(who)
+        self.deployments.run(who)
+        return who
+
+    def leader(self) -> Restarts:
+        """A new leader, with an empty memory."""
+        identities = Identities(self.world.view, self.world.grants)
+        return Restarts(self.world.passes.pods, identities, self.deployments, self.world.events, self.pace, now)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """All of it, inside the `async with`."""
+        leading = asyncio.create_task(self.leader().run())
+        async with self.world.running():
+            yield
+        await stop(leading)
+
+    def restarted(self) -> list[str]:
+        """The namespaces restarted, in order."""
+        return [namespace for _, namespace in self.deployments.restarts]
+
+    def lacking(self) -> int:
+        """Pods without identity."""
+        return sum(not pod.has_identity for pod in self.world.cluster.running.values())
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def counted(outcome: str) -> float:
+    """How many restarts have ended so."""
+    value = metrics.REGISTRY.get_sample_value("mxp_identity_deployments_restarted_total", {"outcome": outcome})
+    assert value is not None
+    return value
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 20])
+@in_virtual_time
+async def test_every_pod_ends_with_identity_and_no_more_are_under_way_than_the_pace_says(at_a_time: int) -> None:
+    scene = Scene(at_a_time)
+    for number in range(20):
+        scene.add(number)
+    before = counted("rolled_out")
+    async with scene.running():
+        await asyncio.sleep(30 * 20 / at_a_time + 2 * INTERVAL)
+        assert scene.lacking() == 0
+        assert sorted(scene.restarted()) == sorted(subject(number).namespace for number in range(20))
+        assert scene.deployments.most_under_way == at_a_time
+        assert counted("rolled_out") - before == 20
+        assert scene.world.events.reasons().count("RestartedForIdentity") == 20
+
+
+@in_virtual_time
+async def test_nothing_is_restarted_before_the_role_trusts_the_account() -> None:
+    scene = Scene()
+    scene.world.iam.have(Trouble.REFUSED)
+    scene.add(1)
+    async with scene.running():
+        await asyncio.sleep(10 * INTERVAL)
+        assert scene.restarted() == []
+        scene.world.iam.recover()
+        await asyncio.sleep(3 * INTERVAL)
+        assert scene.restarted() == [WHO.namespace]
+
+
+@in_virtual_time
+async def test_a_restart_that_did_not_help_is_reported_and_not_repeated() -> None:
+    scene = Scene()
+    scene.deployments.eks_works = False
+    scene.add(1)
+    before = counted("did_not_help")
+    async with scene.running():
+        await asyncio.sleep(3 * HOUR)
+        assert scene.restarted() == [WHO.namespace]
+        assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
+        assert counted("did_not_help") - before == 1
+
+
+@in_virtual_time
+async def test_a_restart_that_did_not_help_holds_the_others_back_ever_longer() -> None:
+    scene = Scene()
+    scene.deployments.eks_works = False
+    for number in range(50):
+        scene.add(number)
+    async with scene.running():
+        await asyncio.sleep(2 * HOUR)
+        assert len(scene.restarted()) == len(set(scene.restarted()))
+        assert 3 <= len(scene.restarted()) <= 8
+        scene.deployments.eks_works = True
+        await asyncio.sleep(2 * HOUR)
+        assert len(scene.restarted()) == 50
+
+
+@pytest.mark.parametrize("helps", [True, False])
+@in_virtual_time
+async def test_a_new_leader_restarts_nothing_a_second_time(helps: bool) -> None:  # noqa: FBT001
+    scene = Scene(rollout=100)
+    scene.deployments.eks_works = helps
+    for number in range(5):
+        scene.add(number)
+    async with scene.world.running():
+        for _ in range(300):
+            leading = asyncio.create_task(scene.leader().run())
+            await asyncio.sleep(97)
+            await stop(leading)
+        assert sorted(scene.restarted()) == sorted(subject(number).namespace for number in range(5))
+        assert scene.deployments.most_under_way == 1
+
+
+@in_virtual_time
+async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_people_are_told() -> None:
+    scene = Scene(rollout=None)
+    scene.add(1)
+    scene.add(2)
+    before = counted("timed_out")
+    async with scene.running():
+        await asyncio.sleep(PATIENCE)
+        assert scene.restarted() == [WHO.namespace]
+        await asyncio.sleep(2 * INTERVAL)
+        assert scene.restarted() == [WHO.namespace, subject(2).namespace]
+        await asyncio.sleep(HOUR)
+        assert len(scene.restarted()) == 2
+        assert counted("timed_out") - before == 2
+        assert scene.world.events.reasons().count("NotRestartedForIdentity") == 2
+
+
+@in_virtual_time
+async def test_a_pod_that_is_of_no_bound_deployment_is_reported_and_nothing_is_restarted() -> None:
+    scene = Scene()
+    scene.world.cluster.add_namespace(WHO.namespace)
+    scene.world.cluster.add_account(WHO, role().value)
+    scene.world.cluster.run_pod(WHO, "by-hand", has_identity=False)
+    scene.deployments.eks_works = False
+    scene.deployments.run(WHO, "somebody-elses")
+    async with scene.running():
+        await asyncio.sleep(3 * INTERVAL)
+        assert scene.restarted() == []
+        assert scene.world.events.reasons() == ["StartedWithoutIdentity"] * 2
+
+
+@in_virtual_time
+async def test_a_paused_deployment_is_reported_and_restarted_once_it_is_resumed() -> None:
+    scene = Scene()
+    scene.add(1)
+    scene.deployments.change(KEY, is_paused=True)
+    async with scene.running():
+        await asyncio.sleep(5 * INTERVAL)
+        assert scene.restarted() == []
+        assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
+        scene.deployments.change(KEY, is_paused=False)
+        await asyncio.sleep(2 * INTERVAL)
+        assert scene.restarted() == [WHO.namespace]
+
+
+@in_virtual_time
+async def test_a_deployment_that_changes_under_the_hand_is_read_again() -> None:
+    scene = Scene()
+    scene.deployments.conflicts = 2
+    scene.add(1)
+    async with scene.running():
+        await asyncio.sleep(INTERVAL + 30)
+        assert scene.restarted() == [WHO.namespace]
+        assert scene.lacking() == 0
+
+
+@in_virtual_time
+async def test_an_api_server_that_fails_for_a_while_costs_no_restart_and_adds_none() -> None:
+    scene = Scene()
+    for number in range(5):
+        scene.add(number)
+    async with scene.running():
+        for _ in range(20):
+            scene.deployments.failing = 2
+            await asyncio.sleep(INTERVAL)
+        assert sorted(scene.restarted()) == sorted(subject(number).namespace for number in range(5))
+        assert scene.lacking() == 0
+
+
+@in_virtual_time
+async def test_a_cluster_whose_pods_have_identity_costs_no_call_about_deployments() -> None:
+    scene = Scene()
+    scene.world.cluster.add_namespace(WHO.namespace)
+    scene.world.cluster.add_account(WHO, role().value)
+    scene.deployments.run(WHO)
+    async with scene.running():
+        await asyncio.sleep(20 * INTERVAL)
+        assert scene.deployments.reads == []
+        assert scene.deployments.restarts == []

@@ -1,0 +1,373 @@
+"""Who is not wanted any more leaves: after the grace, never many at once, and if the API server says so too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.invariants import assert_writes_were_careful, never_dropped
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import own_in, pool, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE, INTERVAL, World, labelled
+from webhook.reconcile.leadership import LEASE
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from webhook.domain.names import RoleArn, Subject
+
+ROLE = role()
+WHO = subject(1)
+FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+LONGEST_DELAY = INTERVAL + 5
+"""Seconds from when somebody's time has come until the removal is written."""
+
+
+def _settle(world: World, *who: Subject) -> None:
+    """Control planes that have been there for long."""
+    for one in who:
+        world.cluster.add_namespace(one.namespace)
+        world.cluster.add_account(one, ROLE.value)
+
+
+def _trust_by_hand(world: World, one: RoleArn) -> None:
+    world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([WHO])))
+
+
+def _leave(world: World, what: str) -> None:
+    match what:
+        case "namespace gone":
+            world.cluster.remove_namespace(WHO)
+        case "account gone":
+            world.cluster.remove_account(WHO)
+        case "label removed":
+            world.cluster.add_namespace(WHO.namespace, selected=False)
+        case "annotation changed":
+            world.cluster.add_account(WHO, FOREIGN_ROLE)
+        case _:
+            raise AssertionError(what)
+
+
+@pytest.mark.parametrize("what", ["namespace gone", "account gone", "label removed", "annotation changed"])
+@in_virtual_time
+async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_longer(what: str) -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(2 * GRACE)
+        _leave(world, what)
+        await asyncio.sleep(GRACE - 1)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+        world.iam.calls.clear()
+        await asyncio.sleep(2 * GRACE)
+        assert world.iam.made("write") == []
+        assert_writes_were_careful(world.iam, own_in, {WHO, subject(2)})
+
+
+@in_virtual_time
+async def test_the_last_who_leaves_takes_our_statement_along() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO)
+        await asyncio.sleep(60)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert not any(own_in(ROLE).owns(one) for one in world.iam.document(ROLE)["Statement"])
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_and_still_selected_keeps_its_trust() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO)
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(0.9 * GRACE)
+        world.cluster.add_namespace(WHO.namespace, uid="uid-2")
+        world.cluster.add_account(WHO, ROLE.value)
+        world.iam.calls.clear()
+        await asyncio.sleep(3 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO}
+        assert world.iam.made("write") == []
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the_next_pass() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_a_service_account_that_a_later_step_rejected_is_trusted_for_the_grace_and_not_again() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(GRACE - INTERVAL)
+        assert world.trusted_in(ROLE) == {WHO}
+        await asyncio.sleep(3 * INTERVAL)
+        assert world.trusted_in(ROLE) == set()
+        world.iam.calls.clear()
+        await asyncio.sleep(3 * GRACE)
+        assert world.iam.made("write") == []
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(1)
+        assert world.trusted_in(ROLE) == {WHO}
+
+
+@in_virtual_time
+async def test_a_namespace_that_is_on_its_way_out_keeps_its_trust_until_it_is_gone() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO)
+        await asyncio.sleep(60)
+        world.cluster.add_namespace(WHO.namespace, terminating=True)
+        await asyncio.sleep(3 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO}
+
+
+@in_virtual_time
+async def test_a_subject_that_two_roles_trust_stays_where_its_annotation_points() -> None:
+    world = World(labelled(*pool(2)))
+    first, second = pool(2)
+    for one in (first, second):
+        _trust_by_hand(world, one)
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO, second.value)
+    async with world.running():
+        await asyncio.sleep(GRACE - INTERVAL)
+        assert world.homes(WHO) == [first, second]
+        await asyncio.sleep(3 * INTERVAL)
+        assert world.homes(WHO) == [second]
+
+
+@in_virtual_time
+async def test_who_is_wanted_again_before_the_write_stays() -> None:
+    """The removal is approved while IAM is away; meanwhile the namespace is selected again."""
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 30)
+        world.iam.have(Trouble.HANGS)
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        world.iam.recover()
+        await asyncio.sleep(GRACE)
+        assert never_dropped(world.iam, ROLE, own_in(ROLE))
+
+
+@pytest.mark.parametrize("lag", [0.0, 3.0, 30.0])
+@in_virtual_time
+async def test_stale_reads_cause_one_write_for_a_removal_and_bring_nobody_back(lag: float) -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(2 * GRACE)
+        world.iam.stale = lag
+        world.cluster.remove_namespace(WHO)
+        world.iam.calls.clear()
+        await asyncio.sleep(GRACE + 4 * INTERVAL)
+        assert world.trusted_in(ROLE) == {subject(2)}
+        assert len(world.iam.made("write")) == 1
+
+
+@in_virtual_time
+async def test_a_role_that_is_gone_does_not_keep_others_from_leaving() -> None:
+    world = World(labelled(*pool(2)))
+    first, second = pool(2)
+    _trust_by_hand(world, second)
+    async with world.running():
+        world.iam.delete(first)
+        await asyncio.sleep(GRACE + 3 * INTERVAL)
+        assert world.trusted_in(second) == set()
+
+
+# What the API server says when it is not well
+
+
+@pytest.mark.parametrize("said", ["nothing", "half"])
+@in_virtual_time
+async def test_a_list_that_is_empty_or_cut_short_removes_nobody_for_however_long(said: str) -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = {subject(number) for number in range(20)}
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        names = sorted(world.cluster.namespaces.objects)
+        for name in names if said == "nothing" else names[::2]:
+            world.cluster.namespaces.remove(name)
+        await asyncio.sleep(10 * GRACE)
+        assert world.trusted_in(ROLE) == crowd
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == (
+            20 if said == "nothing" else 10
+        )
+
+
+@in_virtual_time
+async def test_a_watch_that_lost_somebody_whom_the_api_server_still_has_removes_nobody() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2), subject(3))
+        await asyncio.sleep(GRACE)
+        world.cluster.namespaces.lose(WHO.namespace)
+        await asyncio.sleep(2 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO, subject(2), subject(3)}
+
+
+@in_virtual_time
+async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_nobody() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+            source.failing_watches = source.failing_lists = float("inf")
+        world.cluster.break_watches()
+        world.cluster.forget()
+        world.cluster.failing_reads = float("inf")
+        await asyncio.sleep(2 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+            source.failing_watches = source.failing_lists = 0
+        world.cluster.failing_reads = 0
+        await asyncio.sleep(2 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+
+
+@in_virtual_time
+async def test_a_removal_that_cannot_be_confirmed_waits_until_it_can() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        world.cluster.failing_reads = float("inf")
+        await asyncio.sleep(2 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        world.cluster.failing_reads = 0
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+# The limit
+
+
+@in_virtual_time
+async def test_a_sweep_over_the_limit_removes_nobody_and_says_so() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(20)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:5]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(10 * GRACE)
+        assert world.trusted_in(ROLE) == set(crowd)
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 5
+
+
+@in_virtual_time
+async def test_a_sweep_spread_thinly_over_many_roles_counts_as_one() -> None:
+    roles = pool(10)
+    world = World(labelled(*roles))
+    crowd = [subject(number) for number in range(40)]
+    async with world.running():
+        for one in crowd:
+            world.cluster.add_namespace(one.namespace)
+            world.cluster.add_account(one)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:10]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(5 * GRACE)
+        assert all(world.homes(one) for one in crowd)
+
+
+@in_virtual_time
+async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(20)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:4]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set(crowd[4:])
+        world.cluster.remove_namespace(crowd[4])
+        await asyncio.sleep(2 * GRACE)
+        assert crowd[4] in world.trusted_in(ROLE)
+        await asyncio.sleep(3600)
+        assert world.trusted_in(ROLE) == set(crowd[5:])
+
+
+@in_virtual_time
+async def test_three_may_leave_however_few_there_are() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, *(subject(number) for number in range(3)))
+        await asyncio.sleep(GRACE)
+        for number in range(3):
+            world.cluster.remove_namespace(subject(number))
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set()
+
+
+@in_virtual_time
+async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(20)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:4]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+    assert sum(count for _, count in world.leases.leases[LEASE].removals) == 4
+    async with world.running():
+        world.cluster.remove_namespace(crowd[4])
+        await asyncio.sleep(2 * GRACE)
+        assert crowd[4] in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_a_new_leader_begins_the_grace_anew() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - 60)
+    async with world.running():
+        await asyncio.sleep(GRACE - 60)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_a_hundred_removals_share_a_write() -> None:
+    world = World(iam=SimulatedIam(limit=131072))
+    crowd = [subject(number) for number in range(600)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(2 * GRACE)
+        for one in crowd[:100]:
+            world.cluster.remove_namespace(one)
+        world.iam.calls.clear()
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set(crowd[100:])
+        assert len(world.iam.made("write")) == 1
+        assert now() > 0

@@ -1,0 +1,22 @@
+"""Exit codes that scripts can rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    """Done; for `plan`, there is nothing to do."""
+    FAILED = 1
+    """Cluster or AWS would not let it."""
+    WRONG = 2
+    """The configuration or the call is wrong."""
+    CHANGES = 3
+    """`plan` and `apply`: there is something left that `apply` would do."""
+    PROBLEMS = 4
+    """There is something that only a person can mend."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C."""

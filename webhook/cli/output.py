@@ -1,0 +1,56 @@
+"""What a command prints: a table for people, JSON or YAML for programs; colours only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+
+class Output(StrEnum):
+    """The forms that every command has."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+_WIDE = 1000
+"""Characters of a line that goes to a file or a pipe: long enough that nothing is cut."""
+
+
+def console() -> Console:
+    """Where people read; a pipe gets plain text whose lines are not broken."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False, markup=False)
+
+
+def write_document(document: Any, output: Output) -> None:
+    """Write a document of plain values as JSON or YAML."""
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        return
+    import yaml
+
+    yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=_WIDE)
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] | str]]) -> None:
+    """Write rows under their columns; a cell is its text, or the text and its style."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
+    console().print(table)

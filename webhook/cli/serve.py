@@ -1,0 +1,30 @@
+"""`serve`: the running program."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from webhook.config.load import load_configuration
+from webhook.telemetry.logs import configure_logs
+
+
+def serve(
+    config: Annotated[Path, typer.Option(help="The configuration file (YAML).", show_default=False)],
+) -> None:
+    """Answer admission reviews, and keep AWS's trust in step with the cluster, until SIGTERM."""
+    from webhook.serving.assembly import assemble
+
+    configure_logs()
+    configuration = load_configuration(config)
+
+    async def work() -> None:
+        program = await assemble(configuration)
+        await program.run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())

@@ -1,0 +1,144 @@
+"""Deployments by name: read, nudged and restarted, with the rights that each call needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from webhook.cluster.connection import ConflictError, NotFoundError
+from webhook.cluster.lists import pages
+from webhook.cluster.objects import Metadata
+from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, Deployment
+
+if TYPE_CHECKING:
+    from webhook.cluster.connection import Connection
+
+_MERGE = "application/merge-patch+json"
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    type: str = ""
+    status: str = ""
+
+
+class _PodSpec(msgspec.Struct, rename="camel", frozen=True):
+    service_account_name: str = "default"
+
+
+class _Template(msgspec.Struct, frozen=True):
+    metadata: Metadata = Metadata()
+    spec: _PodSpec = _PodSpec()
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    template: _Template
+    replicas: int = 1
+    paused: bool = False
+
+
+class _Status(msgspec.Struct, rename="camel", frozen=True):
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+    conditions: list[_Condition] = []
+
+
+class _OwnMetadata(Metadata, rename="camel", frozen=True):
+    generation: int = 0
+
+
+class _DeploymentObject(msgspec.Struct, frozen=True):
+    metadata: _OwnMetadata
+    spec: _Spec
+    status: _Status = _Status()
+
+    def deployment(self) -> Deployment:
+        metadata, template, status = self.metadata, self.spec.template, self.status
+        return Deployment(
+            namespace=metadata.namespace,
+            name=metadata.name,
+            uid=metadata.uid,
+            version=metadata.resource_version,
+            service_account=template.spec.service_account_name,
+            wanted=self.spec.replicas,
+            made=status.replicas,
+            updated=status.updated_replicas,
+            available=status.available_replicas,
+            is_current=status.observed_generation >= metadata.generation,
+            is_paused=self.spec.paused,
+            is_failing=any(one.type == "ReplicaFailure" and one.status == "True" for one in status.conditions),
+            restarted_at=_moment((template.metadata.annotations or {}).get(KUBECTL_RESTARTED)),
+            restarted_by_us=_moment((metadata.annotations or {}).get(RESTARTED)),
+        )
+
+
+class DeploymentApi:
+    """The port Deployments (get, list and patch deployments, each by name)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, namespace: str, name: str) -> Deployment | None:
+        """The Deployment as it is now, or None where there is none (get deployments)."""
+
+        def call() -> bytes:
+            return self._connection.request("GET", _path(namespace, name))
+
+        try:
+            body = await self._connection.in_thread(call)
+        except NotFoundError:
+            return None
+        return msgspec.json.decode(body, type=_DeploymentObject).deployment()
+
+    async def refused(self, name: str) -> list[Deployment]:
+        """Those of that name, in all namespaces, whose pods could not be made (list deployments)."""
+        return await self._connection.in_thread(lambda: self._refused(name))
+
+    def _refused(self, name: str) -> list[Deployment]:
+        query = {"fieldSelector": f"metadata.name={name}"}
+        return [
+            deployment
+            for page in pages(self._connection, "/apis/apps/v1/deployments", query)
+            for item in page.items
+            if (deployment := msgspec.json.decode(item, type=_DeploymentObject).deployment()).is_refused
+        ]
+
+    async def nudge(self, deployment: Deployment) -> bool:
+        """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
+        annotations = {NUDGED: datetime.now(UTC).isoformat()}
+        return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
+
+    async def restart(self, deployment: Deployment, moment: float) -> bool:
+        """Do as `kubectl rollout restart` does, and note that it was us (patch deployments)."""
+        stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        seen = {"uid": deployment.uid, "resourceVersion": deployment.version}
+        template = {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}
+        metadata = {**seen, "annotations": {RESTARTED: stamp}}
+        return await self._patch(deployment, {"metadata": metadata, "spec": {"template": template}})
+
+    async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
+        path = _path(deployment.namespace, deployment.name)
+
+        def call() -> bytes:
+            return self._connection.request("PATCH", path, body=body, content_type=_MERGE)
+
+        try:
+            await self._connection.in_thread(call)
+        except (NotFoundError, ConflictError):
+            return False
+        return True
+
+
+def _moment(text: str | None) -> float | None:
+    """An annotation's time in seconds since 1970; None where it is none, for anybody may write it."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"

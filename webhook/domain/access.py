@@ -1,0 +1,255 @@
+"""Who may assume which role and why: what an auditor asks, answered from the snapshots alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from webhook.domain.conditions import as_list
+from webhook.domain.trust_policy import Place
+from webhook.domain.unwanted import why_unwanted
+from webhook.domain.wanted import wanted_grants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import RoleArn
+    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+    from webhook.domain.trust_policy import Statement, TrustPolicy
+
+_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
+
+
+class Finding(StrEnum):
+    """What there is to say about one line of the report."""
+
+    AS_WANTED = "as wanted"
+    WANTED_NOT_TRUSTED = "wanted, not trusted"
+    TRUSTED_NOT_WANTED = "trusted, not wanted"
+    DENIED = "denied"
+    CHANGED = "changed by somebody"
+    NOT_KNOWN = "not known"
+    OTHERS = "somebody else's"
+    OTHER_CLUSTER = "another cluster's"
+    OTHER_INSTALLATION = "another installation's"
+    DEAD_ISSUER = "dead issuer"
+    RETIRED_ROLE = "retired role"
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether somebody should look into it."""
+        return self not in {
+            Finding.AS_WANTED,
+            Finding.OTHERS,
+            Finding.OTHER_CLUSTER,
+            Finding.OTHER_INSTALLATION,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One line: `who` may assume `role`, or should, by the statement at `place`."""
+
+    role: RoleArn
+    who: str
+    finding: Finding
+    why: str
+    place: Place | None = None
+    namespace: str | None = None
+    """The control plane's namespace, for ServiceAccounts of this cluster."""
+    issuer: str | None = None
+    """The cluster that a statement is for; None where it is for no cluster."""
+
+
+def accesses(
+    installation: Installation,
+    cluster: ClusterSnapshot,
+    account: AccountSnapshot,
+    issuers_that_exist: Mapping[str, bool | None],
+    retired: frozenset[RoleArn] = frozenset(),
+) -> list[Access]:
+    """Every control plane and every statement, by role and by place in its policy.
+
+    `issuers_that_exist` says of OIDC providers' ARNs whether the account has them. `retired` are roles that were
+    read although no binding names them.
+    """
+    grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, installation.bindings)
+    found = [line for grant in grants for line in _of_grant(grant, installation, account)]
+    wanted = {(line.role, line.who) for line in found}
+    for role, policy in account.policies.items():
+        ours = _of_our_statement(role, policy, installation, cluster, retired)
+        found.extend(line for line in ours if (role, line.who) not in wanted)
+        found.extend(_of_other_statements(role, policy, installation, issuers_that_exist))
+    return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
+
+
+def provider_arns(account: AccountSnapshot) -> set[str]:
+    """The OIDC providers that statements of ours, of any cluster, are for."""
+    return {
+        provider
+        for policy in account.policies.values()
+        for statement in policy.statements
+        if _is_of_the_program(statement)
+        for provider in _values(statement, "Federated")
+    }
+
+
+def _of_grant(grant: Grant, installation: Installation, account: AccountSnapshot) -> Iterator[Access]:
+    """Where a control plane is trusted; where nowhere, the role that it should be trusted in."""
+    who, issuer = str(grant.subject), installation.issuer.value
+    bound = f"binding {grant.binding.name}"
+    if not grant.binding.names_subjects:
+        role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
+        why = (
+            f"{bound} is in mode pod-identity: see `aws eks list-pod-identity-associations`"
+            if grant.binding.associates
+            else f"{bound} only annotates: trust is somebody else's work"
+        )
+        yield Access(role, who, Finding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
+        return
+    trusted = [
+        line for role in grant.binding.roles for line in _trusting(grant, role, bound, installation, account)
+    ]
+    if trusted:
+        yield from trusted
+        return
+    role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
+    if role in account.unread:
+        finding, why = Finding.NOT_KNOWN, account.unread[role]
+    else:
+        finding, why = Finding.WANTED_NOT_TRUSTED, f"{bound} selects it, and no statement lets it in"
+    yield Access(role, who, finding, why, None, grant.subject.namespace, issuer)
+
+
+def _trusting(
+    grant: Grant, role: RoleArn, bound: str, installation: Installation, account: AccountSnapshot
+) -> Iterator[Access]:
+    policy = account.policies.get(role)
+    if policy is None:
+        return
+    own, who = installation.own_in(role), str(grant.subject)
+    namespace, issuer = grant.subject.namespace, installation.issuer.value
+    is_ours = grant.subject in policy.effective_subjects(own)
+    granting = _own_place(policy, installation, role) if is_ours else policy.foreign_grant(own, grant.subject)
+    denying = policy.denial(own, grant.subject)
+    if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
+        why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
+        yield Access(role, who, Finding.DENIED, why, denying, namespace, issuer)
+    elif granting is not None:
+        why = bound if is_ours else f"{bound} selects it, and somebody else's statement lets it in"
+        yield Access(role, who, Finding.AS_WANTED, why, granting, namespace, issuer)
+
+
+def _of_our_statement(
+    role: RoleArn,
+    policy: TrustPolicy,
+    installation: Installation,
+    cluster: ClusterSnapshot,
+    retired: frozenset[RoleArn],
+) -> Iterator[Access]:
+    own = installation.own_in(role)
+    if not policy.with_subjects(own, policy.subjects(own)).same_meaning(policy):
+        for index, statement in enumerate(policy.statements):
+            if own.owns(statement):
+                why = f"our statement as somebody has left it, {_effect(statement)}: the next pass puts it right"
+                for who in _who(statement):
+                    yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
+        return
+    for subject in policy.subjects(own):
+        finding = Finding.RETIRED_ROLE if role in retired else Finding.TRUSTED_NOT_WANTED
+        why = (
+            "no binding names the role any more"
+            if role in retired
+            else why_unwanted(subject, role, installation, cluster)
+        )
+        yield Access(
+            role,
+            str(subject),
+            finding,
+            why,
+            _own_place(policy, installation, role),
+            subject.namespace,
+            own.issuer.value,
+        )
+
+
+def _of_other_statements(
+    role: RoleArn, policy: TrustPolicy, installation: Installation, issuers_that_exist: Mapping[str, bool | None]
+) -> Iterator[Access]:
+    own = installation.own_in(role)
+    for index, statement in enumerate(policy.statements):
+        if own.owns(statement):
+            continue
+        place = Place(index, statement.get("Sid"))
+        providers = _values(statement, "Federated")
+        issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
+        finding, why = Finding.OTHERS, _effect(statement)
+        if _is_of_the_program(statement):
+            finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
+        for who in _who(statement):
+            yield Access(role, who, finding, why, place, None, issuer)
+
+
+def _of_another(
+    providers: list[str], own_provider: str, issuers_that_exist: Mapping[str, bool | None]
+) -> tuple[Finding, str]:
+    if providers == [own_provider]:
+        return Finding.OTHER_INSTALLATION, "this cluster's, of another installation of this program"
+    if any(issuers_that_exist.get(provider) is False for provider in providers):
+        return (
+            Finding.DEAD_ISSUER,
+            "the account has no OIDC provider for this cluster any more, so that it lets nobody in",
+        )
+    return Finding.OTHER_CLUSTER, "written by this program in another cluster"
+
+
+def _own_place(policy: TrustPolicy, installation: Installation, role: RoleArn) -> Place | None:
+    own = installation.own_in(role)
+    places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
+    return next(places, None)
+
+
+def _is_of_the_program(statement: Statement) -> bool:
+    return _OUR_SIDS.fullmatch(str(statement.get("Sid", ""))) is not None
+
+
+def _is_of_a_cluster(providers: list[str]) -> bool:
+    return len(providers) == 1 and ":oidc-provider/" in providers[0]
+
+
+def _effect(statement: Statement) -> str:
+    effect = "denies" if statement.get("Effect") == "Deny" else "allows"
+    actions = statement.get("Action", statement.get("NotAction", []))
+    spelled = ", ".join(str(action) for action in as_list(actions))
+    rest = " with conditions" if statement.get("Condition") else ""
+    return f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}"
+
+
+def _who(statement: Statement) -> list[str]:
+    """The subjects that a statement's condition names, as they stand there; else its principals."""
+    subjects = [
+        str(value)
+        for block in _blocks(statement.get("Condition"))
+        for key, values in block.items()
+        if key.lower().endswith(":sub")
+        for value in as_list(values)
+    ]
+    if subjects:
+        return subjects
+    principal = statement.get("Principal")
+    if isinstance(principal, dict):
+        return [str(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
+    return ["everybody"] if principal == "*" else ["everybody but those it names"]
+
+
+def _blocks(condition: Any) -> list[dict[str, Any]]:
+    blocks = condition.values() if isinstance(condition, dict) else ()
+    return [block for block in blocks if isinstance(block, dict)]
+
+
+def _values(statement: Statement, kind: str) -> list[str]:
+    principal = statement.get("Principal")
+    return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []

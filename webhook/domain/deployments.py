@@ -1,0 +1,100 @@
+"""Deployments of bound ServiceAccounts: which are refused their pods, and which to restart for an identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NUDGED = "mxp-identity/nudged-at"
+"""Annotation of a Deployment: a change of it is copied to the ReplicaSet, which then tries at once."""
+
+RESTARTED = "mxp-identity/restarted-at"
+"""Annotation of a Deployment that this program restarted: it never does so twice by itself."""
+
+KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""Annotation of a Deployment's template, as `kubectl rollout restart` sets it."""
+
+NUDGE_PAUSES = (1.0, 15.0, 60.0)
+"""Seconds before each nudge of one refusal, and there are no more.
+
+EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one nudge at once
+could be too early and nothing would come of it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A Deployment as far as nudges and restarts look at it. Times are seconds since 1970."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: str
+    service_account: str
+    wanted: int = 1
+    """Pods that it is to have."""
+    made: int = 0
+    updated: int = 0
+    available: int = 0
+    is_current: bool = True
+    """Whether its status is about its spec as it is now."""
+    is_paused: bool = False
+    is_failing: bool = False
+    """Whether its ReplicaSet could not make a pod (condition ReplicaFailure)."""
+    restarted_at: float | None = None
+    """When it was restarted last, by whomever."""
+    restarted_by_us: float | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether pods are missing because they could not be made."""
+        return self.is_failing or (self.is_current and self.made < self.wanted)
+
+    @property
+    def is_rolled_out(self) -> bool:
+        """Whether all its pods are of its present template, and available."""
+        return self.is_current and {self.made, self.updated, self.available} == {self.wanted}
+
+
+class Verdict(StrEnum):
+    """What to do about a Deployment with pods that lack the identity which their ServiceAccount has."""
+
+    RESTART = "restart"
+    UNDER_WAY = "under_way"
+    """Restarted since those pods started: they are being replaced."""
+    TIMED_OUT = "timed_out"
+    """Restarted by us, and its rollout has not ended in time."""
+    DID_NOT_HELP = "did_not_help"
+    """Restarted by us, and pods made since lack an identity too."""
+    PAUSED = "paused"
+    """Its owner has stopped its rollouts."""
+    NOT_OURS = "not_ours"
+    """It runs as another ServiceAccount."""
+
+
+def judge(
+    deployment: Deployment, service_account: str, pods_started: Iterable[float], now: float, patience: float
+) -> Verdict:
+    """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
+
+    Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `patience` is how
+    many seconds its rollout may take. RESTART is answered once in the life of a Deployment, and never for a pod
+    that a restart, by whomever, is replacing already.
+    """
+    started = list(pods_started)
+    if deployment.service_account != service_account:
+        return Verdict.NOT_OURS
+    if deployment.restarted_by_us is not None:
+        if deployment.is_rolled_out or any(moment >= deployment.restarted_by_us for moment in started):
+            return Verdict.DID_NOT_HELP
+        is_late = now - deployment.restarted_by_us >= patience
+        return Verdict.TIMED_OUT if is_late else Verdict.UNDER_WAY
+    if deployment.is_paused:
+        return Verdict.PAUSED
+    if deployment.restarted_at is not None and any(moment < deployment.restarted_at for moment in started):
+        return Verdict.UNDER_WAY
+    return Verdict.RESTART

@@ -1,0 +1,208 @@
+"""What a pass would do and why: planned from the snapshots by the rules that the running program follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.domain.amendment import Standing
+from webhook.domain.mapping import Problem, ProblemKind, mapping_notes, mapping_problems
+from webhook.domain.placement import Placement, place
+from webhook.domain.unwanted import why_unwanted
+from webhook.domain.wanted import wanted_grants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.domain.amendment import Amendment
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+    from webhook.domain.statement import OwnStatement
+    from webhook.domain.trust_policy import TrustPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A subject that comes or goes, and why."""
+
+    subject: Subject
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """What happens to one role's trust policy. Removals are apart: they wait for the grace, or for a person."""
+
+    role: RoleArn
+    own: OwnStatement
+    before: TrustPolicy
+    amended: TrustPolicy
+    """With who is added, and our statement whole."""
+    added: tuple[Change, ...] = ()
+    removed: tuple[Change, ...] = ()
+    is_repaired: bool = False
+    """Whether our statement is not as it is written, whoever it names."""
+
+    @property
+    def after(self) -> TrustPolicy:
+        """The policy once the removals are done too."""
+        leaving = {change.subject for change in self.removed}
+        return self.amended.with_subjects(self.own, self.amended.subjects(self.own) - leaving)
+
+    @property
+    def writes_at_once(self) -> bool:
+        """Whether it is written even without the removals."""
+        return bool(self.added) or self.is_repaired
+
+
+@dataclass(frozen=True, slots=True)
+class Annotating:
+    """A ServiceAccount that gets `role` as its annotation, in place of `replacing`."""
+
+    subject: Subject
+    role: RoleArn
+    replacing: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All of it. `notes` are no problems: what a person may want to know."""
+
+    roles: tuple[RoleChange, ...] = ()
+    annotations: tuple[Annotating, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.roles or self.annotations)
+
+    @property
+    def removals(self) -> int:
+        """How many subjects leave."""
+        return sum(len(change.removed) for change in self.roles)
+
+
+def make_plan(installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot) -> Plan:
+    """What to do so that cluster and account are as the bindings want them."""
+    grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, installation.bindings)
+    placed, amendments = place(grants, account, installation)
+    roles: list[RoleChange] = []
+    problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
+    for role in sorted(account.policies):
+        change = _role_change(role, placed, amendments[role], installation, cluster, account)
+        if not (change.writes_at_once or change.removed):
+            continue
+        problems += _in_the_way(change, account.quota)
+        if _fits(change, account.quota):
+            roles.append(change)
+    problems += [problem for each in placed.values() if (problem := _problem(each))]
+    annotations = [found for each in placed.values() if (found := _annotating(each, cluster))]
+    notes = mapping_notes(cluster, installation.bindings)
+    return Plan(tuple(roles), tuple(annotations), tuple(problems), tuple(notes))
+
+
+def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
+    role: RoleArn,
+    placed: Mapping[Subject, Placement],
+    amendment: Amendment,
+    installation: Installation,
+    cluster: ClusterSnapshot,
+    account: AccountSnapshot,
+) -> RoleChange:
+    policy, own = account.policies[role], installation.own_in(role)
+    trusted = policy.subjects(own)
+    added = [
+        Change(subject, f"binding {placed[subject].grant.binding.name} selects it")
+        for subject, verdict in amendment.verdicts.items()
+        if verdict.standing is Standing.ADDED
+    ]
+    removed = [
+        Change(subject, _why_it_leaves(subject, role, placed, installation, cluster))
+        for subject in sorted(trusted)
+        if not _belongs(subject, role, placed)
+    ]
+    whole = policy.with_subjects(own, trusted).same_meaning(policy)
+    return RoleChange(role, own, policy, amendment.policy, tuple(added), tuple(removed), not whole)
+
+
+def _why_it_leaves(
+    subject: Subject,
+    role: RoleArn,
+    placed: Mapping[Subject, Placement],
+    installation: Installation,
+    cluster: ClusterSnapshot,
+) -> str:
+    found = placed.get(subject)
+    if found is not None and role in found.grant.binding.roles:
+        return f"it is trusted in {found.role}, and one role is all it gets"
+    return why_unwanted(subject, role, installation, cluster)
+
+
+def _belongs(subject: Subject, role: RoleArn, placed: Mapping[Subject, Placement]) -> bool:
+    found = placed.get(subject)
+    if found is None or found.role != role:
+        return False
+    return found.grant.binding.names_subjects or found.grant.binding.may_use(role, found.grant.annotated)
+
+
+def _fits(change: RoleChange, quota: int) -> bool:
+    """Whether our statement put right, be it with those who leave, is not more than IAM takes."""
+    return change.amended.size() <= max(change.before.size(), quota)
+
+
+def _unread(account: AccountSnapshot) -> Iterator[Problem]:
+    for role, reason in sorted(account.unread.items()):
+        yield Problem(ProblemKind.UNREAD, reason, role=role)
+
+
+def _in_the_way(change: RoleChange, quota: int) -> Iterator[Problem]:
+    """What keeps a change from being written."""
+    for where, principal in change.before.dangling_principals():
+        why = f"{where} names {principal}, which was deleted: remove it, IAM refuses every change until then"
+        yield Problem(ProblemKind.DANGLING, why, role=change.role)
+    if not _fits(change, quota):
+        why = (
+            f"our statement put right takes {change.amended.size()} characters of {quota}: others have filled its "
+            "room; raise IAM quota L-C07B4B0D, or remove a statement"
+        )
+        yield Problem(ProblemKind.FULL, why, role=change.role)
+
+
+def _problem(placement: Placement) -> Problem | None:
+    subject, role = placement.grant.subject, placement.role
+    if placement.verdict is None:
+        return None
+    if placement.verdict.standing is Standing.DENIED:
+        why = f"{placement.verdict.place} of the trust policy of {role} denies it: change that statement"
+        return Problem(ProblemKind.DENIED, why, subject, role)
+    if placement.verdict.standing is Standing.NO_ROOM:
+        why = (
+            f"no role of binding {placement.grant.binding.name} has room: raise IAM quota L-C07B4B0D, or add a "
+            "role to the binding"
+        )
+        return Problem(ProblemKind.FULL, why, subject, role)
+    return None
+
+
+def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | None:
+    """The annotation, where the ServiceAccount is there; one that comes later is annotated as it is created."""
+    grant = placement.grant
+    if not grant.binding.annotates:
+        return None
+    account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
+    standing = placement.verdict.standing if placement.verdict else None
+    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
+    if account is None or account.role_annotation == placement.role.value:
+        return None
+    if grant.annotated is not None and not is_trusted:
+        return None  # pods may run with the role that it names
+    if grant.annotated is not None:
+        why = "another role of its binding trusts it"
+    elif account.role_annotation:
+        why = f"binding {grant.binding.name} overrides what it names"
+    else:
+        why = f"binding {grant.binding.name} selects it"
+    return Annotating(grant.subject, placement.role, account.role_annotation, why)

@@ -1,0 +1,89 @@
+"""Why a subject that our statement in a role trusts is not wanted there, by what the cluster says now."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.domain.decisions import Account, Grant, Ignore, IgnoreReason, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webhook.domain.bindings import Binding
+    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.names import RoleArn, Subject
+
+_MAY_STILL_NEED_IT = frozenset({IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.BEING_DELETED})
+"""What is on its way out may need AWS to get there; once it is gone nothing does."""
+
+
+class Cause(StrEnum):
+    """Why a subject is to leave a role."""
+
+    NAMESPACE_GONE = "namespace_gone"
+    NAMESPACE_REPLACED = "namespace_replaced"
+    """The namespace was made anew, and is not selected: whoever made it is not who was trusted."""
+    ACCOUNT_GONE = "account_gone"
+    """Also where there never was a ServiceAccount: its creation was rejected after our answer."""
+    NOT_BOUND = "not_bound"
+    """No binding that lists the role selects it: a label or a binding was removed."""
+    FOREIGN_ROLE = "foreign_role"
+    """Its annotation names a role outside its binding."""
+    OTHER_ROLE = "other_role"
+    """Its annotation names another role of its binding, which trusts it."""
+
+    @property
+    def waits_for_grace(self) -> bool:
+        """Whether it may be a mistake or a moment between two steps, so that removal waits."""
+        return self is not Cause.NAMESPACE_REPLACED
+
+    @property
+    def sentence(self) -> str:
+        """The cause in words, to follow the name of the subject."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Cause.NAMESPACE_GONE: "its namespace is gone",
+    Cause.NAMESPACE_REPLACED: "its namespace was made anew and no binding selects it",
+    Cause.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
+    Cause.NOT_BOUND: "no binding wants it in this role",
+    Cause.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
+    Cause.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
+}
+
+
+def cause_of_removal(  # noqa: PLR0913  all that decides it
+    role: RoleArn,
+    subject: Subject,
+    namespace: LiveNamespace | None,
+    account: Account | None,
+    bindings: tuple[Binding, ...],
+    *,
+    former_uid: str | None,
+    trusted_by: Callable[[RoleArn], bool],
+) -> Cause | None:
+    """Why `subject` is not wanted in `role`, or None where it is, or may still need it.
+
+    `former_uid` is the uid of the namespace of that name that was last selected, where that is known;
+    `trusted_by` tells whether another role of ours trusts the subject.
+    """
+    if namespace is None:
+        return Cause.NAMESPACE_GONE
+    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
+    if not isinstance(decision, Grant):
+        reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+        if reason in _MAY_STILL_NEED_IT:
+            return None
+        if reason is IgnoreReason.FOREIGN_ROLE:
+            return Cause.FOREIGN_ROLE
+        return Cause.NOT_BOUND if former_uid in {None, namespace.uid} else Cause.NAMESPACE_REPLACED
+    if decision.binding.may_use(role, decision.annotated):
+        return None
+    if not decision.binding.names_subjects or role not in decision.binding.roles:
+        return Cause.NOT_BOUND
+    if account is None:
+        return Cause.ACCOUNT_GONE
+    other = decision.annotated
+    return Cause.OTHER_ROLE if other is not None and other != role and trusted_by(other) else None

@@ -1,0 +1,96 @@
+"""Which Deployments a person's `restart` restarts, and why it leaves the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.domain.amendment import Standing
+from webhook.domain.deployments import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webhook.domain.decisions import Account
+    from webhook.domain.deployments import Deployment
+    from webhook.domain.names import Subject
+    from webhook.domain.placement import Placement
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    """Pods without identity that belong together: of one Deployment, or of none (then `deployment` is empty)."""
+
+    subject: Subject
+    deployment: str
+    pods: tuple[str, ...]
+    started: tuple[float, ...]
+    """When each pod was created, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done about a workload. `deployment` is the one to restart, or None where it is left alone."""
+
+    workload: Workload
+    deployment: Deployment | None
+    why: str
+
+
+_LEFT = {
+    Verdict.UNDER_WAY: "its pods are being replaced already",
+    Verdict.PAUSED: "its rollouts are paused: resume it first",
+    Verdict.NOT_OURS: "it runs as another ServiceAccount by now",
+}
+_RESTARTED = {
+    Verdict.RESTART: "its pods started before the identity was there",
+    Verdict.TIMED_OUT: "the last restart has not ended in time",
+    Verdict.DID_NOT_HELP: "the last restart gave its pods no identity: see that EKS's pod identity webhook runs",
+}
+_NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
+
+
+def plan_restarts(
+    workloads: Iterable[Workload],
+    deployments: Mapping[tuple[str, str], Deployment],
+    lacking: Mapping[Subject, str],
+    now: float,
+    patience: float,
+) -> list[Step]:
+    """What to do about each workload, in order of namespace.
+
+    `deployments` are by namespace and name, `lacking` says what some ServiceAccounts themselves still lack. Unlike
+    the running program a person may have a Deployment restarted again.
+    """
+    return [_step(workload, deployments, lacking, now, patience) for workload in sorted(workloads)]
+
+
+def _step(
+    workload: Workload,
+    deployments: Mapping[tuple[str, str], Deployment],
+    lacking: Mapping[Subject, str],
+    now: float,
+    patience: float,
+) -> Step:
+    subject = workload.subject
+    if (reason := lacking.get(subject)) is not None:
+        return Step(workload, None, reason)
+    deployment = deployments.get((subject.namespace, workload.deployment))
+    if deployment is None:
+        return Step(workload, None, "of no Deployment that its binding names: have their owner make them anew")
+    verdict = judge(deployment, subject.service_account, workload.started, now, patience)
+    if verdict in _LEFT:
+        return Step(workload, None, _LEFT[verdict])
+    return Step(workload, deployment, _RESTARTED[verdict])
+
+
+def what_is_lacking(placement: Placement, account: Account | None) -> str | None:
+    """What a ServiceAccount lacks for its new pods to have an identity that works; None where nothing."""
+    if placement.grant.binding.associates:
+        return None  # EKS alone knows of which associations its webhook has heard
+    if account is None or account.role_annotation != placement.role.value:
+        return "its ServiceAccount is not annotated with the role that it gets: `mxp-identity apply` does that"
+    if not placement.grant.binding.names_subjects:
+        return None
+    standing = placement.verdict.standing if placement.verdict else None
+    return None if standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED

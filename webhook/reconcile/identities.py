@@ -1,0 +1,37 @@
+"""Whether a ServiceAccount has its identity: only then does a new pod of it get one that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import Subject
+    from webhook.reconcile.view import ClusterView
+    from webhook.trust.grants import Grants
+
+
+class Identities:
+    """What nudges and restarts ask before they touch anything; asks nobody and changes nothing."""
+
+    def __init__(self, view: ClusterView, grants: Grants) -> None:
+        self.view = view
+        self._grants = grants
+
+    def grant(self, subject: Subject) -> Grant | None:
+        """The grant of a ServiceAccount, or None where no binding is for it."""
+        return next((one for one in self.view.grants_in(subject.namespace) if one.subject == subject), None)
+
+    def may_be_whole(self, grant: Grant) -> bool:
+        """Whether the cluster has its part of it: while it has not, only a change there helps."""
+        return grant.binding.associates or grant.annotated is not None
+
+    def is_whole(self, grant: Grant) -> bool:
+        """Whether it is annotated, and the role that the annotation names is known to trust it.
+
+        In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
+        """
+        known = self._grants.known(grant)
+        if grant.binding.associates:
+            return known is not None and self._grants.is_heard_of(grant)
+        return known is not None and known.role == grant.annotated

@@ -1,0 +1,38 @@
+"""What the leader does, side by side, for as long as it leads."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from webhook.reconcile.leadership import Term
+    from webhook.reconcile.mappings import Mappings
+    from webhook.reconcile.pods import PodsWithoutIdentity
+    from webhook.reconcile.sweep import Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The work of which one replica is enough."""
+
+    sweep: Sweep
+    mappings: Mappings
+    pods: PodsWithoutIdentity
+    care: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    """What is done for Deployments, each until cancelled."""
+    interval: float
+    """Seconds from one round to the next."""
+
+    async def lead(self, term: Term) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.sweep.run(term, self.interval))
+            tasks.create_task(self.mappings.run(self.interval))
+            tasks.create_task(self.pods.run(self.interval))
+            for loop in self.care:
+                tasks.create_task(loop())

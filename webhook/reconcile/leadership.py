@@ -1,0 +1,182 @@
+"""One leader among the replicas: it alone removes trust and looks after pods.
+
+What a Lease promises and does not is said in `trust.leases`. A leader that hangs for longer than its Lease lasts
+may finish a step late; what it removes is judged again at the write, and each removal is recorded in the Lease
+first, which fails where another replica has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.domain.errors import ClusterError
+from webhook.domain.sweep import HOUR
+from webhook.telemetry import metrics
+from webhook.trust.leases import DURATION, Lease, Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from webhook.trust.leases import LeaseStore
+
+log = structlog.get_logger(__name__)
+
+LEASE = "mxp-identity-leader"
+
+_RENEWAL_SECONDS = 3.0
+_POLL = (1.0, 2.0)
+_COUNTED_TOGETHER = 60.0
+"""Seconds within which removals become one number, so that an hour of them fits into the Lease."""
+
+
+class NotLeadingError(ClusterError):
+    """Another replica leads by now, or nobody can tell."""
+
+
+class Term:
+    """The time for which one replica leads, and what it and those before it have removed within the hour."""
+
+    def __init__(self, store: LeaseStore, lease: Lease, until: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._until = until
+        self._turn = asyncio.Lock()
+        now = asyncio.get_running_loop().time()
+        self._removals = [(now - ago, count) for ago, count in lease.removals]
+
+    @property
+    def holds(self) -> bool:
+        """Whether this replica leads, by its own clock."""
+        return asyncio.get_running_loop().time() < self._until
+
+    def removed_within_the_hour(self) -> int:
+        """How many subjects leaders have removed within the hour."""
+        return sum(count for _, count in self._young_removals())
+
+    async def record_removals(self, count: int) -> None:
+        """Note that so many are about to be removed. Raises NotLeadingError where that cannot be noted."""
+        now = asyncio.get_running_loop().time()
+        if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
+            count += self._removals.pop()[1]
+        self._removals.append((now, count))
+        try:
+            noted = await self.renew()
+        except ClusterError as error:
+            raise NotLeadingError(f"removals could not be noted in Lease {LEASE}: {error}") from error
+        if not noted:
+            raise NotLeadingError("another replica leads by now")
+
+    async def renew(self) -> bool:
+        """Go on leading; False where another replica leads. Raises ClusterError."""
+        return await self._store_as_held_by(self._lease.holder)
+
+    async def give_back(self) -> None:
+        """Let another replica lead at once. Raises ClusterError."""
+        await self._store_as_held_by(None)
+
+    async def _store_as_held_by(self, holder: str | None) -> bool:
+        async with self._turn:
+            while True:
+                asked = asyncio.get_running_loop().time()
+                removals = tuple((asked - at, count) for at, count in self._young_removals())
+                mine = self._lease
+                stored = await self._store.update(
+                    replace(mine, holder=holder, renewals=mine.renewals + 1, removals=removals)
+                )
+                if stored is not None:
+                    self._lease, self._until = stored, asked + DURATION
+                    return True
+                found = await self._store.get(LEASE)
+                if found is None or (found.holder, found.renewals) != (mine.holder, mine.renewals):
+                    return False
+                self._lease = found  # somebody has edited it, and it is still ours
+
+    def _young_removals(self) -> list[tuple[float, int]]:
+        now = asyncio.get_running_loop().time()
+        self._removals = [(at, count) for at, count in self._removals if at > now - HOUR]
+        return self._removals
+
+
+class Leadership:
+    """Takes part in choosing the leader. `identity` names this replica: unique for ever."""
+
+    def __init__(self, store: LeaseStore, identity: str) -> None:
+        self._store = store
+        self._identity = identity
+        metrics.leading.set(0)
+
+    async def run(self, lead: Callable[[Term], Awaitable[None]]) -> None:
+        """Wait to lead, `lead` as long as it lasts, and begin anew, until cancelled."""
+        while True:
+            try:
+                term = await self._win()
+            except ClusterError as error:
+                log.warning("leader_not_known", reason=str(error))
+                await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+                continue
+            log.info("leading")
+            metrics.leading.set(1)
+            try:
+                await self._lead(term, lead)
+            finally:
+                metrics.leading.set(0)
+            log.warning("leading_no_longer")
+
+    async def _win(self) -> Term:
+        """Wait until the Lease is free or its holder silent for too long, and take it. Raises ClusterError."""
+        observed = Observation()
+        while True:
+            now = asyncio.get_running_loop().time()
+            found = await self._store.get(LEASE)
+            if found is None:
+                taken = await self._store.create(Lease(LEASE, "", holder=self._identity, renewals=1))
+            elif observed.may_take(found, self._identity, now):
+                taken = await self._store.update(
+                    replace(found, holder=self._identity, waiter=None, renewals=found.renewals + 1)
+                )
+            else:
+                taken = None
+            if taken is not None:
+                return Term(self._store, taken, now + DURATION)
+            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+
+    async def _lead(self, term: Term, lead: Callable[[Term], Awaitable[None]]) -> None:
+        work = asyncio.ensure_future(lead(term))
+        try:
+            while await self._goes_on(term, work):
+                pass
+        except asyncio.CancelledError:
+            await _stop(work)
+            await self._give_back(term)
+            raise
+        await _stop(work)
+
+    async def _goes_on(self, term: Term, work: asyncio.Future[None]) -> bool:
+        """Wait, and renew; False once leading is over."""
+        await asyncio.wait([work], timeout=_RENEWAL_SECONDS)
+        if work.done():
+            return False
+        try:
+            return await term.renew()
+        except ClusterError as error:
+            log.warning("lead_not_renewed", reason=str(error))
+            return term.holds
+
+    async def _give_back(self, term: Term) -> None:
+        try:
+            await term.give_back()
+        except ClusterError as error:
+            log.warning("lead_not_given_back", reason=str(error))
+
+
+async def _stop(work: asyncio.Future[None]) -> None:
+    work.cancel()
+    (ended,) = await asyncio.gather(work, return_exceptions=True)
+    if isinstance(ended, Exception):
+        log.error("leader_failed", exc_info=ended)
+        metrics.unexpected_errors.labels("leader").inc()

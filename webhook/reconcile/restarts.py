@@ -1,0 +1,180 @@
+"""Restarts: Deployments whose pods lack the identity that their ServiceAccount has, a few at a time.
+
+A pod gets its identity when it is created and never later, so those pods must be made anew. A restart is noted in
+the Deployment itself, where a later leader reads it: none is restarted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.domain.deployments import Verdict, judge
+from webhook.domain.names import Subject
+from webhook.reconcile.rollouts import end_of_rollout
+from webhook.reconcile.survival import survive
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from webhook.domain.deployments import Deployment
+    from webhook.reconcile.identities import Identities
+    from webhook.reconcile.pods import PodsWithoutIdentity
+    from webhook.reconcile.ports import Deployments, RunningPod
+    from webhook.telemetry.events import Events
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 3
+"""How often a Deployment that changes between read and write is read again in one round."""
+
+_FIRST_PAUSE, _LAST_PAUSE = 60.0, 3600.0
+"""Seconds without a further restart after one that did not help; twice as many after the next."""
+
+_FOR_A_PERSON = {
+    Verdict.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its new "
+    "pods do not become available",
+    Verdict.DID_NOT_HELP: "was restarted, but its new pods have no AWS identity either: see whether EKS's pod "
+    "identity webhook runs, then restart it by hand",
+    Verdict.PAUSED: "has pods without AWS identity, but its rollouts are paused: resume it, then restart it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many Deployments are restarted at a time, and how many seconds a rollout may take."""
+
+    at_a_time: int = 1
+    patience: float = 600.0
+
+
+class Restarts:
+    """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
+
+    The next begins when a rollout has ended, or has taken too long. After one that did not help no other begins
+    for a while: most likely it would not help either. `clock` is the time in seconds since 1970.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
+        self,
+        pods: PodsWithoutIdentity,
+        identities: Identities,
+        deployments: Deployments,
+        events: Events,
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self._pods = pods
+        self._identities = identities
+        self._deployments = deployments
+        self._events = events
+        self._pace = pace
+        self._clock = clock
+        self._told: dict[tuple[str, str], Verdict] = {}
+        self._in_vain = 0
+        self._not_before = 0.0
+
+    async def run(self) -> None:
+        """Restart until cancelled; a rollout that is under way then goes on without us."""
+        while True:
+            await self._pods.next_look()
+            await survive("restarts_failed", self._round(), "pods")
+
+    async def _round(self) -> None:
+        waiting = deque(_workloads(self._pods.found))
+        lacking = {(subject.namespace, name) for subject, name in waiting}
+        self._told = {key: verdict for key, verdict in self._told.items() if key in lacking}
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._pace.at_a_time):
+                tasks.create_task(self._work_off(waiting))
+
+    async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
+        while waiting and self._clock() >= self._not_before:
+            subject, name = waiting.popleft()
+            work = self._restart_and_wait(subject, name)
+            await survive("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
+
+    async def _restart_and_wait(self, subject: Subject, name: str) -> None:
+        if self._told.get((subject.namespace, name)) is Verdict.DID_NOT_HELP:
+            return
+        for _ in range(_TRIES):
+            verdict, deployment = await self._judge(subject, name)
+            if deployment is None:
+                return
+            if verdict is Verdict.RESTART:
+                if not await self._deployments.restart(deployment, self._clock()):
+                    continue
+                self._report_restarted(deployment)
+            elif verdict is not Verdict.UNDER_WAY or deployment.restarted_by_us is None:
+                self._report_verdict(deployment, verdict)
+                return
+            await self._see_through(subject, name)
+            return
+
+    async def _judge(self, subject: Subject, name: str) -> tuple[Verdict, Deployment | None]:
+        """What to do by what is there now; no Deployment where its pods lack nothing that is to be had."""
+        grant = self._identities.grant(subject)
+        if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
+            return Verdict.NOT_OURS, None
+        deployment = await self._deployments.get(subject.namespace, name)
+        started = [pod.created for pod in await self._pods.find_of(subject) if pod.deployment == name]
+        if deployment is None or not started:
+            return Verdict.NOT_OURS, None
+        return judge(deployment, subject.service_account, started, self._clock(), self._pace.patience), deployment
+
+    async def _see_through(self, subject: Subject, name: str) -> None:
+        """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
+        deployment = await end_of_rollout(
+            self._deployments, subject.namespace, name, self._pace.patience, self._clock
+        )
+        if deployment is None:
+            return
+        verdict, _ = await self._judge(subject, name)
+        if verdict is not Verdict.DID_NOT_HELP and deployment.is_rolled_out:
+            self._in_vain = 0
+            metrics.deployments_restarted.labels("rolled_out").inc()
+            log.info("rollout_ended", namespace=subject.namespace, deployment=name)
+            return
+        if verdict is Verdict.DID_NOT_HELP:
+            self._not_before = self._clock() + min(_FIRST_PAUSE * 2.0 ** min(self._in_vain, 10), _LAST_PAUSE)
+            self._in_vain += 1
+        else:
+            verdict = Verdict.TIMED_OUT
+        metrics.deployments_restarted.labels(verdict.value).inc()
+        self._report_verdict(deployment, verdict)
+
+    def _report_restarted(self, deployment: Deployment) -> None:
+        log.info("deployment_restarted", namespace=deployment.namespace, deployment=deployment.name)
+        self._events.note(
+            _event_subject(deployment),
+            "RestartedForIdentity",
+            f"restarted: its pods started before ServiceAccount {deployment.service_account} had its AWS role",
+        )
+
+    def _report_verdict(self, deployment: Deployment, verdict: Verdict) -> None:
+        """Tell people once of what only they can mend."""
+        key = (deployment.namespace, deployment.name)
+        if verdict not in _FOR_A_PERSON or self._told.get(key) is verdict:
+            return
+        self._told[key] = verdict
+        facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": verdict.value}
+        log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[verdict], **facts)
+        self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[verdict])
+
+
+def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
+    """The Deployments of these pods, in an order that every leader shares."""
+    found = {
+        (Subject(pod.namespace, pod.service_account), pod.deployment) for pod in pods if pod.deployment is not None
+    }
+    return sorted(found)
+
+
+def _event_subject(deployment: Deployment) -> EventSubject:
+    return EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid)

@@ -1,0 +1,31 @@
+"""Waiting for rollouts: until all pods are new and available, or for as long as there is patience."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webhook.domain.deployments import Deployment
+    from webhook.reconcile.ports import Deployments
+
+_LOOK_SECONDS = 2.0
+"""From one look at a rollout to the next."""
+
+
+async def end_of_rollout(
+    deployments: Deployments, namespace: str, name: str, patience: float, clock: Callable[[], float]
+) -> Deployment | None:
+    """The Deployment when a rollout of ours has ended, or has taken `patience` seconds by `clock`.
+
+    None where it is gone or was made anew. Raises ClusterError.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        deployment = await deployments.get(namespace, name)
+        if deployment is None or deployment.restarted_by_us is None:
+            return None
+        if deployment.is_rolled_out or clock() - deployment.restarted_by_us >= patience:
+            return deployment

@@ -1,0 +1,210 @@
+"""The sweep: who is trusted and not wanted any more leaves, late, few at once, and after one more look.
+
+Only the leader sweeps. A watch can be wrong for a while (an API server that lost its data, a list cut short), so a
+subject must be seen unwanted for the grace, a sweep larger than the hour's limit removes nobody until a person has
+approved it, and each removal is confirmed by a read of the live namespace and ServiceAccount right before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.domain.errors import ClusterError
+from webhook.domain.removal import Cause
+from webhook.reconcile.survival import survive
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+from webhook.trust.recent import REMEMBERED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.sweep import SweepRules
+    from webhook.reconcile.leadership import Term
+    from webhook.reconcile.ports import Cluster
+    from webhook.reconcile.view import ClusterView
+    from webhook.telemetry.events import Events
+    from webhook.trust.demand import OneRoleEach
+    from webhook.trust.writer import RoleWriter
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 8
+"""Removals confirmed at the same time."""
+
+_READ_SECONDS = 5.0
+
+_YIELD_EVERY = 200
+"""Subjects looked at before the loop may answer reviews again."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A subject in a role."""
+
+    role: RoleArn
+    subject: Subject
+
+
+class Sweep:
+    """What the leader remembers of those who are to leave.
+
+    A new leader begins anew. Times are seconds on the event loop's clock.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
+        self,
+        view: ClusterView,
+        writers: Mapping[RoleArn, RoleWriter],
+        demand: OneRoleEach,
+        cluster: Cluster,
+        events: Events,
+        rules: SweepRules,
+    ) -> None:
+        self._view = view
+        self._writers = writers
+        self._demand = demand
+        self._cluster = cluster
+        self._events = events
+        self._rules = rules
+        self._first_seen: dict[Place, float] = {}
+        self._approved: dict[Place, float] = {}
+        self._refused = 0
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._show_refused(0)
+        for cause in Cause:  # samples from the start, so that a rate sees the first
+            metrics.removals_approved.labels(cause.value)
+
+    async def run(self, term: Term, interval: float) -> None:
+        """Sweep every `interval` seconds until cancelled."""
+        await self._view.wait_until_synced()
+        try:
+            while True:
+                if await survive("sweep_failed", self.once(term), "leader"):
+                    metrics.sweep_last_success.set_to_current_time()
+                await asyncio.sleep(interval)
+        finally:
+            self._end()
+
+    async def once(self, term: Term) -> None:
+        """Look at everybody who is trusted, and have those leave whose time has come.
+
+        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads by now.
+        """
+        if not self._view.in_touch:
+            raise ClusterError("the watch is out of touch with the API server, so nobody knows who is wanted")
+        unwanted = await self._unwanted()
+        now = asyncio.get_running_loop().time()
+        self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}
+        self._forget_approvals(unwanted, now)
+        due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
+        room = self._rules.left(self._trusted(), term.removed_within_the_hour())
+        if len(due) > room:
+            self._show_refused(len(due), room)
+        else:
+            self._show_refused(0)
+            confirmed = await self._confirm(due)
+            if confirmed:
+                await term.record_removals(len(confirmed))
+                self._approve(confirmed)
+        metrics.removals_pending.set(len(unwanted))
+        self._have_them_leave()
+
+    def _end(self) -> None:
+        """Remove nobody any more: this replica leads no longer."""
+        self._approved.clear()
+        self._first_seen.clear()
+        self._show_refused(0)
+        metrics.removals_pending.set(0)
+        self._have_them_leave()
+
+    async def _unwanted(self) -> dict[Place, Cause]:
+        found: dict[Place, Cause] = {}
+        for role, writer in self._writers.items():
+            for number, subject in enumerate(writer.subjects):
+                if number % _YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+                if (cause := self._demand.cause_to_leave(role, subject)) is not None:
+                    found[Place(role, subject)] = cause
+        return found
+
+    def _trusted(self) -> int:
+        return sum(len(writer.subjects) for writer in self._writers.values())
+
+    def _is_due(self, place: Place, cause: Cause, now: float) -> bool:
+        if place in self._approved or not self._demand.may_leave(place.role, place.subject):
+            return False
+        return not cause.waits_for_grace or now - self._first_seen[place] >= self._rules.grace
+
+    def _forget_approvals(self, unwanted: Mapping[Place, Cause], now: float) -> None:
+        """Take approvals back from whoever is wanted again, or has been away for longer than a read can be old."""
+        self._approved = {
+            place: now if place in unwanted else seen
+            for place, seen in self._approved.items()
+            if place in unwanted
+            or (now - seen < 2 * REMEMBERED and self._demand.may_leave(place.role, place.subject))
+        }
+
+    async def _confirm(self, due: list[Place]) -> dict[Place, Cause]:
+        """Those of `due` whom the API server itself, asked now, does not want either."""
+        causes = await asyncio.gather(*(self._ask(place) for place in due))
+        return {place: cause for place, cause in zip(due, causes, strict=True) if cause is not None}
+
+    async def _ask(self, place: Place) -> Cause | None:
+        """The cause by the live objects; None where there is none, or they cannot be read now."""
+        role, subject = place.role, place.subject
+        async with self._slots:
+            try:
+                namespace = await self._cluster.namespace(subject.namespace, _READ_SECONDS)
+                account = None
+                if namespace is not None and subject.service_account in self._view.service_accounts:
+                    account = await self._cluster.account(subject, _READ_SECONDS)
+            except ClusterError as error:
+                log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
+                return None
+        cause = self._demand.cause_by(role, subject, namespace, account)
+        if cause is None:
+            log.warning("removal_not_confirmed", **_facts(place), reason="the API server itself still wants it")
+        return cause
+
+    def _approve(self, confirmed: Mapping[Place, Cause]) -> None:
+        now = asyncio.get_running_loop().time()
+        for place, cause in confirmed.items():
+            self._approved[place] = now
+            metrics.removals_approved.labels(cause.value).inc()
+            log.info("removal_approved", **_facts(place), cause=cause.value)
+            if self._view.account(place.subject) is not None:
+                self._events.note(
+                    EventSubject("ServiceAccount", place.subject.namespace, place.subject.service_account),
+                    "TrustRemoved",
+                    f"{place.role} is to trust this ServiceAccount no longer: {cause.sentence}",
+                )
+
+    def _have_them_leave(self) -> None:
+        for role, writer in self._writers.items():
+            writer.leave({place.subject for place in self._approved if place.role == role})
+
+    def _show_refused(self, count: int, room: int = 0) -> None:
+        metrics.sweep_refused.set(count)
+        if count and count != self._refused:
+            log.error(
+                "sweep_refused",
+                removals=count,
+                allowed=room,
+                reason="more would be removed than the limit of an hour allows, so nobody is: see `mxp-identity "
+                "plan`, and `mxp-identity apply --approve` if it is right",
+            )
+        self._refused = count
+
+
+def _facts(place: Place) -> dict[str, str]:
+    return {
+        "namespace": place.subject.namespace,
+        "service_account": place.subject.service_account,
+        "role_arn": place.role.value,
+    }

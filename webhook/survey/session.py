@@ -1,0 +1,120 @@
+"""What a command works with: the configuration, a way to the API server, and a way to AWS."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.aws.caller import CallerCheck
+from webhook.aws.calls import AwsCalls
+from webhook.aws.trust_policies import IamTrustPolicies
+from webhook.cluster.api import KubernetesApi
+from webhook.cluster.connection import Connection
+from webhook.config.bindings import bindings_of
+from webhook.config.errors import ConfigurationError
+from webhook.config.whereabouts import own_namespace
+from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
+from webhook.domain.errors import ClusterError
+from webhook.domain.snapshot import ClusterSnapshot, Installation
+from webhook.serving.startup import find_issuer
+from webhook.survey.account import look_at_roles
+from webhook.survey.configuration import configuration_from_file, configuration_of_release
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection
+    from pathlib import Path
+
+    from webhook.config.contract import Configuration
+    from webhook.domain.decisions import Account
+    from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.snapshot import AccountSnapshot
+    from webhook.domain.wanted import AccountKey
+
+READ_ATTEMPTS = 5
+"""How often a call that only reads is tried: IAM throttles whoever reads many roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a person says of where to look."""
+
+    file: Path | None = None
+    namespace: str | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's ways to cluster and account. `namespace` is where the program is installed."""
+
+    configuration: Configuration
+    namespace: str
+    installation: Installation
+    connection: Connection
+    api: KubernetesApi
+    calls: AwsCalls
+    caller: CallerCheck
+    policies: IamTrustPolicies
+
+    async def look_at_cluster(self) -> ClusterSnapshot:
+        """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
+        namespaces, _ = await self.api.namespaces().list()
+        accounts: dict[AccountKey, Account] = {}
+        for name in service_accounts(self.installation.bindings):
+            found, _ = await self.api.service_accounts(name).list()
+            accounts |= {(account.namespace, name): account for account in found.values()}
+        return ClusterSnapshot(namespaces, accounts)
+
+    async def look_at_account(
+        self, progress: Callable[[str], None], roles: Collection[RoleArn] = ()
+    ) -> AccountSnapshot:
+        """The trust policies of the bindings' roles and of `roles`. Raises AwsError without credentials."""
+        wanted = trusted_roles(self.installation.bindings) | set(roles)
+        if wanted:
+            await self.caller.caller()
+        return await look_at_roles(self.policies, wanted, progress)
+
+
+@asynccontextmanager
+async def session(where: Where, attempts: int = READ_ATTEMPTS) -> AsyncIterator[Session]:
+    """Open what a command needs, and close it.
+
+    Raises ConfigurationError, ClusterError, AwsError. `attempts` is how often a call to AWS is tried.
+    """
+    connection = Connection(person=True, context=where.context)
+    try:
+        if where.file is None:
+            configuration = await configuration_of_release(connection, where.namespace)
+        else:
+            configuration = configuration_from_file(where.file, where.namespace)
+        bindings = bindings_of(configuration.bindings, configuration.cluster.name)
+        namespace = own_namespace(configuration)
+        api = KubernetesApi(connection, label_keys(bindings))
+        issuer = await _issuer(configuration, api)
+        calls = AwsCalls(attempts)
+        try:
+            caller = CallerCheck(calls)
+            yield Session(
+                configuration=configuration,
+                namespace=namespace,
+                installation=Installation(configuration.installation or namespace, issuer, bindings),
+                connection=connection,
+                api=api,
+                calls=calls,
+                caller=caller,
+                policies=IamTrustPolicies(calls, caller),
+            )
+        finally:
+            calls.close()
+    finally:
+        connection.close()
+
+
+async def _issuer(configuration: Configuration, api: KubernetesApi) -> IssuerUrl:
+    try:
+        return await find_issuer(configuration.cluster.issuer, api)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, ClusterError):
+            raise error.__cause__ from error  # to a person at a terminal that is the news
+        raise

@@ -1,0 +1,86 @@
+"""Pods without identity, by the Deployments that they are of."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from webhook.cluster.deployments import DeploymentApi
+from webhook.domain.names import Subject
+from webhook.domain.placement import place
+from webhook.domain.restart_plan import Workload, plan_restarts, what_is_lacking
+from webhook.domain.wanted import wanted_grants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from webhook.domain.deployments import Deployment
+    from webhook.domain.placement import Placement
+    from webhook.domain.restart_plan import Step
+    from webhook.domain.wanted import AccountKey
+    from webhook.reconcile.ports import RunningPod
+    from webhook.survey.session import Session
+
+
+async def plan_restarts_here(here: Session, namespace: str | None, progress: Callable[[str], None]) -> list[Step]:
+    """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
+
+    Lists namespaces, ServiceAccounts and pods, gets Deployments; reads trust policies.
+    """
+    progress("listing namespaces and ServiceAccounts")
+    cluster = await here.look_at_cluster()
+    progress("reading trust policies")
+    account = await here.look_at_account(progress)
+    grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, here.installation.bindings)
+    placed, _ = place(grants, account, here.installation)
+    progress("listing pods")
+    workloads = await _workloads_without_identity(here, placed, namespace)
+    deployments = await _deployments_of(here, workloads, placed)
+    lacking = {
+        subject: reason
+        for subject in {workload.subject for workload in workloads}
+        if (reason := what_is_lacking(placed[subject], cluster.accounts.get(_key(subject))))
+    }
+    patience = here.configuration.reconciler.restart_timeout
+    return plan_restarts(workloads, deployments, lacking, time.time(), patience)
+
+
+async def _workloads_without_identity(
+    here: Session, placed: Mapping[Subject, Placement], namespace: str | None
+) -> list[Workload]:
+    names = sorted({subject.service_account for subject in placed})
+    pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
+    return _grouped(pod for pod in pods if not pod.has_identity and _subject(pod) in placed)
+
+
+async def _deployments_of(
+    here: Session, workloads: Iterable[Workload], placed: Mapping[Subject, Placement]
+) -> dict[tuple[str, str], Deployment]:
+    """The Deployments that bindings name, by namespace and name."""
+    api = DeploymentApi(here.connection)
+    found = {}
+    for workload in workloads:
+        place = (workload.subject.namespace, workload.deployment)
+        named = placed[workload.subject].grant.binding.deployments
+        if workload.deployment in named and (deployment := await api.get(*place)) is not None:
+            found[place] = deployment
+    return found
+
+
+def _grouped(pods: Iterable[RunningPod]) -> list[Workload]:
+    groups: defaultdict[tuple[Subject, str], list[RunningPod]] = defaultdict(list)
+    for pod in pods:
+        groups[_subject(pod), pod.deployment or ""].append(pod)
+    return [
+        Workload(subject, name, tuple(pod.name for pod in group), tuple(pod.created for pod in group))
+        for (subject, name), group in groups.items()
+    ]
+
+
+def _subject(pod: RunningPod) -> Subject:
+    return Subject(pod.namespace, pod.service_account)
+
+
+def _key(subject: Subject) -> AccountKey:
+    return subject.namespace, subject.service_account

@@ -1,0 +1,48 @@
+"""Who is to leave a role: approved by the reconciler, judged again at each write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.trust.recent import REMEMBERED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from webhook.domain.names import Subject
+
+
+class Departures:
+    """The subjects that the reconciler has approved for removal. Times are seconds on one clock.
+
+    An approval is no order: between it and the write somebody may have made the namespace anew, so `may_leave` is
+    asked of each at each write, and who waits for trust stays. It holds until the reconciler takes it back, so
+    that a stale read, or another replica that has written the subject again, does not bring it back for good.
+    """
+
+    def __init__(self, may_leave: Callable[[Subject], bool]) -> None:
+        self._may_leave = may_leave
+        self._approved: frozenset[Subject] = frozenset()
+        self._left: dict[Subject, float] = {}
+
+    def approve(self, subjects: Iterable[Subject]) -> None:
+        """These and no others are to leave."""
+        self._approved = frozenset(subjects)
+
+    def leaving(self, waiting: Collection[Subject]) -> frozenset[Subject]:
+        """Who leaves with the next write, by what is known now."""
+        return frozenset(one for one in self._approved if one not in waiting and self._may_leave(one))
+
+    def left(self, subjects: Iterable[Subject], now: float) -> None:
+        """Remember who left with a write just now."""
+        self._left.update(dict.fromkeys(subjects, now))
+
+    def came_back(self, subjects: Iterable[Subject]) -> None:
+        """Forget that these ever left: they were written anew."""
+        for subject in subjects:
+            self._left.pop(subject, None)
+
+    def left_lately(self, now: float) -> frozenset[Subject]:
+        """Who left so short a time ago that a read may be too old to show it."""
+        self._left = {subject: at for subject, at in self._left.items() if at > now - REMEMBERED}
+        return frozenset(self._left)
