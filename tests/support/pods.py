@@ -48,7 +48,7 @@ class PodSite:
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
         self.writer = RoleWriter(ROLE, OWN, self.iam.client(name), InProcessLock(), self)
-        self.associations = Associations(self.eks, OWNER, lambda: self.wanted)
+        self.associations = Associations(self.eks, OWNER, lambda: self.wanted, lambda who: who not in self.wanted)
         self.grants = Grants({ROLE: self.writer}, self.associations)
 
     def grant(self, who: Subject) -> Grant:

@@ -69,7 +69,9 @@ class World:
         self.writers: dict[RoleArn, RoleWriter] = {}
         demand = OneRoleEach(self.view, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
-        associations = Associations(self.eks, OWNER, self.view.associations) if associating else None
+        associations = None
+        if associating:
+            associations = Associations(self.eks, OWNER, self.view.associations, self.view.may_dissociate)
         self.grants = Grants(self.writers, associations)
         for one in self.roles:
             own = replace(
@@ -78,7 +80,9 @@ class World:
             self.writers[one] = RoleWriter(one, own, policies, lock, demand)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.leader = Leader(
-            Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2)),
+            Sweep(
+                self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2), associations
+            ),
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
             [],

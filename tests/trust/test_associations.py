@@ -92,6 +92,20 @@ async def test_what_another_replica_made_is_taken_over_without_a_second_try() ->
 
 
 @in_virtual_time
+async def test_replicas_that_see_a_namespace_at_once_make_one_call_each() -> None:
+    here = PodSite()
+    others = [PodSite(eks=here.eks, name=name) for name in ("b", "c")]
+    for site in (here, *others):
+        await site.associations.submit(subject(2), ROLE).settled  # the list is read
+    here.eks.calls.clear()
+    for site in (here, *others):
+        site.grants.start(site.grant(WHO))
+    await asyncio.sleep(10)
+    assert here.eks.calls == {"create": 3}
+    assert len(here.eks.now) == 2
+
+
+@in_virtual_time
 async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() -> None:
     here = PodSite()
     await obtained(here, *range(50))
@@ -183,7 +197,7 @@ def test_what_others_made_and_is_not_right_is_reported_and_never_touched(case: s
         assert not await here.associations.remove(WHO)
         assert here.eks.now[WHO] == theirs
         assert {"create", "update", "delete"}.isdisjoint(here.eks.calls)
-        assert WHO not in here.associations.candidates()
+        assert WHO not in here.associations.subjects
 
     _()
 
@@ -221,13 +235,49 @@ async def test_once_people_have_made_room_the_next_pass_takes_it() -> None:
 async def test_ours_is_deleted_when_that_was_decided_and_can_be_made_again() -> None:
     here = PodSite(eks=SimulatedEks(in_use_after_delete=5))
     await obtained(here, 1)
-    assert here.associations.candidates() == {WHO}
+    assert here.associations.subjects == {WHO: ROLE}
     assert await here.associations.remove(WHO)
     assert here.eks.now == {}
     assert here.associations.knows(WHO, ROLE) is None
     await here.grants.obtain(here.grant(WHO), 30)
     assert here.eks.now[WHO].role == ROLE.value
     assert here.eks.calls["create"] > 2
+
+
+@in_virtual_time
+async def test_who_was_approved_leaves_but_nobody_who_is_wanted_again() -> None:
+    here = PodSite()
+    here.wanted = {subject(2): ROLE}
+    await obtained(here, 1, 2, 3)
+    theirs = here.eks.put(subject(4), OTHER)
+    here.associations.leave({WHO, subject(2), subject(4)})
+    await asyncio.sleep(10)
+    assert set(here.eks.now) == {subject(2), subject(3), subject(4)}
+    assert here.eks.now[subject(4)] == theirs
+
+
+@in_virtual_time
+async def test_an_approval_holds_until_it_is_taken_back_whatever_eks_says_meanwhile() -> None:
+    here = PodSite()
+    await obtained(here, 1, 2)
+    here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", times=2))
+    for _ in range(3):
+        here.associations.leave({WHO})
+        await asyncio.sleep(10)
+    here.associations.leave(())
+    assert set(here.eks.now) == {subject(2)}
+
+
+@in_virtual_time
+async def test_after_a_restart_ours_that_nobody_wants_are_found_and_those_of_others_are_not_ours() -> None:
+    here = PodSite()
+    await obtained(here, 1, 2)
+    here.eks.put(subject(3), ROLE.value)
+    here.eks.put(subject(4), ROLE.value, owner_arn=ADDON, tags=OWNER.tags())
+    after = PodSite(here.iam, here.eks, "b")
+    after.wanted = {subject(2): ROLE}
+    await passing(after)
+    assert after.associations.subjects.keys() == {WHO, subject(2)}
 
 
 @in_virtual_time

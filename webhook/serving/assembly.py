@@ -85,7 +85,7 @@ async def assemble(configuration: Configuration) -> Program:
     leases, identity = Leases(connection, namespace), process_identity()
     lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
-    associations = Associations(pods.api, pods.owner, view.associations) if pods else None
+    associations = Associations(pods.api, pods.owner, view.associations, view.may_dissociate) if pods else None
     grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
         statements = pods.statements(role) if pods else ()
@@ -97,7 +97,7 @@ async def assemble(configuration: Configuration) -> Program:
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Passes(view, grants, api, events)
     leader = Leader(
-        Sweep(view, writers, demand, api, events, rules),
+        Sweep(view, writers, demand, api, events, rules, associations),
         Mappings(view, bindings, events),
         passes.pods,
         care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events),

@@ -114,6 +114,12 @@ associations_that_fit = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+association_removals = Counter(
+    "association_removals",
+    "Associations of ours that this replica deleted, because nothing wants them.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 association_repairs = Counter(
     "association_repairs",
     "Associations of ours that were put right because somebody had changed them.",

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge
+from webhook.domain.associations import Step, judge
 from webhook.telemetry import metrics
+from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
 from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from webhook.domain.associations import Association, Ownership
     from webhook.domain.names import RoleArn, Subject
@@ -37,9 +38,6 @@ _PARALLEL = 8
 
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
-
-NEARLY_FULL = 0.8
-"""The part of the quota above which a person is told."""
 
 _FIRST_BACKOFF = 0.25
 _LAST_BACKOFF = 10.0
@@ -57,24 +55,30 @@ class _Work:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    It makes, mends and deletes what carries our tags, and nothing else. `wanted` answers without a call who is to
-    be associated with which role.
+    It makes, mends and deletes what carries our tags, and nothing else. Two questions are answered without a call:
+    `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject by now.
     """
 
     def __init__(
-        self, api: AssociationApi, owner: Ownership, wanted: Callable[[], Mapping[Subject, RoleArn]]
+        self,
+        api: AssociationApi,
+        owner: Ownership,
+        wanted: Callable[[], Mapping[Subject, RoleArn]],
+        may_leave: Callable[[Subject], bool],
     ) -> None:
         self._api = api
         self._owner = owner
         self._wanted = wanted
+        self._may_leave = may_leave
         self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
         self._first_list: asyncio.Task[None] | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._nearly_full = False
+        self._leaving: asyncio.Task[None] | None = None
+        self._approved: frozenset[Subject] = frozenset()
+        self._gauges = AssociationGauges()
         self._closing = False
-        metrics.association_quota.set(QUOTA)
 
     # What is known without asking AWS
 
@@ -90,9 +94,10 @@ class Associations:
         """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
         return self._seen.is_heard_of(subject)
 
-    def candidates(self) -> frozenset[Subject]:
-        """Whose association may be ours, by the last list: those known to be of others are left out."""
-        return self._seen.maybe_ours()
+    @property
+    def subjects(self) -> Mapping[Subject, RoleArn]:
+        """Whose association is ours, and with which role, as last seen or made; none before the first look."""
+        return self._seen.ours
 
     # Asking for an association, and taking one away
 
@@ -108,6 +113,14 @@ class Associations:
             work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work, look=look), name=name)
         return work.ticket
 
+    def leave(self, subjects: Collection[Subject]) -> None:
+        """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
+        self._approved = frozenset(subjects)
+        if self._closing or self._approved.isdisjoint(self.subjects):
+            return
+        if self._leaving is None or self._leaving.done():
+            self._leaving = asyncio.get_running_loop().create_task(self._let_leave(), name="remove associations")
+
     async def remove(self, subject: Subject) -> bool:
         """Delete the subject's association where it is ours; answers whether one was deleted.
 
@@ -120,6 +133,7 @@ class Associations:
                 return False
             await self._api.delete(found.id)
         self._seen.is_gone(subject)
+        metrics.association_removals.inc()
         log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
         return True
 
@@ -131,13 +145,24 @@ class Associations:
     async def close(self) -> None:
         """Start nothing more. A call under way ends by its own timeouts; the next start finds what it did."""
         self._closing = True
-        running = [self._first_list, self._checking, *(work.task for work in self._work.values())]
+        running = [self._first_list, self._checking, self._leaving, *(work.task for work in self._work.values())]
         tasks = [task for task in running if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # One subject
+
+    async def _let_leave(self) -> None:
+        """Remove those approved, each after one more look at whether it is wanted."""
+        for subject in sorted(self._approved & self.subjects.keys()):
+            if subject not in self._approved or subject in self._work or not self._may_leave(subject):
+                continue
+            try:
+                await self.remove(subject)
+            except AwsError as error:
+                outcome, reason = error.kind.value, str(error)
+                log.warning("association_not_deleted", outcome=outcome, reason=reason, **_facts(subject))
 
     def _withdraw(self, subject: Subject) -> None:
         work = self._work.pop(subject, None)
@@ -156,7 +181,7 @@ class Associations:
                     work.ticket.settle(Trusted(work.role, Proof.ALREADY))
                     break
                 async with self._pace.turn():
-                    work.ticket.settle(await self._settle(subject, work.role))
+                    work.ticket.settle(await self._settle(subject, work.role, look=look))
             except AwsError as error:
                 failure = Untrusted(work.role, error.kind, str(error))
             except Exception as error:
@@ -191,13 +216,16 @@ class Associations:
             reason=failure.reason,
         )
 
-    async def _settle(self, subject: Subject, role: RoleArn) -> Outcome:
-        """Look, decide and act once."""
+    async def _settle(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Outcome:
+        """Look, decide and act once. Without `look` what EKS has already is left to the next passes to look at."""
         found = await self._find(subject)
         if found is None:
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
+                if error.association_id and not look:
+                    self._seen.hear_of(subject, error.association_id)
+                    return Trusted(role, Proof.ALREADY)
                 found = await self._in_use(subject, error)
         verdict = judge(found, role, self._owner)
         match verdict.step:
@@ -254,19 +282,7 @@ class Associations:
         async with self._pace.turn():
             listing = await self._api.list()
         self._seen.take(listing)
-        self._count(len(listing.ids))
-
-    def _count(self, there: int) -> None:
-        fit = associations_that_fit(there)
-        metrics.associations.set(there)
-        metrics.associations_that_fit.set(fit)
-        before, self._nearly_full = self._nearly_full, there > NEARLY_FULL * QUOTA
-        if self._nearly_full and not before:
-            reason = (
-                f"{fit} more fit into the cluster; the quota cannot be raised: put further control planes into "
-                "another cluster, or bind them in mode irsa"
-            )
-            log.warning("associations_nearly_full", associations=there, quota=QUOTA, reason=reason)
+        self._gauges.show(len(listing.ids))
 
     async def _check(self) -> None:
         try:
@@ -277,6 +293,9 @@ class Associations:
                     self.submit(subject, role)
             for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
                 await self._look(subject, wanted[subject])
+            for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
+                async with self._pace.turn():
+                    await self._find(subject)
         except AwsError as error:
             log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
         except Exception:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from webhook.domain.names import RoleArn
 from webhook.trust.outcomes import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from webhook.domain.associations import Association, Listing, Ownership
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.names import Subject
 
 SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
@@ -41,6 +43,7 @@ class SeenAssociations:
         self._ids: dict[Subject, str] = {}
         self._known: dict[Subject, _Known] = {}
         self._foreign: set[str] = set()
+        self._ours: dict[Subject, RoleArn] = {}
 
     def id_of(self, subject: Subject) -> str | None:
         """The id of the subject's association, as far as one was seen."""
@@ -56,14 +59,22 @@ class SeenAssociations:
         listed = self._ids.get(subject)
         return listed is not None and listed not in self._foreign and subject not in self._known
 
-    def maybe_ours(self) -> frozenset[Subject]:
-        """Whose association may be ours: those known to be of others are left out."""
-        return frozenset(subject for subject, one in self._ids.items() if one not in self._foreign)
+    @property
+    def ours(self) -> Mapping[Subject, RoleArn]:
+        """Whose association is ours for certain, and which role it gave when it was seen."""
+        return self._ours
+
+    def hear_of(self, subject: Subject, association_id: str) -> None:
+        """EKS says that there is one; it was not described."""
+        self._ids[subject] = association_id
 
     def see(self, found: Association) -> None:
         """It was described or made."""
         self._ids[found.subject] = found.id
-        if not self._owner.owns(found):
+        if self._owner.owns(found):
+            self._ours[found.subject] = RoleArn(found.role)
+        else:
+            self._ours.pop(found.subject, None)
             self._foreign.add(found.id)
 
     def learn(self, subject: Subject, role: RoleArn, proof: Proof) -> None:
@@ -87,6 +98,7 @@ class SeenAssociations:
         """The subject has none."""
         self._ids.pop(subject, None)
         self._known.pop(subject, None)
+        self._ours.pop(subject, None)
 
     def take(self, listing: Listing) -> None:
         """Take in a list. What is not in it is gone, unless it is so young that the list may be too old."""
@@ -100,6 +112,12 @@ class SeenAssociations:
         """Those of `wanted` that were looked at longest ago, but none that EKS may not show yet."""
         settled = [subject for subject in wanted if subject in self._ids and self._is_settled(subject)]
         return sorted(settled, key=self._seen_at)[:most]
+
+    def not_looked_at(self, but: Collection[Subject], most: int) -> list[Subject]:
+        """Those who may be ours and were never looked at, but not these."""
+        known = self._ours.keys() | set(but)
+        unknown = (one for one, listed in self._ids.items() if one not in known and listed not in self._foreign)
+        return list(islice(unknown, most))
 
     def _is_settled(self, subject: Subject) -> bool:
         known = self._known.get(subject)
