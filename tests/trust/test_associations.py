@@ -15,7 +15,7 @@ from webhook.telemetry import metrics
 from webhook.trust.associations import LOOKED_AT_PER_PASS
 from webhook.trust.outcomes import Proof, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind
-from webhook.trust.seen_associations import SETTLES_WITHIN
+from webhook.trust.seen_associations import HEARD_WITHIN, SETTLES_WITHIN
 
 WHO = subject(1)
 OTHER = role("somebody-elses").value
@@ -393,6 +393,30 @@ async def test_without_a_list_nothing_is_made_and_the_reason_is_told() -> None:
     assert outcome.reason == "may not list"
     await asyncio.sleep(30)
     assert WHO in here.eks.now
+
+
+@in_virtual_time
+async def test_ekss_webhook_is_taken_to_have_heard_a_while_after_an_association_was_made_or_seen() -> None:
+    here = PodSite()
+    there = PodSite(eks=here.eks, name="b")
+    for site in (here, there):
+        await site.associations.submit(subject(2), ROLE).settled
+        await site.writer.submit_pods().settled
+    for site in (here, there):
+        site.grants.start(site.grant(WHO))
+    await asyncio.sleep(HEARD_WITHIN - 5)
+    assert not any(site.grants.is_heard_of(site.grant(WHO)) for site in (here, there))
+    await asyncio.sleep(10)
+    assert all(site.grants.is_heard_of(site.grant(WHO)) for site in (here, there))
+
+
+@in_virtual_time
+async def test_what_is_in_the_way_is_never_heard_of() -> None:
+    here = PodSite()
+    here.eks.put(WHO, OTHER)
+    await here.grants.obtain(here.grant(WHO), PATIENCE)
+    await asyncio.sleep(2 * HEARD_WITHIN)
+    assert not here.grants.is_heard_of(here.grant(WHO))
 
 
 # Metrics, and the end

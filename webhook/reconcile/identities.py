@@ -31,7 +31,7 @@ class Identities:
 
         In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
         """
-        known = self._grants.known(grant)
         if grant.binding.associates:
-            return known is not None and self._grants.is_heard_of(grant)
+            return self._grants.is_heard_of(grant)
+        known = self._grants.known(grant)
         return known is not None and known.role == grant.annotated

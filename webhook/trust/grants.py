@@ -98,8 +98,10 @@ class Grants:
         self._waiting.end_all_but(wanted | self._pursuits.keys())
 
     def is_heard_of(self, grant: Grant) -> bool:
-        """Whether EKS's own webhook has had the time to hear of the subject's association."""
-        return self._associations is not None and self._associations.is_heard_of(grant.subject)
+        """Whether EKS's own webhook has had the time to hear of the subject's association, which works."""
+        if self._associations is None or not self._writers[grant.binding.roles[0]].lets_pods_in:
+            return False
+        return self._associations.is_heard_of(grant.subject)
 
     async def first_looks(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""

@@ -26,13 +26,11 @@ HEARD_WITHIN = 20.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A ServiceAccount's association as last described or made; times are of the event loop's clock."""
+    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
 
     role: RoleArn
     proof: Proof
     at: float
-    written: float | None
-    """When we made or changed it last, where we did."""
 
 
 class SeenAssociations:
@@ -41,6 +39,7 @@ class SeenAssociations:
     def __init__(self, owner: Ownership) -> None:
         self._owner = owner
         self._ids: dict[Subject, str] = {}
+        self._since: dict[Subject, float] = {}
         self._known: dict[Subject, _Known] = {}
         self._foreign: set[str] = set()
         self._ours: dict[Subject, RoleArn] = {}
@@ -66,11 +65,12 @@ class SeenAssociations:
 
     def hear_of(self, subject: Subject, association_id: str) -> None:
         """EKS says that there is one; it was not described."""
-        self._ids[subject] = association_id
+        if self._ids.get(subject) != association_id:
+            self._ids[subject], self._since[subject] = association_id, _now()
 
     def see(self, found: Association) -> None:
         """It was described or made."""
-        self._ids[found.subject] = found.id
+        self.hear_of(found.subject, found.id)
         if self._owner.owns(found):
             self._ours[found.subject] = RoleArn(found.role)
         else:
@@ -79,15 +79,14 @@ class SeenAssociations:
 
     def learn(self, subject: Subject, role: RoleArn, proof: Proof) -> None:
         """It gives `role`, by what was seen or done just now."""
-        before = self._known.get(subject)
         later = Proof.ALREADY if proof is Proof.WRITTEN else proof
-        written = _now() if proof is Proof.WRITTEN else (before.written if before else None)
-        self._known[subject] = _Known(role, later, _now(), written)
+        self._known[subject] = _Known(role, later, _now())
 
     def is_heard_of(self, subject: Subject) -> bool:
         """Whether EKS's webhook has had the time to hear of it."""
-        known = self._known.get(subject)
-        return known is not None and (known.written is None or known.written < _now() - HEARD_WITHIN)
+        since = self._since.get(subject)
+        is_right = subject in self._known or self.expects(subject)
+        return is_right and since is not None and since <= _now() - HEARD_WITHIN
 
     def is_in_the_way(self, found: Association) -> None:
         """It gives the subject something else, and is not ours to change."""
@@ -97,15 +96,18 @@ class SeenAssociations:
     def is_gone(self, subject: Subject) -> None:
         """The subject has none."""
         self._ids.pop(subject, None)
+        self._since.pop(subject, None)
         self._known.pop(subject, None)
         self._ours.pop(subject, None)
 
     def take(self, listing: Listing) -> None:
         """Take in a list. What is not in it is gone, unless it is so young that the list may be too old."""
+        old = _now() - SETTLES_WITHIN
         for subject in self._ids.keys() - listing.ids.keys():
-            if self._is_settled(subject):
+            if self._is_settled(subject) and self._since[subject] < old:
                 self.is_gone(subject)
-        self._ids |= listing.ids
+        for subject, association_id in listing.ids.items():
+            self.hear_of(subject, association_id)
         self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
 
     def worth_a_look(self, wanted: Collection[Subject], most: int) -> list[Subject]:
