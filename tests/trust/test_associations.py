@@ -281,6 +281,18 @@ async def test_after_a_restart_ours_that_nobody_wants_are_found_and_those_of_oth
 
 
 @in_virtual_time
+async def test_who_waits_for_the_answer_is_told_what_is_there_and_not_what_is_expected() -> None:
+    here = PodSite()
+    await here.associations.submit(subject(2), ROLE).settled
+    await here.writer.submit_pods().settled
+    here.eks.put(WHO, OTHER)
+    here.grants.start(here.grant(WHO))
+    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    assert isinstance(outcome, Untrusted)
+    assert outcome.kind is FailureKind.TAKEN
+
+
+@in_virtual_time
 async def test_who_still_waits_for_what_is_taken_away_is_told() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))

@@ -49,6 +49,8 @@ class _Work:
 
     role: RoleArn
     ticket: Ticket
+    look: bool
+    """Whether what is there already is described for it: else a later pass does."""
     task: asyncio.Task[None] | None = None
 
 
@@ -104,14 +106,22 @@ class Associations:
     def submit(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Ticket:
         """Have `subject` associated with `role`; those who ask for the same subject share one ticket.
 
-        Without `look` one that is expected to be there is not described for it: after a start there are thousands.
+        Without `look`, as long as nobody asks with it, one that is there already is not described for it: after a
+        start there are thousands.
         """
         work = self._work.get(subject)
-        if work is None:
-            work = self._work[subject] = _Work(role, Ticket())
+        if work is not None:
+            work.look |= look
+        else:
+            work = self._work[subject] = _Work(role, Ticket(), look)
             name = f"associate {subject}"
-            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work, look=look), name=name)
+            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
         return work.ticket
+
+    def look_at(self, subject: Subject) -> None:
+        """Have what is under way for `subject` look at what is there: somebody waits for the answer by now."""
+        if (work := self._work.get(subject)) is not None:
+            work.look = True
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
@@ -171,17 +181,17 @@ class Associations:
             reason = "its association is being taken away"
             work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
 
-    async def _pursue(self, subject: Subject, work: _Work, *, look: bool) -> None:
+    async def _pursue(self, subject: Subject, work: _Work) -> None:
         """Try until it is done, or only a person can help."""
         failures = 0
         while not work.ticket.settled.done():
             try:
                 await self._listed()
-                if self.expects(subject) and not look:
+                if self.expects(subject) and not work.look:
                     work.ticket.settle(Trusted(work.role, Proof.ALREADY))
                     break
                 async with self._pace.turn():
-                    work.ticket.settle(await self._settle(subject, work.role, look=look))
+                    work.ticket.settle(await self._settle(subject, work.role, work))
             except AwsError as error:
                 failure = Untrusted(work.role, error.kind, str(error))
             except Exception as error:
@@ -216,14 +226,14 @@ class Associations:
             reason=failure.reason,
         )
 
-    async def _settle(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Outcome:
-        """Look, decide and act once. Without `look` what EKS has already is left to the next passes to look at."""
+    async def _settle(self, subject: Subject, role: RoleArn, work: _Work | None = None) -> Outcome:
+        """Look, decide and act once."""
         found = await self._find(subject)
         if found is None:
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
-                if error.association_id and not look:
+                if error.association_id and work and not work.look:
                     self._seen.hear_of(subject, error.association_id)
                     return Trusted(role, Proof.ALREADY)
                 found = await self._in_use(subject, error)

@@ -144,7 +144,7 @@ class Grants:
             )
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
-            pursuit.follow(grant)
+            pursuit.follow(grant, look=look)
         return pursuit
 
 
@@ -193,11 +193,14 @@ class _Pursuit:
         troubles = (self._writers[role].trouble for role in _order(self._grant))
         return next((trouble for trouble in troubles if trouble), None)
 
-    def follow(self, grant: Grant) -> None:
+    def follow(self, grant: Grant, *, look: bool) -> None:
         """Begin anew with the role that the annotation names by now: another replica may have chosen it.
 
         Too late where another role is being written: then the subject is trusted there too.
         """
+        if look and not self._look and self._associations and grant.binding.associates:
+            self._look = True
+            self._associations.look_at(grant.subject)
         if grant.annotated in {None, self._grant.annotated}:
             return
         self._grant = grant
