@@ -45,7 +45,9 @@ PARTS = {
         "Memory and start",
         "The program starts beside a cluster in which so many control planes are there already: first when none "
         "of them is annotated or trusted, so that all are adopted, then again when nothing is left to do. Mode "
-        f"irsa, {memory.ROLES} roles. Memory is resident memory once all are annotated and trusted.",
+        f"irsa, {memory.ROLES} roles, the environment of the image. Memory is resident memory once all are "
+        f"annotated and trusted, and after {memory.QUIET_PASSES} passes that found nothing to do; the CPU of such "
+        "a pass is all that the program spent meanwhile.",
         lambda: memory.report(memory.measure()),
         lambda: memory.report(memory.measure((50, 200), quiet_passes=1)),
     ),

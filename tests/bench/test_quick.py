@@ -1,5 +1,7 @@
 """The bench's parts, each tried small, so that they do not rot."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import admission, memory
@@ -21,6 +23,13 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
     assert {len(way.seconds) for way in alone.ways.values()} == {16}
     assert {len(way.seconds) for way in together.ways.values()} == {16}
     assert "this webhook" in admission.report([alone, together])
+
+
+def test_memory_is_measured_in_the_environment_of_the_image() -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    _, _, environment = dockerfile.rpartition("\nENV ")
+    for name, value in memory.IMAGE_ENVIRONMENT.items():
+        assert f"{name}={value}" in environment.split()
 
 
 @pytest.mark.rig

@@ -110,7 +110,7 @@ def test_our_statement_loosened_by_hand_shows_what_it_lets_in_now() -> None:
 def test_what_is_left_in_a_role_that_no_binding_names_any_more_is_marked() -> None:
     dropped = RoleArn("arn:aws:iam::123456789012:role/dropped")
     policies = {dropped: TrustPolicy({"Statement": [INSTALLATION.own_in(dropped).render([A])]})}
-    found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {}, frozenset({dropped}))
+    found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {})
     assert [(line.who, line.finding) for line in found] == [(str(A), Finding.RETIRED_ROLE)]
 
 

@@ -73,6 +73,13 @@ def _summary(plan: Plan) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value}
 
 
+def _without_account(age: float) -> Plan:
+    """The plan for a trusted subject whose namespace is `age` seconds old and has no ServiceAccount."""
+    namespaces = {A.namespace: LiveNamespace(A.namespace, "uid", {}, created=1000.0)}
+    installation = Installation("mxp-identity", ISSUER, (_binding(),))
+    return make_plan(installation, ClusterSnapshot(namespaces, {}, 1000.0 + age), _account(OWN.render([A])))
+
+
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/by-hand"
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 DANGLING: dict[str, Any] = {
@@ -120,7 +127,24 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "trusted in two roles of the pool": (
         _plan({A: ROLE.value}, _account(OWN.render([A]), second=TRUSTING), _binding(ROLE, SECOND)),
-        {"removed": {str(A): f"it is trusted in {ROLE}, and one role is all it gets"}},
+        {"removed": {str(A): "its annotation names another role of its binding, which trusts it"}},
+    ),
+    "a repair for which others left no room": (
+        _plan({A: ROLE.value}, _account(LOOSE, quota=100)),
+        {"problems": [ProblemKind.FULL]},
+    ),
+    "no room where it is annotated, and the other role cannot be read": (
+        _plan(
+            {A: ROLE.value},
+            AccountSnapshot({ROLE: _policy(FILLING)}, {SECOND: "GetRole: AccessDenied"}, 2048),
+            _binding(ROLE, SECOND),
+        ),
+        {"problems": [ProblemKind.UNREAD]},
+    ),
+    "a new namespace whose ServiceAccount may still come": (_without_account(age=599.0), {}),
+    "an older namespace whose ServiceAccount never came": (
+        _without_account(age=601.0),
+        {"removed": {str(A): "its namespace has no such ServiceAccount"}},
     ),
     "a deleted principal beside a change": (
         _plan({A: ROLE.value}, _account(DANGLING)),
@@ -133,7 +157,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "annotated, but not selected": (
         _plan({A: ROLE.value}, _account(), _binding(namespaces=LABELLED)),
-        {"problems": [ProblemKind.NOT_SELECTED], "notes": [ProblemKind.NOT_SELECTED]},
+        {"problems": [ProblemKind.NOT_SELECTED]},
     ),
     "not selected": (
         _plan({A: None}, _account(), _binding(namespaces=LABELLED)),

@@ -25,6 +25,7 @@ from tests.e2e.scenes import unregister
 ALREADY_EXISTS = 409
 INTERNAL_ERROR = 500
 
+LEADER_LEASE = "mxp-identity-leader"
 LEASE_S = 10.0
 """Seconds that a lock is held without renewal (docs/configuration.md has no key for it)."""
 
@@ -44,12 +45,21 @@ class Replicas:
 
     def holder(self) -> Webhook | None:
         """The replica that holds a role's lock now, by the Leases; None where none does."""
-        for lease in leases(self.space):
-            identity = lease["spec"].get("holderIdentity") or ""
-            for webhook in self.webhooks:
-                if identity.startswith(f"{webhook.name}_"):
-                    return webhook
-        return None
+        held = (
+            self._holder_of(lease) for lease in leases(self.space) if lease["metadata"]["name"] != LEADER_LEASE
+        )
+        return next((webhook for webhook in held if webhook), None)
+
+    def leader(self) -> Webhook | None:
+        """The replica that leads, by its Lease; None where nobody does."""
+        held = (
+            self._holder_of(lease) for lease in leases(self.space) if lease["metadata"]["name"] == LEADER_LEASE
+        )
+        return next(held, None)
+
+    def _holder_of(self, lease: Object) -> Webhook | None:
+        identity = lease["spec"].get("holderIdentity") or ""
+        return next((one for one in self.webhooks if identity.startswith(f"{one.name}_")), None)
 
     def pause(self, webhook: Webhook) -> None:
         """Freeze a replica at a moment when it holds no lock."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.locks import MemoryLeases
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
 from webhook.trust.leases import DURATION, Lease
@@ -44,14 +44,21 @@ class _FailingLeases(MemoryLeases):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.silence = 0.0
+        self.loses_answers = 0
 
     async def get(self, name: str) -> Lease | None:
         self._answer()
         return await super().get(name)
 
     async def update(self, lease: Lease) -> Lease | None:
+        await asyncio.sleep(self.silence)
         self._answer()
-        return await super().update(lease)
+        stored = await super().update(lease)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise ClusterError("connection reset")
+        return stored
 
     def _answer(self) -> None:
         if self.away:
@@ -107,6 +114,36 @@ async def test_who_cannot_reach_the_api_server_leads_no_longer_than_its_lease() 
     assert len(leader.terms) == 2
 
 
+@pytest.mark.parametrize("silence", [0.0, 2.5, 30.0])
+@in_virtual_time
+async def test_who_cannot_renew_has_ended_when_another_may_lead(silence: float) -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(20)
+    leases.silence, leases.away = silence, True
+    (term,) = leader.terms
+    await asyncio.sleep(term.until - now() - 0.1)
+    assert leader.leads()
+    await asyncio.sleep(0.2)
+    assert not leader.leads()
+
+
+@in_virtual_time
+async def test_removals_that_could_not_be_noted_do_not_count() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    (term,) = leader.terms
+    await term.record_removals(2)
+    leases.away = True
+    with pytest.raises(NotLeadingError):
+        await term.record_removals(3)
+    leases.away = False
+    assert term.removed_within_the_hour() == 2
+    await asyncio.sleep(6)
+    assert sum(count for _, count in leases.leases[LEASE].removals) == 2
+
+
 @in_virtual_time
 async def test_who_lost_the_lease_while_it_hung_finds_out_at_its_next_step() -> None:
     leases = MemoryLeases()
@@ -129,6 +166,25 @@ async def test_a_lease_that_somebody_edited_is_still_held() -> None:
     await asyncio.sleep(60)
     assert leader.leads()
     assert len(leader.terms) == 1
+
+
+@in_virtual_time
+async def test_a_renewal_whose_answer_was_lost_does_not_end_a_term() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    (term,) = leader.terms
+    await term.record_removals(2)
+    leases.loses_answers = 1
+    await asyncio.sleep(60)
+    assert leader.leads()
+    assert leader.terms == [term]
+    leases.loses_answers = 1
+    with pytest.raises(NotLeadingError):
+        await term.record_removals(3)
+    await asyncio.sleep(6)
+    assert leader.terms == [term]
+    assert sum(count for _, count in leases.leases[LEASE].removals) == 2
 
 
 @in_virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,11 @@ def _settle(world: World, *who: Subject) -> None:
 
 def _trust_by_hand(world: World, one: RoleArn) -> None:
     world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([WHO])))
+
+
+def _have_another_lead(world: World, renewal: int) -> None:
+    found = world.leases.leases[LEASE]
+    world.leases.leases[LEASE] = replace(found, holder="b", renewals=renewal, version=f"of b {renewal}")
 
 
 def _leave(world: World, what: str) -> None:
@@ -105,6 +111,39 @@ async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the
         world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_anew() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 100)
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 1)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_that_the_api_server_selects_by_now_keeps_its_trust() -> None:
+    """By the watch it is not selected, and would leave at once; by the API server it only lacks its account."""
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(1)
+        shown = world.cluster.namespaces.objects
+        shown[WHO.namespace] = replace(shown[WHO.namespace], labels=shown[subject(2).namespace].labels)
+        await asyncio.sleep(GRACE - 10)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
 
 
 @in_virtual_time
@@ -314,6 +353,24 @@ async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> 
 
 
 @in_virtual_time
+async def test_who_is_approved_and_not_written_yet_makes_no_room_for_another() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(25)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:5]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(INTERVAL)
+        world.cluster.remove_namespace(crowd[5])
+        trouble = world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        trouble.off()
+        await asyncio.sleep(GRACE)
+        assert world.trusted_in(ROLE) == set(crowd[5:])
+
+
+@in_virtual_time
 async def test_three_may_leave_however_few_there_are() -> None:
     world = World()
     async with world.running():
@@ -340,6 +397,25 @@ async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
         world.cluster.remove_namespace(crowd[4])
         await asyncio.sleep(2 * GRACE)
         assert crowd[4] in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - INTERVAL)
+        trouble = world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        for renewal in range(1000, 1020):
+            _have_another_lead(world, renewal)
+            await asyncio.sleep(5)
+            trouble.off()
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
 
 
 @in_virtual_time

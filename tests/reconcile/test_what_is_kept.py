@@ -25,23 +25,14 @@ if TYPE_CHECKING:
 ROLE = role()
 CROWD = [subject(number) for number in range(300)]
 
-KEPT_BYTES = 2_500
-"""For a control plane that is annotated and trusted; about 1,500 when this was written."""
+KEPT_BYTES = 1_600
+"""For a control plane that is annotated and trusted: 1,230 when this was written, 1,730 without shared names."""
 
 
 @in_virtual_time
 async def test_a_control_plane_takes_little_more_than_its_names_in_memory() -> None:
-    world = _world_that_trusts(CROWD)
-    tracemalloc.start()
-    try:
-        world.cluster.namespaces.objects, world.cluster.accounts[SERVICE_ACCOUNT].objects = await _lists()
-        async with world.running():
-            await asyncio.sleep(200)
-            assert all(world.writers[ROLE].trusts(who) for who in CROWD)
-            kept, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert kept / len(CROWD) < KEPT_BYTES
+    await _kept()  # what is made once does not count: Python's table of names grows by doubling
+    assert await _kept() / len(CROWD) < KEPT_BYTES
 
 
 @in_virtual_time
@@ -87,6 +78,20 @@ async def test_while_aws_is_away_each_who_waits_is_one_task_and_few_are_annotate
         await asyncio.sleep(20)
     watching.cancel()
     assert len(CROWD) < await watching < len(CROWD) + 60
+
+
+async def _kept() -> int:
+    """Bytes that a program keeps beside a crowd that is annotated and trusted."""
+    world = _world_that_trusts(CROWD)
+    tracemalloc.start()
+    try:
+        world.cluster.namespaces.objects, world.cluster.accounts[SERVICE_ACCOUNT].objects = await _lists()
+        async with world.running():
+            await asyncio.sleep(200)
+            assert all(world.writers[ROLE].trusts(who) for who in CROWD)
+            return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 def _world_that_trusts(crowd: list[Subject]) -> World:

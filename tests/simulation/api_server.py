@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tests.simulation.processes import WORLD
+from tests.simulation.sights import KINDS, Sights
 from tests.simulation.wire import Fate, SilenceError
 from tests.support.sites import SERVICE_ACCOUNT
 from webhook.domain.decisions import Account, LiveNamespace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from tests.simulation.wire import Wire
+    from tests.simulation.wishes import Wishes
     from tests.simulation.witness import Witness
     from webhook.domain.names import RoleArn, Subject
     from webhook.trust.leases import Lease
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LATENCY = 0.006
+
+_BOOKMARK_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -35,14 +39,20 @@ class ApiTrouble:
     lost: float = 0.0
     slow: float = 0.0
     watch_delay: float = 0.0
+    cut: frozenset[str] = frozenset()
+    """Names of namespaces that are missing from lists."""
+    cut_from_reads: bool = False
+    """Whether they are missing from single reads too: then the API server itself says that they are gone."""
 
 
 class ApiServer:
     """What is stored, and every change in order."""
 
-    def __init__(self, wire: Wire, witness: Witness) -> None:
+    def __init__(self, wire: Wire, witness: Witness, wishes: Wishes, sights: Sights) -> None:
         self.wire = wire
         self.witness = witness
+        self.sights = sights
+        self._wishes = wishes
         self.trouble = ApiTrouble()
         self.namespaces: dict[str, LiveNamespace] = {}
         self.accounts: dict[str, Account] = {}
@@ -64,7 +74,9 @@ class ApiServer:
         else:
             objects[key] = value
         self.changes.append((self.version + 1, kind, key, value))
+        self.sights.changed(kind, key, self.version)
         self.witness.cluster_changed()
+        self._say(key)
         for watcher in self.watchers:
             watcher.see(self.changes[-1])
 
@@ -72,6 +84,22 @@ class ApiServer:
         """Compact: watches end, and those of old versions cannot be resumed."""
         self.oldest = self.version
         self.break_watches()
+
+    def cut(self, names: frozenset[str], *, from_reads: bool) -> None:
+        """Have these be missing from now on, as after a restore that went wrong; everybody has to list anew."""
+        touched = names | self.trouble.cut
+        self.trouble.cut, self.trouble.cut_from_reads = names, from_reads
+        for name in sorted(touched):
+            self._say(name)
+        for kind in KINDS:
+            self.changes.append((self.version + 1, kind, "", None))
+        self.forget_old_versions()
+
+    def read(self, kind: str, name: str) -> Any:
+        """The answer to a single read."""
+        if self.trouble.cut_from_reads and name in self.trouble.cut:
+            return None
+        return self._objects(kind).get(name)
 
     def break_watches(self) -> None:
         """End every watch with an error."""
@@ -95,6 +123,10 @@ class ApiServer:
         self.leases[lease.name] = stored
         return stored
 
+    def _say(self, name: str) -> None:
+        namespace, account = self.read("namespaces", name), self.read("accounts", name)
+        self._wishes.says(name, namespace, account, self.witness.now())
+
     def _objects(self, kind: str) -> dict[str, Any]:
         return self.namespaces if kind == "namespaces" else self.accounts
 
@@ -108,15 +140,15 @@ class ApiClient:
 
     def source(self, kind: str) -> ObjectSource[Any]:
         """Namespaces or ServiceAccounts, to list and to watch."""
-        return ObjectSource(self._server, self, kind)
+        return ObjectSource(self._server, self, kind, self._who)
 
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
         """As the port says."""
-        return await self.call(lambda: self._server.namespaces.get(name))
+        return await self.call(lambda: self._server.read("namespaces", name))
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002  the wire has its own
         """As the port Cluster says."""
-        return await self.call(lambda: self._server.accounts.get(subject.namespace))
+        return await self.call(lambda: self._server.read("accounts", subject.namespace))
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
@@ -163,14 +195,17 @@ class ApiClient:
 class ObjectSource(Generic[T]):
     """The port Source."""
 
-    def __init__(self, server: ApiServer, client: ApiClient, kind: str) -> None:
+    def __init__(self, server: ApiServer, client: ApiClient, kind: str, who: str) -> None:
         self.resource = kind
+        self._who = who
         self._server = server
         self._client = client
 
     async def list(self) -> tuple[dict[str, T], str]:
         """As the port says."""
-        return await self._client.call(self._snapshot)
+        objects, version, cut = await self._client.call(self._snapshot)
+        self._server.sights.listed(self._who, self.resource, version, cut)
+        return objects, str(version)
 
     async def watch(self, version: str) -> AsyncIterator[Change[T]]:
         """As the port says."""
@@ -178,13 +213,16 @@ class ObjectSource(Generic[T]):
         try:
             while True:
                 number, key, value = await watcher.next()
+                if key is not None:
+                    self._server.sights.watched(self._who, self.resource, number, key)
                 yield Change(str(number), key, value)
         finally:
             self._server.watchers.pop(watcher, None)
 
-    def _snapshot(self) -> tuple[dict[str, T], str]:
+    def _snapshot(self) -> tuple[dict[str, T], int, frozenset[str]]:
         stored: Any = self._server.namespaces if self.resource == "namespaces" else self._server.accounts
-        return dict(stored), str(self._server.version)
+        cut = self._server.trouble.cut
+        return {name: one for name, one in stored.items() if name not in cut}, self._server.version, cut
 
     def _open(self, version: int) -> _Watcher:
         if version < self._server.oldest:
@@ -193,6 +231,7 @@ class ObjectSource(Generic[T]):
         self._server.watchers[watcher] = None
         for change in self._server.changes[version:]:
             watcher.see(change)
+        watcher.bookmark_later()
         return watcher
 
 
@@ -202,7 +241,7 @@ class _Watcher:
     def __init__(self, server: ApiServer, kind: str) -> None:
         self._server = server
         self._kind = kind
-        self._arrived: list[tuple[int, str, Any]] = []
+        self._arrived: list[tuple[int, str | None, Any]] = []
         self._failed = False
         self._waiting: asyncio.Future[None] | None = None
         self._last = 0.0
@@ -211,17 +250,18 @@ class _Watcher:
         """A change has happened; it arrives some time later."""
         number, kind, key, value = change
         if kind == self._kind and not self._failed:
-            loop = asyncio.get_running_loop()
-            delay = random.uniform(0.002, 0.05) + self._server.trouble.watch_delay
-            self._last = max(self._last + 1e-6, loop.time() + delay)
-            loop.call_at(self._last, self._arrive, (number, key, value), context=WORLD)
+            self._send((number, key, value))
+
+    def bookmark_later(self) -> None:
+        """Say every minute how far it has come, though nothing has changed, as the API server does."""
+        asyncio.get_running_loop().call_later(_BOOKMARK_SECONDS, self._bookmark, context=WORLD)
 
     def fail(self) -> None:
         """The connection breaks; what has not arrived by now does not arrive."""
         self._failed = True
         self._wake()
 
-    async def next(self) -> tuple[int, str, Any]:
+    async def next(self) -> tuple[int, str | None, Any]:
         """The next change. Raises ClusterError."""
         while not self._arrived:
             if self._failed or self._server.wire.cut:
@@ -230,7 +270,18 @@ class _Watcher:
             await self._waiting
         return self._arrived.pop(0)
 
-    def _arrive(self, change: tuple[int, str, Any]) -> None:
+    def _bookmark(self) -> None:
+        if not self._failed and not self._server.wire.cut:
+            self._send((self._server.version, None, None))
+            self.bookmark_later()
+
+    def _send(self, news: tuple[int, str | None, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        delay = random.uniform(0.002, 0.05) + self._server.trouble.watch_delay
+        self._last = max(self._last + 1e-6, loop.time() + delay)
+        loop.call_at(self._last, self._arrive, news, context=WORLD)
+
+    def _arrive(self, change: tuple[int, str | None, Any]) -> None:
         if not self._failed:
             self._arrived.append(change)
             self._wake()

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation import checks
 from tests.simulation.wire import Fate, SilenceError
 from tests.support.simulated_iam import SAID_AT_ONCE, Trouble
 from webhook.domain.trust_policy import TrustPolicy
@@ -80,6 +81,7 @@ class AwsClient:
         self._last_call[role] = "read"
         document: Document = await self._ask("read", role, lambda: self._iam.seen(role))
         self._base[role], self._read_at[role] = document, started
+        self._process.last_seen[role] = checks.subjects_in(document, self._own(role))
         return TrustPolicy.parse(copy.deepcopy(document))
 
     async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
@@ -105,6 +107,7 @@ class AwsClient:
             raise
         finally:
             write.ended_at = self._witness.now()
+        self._process.last_seen[role] = checks.subjects_in(write.document, write.own)
         self._witness.confirmed(write)
 
     async def quota(self) -> int:

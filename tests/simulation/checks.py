@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.invariants import assert_statement_is_whole, foreign_part
 from webhook.domain.conditions import as_list
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.domain.trust_policy import TrustPolicy, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Hashable, Iterator
 
     from tests.simulation.aws import Write
     from tests.support.simulated_iam import Document
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 Complaint = tuple[str, str]
 """The invariant's name, and what broke it."""
+
+
+def left_out(write: Write) -> frozenset[Subject]:
+    """Whom our statement trusted when it was read, and does not in the new document."""
+    return subjects_in(write.base or {"Statement": []}, write.own) - subjects_in(write.document, write.own)
+
+
+def added(write: Write) -> frozenset[Subject]:
+    """Whom the new document trusts by our statement, and what was read does not."""
+    return subjects_in(write.document, write.own) - subjects_in(write.base or {"Statement": []}, write.own)
 
 
 def of_sent(write: Write, limit: int, ever_wanted: Collection[Subject]) -> Iterator[Complaint]:
@@ -37,8 +47,6 @@ def of_sent(write: Write, limit: int, ever_wanted: Collection[Subject]) -> Itera
     strangers = subjects_in(write.document, write.own) - subjects_in(base, write.own) - set(ever_wanted)
     if strangers:
         yield "nobody_trusted_who_was_not_wanted", _names(strangers)
-    if left_out := subjects_in(base, write.own) - subjects_in(write.document, write.own):
-        yield "nobody_who_was_read_is_left_out", _names(left_out)
     if TrustPolicy(write.document).same_meaning(TrustPolicy(base)):
         yield "no_write_without_a_difference_in_meaning", f"{size} characters, the same as read"
 
@@ -63,6 +71,13 @@ def dropped(write: Write, in_force: Document) -> frozenset[Subject]:
 def overwrites_a_foreign_edit(write: Write, in_force: Document) -> bool:
     """Whether somebody's edit since the read is lost with this write."""
     return foreign_part(in_force, write.own) != foreign_part(write.document, write.own)
+
+
+def part_of_others(document: Document, *owns: OwnStatement) -> Hashable:
+    """What is neither ours nor our neighbour's of a document, in a form without order."""
+    sids = {own.sid for own in owns}
+    others = [one for one in as_list(document["Statement"]) if one.get("Sid") not in sids]
+    return canonical({**document, "Statement": others})
 
 
 def subjects_in(document: Document, own: OwnStatement) -> frozenset[Subject]:

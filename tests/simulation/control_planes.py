@@ -25,6 +25,10 @@ _TRIES = 100
 """How often Spaces tries to create a ServiceAccount: where every role is full, no number would do."""
 
 
+_FOR_EVER = 3
+"""Rejections still to come, of a plane that has many, at which Spaces gives up."""
+
+
 class RefusedError(Exception):
     """The API server did not let an object in; who wanted it tries again."""
 
@@ -37,6 +41,8 @@ async def live(world: World, plane: ControlPlane) -> None:
             (plane.stripped_at, _strip),
             (plane.unlabelled_at, _unlabel),
             (plane.deleted_at, _delete),
+            (plane.moved_at, _move),
+            (plane.account_deleted_at, _delete_account),
         ):
             if at is not None:
                 tasks.create_task(_later(at, happening, world, plane))
@@ -52,26 +58,39 @@ async def _create(world: World, plane: ControlPlane) -> None:
     name = plane.who.namespace
     await asyncio.sleep(plane.at)
     labels = {} if plane.labelled_after else {LABEL: "ctp"}
-    world.witness.note("spaces", f"creates {name}{'' if labels else ', not labelled yet'}")
-    world.api.store("namespaces", name, LiveNamespace(name, f"uid-{name}", labels, created=world.witness.now()))
+    _make_namespace(world, name, labels)
     if plane.labelled_after:
         asyncio.get_running_loop().call_later(plane.labelled_after, _label, world, plane)
     await asyncio.sleep(plane.account_after)
     if plane.dry_run_first:
         with contextlib.suppress(RefusedError):
             await _reviewed(world, plane, "CREATE", None, dry=True)
-    rejections = plane.rejected_times
+    await _create_account(world, plane, plane.rejected_times)
+
+
+def _make_namespace(world: World, name: str, labels: dict[str, str]) -> None:
+    now = world.witness.now()
+    world.witness.note("spaces", f"creates {name}{'' if labels else ', without the label'}")
+    world.api.store("namespaces", name, LiveNamespace(name, f"uid-{name}-{now}", labels, created=now))
+
+
+async def _create_account(world: World, plane: ControlPlane, rejections: int) -> None:
+    """Try until it is there; so many times something after the webhook rejects it, and often means for ever."""
+    name = plane.who.namespace
     for _ in range(_TRIES):
-        if name not in world.api.namespaces:
+        namespace = world.api.namespaces.get(name)
+        if namespace is None or namespace.terminating or name in world.api.accounts:
             return
         try:
             annotation = await _reviewed(world, plane, "CREATE", None)
             if not rejections:
-                if name in world.api.namespaces:
+                if world.api.namespaces.get(name) is not None:
                     world.witness.note("spaces", f"ServiceAccount of {name} is there: {annotation}")
                     world.api.store("accounts", name, account_of(name, annotation))
                 return
             rejections -= 1
+            if rejections == _FOR_EVER:
+                break
         except RefusedError as error:
             world.witness.note("spaces", f"cannot create the ServiceAccount of {name}: {error}")
         await asyncio.sleep(random.uniform(0.2, 2.0))
@@ -94,15 +113,23 @@ def _relabel(world: World, plane: ControlPlane, labels: dict[str, str]) -> None:
 
 
 async def _strip(world: World, plane: ControlPlane) -> None:
+    await _annotate(world, plane, None)
+
+
+async def _move(world: World, plane: ControlPlane) -> None:
+    await _annotate(world, plane, random.choice(world.plan.binding.roles).value)
+
+
+async def _annotate(world: World, plane: ControlPlane, role: str | None) -> None:
     name = plane.who.namespace
     if name not in world.api.accounts:
         return
     try:
-        annotation = await _reviewed(world, plane, "UPDATE", None)
+        annotation = await _reviewed(world, plane, "UPDATE", role)
     except RefusedError:
         return
     if name in world.api.accounts:
-        world.witness.note("somebody", f"strips the annotation of {name}; it becomes {annotation}")
+        world.witness.note("somebody", f"sets the annotation of {name} to {role}; it becomes {annotation}")
         world.api.store("accounts", name, account_of(name, annotation))
 
 
@@ -117,6 +144,22 @@ async def _delete(world: World, plane: ControlPlane) -> None:
     if name in world.api.accounts:
         world.api.store("accounts", name, None)
     world.api.store("namespaces", name, None)
+    if plane.remade_after is not None:
+        await asyncio.sleep(plane.remade_after)
+        _make_namespace(world, name, {LABEL: "ctp"} if plane.remade_with_label else {})
+        await asyncio.sleep(plane.account_after)
+        await _create_account(world, plane, 0)
+
+
+async def _delete_account(world: World, plane: ControlPlane) -> None:
+    name = plane.who.namespace
+    if name not in world.api.accounts:
+        return
+    world.witness.note("somebody", f"deletes the ServiceAccount of {name}")
+    world.api.store("accounts", name, None)
+    if plane.account_again_after is not None:
+        await asyncio.sleep(plane.account_again_after)
+        await _create_account(world, plane, 0)
 
 
 async def _reviewed(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.simulation.plan import Fault
+    from tests.simulation.processes import Process
     from tests.simulation.world import World
 
 _TIMES = {
@@ -23,6 +24,9 @@ _TIMES = {
     "lost_iam_requests": (Trouble.HANGS, ("read", "write")),
     "late_iam_writes": (Trouble.APPLIED_LATE, ("write",)),
 }
+_STEPS_OF_A_REMOVAL = 120
+"""Steps of a process from the question to the API server to the write's end, about."""
+
 _WHILE = {
     "iam_outage": (Trouble.REFUSED, ("read", "write", "quota")),
     "denied": (Trouble.ACCESS_DENIED, ("read", "write")),
@@ -92,6 +96,14 @@ async def _expired_watch(world: World, fault: Fault) -> None:  # noqa: ARG001
     world.api.forget_old_versions()
 
 
+async def _cut_lists(world: World, fault: Fault) -> None:
+    names = sorted(world.api.namespaces)
+    cut = frozenset(names if fault.number % 2 else names[::2])
+    world.api.cut(cut, from_reads=fault.number % 4 > 1)
+    await asyncio.sleep(fault.seconds * 4)
+    world.api.cut(frozenset(), from_reads=False)
+
+
 async def _crash(world: World, fault: Fault) -> None:
     slot = fault.number % len(world.replicas)
     victim = world.replicas[slot]
@@ -127,6 +139,37 @@ async def _clock_jump(world: World, fault: Fault) -> None:
     process.after_steps(fault.number % 60, lambda: process.jump(fault.seconds * 3))
 
 
+async def _leader_crash(world: World, fault: Fault) -> None:
+    process = await _next_to_remove(world)
+    victim = next((one for one in world.replicas if one.process is process), None)
+    if victim is None:
+        return
+    victim.process.after_steps(fault.number % _STEPS_OF_A_REMOVAL, victim.kill)
+    await victim.gone.wait()
+    await asyncio.sleep(fault.seconds)
+    slot = world.replicas.index(victim) if victim in world.replicas else None
+    if slot is not None:
+        world.start_replica(slot)
+
+
+async def _leader_stall(world: World, fault: Fault) -> None:
+    process = await _next_to_remove(world)
+    if process is not None:
+        process.after_steps(fault.number % _STEPS_OF_A_REMOVAL, lambda: process.stop(fault.seconds))
+        await asyncio.sleep(fault.seconds)
+
+
+async def _next_to_remove(world: World) -> Process | None:
+    """Wait until a leader asks about somebody whose time has come; None where that takes too long."""
+    heard: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+    world.witness.removers.append(heard)
+    await asyncio.wait({heard}, timeout=world.plan.rules.grace + 2 * world.plan.interval)
+    if heard.done():
+        return heard.result()
+    heard.cancel()
+    return None
+
+
 async def _terraform(world: World, fault: Fault) -> None:
     role = random.choice(world.plan.binding.roles)
     await people.terraform(world.iam, world.witness, role, min(fault.seconds / 10, 2.0), fault.number)
@@ -145,10 +188,13 @@ _OTHERS: dict[str, Callable[[World, Fault], Awaitable[None]]] = {
     "slow_api": _slow_api,
     "silent_watch": _silent_watch,
     "expired_watch": _expired_watch,
+    "cut_lists": _cut_lists,
     "crash": _crash,
     "rolling_restart": _rolling_restart,
     "stall": _stall,
     "clock_jump": _clock_jump,
+    "leader_crash": _leader_crash,
+    "leader_stall": _leader_stall,
     "terraform": _terraform,
     "hand_edit": _hand_edit,
 }

@@ -41,12 +41,13 @@ def foreign_document() -> Document:
 
 async def terraform(iam: SimulatedIam, witness: Witness, role: RoleArn, seconds: float, number: int) -> None:
     """Read the document, think for `seconds`, write it back with a statement of its own changed."""
-    document = iam.document(role)
+    document = copy.deepcopy(iam.document(role))
     _change(document, number)
     await asyncio.sleep(seconds)
     if TrustPolicy(document).size() <= iam.limit:
         witness.met("foreign_edit", "terraform", f"writes {role.name} as read {seconds:.1f} s ago, changed")
         iam.store(role, document, "terraform")
+        witness.edited(role, document)
 
 
 def _change(document: Document, number: int) -> None:

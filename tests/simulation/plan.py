@@ -11,6 +11,7 @@ from tests.support.sites import pool, subject
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.names import RoleArn, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.domain.sweep import SweepRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,9 @@ LABEL = "internal.spaces.upbound.io/controlplane-name"
 
 BUSY_SECONDS = 60.0
 """Within so many seconds everything is created, and every fault begins."""
+
+ROOMY = 40
+"""Subjects for which a role has room that is never full."""
 
 FAULTS = (
     "throttling",
@@ -33,6 +37,7 @@ FAULTS = (
     "api_errors",
     "lost_api_answers",
     "api_outage",
+    "cut_lists",
     "slow_api",
     "silent_watch",
     "expired_watch",
@@ -40,6 +45,8 @@ FAULTS = (
     "rolling_restart",
     "stall",
     "clock_jump",
+    "leader_crash",
+    "leader_stall",
     "terraform",
     "neighbour",
     "hand_edit",
@@ -60,6 +67,12 @@ class ControlPlane:
     deleted_at: float | None
     stripped_at: float | None
     unlabelled_at: float | None
+    moved_at: float | None
+    account_deleted_at: float | None
+    account_again_after: float | None
+    remade_after: float | None
+    """Seconds after its deletion until a namespace of the same name is made."""
+    remade_with_label: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,8 @@ class Plan:
     faults: tuple[Fault, ...]
     kinds: frozenset[str]
     interval: float
+    rules: SweepRules
+    wall_clocks_ahead: tuple[float, ...]
     budget: float
     latency: float
     room_for: int
@@ -95,7 +110,8 @@ class Plan:
         faults = ", ".join(sorted(self.kinds)) or "none"
         return (
             f"{self.replicas} replicas, {len(self.binding.roles)} roles with room for {self.room_for}, "
-            f"{len(self.planes)} planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s; "
+            f"{len(self.planes)} planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s, "
+            f"grace {self.rules.grace:.0f} s; "
             f"faults: {faults}"
         )
 
@@ -105,20 +121,24 @@ def draw(seed: int) -> Plan:
     dice = random.Random(seed)
     roles = pool(dice.choices([1, 2, 3], [5, 3, 2])[0])
     count = dice.choices([dice.randint(3, 8), dice.randint(9, 15), dice.randint(16, 25)], [6, 3, 1])[0]
-    planes = tuple(_control_plane(dice, number) for number in range(count))
+    leaving = dice.choices([0.08, 0.5], [9, 1])[0]
+    planes = tuple(_control_plane(dice, number, leaving) for number in range(count))
     kinds = frozenset(dice.sample(FAULTS, dice.choice([0, 1, 2, 2, 3, 3, 4, 6])))
     tight = dice.random() < 0.25
+    replicas = dice.choices([1, 2, 3], [3, 5, 3])[0]
     return Plan(
         seed=seed,
-        replicas=dice.choices([1, 2, 3], [3, 5, 3])[0],
+        replicas=replicas,
         binding=_selecting_by_label(binding_of(*roles)),
         planes=planes,
         faults=tuple(sorted(_faults(dice, kinds), key=lambda fault: fault.at)),
         kinds=kinds,
         interval=60.0,
+        rules=SweepRules(dice.choice([30.0, 60.0, dice.uniform(30, 120)]), 0.2),
+        wall_clocks_ahead=tuple(dice.choice([0.0, 0.0, dice.uniform(-20, 20)]) for _ in range(replicas)),
         budget=dice.choice([0.5, 3.0, 3.0]),
         latency=dice.choice([0.03, 0.15, 0.15, 0.5]),
-        room_for=max(1, count // len(roles) - dice.randint(-1, 2)) if tight else 40,
+        room_for=max(1, count // len(roles) - dice.randint(-1, 2)) if tight else ROOMY,
         fails_closed=dice.random() < 0.7,
         refuses_without_trust=dice.random() < 0.2,
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
@@ -130,7 +150,8 @@ def _selecting_by_label(binding: Binding) -> Binding:
     return Binding(binding.name, binding.service_account, selector, Mode.IRSA, binding.roles)
 
 
-def _control_plane(dice: random.Random, number: int) -> ControlPlane:
+def _control_plane(dice: random.Random, number: int, leaving: float) -> ControlPlane:
+    """`leaving` is how likely it is to be deleted; a wrong hand deletes many at once."""
     at = dice.choice([1.0, 10.0, dice.uniform(0, 0.6 * BUSY_SECONDS)]) + dice.uniform(0, 0.5)
 
     def sometimes(chance: float, value: Callable[[], float]) -> float | None:
@@ -141,11 +162,16 @@ def _control_plane(dice: random.Random, number: int) -> ControlPlane:
         at=at,
         labelled_after=sometimes(0.15, lambda: dice.uniform(0, 8)) or 0.0,
         account_after=dice.choice([0.0, 0.02, 0.3, dice.uniform(0, 4)]),
-        rejected_times=int(dice.random() < 0.1),
+        rejected_times=dice.choices([0, 1, 8], [88, 10, 2])[0],
         dry_run_first=dice.random() < 0.05,
-        deleted_at=sometimes(0.08, lambda: at + dice.uniform(2, 40)),
+        deleted_at=sometimes(leaving, lambda: at + dice.uniform(2, 40)),
         stripped_at=sometimes(0.08, lambda: at + dice.uniform(2, 40)),
-        unlabelled_at=sometimes(0.04, lambda: at + dice.uniform(2, 40)),
+        unlabelled_at=sometimes(leaving / 2, lambda: at + dice.uniform(2, 40)),
+        moved_at=sometimes(0.05, lambda: at + dice.uniform(2, 40)),
+        account_deleted_at=sometimes(0.05, lambda: at + dice.uniform(2, 40)),
+        account_again_after=sometimes(0.5, lambda: dice.uniform(0.5, 60)),
+        remade_after=sometimes(0.3, lambda: dice.choice([dice.uniform(0, 3), dice.uniform(3, 100)])),
+        remade_with_label=dice.random() < 0.5,
     )
 
 

@@ -16,6 +16,8 @@ from tests.support.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from webhook.domain.names import RoleArn, Subject
+
 T = TypeVar("T")
 
 _PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
@@ -29,6 +31,9 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.clock_ahead = 0.0
+        self.wall_clock_ahead = 0.0
+        self.last_seen: dict[RoleArn, frozenset[Subject]] = {}
+        """Whom our statement in each role trusts, as this process last read or wrote it."""
         self.dead = False
         self.died_at = float("inf")
         self._stopped = False

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
 from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.locks import InProcessLock
 from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
-from tests.support.worlds import GRACE
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.reviews import Kind, Request
 from webhook.admission.service import AdmissionService, Policy
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.statement import OwnStatement
+from webhook.reconcile.leader import Leader
+from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
+from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
     from webhook.admission.reviews import Answer
+    from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
+    from webhook.reconcile.leadership import Term
     from webhook.telemetry.events import EventSubject
 
 import msgspec
@@ -43,9 +48,10 @@ class Replica:
     """One incarnation of one replica: it starts with an empty memory."""
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a world
-        self, name: str, plan: Plan, iam: SimulatedIam, api: ApiServer, wire: Wire, witness: Witness
+        self, name: str, plan: Plan, iam: SimulatedIam, api: ApiServer, wire: Wire, witness: Witness, slot: int
     ) -> None:
         self.process = Process(name)
+        self.process.wall_clock_ahead = plan.wall_clocks_ahead[slot]
         self.gone = asyncio.Event()
         self._plan = plan
         self._witness = witness
@@ -59,8 +65,8 @@ class Replica:
             (binding,),
             client.source("namespaces"),
             {SERVICE_ACCOUNT: client.source("accounts")},
-            self._witness.now,
-            GRACE,
+            lambda: self._witness.now() + self.process.wall_clock_ahead,
+            self._plan.rules.grace,
         )
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
@@ -69,7 +75,12 @@ class Replica:
         self._grants = Grants(writers)
         for role in binding.roles:
             writers[role] = RoleWriter(role, own_in(role), policies, lock, demand)
+        sweeper = _SweepersClient(api, self.process, self._witness)
+        sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
+        mappings = Mappings(self._view, (binding,), _NoEvents())
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
+        self._leader = Leader(sweep, mappings, self._passes.pods, [], self._plan.interval)
+        self._leadership = Leadership(client, name)
         self._service = AdmissionService(
             (binding,),
             LiveNamespaces(self._view.cached, client.namespace),
@@ -82,6 +93,14 @@ class Replica:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._view.run())
             tasks.create_task(self._passes.run(self._plan.interval))
+            tasks.create_task(self._leadership.run(self._lead))
+
+    async def _lead(self, term: Term) -> None:
+        self._witness.leads(self.process)
+        try:
+            await self._leader.lead(term)
+        finally:
+            self._witness.leads_no_longer(self.process)
 
     @property
     def serves(self) -> bool:
@@ -114,10 +133,36 @@ class Replica:
         """SIGTERM, as the program answers it; SIGKILL if that takes half a minute."""
         self._witness.met("termination", self.process.name, "is told to end")
         self.gone.set()
-        closing = self.process.start(self._grants.close(), "close")
-        await asyncio.wait({closing}, timeout=30)
+        await asyncio.wait({self.process.start(self._end(), "end")}, timeout=30)
         self.process.kill()
         self._witness.note(self.process.name, "has ended")
+
+    async def _end(self) -> None:
+        await self._grants.close()
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+
+class _SweepersClient(ApiClient):
+    """The sweep's way to the API server: it reads a namespace right before it removes somebody."""
+
+    def __init__(self, server: ApiServer, process: Process, witness: Witness) -> None:
+        super().__init__(server, process.name)
+        self._process = process
+        self._witness = witness
+
+    async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
+        """As the port says."""
+        self._witness.confirms_a_removal(self._process, name)
+        return await self.call(lambda: self._said("namespaces", name))
+
+    async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002  the port's signature
+        """As the port says."""
+        return await self.call(lambda: self._said("accounts", subject.namespace))
+
+    def _said(self, kind: str, name: str) -> Any:
+        self._witness.removals.asked(self._process, name)
+        return self._server.read(kind, name)
 
 
 class Neighbour:
@@ -148,6 +193,10 @@ class Neighbour:
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """As the port Demand says; nobody is removed here."""
         return subject not in self._wanted[role]
+
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says; its namespaces are not made anew."""
+        return False
 
     async def _check_for_ever(self) -> None:
         while True:

@@ -32,6 +32,7 @@ class Report:
     writes: int = 0
     lost_edits: int = 0
     in_two_roles: int = 0
+    removed: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     fingerprint: str = ""
     lines: list[str] = field(default_factory=list)
@@ -58,6 +59,7 @@ def run(seed: int, *, with_lines: bool = False) -> Report:
         witness.applied_writes,
         witness.lost_edits,
         len(witness.in_two_roles),
+        witness.removals.count,
         witness.faults,
         witness.fingerprint(),
         lines,
@@ -103,6 +105,7 @@ def _run_many(seeds: range, processes: int) -> int:
             total.writes += report.writes
             total.lost_edits += report.lost_edits
             total.in_two_roles += report.in_two_roles
+            total.removed += report.removed
             total.faults += report.faults
             if report.complaints:
                 failed.append(report)
@@ -115,7 +118,8 @@ def _run_many(seeds: range, processes: int) -> int:
     _say(f"faults: {', '.join(f'{kind} {count}' for kind, count in sorted(total.faults.items()))}")
     _say(
         f"documents written: {total.writes}; foreign edits lost between read and write: {total.lost_edits}; "
-        f"subjects in two roles: {total.in_two_roles}; invariants broken: {sum(len(r.complaints) for r in failed)}"
+        f"subjects in two roles: {total.in_two_roles}; subjects removed: {total.removed}; "
+        f"invariants broken: {sum(len(r.complaints) for r in failed)}"
     )
     return 1 if failed else 0
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import checks
 from tests.simulation.processes import ProcessLoop
+from tests.simulation.replica import neighbours_own_in
+from tests.support.sites import own_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from tests.simulation.aws import Write
     from tests.simulation.checks import Complaint
+    from tests.simulation.processes import Process
+    from tests.simulation.removals import Removals
     from tests.support.simulated_iam import Document, SimulatedIam
     from webhook.domain.names import RoleArn, Subject
 
@@ -22,8 +26,17 @@ if TYPE_CHECKING:
 class Witness:
     """One run's record."""
 
-    def __init__(self, iam: SimulatedIam, wanted: Callable[[], set[Subject]]) -> None:
+    def __init__(
+        self,
+        iam: SimulatedIam,
+        selected: Callable[[], set[Subject]],
+        wanted: Callable[[], set[Subject]],
+        removals: Removals,
+    ) -> None:
         self.iam = iam
+        self.removals = removals
+        self.removers: list[asyncio.Future[Process]] = []
+        self._selected = selected
         self._wanted = wanted
         self.ever_wanted: defaultdict[str, set[Subject]] = defaultdict(set)
         self.schedule: list[tuple[float, str, str]] = []
@@ -62,7 +75,7 @@ class Witness:
 
     def cluster_changed(self) -> None:
         """Something is wanted now, or no longer."""
-        self.ever_wanted["ours"] |= self._wanted()
+        self.ever_wanted["ours"] |= self._selected()
 
     def sent(self, write: Write) -> None:
         """A document leaves for IAM."""
@@ -72,10 +85,35 @@ class Witness:
         quota = self.iam.answered_limit or self.iam.limit
         for complaint in checks.of_sent(write, quota, self.ever_wanted[write.cluster]):
             self.complain(complaint)
+        if left_out := checks.left_out(write):
+            self._look_at_removals(write, left_out)
+        if write.cluster == "ours":
+            for complaint in self.removals.of_added(write, checks.added(write)):
+                self.complain(complaint)
+
+    def leads(self, process: Process) -> None:
+        """A replica begins to lead."""
+        self.note(process.name, "leads")
+        for complaint in self.removals.leads(process):
+            self.complain(complaint)
+
+    def leads_no_longer(self, process: Process) -> None:
+        """It has ended what it did as the leader."""
+        self.note(process.name, "leads no longer")
+        self.removals.leads_no_longer(process)
+
+    def confirms_a_removal(self, process: Process, name: str) -> None:
+        """A leader asks the API server about somebody whose time has come; tell who lies in wait for that."""
+        self.note(process.name, f"asks whether {name} may leave")
+        while self.removers:
+            waiting = self.removers.pop()
+            if not waiting.done():
+                waiting.set_result(process)
 
     def applied(self, write: Write, before: Document) -> None:
         """A document is in force."""
         self.applied_writes += 1
+        self.removals.applied()
         self.note("iam", f"applies {write.role.name} of {write.process.name}")
         if gone := checks.dropped(write, before):
             wanted = self._wanted()
@@ -84,8 +122,13 @@ class Witness:
             self.note("iam", f"drops {sorted(one.namespace for one in gone)}, of them promised {len(promised)}")
         if checks.overwrites_a_foreign_edit(write, before):
             self.lost_edits += 1
+            self.edited(write.role, write.document)
             self.note("iam", "a foreign edit between the read and this write is lost")
         self._look_for_subjects_in_two_roles(write)
+
+    def edited(self, role: RoleArn, document: Document) -> None:
+        """What other people have in a role is from now on what this document says."""
+        self.foreign[role] = checks.part_of_others(document, own_in(role), neighbours_own_in(role))
 
     def confirmed(self, write: Write) -> None:
         """IAM's answer has arrived: whoever is in the document counts as trusted."""
@@ -95,6 +138,16 @@ class Witness:
     def fingerprint(self) -> str:
         """The same for two runs exactly when everything happened at the same time in the same order."""
         return sha256(repr(self.schedule).encode()).hexdigest()
+
+    def _look_at_removals(self, write: Write, left_out: frozenset[Subject]) -> None:
+        names = ", ".join(sorted(who.namespace for who in left_out))
+        self.note(write.process.name, f"removes {names} from {write.role.name}")
+        self._confirmed -= {(write.role, who) for who in left_out}
+        if write.cluster != "ours":
+            self.complain(("a_program_that_never_sweeps_removes_nobody", names))
+            return
+        for complaint in self.removals.of_sent(write, left_out, self.now()):
+            self.complain(complaint)
 
     def _look_for_subjects_in_two_roles(self, write: Write) -> None:
         others = {role for role in self.iam.roles if role != write.role}

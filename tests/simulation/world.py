@@ -1,4 +1,4 @@
-"""One world: everybody in it, a minute of faults, some minutes to recover, and ten in which nothing may happen."""
+"""One world: everybody in it, a minute of faults, minutes to recover, and minutes in which nothing may happen."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from tests.simulation import control_planes, ending, faults, people
 from tests.simulation.api_server import ApiServer
 from tests.simulation.plan import BUSY_SECONDS, LABEL, ControlPlane
 from tests.simulation.processes import ProcessLoop
+from tests.simulation.removals import Removals
 from tests.simulation.replica import Neighbour, Replica, neighbours_own_in
+from tests.simulation.sights import Sights
 from tests.simulation.wire import Wire
+from tests.simulation.wishes import Wishes
 from tests.simulation.witness import Witness
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, own_in
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
 
     from tests.simulation.plan import Fault, Plan
 
-RECOVERY_SECONDS = 240.0
-"""Minutes after the last fault in which all must have come right: four passes."""
+RECOVERY_SECONDS = 300.0
+"""Seconds after the last fault in which all must have come right, beside the grace: five passes."""
 
-QUIET_SECONDS = 600.0
+QUIET_SECONDS = 300.0
 
 _LONGEST_LIFE = 7200.0
 """Seconds in which the slowest plan has come to its end by far."""
@@ -41,19 +44,31 @@ class World:
         self.plan = plan
         self.iam = SimulatedIam(latency=plan.latency)
         self.wire = Wire()
-        self.witness = Witness(self.iam, self.wanted)
-        self.api = ApiServer(self.wire, self.witness)
+        self.wishes, sights = Wishes(plan.binding.roles), Sights()
+        removals = Removals(plan, self.iam, self.wishes, sights)
+        self.witness = Witness(self.iam, self.selected, self.wanted, removals)
+        self.api = ApiServer(self.wire, self.witness, self.wishes, sights)
         self.replicas: list[Replica] = []
         self.former: list[Replica] = []
         self.calmers: list[Callable[[], None]] = []
         self.neighbours: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.neighbour: Neighbour | None = None
         for role in plan.binding.roles:
-            self.iam.store(role, people.foreign_document())
+            self.iam.store(role, document := people.foreign_document())
+            self.witness.edited(role, document)
         self._set_limit()
 
     def wanted(self) -> set[Subject]:
-        """Whom the cluster wants trusted now."""
+        """Whom the cluster wants trusted now: whose ServiceAccount is there, or may still come."""
+        youngest = self.witness.now() - self.plan.rules.grace
+        return {
+            who
+            for who in self.selected()
+            if who.namespace in self.api.accounts or self.wishes.waits_for_its_account(who.namespace, youngest)
+        }
+
+    def selected(self) -> set[Subject]:
+        """Whom a binding selects now, whether its ServiceAccount is there or not."""
         return {
             Subject(name, SERVICE_ACCOUNT)
             for name, namespace in self.api.namespaces.items()
@@ -63,7 +78,7 @@ class World:
     def start_replica(self, slot: int) -> None:
         """Start a new incarnation of a replica in place of the one that was."""
         name = f"replica-{slot}.{len(self.former)}"
-        replica = Replica(name, self.plan, self.iam, self.api, self.wire, self.witness)
+        replica = self._replica(name, slot)
         self.witness.note(name, "starts")
         self.former.append(self.replicas[slot])
         self.replicas[slot] = replica
@@ -72,7 +87,7 @@ class World:
         """Live the plan through; complaints are with the witness."""
         plan = self.plan
         for slot in range(plan.replicas):
-            self.replicas.append(Replica(f"replica-{slot}", plan, self.iam, self.api, self.wire, self.witness))
+            self.replicas.append(self._replica(f"replica-{slot}", slot))
         if "neighbour" in plan.kinds:
             self._move_in()
         actors = [asyncio.ensure_future(control_planes.live(self, plane)) for plane in plan.planes]
@@ -86,12 +101,16 @@ class World:
             self.witness.complain(("every_fault_ends", f"the world still lives after {_LONGEST_LIFE:.0f} s"))
         await self._end()
 
+    def _replica(self, name: str, slot: int) -> Replica:
+        return Replica(name, self.plan, self.iam, self.api, self.wire, self.witness, slot)
+
     async def _live(self, actors: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*actors)
         self._calm()
         self.witness.note("world", "all faults are over")
-        await asyncio.sleep(RECOVERY_SECONDS)
+        await asyncio.sleep(RECOVERY_SECONDS + self.plan.rules.grace)
         ending.check_recovery(self)
+        ending.check_leavers(self)
         writes = len(self.witness.writes)
         await asyncio.sleep(QUIET_SECONDS)
         ending.check_quiet(self, writes)

@@ -63,6 +63,10 @@ class PodSite:
         """As the port Demand says."""
         return False
 
+    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False
+
     def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""
         return False

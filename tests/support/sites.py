@@ -78,6 +78,7 @@ class Site:
         self.roles = roles
         self.binding = binding(*roles)
         self.wanted: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
+        self.others: set[Subject] = set()
         policies, lock = iam.client(name), lock or InProcessLock()
         self.writers = {one: RoleWriter(one, own_in(one), policies, lock, self) for one in roles}
         self.grants = Grants(self.writers)
@@ -98,6 +99,10 @@ class Site:
     def may_leave(self, one: RoleArn, who: Subject) -> bool:
         """As the port Demand says."""
         return who not in self.wanted[one]
+
+    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return who in self.others
 
     def trusts(self, one: RoleArn, who: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""

@@ -80,8 +80,12 @@ class _JumpingSelector(selectors.SelectSelector):
         self._rounds = 0
         self._moment = 0.0
 
+    def _has_to_ask(self, timeout: float | None) -> bool:
+        """Whether a socket may have news: in a simulation only the loop's own, by which threads wake it."""
+        return timeout is None or len(self.get_map()) > 1
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
+        ready = super().select(0) if self._has_to_ask(timeout) else []
         if timeout is None and not ready:
             raise StuckError("every task waits for something that nobody is going to do")
         if not ready and timeout is not None:

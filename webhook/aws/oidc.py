@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.domain.names import AUDIENCE
@@ -39,14 +40,23 @@ async def provider_problem(calls: AwsCalls, provider_arn: str) -> str | None:
     return None
 
 
-async def provider_exists(calls: AwsCalls, provider_arn: str) -> bool | None:
-    """Whether the account has the OIDC provider; None where AWS does not say."""
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """Whether the account has a provider; None where AWS does not say, with what it said instead."""
+
+    exists: bool | None
+    audiences: tuple[str, ...] = ()
+    why: str = ""
+
+
+async def ask_for_provider(calls: AwsCalls, provider_arn: str) -> ProviderAnswer:
+    """The OIDC provider as IAM has it (iam:GetOpenIDConnectProvider); never raises AwsError."""
     try:
-        await calls.call(
+        answer = await calls.call(
             "GetOpenIDConnectProvider",
             calls.iam.get_open_id_connect_provider,
             OpenIDConnectProviderArn=provider_arn,
         )
     except AwsError as error:
-        return False if error.kind is FailureKind.NO_SUCH_ROLE else None
-    return True
+        return ProviderAnswer(False if error.kind is FailureKind.NO_SUCH_ROLE else None, why=str(error))
+    return ProviderAnswer(exists=True, audiences=tuple(answer.get("ClientIDList", [])))

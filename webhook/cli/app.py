@@ -5,11 +5,14 @@ from __future__ import annotations
 import typer
 
 from webhook import VERSION
+from webhook.cli.apply import apply
 from webhook.cli.failures import explained
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.restart import restart
 from webhook.cli.serve import serve
+from webhook.cli.setup import setup
+from webhook.cli.verify import verify
 
 app = typer.Typer(
     name="mxp-identity",
@@ -30,7 +33,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, plan, report, restart):
+for command in (serve, setup, verify, plan, apply, restart, report):
     app.command()(command)
 
 

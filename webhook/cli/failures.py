@@ -6,9 +6,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from webhook.cli.exits import Exit
 from webhook.config.errors import ConfigurationError
-from webhook.domain.errors import ClusterError, InvalidNameError
+from webhook.domain.errors import ClusterError, InvalidNameError, InvalidPolicyError
 from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
@@ -30,7 +32,11 @@ def explained() -> Iterator[None]:
         _end(f"the call is wrong: {error}", Exit.WRONG)
     except ClusterError as error:
         _end(f"the API server: {error}", Exit.FAILED)
+    except msgspec.MsgspecError as error:
+        _end(f"the API server answered what none does, is there another server in between? {error}", Exit.FAILED)
     except AwsError as error:
+        _end(f"AWS: {error}", Exit.FAILED)
+    except InvalidPolicyError as error:
         _end(f"AWS: {error}", Exit.FAILED)
     except InterruptedByPersonError:
         _end("interrupted: nothing is half done, and the same command goes on from here", Exit.INTERRUPTED)

@@ -50,16 +50,14 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
 
 def summary(plan: Plan) -> str:
     """How much there is to do, in one line."""
+    if not plan.has_changes:
+        return f"nothing to do, problems: {len(plan.problems)}"
     added = sum(len(change.added) for change in plan.roles)
     repaired = sum(change.is_repaired for change in plan.roles)
-    if not plan.has_changes:
-        todo = "nothing to do"
-    else:
-        todo = (
-            f"{added} to add, {plan.removals} to remove, {repaired} statements to repair, "
-            f"{len(plan.annotations)} annotations to write"
-        )
-    return f"{todo}; {len(plan.problems)} problems"
+    return (
+        f"to add: {added}, to remove: {plan.removals}, statements to repair: {repaired}, "
+        f"annotations to write: {len(plan.annotations)}, problems: {len(plan.problems)}"
+    )
 
 
 def problem_text(problem: Problem) -> str:

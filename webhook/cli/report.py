@@ -62,7 +62,7 @@ def report(
 
 
 async def _look(where: Where, progress: Progress) -> list[Access]:
-    from webhook.aws.oidc import provider_exists
+    from webhook.aws.oidc import ask_for_provider
     from webhook.domain.access import accesses, provider_arns
     from webhook.domain.bindings import trusted_roles
     from webhook.survey.leases import roles_written_before
@@ -76,8 +76,9 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
         progress.step("reading trust policies")
         account = await here.look_at_account(progress.count, retired)
         providers = sorted(provider_arns(account))
-        exist = await asyncio.gather(*(provider_exists(here.calls, provider) for provider in providers))
-        return accesses(here.installation, cluster, account, dict(zip(providers, exist, strict=True)), retired)
+        answers = await asyncio.gather(*(ask_for_provider(here.calls, provider) for provider in providers))
+        exist = {provider: answer.exists for provider, answer in zip(providers, answers, strict=True)}
+        return accesses(here.installation, cluster, account, exist)
 
 
 _STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
@@ -111,7 +112,7 @@ def _write_summary(found: list[Access]) -> None:
     roles = len({line.role for line in found})
     planes = len({line.who for line in found if line.namespace})
     differences = sum(line.finding.is_difference for line in found)
-    sys.stdout.write(f"\n{roles} roles, {planes} ServiceAccounts of this cluster, {differences} differences\n")
+    sys.stdout.write(f"\nroles: {roles}, ServiceAccounts of this cluster: {planes}, differences: {differences}\n")
 
 
 def _write_csv(records: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from datetime import UTC, datetime
 from operator import itemgetter
+from sys import intern
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -196,7 +197,7 @@ def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
     for key, ago in _newest(ages.items()):
         namespace, _, name = key.partition("/")
         try:
-            found[Subject(namespace, name)] = max(ago, 0.0)
+            found[Subject(intern(namespace), intern(name))] = max(ago, 0.0)
         except ValueError:
             continue
     return found, len(found) == len(ages)

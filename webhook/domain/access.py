@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from webhook.domain.conditions import as_list
 from webhook.domain.trust_policy import Place
-from webhook.domain.unwanted import why_unwanted
-from webhook.domain.wanted import wanted_grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import RoleArn
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.domain.trust_policy import Statement, TrustPolicy
 
@@ -69,18 +67,17 @@ def accesses(
     cluster: ClusterSnapshot,
     account: AccountSnapshot,
     issuers_that_exist: Mapping[str, bool | None],
-    retired: frozenset[RoleArn] = frozenset(),
 ) -> list[Access]:
     """Every control plane and every statement, by role and by place in its policy.
 
-    `issuers_that_exist` says of OIDC providers' ARNs whether the account has them. `retired` are roles that were
-    read although no binding names them.
+    `issuers_that_exist` says of OIDC providers' ARNs whether the account has them. Roles that were read although
+    no binding names them are retired.
     """
-    grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, installation.bindings)
+    grants = cluster.grants_due(installation)
     found = [line for grant in grants for line in _of_grant(grant, installation, account)]
     wanted = {(line.role, line.who) for line in found}
     for role, policy in account.policies.items():
-        ours = _of_our_statement(role, policy, installation, cluster, retired)
+        ours = _of_our_statement(role, policy, installation, cluster, account)
         found.extend(line for line in ours if (role, line.who) not in wanted)
         found.extend(_of_other_statements(role, policy, installation, issuers_that_exist))
     return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
@@ -148,32 +145,38 @@ def _of_our_statement(
     policy: TrustPolicy,
     installation: Installation,
     cluster: ClusterSnapshot,
-    retired: frozenset[RoleArn],
+    account: AccountSnapshot,
 ) -> Iterator[Access]:
     own = installation.own_in(role)
-    if not policy.with_subjects(own, policy.subjects(own)).same_meaning(policy):
+    if not policy.is_whole(own):
         for index, statement in enumerate(policy.statements):
             if own.owns(statement):
                 why = f"our statement as somebody has left it, {_effect(statement)}: the next pass puts it right"
                 for who in _who(statement):
                     yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
         return
+    place = _own_place(policy, installation, role)
     for subject in policy.subjects(own):
-        finding = Finding.RETIRED_ROLE if role in retired else Finding.TRUSTED_NOT_WANTED
-        why = (
-            "no binding names the role any more"
-            if role in retired
-            else why_unwanted(subject, role, installation, cluster)
-        )
-        yield Access(
-            role,
-            str(subject),
-            finding,
-            why,
-            _own_place(policy, installation, role),
-            subject.namespace,
-            own.issuer.value,
-        )
+        finding, why = _judged(role, subject, installation, cluster, account)
+        yield Access(role, str(subject), finding, why, place, subject.namespace, own.issuer.value)
+
+
+def _judged(
+    role: RoleArn,
+    subject: Subject,
+    installation: Installation,
+    cluster: ClusterSnapshot,
+    account: AccountSnapshot,
+) -> tuple[Finding, str]:
+    """What to think of a subject that our statement names and that no grant is for."""
+    if not any(role in binding.roles for binding in installation.bindings):
+        return Finding.RETIRED_ROLE, "no binding names the role any more"
+    cause = cluster.cause_to_leave(
+        role, subject, installation, lambda other: account.trusts(other, subject, installation)
+    )
+    if cause is None:
+        return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
+    return Finding.TRUSTED_NOT_WANTED, cause.sentence
 
 
 def _of_other_statements(

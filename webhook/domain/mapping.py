@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Account, Ignore, IgnoreReason, Refuse, decide
+from webhook.domain.decisions import Ignore, Refuse, decide
 from webhook.domain.names import Subject
+from webhook.domain.standing import Mapping, competing, mapping_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.domain.bindings import Binding
+    from webhook.domain.decisions import Account
     from webhook.domain.names import RoleArn
     from webhook.domain.snapshot import ClusterSnapshot
 
@@ -42,14 +44,14 @@ class Problem:
 def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
     """ServiceAccounts that name a role which their binding, or none, does not give them."""
     ours = {role.value: role for binding in bindings for role in binding.roles}
-    for account in _live_accounts(cluster):
-        decision = decide(account, cluster.namespaces.get(account.namespace), bindings)
-        subject = Subject(account.namespace, account.name)
-        if isinstance(decision, Refuse):
-            yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
-        elif isinstance(decision, Ignore) and decision.reason is IgnoreReason.FOREIGN_ROLE:
-            yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
-        elif decision == Ignore(IgnoreReason.NOT_BOUND) and (role := ours.get(account.role_annotation or "")):
+    for account, subject, mapping in _live_accounts(cluster, bindings):
+        if mapping is Mapping.FOREIGN_ROLE:
+            decision = decide(account, cluster.namespaces.get(account.namespace), bindings)
+            if isinstance(decision, Refuse):
+                yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
+            elif isinstance(decision, Ignore):
+                yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
+        elif mapping is Mapping.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
             why = (
                 f"its annotation names {role}, but no binding selects it: label the namespace so that one does, "
                 "or remove the annotation"
@@ -58,24 +60,24 @@ def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) ->
 
 
 def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
-    """ServiceAccounts of a bound name that no binding selects, or that several with different roles do."""
-    for account in _live_accounts(cluster):
-        namespace = cluster.namespaces.get(account.namespace)
-        if namespace is None or namespace.terminating:
-            continue
-        subject = Subject(account.namespace, account.name)
-        matching = [
-            binding
-            for binding in bindings
-            if binding.service_account == account.name and binding.selects(namespace.name, namespace.labels)
-        ]
-        if not matching:
+    """ServiceAccounts of a bound name that no binding selects, or that several which differ do."""
+    ours = {role.value for binding in bindings for role in binding.roles}
+    for account, subject, mapping in _live_accounts(cluster, bindings):
+        if mapping is Mapping.NOT_SELECTED and account.role_annotation not in ours:
             yield Problem(ProblemKind.NOT_SELECTED, "no binding selects its namespace: left alone", subject)
-        elif len({binding.roles for binding in matching}) > 1:
-            first, *others = (binding.name for binding in matching)
-            why = f"binding {first} decides; {', '.join(others)} would select it too"
+        elif mapping is Mapping.AMBIGUOUS:
+            first, *others = competing(account, cluster.namespaces.get(account.namespace), bindings)
+            names = ", ".join(binding.name for binding in others)
+            why = f"binding {first.name} decides because it comes first; {names} would select it too"
             yield Problem(ProblemKind.AMBIGUOUS, why, subject)
 
 
-def _live_accounts(cluster: ClusterSnapshot) -> list[Account]:
-    return [cluster.accounts[key] for key in sorted(cluster.accounts) if not cluster.accounts[key].being_deleted]
+def _live_accounts(
+    cluster: ClusterSnapshot, bindings: tuple[Binding, ...]
+) -> Iterator[tuple[Account, Subject, Mapping]]:
+    """Those about which the bindings say something, in order."""
+    for key in sorted(cluster.accounts):
+        account = cluster.accounts[key]
+        mapping = mapping_of(account, cluster.namespaces.get(account.namespace), bindings)
+        if mapping is not None:
+            yield account, Subject(account.namespace, account.name), mapping

@@ -77,18 +77,13 @@ def _order(grant: Grant, account: AccountSnapshot, installation: Installation) -
 
     def rank(role: RoleArn) -> tuple[bool, bool]:
         unread = role not in account.policies
-        return not _trusts(role, grant.subject, account, installation), unread and role != grant.annotated
+        return not account.trusts(role, grant.subject, installation), unread and role != grant.annotated
 
     return sorted(_preferred(grant), key=rank)
 
 
 def _preferred(grant: Grant) -> list[RoleArn]:
     return sorted(grant.binding.roles_in_order(grant.subject), key=lambda role: role != grant.annotated)
-
-
-def _trusts(role: RoleArn, subject: Subject, account: AccountSnapshot, installation: Installation) -> bool:
-    policy, own = account.policies.get(role), installation.own_in(role)
-    return policy is not None and subject in policy.subjects(own) and policy.denial(own, subject) is None
 
 
 def _amendment(

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from webhook.domain.amendment import Standing
 from webhook.domain.mapping import Problem, ProblemKind, mapping_notes, mapping_problems
 from webhook.domain.placement import Placement, place
-from webhook.domain.unwanted import why_unwanted
-from webhook.domain.wanted import wanted_grants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from webhook.domain.amendment import Amendment
     from webhook.domain.names import RoleArn, Subject
@@ -87,8 +85,7 @@ class Plan:
 
 def make_plan(installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot) -> Plan:
     """What to do so that cluster and account are as the bindings want them."""
-    grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, installation.bindings)
-    placed, amendments = place(grants, account, installation)
+    placed, amendments = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
     problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
     for role in sorted(account.policies):
@@ -120,32 +117,23 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
         if verdict.standing is Standing.ADDED
     ]
     removed = [
-        Change(subject, _why_it_leaves(subject, role, placed, installation, cluster))
+        Change(subject, cause.sentence)
         for subject in sorted(trusted)
-        if not _belongs(subject, role, placed)
+        if (
+            cause := cluster.cause_to_leave(
+                role, subject, installation, _trusted_by(subject, account, installation)
+            )
+        )
     ]
-    whole = policy.with_subjects(own, trusted).same_meaning(policy)
-    return RoleChange(role, own, policy, amendment.policy, tuple(added), tuple(removed), not whole)
+    return RoleChange(
+        role, own, policy, amendment.policy, tuple(added), tuple(removed), is_repaired=not policy.is_whole(own)
+    )
 
 
-def _why_it_leaves(
-    subject: Subject,
-    role: RoleArn,
-    placed: Mapping[Subject, Placement],
-    installation: Installation,
-    cluster: ClusterSnapshot,
-) -> str:
-    found = placed.get(subject)
-    if found is not None and role in found.grant.binding.roles:
-        return f"it is trusted in {found.role}, and one role is all it gets"
-    return why_unwanted(subject, role, installation, cluster)
-
-
-def _belongs(subject: Subject, role: RoleArn, placed: Mapping[Subject, Placement]) -> bool:
-    found = placed.get(subject)
-    if found is None or found.role != role:
-        return False
-    return found.grant.binding.names_subjects or found.grant.binding.may_use(role, found.grant.annotated)
+def _trusted_by(
+    subject: Subject, account: AccountSnapshot, installation: Installation
+) -> Callable[[RoleArn], bool]:
+    return lambda role: account.trusts(role, subject, installation)
 
 
 def _fits(change: RoleChange, quota: int) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from webhook.domain.removal import Cause, cause_of_removal
 from webhook.domain.statement import OwnStatement
+from webhook.domain.wanted import wanted_grants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.domain.bindings import Binding
-    from webhook.domain.decisions import Account, LiveNamespace
-    from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.decisions import Account, Grant, LiveNamespace
+    from webhook.domain.names import IssuerUrl, RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.domain.wanted import AccountKey
 
@@ -24,6 +26,8 @@ class Installation:
     name: str
     issuer: IssuerUrl
     bindings: tuple[Binding, ...]
+    grace: float = 600.0
+    """Seconds for which a new namespace is trusted before its ServiceAccount is there."""
 
     def own_in(self, role: RoleArn) -> OwnStatement:
         """Its statement in `role`."""
@@ -36,6 +40,43 @@ class ClusterSnapshot:
 
     namespaces: Mapping[str, LiveNamespace]
     accounts: Mapping[AccountKey, Account]
+    at: float = 0.0
+    """When it was looked at, in seconds since 1970."""
+
+    def account(self, subject: Subject) -> Account | None:
+        """The ServiceAccount, or None where there is none."""
+        return self.accounts.get((subject.namespace, subject.service_account))
+
+    def is_young(self, namespace: str, grace: float) -> bool:
+        """Whether a namespace is so new that its ServiceAccount may still come."""
+        found = self.namespaces.get(namespace)
+        return found is not None and self.at - found.created < grace
+
+    def grants_due(self, installation: Installation) -> list[Grant]:
+        """The grants of ServiceAccounts that are there or may still come."""
+        grants = wanted_grants(self.namespaces.values(), self.accounts, installation.bindings)
+        return [
+            grant
+            for grant in grants
+            if self.account(grant.subject) or self.is_young(grant.subject.namespace, installation.grace)
+        ]
+
+    def cause_to_leave(
+        self,
+        role: RoleArn,
+        subject: Subject,
+        installation: Installation,
+        trusted_by: Callable[[RoleArn], bool],
+    ) -> Cause | None:
+        """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
+        namespace = self.namespaces.get(subject.namespace)
+        account = self.account(subject)
+        cause = cause_of_removal(
+            role, subject, namespace, account, installation.bindings, former_uid=None, trusted_by=trusted_by
+        )
+        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+            return None
+        return cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +88,8 @@ class AccountSnapshot:
     """Roles whose policy could not be read: what AWS said, in a sentence."""
     quota: int = 0
     """Characters that a trust policy may have."""
+
+    def trusts(self, role: RoleArn, subject: Subject, installation: Installation) -> bool:
+        """Whether our statement in `role` names `subject`, and no Deny keeps it out."""
+        policy, own = self.policies.get(role), installation.own_in(role)
+        return policy is not None and subject in policy.subjects(own) and policy.denial(own, subject) is None

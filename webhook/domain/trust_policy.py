@@ -87,8 +87,11 @@ class TrustPolicy:
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
         """The same, or nobody where somebody changed our statements in other ways than that."""
-        subjects = self.subjects(own)
-        return subjects if self.with_subjects(own, subjects).same_meaning(self) else frozenset()
+        return self.subjects(own) if self.is_whole(own) else frozenset()
+
+    def is_whole(self, own: OwnStatement) -> bool:
+        """Whether our statement, if there is one, is as we write it, whoever it names."""
+        return self.with_subjects(own, self.subjects(own)).same_meaning(self)
 
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.

@@ -54,19 +54,25 @@ class Term:
         """Whether this replica leads, by its own clock."""
         return asyncio.get_running_loop().time() < self._until
 
+    @property
+    def until(self) -> float:
+        """When this replica leads no longer, on the event loop's clock, unless it renews."""
+        return self._until
+
     def removed_within_the_hour(self) -> int:
         """How many subjects leaders have removed within the hour."""
         return sum(count for _, count in self._young_removals())
 
     async def record_removals(self, count: int) -> None:
         """Note that so many are about to be removed. Raises NotLeadingError where that cannot be noted."""
-        now = asyncio.get_running_loop().time()
+        now, before = asyncio.get_running_loop().time(), list(self._removals)
         if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
             count += self._removals.pop()[1]
         self._removals.append((now, count))
         try:
             noted = await self.renew()
         except ClusterError as error:
+            self._removals = before  # nobody is removed: these must not use up the hour's limit
             raise NotLeadingError(f"removals could not be noted in Lease {LEASE}: {error}") from error
         if not noted:
             raise NotLeadingError("another replica leads by now")
@@ -92,9 +98,9 @@ class Term:
                     self._lease, self._until = stored, asked + DURATION
                     return True
                 found = await self._store.get(LEASE)
-                if found is None or (found.holder, found.renewals) != (mine.holder, mine.renewals):
+                if found is None or found.holder != mine.holder:
                     return False
-                self._lease = found  # somebody has edited it, and it is still ours
+                self._lease = found  # still ours: somebody has edited it, or the answer to our renewal was lost
 
     def _young_removals(self) -> list[tuple[float, int]]:
         now = asyncio.get_running_loop().time()
@@ -157,14 +163,16 @@ class Leadership:
         await _stop(work)
 
     async def _goes_on(self, term: Term, work: asyncio.Future[None]) -> bool:
-        """Wait, and renew; False once leading is over."""
-        await asyncio.wait([work], timeout=_RENEWAL_SECONDS)
+        """Wait, and renew; False once leading is over, which it is with the Lease, however slow an answer."""
+        left = term.until - asyncio.get_running_loop().time()
+        await asyncio.wait([work], timeout=min(_RENEWAL_SECONDS, max(left, 0)))
         if work.done():
             return False
         try:
-            return await term.renew()
-        except ClusterError as error:
-            log.warning("lead_not_renewed", reason=str(error))
+            async with asyncio.timeout_at(term.until):
+                return await term.renew()
+        except (ClusterError, TimeoutError) as error:
+            log.warning("lead_not_renewed", reason=str(error) or "no answer before the Lease ended")
             return term.holds
 
     async def _give_back(self, term: Term) -> None:

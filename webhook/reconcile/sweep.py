@@ -8,6 +8,7 @@ approved it, and each removal is confirmed by a read of the live namespace and S
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,12 +79,14 @@ class Sweep:
         self._rules = rules
         self._associations = associations
         self._first_seen: dict[Place, float] = {}
+        self._places: defaultdict[str, set[Place]] = defaultdict(set)
         self._approved: dict[Place, float] = {}
         self._refused = 0
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._show_refused(0)
         for cause in Cause:  # samples from the start, so that a rate sees the first
             metrics.removals_approved.labels(cause.value)
+        view.on_change(self._forget_who_is_wanted_again)
 
     async def run(self, term: Term, interval: float) -> None:
         """Sweep every `interval` seconds until cancelled."""
@@ -107,8 +110,9 @@ class Sweep:
         now = asyncio.get_running_loop().time()
         self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}
         self._forget_approvals(unwanted, now)
+        self._remember_places()
         due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
-        room = self._rules.left(self._trusted(), term.removed_within_the_hour())
+        room = self._rules.left(self._staying(), term.removed_within_the_hour())
         if len(due) > room:
             self._show_refused(len(due), room)
         else:
@@ -116,7 +120,7 @@ class Sweep:
             confirmed = await self._confirm(due)
             if confirmed:
                 await term.record_removals(len(confirmed))
-                self._approve(confirmed)
+                self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))
         self._have_them_leave()
 
@@ -124,9 +128,23 @@ class Sweep:
         """Remove nobody any more: this replica leads no longer."""
         self._approved.clear()
         self._first_seen.clear()
+        self._remember_places()
         self._show_refused(0)
         metrics.removals_pending.set(0)
         self._have_them_leave()
+
+    def _remember_places(self) -> None:
+        self._places.clear()
+        for place in self._first_seen.keys() | self._approved.keys():
+            self._places[place.subject.namespace].add(place)
+
+    def _forget_who_is_wanted_again(self, namespace: str) -> None:
+        """Have whoever is wanted between two sweeps, if only for a moment, wait for the whole grace anew."""
+        for place in self._places.get(namespace, ()):
+            if self._demand.cause_to_leave(place.role, place.subject) is None:
+                self._first_seen.pop(place, None)
+                if self._approved.pop(place, None) is not None:
+                    self._have_them_leave()
 
     async def _unwanted(self) -> dict[Place, Cause]:
         found: dict[Place, Cause] = {}
@@ -147,8 +165,15 @@ class Sweep:
     def _associated(self) -> Mapping[Subject, RoleArn]:
         return self._associations.subjects if self._associations else {}
 
-    def _trusted(self) -> int:
-        return sum(len(writer.subjects) for writer in self._writers.values()) + len(self._associated())
+    def _staying(self) -> int:
+        """How many are trusted: without those approved, who count as removed already."""
+        leaving = sum(self._is_there(place) for place in self._approved)
+        trusted = sum(len(writer.subjects) for writer in self._writers.values())
+        return trusted + len(self._associated()) - leaving
+
+    def _is_there(self, place: Place) -> bool:
+        there = self._associated() if place.associated else self._writers[place.role].subjects
+        return place.subject in there
 
     def _may_leave(self, place: Place) -> bool:
         if place.associated:
@@ -158,7 +183,7 @@ class Sweep:
     def _is_due(self, place: Place, cause: Cause, now: float) -> bool:
         if place in self._approved or not self._may_leave(place):
             return False
-        return not cause.waits_for_grace or now - self._first_seen[place] >= self._rules.grace
+        return not cause.waits_for_grace or now - self._first_seen.get(place, now) >= self._rules.grace
 
     def _forget_approvals(self, unwanted: Mapping[Place, Cause], now: float) -> None:
         """Take approvals back from whoever is wanted again, or has been away for longer than a read can be old."""
@@ -169,9 +194,17 @@ class Sweep:
         }
 
     async def _confirm(self, due: list[Place]) -> dict[Place, Cause]:
-        """Those of `due` whom the API server itself, asked now, does not want either."""
+        """Those of `due` whom the API server itself, asked now, does not want either, and whose time has come.
+
+        It may know another cause by now, one that waits for the grace.
+        """
         causes = await asyncio.gather(*(self._ask(place) for place in due))
-        return {place: cause for place, cause in zip(due, causes, strict=True) if cause is not None}
+        now = asyncio.get_running_loop().time()
+        return {
+            place: cause
+            for place, cause in zip(due, causes, strict=True)
+            if cause is not None and self._is_due(place, cause, now)
+        }
 
     async def _ask(self, place: Place) -> Cause | None:
         """The cause by the live objects; None where there is none, or they cannot be read now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,10 @@ class Session:
     caller: CallerCheck
     policies: IamTrustPolicies
 
+    def policies_to_write(self) -> IamTrustPolicies:
+        """The same trust policies for writers, who try a call once: a lock must outlast it."""
+        return IamTrustPolicies(AwsCalls(), self.caller)
+
     async def look_at_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
         namespaces, _ = await self.api.namespaces().list()
@@ -64,7 +69,7 @@ class Session:
         for name in service_accounts(self.installation.bindings):
             found, _ = await self.api.service_accounts(name).list()
             accounts |= {(account.namespace, name): account for account in found.values()}
-        return ClusterSnapshot(namespaces, accounts)
+        return ClusterSnapshot(namespaces, accounts, time.time())
 
     async def look_at_account(
         self, progress: Callable[[str], None], roles: Collection[RoleArn] = ()
@@ -77,10 +82,10 @@ class Session:
 
 
 @asynccontextmanager
-async def session(where: Where, attempts: int = READ_ATTEMPTS) -> AsyncIterator[Session]:
+async def session(where: Where) -> AsyncIterator[Session]:
     """Open what a command needs, and close it.
 
-    Raises ConfigurationError, ClusterError, AwsError. `attempts` is how often a call to AWS is tried.
+    Raises ConfigurationError, ClusterError, AwsError.
     """
     connection = Connection(person=True, context=where.context)
     try:
@@ -92,13 +97,15 @@ async def session(where: Where, attempts: int = READ_ATTEMPTS) -> AsyncIterator[
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
         issuer = await _issuer(configuration, api)
-        calls = AwsCalls(attempts)
+        calls = AwsCalls(READ_ATTEMPTS)
         try:
             caller = CallerCheck(calls)
             yield Session(
                 configuration=configuration,
                 namespace=namespace,
-                installation=Installation(configuration.installation or namespace, issuer, bindings),
+                installation=Installation(
+                    configuration.installation or namespace, issuer, bindings, configuration.reconciler.prune_grace
+                ),
                 connection=connection,
                 api=api,
                 calls=calls,

@@ -69,6 +69,10 @@ class OneRoleEach:
             return not self._wishes.is_young(subject.namespace)
         return cause is not None
 
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether the namespace was made anew, and nothing selects it: whoever did that inherits no trust."""
+        return self.cause_to_leave(role, subject) is Cause.NAMESPACE_REPLACED
+
     def cause_to_leave(self, role: RoleArn, subject: Subject) -> Cause | None:
         """Why `subject` is not wanted in `role` by what was last shown, or None where it is."""
         return self.cause_by(role, subject, self._wishes.cached(subject.namespace), self._wishes.account(subject))

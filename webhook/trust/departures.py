@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from webhook.domain.names import Subject
 
@@ -16,22 +17,31 @@ class Departures:
     """The subjects that the reconciler has approved for removal. Times are seconds on one clock.
 
     An approval is no order: between it and the write somebody may have made the namespace anew, so `may_leave` is
-    asked of each at each write, and who waits for trust stays. It holds until the reconciler takes it back, so
-    that a stale read, or another replica that has written the subject again, does not bring it back for good.
+    asked of each at each write, and who waits for trust, or has asked for it since, stays: a review may have seen
+    a namespace that the watch has yet to show. It holds until the reconciler takes it back, so that a stale read,
+    or another replica that has written the subject again, does not bring it back for good.
     """
 
     def __init__(self, may_leave: Callable[[Subject], bool]) -> None:
         self._may_leave = may_leave
         self._approved: frozenset[Subject] = frozenset()
+        self._asked: dict[Subject, float] = {}
         self._left: dict[Subject, float] = {}
 
     def approve(self, subjects: Iterable[Subject]) -> None:
         """These and no others are to leave."""
         self._approved = frozenset(subjects)
 
-    def leaving(self, waiting: Collection[Subject]) -> frozenset[Subject]:
+    def asks(self, subject: Subject, now: float) -> None:
+        """Somebody asks for trust, approved or not."""
+        if subject in self._approved:
+            self._asked[subject] = now
+
+    def leaving(self, waiting: AbstractSet[Subject], now: float) -> frozenset[Subject]:
         """Who leaves with the next write, by what is known now."""
-        return frozenset(one for one in self._approved if one not in waiting and self._may_leave(one))
+        self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
+        staying = self._asked.keys() | waiting
+        return frozenset(one for one in self._approved if one not in staying and self._may_leave(one))
 
     def left(self, subjects: Iterable[Subject], now: float) -> None:
         """Remember who left with a write just now."""

@@ -208,14 +208,14 @@ class _Pursuit:
             self._writers[self.tried].withdraw(grant.subject)
 
     async def _run(self) -> Outcome:
+        roles = self._grant.binding.roles
         if self._associations and self._grant.binding.associates:
-            outcome = await self._associate(self._associations, _order(self._grant)[0])
+            outcome = await self._associate(self._associations, roles[0])
             self._report(outcome)
             return outcome
-        order = _order(self._grant)
-        if len(order) > 1:
+        if len(roles) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
-            await self._look_at(order)
+            await self._look_at(roles)
         while True:
             grant = self._grant
             outcome = await self._try_each(_by_prospect(grant, self._writers))
@@ -224,12 +224,12 @@ class _Pursuit:
         self._report(outcome)
         return outcome
 
-    async def _look_at(self, order: tuple[RoleArn, ...]) -> None:
+    async def _look_at(self, roles: tuple[RoleArn, ...]) -> None:
         """Wait for every role's first look. All begin at once; no task for each, as thousands may wait here."""
-        for role in order:
+        for role in roles:
             if not self._writers[role].has_looked:
                 self._writers[role].check()
-        for role in order:
+        for role in roles:
             await self._writers[role].first_look()
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:

@@ -117,6 +117,9 @@ class Demand(Protocol):
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
 
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
+
 
 Seen = Callable[["Mapping[Subject, float]"], None]
 """Takes subjects that were written to a role lately, with how many seconds ago."""

@@ -38,7 +38,7 @@ class RecentWrites:
         self._written.update(dict.fromkeys(subjects, now))
 
     def forget(self, subjects: Iterable[Subject]) -> None:
-        """Count these no longer: they have left."""
+        """Count these no longer: they have left, or others have their names."""
         for subject in subjects:
             self._written.pop(subject, None)
             self._heard.pop(subject, None)

@@ -131,6 +131,7 @@ class RoleWriter:
         While the role is in trouble the ticket says so from the start.
         """
         ticket = self._waiting.setdefault(subject, Ticket())
+        self._departures.asks(subject, asyncio.get_running_loop().time())
         if self._trouble:
             ticket.fail(self._trouble)
         self._start()
@@ -236,8 +237,9 @@ class RoleWriter:
         self._quota = self._ceiling(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
+        self._recent_writes.forget([one for one in self._recent() if self._demand.is_another(self.role, one)])
         batch = list(self._waiting)
-        leaving = self._departures.leaving(self._waiting)
+        leaving = self._departures.leaving(self._waiting.keys(), asyncio.get_running_loop().time())
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._quota) < amendment.policy.size():

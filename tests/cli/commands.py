@@ -1,0 +1,57 @@
+"""Running the program's commands as a person does, in the rights of the rig's administrator."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from rig.space import Space
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+def environment(space: Space) -> dict[str, str]:
+    """The administrator's way to cluster and account."""
+    return {**space.aws.environment(base={"PATH": "/usr/bin:/bin"}), "KUBECONFIG": str(space.cluster.kubeconfig)}
+
+
+def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
+    """Run a command to its end; its exit code is not checked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "webhook", *arguments],
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+class Person:
+    """Somebody with a configuration file and a terminal's environment."""
+
+    def __init__(self, space: Space, **sections: Any) -> None:
+        self.environment = environment(space)
+        self.file = space.cluster.workspace.path / "person.yaml"
+        self.file.write_text(yaml.safe_dump(space.configuration(**sections)))
+
+    def __call__(self, command: str, *arguments: str) -> Ran:
+        """Run a command with the file."""
+        return run(command, "--config", str(self.file), *arguments, env=self.environment)

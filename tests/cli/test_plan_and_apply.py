@@ -1,0 +1,222 @@
+"""`plan` and `apply` on the rig: what they print is what they do, beside a program that serves or without one."""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.space import Space
+from tests.cli.commands import Person
+from tests.e2e.observe import annotation, foreign_parts, is_trusted
+from tests.e2e.replicas import api_server
+from tests.e2e.scenes import account_path, create_account, create_namespace, label
+from webhook.domain.names import IssuerUrl, RoleArn, Subject
+from webhook.domain.statement import OwnStatement
+
+LARGE = 131072
+OTHER_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
+NOT_SELECTED: dict[str, str | None] = {"internal.spaces.upbound.io/controlplane-name": None}
+
+
+@pytest.fixture(scope="module")
+def space() -> Iterator[Space]:
+    """A cluster that is an API server alone: with nobody to finish deleting, control planes lose their label."""
+    with api_server() as cluster, Space(cluster=cluster, roles=["mxp-backup", "dropped"], quota=LARGE) as running:
+        yield running
+
+
+@pytest.fixture
+def person(space: Space) -> Iterator[Person]:
+    """Who binds one of the roles; afterwards nothing is left in both."""
+    before = {role: space.policy(role) for role in ("mxp-backup", "dropped")}
+    (binding,) = space.configuration()["bindings"]
+    yield Person(space, bindings=[{**binding, "roles": [space.role_arn("mxp-backup")]}])
+    for role, policy in before.items():
+        _put(space, role, policy)
+    for item in space.cluster.api.get("/api/v1/namespaces")["items"]:
+        if item["metadata"]["name"].startswith("mxp-") and item["metadata"]["name"] != "mxp-identity":
+            label(space, item["metadata"]["name"], NOT_SELECTED)
+            with suppress(ApiError):
+                space.cluster.api.delete(account_path(item["metadata"]["name"]))
+
+
+@pytest.mark.rig
+def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
+    space: Space, person: Person
+) -> None:
+    bare, by_hand = create_namespace(space), create_namespace(space)
+    create_account(space, bare)
+    create_account(space, by_hand, "arn:aws:iam::123456789012:role/by-hand")
+    others = foreign_parts(space.aws.history("mxp-backup")[-1].document)
+    calls = len(space.aws.history("mxp-backup"))
+
+    plan = person("plan", "-o", "json")
+    assert plan.code == 3
+    (role,) = plan.document["roles"]
+    assert [one["namespace"] for one in role["added"]] == [bare]
+    assert [(one["namespace"], one["replacing"]) for one in plan.document["annotations"]] == [(bare, None)]
+    assert [one["kind"] for one in plan.document["problems"]] == ["foreign annotation"]
+    assert len(space.aws.history("mxp-backup")) == calls, "a plan writes nothing"
+
+    applied = person("apply")
+    assert applied.code == 4, "what a person must mend is left"
+    assert f"+ {bare}/{SERVICE_ACCOUNT}" in applied.out
+    assert annotation(space, bare) == space.role_arn("mxp-backup")
+    assert is_trusted(space, bare)
+    assert annotation(space, by_hand) == "arn:aws:iam::123456789012:role/by-hand"
+    assert foreign_parts(space.aws.history("mxp-backup")[-1].document) == others
+    assert len(space.aws.history("mxp-backup")) == calls + 1, "one write"
+
+    again = person("plan", "-o", "json")
+    assert (again.code, again.document["changes"]) == (4, False)
+
+
+@pytest.mark.rig
+def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Space, person: Person) -> None:
+    stays, goes = create_namespace(space), create_namespace(space)
+    for namespace in (stays, goes):
+        create_account(space, namespace)
+    assert person("apply").code == 0
+    label(space, goes, NOT_SELECTED)
+
+    plan = person("plan", "-o", "json").document
+    assert [(one["namespace"], one["why"]) for one in plan["roles"][0]["removed"]] == [
+        (goes, "no binding wants it in this role")
+    ]
+    left = person("apply")
+    assert "left to the reconciler and its grace, or to --approve: 1 to remove" in left.out
+    assert is_trusted(space, goes)
+
+    approved = person("apply", "--approve")
+    assert approved.code in {0, 4}, approved.err
+    assert not is_trusted(space, goes)
+    assert is_trusted(space, stays)
+    assert not person("plan", "-o", "json").document["changes"]
+
+
+@pytest.mark.rig
+def test_our_statement_changed_by_hand_is_planned_as_a_repair_and_repaired(space: Space, person: Person) -> None:
+    namespace = create_namespace(space)
+    create_account(space, namespace)
+    assert person("apply").code == 0
+    whole = space.policy("mxp-backup")
+    edited = copy.deepcopy(whole)
+    del edited["Statement"][-1]["Condition"]["StringEquals"]
+    _put(space, "mxp-backup", edited)
+
+    plan = person("plan", "-o", "json").document
+    assert [role["repaired"] for role in plan["roles"]] == [True]
+    applied = person("apply")
+    assert applied.code == 0, applied.err
+    assert space.policy("mxp-backup") == whole
+
+
+@pytest.mark.rig
+def test_a_cluster_that_is_gone_is_retired_and_the_live_one_is_not(space: Space, person: Person) -> None:
+    namespace = create_namespace(space)
+    create_account(space, namespace)
+    assert person("apply").code == 0
+    policy = space.policy("mxp-backup")
+    _put(space, "mxp-backup", {**policy, "Statement": [*policy["Statement"], _of_another_cluster(space)]})
+    options = ("--retire-issuer", OTHER_ISSUER, "--installation", "elsewhere")
+
+    shown = person("apply", *options)
+    assert shown.code == 3
+    assert "- mxp-far-system/mxp-controller" in shown.out
+    assert len(space.policy("mxp-backup")["Statement"]) == len(policy["Statement"]) + 1
+
+    done = person("apply", *options, "--approve")
+    assert done.code == 0, done.err
+    assert space.policy("mxp-backup") == policy
+    assert person("apply", *options, "--approve").code == 0, "a second time there is nothing to do"
+
+    refused = person("apply", "--retire-issuer", space.cluster.issuer, "--approve")
+    assert refused.code == 2
+    assert "this cluster's own live issuer" in refused.err
+    assert space.policy("mxp-backup") == policy
+
+
+@pytest.mark.rig
+@pytest.mark.usefixtures("person")
+def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_is_not(space: Space) -> None:
+    before = space.policy("dropped")
+    (binding,) = space.configuration()["bindings"]
+    namespace = create_namespace(space)
+    create_account(space, namespace, space.role_arn("dropped"))
+    formerly = Person(space, bindings=[{**binding, "roles": [space.role_arn("dropped")]}])
+    assert formerly("apply").code == 0
+    assert len(space.policy("dropped")["Statement"]) == len(before["Statement"]) + 1
+    refused = formerly("apply", "--retire-role", space.role_arn("dropped"), "--approve")
+    assert (refused.code, "is a role of binding backup" in refused.err) == (2, True)
+
+    now = Person(space, bindings=[{**binding, "roles": [space.role_arn("mxp-backup")]}])
+    report = now("report", "-o", "json").document["access"]
+    assert "retired role" in {one["finding"] for one in report if one["role"].endswith("/dropped")}
+    assert now("apply", "--retire-role", space.role_arn("dropped")).code == 3
+    assert now("apply", "--retire-role", space.role_arn("dropped"), "--approve").code == 0
+    assert space.policy("dropped") == before
+
+
+@pytest.mark.rig
+def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: Person) -> None:
+    trusted = create_namespace(space)
+    create_account(space, trusted)
+    assert person("apply").code == 0
+    untrusted = create_namespace(space)
+    create_account(space, untrusted)
+
+    lines = person("report", "-o", "json").document["access"]
+    found = {(one["namespace"] or one["who"], one["finding"]) for one in lines}
+    assert (trusted, "as wanted") in found
+    assert (untrusted, "wanted, not trusted") in found
+    assert (f"arn:aws:iam::{space.aws.account}:root", "somebody else's") in found
+
+    only = person("report", "-o", "json", "--differences").document["access"]
+    assert {one["namespace"] for one in only} == {untrusted}
+    table = person("report").out
+    assert f"{trusted}/{SERVICE_ACCOUNT}" in table
+    assert "\x1b[" not in table, "no colours but on a terminal"
+    rows = person("report", "-o", "csv").out.splitlines()
+    assert rows[0].startswith("role,who,namespace,issuer,statement,sid,finding,difference,why")
+    assert len(rows) == len(lines) + 1
+
+
+@pytest.mark.rig
+def test_apply_and_a_program_that_serves_take_turns(space: Space, person: Person) -> None:
+    """The grants of both are there at the end, whoever wrote last."""
+    namespaces = [create_namespace(space) for _ in range(6)]
+    for namespace in namespaces[:3]:
+        create_account(space, namespace)
+    configuration = space.configuration(bindings=_bindings(space))
+    webhook = space.start_webhook(configuration, wait=False)
+    try:
+        applied = person("apply")
+        assert applied.code == 0, applied.err
+        for namespace in namespaces[3:]:
+            create_account(space, namespace)
+        assert person("apply").code == 0
+        assert all(is_trusted(space, namespace) for namespace in namespaces)
+    finally:
+        webhook.process.kill()
+
+
+def _bindings(space: Space) -> list[dict[str, Any]]:
+    (binding,) = space.configuration()["bindings"]
+    return [{**binding, "roles": [space.role_arn("mxp-backup")]}]
+
+
+def _of_another_cluster(space: Space) -> dict[str, Any]:
+    """What this program, installed as `elsewhere` in another cluster, has left in a role."""
+    role = RoleArn(space.role_arn("mxp-backup"))
+    own = OwnStatement.for_role(role, IssuerUrl(OTHER_ISSUER), "elsewhere")
+    return own.render([Subject("mxp-far-system", SERVICE_ACCOUNT)])
+
+
+def _put(space: Space, role: str, policy: dict[str, Any]) -> None:
+    iam = space.aws.admin_client("iam")
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(policy))

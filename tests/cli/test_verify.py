@@ -1,0 +1,418 @@
+"""Broken set-ups: `verify` names each, and what it prints to mend it mends it."""
+
+import base64
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rig.kubernetes import objects
+from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.permissions import PROGRAM
+from rig.pki import Authority
+from rig.space import Space
+from rig.tools import binary
+from rig.waiting import eventually
+from tests.cli.commands import Person, Ran, run
+from tests.e2e.releases import released
+from tests.e2e.scenes import ROLE_ANNOTATION, account_path, create_account, create_namespace, serving
+
+Statement = dict[str, Any]
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
+QUOTA = 2048
+MOST_FIXES = 4
+"""Some things only show once others are mended."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A control plane with a role of its own."""
+
+    space: Space
+    namespace: str
+    role: str
+
+    @property
+    def role_arn(self) -> str:
+        return self.space.role_arn(self.role)
+
+    @property
+    def subject(self) -> str:
+        return f"system:serviceaccount:{self.namespace}:{SERVICE_ACCOUNT}"
+
+    @property
+    def iam(self) -> Any:
+        return self.space.aws.admin_client("iam")
+
+    @property
+    def statements(self) -> list[Statement]:
+        return list(self.space.policy(self.role)["Statement"])
+
+    def annotate(self, annotations: dict[str, str | None]) -> None:
+        patch = {"metadata": {"annotations": annotations}}
+        self.space.cluster.api.patch(account_path(self.namespace), patch)
+
+    def put(self, *statements: Statement) -> None:
+        document = json.dumps({**self.space.policy(self.role), "Statement": list(statements)})
+        self.iam.update_assume_role_policy(RoleName=self.role, PolicyDocument=document)
+
+    def edit_ours(self, edit: Callable[[Statement], object]) -> None:
+        statements = self.statements
+        edit(next(one for one in statements if one.get("Sid", "").startswith("MxpIdentity")))
+        self.put(*statements)
+
+    def start_pod(self) -> None:
+        self.space.cluster.create([objects.deployment(self.namespace)])
+        eventually(lambda: self.space.cluster.pods(self.namespace), "its pod is there")
+
+
+def _provider_without_audience(plane: Plane) -> None:
+    arn = plane.space.provider_arn
+    plane.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    plane.iam.create_open_id_connect_provider(Url=plane.space.cluster.issuer, ClientIDList=["sigstore"])
+
+
+def _two_operators(ours: Statement) -> None:
+    key = next(key for key in ours["Condition"]["StringEquals"] if key.endswith(":sub"))
+    ours["Condition"]["StringLike"] = {key: "system:serviceaccount:other-*"}
+
+
+def _drop_audience(ours: Statement) -> None:
+    equals = ours["Condition"]["StringEquals"]
+    del equals[next(key for key in equals if key.endswith(":aud"))]
+
+
+def _deny(plane: Plane) -> None:
+    key = plane.space.cluster.issuer.removeprefix("https://")
+    denying = {
+        "Sid": "Quarantine",
+        "Effect": "Deny",
+        "Principal": {"Federated": plane.space.provider_arn},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{key}:sub": plane.subject}},
+    }
+    plane.put(*plane.statements, denying)
+
+
+def _full_of_the_dead(plane: Plane) -> None:
+    """Fill our statement with control planes that are gone, in place of the one that is there."""
+
+    def fill(ours: Statement) -> None:
+        equals = ours["Condition"]["StringEquals"]
+        key = next(key for key in equals if key.endswith(":sub"))
+        one = "system:serviceaccount:mxp-00000000-0000-4000-8000-0000000000{:02d}-system:mxp-controller"
+        others = [statement for statement in plane.statements if statement.get("Sid") != ours["Sid"]]
+        equals[key] = []
+        while _size([*others, ours]) + len(one) < QUOTA:
+            equals[key].append(one.format(len(equals[key])))
+
+    plane.edit_ours(fill)
+
+
+def _size(statements: list[Statement]) -> int:
+    document = {"Version": "2012-10-17", "Id": "backup-trust", "Statement": statements}
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+def _deleted_principal(plane: Plane) -> None:
+    user = plane.iam.create_user(UserName=f"operator-{plane.role}")["User"]["Arn"]
+    operators = {"Sid": "Operators", "Effect": "Allow", "Principal": {"AWS": user}, "Action": "sts:AssumeRole"}
+    plane.put(*plane.statements[:-1], operators)
+    plane.space.aws.delete_principal(user)
+
+
+def _pod_too_early(plane: Plane) -> None:
+    plane.annotate({ROLE_ANNOTATION: None})
+    plane.start_pod()
+    plane.annotate({ROLE_ANNOTATION: plane.role_arn})
+
+
+def _pod_of_another_role(plane: Plane) -> None:
+    plane.annotate({ROLE_ANNOTATION: plane.space.role_arn("by-hand")})
+    plane.start_pod()
+    plane.annotate({ROLE_ANNOTATION: plane.role_arn})
+
+
+def _pod_with_another_audience(plane: Plane) -> None:
+    plane.annotate({"eks.amazonaws.com/audience": "sigstore"})
+    plane.start_pod()
+
+
+def _statement_by_hand(plane: Plane) -> None:
+    key = plane.space.cluster.issuer.removeprefix("https://")
+    equals = {f"{key}:aud": "sigstore", f"{key}:sub": plane.subject}
+    by_hand = {
+        "Sid": "ByHand",
+        "Effect": "Allow",
+        "Principal": {"Federated": plane.space.provider_arn},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": equals},
+    }
+    plane.put(*plane.statements, by_hand)
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a control plane is broken, and the finding that says so."""
+
+    spoil: Callable[[Plane], object]
+    check: str
+    words: str
+
+
+def _annotated(value: str | None, key: str = ROLE_ANNOTATION) -> Callable[[Plane], None]:
+    return lambda plane: plane.annotate({ROLE_ANNOTATION: None, key: value and value.format(plane=plane)})
+
+
+CASES: dict[str, Case] = {
+    "no OIDC provider": Case(
+        lambda plane: plane.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=plane.space.provider_arn),
+        "OIDC provider",
+        "there is no",
+    ),
+    "provider without the audience": Case(
+        _provider_without_audience, "OIDC provider", "does not know the audience sts.amazonaws.com"
+    ),
+    "our statement removed": Case(lambda plane: plane.put(*plane.statements[:-1]), "trust", "no statement of"),
+    "StringLike beside StringEquals": Case(
+        lambda plane: plane.edit_ours(_two_operators), "trust", "somebody has changed our statement"
+    ),
+    "our statement without audience": Case(
+        lambda plane: plane.edit_ours(_drop_audience), "trust", "somebody has changed our statement"
+    ),
+    "a Deny": Case(_deny, "trust", "statement 4 (Sid Quarantine)"),
+    "a full policy": Case(_full_of_the_dead, "trust", "that nobody wants any more"),
+    "a deleted principal": Case(_deleted_principal, "trust", "which was deleted"),
+    "a statement by hand for another audience": Case(
+        _statement_by_hand, "trust", "statement 3 (Sid ByHand) names it, but it wants the audience sigstore"
+    ),
+    "role gone": Case(lambda plane: plane.iam.delete_role(RoleName=plane.role), "role", "there is no role"),
+    "no annotation": Case(_annotated(None), "annotation", "is missing"),
+    "misspelt annotation": Case(
+        _annotated("{plane.role_arn}", "eks.amazon.aws/role-arn"), "annotation", "is misspelt"
+    ),
+    "role of another account": Case(
+        _annotated("arn:aws:iam::210987654321:role/mxp"), "annotation", "a role of account 210987654321"
+    ),
+    "another role": Case(
+        _annotated("arn:aws:iam::123456789012:role/by-hand"), "annotation", "which is no role of binding"
+    ),
+    "annotation that is no ARN": Case(_annotated("mxp-backup"), "annotation", "is not the ARN of a role"),
+    "label removed": Case(
+        lambda plane: plane.space.cluster.api.patch(
+            f"/api/v1/namespaces/{plane.namespace}", {"metadata": {"labels": {"role": None}}}
+        ),
+        "namespace",
+        "asks something else of label role",
+    ),
+    "no ServiceAccount": Case(
+        lambda plane: plane.space.cluster.api.delete(account_path(plane.namespace)),
+        "ServiceAccount",
+        "has no ServiceAccount mxp-controller",
+    ),
+    "audience annotated": Case(
+        lambda plane: plane.annotate({"eks.amazonaws.com/audience": "sigstore"}), "audience", "asks for tokens for"
+    ),
+    "pod too early": Case(_pod_too_early, "pods", "started before its ServiceAccount had a role"),
+    "pod with another role": Case(_pod_of_another_role, "pods", "which its ServiceAccount no longer names"),
+    "pod with a token for somebody else": Case(_pod_with_another_audience, "pods", "has no token for"),
+}
+ROLES = {name: f"mxp-{number}" for number, name in enumerate(CASES)}
+ONLY_ANNOTATED = "a statement by hand for another audience"
+
+
+@pytest.fixture(scope="module")
+def space() -> Iterator[Space]:
+    with Cluster(nodes=1) as cluster, Space(cluster=cluster, roles=list(ROLES.values()), quota=QUOTA) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def person(space: Space) -> Person:
+    (binding,) = space.configuration()["bindings"]
+    bindings = [
+        {
+            **binding,
+            "name": role,
+            "namespaces": {"selector": {"matchLabels": {"role": role}}},
+            "mode": "annotate" if name == ONLY_ANNOTATED else "irsa",
+            "roles": [space.role_arn(role)],
+        }
+        for name, role in ROLES.items()
+    ]
+    return Person(space, bindings=bindings)
+
+
+@pytest.fixture(scope="module")
+def planes(space: Space, person: Person) -> dict[str, Plane]:
+    """A control plane for each case, whole: annotated, and trusted where that is ours to do."""
+    made = {}
+    for name, role in ROLES.items():
+        namespace = objects.host_namespace_name()
+        labels = {"role": role, CONTROL_PLANE_LABEL: "plane"}
+        annotations = {ROLE_ANNOTATION: space.role_arn(role)}
+        space.cluster.create(
+            [
+                objects.namespace(namespace, labels),
+                objects.service_account(namespace, annotations=annotations),
+            ]
+        )
+        made[name] = Plane(space, namespace, role)
+    applied = person("apply")
+    assert applied.code == 0, applied.err
+    return made
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
+    planes: dict[str, Plane], person: Person, name: str, tmp_path: Path
+) -> None:
+    plane, case = planes[name], CASES[name]
+    case.spoil(plane)
+
+    found = _broken(person, plane)
+    assert any(one["check"] == case.check and case.words in one["message"] for one in found), found
+
+    for _ in range(MOST_FIXES):
+        for finding in found:
+            _run_as_printed(finding["fix"], person, tmp_path)
+        found = _broken(person, plane)
+        if not found:
+            return
+    pytest.fail(f"not mended: {found}")
+
+
+@pytest.mark.rig
+def test_a_person_who_may_not_read_the_role_is_told_so_and_nothing_is_called_broken(
+    planes: dict[str, Plane], person: Person
+) -> None:
+    plane = planes["no annotation"]
+    plane.iam.create_user(UserName="stranger")
+    key = plane.iam.create_access_key(UserName="stranger")["AccessKey"]
+    stranger = {
+        **person.environment,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+    answer = run("verify", plane.namespace, "--config", str(person.file), "-o", "json", env=stranger)
+    unknown = [one for one in _findings(answer, plane) if one["level"] == "unknown"]
+    assert {one["check"] for one in unknown} == {"OIDC provider", "role"}
+    assert all("AccessDenied" in one["message"] for one in unknown)
+
+
+@pytest.mark.rig
+def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
+    space: Space, planes: dict[str, Plane], person: Person
+) -> None:
+    plane = planes["no OIDC provider"]
+
+    def said() -> str:
+        (finding,) = person("verify", plane.namespace, "-o", "json").document["webhook"]
+        return f"{finding['level']}: {finding['message']}"
+
+    assert said() == "broken: the API server does not call it: no MutatingWebhookConfiguration is there"
+    with serving(space, "Fail", bindings=_bindings(person)) as webhook:
+        assert said().startswith("ok: ")
+        webhook.process.kill()
+        assert "gets no answer from it: " in said()
+        space.register(webhook.url, "Ignore")
+        assert said() == "broken: the API server gets no answer from it, and goes on without"
+
+
+@pytest.mark.rig
+def test_sts_itself_is_asked_with_assume(planes: dict[str, Plane], person: Person) -> None:
+    plane = planes["audience annotated"]
+    answer = person("verify", plane.namespace, "--assume", "-o", "json")
+    (finding,) = [one for one in _findings(answer, plane) if one["check"] == "STS"]
+    assert finding["level"] == "ok", finding
+    assert "accepted a token" in finding["message"]
+
+
+@pytest.mark.rig
+def test_without_a_namespace_the_worst_come_first(planes: dict[str, Plane], person: Person) -> None:
+    plane = planes["another role"]
+    plane.annotate({ROLE_ANNOTATION: None})
+    answer = person("verify", "-o", "json")
+    assert answer.code == 4
+    first = answer.document["controlPlanes"][0]
+    assert (first["namespace"], first["worst"]) == (plane.namespace, "broken")
+    assert len(answer.document["controlPlanes"]) == len(planes)
+
+
+@pytest.mark.rig
+def test_a_release_whose_registration_is_gone_or_has_expired_is_mended_by_helm(
+    space: Space, person: Person, tmp_path: Path
+) -> None:
+    """Read without a file: the configuration is the release's own."""
+    namespace = create_namespace(space)
+    with released(space) as release:
+        release.start_replica()
+        release.wait_until_called()
+        create_account(space, namespace)
+
+        def webhook() -> dict[str, Any]:
+            answer = run("verify", namespace, "-o", "json", env=person.environment)
+            assert answer.out, answer.err
+            (finding,) = answer.document["webhook"]
+            return dict(finding)
+
+        assert webhook()["level"] == "ok"
+        space.cluster.api.delete(CONFIGURATION)
+        found = webhook()
+        assert "no MutatingWebhookConfiguration is there" in found["message"]
+        _run_as_printed(found["fix"], person, tmp_path)
+        release.wait_until_called()
+        assert webhook()["level"] == "ok"
+
+        expired = Authority("old").issue("old", lifetime=dt.timedelta(seconds=-1)).certificate
+        bundle = base64.b64encode(expired.encode()).decode()
+        change = {"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}
+        space.cluster.api.patch(CONFIGURATION, [change], kind="json")
+        eventually(lambda: webhook()["level"] == "broken", "the API server has seen it")
+        found = webhook()
+        assert "has expired" in found["message"]
+        _run_as_printed(found["fix"], person, tmp_path)
+        release.wait_until_called()
+        assert webhook()["level"] == "ok"
+
+
+def _bindings(person: Person) -> Any:
+    return yaml.safe_load(person.file.read_text())["bindings"]
+
+
+def _findings(answer: Ran, plane: Plane) -> list[dict[str, Any]]:
+    assert answer.out, answer.err
+    (found,) = [one for one in answer.document["controlPlanes"] if one["namespace"] == plane.namespace]
+    findings: list[dict[str, Any]] = found["findings"]
+    return findings
+
+
+def _broken(person: Person, plane: Plane) -> list[dict[str, Any]]:
+    answer = person("verify", plane.namespace, "-o", "json")
+    return [one for one in _findings(answer, plane) if one["level"] == "broken"]
+
+
+def _run_as_printed(fix: str, person: Person, tmp_path: Path) -> None:
+    """Run a command in a shell that finds kubectl, helm, aws and mxp-identity, in the repository."""
+    for name in ("kubectl", "helm"):
+        link = tmp_path / name
+        if not link.exists():
+            link.symlink_to(binary(name))
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    env = {**person.environment, "PATH": path, "AWS_PAGER": ""}
+    done = subprocess.run(
+        ["bash", "-c", fix], env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode in {0, 4}, (fix, done.stdout, done.stderr)

@@ -1,0 +1,265 @@
+"""What is found of a control plane by the facts alone; that what is printed mends it is shown on the rig."""
+
+import json
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.domain.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
+from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.diagnosis.findings import Level
+from webhook.diagnosis.mapping import MISSPELT
+from webhook.diagnosis.near_misses import near_misses
+from webhook.diagnosis.registration import look_at_webhook
+from webhook.diagnosis.verdict import Verdict, diagnose
+from webhook.domain.bindings import Binding, Mode
+from webhook.domain.decisions import Account, LiveNamespace
+from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
+from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.domain.trust_policy import TrustPolicy
+
+NAME = "mxp-controller"
+A = Subject("mxp-a-system", NAME)
+PLANES = NamespaceSelector(
+    (Requirement("plane", Operator.EXISTS), Requirement("stage", Operator.IN, frozenset({"live"}))),
+    NamePattern("mxp-*-system"),
+)
+BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
+LABELS = {"plane": "a", "stage": "live"}
+PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
+POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,))
+WELL = Plane(A, {ROLE_ARN_ANNOTATION: ROLE.value}, (POD,))
+
+
+def _shared(
+    *statements: dict[str, Any],
+    labels: dict[str, str] | None = None,
+    binding: Binding = BINDING,
+    **changes: Any,
+) -> Shared:
+    policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements or [OWN.render([A])])})
+    namespace = LiveNamespace(A.namespace, "uid", LABELS if labels is None else labels)
+    shared = Shared(
+        installation=Installation("mxp-identity", ISSUER, (binding,)),
+        cluster=ClusterSnapshot({A.namespace: namespace}, {(A.namespace, NAME): Account(A.namespace, NAME)}),
+        account=AccountSnapshot({ROLE: policy}, quota=2048),
+        providers={PROVIDER.arn: PROVIDER},
+        registrations=(Registration("mxp-identity-webhook", "Ignore", 2.0),),
+        options=("--config", "my file.yaml"),
+        now=1.0,
+    )
+    return replace(shared, **changes)
+
+
+def _problems(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(one.check, one.message) for one in verdict.findings if one.level is not Level.OK]
+
+
+def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
+    verdict = diagnose(WELL, _shared())
+    assert verdict.worst is Level.OK
+    assert [one.check for one in verdict.findings] == [
+        "namespace", "annotation", "OIDC provider", "trust", "room", "pods",
+    ]  # fmt: skip
+
+
+def _annotated(**annotations: str) -> Plane:
+    return replace(WELL, annotations=annotations)
+
+
+def _running(**changes: Any) -> Plane:
+    return replace(WELL, pods=(replace(POD, **changes),))
+
+
+DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
+SAME = "eks.amazonaws.com/role-arn"
+CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
+    "labels that are missing": (
+        WELL,
+        _shared(labels={}),
+        "namespace",
+        "binding backup asks something else of label plane, stage",
+        ["kubectl", "label", "--overwrite", "namespace", A.namespace, "plane=true", "stage=live"],
+    ),
+    "a name that does not fit": (
+        WELL,
+        _shared(binding=replace(BINDING, namespaces=NamespaceSelector((), NamePattern("other-*")))),
+        "namespace",
+        "its name does not fit the pattern of binding backup",
+        None,
+    ),
+    "the guide's misspelt annotation": (
+        _annotated(**{MISSPELT: ROLE.value}),
+        _shared(),
+        "annotation",
+        "is misspelt",
+        [
+            "kubectl",
+            "annotate",
+            "--overwrite",
+            "-n",
+            A.namespace,
+            "serviceaccount",
+            NAME,
+            f"{SAME}={ROLE}",
+            f"{MISSPELT}-",
+        ],
+    ),
+    "no annotation": (
+        _annotated(),
+        _shared(),
+        "annotation",
+        "is missing",
+        ["kubectl", "annotate", "--overwrite", "-n", A.namespace, "serviceaccount", NAME, f"{SAME}={ROLE}"],
+    ),
+    "no ServiceAccount": (
+        replace(WELL, annotations=None),
+        _shared(),
+        "ServiceAccount",
+        "has no ServiceAccount",
+        ["kubectl", "create", "-n", A.namespace, "serviceaccount", NAME],
+    ),
+    "no trust": (
+        WELL,
+        _shared(OTHER_CLUSTER.render([A])),
+        "trust",
+        "statement 1 (Sid MxpIdentity",
+        ["mxp-identity", "apply", "--config", "my file.yaml"],
+    ),
+    "a Deny": (
+        WELL,
+        _shared(OWN.render([A]), DENY),
+        "trust",
+        "statement 2 (Sid Quarantine) of",
+        [
+            "aws",
+            "iam",
+            "update-assume-role-policy",
+            "--role-name",
+            ROLE.name,
+            "--policy-document",
+            json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
+        ],
+    ),
+    "no provider": (
+        WELL,
+        _shared(providers={PROVIDER.arn: replace(PROVIDER, exists=False)}),
+        "OIDC provider",
+        "STS refuses every token",
+        ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
+    ),
+    "a provider that nobody may look at": (
+        WELL,
+        _shared(providers={PROVIDER.arn: Provider(PROVIDER.arn, None, why="AccessDenied: no")}),
+        "OIDC provider",
+        "AccessDenied: no",
+        None,
+    ),
+    "a role that nobody may read": (
+        WELL,
+        _shared(account=AccountSnapshot({}, {ROLE: "GetRole: AccessDenied: no"}, 2048)),
+        "role",
+        "could not be read: GetRole: AccessDenied: no",
+        None,
+    ),
+    "a pod without identity": (
+        _running(variables={}),
+        _shared(),
+        "pods",
+        "mxp-1 started before",
+        ["kubectl", "delete", "-n", A.namespace, "pod", "mxp-1"],
+    ),
+    "a pod of another role": (
+        _running(variables={"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/old"}),
+        _shared(),
+        "pods",
+        "mxp-1 runs with arn:aws:iam::123456789012:role/old",
+        ["kubectl", "delete", "-n", A.namespace, "pod", "mxp-1"],
+    ),
+    "a pod that crashes": (
+        _running(waiting="CrashLoopBackOff"),
+        _shared(),
+        "pods",
+        "has its identity, and waits: CrashLoopBackOff",
+        ["kubectl", "logs", "-n", A.namespace, "mxp-1", "--previous"],
+    ),
+    "no pods": (replace(WELL, pods=()), _shared(), "pods", "none runs as mxp-controller", None),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
+    plane, shared, check, words, fix = CASES[case]
+    (found,) = [one for one in diagnose(plane, shared).findings if one.level is not Level.OK]
+    assert (found.check, words in found.message) == (check, True), found
+    assert (None if found.fix is None else shlex.split(found.fix)) == fix
+
+
+def test_what_hangs_on_a_binding_is_not_looked_at_without_one() -> None:
+    assert [one.check for one in diagnose(WELL, _shared(labels={})).findings] == ["namespace"]
+
+
+def test_a_namespace_that_is_not_there_is_named() -> None:
+    elsewhere = replace(WELL, subject=Subject("mxp-typo-system", NAME))
+    assert _problems(diagnose(elsewhere, _shared())) == [
+        ("namespace", "there is no namespace mxp-typo-system: correct the name")
+    ]
+
+
+KEY = ISSUER.key
+MISSES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "another audience": (
+        {"StringEquals": {f"{KEY}:aud": "sigstore", f"{KEY}:sub": str(A)}},
+        ["it wants the audience sigstore, and tokens are for sts.amazonaws.com"],
+    ),
+    "two operators": (
+        {"StringEquals": {f"{KEY}:sub": str(A)}, "StringLike": {f"{KEY}:sub": "system:serviceaccount:x-*"}},
+        ["its StringLike on the subject does not hold for it", "StringEquals and StringLike on the subject must"],
+    ),
+    "nothing": ({"StringEquals": {f"{KEY}:sub": str(A)}}, []),
+}
+
+
+@pytest.mark.parametrize("case", MISSES)
+def test_a_statement_that_was_meant_for_it_is_named_with_what_is_wrong_in_it(case: str) -> None:
+    condition, wrong = MISSES[case]
+    statement = {**OWN.render([A]), "Sid": "ByHand", "Condition": condition}
+    said = near_misses(TrustPolicy({"Statement": [statement]}), OWN, A)
+    assert len(said) == bool(wrong)
+    for words in wrong:
+        assert words in said[0]
+
+
+WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
+    "answers": (_shared(), Trial(annotated=True), "ok"),
+    "is not registered": (_shared(registrations=()), Trial(annotated=False), "does not call it"),
+    "has an expired caBundle": (_shared(now=3.0), Trial(annotated=False), "has expired"),
+    "is down and not insisted on": (_shared(), Trial(annotated=False), "and goes on without"),
+    "is down and insisted on": (_shared(), Trial(None, "500 failed calling webhook: EOF"), "EOF"),
+    "may not be tried": (_shared(), Trial(None, "403 forbidden"), "could not be tried: 403 forbidden"),
+}
+
+
+@pytest.mark.parametrize("case", WEBHOOKS)
+def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
+    shared, trial, words = WEBHOOKS[case]
+    (found,) = look_at_webhook(shared, trial, "mxp-identity", self_managed=True)
+    assert words in f"{found.level.value}: {found.message}"
+
+
+@given(hand_edited_documents | shared_documents, st.sampled_from([0, 600, 2048]))
+def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_named(
+    document: dict[str, Any], quota: int
+) -> None:
+    policy = TrustPolicy(document)
+    verdict = diagnose(WELL, _shared(account=AccountSnapshot({ROLE: policy}, quota=quota)))
+    for finding in verdict.findings:
+        if finding.fix and "update-assume-role-policy" in finding.fix:
+            printed = json.loads(shlex.split(finding.fix)[-1])["Statement"]
+            assert len(printed) == len(policy.statements) - 1
+            assert all(statement in policy.statements for statement in printed)

@@ -1,0 +1,108 @@
+"""What must hold of every removal, and of those who lead: each under its own name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation import checks
+from tests.support.sites import own_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.simulation.aws import Write
+    from tests.simulation.checks import Complaint
+    from tests.simulation.plan import Plan
+    from tests.simulation.processes import Process
+    from tests.simulation.sights import Sights
+    from tests.simulation.wishes import Wishes
+    from tests.support.simulated_iam import SimulatedIam
+    from webhook.domain.names import RoleArn, Subject
+
+CLOCK_FAULTS = frozenset({"stall", "clock_jump", "leader_stall"})
+"""With these, a Lease does not promise that its holders are kept apart."""
+
+
+class Removals:
+    """Judges each removal when the document leaves its sender: what becomes of it on the way is IAM's doing."""
+
+    def __init__(self, plan: Plan, iam: SimulatedIam, wishes: Wishes, sights: Sights) -> None:
+        self._plan = plan
+        self._iam = iam
+        self._wishes = wishes
+        self._sights = sights
+        self._leaders: dict[str, Process] = {}
+        self._confirmed: set[tuple[str, RoleArn, str]] = set()
+        self._removed: set[tuple[RoleArn, Subject]] = set()
+        self._most = 0
+
+    @property
+    def count(self) -> int:
+        """How many subjects were taken out of a role."""
+        return len(self._removed)
+
+    def leads(self, process: Process) -> Iterator[Complaint]:
+        """A replica begins to lead."""
+        others = [name for name, other in self._leaders.items() if not other.dead]
+        self._leaders[process.name] = process
+        if others and not CLOCK_FAULTS & self._plan.kinds:
+            yield "one_leader_at_a_time", f"{process.name} leads beside {', '.join(others)}"
+
+    def leads_no_longer(self, process: Process) -> None:
+        """A replica has ended what it did as the leader."""
+        self._leaders.pop(process.name, None)
+
+    def asked(self, process: Process, name: str) -> None:
+        """The API server answers a leader's question, at this moment, about somebody whom it would remove."""
+        for role in self._plan.binding.roles:
+            if self._wishes.unwanted_since(role, name) is not None:
+                self._confirmed.add((process.name, role, name))
+
+    def applied(self) -> None:
+        """A document is in force."""
+        trusted = sum(len(self._trusted_in(role)) for role in self._plan.binding.roles)
+        self._most = max(self._most, trusted)
+
+    def of_sent(self, write: Write, left_out: Iterable[Subject], now: float) -> Iterator[Complaint]:
+        """Whether those whom a document leaves out may leave."""
+        for who in sorted(left_out):
+            if write.process.name not in self._leaders:
+                yield "only_the_leader_removes", f"{write.process.name} removes {who.namespace}"
+            if (write.process.name, write.role, who.namespace) not in self._confirmed:
+                yield "the_api_server_confirms_each_removal", f"{who.namespace} of {write.role.name}"
+            yield from self._of_one(write, who, now)
+            self._removed.add((write.role, who))
+        limit = self._plan.rules.limit(self._most, len(self._removed))  # no run is as long as an hour
+        if len(self._removed) > limit:
+            yield "no_more_leave_within_an_hour_than_the_limit", f"{len(self._removed)} of {limit}"
+
+    def of_added(self, write: Write, added: Iterable[Subject]) -> Iterator[Complaint]:
+        """Whether those whom a document adds may come back."""
+        for who in sorted(added):
+            name = who.namespace
+            was_removed = (write.role, who) in self._removed
+            if (
+                was_removed
+                and self._wishes.was_replaced(name)
+                and self._sights.up_to_date(write.process.name, name)
+            ):
+                yield "a_namespace_made_anew_gets_no_trust_back", f"{name} of {write.role.name}"
+
+    def _of_one(self, write: Write, who: Subject, now: float) -> Iterator[Complaint]:
+        name, process = who.namespace, write.process
+        if not self._sights.up_to_date(process.name, name):
+            return  # the API server has told it something else
+        since = self._wishes.unwanted_since(write.role, name)
+        young_since = now + process.wall_clock_ahead - self._plan.rules.grace
+        if since is None or self._wishes.waits_for_its_account(name, young_since):
+            yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}"
+            return
+        home = self._wishes.home(name)
+        if home is not None and who not in self._trusted_in(home) and who not in process.last_seen.get(home, ()):
+            yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}, and {home.name} does not trust it"
+        unwanted_for = now - since + process.clock_ahead
+        if unwanted_for < self._plan.rules.grace and not self._wishes.was_replaced(name):
+            yield "nobody_leaves_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
+
+    def _trusted_in(self, role: RoleArn) -> frozenset[Subject]:
+        return checks.subjects_in(self._iam.document(role), own_in(role))

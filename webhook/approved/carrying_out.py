@@ -1,0 +1,221 @@
+"""Carrying out a plan: additions, repairs and annotations, and the removals that were approved."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from webhook.cluster.leases import Leases
+from webhook.config.whereabouts import process_identity
+from webhook.domain.bindings import service_accounts, trusted_roles
+from webhook.domain.errors import ClusterError
+from webhook.reconcile.view import ClusterView
+from webhook.trust.demand import OneRoleEach
+from webhook.trust.grants import Grants
+from webhook.trust.leases import LeaseLock
+from webhook.trust.outcomes import Outcome, Proof, Trusted
+from webhook.trust.ports import AwsError
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.plan import Annotating, Plan, RoleChange
+    from webhook.domain.trust_policy import TrustPolicy
+    from webhook.reconcile.ports import Cluster
+    from webhook.survey.session import Session
+    from webhook.trust.ports import TrustPolicies
+
+PATIENCE = 120.0
+"""Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
+
+_LOOK_SECONDS = 1.0
+_LOOK_PATIENCE = 15.0
+"""Seconds for all roles to be looked at; a lock that a dead process has left behind takes 10 of them."""
+
+_READ_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of a plan, as lines for a person."""
+
+    written: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The running program's parts over a mirror of the cluster, and what they have done."""
+
+    cluster: Cluster
+    policies: TrustPolicies
+    view: ClusterView
+    demand: OneRoleEach
+    writers: dict[RoleArn, RoleWriter]
+    grants: Grants
+    done: Done = field(default_factory=Done)
+
+
+@asynccontextmanager
+async def hands(here: Session) -> AsyncIterator[Hands]:
+    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished."""
+    installation = here.installation
+    view = ClusterView(
+        installation.bindings,
+        here.api.namespaces(),
+        {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
+        clock=time.time,
+        grace=installation.grace,
+    )
+    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
+    writers: dict[RoleArn, RoleWriter] = {}
+    demand = OneRoleEach(view, writers)
+    policies = here.policies_to_write()
+    for role in trusted_roles(installation.bindings):
+        writers[role] = RoleWriter(role, installation.own_in(role), policies, lock, demand)
+    grants = Grants(writers)
+    mirror = asyncio.create_task(view.run())
+    try:
+        await view.wait_until_synced()
+        yield Hands(here.api, here.policies, view, demand, writers, grants)
+    finally:
+        await grants.close()
+        mirror.cancel()
+
+
+async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
+    """Write what the plan adds and repairs, and the annotations."""
+    subjects = {change.subject for role in plan.roles for change in role.added}
+    subjects |= {item.subject for item in plan.annotations}
+    outcomes, _ = await asyncio.gather(
+        _obtain(by, subjects, progress),
+        asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired)),
+    )
+    await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
+    await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
+
+
+async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
+    """Remove whom the plan removes and the API server, asked once more, does not want either."""
+    progress("looking up each ServiceAccount once more")
+    await _look_at_all_roles(by)
+    await asyncio.gather(*(_remove_from(by, change) for change in plan.roles if change.removed))
+
+
+async def _obtain(
+    by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
+) -> dict[Subject, Outcome]:
+    grants = {subject: grant for subject in subjects if (grant := _grant_of(by, subject))}
+    outcomes: dict[Subject, Outcome] = {}
+
+    async def obtain(subject: Subject) -> None:
+        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE)
+        progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
+
+    await asyncio.gather(*(obtain(subject) for subject in grants))
+    return outcomes
+
+
+def _grant_of(by: Hands, subject: Subject) -> Grant | None:
+    grants = by.view.grants_in(subject.namespace)
+    return next((grant for grant in grants if grant.subject == subject), None)
+
+
+async def _repair(by: Hands, change: RoleChange) -> None:
+    """Have our statement put right, and wait until IAM shows it.
+
+    The writer waits too where it cannot tell an edit from an answer that is older than its last write.
+    """
+    if await _shown(by, change.role, lambda policy: policy.is_whole(change.own)):
+        by.done.written.append(f"{change.role}: our statement is put right")
+
+
+async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
+    """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
+    writer = by.writers[role]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await writer.first_look()
+            while not writer.needs_a_person and not is_there(await by.policies.read(role)):
+                writer.check()
+                await asyncio.sleep(_LOOK_SECONDS)
+    except (AwsError, TimeoutError) as error:
+        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
+        by.done.failed.append(f"{role}: {reason}")
+        return False
+    if writer.needs_a_person and writer.trouble:
+        by.done.failed.append(f"{role}: {writer.trouble.reason}")
+        return False
+    return True
+
+
+async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
+    """Wait until IAM shows who was added: what a Lease calls written somebody may have taken out since."""
+    ours: set[Subject] = set()
+    for item in change.added:
+        outcome = outcomes.get(item.subject)
+        if not isinstance(outcome, Trusted):
+            reason = outcome.reason if outcome else "no binding selects it any more"
+            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+        elif outcome.role == change.role and outcome.proof in {Proof.WRITTEN, Proof.ALREADY}:
+            ours.add(item.subject)
+    if ours and await _shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
+        by.done.written.append(f"{change.role}: {len(ours)} added")
+
+
+async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
+    who = f"{item.subject.namespace}/{item.subject.service_account}"
+    grant = _grant_of(by, item.subject)
+    if outcome is None or grant is None:
+        by.done.failed.append(f"{who}: no binding selects it any more")
+        return
+    if grant.annotated is not None and not isinstance(outcome, Trusted):
+        by.done.failed.append(f"{who}: its annotation stays: {outcome.reason}")
+        return
+    try:
+        if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
+            by.done.written.append(f"{who}: annotated with {outcome.role}")
+        else:
+            by.done.failed.append(f"{who}: not annotated, it has changed since it was looked at")
+    except ClusterError as error:
+        by.done.failed.append(f"{who}: not annotated: {error}")
+
+
+async def _look_at_all_roles(by: Hands) -> None:
+    """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_PATIENCE):
+            await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
+
+
+async def _remove_from(by: Hands, change: RoleChange) -> None:
+    asked = await asyncio.gather(*(_still_unwanted(by, change.role, item.subject) for item in change.removed))
+    leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
+    if not leaving:
+        return
+    by.writers[change.role].leave(leaving)
+    if await _shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
+        by.done.written.append(f"{change.role}: {len(leaving)} removed")
+
+
+async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
+    """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
+    who = f"{subject.namespace}/{subject.service_account}"
+    try:
+        namespace = await by.cluster.namespace(subject.namespace, _READ_SECONDS)
+        account = None
+        if namespace is not None and subject.service_account in by.view.service_accounts:
+            account = await by.cluster.account(subject, _READ_SECONDS)
+    except ClusterError as error:
+        by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
+        return False
+    if by.demand.cause_by(role, subject, namespace, account) is None:
+        by.done.failed.append(f"{who}: not removed, because it is wanted by now")
+        return False
+    return True

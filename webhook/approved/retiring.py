@@ -1,0 +1,84 @@
+"""Removing our statement for good, by a writer whose cluster wants nobody in the role."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from webhook.approved.carrying_out import Done
+from webhook.cluster.leases import Leases
+from webhook.config.whereabouts import process_identity
+from webhook.trust.leases import LeaseLock
+from webhook.trust.ports import AwsError
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.plan import Plan, RoleChange
+    from webhook.survey.session import Session
+    from webhook.trust.ports import RoleLock, TrustPolicies
+
+_PATIENCE = 120.0
+_LOOK_SECONDS = 1.0
+
+
+class NobodyWanted:
+    """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
+
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """Nobody."""
+        return ()
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never."""
+        return False
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Always."""
+        return True
+
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never: nobody comes back here."""
+        return False
+
+
+async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None]) -> Done:
+    """Remove the statements that the plan removes, and wait until IAM shows it."""
+    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
+    return await retire(plan, here.policies_to_write(), lock, progress)
+
+
+async def retire(plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None]) -> Done:
+    """The same, one role after the other."""
+    done = Done()
+    for number, change in enumerate(plan.roles, 1):
+        progress(f"{number} of {len(plan.roles)} roles")
+        writer = RoleWriter(change.role, change.own, policies, lock, NobodyWanted())
+        await _retire_from(change, writer, policies, done)
+    return done
+
+
+async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            writer.leave({item.subject for item in change.removed})
+            await writer.first_look()
+            while not writer.needs_a_person and await _is_there(policies, change):
+                writer.check()
+                await asyncio.sleep(_LOOK_SECONDS)
+    except (AwsError, TimeoutError) as error:
+        done.failed.append(f"{change.role}: {str(error) or f'not within {_PATIENCE:.0f} s'}")
+    else:
+        if writer.needs_a_person and writer.trouble:
+            done.failed.append(f"{change.role}: {writer.trouble.reason}")
+        else:
+            done.written.append(f"{change.role}: statement {change.own.sid} removed")
+    finally:
+        await writer.close()
+
+
+async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
+    policy = await policies.read(change.role)
+    return any(change.own.owns(statement) for statement in policy.statements)

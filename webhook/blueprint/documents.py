@@ -1,0 +1,78 @@
+"""The policies of the two kinds of role: those for backups, and the webhook's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from webhook.domain.names import AUDIENCE
+from webhook.domain.statement import ASSUME_WITH_TOKEN
+
+if TYPE_CHECKING:
+    from webhook.domain.names import IssuerUrl, RoleArn, Subject
+
+Document = dict[str, Any]
+
+_VERSION = "2012-10-17"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be there. `program` is the webhook's own ServiceAccount, `own_role` its role."""
+
+    bucket: str
+    region: str
+    roles: tuple[RoleArn, ...]
+    own_role: RoleArn
+    issuer: IssuerUrl
+    program: Subject
+
+    @property
+    def provider_arn(self) -> str:
+        """The cluster's OIDC provider in the account."""
+        return self.issuer.provider_arn(self.own_role.partition, self.own_role.account)
+
+
+def bucket_policy(wish: Wish) -> Document:
+    """Backing up to the bucket and restoring from it, and no more."""
+    bucket = f"arn:{wish.own_role.partition}:s3:::{wish.bucket}"
+    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    return {
+        "Version": _VERSION,
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
+            {"Effect": "Allow", "Action": objects, "Resource": f"{bucket}/*"},
+        ],
+    }
+
+
+def first_trust() -> Document:
+    """A trust policy that lets nobody in until the first control plane comes: IAM wants a statement."""
+    nobody = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    return {"Version": _VERSION, "Statement": [nobody]}
+
+
+def own_statement(wish: Wish) -> Document:
+    """The statement by which the webhook's own role trusts the webhook."""
+    key = wish.issuer.key
+    return {
+        "Sid": "Webhook",
+        "Effect": "Allow",
+        "Principal": {"Federated": wish.provider_arn},
+        "Action": ASSUME_WITH_TOKEN,
+        "Condition": {"StringEquals": {f"{key}:aud": AUDIENCE, f"{key}:sub": str(wish.program)}},
+    }
+
+
+def own_policy(wish: Wish) -> Document:
+    """What the webhook may do, as docs/install.md has it: exactly these roles, and never its own."""
+    roles = [role.value for role in wish.roles]
+    return {
+        "Version": _VERSION,
+        "Statement": [
+            {"Effect": "Allow", "Action": ["iam:GetRole", "iam:UpdateAssumeRolePolicy"], "Resource": roles},
+            {"Effect": "Allow", "Action": "iam:GetOpenIDConnectProvider", "Resource": wish.provider_arn},
+            {"Effect": "Allow", "Action": "iam:GetAccountSummary", "Resource": "*"},
+            {"Effect": "Deny", "Action": "iam:*", "Resource": wish.own_role.value},
+        ],
+    }

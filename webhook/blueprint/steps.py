@@ -1,0 +1,125 @@
+"""The steps from what is there to what is wished: each an operation of IAM, to be called or printed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from webhook.blueprint import documents
+from webhook.domain.names import AUDIENCE
+from webhook.domain.trust_policy import TrustPolicy, canonical_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.blueprint.documents import Document, Wish
+    from webhook.domain.names import RoleArn
+
+BUCKET_POLICY = "backup-bucket"
+OWN_POLICY = "trust-policies"
+"""Names of the inline policies."""
+
+_OPTIONS = {
+    "AssumeRolePolicyDocument": "assume-role-policy-document",
+    "ClientID": "client-id",
+    "ClientIDList": "client-id-list",
+    "Description": "description",
+    "OpenIDConnectProviderArn": "open-id-connect-provider-arn",
+    "Path": "path",
+    "PolicyDocument": "policy-document",
+    "PolicyName": "policy-name",
+    "RoleName": "role-name",
+    "Url": "url",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of IAM. `operation` is its name in words, joined by `_`; parameters are IAM's own."""
+
+    what: str
+    operation: str
+    parameters: Mapping[str, str | list[str]]
+
+    def command(self) -> str:
+        """The same for the AWS command line."""
+        argv = ["aws", "iam", self.operation.replace("_", "-")]
+        for name, value in self.parameters.items():
+            argv += [f"--{_OPTIONS[name]}", *(value if isinstance(value, list) else [value])]
+        return shlex.join(argv)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRole:
+    """A role that is there: its trust policy, and its inline policies by name."""
+
+    trust: TrustPolicy
+    policies: Mapping[str, Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the account has of it."""
+
+    audiences: tuple[str, ...] | None
+    """Of the OIDC provider; None where there is none."""
+    roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
+
+
+def missing_steps(wish: Wish, found: Found) -> list[Step]:
+    """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are."""
+    return [*_provider(wish, found), *_backup_roles(wish, found), *_own_role(wish, found)]
+
+
+def _provider(wish: Wish, found: Found) -> Iterator[Step]:
+    if found.audiences is None:
+        parameters: dict[str, str | list[str]] = {"Url": wish.issuer.value, "ClientIDList": [AUDIENCE]}
+        yield Step("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
+    elif AUDIENCE not in found.audiences:
+        parameters = {"OpenIDConnectProviderArn": wish.provider_arn, "ClientID": AUDIENCE}
+        what = f"the audience {AUDIENCE} of the OIDC provider"
+        yield Step(what, "add_client_id_to_open_id_connect_provider", parameters)
+
+
+def _backup_roles(wish: Wish, found: Found) -> Iterator[Step]:
+    for role in wish.roles:
+        if role not in found.roles:
+            yield _create(role, documents.first_trust(), f"role {role.name} for backups")
+        yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
+
+
+def _own_role(wish: Wish, found: Found) -> Iterator[Step]:
+    role, statement = wish.own_role, documents.own_statement(wish)
+    there = found.roles.get(role)
+    if there is None:
+        trust = {"Version": "2012-10-17", "Statement": [statement]}
+        yield _create(role, trust, f"the webhook's own role {role.name}")
+    elif not any(canonical_policy(one) == canonical_policy(statement) for one in there.trust.statements):
+        others = [one for one in there.trust.statements if one.get("Sid") != statement["Sid"]]
+        document = {**there.trust.document, "Statement": [*others, statement]}
+        parameters: dict[str, str | list[str]] = {"RoleName": role.name, "PolicyDocument": _text(document)}
+        yield Step(f"the webhook in the trust policy of {role.name}", "update_assume_role_policy", parameters)
+    yield from _inline(role, OWN_POLICY, documents.own_policy(wish), found)
+
+
+def _create(role: RoleArn, trust: Document, what: str) -> Step:
+    path = role.value.split(":role", 1)[1].removesuffix(role.name)
+    parameters: dict[str, str | list[str]] = {"RoleName": role.name, "AssumeRolePolicyDocument": _text(trust)}
+    return Step(what, "create_role", parameters if path == "/" else {**parameters, "Path": path})
+
+
+def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[Step]:
+    there = found.roles[role].policies.get(name) if role in found.roles else None
+    if there is None or canonical_policy(there) != canonical_policy(policy):
+        parameters: dict[str, str | list[str]] = {
+            "RoleName": role.name,
+            "PolicyName": name,
+            "PolicyDocument": _text(policy),
+        }
+        yield Step(f"policy {name} of {role.name}", "put_role_policy", parameters)
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -1,0 +1,184 @@
+"""`verify`: one control plane from end to end, or all of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from webhook.cli.exits import Exit
+from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace
+from webhook.cli.output import Output, console, write_document
+from webhook.cli.running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webhook.cli.progress import Progress
+    from webhook.diagnosis.facts import Shared
+    from webhook.diagnosis.findings import Finding
+    from webhook.diagnosis.verdict import Verdict
+    from webhook.survey.session import Session, Where
+
+_STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
+_MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "+"}
+_STS_PATIENCE = 30.0
+"""Seconds that --assume waits for STS to see trust that was just written."""
+
+
+def verify(  # noqa: PLR0913  options
+    plane: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAMESPACE]", help="The control plane's namespace.", show_default=False),
+    ] = None,
+    config: ConfigFile = None,
+    namespace: OwnNamespace = None,
+    context: Context = None,
+    output: OutputForm = Output.TABLE,
+    *,
+    assume: Annotated[
+        bool, typer.Option("--assume", help="Have STS assume the role with a token of the ServiceAccount.")
+    ] = False,
+) -> None:
+    """Find what keeps a control plane from its AWS identity, with the command that mends each finding.
+
+    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing:
+    the ServiceAccount is sent through admission as a dry run.
+
+    Exit code 0: all is well. 4: there are findings.
+    """
+    from webhook.survey.session import Where
+
+    where = Where(config, namespace, context)
+    options = _options(where)
+    common, verdicts = run(lambda progress: _verify(where, plane, options, assume, progress))
+    if output is Output.TABLE:
+        _show(common, verdicts, whole=plane is not None)
+    else:
+        write_document(_document(common, verdicts), output)
+    levels = [finding.level for finding in [*common, *(one for verdict in verdicts for one in verdict.findings)]]
+    sys.exit(Exit.PROBLEMS if any(level.rank < _NOTE_RANK for level in levels) else Exit.DONE)
+
+
+_NOTE_RANK = 2
+
+
+def _options(where: Where) -> tuple[str, ...]:
+    """What a command that mends something must be told too, to mean the same installation."""
+    given = {"--config": where.file, "--namespace": where.namespace, "--context": where.context}
+    return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
+
+
+async def _verify(
+    where: Where,
+    plane: str | None,
+    options: tuple[str, ...],
+    assume: bool,  # noqa: FBT001  an option
+    progress: Progress,
+) -> tuple[list[Finding], list[Verdict]]:
+    from webhook.diagnosis.verdict import diagnose
+    from webhook.survey.planes import look_at_planes, look_at_shared
+    from webhook.survey.session import session
+
+    async with session(where) as here:
+        progress.step("listing namespaces, ServiceAccounts and pods")
+        cluster = await here.look_at_cluster()
+        planes = await look_at_planes(here, cluster, plane)
+        progress.step("reading trust policies")
+        shared = await look_at_shared(here, cluster, options, progress.count)
+        verdicts = [diagnose(one, shared) for one in planes]
+        progress.step("sending a ServiceAccount through admission")
+        common = await _common(here, shared, verdicts)
+        if assume:
+            progress.step("asking STS")
+            verdicts = [await _with_sts(here, verdict) for verdict in verdicts]
+    return common, sorted(verdicts, key=lambda verdict: (verdict.worst.rank, verdict.subject))
+
+
+async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> list[Finding]:
+    """What is found of the webhook itself, tried with the first control plane that a binding selects."""
+    from webhook.diagnosis.registration import look_at_webhook
+    from webhook.survey.planes import try_admission
+
+    tried = next((verdict.subject for verdict in verdicts if verdict.role is not None), None)
+    trial = await try_admission(here, tried) if tried else None
+    self_managed = here.configuration.certificates.source == "self-managed"
+    return list(look_at_webhook(shared, trial, here.namespace, self_managed=self_managed))
+
+
+async def _with_sts(here: Session, verdict: Verdict) -> Verdict:
+    from dataclasses import replace
+
+    if verdict.role is None:
+        return verdict
+    return replace(verdict, findings=(*verdict.findings, await _ask_sts(here, verdict)))
+
+
+async def _ask_sts(here: Session, verdict: Verdict) -> Finding:
+    from webhook.aws.assuming import seconds_until_accepted
+    from webhook.cluster.inspection import Inspection
+    from webhook.diagnosis.findings import broken, ok, unknown
+    from webhook.domain.errors import ClusterError
+    from webhook.trust.ports import AwsError
+
+    if verdict.role is None:
+        raise ValueError("no role, nothing to assume")
+    try:
+        token = await Inspection(here.connection).token(verdict.subject)
+        seconds = await seconds_until_accepted(here.calls, verdict.role, token, _STS_PATIENCE)
+    except ClusterError as error:
+        return unknown("STS", f"no token to try with: {error}")
+    except AwsError as error:
+        return broken("STS", f"refuses a token of it for {verdict.role}: {error}")
+    return ok("STS", f"accepted a token of it for {verdict.role} after {seconds:.1f} s")
+
+
+def _show(common: list[Finding], verdicts: list[Verdict], *, whole: bool) -> None:
+    """Print findings; of many control planes, only those that are not well."""
+    screen = console()
+    _show_findings(common)
+    for verdict in verdicts:
+        shown = [one for one in verdict.findings if whole or one.level.rank < _NOTE_RANK]
+        if shown:
+            screen.print(f"\n{verdict.subject.namespace}/{verdict.subject.service_account}", style="bold")
+            _show_findings(shown)
+    bad = sum(verdict.worst.rank < _NOTE_RANK for verdict in verdicts)
+    screen.print(f"\ncontrol planes: {len(verdicts)}, with findings: {bad}", style="bold")
+
+
+def _show_findings(findings: Iterable[Finding]) -> None:
+    from rich.text import Text
+
+    screen = console()
+    for finding in findings:
+        style = _STYLES[finding.level.value]
+        mark = _MARKS[finding.level.value]
+        screen.print(Text.assemble((f"  {mark} {finding.check}: ", style), finding.message))
+        if finding.fix:
+            screen.print(Text(f"      {finding.fix}"), soft_wrap=True)  # to be copied: never broken
+
+
+def _document(common: list[Finding], verdicts: list[Verdict]) -> dict[str, Any]:
+    return {
+        "webhook": [_finding(finding) for finding in common],
+        "controlPlanes": [
+            {
+                "namespace": verdict.subject.namespace,
+                "serviceAccount": verdict.subject.service_account,
+                "role": verdict.role.value if verdict.role else None,
+                "worst": verdict.worst.value,
+                "findings": [_finding(finding) for finding in verdict.findings],
+            }
+            for verdict in verdicts
+        ],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "level": finding.level.value,
+        "message": finding.message,
+        "fix": finding.fix,
+    }

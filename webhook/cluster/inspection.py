@@ -1,0 +1,211 @@
+"""What only `verify` asks: annotations, pods with their variables, the registration, dry runs and tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from webhook.cluster.connection import NotFoundError
+from webhook.cluster.lists import pages
+from webhook.cluster.objects import Metadata  # noqa: TC001  msgspec reads annotations when it runs
+from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.cluster.connection import Connection
+    from webhook.domain.names import Subject
+
+_SECONDS = 35.0
+"""The API server waits for a webhook for 30 s at most."""
+
+_TOKEN_SECONDS = 600
+_REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+class AccountObject(msgspec.Struct, frozen=True):
+    """A ServiceAccount with all its annotations."""
+
+    metadata: Metadata
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """An environment variable; `value` is empty where it comes from elsewhere."""
+
+    name: str
+    value: str = ""
+
+
+class Container(msgspec.Struct, frozen=True):
+    """One container of a pod."""
+
+    env: list[Variable] = []
+
+
+class TokenSource(msgspec.Struct, frozen=True):
+    """A projected token."""
+
+    audience: str = ""
+
+
+class VolumeSource(msgspec.Struct, rename="camel", frozen=True):
+    """One source of a projected volume."""
+
+    service_account_token: TokenSource | None = None
+
+
+class Projected(msgspec.Struct, frozen=True):
+    """A projected volume."""
+
+    sources: list[VolumeSource] = []
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """A volume; only projected ones matter."""
+
+    projected: Projected | None = None
+
+
+class Spec(msgspec.Struct, rename="camel", frozen=True):
+    """What a pod is to run."""
+
+    service_account_name: str = ""
+    containers: list[Container] = []
+    volumes: list[Volume] = []
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a container does not run."""
+
+    reason: str = ""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a container does now."""
+
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True):
+    """How a container fares."""
+
+    state: State = State()
+
+
+class Status(msgspec.Struct, rename="camel", frozen=True):
+    """How a pod fares."""
+
+    phase: str = ""
+    container_statuses: list[ContainerStatus] = []
+
+
+class PodObject(msgspec.Struct, frozen=True):
+    """A pod with what tells of its identity."""
+
+    metadata: Metadata
+    spec: Spec
+    status: Status = Status()
+
+
+class ClientConfig(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
+    """How a webhook is called; msgspec takes the base64 off."""
+
+    ca_bundle: bytes = b""
+
+
+class Webhook(msgspec.Struct, rename="camel", frozen=True):
+    """One webhook of a configuration."""
+
+    name: str = ""
+    failure_policy: str = ""
+    client_config: ClientConfig = ClientConfig()
+
+
+class ConfigurationObject(msgspec.Struct, frozen=True):
+    """A MutatingWebhookConfiguration."""
+
+    metadata: Metadata
+    webhooks: list[Webhook] = []
+
+
+class _Configurations(msgspec.Struct, frozen=True):
+    items: list[ConfigurationObject] = []
+
+
+class _TokenStatus(msgspec.Struct, frozen=True):
+    token: str
+
+
+class _Token(msgspec.Struct, frozen=True):
+    status: _TokenStatus
+
+
+class Inspection:
+    """Single requests, with the rights of whoever runs the command. All raise ClusterError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def accounts(self, name: str, namespace: str | None) -> dict[str, dict[str, str]]:
+        """Annotations of the ServiceAccounts of that name, by namespace (list serviceaccounts)."""
+        found = await self._list("serviceaccounts", f"metadata.name={name}", namespace, AccountObject)
+        return {item.metadata.namespace: item.metadata.annotations or {} for item in found}
+
+    async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
+        """Pods that run as that ServiceAccount (list pods)."""
+        return await self._list("pods", f"spec.serviceAccountName={service_account}", namespace, PodObject)
+
+    async def registrations(self, webhook: str) -> list[ConfigurationObject]:
+        """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""
+        body = await self._call("GET", _REGISTRATIONS)
+        found = msgspec.json.decode(body, type=_Configurations).items
+        return [item for item in found if any(one.name == webhook for one in item.webhooks)]
+
+    async def role_after_dry_run(self, subject: Subject) -> str | None:
+        """The role that a ServiceAccount comes back with when it is sent without one, as a dry run.
+
+        (patch serviceaccounts; where there is none, create serviceaccounts)
+        """
+        collection = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts"
+        dry = {"dryRun": "All"}
+        patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
+        try:
+            path = f"{collection}/{subject.service_account}"
+            body = await self._call("PATCH", path, patch, "application/merge-patch+json", dry)
+        except NotFoundError:
+            item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
+            body = await self._call("POST", collection, item, query=dry)
+        annotations = msgspec.json.decode(body, type=AccountObject).metadata.annotations or {}
+        return annotations.get(ROLE_ARN_ANNOTATION)
+
+    async def token(self, subject: Subject) -> str:
+        """A token for STS, as a pod gets it (create serviceaccounts/token)."""
+        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}/token"
+        spec = {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        return msgspec.json.decode(await self._call("POST", path, request), type=_Token).status.token
+
+    async def _list(self, resource: str, selector: str, namespace: str | None, kind: type[Any]) -> list[Any]:
+        place = f"/namespaces/{namespace}" if namespace else ""
+
+        def read() -> Iterator[Any]:
+            for page in pages(self._connection, f"/api/v1{place}/{resource}", {"fieldSelector": selector}):
+                for item in page.items:
+                    yield msgspec.json.decode(item, type=kind)
+
+        return await self._connection.in_thread(lambda: list(read()))
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+    ) -> bytes:
+        return await self._connection.in_thread(
+            lambda: self._connection.request(
+                method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
+            )
+        )

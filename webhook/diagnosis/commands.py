@@ -1,0 +1,95 @@
+"""Commands that mend things, quoted so that they can be run as they stand."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.trust_policy import TrustPolicy
+
+
+def list_associations(subject: Subject) -> str:
+    """Show a ServiceAccount's Pod Identity association; the cluster's name is for a person to fill in."""
+    place = ["--namespace", subject.namespace, "--service-account", subject.service_account]
+    return shlex.join(["aws", "eks", "list-pod-identity-associations", "--cluster-name", "CLUSTER", *place])
+
+
+def annotate(subject: Subject, *changes: str) -> str:
+    """Set annotations of a ServiceAccount (`key=value`), or take some away (`key-`)."""
+    place = ["-n", subject.namespace, "serviceaccount", subject.service_account]
+    return shlex.join(["kubectl", "annotate", "--overwrite", *place, *changes])
+
+
+def annotate_role(subject: Subject, role: RoleArn, *changes: str) -> str:
+    """Have a ServiceAccount name `role`."""
+    return annotate(subject, f"{ROLE_ARN_ANNOTATION}={role}", *changes)
+
+
+def create_account(subject: Subject) -> str:
+    """Make the ServiceAccount."""
+    return shlex.join(["kubectl", "create", "-n", subject.namespace, "serviceaccount", subject.service_account])
+
+
+def label(namespace: str, *labels: str) -> str:
+    """Set labels of a namespace, or take some away."""
+    return shlex.join(["kubectl", "label", "--overwrite", "namespace", namespace, *labels])
+
+
+def delete_pod(namespace: str, pod: str) -> str:
+    """Have a pod made anew by what owns it."""
+    return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
+
+
+def apply(options: Sequence[str], *more: str) -> str:
+    """One pass of ours."""
+    return shlex.join(["mxp-identity", "apply", *options, *more])
+
+
+def create_provider(arn: str) -> str:
+    """Tell the account of the cluster's issuer."""
+    url = "https://" + arn.split(":oidc-provider/", 1)[1]
+    return shlex.join(
+        ["aws", "iam", "create-open-id-connect-provider", "--url", url, "--client-id-list", AUDIENCE]
+    )
+
+
+def add_audience(arn: str) -> str:
+    """Have the provider accept tokens for STS."""
+    return shlex.join(
+        [
+            "aws",
+            "iam",
+            "add-client-id-to-open-id-connect-provider",
+            "--open-id-connect-provider-arn",
+            arn,
+            "--client-id",
+            AUDIENCE,
+        ]
+    )
+
+
+def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
+    """Make the role, trusting by `statement`; its permissions are another matter."""
+    path = role.value.split(":role", 1)[1].removesuffix(role.name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+    argv = ["aws", "iam", "create-role", "--role-name", role.name, "--assume-role-policy-document", document]
+    return shlex.join([*argv, *(["--path", path] if path != "/" else [])])
+
+
+def write_policy(role: RoleArn, policy: TrustPolicy) -> str:
+    """Replace the trust policy; whoever runs it should look at it first."""
+    argv = ["aws", "iam", "update-assume-role-policy", "--role-name", role.name]
+    return shlex.join([*argv, "--policy-document", policy.text()])
+
+
+def raise_quota(characters: int) -> str:
+    """Ask AWS for longer trust policies."""
+    quota = ["--service-code", "iam", "--quota-code", "L-C07B4B0D", "--desired-value", str(characters)]
+    return shlex.join(["aws", "service-quotas", "request-service-quota-increase", *quota, "--region", "us-east-1"])

@@ -1,0 +1,93 @@
+"""The facts that findings are made of: of one control plane, and of what all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of the control plane's ServiceAccount, as far as its identity goes."""
+
+    name: str
+    phase: str
+    waiting: str | None
+    """Why a container waits, such as CrashLoopBackOff."""
+    variables: Mapping[str, str]
+    """AWS_* variables of its containers; those whose value is not in the pod itself are empty."""
+    audiences: tuple[str, ...]
+    """Audiences of the tokens that it mounts."""
+    is_replaced: bool = True
+    """Whether something makes a new one when it is deleted."""
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether EKS gave it one as it was admitted."""
+        return not {"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}.isdisjoint(self.variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One control plane: a namespace, and a ServiceAccount in it of a bound name."""
+
+    subject: Subject
+    annotations: Mapping[str, str] | None
+    """The ServiceAccount's; None where there is none."""
+    pods: tuple[Pod, ...] | None
+    """None where they could not be listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The cluster's OIDC provider in one account. `exists` is None where AWS does not say; `why` is its answer."""
+
+    arn: str
+    exists: bool | None
+    audiences: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The webhook as the API server knows it."""
+
+    name: str
+    failure_policy: str
+    certificate_ends: float | None
+    """When the last certificate of the caBundle ends, in seconds since 1970; None where none can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a ServiceAccount that was sent through admission as a dry run.
+
+    `annotated` is whether the webhook set the annotation; None where the trial was not possible, or was refused.
+    """
+
+    annotated: bool | None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all control planes share."""
+
+    installation: Installation
+    cluster: ClusterSnapshot
+    account: AccountSnapshot
+    providers: Mapping[str, Provider]
+    registrations: tuple[Registration, ...] | None
+    """Those that call a program of this name; None where they could not be listed."""
+    options: tuple[str, ...] = ()
+    """Options of the command line that further commands need too."""
+    now: float = 0.0
+    """In seconds since 1970."""
+    removable: Mapping[RoleArn, int] = field(default_factory=dict)
+    """How many subjects of our statement in a role nobody wants any more."""

@@ -1,0 +1,52 @@
+"""One thing that was looked at, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    BROKEN = "broken"
+    """The control plane has no identity, or will lose it."""
+    UNKNOWN = "unknown"
+    """It could not be looked at."""
+    NOTE = "note"
+    OK = "ok"
+
+    @property
+    def rank(self) -> int:
+        """The worst is 0."""
+        return list(Level).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`fix` is a command that mends it, to be run as it stands, where there is one."""
+
+    check: str
+    level: Level
+    message: str
+    fix: str | None = None
+
+
+def ok(check: str, message: str) -> Finding:
+    """All is well."""
+    return Finding(check, Level.OK, message)
+
+
+def broken(check: str, message: str, fix: str | None = None) -> Finding:
+    """It is not."""
+    return Finding(check, Level.BROKEN, message, fix)
+
+
+def unknown(check: str, message: str, fix: str | None = None) -> Finding:
+    """Nobody could say."""
+    return Finding(check, Level.UNKNOWN, message, fix)
+
+
+def note(check: str, message: str, fix: str | None = None) -> Finding:
+    """Worth knowing."""
+    return Finding(check, Level.NOTE, message, fix)

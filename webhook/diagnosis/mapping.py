@@ -1,0 +1,132 @@
+"""From the namespace to the annotation: whether it is a control plane of ours, and names its role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.diagnosis import commands
+from webhook.diagnosis.findings import Finding, broken, note, ok
+from webhook.domain.bindings import Binding, ExistingAnnotation, first_match
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn
+from webhook.domain.selectors import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.diagnosis.facts import Plane, Shared
+    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.selectors import Requirement
+
+MISSPELT = "eks.amazon.aws/role-arn"
+"""The key that the published guide has; nothing reads it."""
+
+_AUDIENCE = "eks.amazonaws.com/audience"
+_STS = "sts.amazonaws.com"
+
+
+def binding_of(plane: Plane, shared: Shared) -> Binding | None:
+    """The binding that decides about a control plane."""
+    namespace = shared.cluster.namespaces.get(plane.subject.namespace)
+    if namespace is None:
+        return None
+    name = plane.subject.service_account
+    return first_match(shared.installation.bindings, name, namespace.name, namespace.labels)
+
+
+def look_at_namespace(plane: Plane, shared: Shared) -> Finding:
+    """Whether it is there, and a binding selects it."""
+    name = plane.subject.namespace
+    namespace = shared.cluster.namespaces.get(name)
+    if namespace is None:
+        return broken("namespace", f"there is no namespace {name}: correct the name")
+    if namespace.terminating:
+        return note("namespace", "it is being deleted: nothing is granted any more")
+    binding = binding_of(plane, shared)
+    if binding is not None:
+        return ok("namespace", f"binding {binding.name} selects it")
+    missing, fix = _closest(plane, namespace, shared.installation.bindings)
+    return broken("namespace", f"no binding selects it: {missing}", fix)
+
+
+def _closest(plane: Plane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> tuple[str, str | None]:
+    """What the binding that lacks least would need, and the labels that would do."""
+    named = [binding for binding in bindings if binding.service_account == plane.subject.service_account]
+    if not named:
+        return f"none is about ServiceAccount {plane.subject.service_account}", None
+    lacking = {
+        binding.name: [one for one in binding.namespaces.requirements if not one.holds(namespace.labels)]
+        for binding in named
+    }
+    best = min(named, key=lambda binding: (not _fits_pattern(binding, namespace.name), len(lacking[binding.name])))
+    if not _fits_pattern(best, namespace.name):
+        return f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}", None
+    labels = [_label_for(one) for one in lacking[best.name]]
+    needed = ", ".join(one.key for one in lacking[best.name])
+    return f"binding {best.name} asks something else of label {needed}", commands.label(namespace.name, *labels)
+
+
+def _fits_pattern(binding: Binding, name: str) -> bool:
+    pattern = binding.namespaces.pattern
+    return pattern is None or pattern.matches(name)
+
+
+def _label_for(requirement: Requirement) -> str:
+    match requirement.operator:
+        case Operator.IN:
+            return f"{requirement.key}={min(requirement.values)}"
+        case Operator.EXISTS:
+            return f"{requirement.key}=true"
+        case Operator.NOT_IN | Operator.DOES_NOT_EXIST:
+            return f"{requirement.key}-"
+
+
+def look_at_annotation(plane: Plane, shared: Shared, binding: Binding) -> Iterator[Finding]:
+    """Whether the ServiceAccount is there, and names a role of its binding."""
+    subject = plane.subject
+    if plane.annotations is None:
+        yield broken(
+            "ServiceAccount",
+            f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it",
+            commands.create_account(subject),
+        )
+        return
+    yield _role_named(plane, plane.annotations, shared, binding)
+    audience = plane.annotations.get(_AUDIENCE)
+    if audience is not None and audience != _STS:
+        yield broken(
+            "audience",
+            f"annotation {_AUDIENCE} asks for tokens for {audience}, which STS refuses",
+            commands.annotate(subject, f"{_AUDIENCE}-"),
+        )
+
+
+def _role_named(plane: Plane, annotations: Mapping[str, str], shared: Shared, binding: Binding) -> Finding:
+    subject, named = plane.subject, annotations.get(ROLE_ARN_ANNOTATION)
+    role = should_have(plane, shared, binding)
+    mend = [f"{MISSPELT}-"] if MISSPELT in annotations else []
+    if not named and mend:
+        message = f"annotation {MISSPELT} is misspelt: EKS reads {ROLE_ARN_ANNOTATION}"
+        return broken("annotation", message, commands.annotate_role(subject, role, *mend))
+    if not named:
+        message = f"annotation {ROLE_ARN_ANNOTATION} is missing, so that EKS gives pods no identity"
+        return broken("annotation", message, commands.annotate_role(subject, role))
+    if any(named == one.value for one in binding.roles):
+        return ok("annotation", f"names {named}")
+    fix = commands.annotate_role(subject, role)
+    try:
+        account = RoleArn(named).account
+    except InvalidNameError:
+        return broken("annotation", f"names {named!r}, which is not the ARN of a role", fix)
+    if account != role.account:
+        return broken("annotation", f"names a role of account {account}, not {role.account}: {named}", fix)
+    kept = " and is left alone" if binding.existing_annotation is ExistingAnnotation.KEEP else ""
+    return broken("annotation", f"names {named}, which is no role of binding {binding.name}{kept}", fix)
+
+
+def should_have(plane: Plane, shared: Shared, binding: Binding) -> RoleArn:
+    """The role that a control plane should name: one that trusts it, else the first in its order."""
+    named = (plane.annotations or {}).get(ROLE_ARN_ANNOTATION)
+    order = sorted(binding.roles_in_order(plane.subject), key=lambda role: role.value != named)
+    trusting = (role for role in order if shared.account.trusts(role, plane.subject, shared.installation))
+    return next(trusting, order[0])

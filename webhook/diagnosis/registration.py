@@ -1,0 +1,43 @@
+"""The webhook itself: whether the API server calls it, and gets an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.diagnosis.facts import Shared, Trial
+
+
+def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_managed: bool) -> Iterator[Finding]:
+    """What the trial showed; where that is not enough, what the registration says.
+
+    `release` is the program's namespace; `self_managed` whether it keeps the caBundle itself.
+    """
+    restart = f"kubectl rollout restart -n {release} deployment -l app.kubernetes.io/name=mxp-identity-webhook"
+    upgrade = f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reuse-values"
+    if trial is not None and trial.annotated:
+        yield ok("webhook", "a ServiceAccount sent through as a dry run comes back annotated")
+    elif shared.registrations is not None and not shared.registrations:
+        yield broken(
+            "webhook", "the API server does not call it: no MutatingWebhookConfiguration is there", upgrade
+        )
+    elif _expired(shared):
+        why = "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds"
+        yield broken("webhook", why, restart if self_managed else upgrade)
+    elif trial is not None and trial.annotated is False:
+        yield broken("webhook", "the API server gets no answer from it, and goes on without", restart)
+    elif trial is not None and "failed calling webhook" in trial.said:
+        yield broken("webhook", f"the API server gets no answer from it: {trial.said}", restart)
+    elif trial is not None:
+        yield unknown("webhook", f"could not be tried: {trial.said}")
+    if shared.registrations is None:
+        yield note("webhook", "its MutatingWebhookConfiguration could not be read")
+
+
+def _expired(shared: Shared) -> bool:
+    ends = [one.certificate_ends for one in shared.registrations or () if one.certificate_ends is not None]
+    return bool(ends) and max(ends) < shared.now

@@ -1,0 +1,125 @@
+"""From the role to STS: whether the role is there, the account knows the cluster, and who decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.diagnosis import commands
+from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
+from webhook.diagnosis.near_misses import near_misses
+from webhook.domain.amendment import Standing, amend, room
+from webhook.domain.trust_policy import TrustPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.diagnosis.facts import Plane, Shared
+    from webhook.domain.bindings import Binding
+    from webhook.domain.names import RoleArn
+    from webhook.domain.trust_policy import Place
+
+_GONE = "NoSuchEntity"
+_LITTLE_ROOM = 3
+
+
+def look_at_provider(role: RoleArn, shared: Shared) -> Finding:
+    """Whether the role's account knows the cluster's tokens."""
+    arn = shared.installation.own_in(role).provider_arn
+    provider = shared.providers.get(arn)
+    if provider is None or provider.exists is None:
+        return unknown("OIDC provider", f"{arn}: {provider.why if provider else 'was not looked at'}")
+    if not provider.exists:
+        why = f"there is no {arn}: STS refuses every token of this cluster"
+        return broken("OIDC provider", why, commands.create_provider(arn))
+    if "sts.amazonaws.com" not in provider.audiences:
+        why = f"{arn} does not know the audience sts.amazonaws.com: STS refuses every token of this cluster"
+        return broken("OIDC provider", why, commands.add_audience(arn))
+    return ok("OIDC provider", "is there, with the audience sts.amazonaws.com")
+
+
+def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
+    """Whether the role lets it in, by which statement, and if not, why."""
+    policy = shared.account.policies.get(role)
+    own = shared.installation.own_in(role)
+    if policy is None:
+        yield _unread(plane, role, shared)
+        return
+    if (place := policy.denial(own, plane.subject)) is not None:
+        why = f"{place} of {role} denies it, whatever else is said"
+        yield broken("trust", why, commands.write_policy(role, _without(policy, place)))
+        return
+    if plane.subject in policy.effective_subjects(own):
+        yield ok("trust", f"our statement {own.sid} in {role} lets it in")
+    elif (place := policy.foreign_grant(own, plane.subject)) is not None:
+        yield ok("trust", f"{place} of {role} lets it in; it is somebody else's")
+    else:
+        yield _untrusted(plane, role, binding, policy, shared)
+    yield from _room(role, policy, shared)
+
+
+def _unread(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
+    reason = shared.account.unread.get(role, "was not looked at")
+    if _GONE in reason:
+        statement = shared.installation.own_in(role).render([plane.subject])
+        why = f"there is no role {role}; made anew it also needs its permissions on the bucket"
+        return broken("role", why, commands.create_role(role, statement))
+    return unknown("role", f"{role} could not be read: {reason}")
+
+
+def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared) -> Finding:
+    own = shared.installation.own_in(role)
+    misses = near_misses(policy, own, plane.subject)
+    why = "; ".join([f"no statement of {role} lets it in", *misses])
+    if not policy.is_whole(own):
+        why = f"somebody has changed our statement {own.sid} in {role}: nobody can rely on it"
+    if not binding.edits_trust:
+        more = own.render(policy.subjects(own) | {plane.subject})
+        added = TrustPolicy({**policy.document, "Statement": [*_others(policy, role, shared), more]})
+        return broken("trust", f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added))
+    for place, principal in policy.dangling_principals():
+        why = f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it goes"
+        return broken("trust", why, commands.write_policy(role, _without_principal(policy, place, principal)))
+    verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
+    if verdict.standing is Standing.NO_ROOM:
+        stale = shared.removable.get(role, 0)
+        full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
+        if stale:
+            why = f"{full}, but holds {stale} that nobody wants any more"
+            return broken("trust", why, commands.apply(shared.options, "--approve"))
+        return broken("trust", f"{full}; or add a role to the binding", _raise_quota(shared))
+    return broken("trust", why, commands.apply(shared.options))
+
+
+def _room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
+    fit = room(policy, shared.installation.own_in(role), shared.account.quota)
+    used = f"{policy.size()} of {shared.account.quota} characters"
+    if fit < _LITTLE_ROOM:
+        yield note("room", f"{role.name} has room for {fit} more ({used})", _raise_quota(shared))
+    else:
+        yield ok("room", f"{role.name} has room for {fit} more ({used})")
+
+
+def _raise_quota(shared: Shared) -> str:
+    return commands.raise_quota(min(max(4096, 2 * shared.account.quota), 8192))
+
+
+def _without(policy: TrustPolicy, place: Place) -> TrustPolicy:
+    kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
+    return TrustPolicy({**policy.document, "Statement": kept})
+
+
+def _others(policy: TrustPolicy, role: RoleArn, shared: Shared) -> list[dict[str, object]]:
+    own = shared.installation.own_in(role)
+    return [statement for statement in policy.statements if not own.owns(statement)]
+
+
+def _without_principal(policy: TrustPolicy, place: Place, principal: str) -> TrustPolicy:
+    """The policy with a principal taken out of a statement, or the statement if it names no other."""
+    statement = policy.statements[place.index]
+    named = statement["Principal"]["AWS"]
+    left = [one for one in (named if isinstance(named, list) else [named]) if one != principal]
+    if not left:
+        return _without(policy, place)
+    changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
+    statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
+    return TrustPolicy({**policy.document, "Statement": statements})

@@ -1,0 +1,58 @@
+"""All findings about one control plane, in the order in which identity comes about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.diagnosis import commands
+from webhook.diagnosis.findings import Finding, Level, unknown
+from webhook.diagnosis.mapping import binding_of, look_at_annotation, look_at_namespace, should_have
+from webhook.diagnosis.pods import look_at_pods
+from webhook.diagnosis.trust import look_at_provider, look_at_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.diagnosis.facts import Plane, Shared
+    from webhook.domain.names import RoleArn, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One control plane and what was found."""
+
+    subject: Subject
+    role: RoleArn | None
+    """The role that it should name; None where no binding selects it."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def worst(self) -> Level:
+        """The worst level among the findings."""
+        return min((finding.level for finding in self.findings), key=lambda level: level.rank, default=Level.OK)
+
+
+def diagnose(plane: Plane, shared: Shared) -> Verdict:
+    """Everything from the namespace to the pods; what depends on something that is missing is left out."""
+    binding = binding_of(plane, shared)
+    role = None if binding is None else should_have(plane, shared, binding)
+    return Verdict(plane.subject, role, tuple(_findings(plane, shared)))
+
+
+def _findings(plane: Plane, shared: Shared) -> Iterator[Finding]:
+    yield look_at_namespace(plane, shared)
+    binding = binding_of(plane, shared)
+    namespace = shared.cluster.namespaces.get(plane.subject.namespace)
+    if binding is None or namespace is None or namespace.terminating:
+        return
+    if binding.associates:
+        said = f"binding {binding.name} is in mode pod-identity: associations are not looked at here"
+        yield unknown("association", said, commands.list_associations(plane.subject))
+        return
+    role = should_have(plane, shared, binding)
+    yield from look_at_annotation(plane, shared, binding)
+    yield look_at_provider(role, shared)
+    yield from look_at_trust(plane, role, binding, shared)
+    if plane.annotations is not None:
+        yield from look_at_pods(plane, role)

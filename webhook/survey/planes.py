@@ -1,0 +1,143 @@
+"""The facts of control planes, and of what they share, as `webhook.diagnosis` wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from webhook.aws.oidc import ask_for_provider
+from webhook.cluster.inspection import Inspection
+from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.domain.bindings import service_accounts, trusted_roles
+from webhook.domain.errors import ClusterError
+from webhook.domain.names import Subject
+from webhook.domain.plan import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from webhook.cluster.inspection import ConfigurationObject, PodObject
+    from webhook.domain.names import RoleArn
+    from webhook.domain.snapshot import ClusterSnapshot
+    from webhook.survey.session import Session
+
+WEBHOOK = "serviceaccounts.mxp-identity.local"
+"""The name of the webhook in the chart's MutatingWebhookConfiguration."""
+
+
+async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str | None) -> list[Plane]:
+    """The ServiceAccounts of bound names that are there, or that a binding wants, with their pods.
+
+    Of one namespace, or of all: there, those that no binding selects and that name no role are no control planes.
+    """
+    inspection = Inspection(here.connection)
+    planes: list[Plane] = []
+    for name in service_accounts(here.installation.bindings):
+        annotations = await inspection.accounts(name, namespace)
+        pods = await _pods(inspection, name, namespace)
+        wanted = {grant.subject.namespace for grant in cluster.grants_due(here.installation)}
+        names = [namespace] if namespace else sorted(wanted | {key for key, value in annotations.items() if value})
+        planes += [
+            Plane(
+                Subject(each, name),
+                annotations.get(each),
+                None if pods is None else tuple(_pod(pod) for pod in pods if pod.metadata.namespace == each),
+            )
+            for each in names
+        ]
+    return planes
+
+
+async def look_at_shared(
+    here: Session, cluster: ClusterSnapshot, options: tuple[str, ...], progress: Callable[[str], None]
+) -> Shared:
+    """Trust policies, OIDC providers and the registration."""
+    account = await here.look_at_account(progress, _all_roles(here))
+    own_in = here.installation.own_in
+    arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
+    answers = await asyncio.gather(*(ask_for_provider(here.calls, arn) for arn in arns))
+    plan = make_plan(here.installation, cluster, account)
+    return Shared(
+        installation=here.installation,
+        cluster=cluster,
+        account=account,
+        providers={
+            arn: Provider(arn, answer.exists, answer.audiences, answer.why)
+            for arn, answer in zip(arns, answers, strict=True)
+        },
+        registrations=await _registrations(here),
+        options=options,
+        now=cluster.at,
+        removable={change.role: len(change.removed) for change in plan.roles},
+    )
+
+
+async def try_admission(here: Session, subject: Subject) -> Trial:
+    """Send a ServiceAccount through admission as a dry run."""
+    try:
+        role = await Inspection(here.connection).role_after_dry_run(subject)
+    except ClusterError as error:
+        return Trial(None, str(error))
+    return Trial(annotated=role is not None)
+
+
+def _all_roles(here: Session) -> set[RoleArn]:
+    every = {role for binding in here.installation.bindings for role in binding.roles}
+    return every | trusted_roles(here.installation.bindings)
+
+
+async def _pods(inspection: Inspection, name: str, namespace: str | None) -> list[PodObject] | None:
+    try:
+        return await inspection.pods(name, namespace)
+    except ClusterError:
+        return None
+
+
+def _pod(found: PodObject) -> Pod:
+    waiting = (status.state.waiting for status in found.status.container_statuses)
+    tokens = (
+        source.service_account_token.audience
+        for volume in found.spec.volumes
+        if volume.projected
+        for source in volume.projected.sources
+        if source.service_account_token
+    )
+    return Pod(
+        name=found.metadata.name,
+        phase=found.status.phase,
+        waiting=next((one.reason for one in waiting if one and one.reason != "ContainerCreating"), None),
+        variables={
+            variable.name: variable.value
+            for container in found.spec.containers
+            for variable in container.env
+            if variable.name.startswith("AWS_")
+        },
+        audiences=tuple(tokens),
+    )
+
+
+async def _registrations(here: Session) -> tuple[Registration, ...] | None:
+    try:
+        found = await Inspection(here.connection).registrations(WEBHOOK)
+    except ClusterError:
+        return None
+    return tuple(_registration(item) for item in found)
+
+
+def _registration(found: ConfigurationObject) -> Registration:
+    (webhook, *_) = [one for one in found.webhooks if one.name == WEBHOOK]
+    return Registration(found.metadata.name, webhook.failure_policy, _last_end(webhook.client_config.ca_bundle))
+
+
+def _last_end(bundle: bytes) -> float | None:
+    try:
+        certificates = x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        return None
+    return max(_ends(certificates), default=None)
+
+
+def _ends(certificates: Iterable[x509.Certificate]) -> list[float]:
+    return [certificate.not_valid_after_utc.timestamp() for certificate in certificates]
