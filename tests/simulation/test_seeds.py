@@ -32,6 +32,7 @@ def test_a_seed_is_the_same_schedule_each_time_and_another_seed_another() -> Non
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("first", [0, 10_000])
 def test_no_invariant_is_broken_by_10000_random_schedules_of_faults(first: int, record: Record) -> None:
     done = _simulate("--seeds", "10000", "--from", str(first), "--processes", PROCESSES, seconds=3600)
