@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 N ?= 1
+MODE ?= irsa
 SEEDS ?= 2000
 
 .PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready image node-test proof bench chart requirements clean
@@ -30,8 +31,8 @@ install: $(INSTALLED) ## the Python packages, into .venv/
 binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
 	@$(BIN)/python -m rig.tools
 
-demo: binaries node-ready ## one control plane gets its AWS identity; N=50 shows fifty at once
-	@$(BIN)/python -m rig.demo $(N)
+demo: binaries node-ready ## one control plane gets its AWS identity; N=50: fifty at once; MODE=pod-identity: the other way
+	@$(BIN)/python -m rig.demo $(N) $(MODE)
 
 test: lint unit simulation rig-test node-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
 

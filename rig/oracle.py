@@ -1,14 +1,15 @@
 """A second opinion on trust policies: versitygw's evaluator, which this project had no part in.
 
 The evaluator knows web identities only. It does not see that a Deny for `AWS: "*"` would also stop a web
-identity, and it has no size quota.
+identity, and it has no size quota. It refuses to read EKS's service principal: which statements are about a
+service is decided by our own comparison of names, all else about them by its evaluator of identity policies.
 """
 
 import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,7 +79,7 @@ class TrustOracle:
         The issuer may be given with its scheme, as in the token, or without, as in condition keys. Raises
         `InvalidTrustPolicyError` for a document that is none.
         """
-        answer = self._ask(
+        return self._judged(
             {
                 "policy": document if isinstance(document, str) else json.dumps(document),
                 "provider": provider_arn,
@@ -87,6 +88,31 @@ class TrustOracle:
                 "audience": audience,
             }
         )
+
+    def judge_service(
+        self,
+        document: Mapping[str, Any] | str,
+        *,
+        service: str,
+        actions: Sequence[str],
+        context: Mapping[str, Sequence[str]],
+    ) -> Judgement:
+        """Return the judgement on an AWS service that wants to do all of these actions.
+
+        `context` maps condition keys to the request's values. Raises `InvalidTrustPolicyError` for a document that
+        is none.
+        """
+        return self._judged(
+            {
+                "policy": document if isinstance(document, str) else json.dumps(document),
+                "service": service,
+                "actions": list(actions),
+                "context": {key: list(values) for key, values in context.items()},
+            }
+        )
+
+    def _judged(self, question: Mapping[str, Any]) -> Judgement:
+        answer = self._ask(question)
         if error := answer.get("error"):
             raise InvalidTrustPolicyError(f"not a trust policy: {error}")
         return Judgement(bool(answer["allowed"]), str(answer.get("reason", "")))

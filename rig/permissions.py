@@ -60,6 +60,38 @@ def iam_policy(roles: Sequence[str], provider_arn: str, own_role: str) -> dict[s
     }
 
 
+def pod_identity_policy(roles: Sequence[str], cluster_arn: str) -> dict[str, Any]:
+    """Return what mode pod-identity needs beside, for bindings on these role ARNs in one EKS cluster."""
+    associations = cluster_arn.replace(":cluster/", ":podidentityassociation/") + "/*"
+    one = ("Describe", "Update", "Delete")
+    passed = {"iam:PassedToService": "pods.eks.amazonaws.com", "iam:AssociatedResourceArn": cluster_arn}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "eks:DescribeCluster",
+                    "eks:ListPodIdentityAssociations",
+                    "eks:CreatePodIdentityAssociation",
+                ],
+                "Resource": cluster_arn,
+            },
+            {
+                "Effect": "Allow",
+                "Action": [*(f"eks:{verb}PodIdentityAssociation" for verb in one), "eks:TagResource"],
+                "Resource": associations,
+            },
+            {
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": list(roles),
+                "Condition": {"StringEquals": passed},
+            },
+        ],
+    }
+
+
 def irsa_trust(provider_arn: str, issuer: str, subject: str) -> dict[str, Any]:
     """Return a trust policy for one ServiceAccount, as the AWS documentation writes it."""
     key = issuer.removeprefix("https://")

@@ -23,21 +23,21 @@ def environment_of(pod: dict[str, Any]) -> dict[str, str]:
     return {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env", [])}
 
 
-def token_source(pod: dict[str, Any]) -> dict[str, Any]:
+def token_source(pod: dict[str, Any], audience: str = AUDIENCE) -> dict[str, Any]:
     """Return the projected volume's token source for AWS: audience and expirationSeconds."""
     sources = [
         source["serviceAccountToken"]
         for volume in pod["spec"]["volumes"]
         for source in volume.get("projected", {}).get("sources", [])
-        if source.get("serviceAccountToken", {}).get("audience") == AUDIENCE
+        if source.get("serviceAccountToken", {}).get("audience") == audience
     ]
     (source,) = sources
     return dict(source)
 
 
-def projected_token(cluster: Cluster, pod: dict[str, Any]) -> str:
+def projected_token(cluster: Cluster, pod: dict[str, Any], audience: str = AUDIENCE) -> str:
     """Return a token as the kubelet would mount it: audience and expiry of the volume, bound to the pod."""
-    source, metadata = token_source(pod), pod["metadata"]
+    source, metadata = token_source(pod, audience), pod["metadata"]
     return cluster.token(
         metadata["namespace"],
         pod["spec"]["serviceAccountName"],

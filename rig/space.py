@@ -7,17 +7,21 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from rig.aws.standin import AwsStandIn
+from rig.identities import Identities
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, namespace, service_account
 from rig.kubernetes.place import LOOPBACK
 from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE, Registration
-from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects
+from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects, pod_identity_policy
 from rig.pki import Authority
 from rig.waiting import eventually
 from rig.webhook import Configuration, Webhook
 
 AUDIENCE = "sts.amazonaws.com"
+EKS_CLUSTER = "spaces-prod"
+"""What EKS calls the cluster, where it is one of EKS's."""
+
 WEBHOOK_NAME = "mxp-identity-webhook"
 TOKEN_SECONDS = 24 * 3600
 
@@ -29,7 +33,8 @@ class Space:
     which are somebody else's. `cluster` may be one that runs already, else it is started. So may `aws`, another
     Space's account: then the roles are those that are there, which both clusters share, and `own_role`, the name
     of the role that the program runs as, must be another. Without `rights` the program has none in the cluster
-    until somebody installs it.
+    until somebody installs it. With `eks_lag` the cluster is one of EKS's, the program may make associations, and
+    EKS's webhook hears of each so many seconds later.
     """
 
     def __init__(  # noqa: PLR0913 (every one has a default)
@@ -42,6 +47,7 @@ class Space:
         quota: int = 2048,
         rights: bool = True,
         foreign: Sequence[dict[str, Any]] | None = None,
+        eks_lag: float | None = None,
     ) -> None:
         self.cluster = cluster or Cluster()
         self.aws = aws or AwsStandIn(quota=quota, also_on={self.cluster.place.machine} - {LOOPBACK})
@@ -53,6 +59,8 @@ class Space:
         self._role_names = tuple(roles)
         self._rights = rights
         self._foreign = foreign
+        self._eks_lag = eks_lag
+        self._identities: Identities | None = None
 
     def __enter__(self) -> Self:
         if self._owns_cluster:
@@ -74,6 +82,8 @@ class Space:
     ) -> None:
         for webhook in self.webhooks:
             webhook.process.kill()
+        if self._identities:
+            self._identities.__exit__(kind, error, trace)
         if self._owns_aws:
             self.aws.__exit__(kind, error, trace)
         if self._owns_cluster:
@@ -108,6 +118,12 @@ class Space:
             "roles": self.roles,
         }
         return {"namespace": OWN_NAMESPACE, "bindings": [binding], **sections}
+
+    def in_mode(self, mode: str, **sections: Any) -> Configuration:
+        """The same configuration, its binding in another mode."""
+        configuration = self.configuration(**sections)
+        (binding,) = configuration["bindings"]
+        return {"cluster": {"name": EKS_CLUSTER}, **configuration, "bindings": [{**binding, "mode": mode}]}
 
     def environment(self, replica: str = PROGRAM) -> Mapping[str, str]:
         """The environment of the program: its own ServiceAccount in the cluster and its own role in AWS.
@@ -188,6 +204,16 @@ class Space:
         finally:
             self.unregister()
 
+    def join_eks(self, lag: float) -> None:
+        """Make the cluster one of EKS's, whose webhook hears of an association `lag` seconds later."""
+        arn = self.aws.add_cluster(EKS_CLUSTER, self.cluster.issuer)
+        policy = json.dumps(pod_identity_policy(self.roles, arn))
+        iam = self.aws.admin_client("iam")
+        iam.put_role_policy(RoleName=self._own_role, PolicyName="pod-identity", PolicyDocument=policy)
+        if self.cluster.eks_webhook:
+            self._identities = Identities(self.aws, EKS_CLUSTER, self.cluster.eks_webhook, lag)
+            self._identities.__enter__()
+
     def _set_up(self) -> None:
         items = kubernetes_objects([SERVICE_ACCOUNT]) if self._rights else [namespace(OWN_NAMESPACE)]
         self.cluster.apply(items)
@@ -205,6 +231,8 @@ class Space:
         document = json.dumps({"Version": "2012-10-17", "Id": "backup-trust", "Statement": foreign})
         for name in self._role_names:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        if self._eks_lag is not None:
+            self.join_eks(self._eks_lag)
 
 
 def foreign_statements(account: str) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def run(way: Way, setting: Setting, count: int, patience: float = LOST_QUIET_S) 
         space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")
         with _slow_iam(space):
             namespaces = [objects.host_namespace_name() for _ in range(count)]
-            made = _create(space, namespaces)
+            made = create(space, namespaces)
             _settle(space, roles, count, patience)
         return judge(space, roles, made)
 
@@ -120,7 +120,8 @@ def _slow_iam(space: Space) -> Iterator[None]:
         yield
 
 
-def _create(space: Space, namespaces: list[str]) -> list[Made]:
+def create(space: Space, namespaces: list[str]) -> list[Made]:
+    """Create these control planes at once, by a process of its own."""
     cluster = space.cluster
     token = cluster.server.credentials.tokens["admin"]
     plan = Plan(cluster.url, str(cluster.ca_file), token, namespaces, CLIENTS)

@@ -1,10 +1,11 @@
-"""The AWS stand-in: one HTTP server that unmodified SDKs and the awscli talk to as if it were IAM and STS.
+"""The AWS stand-in: one HTTP server that unmodified SDKs and the awscli talk to as if it were IAM, STS and EKS.
 
-It holds one account, evaluates trust policies, token signatures and the callers' own policies, keeps every
-trust policy ever written, and can be made late, slow, forgetful or broken in the ways AWS can be. It knows
-nothing of the program it is used to test.
+It holds one account, evaluates trust policies, token signatures and the callers' own policies, has Pod Identity
+associations, keeps every trust policy ever written, and can be made late, slow, forgetful or broken in the ways
+AWS can be. It knows nothing of the program it is used to test.
 """
 
+from rig.aws.associations import Association
 from rig.aws.callers import Credentials
 from rig.aws.calls import CallRecord
 from rig.aws.clock import ManualClock
@@ -30,6 +31,7 @@ __all__ = [
     "ACCOUNT",
     "AUDIENCE",
     "REGION",
+    "Association",
     "AwsStandIn",
     "CallRecord",
     "Credentials",

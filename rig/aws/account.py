@@ -5,8 +5,12 @@ import re
 from botocore.model import OperationNotFoundError
 from moto.core.request import Request as MotoRequest
 
+from rig.aws import rest
 from rig.aws.authorization import Authorization
+from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
+from rig.aws.eks import Eks
+from rig.aws.eks_auth import EksAuth
 from rig.aws.errors import AwsError, not_authorized
 from rig.aws.faults import Deny
 from rig.aws.http import Response
@@ -28,7 +32,7 @@ class Account:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self._authorization = Authorization(state.iam, state.clock)
+        self._authorization = Authorization(state)
 
     def caller_name(self, call: ApiCall) -> str:
         """Return the caller's ARN, or "anonymous"."""
@@ -38,6 +42,8 @@ class Account:
     def execute(self, call: ApiCall, met: Met) -> Response:
         """Authenticate, authorise and apply one call. Raises `AwsError`."""
         with self.state.lock:
+            if call.service in rest.SERVICES:
+                return self._rest(call, met)
             handler = self._handler(call, met)
             try:
                 status, _, body = handler._dispatch(_moto_request(call))  # noqa: SLF001
@@ -51,16 +57,26 @@ class Account:
     def _handler(self, call: ApiCall, met: Met) -> Iam | Sts:
         if call.name in _UNSIGNED:
             return Sts(self.state, call, None, met)
-        caller = self.state.callers.identify(call)
-        if deny := met.first(Deny):
-            shown = self._authorization.target(call).shown
-            raise not_authorized(caller.arn, call.name, shown, denied=deny.explicit)
-        self._authorization.require(caller, call)
+        caller = self._authorized(call, met)
         if call.service == "iam":
             return Iam(self.state, call, caller.arn, met)
         if call.action not in ACTIONS:
             raise _no_such_action(call)
         return Sts(self.state, call, caller, met)
+
+    def _rest(self, call: ApiCall, met: Met) -> Response:
+        self._authorized(call, met)
+        rest.check(call.service, call.action, call.params)
+        kind = Eks if call.service == rest.EKS else EksAuth
+        return rest.answer(call.service, call.action, kind(self.state, call, met).result(), call.request_id)
+
+    def _authorized(self, call: ApiCall, met: Met) -> Caller:
+        caller = self.state.callers.identify(call)
+        if deny := met.first(Deny):
+            shown = self._authorization.target(call).shown
+            raise not_authorized(caller.arn, call.name, shown, denied=deny.explicit)
+        self._authorization.require(caller, call)
+        return caller
 
 
 def _no_such_action(call: ApiCall) -> AwsError:

@@ -11,12 +11,14 @@ from typing import Any
 
 from moto.iam.models import Role, User
 
-from rig.aws.backend import Backend
+from rig.aws import rest
 from rig.aws.callers import Caller
-from rig.aws.calls import ApiCall, Clock
+from rig.aws.calls import ApiCall
 from rig.aws.errors import not_authorized
-from rig.aws.policy import Decision, Policy, Query, decide, parse
+from rig.aws.policy import Context, Decision, Policy, Query, decide, parse
+from rig.aws.state import State
 
+_PASSING = {"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation"}
 _FREE_FOR_ALL = {"sts:GetCallerIdentity"}  # "No permissions are required" (API reference)
 
 
@@ -32,23 +34,26 @@ class Target:
 class Authorization:
     """The identity policies of one account."""
 
-    def __init__(self, iam: Backend, clock: Clock) -> None:
-        self._iam = iam
-        self._clock = clock
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._iam = state.iam
+        self._clock = state.clock
 
     def require(self, caller: Caller, call: ApiCall) -> None:
         """Raise AccessDenied (403) unless the caller's policies allow the call."""
         if caller.kind == "root" or call.name in _FREE_FOR_ALL:
             return
-        target = self.target(call)
-        query = Query(call.name, target.arn, context=self._context(caller, call, target))
-        decision = decide(self._policies(caller), query)
-        if decision is not Decision.ALLOWED:
-            raise not_authorized(caller.arn, call.name, target.shown, denied=decision is Decision.DENIED)
+        for action, target, context in self._needed(call):
+            query = Query(action, target.arn, context={**self._context(caller, call, target), **context})
+            decision = decide(self._policies(caller), query)
+            if decision is not Decision.ALLOWED:
+                raise not_authorized(caller.arn, action, target.shown, denied=decision is Decision.DENIED)
 
     def target(self, call: ApiCall) -> Target:
         """Return what a call is about; `*` where the action takes no resource."""
         params, account = call.params, f"arn:{self._iam.partition}:iam::{self._iam.account_id}"
+        if call.service in rest.SERVICES:
+            return self._eks(params)
         if "RoleName" in params:
             return self._role(params["RoleName"], account)
         if "UserName" in params:
@@ -65,6 +70,36 @@ class Authorization:
             arn = f"{account}:{call.action.removeprefix('List').lower()[:-1]}/"
             return Target(arn, arn, {})
         return Target("*", "*", {})
+
+    def _needed(self, call: ApiCall) -> Iterator[tuple[str, Target, Context]]:
+        """What a call needs: its own action, and for an association tags and the right to pass on the role."""
+        tags = call.params.get("tags") if call.service == rest.EKS else None
+        context = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in (tags or {}).items()}
+        yield call.name, self.target(call), context
+        if call.action not in _PASSING:
+            return
+        cluster = str(call.params.get("clusterName"))
+        if tags:
+            arn = self._state.association_arn(cluster, self._state.associations.new_id())
+            yield "eks:TagResource", Target(arn, arn, {}), context
+        if role := call.params.get("roleArn"):
+            passed = {
+                "iam:passedtoservice": ("pods.eks.amazonaws.com",),
+                "iam:associatedresourcearn": (self._state.cluster_arn(cluster),),
+            }
+            yield "iam:PassRole", Target(str(role), str(role), {}), passed
+
+    def _eks(self, params: Mapping[str, Any]) -> Target:
+        """A cluster, or one of its associations, which is no part of the cluster's ARN."""
+        cluster, association_id = str(params.get("clusterName", params.get("name"))), params.get("associationId")
+        if "resourceArn" in params:
+            return Target(params["resourceArn"], params["resourceArn"], {})
+        if association_id is None:
+            arn = self._state.cluster_arn(cluster)
+            return Target(arn, arn, {})
+        arn = self._state.association_arn(cluster, str(association_id))
+        found = self._state.associations.find(cluster, str(association_id))
+        return Target(arn, arn, found.tags if found else {})
 
     def _role(self, name: str, account: str) -> Target:
         role = self._find_role(name)

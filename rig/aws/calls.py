@@ -7,10 +7,12 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from rig.aws import rest
 from rig.aws.errors import AwsError
 from rig.aws.http import Request
 
@@ -24,11 +26,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request of the Query protocol. `role` is the name of the role it is about, or empty."""
+    """One request. `role` is the name of the role it is about, or empty.
+
+    Parameters of the Query protocol are strings, those of EKS's REST protocol what JSON makes of them.
+    """
 
     service: str
     action: str
-    params: Mapping[str, str]
+    params: Mapping[str, Any]
     role: str
     access_key: str | None
     session_token: str | None
@@ -43,6 +48,24 @@ class ApiCall:
 
 def read(request: Request) -> ApiCall:
     """Read a request. Raises `AwsError` when it names no action of a service that is here."""
+    found = rest.read(request)
+    service, action, params = found or _read_query(request)
+    key = _ACCESS_KEY.search(request.headers.get("authorization", ""))
+    return ApiCall(
+        service=service,
+        action=action,
+        params=params,
+        role=str(params.get("RoleName") or params.get("RoleArn") or params.get("roleArn") or "").rpartition("/")[
+            2
+        ],
+        access_key=key[1] if key else None,
+        session_token=request.headers.get("x-amz-security-token"),
+        request=request,
+        request_id=str(uuid.uuid4()),
+    )
+
+
+def _read_query(request: Request) -> tuple[str, str, dict[str, Any]]:
     source = request.body.decode() if request.body else request.target.partition("?")[2]
     params = dict(parse_qsl(source, keep_blank_values=True))
     action, version = params.get("Action", ""), params.get("Version", "")
@@ -50,17 +73,7 @@ def read(request: Request) -> ApiCall:
         raise AwsError("MissingAction", "Missing Action", 400)
     if version not in _SERVICES:
         raise AwsError("InvalidAction", f"Could not find operation {action} for version {version}", 400)
-    key = _ACCESS_KEY.search(request.headers.get("authorization", ""))
-    return ApiCall(
-        service=_SERVICES[version],
-        action=action,
-        params=params,
-        role=params.get("RoleName") or params.get("RoleArn", "").rpartition("/")[2],
-        access_key=key[1] if key else None,
-        session_token=request.headers.get("x-amz-security-token"),
-        request=request,
-        request_id=str(uuid.uuid4()),
-    )
+    return _SERVICES[version], action, dict(params)
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """The controls over HTTP, under /_standin/, for a stand-in that runs in another process.
 
-GET about; PUT quota; GET, POST, DELETE faults and DELETE faults/NUMBER; GET history/ROLE; GET, DELETE log;
-GET in-flight; PUT issuers; POST deleted-principals. Bodies and answers are JSON; a fault names its kind in `type`:
+GET about; PUT quota, association-quota, clusters; GET associations/CLUSTER/SECONDS-AGO; GET, POST, DELETE faults
+and DELETE faults/NUMBER; GET history/ROLE; GET, DELETE log; GET in-flight; PUT issuers; POST deleted-principals.
+Bodies and answers are JSON; a fault names its kind in `type`:
 `curl -d '{"type": "Latency", "seconds": 0.15}' URL/_standin/faults`.
 """
 
@@ -11,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from rig.aws.control_messages import About, Issuer, Principal, Quota, SwitchState
+from rig.aws.associations import Association
+from rig.aws.control_messages import About, AssociationQuota, Cluster, Issuer, Principal, Quota, SwitchState
 from rig.aws.controls import Controls
 from rig.aws.endpoint import Endpoint
 from rig.aws.faults import Fault
@@ -33,6 +35,9 @@ class ControlApi:
             for method, path, action in (
                 ("GET", "about", self._about),
                 ("PUT", "quota", self._set_quota),
+                ("PUT", "association-quota", self._set_association_quota),
+                ("PUT", "clusters", self._add_cluster),
+                ("GET", "associations/(.+)", self._associations),
                 ("GET", "faults", self._faults),
                 ("POST", "faults", self._switch_on),
                 ("DELETE", "faults/?([0-9]*)", self._switch_off),
@@ -63,12 +68,24 @@ class ControlApi:
             account=self._endpoint.account,
             region=self._endpoint.region,
             quota=self._controls.quota,
+            association_quota=self._controls.association_quota,
             access_key_id=self._endpoint.root.access_key_id,
             secret_access_key=self._endpoint.root.secret_access_key,
         )
 
     def _set_quota(self, _: str, body: bytes) -> None:
         self._controls.quota = msgspec.json.decode(body, type=Quota).characters
+
+    def _set_association_quota(self, _: str, body: bytes) -> None:
+        self._controls.association_quota = msgspec.json.decode(body, type=AssociationQuota).associations
+
+    def _add_cluster(self, _: str, body: bytes) -> str:
+        cluster = msgspec.json.decode(body, type=Cluster)
+        return self._controls.add_cluster(cluster.name, cluster.issuer)
+
+    def _associations(self, path: str, _: bytes) -> list[Association]:
+        cluster, *ago = path.split("/")
+        return self._controls.associations(cluster, float(ago[0]) if ago else 0.0)
 
     def _faults(self, _: str, __: bytes) -> list[SwitchState]:
         return [

@@ -13,6 +13,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     region: str
     quota: int
+    association_quota: int
     access_key_id: str
     secret_access_key: str
 
@@ -29,6 +30,19 @@ class Quota(msgspec.Struct, frozen=True):
     """The size a trust policy may have, in characters that are not white space."""
 
     characters: int
+
+
+class AssociationQuota(msgspec.Struct, frozen=True):
+    """How many Pod Identity associations a cluster may have."""
+
+    associations: int
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """An EKS cluster's name, and the issuer of its tokens."""
+
+    name: str
+    issuer: str
 
 
 class Issuer(msgspec.Struct, frozen=True):

@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import msgspec
+
+from rig.aws.associations import Association, EksCluster
 from rig.aws.calls import CallLog, CallRecord
 from rig.aws.faults import Fault
 from rig.aws.state import State
@@ -28,6 +31,37 @@ class Controls:
     @quota.setter
     def quota(self, characters: int) -> None:
         self._state.trust.quota = characters
+
+    @property
+    def association_quota(self) -> int:
+        """How many Pod Identity associations a cluster may have."""
+        return self._state.associations.quota
+
+    @association_quota.setter
+    def association_quota(self, count: int) -> None:
+        self._state.associations.quota = count
+
+    def add_cluster(self, name: str, issuer: str) -> str:
+        """Have an EKS cluster whose tokens `issuer` signs, and return its ARN."""
+        arn = self._state.cluster_arn(name)
+        with self._state.lock:
+            self._state.associations.clusters[name] = EksCluster(
+                name=name, arn=arn, issuer=issuer, created=self._state.clock()
+            )
+        return arn
+
+    def associations(self, cluster: str, ago: float = 0.0) -> list[Association]:
+        """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
+        with self._state.lock:
+            return self._state.associations.seen(cluster, ago)
+
+    def give_to_addon(self, cluster: str, association_id: str, owner_arn: str) -> None:
+        """Have an add-on own an association, as one that an add-on's installation made."""
+        with self._state.lock:
+            found = self._state.associations.find(cluster, association_id)
+            if found is None:
+                raise ValueError(f"cluster {cluster} has no association {association_id}")
+            self._state.associations.keep(msgspec.structs.replace(found, owner_arn=owner_arn))
 
     def add_issuer(self, issuer: str, jwks: Jwks) -> None:
         """Say where an issuer's signing keys are: a JWKS, a function returning one, or a plain http URL."""

@@ -12,6 +12,8 @@ from rig.aws import clients
 from rig.aws.callers import Credentials
 
 if TYPE_CHECKING:
+    from mypy_boto3_eks import EKSClient
+    from mypy_boto3_eks_auth import EKSAuthClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
 
@@ -37,6 +39,16 @@ class Endpoint:
         self, service: Literal["sts"], credentials: Credentials, config: Config | None = None
     ) -> "STSClient": ...
 
+    @overload
+    def client(
+        self, service: Literal["eks"], credentials: Credentials, config: Config | None = None
+    ) -> "EKSClient": ...
+
+    @overload
+    def client(
+        self, service: Literal["eks-auth"], credentials: Credentials, config: Config | None = None
+    ) -> "EKSAuthClient": ...
+
     def client(self, service: str, credentials: Credentials, config: Config | None = None) -> Any:
         """Return an unmodified boto3 client; by default it never tries twice and gives up after 5 seconds."""
         return clients.client(service, self.url, self.region, credentials, config)
@@ -47,7 +59,13 @@ class Endpoint:
     @overload
     def admin_client(self, service: Literal["sts"]) -> "STSClient": ...
 
-    def admin_client(self, service: Literal["iam", "sts"]) -> Any:
+    @overload
+    def admin_client(self, service: Literal["eks"]) -> "EKSClient": ...
+
+    @overload
+    def admin_client(self, service: Literal["eks-auth"]) -> "EKSAuthClient": ...
+
+    def admin_client(self, service: Literal["eks", "eks-auth", "iam", "sts"]) -> Any:
         """Return a client with the root key. Switches hold for it as for everybody."""
         return self.client(service, self.root)
 

@@ -17,9 +17,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from rig.aws.associations import Association
 from rig.aws.callers import Credentials
 from rig.aws.calls import CallRecord
-from rig.aws.control_messages import About, Issuer, Principal, Quota, SwitchState
+from rig.aws.control_messages import About, AssociationQuota, Cluster, Issuer, Principal, Quota, SwitchState
 from rig.aws.endpoint import Endpoint
 from rig.aws.faults import Fault
 from rig.aws.trust import Write
@@ -49,6 +50,23 @@ class RemoteStandIn(Endpoint):
     @quota.setter
     def quota(self, characters: int) -> None:
         self._ask("PUT", "quota", None, Quota(characters))
+
+    @property
+    def association_quota(self) -> int:
+        """How many Pod Identity associations a cluster may have."""
+        return self._ask("GET", "about", About).association_quota
+
+    @association_quota.setter
+    def association_quota(self, count: int) -> None:
+        self._ask("PUT", "association-quota", None, AssociationQuota(count))
+
+    def add_cluster(self, name: str, issuer: str) -> str:
+        """Have an EKS cluster whose tokens `issuer` signs, and return its ARN."""
+        return self._ask("PUT", "clusters", str, Cluster(name, issuer))
+
+    def associations(self, cluster: str, ago: float = 0.0) -> list[Association]:
+        """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
+        return self._ask("GET", f"associations/{quote(cluster)}/{ago}", list[Association])
 
     def add_issuer(self, issuer: str, jwks: str | Mapping[str, Any]) -> None:
         """Say where an issuer's signing keys are: a JWKS, or a plain http URL of one."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from rig.aws import rest
 from rig.aws.account import NAMESPACES, Account
 from rig.aws.calls import ApiCall, CallLog, read
 from rig.aws.errors import AwsError, not_authorized_to_assume, throttling
@@ -39,7 +40,7 @@ class Service:
         try:
             call = read(request)
         except AwsError as error:
-            return _refusal(error, NAMESPACES["iam"], _UNKNOWN_REQUEST)
+            return _refusal(error, "iam", _UNKNOWN_REQUEST)
         caller = self._account.caller_name(call)
         self._log.begin(call, caller)
         code = "CallerGone"
@@ -68,11 +69,12 @@ class Service:
         try:
             response = await self._apply(call, met)
         except AwsError as error:
-            return _refusal(error, NAMESPACES[call.service], call.request_id), error.code
+            said = rest.worded(call.service, error)
+            return _refusal(said, call.service, call.request_id), said.code
         except Exception:  # noqa: BLE001 a bug here must not look like a hang to whoever is tested
             _log.exception("%s failed inside the stand-in", call.name)
             bug = AwsError("InternalFailure", "The stand-in itself failed; its log says how.", 500)
-            return _refusal(bug, NAMESPACES[call.service], call.request_id), bug.code
+            return _refusal(bug, call.service, call.request_id), bug.code
         return response, "OK" if response.status < _FIRST_ERROR else _code(response)
 
     async def _apply(self, call: ApiCall, met: Met) -> Response:
@@ -82,7 +84,10 @@ class Service:
             raise AwsError(refuse.code, refuse.message, refuse.status)
         if met.first(Deny) and call.action == "AssumeRoleWithWebIdentity":
             raise not_authorized_to_assume()
-        token, issuers = call.params.get("WebIdentityToken"), self._account.state.issuers
+        token, issuers = (
+            call.params.get("WebIdentityToken") or call.params.get("token"),
+            self._account.state.issuers,
+        )
         if token and issuers.lacks_key_of(token):
             await asyncio.to_thread(issuers.load, token)
         response = self._account.execute(call, met)
@@ -114,8 +119,10 @@ async def _pause(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def _refusal(error: AwsError, namespace: str, request_id: str) -> Response:
-    body = error.body(namespace, request_id).encode()
+def _refusal(error: AwsError, service: str, request_id: str) -> Response:
+    if service in rest.SERVICES:
+        return rest.refusal(error, request_id)
+    body = error.body(NAMESPACES[service], request_id).encode()
     return Response(error.status, body, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id})
 
 

@@ -42,7 +42,7 @@ class AwsStandIn(Endpoint, Controls):
         also_on: Iterable[str] = (),
         port: int = 0,
     ) -> None:
-        state = State(account, partition, clock, quota)
+        state = State(account, region, partition, clock, quota)
         super().__init__(state, Switchboard(clock, seed), CallLog(clock))
         self.account, self.region, self.root = account, region, state.callers.root
         self._hosts, self._port = [host, *also_on], port

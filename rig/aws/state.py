@@ -2,6 +2,7 @@
 
 import threading
 
+from rig.aws.associations import Associations
 from rig.aws.backend import Backend
 from rig.aws.callers import Callers
 from rig.aws.calls import Clock
@@ -13,7 +14,8 @@ from rig.aws.trust import TrustPolicies
 class State:
     """One account. Hold `lock` to change it, or to look at several parts of it at one moment."""
 
-    def __init__(self, number: str, partition: str, clock: Clock, quota: int) -> None:
+    def __init__(self, number: str, region: str, partition: str, clock: Clock, quota: int) -> None:
+        self.account, self.region, self.partition = number, region, partition
         self.lock = threading.RLock()
         self.clock = clock
         self.iam = Backend(partition, number)
@@ -21,3 +23,13 @@ class State:
         self.trust = TrustPolicies(self.principals, clock, quota)
         self.issuers = Issuers()
         self.callers = Callers(self.iam, clock)
+        self.associations = Associations(clock)
+
+    def cluster_arn(self, name: str) -> str:
+        """Return the ARN of a cluster of this account."""
+        return f"arn:{self.partition}:eks:{self.region}:{self.account}:cluster/{name}"
+
+    def association_arn(self, cluster: str, association_id: str) -> str:
+        """Return the ARN of a Pod Identity association: it names the cluster, but is not below the cluster's."""
+        account = f"arn:{self.partition}:eks:{self.region}:{self.account}"
+        return f"{account}:podidentityassociation/{cluster}/{association_id}"

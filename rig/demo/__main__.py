@@ -1,13 +1,14 @@
-"""`python -m rig.demo [N]`, which `make demo` and `make demo N=50` call."""
+"""`python -m rig.demo [N] [MODE]`, which `make demo`, `make demo N=50` and `make demo MODE=pod-identity` call."""
 
 import math
 import sys
 
 from rig.aws.faults import Latency
 from rig.chart import HelmError
-from rig.demo import crowd, story
+from rig.demo import crowd, pods, story
+from rig.demo.identity import MODES, POD_IDENTITY
 from rig.demo.screen import Screen
-from rig.demo.stage import stage
+from rig.demo.stage import Plan, stage
 from rig.node.buildah import ImageError
 from rig.node.namespaces import NetworkError
 from rig.processes import ProcessFailedError
@@ -19,9 +20,11 @@ QUOTA, RAISED_QUOTA = 2048, 8192
 SUBJECTS_OF_RAISED_QUOTA = 80
 MOST = 500
 INTERRUPTED = 130
+ARGUMENTS = 2
 
 NEXT = (
     "make demo N=50       fifty at once",
+    "make demo MODE=pod-identity   the same by EKS Pod Identity",
     "make test            all checks, on the same real parts",
     "README.md            how to configure it, and where it stands",
     "docs/security.md     what it may do in your account, and what it never does",
@@ -35,11 +38,13 @@ def main() -> int:
         count = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     except ValueError:
         count = 0
-    if not 1 <= count <= MOST:
+    mode = sys.argv[2] if len(sys.argv) > ARGUMENTS else MODES[0]
+    if not 1 <= count <= MOST or mode not in MODES:
         screen.line(f"N is the number of control planes, from 1 to {MOST}: make demo N=50")
+        screen.line(f"MODE is {' or '.join(MODES)}: make demo MODE={POD_IDENTITY}")
         return 2
     try:
-        _run(screen, count)
+        _run(screen, count, mode)
     except KeyboardInterrupt:
         screen.line("\nstopped; nothing is left running")
         return INTERRUPTED
@@ -49,12 +54,12 @@ def main() -> int:
     return 0
 
 
-def _run(screen: Screen, count: int) -> None:
-    roles = math.ceil(count / SUBJECTS_OF_RAISED_QUOTA)
+def _run(screen: Screen, count: int, mode: str) -> None:
+    roles = 1 if mode == POD_IDENTITY else math.ceil(count / SUBJECTS_OF_RAISED_QUOTA)
     names = ["mxp-backup"] if roles == 1 else [f"mxp-backup-{number + 1}" for number in range(roles)]
-    quota = QUOTA if count == 1 else RAISED_QUOTA
+    quota = QUOTA if (roles == 1 and count == 1) or mode == POD_IDENTITY else RAISED_QUOTA
     screen.title("Setting the scene")
-    with stage(names, quota, count, _slow_down) as scene:
+    with stage(Plan(mode, names, quota), count, _slow_down) as scene:
         hidden = {"eks-pod-identity-webhook", "namespaces"}
         parts = ", ".join(part for part in scene.space.cluster.parts if part not in hidden)
         screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts}")
@@ -67,17 +72,20 @@ def _run(screen: Screen, count: int) -> None:
         screen.line(f"{scene.program_s:5.1f} s  our webhook, behind a MutatingWebhookConfiguration")
         for sentence in scene.level:
             screen.line(f"         {sentence}")
-        if count == 1:
-            story.tell(scene, screen)
+        if count > 1:
+            crowd.run(scene, screen, count, mode)
+        elif mode == POD_IDENTITY:
+            pods.tell(scene, screen)
         else:
-            crowd.run(scene, screen, count)
+            story.tell(scene, screen)
     screen.title("What next")
     for line in NEXT:
         screen.line(f"    {line}")
 
 
 def _slow_down(space: Space) -> None:
-    space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=("GetRole", "UpdateAssumeRolePolicy")))
+    slow = ("GetRole", "UpdateAssumeRolePolicy", "CreatePodIdentityAssociation", "ListPodIdentityAssociations")
+    space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=slow))
 
 
 if __name__ == "__main__":

@@ -6,19 +6,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rig.demo.identity import POD_IDENTITY
+from rig.gate import install_gate
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import Object
+from rig.node.agent import start_agent
 from rig.node.client import control_plane, first_line
 from rig.node.images import ensure_images
 from rig.node.installation import Installation
 from rig.node.node import Node
 from rig.node.packages import why_not
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
+
+EKS_LAG_S = 5.0
+"""Until EKS's webhook hears of an association: on EKS, people report 5 to 15 s."""
 
 MOST_REAL = 50
 """Pods that a laptop starts in well under a minute."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be shown: the mode, and in the account these roles under this quota."""
+
+    mode: str
+    roles: Sequence[str]
+    quota: int
+
+    def space(self) -> dict[str, Any]:
+        """Return the parameters of its Space."""
+        lag = EKS_LAG_S if self.mode == POD_IDENTITY else None
+        return {"roles": self.roles, "quota": self.quota, "eks_lag": lag}
 
 
 @dataclass(frozen=True)
@@ -39,21 +59,24 @@ class Stage:
 
 
 @contextmanager
-def stage(roles: Sequence[str], quota: int, count: int, set_up: Callable[[Space], None]) -> Iterator[Stage]:
+def stage(plan: Plan, count: int, set_up: Callable[[Space], None]) -> Iterator[Stage]:
     """Set the stage for `count` control planes; `set_up` is called before the program starts."""
     reason = why_not() if count <= MOST_REAL else f"more than {MOST_REAL} pods are too many for one real node"
     real = _real if reason is None else _simulated
-    with real(roles, quota, set_up, reason or "") as made:
+    with real(plan, set_up, reason or "") as made:
         yield made
 
 
 @contextmanager
-def _simulated(roles: Sequence[str], quota: int, set_up: Callable[[Space], None], reason: str) -> Iterator[Stage]:
+def _simulated(plan: Plan, set_up: Callable[[Space], None], reason: str) -> Iterator[Stage]:
     began = time.monotonic()
-    with Cluster() as cluster, Space(cluster=cluster, roles=roles, quota=quota) as space:
+    with Cluster() as cluster, Space(cluster=cluster, **plan.space()) as space:
         set_up(space)
         ready = time.monotonic()
-        space.register(space.start_webhook().url)
+        configuration = space.in_mode(plan.mode)
+        if plan.mode == POD_IDENTITY:
+            install_gate(space, configuration)
+        space.register(space.start_webhook(configuration).url)
         level = (
             "level: simulated nodes; pods are admitted, scheduled and played, and their tokens are real",
             f"({reason})",
@@ -63,13 +86,17 @@ def _simulated(roles: Sequence[str], quota: int, set_up: Callable[[Space], None]
 
 
 @contextmanager
-def _real(roles: Sequence[str], quota: int, set_up: Callable[[Space], None], _: str) -> Iterator[Stage]:
+def _real(plan: Plan, set_up: Callable[[Space], None], _: str) -> Iterator[Stage]:
     images = ensure_images()
     began = time.monotonic()
-    with Node(images) as node, Space(cluster=node, roles=roles, quota=quota, rights=False) as space:
+    with Node(images) as node, Space(cluster=node, rights=False, **plan.space()) as space:
         set_up(space)
         ready = time.monotonic()
-        Installation(space, node, images[0]).install()
+        changed = {key: space.in_mode(plan.mode)[key] for key in ("bindings", "cluster")}
+        if plan.mode == POD_IDENTITY:
+            start_agent(node, space.aws, EKS_CLUSTER)
+            changed["podGate"] = "deny"
+        Installation(space, node, images[0]).install(**changed)
         level = (
             "level: a real node; our image and chart, installed by helm as two pods behind a Service;",
             "the controllers are pods with unmodified boto3",

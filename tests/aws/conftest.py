@@ -82,7 +82,7 @@ def aws(_server: AwsStandIn) -> Iterator[AwsStandIn]:
 @pytest.fixture
 def as_root(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of somebody who may do everything."""
-    _use(monkeypatch, aws.environment())
+    use(monkeypatch, aws.environment())
 
 
 @pytest.fixture
@@ -107,14 +107,15 @@ def program_in_a_pod(aws: AwsStandIn, tmp_path: Path, monkeypatch: pytest.Monkey
     token = tmp_path / "token"
     token.write_text(keys.token(subject))
     own_role = f"arn:aws:iam::{aws.account}:role/webhook"
-    _use(monkeypatch, aws.environment(role_arn=own_role, token_file=token))
+    use(monkeypatch, aws.environment(role_arn=own_role, token_file=token))
     aws.forget_calls()
     program = Program()
     yield program
     program.calls.close()
 
 
-def _use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    """Have the AWS SDK find this environment and nothing else."""
     for name, value in environment.items():
         if name.startswith("AWS_") or name.upper() == "NO_PROXY":
             monkeypatch.setenv(name, value)

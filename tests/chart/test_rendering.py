@@ -11,7 +11,6 @@ from rig.kubernetes.registration import Registration
 from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
 from webhook.config.bindings import bindings_of
 from webhook.config.contract import FilesSection
-from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration
 
 EVERY = pytest.mark.parametrize("path", CI_VALUES, ids=lambda path: path.stem)
@@ -35,13 +34,8 @@ def test_the_program_accepts_the_configuration_file_with_a_certificate_of_ones_o
 def _accepted(values: dict[str, Any], folder: Path) -> None:
     file = folder / "config.yaml"
     file.write_text(configuration(rendered(values)))
-    try:
-        bindings_of(load_configuration(file).bindings)
-    except ConfigurationError as error:
-        later = [problem for problem in error.problems if "not in this version" in problem]
-        if later:
-            pytest.skip(later[0])
-        raise
+    configuration_ = load_configuration(file)
+    bindings_of(configuration_.bindings, configuration_.cluster.name)
 
 
 def test_the_configuration_file_says_what_the_values_say(tmp_path: Path) -> None:

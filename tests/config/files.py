@@ -34,4 +34,4 @@ def changed(at: str, *put: object) -> dict[str, Any]:
 def read(path: Path) -> tuple[Configuration, tuple[Binding, ...]]:
     """What the program reads before it does anything else."""
     configuration = load_configuration(path)
-    return configuration, bindings_of(configuration.bindings)
+    return configuration, bindings_of(configuration.bindings, configuration.cluster.name)

@@ -135,6 +135,13 @@ def test_an_earlier_binding_for_another_service_account_covers_nothing(tmp_path:
     assert not any(binding.edits_trust for binding in bindings if binding.mode is Mode.ANNOTATE)
 
 
+def test_pod_identity_names_nobody_in_a_trust_policy_and_writes_no_annotation(tmp_path: Path) -> None:
+    _, (binding,) = _read(tmp_path, changed("bindings.0.mode", "pod-identity"))
+    assert binding.mode is Mode.POD_IDENTITY
+    assert (binding.associates, binding.edits_trust) == (True, True)
+    assert (binding.names_subjects, binding.annotates) == (False, False)
+
+
 def test_a_bindings_deployments_are_named_as_its_service_account_unless_it_names_them(tmp_path: Path) -> None:
     _, (binding,) = _read(tmp_path, changed("bindings.0.deployments"))
     assert binding.deployments == (binding.service_account,)

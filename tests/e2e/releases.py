@@ -49,7 +49,7 @@ class Release:
         ca = base64.b64encode(self.space.authority.certificate.encode()).decode()
         url = f"https://127.0.0.1:{self.balancer.port}/mutate"
         return {
-            "bindings": [binding],
+            "bindings": [{**binding, **changed.pop("binding", {})}],
             "certificates": {"source": "files", "existingSecret": "serving", "caBundle": ca},
             "server": {"drainTime": "2s"},
             **changed,

@@ -153,12 +153,12 @@ def nudges(scene: Scene) -> bool:
     namespace = create_namespace(scene.space)
     _refuse_pods(scene.space, namespace)
     create_account(scene.space, namespace)
-    return _comes_true(lambda: _is_nudged(scene.webhook, namespace), seconds=6)
+    return _comes_true(lambda: _is_nudged(scene.webhook, namespace), seconds=10)
 
 
 def nudges_who_was_refused_before(scene: Scene) -> bool:
     """So is one whose pod was refused before the program started."""
-    return _comes_true(lambda: _is_nudged(scene.webhook, REFUSED_BEFORE), seconds=6)
+    return _comes_true(lambda: _is_nudged(scene.webhook, REFUSED_BEFORE), seconds=10)
 
 
 def restarts(scene: Scene) -> bool:
@@ -294,10 +294,10 @@ def _not_asked(space: Space) -> Iterator[None]:
 
 
 def _refuse_pods(space: Space, namespace: str) -> None:
-    """Make a Deployment whose pods a quota refuses, and wait until its controller has tried."""
-    metadata = {"name": "no-pods", "namespace": namespace}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}}
-    space.cluster.create([quota, objects.deployment(namespace)])
+    """Make a Deployment whose pods are refused for ever, and wait until its controller has tried."""
+    deployment = objects.deployment(namespace)
+    deployment["spec"]["template"]["spec"]["priorityClassName"] = "there-is-none"
+    space.cluster.create([deployment])
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}"
 
     def is_refused() -> bool:

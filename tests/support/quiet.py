@@ -13,7 +13,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOPS = ("trust_writer", "reflector", "pass")
+LOOPS = ("trust_writer", "reflector", "pass", "associations")
 
 
 @pytest.fixture(autouse=True)

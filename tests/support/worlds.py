@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock, MemoryLeases
+from tests.support.pods import OWNER, pods_of
 from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
+from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
 from tests.support.virtual_time import now
@@ -23,6 +26,7 @@ from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
+from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.writer import RoleWriter
@@ -57,18 +61,28 @@ class World:
         self.cluster = SimulatedCluster(*{binding.service_account for binding in self.bindings})
         self.events = RecordedEvents()
         self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        self.eks = SimulatedEks()
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
             self.iam.store(one, foreign_document(one))
         self.writers: dict[RoleArn, RoleWriter] = {}
         demand = OneRoleEach(self.view, self.writers)
-        self.grants = Grants(self.writers)
+        associating = [binding for binding in self.bindings if binding.associates]
+        associations = None
+        if associating:
+            associations = Associations(self.eks, OWNER, self.view.associations, self.view.may_dissociate)
+        self.grants = Grants(self.writers, associations)
         for one in self.roles:
-            self.writers[one] = RoleWriter(one, own_in(one), policies, lock, demand)
+            own = replace(
+                own_in(one), pods=tuple(pods_of(binding) for binding in associating if one in binding.roles)
+            )
+            self.writers[one] = RoleWriter(one, own, policies, lock, demand)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.leader = Leader(
-            Sweep(self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2)),
+            Sweep(
+                self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2), associations
+            ),
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
             [],

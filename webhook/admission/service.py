@@ -115,7 +115,8 @@ class AdmissionService:
         else:
             outcome = await self._grants.obtain(grant, seconds)
         audit = {"binding": grant.binding.name, "role": outcome.role.value}
-        patch = annotation_patch(metadata.annotations, ROLE_ARN_ANNOTATION, outcome.role.value)
+        annotations, annotates = metadata.annotations, grant.binding.annotates
+        patch = annotation_patch(annotations, ROLE_ARN_ANNOTATION, outcome.role.value) if annotates else []
         if isinstance(outcome, Trusted):
             audit["trust"] = "not-asked" if dry_run else outcome.proof.value
             said = "dry_run" if dry_run else f"granted_{outcome.proof.value}"
@@ -123,20 +124,19 @@ class AdmissionService:
         audit |= {"trust": outcome.kind.value, "reason": outcome.reason}
         self._tell_the_owner(grant, outcome)
         if self._policy.refuse_without_trust:
-            refusal = f"{outcome.role} does not trust this ServiceAccount yet, try again: {outcome.reason}"
+            refusal = f"{_lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
             )
-        return Answer(
-            allowed=True, outcome="annotated_untrusted", patch=patch, warnings=_warnings(outcome), audit=audit
-        )
+        said = "annotated_untrusted" if annotates else "not_associated"
+        return Answer(allowed=True, outcome=said, patch=patch, warnings=_warnings(grant, outcome), audit=audit)
 
     def _tell_the_owner(self, grant: Grant, outcome: Untrusted) -> None:
         subject = grant.subject
         self._events.warn(
             EventSubject("ServiceAccount", subject.namespace, subject.service_account),
             "TrustPending",
-            f"{outcome.role} does not trust this ServiceAccount yet: {outcome.reason}",
+            f"{_lack(grant, outcome)}: {outcome.reason}",
         )
 
 
@@ -149,9 +149,18 @@ def _ignored(decision: Ignore) -> Answer:
     )
 
 
-def _warnings(outcome: Untrusted) -> list[str]:
+def _lack(grant: Grant, outcome: Untrusted) -> str:
+    if grant.binding.associates:
+        return f"this ServiceAccount is not associated with {outcome.role} yet"
+    return f"{outcome.role} does not trust this ServiceAccount yet"
+
+
+def _warnings(grant: Grant, outcome: Untrusted) -> list[str]:
     """Two, because one with AWS's own words would be cut: what is the matter, and why."""
-    heal = (
-        "a person has to act" if outcome.kind.is_final else "it is tried again until it does, no restart is needed"
-    )
-    return [f"{outcome.role} does not trust this ServiceAccount yet; {heal}", f"reason: {outcome.reason}"]
+    if outcome.kind.is_final:
+        heal = "a person has to act"
+    elif grant.binding.associates:
+        heal = "it is tried again until it is, and pods that started before need a restart"
+    else:
+        heal = "it is tried again until it does, no restart is needed"
+    return [f"{_lack(grant, outcome)}; {heal}", f"reason: {outcome.reason}"]

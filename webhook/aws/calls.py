@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -18,6 +19,7 @@ from webhook.trust.ports import AwsError, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_eks import EKSClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
 
@@ -52,6 +54,12 @@ _KINDS = {
     "ThrottlingException": FailureKind.THROTTLED,
     "RequestLimitExceeded": FailureKind.THROTTLED,
     "TooManyRequestsException": FailureKind.THROTTLED,
+    "ResourceNotFoundException": FailureKind.NOT_FOUND,
+    "ResourceInUseException": FailureKind.IN_USE,
+    "ResourceLimitExceededException": FailureKind.FULL,
+    # EKS says it of a role that it does not know yet or may not assume yet, as after a write seconds ago.
+    "InvalidParameterException": FailureKind.ROLE_NOT_ACCEPTED,
+    "InvalidRequestException": FailureKind.MALFORMED,
 }
 
 
@@ -68,13 +76,18 @@ class AwsCalls:
         retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
         core.set_default_client_config(_CONFIG.merge(retries))
         try:
-            session = boto3.Session(botocore_session=core)
-            region = session.region_name or "us-east-1"
-            self.iam: IAMClient = session.client("iam", region_name=region)
-            self.sts: STSClient = session.client("sts", region_name=region)
+            self._session = boto3.Session(botocore_session=core)
+            self.region = self._session.region_name or "us-east-1"
+            self.iam: IAMClient = self._session.client("iam", region_name=self.region)
+            self.sts: STSClient = self._session.client("sts", region_name=self.region)
         except BotoCoreError as error:
             raise AwsError(FailureKind.NOT_ALLOWED, f"the AWS SDK's configuration: {error}") from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+
+    @cached_property
+    def eks(self) -> EKSClient:
+        """EKS, for mode pod-identity alone: what a client costs in memory is not spent before."""
+        return self._session.client("eks", region_name=self.region)
 
     async def call(self, operation: str, function: Callable[..., T], **arguments: Any) -> T:
         """Call a client's method in the pool. Raises AwsError with AWS's own words and the operation's name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -12,7 +12,6 @@ from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
-    from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.domain.names import RoleArn
 
@@ -25,12 +24,19 @@ _QUOTA_RETRY = 60.0
 """Seconds until it is asked again where that failed."""
 
 
-class IamTrustPolicies:
-    """Reads and writes trust policies, of roles that the caller check allows and of no others."""
+class RoleCheck(Protocol):
+    """Says which roles are ours to write."""
 
-    def __init__(self, calls: AwsCalls, caller: CallerCheck) -> None:
+    async def allow(self, role: RoleArn) -> None:
+        """Raise AwsError unless we may read and write the trust policy of `role`."""
+
+
+class IamTrustPolicies:
+    """Reads and writes trust policies, of roles that the check allows and of no others."""
+
+    def __init__(self, calls: AwsCalls, check: RoleCheck) -> None:
         self._calls = calls
-        self._caller = caller
+        self._check = check
         self._quota: int | None = None
         self._quota_until = 0.0
         self._asking = asyncio.Lock()
@@ -41,7 +47,7 @@ class IamTrustPolicies:
         IAM finds roles by name alone, so the answer's ARN is compared: a role of the same name under another
         path is not the one that was bound.
         """
-        await self._caller.allow(role)
+        await self._check.allow(role)
         answer = await self._calls.call("GetRole", self._calls.iam.get_role, RoleName=role.name)
         found = answer["Role"]["Arn"]
         if found != role.value:
@@ -53,7 +59,7 @@ class IamTrustPolicies:
 
     async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
         """Replace the role's trust policy by UpdateAssumeRolePolicy."""
-        await self._caller.allow(role)
+        await self._check.allow(role)
         await self._calls.call(
             "UpdateAssumeRolePolicy",
             self._calls.iam.update_assume_role_policy,

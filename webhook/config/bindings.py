@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from webhook.config.contract import BindingSection, SelectorSection
 
 
-def bindings_of(sections: tuple[BindingSection, ...]) -> tuple[Binding, ...]:
-    """The bindings in their order.
+def bindings_of(sections: tuple[BindingSection, ...], cluster: str | None) -> tuple[Binding, ...]:
+    """The bindings in their order; `cluster` is the name of the EKS cluster, where it is given.
 
-    Raises ConfigurationError for a name, ARN, selector or pattern that is wrong, a name or role given twice, and
-    a binding that an earlier one covers, so that it could never match.
+    Raises ConfigurationError for a name, ARN, selector or pattern that is wrong, a name or role given twice, a
+    binding that an earlier one covers, so that it could never match, and what mode pod-identity lacks.
     """
     problems: list[str] = []
     bindings: list[Binding] = []
@@ -31,6 +31,8 @@ def bindings_of(sections: tuple[BindingSection, ...]) -> tuple[Binding, ...]:
         except ConfigurationError as error:
             problems.extend(error.problems)
     problems.extend(_conflicts(bindings))
+    if cluster is None and any(binding.associates for binding in bindings):
+        problems.append("cluster.name: is missing; mode pod-identity makes associations of the cluster so named")
     if problems:
         raise ConfigurationError(*problems)
     return tuple(bindings)
@@ -41,7 +43,7 @@ def _binding(section: BindingSection, path: str) -> Binding:
         raise ConfigurationError(
             f"{path}.serviceAccount: {section.service_account!r} is not the name of a ServiceAccount"
         )
-    return Binding(
+    binding = Binding(
         name=section.name,
         service_account=section.service_account,
         namespaces=_namespaces(section, f"{path}.namespaces"),
@@ -50,6 +52,22 @@ def _binding(section: BindingSection, path: str) -> Binding:
         existing_annotation=ExistingAnnotation(section.existing_annotation),
         named_deployments=section.deployments or (),
     )
+    if binding.associates:
+        _check_associating(binding, path)
+    return binding
+
+
+def _check_associating(binding: Binding, path: str) -> None:
+    """What mode pod-identity needs: a pattern to narrow the trust by, and no pool."""
+    if binding.namespaces.pattern is None:
+        raise ConfigurationError(
+            f"{path}.namespaces.pattern: is missing; in mode pod-identity the role's trust is narrowed to the "
+            "namespaces that it fits, since labels are nothing that AWS knows"
+        )
+    if len(binding.roles) > 1:
+        raise ConfigurationError(
+            f"{path}.roles: are {len(binding.roles)}; mode pod-identity takes one role, which never fills up"
+        )
 
 
 def _roles(section: BindingSection, path: str) -> Iterator[RoleArn]:

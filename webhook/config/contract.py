@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from webhook.domain.names import is_namespace_name, is_service_account_name
+from webhook.domain.names import is_cluster_name, is_namespace_name, is_service_account_name
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -36,6 +36,12 @@ def _seconds(value: object) -> object:
 def _namespace_name(value: str) -> str:
     if not is_namespace_name(value):
         raise ValueError(f"{value!r} is not the name of a namespace")
+    return value
+
+
+def _cluster_name(value: str) -> str:
+    if not is_cluster_name(value):
+        raise ValueError(f"{value!r} is not the name of an EKS cluster")
     return value
 
 
@@ -74,6 +80,10 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 """A DNS name or an IP address, as certificates have it."""
 
 
+ClusterName = Annotated[str, AfterValidator(_cluster_name)]
+"""The name of an EKS cluster."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
@@ -81,7 +91,7 @@ class _Section(BaseModel):
 class ClusterSection(_Section):
     """`cluster`: which cluster this is to AWS."""
 
-    name: str | None = None
+    name: ClusterName | None = None
     issuer: str | None = None
 
 
@@ -113,7 +123,7 @@ class BindingSection(_Section):
     name: str = Field(min_length=1, max_length=63)
     service_account: str
     namespaces: NamespacesSection
-    mode: Literal["irsa", "annotate"]
+    mode: Literal["irsa", "pod-identity", "annotate"]
     roles: tuple[str, ...] = Field(min_length=1)
     existing_annotation: Literal["keep", "override", "deny"] = "keep"
     deployments: tuple[ObjectName, ...] | None = Field(default=None, min_length=1)

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_NOT_YET = {
-    "pod-identity": "mode pod-identity is not in this version: use irsa or annotate",
-}
-
-
 # What the loader raises beside YAMLError, for `!!int x`, 2001-13-45 or ten thousand open brackets.
 _UNREADABLE = (
     yaml.YAMLError,
@@ -89,8 +84,7 @@ def _problem(detail: ErrorDetails) -> str:
             return f"{path}: is missing"
         case "literal_error":
             choices = detail["ctx"]["expected"]
-            not_yet = _NOT_YET.get(given) if isinstance(given, str) else None
-            return f"{path}: {not_yet or f'is {_shown(given)}, but must be {choices}'}"
+            return f"{path}: is {_shown(given)}, but must be {choices}"
         case "tuple_type":
             return f"{path}: must be a list, but is {_shown(given)}"
         case "model_type" | "dict_type" | "union_tag_not_found":

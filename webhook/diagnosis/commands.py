@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import TrustPolicy
 
 
+def list_associations(subject: Subject) -> str:
+    """Show a ServiceAccount's Pod Identity association; the cluster's name is for a person to fill in."""
+    place = ["--namespace", subject.namespace, "--service-account", subject.service_account]
+    return shlex.join(["aws", "eks", "list-pod-identity-associations", "--cluster-name", "CLUSTER", *place])
+
+
 def annotate(subject: Subject, *changes: str) -> str:
     """Set annotations of a ServiceAccount (`key=value`), or take some away (`key-`)."""
     place = ["-n", subject.namespace, "serviceaccount", subject.service_account]

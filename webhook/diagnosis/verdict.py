@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.diagnosis.findings import Finding, Level
+from webhook.diagnosis import commands
+from webhook.diagnosis.findings import Finding, Level, unknown
 from webhook.diagnosis.mapping import binding_of, look_at_annotation, look_at_namespace, should_have
 from webhook.diagnosis.pods import look_at_pods
 from webhook.diagnosis.trust import look_at_provider, look_at_trust
@@ -44,6 +45,10 @@ def _findings(plane: Plane, shared: Shared) -> Iterator[Finding]:
     binding = binding_of(plane, shared)
     namespace = shared.cluster.namespaces.get(plane.subject.namespace)
     if binding is None or namespace is None or namespace.terminating:
+        return
+    if binding.associates:
+        said = f"binding {binding.name} is in mode pod-identity: associations are not looked at here"
+        yield unknown("association", said, commands.list_associations(plane.subject))
         return
     role = should_have(plane, shared, binding)
     yield from look_at_annotation(plane, shared, binding)

@@ -109,9 +109,13 @@ def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
     """Where a control plane is trusted; where nowhere, the role that it should be trusted in."""
     who, issuer = str(grant.subject), look.installation.issuer.value
     bound = f"binding {grant.binding.name}"
-    if not grant.binding.edits_trust:
+    if not grant.binding.names_subjects:
         role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
-        why = f"{bound} only annotates: trust is somebody else's work"
+        why = (
+            f"{bound} is in mode pod-identity: see `aws eks list-pod-identity-associations`"
+            if grant.binding.associates
+            else f"{bound} only annotates: trust is somebody else's work"
+        )
         yield Access(role, who, Finding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
         return
     lines = [line for role in grant.binding.roles for line in _of_grant_in(role, grant, bound, look)]

@@ -19,6 +19,8 @@ class Mode(StrEnum):
 
     IRSA = "irsa"
     """Annotation, and our own statement in the role's trust policy."""
+    POD_IDENTITY = "pod-identity"
+    """An EKS Pod Identity association, and one statement for all of the binding's pods."""
     ANNOTATE = "annotate"
     """Annotation only: trust is somebody else's work."""
 
@@ -52,6 +54,32 @@ class Binding:
     def edits_trust(self) -> bool:
         """Whether its roles' trust policies are ours to add to."""
         return self.mode is not Mode.ANNOTATE
+
+    @property
+    def names_subjects(self) -> bool:
+        """Whether each of its ServiceAccounts is named in a role's trust policy."""
+        return self.mode is Mode.IRSA
+
+    @property
+    def associates(self) -> bool:
+        """Whether each of its ServiceAccounts has a Pod Identity association."""
+        return self.mode is Mode.POD_IDENTITY
+
+    @property
+    def annotates(self) -> bool:
+        """Whether its ServiceAccounts carry the role annotation.
+
+        Not beside an association: a pod that is admitted before EKS's webhook has heard of the association would
+        get the annotated role in its environment, which trusts no token of it, and never the association's.
+        """
+        return not self.associates
+
+    def may_use(self, role: RoleArn, annotated: RoleArn | None) -> bool:
+        """Whether pods may still use a role by the annotation, though they have an association by now.
+
+        That is so after a change of mode: pods keep what they started with, and nobody but the annotation tells.
+        """
+        return self.associates and role in self.roles and annotated == role
 
     def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether this binding is for a namespace of that name with those labels."""

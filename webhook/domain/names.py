@@ -21,6 +21,9 @@ _ROLE_ARN = re.compile(
     r"(?P<path>(?:[\w+=,.@-]+/)*)(?P<name>[\w+=,.@-]{1,64})",
     re.ASCII,
 )
+# The name as EKS's API model has it.
+_CLUSTER_NAME = r"[0-9A-Za-z][A-Za-z0-9_-]{0,99}"
+_CLUSTER_ARN = re.compile(rf"arn:aws[a-z0-9-]*:eks:[a-z0-9-]+:\d{{12}}:cluster/{_CLUSTER_NAME}", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _DNS_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_DNS_NAME}")
@@ -62,6 +65,28 @@ class RoleArn:
         match = _ROLE_ARN.fullmatch(self.value)
         assert match is not None  # noqa: S101  __post_init__ has matched it
         return match[group]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterArn:
+    """ARN of an EKS cluster, `arn:<partition>:eks:<region>:<12 digits>:cluster/<name>`."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _CLUSTER_ARN.fullmatch(self.value):
+            raise InvalidNameError(
+                f"{self.value!r} is not the ARN of an EKS cluster; it looks like "
+                "arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod"
+            )
+
+    @property
+    def name(self) -> str:
+        """What EKS's API takes as the cluster's name."""
+        return self.value.rpartition("/")[2]
 
     def __str__(self) -> str:
         return self.value
@@ -146,6 +171,11 @@ def is_namespace_name(text: str) -> bool:
 def is_service_account_name(text: str) -> bool:
     """Whether Kubernetes accepts `text` as the name of a ServiceAccount (a DNS subdomain)."""
     return _DNS_SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_cluster_name(text: str) -> bool:
+    """Whether EKS accepts `text` as the name of a cluster."""
+    return re.fullmatch(_CLUSTER_NAME, text, re.ASCII) is not None
 
 
 def is_label_key(text: str) -> bool:

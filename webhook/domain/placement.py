@@ -73,7 +73,7 @@ def _try_next(
     role = next(untried, None)
     if role is None:
         placed[grant.subject] = Placement(grant, _preferred(grant)[0], Verdict(Standing.NO_ROOM))
-    elif not grant.binding.edits_trust or role not in account.policies:
+    elif not grant.binding.names_subjects or role not in account.policies:
         placed[grant.subject] = Placement(grant, role, None)
     else:
         asked[role].append(grant)

@@ -168,9 +168,11 @@ def _problem(placement: Placement) -> Problem | None:
 def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | None:
     """The annotation, where the ServiceAccount is there; one that comes later is annotated as it is created."""
     grant = placement.grant
+    if not grant.binding.annotates:
+        return None
     account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
     standing = placement.verdict.standing if placement.verdict else None
-    is_trusted = not grant.binding.edits_trust or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
+    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
     if account is None or account.role_annotation == placement.role.value:
         return None
     if grant.annotated is not None and not is_trusted:

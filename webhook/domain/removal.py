@@ -54,6 +54,29 @@ _SENTENCES = {
 }
 
 
+def cause_to_dissociate(
+    subject: Subject,
+    namespace: LiveNamespace | None,
+    account: Account | None,
+    bindings: tuple[Binding, ...],
+) -> Cause | None:
+    """Why `subject` is not wanted associated, or None where it is, or may still need it.
+
+    A namespace that was made anew has what the one before it had: whoever may make one there is who is bound.
+    """
+    if namespace is None:
+        return Cause.NAMESPACE_GONE
+    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
+    if isinstance(decision, Grant):
+        if not decision.binding.associates:
+            return Cause.NOT_BOUND
+        return Cause.ACCOUNT_GONE if account is None else None
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    if reason in _MAY_STILL_NEED_IT:
+        return None
+    return Cause.FOREIGN_ROLE if reason is IgnoreReason.FOREIGN_ROLE else Cause.NOT_BOUND
+
+
 def cause_of_removal(  # noqa: PLR0913  all that decides it
     role: RoleArn,
     subject: Subject,
@@ -79,7 +102,9 @@ def cause_of_removal(  # noqa: PLR0913  all that decides it
         if reason is IgnoreReason.FOREIGN_ROLE:
             return Cause.FOREIGN_ROLE
         return Cause.NOT_BOUND if former_uid in {None, namespace.uid} else Cause.NAMESPACE_REPLACED
-    if not decision.binding.edits_trust or role not in decision.binding.roles:
+    if decision.binding.may_use(role, decision.annotated):
+        return None
+    if not decision.binding.names_subjects or role not in decision.binding.roles:
         return Cause.NOT_BOUND
     if account is None:
         return Cause.ACCOUNT_GONE

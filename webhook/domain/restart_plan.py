@@ -86,9 +86,11 @@ def _step(
 
 def what_is_lacking(placement: Placement, account: Account | None) -> str | None:
     """What a ServiceAccount lacks for its new pods to have an identity that works; None where nothing."""
+    if placement.grant.binding.associates:
+        return None  # EKS alone knows of which associations its webhook has heard
     if account is None or account.role_annotation != placement.role.value:
         return "its ServiceAccount is not annotated with the role that it gets: `mxp-identity apply` does that"
-    if not placement.grant.binding.edits_trust:
+    if not placement.grant.binding.names_subjects:
         return None
     standing = placement.verdict.standing if placement.verdict else None
     return None if standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED

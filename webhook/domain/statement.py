@@ -1,4 +1,8 @@
-"""Our own statement in a role's trust policy: one per issuer and installation, found by its Sid."""
+"""Our own statements in a role's trust policy, found by their Sids.
+
+One per issuer and installation names the ServiceAccounts that the role trusts; beside it there is a fixed one for
+each binding in mode pod-identity.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from webhook.domain.conditions import as_list
 from webhook.domain.names import AUDIENCE, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.pod_statement import PodStatement
 
 ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of an action
 _SID_PREFIX = "MxpIdentity"
@@ -21,20 +26,26 @@ _SID_HEX_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class OwnStatement:
-    """What is fixed about our statement in one role; the subjects are all that varies."""
+    """What is fixed about our statement in one role; the subjects are all that varies.
+
+    `pods` are the statements that stand beside it whoever the subjects are.
+    """
 
     sid: str
     provider_arn: str
     issuer: IssuerUrl
+    pods: tuple[PodStatement, ...] = ()
 
     @classmethod
-    def for_role(cls, role: RoleArn, issuer: IssuerUrl, installation: str) -> Self:
+    def for_role(
+        cls, role: RoleArn, issuer: IssuerUrl, installation: str, pods: tuple[PodStatement, ...] = ()
+    ) -> Self:
         """Our statement in `role`. Sids are alphanumeric (IAM grammar), so it carries a hash.
 
         The OIDC provider is the role's account's: IAM refuses one of another account.
         """
         digest = sha256(f"{issuer}\n{installation}".encode()).hexdigest()[:_SID_HEX_DIGITS]
-        return cls(_SID_PREFIX + digest, issuer.provider_arn(role.partition, role.account), issuer)
+        return cls(_SID_PREFIX + digest, issuer.provider_arn(role.partition, role.account), issuer, pods)
 
     @property
     def audience_key(self) -> str:
@@ -67,9 +78,14 @@ class OwnStatement:
             "Condition": {"StringEquals": {self.audience_key: AUDIENCE, self.subject_key: names}},
         }
 
+    def rendered(self, subjects: Collection[Subject]) -> dict[str, dict[str, Any]]:
+        """All that is ours by Sid, where our statement trusts exactly `subjects`: without them it is not there."""
+        named = {self.sid: self.render(subjects)} if subjects else {}
+        return named | {one.sid: one.render() for one in self.pods}
+
     def owns(self, statement: dict[str, Any]) -> bool:
         """Whether a statement of a trust policy is ours."""
-        return statement.get("Sid") == self.sid
+        return statement.get("Sid") in {self.sid, *(one.sid for one in self.pods)}
 
     def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
         """The ServiceAccounts that our statement names, however it was stored or edited by hand.
@@ -78,6 +94,8 @@ class OwnStatement:
         operators, other keys) is somebody's edit: it is not carried over when the statement is put right.
         """
         if statement.get("Effect") != "Allow":
+            return frozenset()
+        if statement.get("Sid") != self.sid:
             return frozenset()
         condition = statement.get("Condition")
         block = condition.get("StringEquals") if isinstance(condition, dict) else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from webhook.domain.conditions import as_list, conditions_hold
 from webhook.domain.errors import InvalidPolicyError
+from webhook.domain.pod_statement import ACTIONS, SERVICE
 from webhook.domain.statement import ASSUME_WITH_TOKEN
 from webhook.domain.wildcards import matches_wildcard
 
@@ -95,22 +96,17 @@ class TrustPolicy:
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
-        Without subjects our statement goes. A statement of ours that already means the same is left as IAM
-        stored it.
+        Without subjects our statement goes; those for pods stay. A statement of ours that already means the same
+        is left as IAM stored it.
         """
-        wanted = frozenset(subjects)
-        rendered = own.render(wanted) if wanted else None
+        rendered = own.rendered(frozenset(subjects))
         statements: list[Statement] = []
-        placed = False
         for statement in self.statements:
             if not own.owns(statement):
                 statements.append(statement)
-            elif rendered is not None and not placed:
-                same = canonical(statement) == canonical(rendered)
-                statements.append(statement if same else rendered)
-                placed = True
-        if rendered is not None and not placed:
-            statements.append(rendered)
+            elif (ours := rendered.pop(statement["Sid"], None)) is not None:
+                statements.append(statement if canonical(statement) == canonical(ours) else ours)
+        statements.extend(rendered.values())
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
@@ -124,13 +120,29 @@ class TrustPolicy:
         """Whether IAM would store both as the same policy."""
         return canonical_policy(self.document) == canonical_policy(other.document)
 
+    def lets_pods_in(self, own: OwnStatement) -> bool:
+        """Whether our statements for pods are all there, and whole."""
+        found = {canonical(statement) for statement in self.statements if own.owns(statement)}
+        return all(canonical(one.render()) in found for one in own.pods)
+
+    def denial_of_pods(self, own: OwnStatement) -> Place | None:
+        """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
+        for place, statement in self._others(own):
+            if statement.get("Effect") != "Deny" or not _may_be(statement, "Service", SERVICE):
+                continue
+            for one in own.pods:
+                holds = conditions_hold(statement.get("Condition"), one.claims())
+                if holds and any(_covers_action(statement, action) for action in ACTIONS):
+                    return place
+        return None
+
     def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement of somebody else that certainly lets `subject` in already."""
         for place, statement in self._others(own):
             if (
                 statement.get("Effect") == "Allow"
-                and own.provider_arn in _federated(statement)
-                and _covers_action(statement)
+                and own.provider_arn in _principals(statement, "Federated")
+                and _covers_action(statement, ASSUME_WITH_TOKEN)
                 and conditions_hold(statement.get("Condition"), own.claims(subject))
             ):
                 return place
@@ -141,8 +153,8 @@ class TrustPolicy:
         for place, statement in self._others(own):
             if (
                 statement.get("Effect") == "Deny"
-                and _may_be_federated(statement, own.provider_arn)
-                and _covers_action(statement)
+                and _may_be(statement, "Federated", own.provider_arn)
+                and _covers_action(statement, ASSUME_WITH_TOKEN)
                 and conditions_hold(statement.get("Condition"), own.claims(subject))
             ):
                 return place
@@ -195,25 +207,21 @@ def _principals(statement: Statement, kind: str) -> list[str]:
     return [value for value in as_list(principal.get(kind, [])) if isinstance(value, str)]
 
 
-def _federated(statement: Statement) -> list[str]:
-    return _principals(statement, "Federated")
-
-
-def _may_be_federated(statement: Statement, provider_arn: str) -> bool:
+def _may_be(statement: Statement, kind: str, principal: str) -> bool:
     if statement.get("Principal") == "*":
         return True
     everyone = "*" in _principals(statement, "AWS")
-    return everyone or not {provider_arn, "*"}.isdisjoint(_federated(statement))
+    return everyone or not {principal, "*"}.isdisjoint(_principals(statement, kind))
 
 
-def _covers_action(statement: Statement) -> bool:
+def _covers_action(statement: Statement, action: str) -> bool:
     if "NotAction" in statement:
-        return not _any_action_matches(statement["NotAction"])
-    return _any_action_matches(statement.get("Action", []))
+        return not _any_action_matches(statement["NotAction"], action)
+    return _any_action_matches(statement.get("Action", []), action)
 
 
-def _any_action_matches(actions: Any) -> bool:
+def _any_action_matches(patterns: Any, action: str) -> bool:
     return any(
-        isinstance(action, str) and matches_wildcard(action.lower(), ASSUME_WITH_TOKEN.lower())
-        for action in as_list(actions)
+        isinstance(pattern, str) and matches_wildcard(pattern.lower(), action.lower())
+        for pattern in as_list(patterns)
     )

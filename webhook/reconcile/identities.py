@@ -24,9 +24,14 @@ class Identities:
 
     def may_be_whole(self, grant: Grant) -> bool:
         """Whether the cluster has its part of it: while it has not, only a change there helps."""
-        return grant.annotated is not None
+        return grant.binding.associates or grant.annotated is not None
 
     def is_whole(self, grant: Grant) -> bool:
-        """Whether it is annotated, and the role that the annotation names is known to trust it."""
+        """Whether it is annotated, and the role that the annotation names is known to trust it.
+
+        In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
+        """
+        if grant.binding.associates:
+            return self._grants.is_heard_of(grant)
         known = self._grants.known(grant)
         return known is not None and known.role == grant.annotated

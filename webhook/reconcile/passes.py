@@ -108,7 +108,7 @@ class Passes:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._view.account(grant.subject)
         known = self._grants.start(grant)
-        if account is None or grant.subject in self._annotating:
+        if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):
             self._late[grant.subject] = grant

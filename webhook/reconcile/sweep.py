@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from webhook.reconcile.ports import Cluster
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.events import Events
+    from webhook.trust.associations import Associations
     from webhook.trust.demand import OneRoleEach
     from webhook.trust.writer import RoleWriter
 
@@ -46,10 +47,12 @@ _YIELD_EVERY = 200
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A subject in a role."""
+    """A subject that has a role."""
 
     role: RoleArn
     subject: Subject
+    associated: bool = False
+    """Whether it is there by an association and not by the role's trust policy."""
 
 
 class Sweep:
@@ -66,6 +69,7 @@ class Sweep:
         cluster: Cluster,
         events: Events,
         rules: SweepRules,
+        associations: Associations | None = None,
     ) -> None:
         self._view = view
         self._writers = writers
@@ -73,6 +77,7 @@ class Sweep:
         self._cluster = cluster
         self._events = events
         self._rules = rules
+        self._associations = associations
         self._first_seen: dict[Place, float] = {}
         self._places: defaultdict[str, set[Place]] = defaultdict(set)
         self._approved: dict[Place, float] = {}
@@ -149,15 +154,34 @@ class Sweep:
                     await asyncio.sleep(0)
                 if (cause := self._demand.cause_to_leave(role, subject)) is not None:
                     found[Place(role, subject)] = cause
+        for number, (subject, role) in enumerate(self._associated().items()):
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            seen = self._view.cached(subject.namespace), self._view.account(subject)
+            if (cause := self._view.cause_to_dissociate(subject, *seen)) is not None:
+                found[Place(role, subject, associated=True)] = cause
         return found
+
+    def _associated(self) -> Mapping[Subject, RoleArn]:
+        return self._associations.subjects if self._associations else {}
 
     def _staying(self) -> int:
         """How many are trusted: without those approved, who count as removed already."""
-        leaving = sum(place.subject in self._writers[place.role].subjects for place in self._approved)
-        return sum(len(writer.subjects) for writer in self._writers.values()) - leaving
+        leaving = sum(self._is_there(place) for place in self._approved)
+        trusted = sum(len(writer.subjects) for writer in self._writers.values())
+        return trusted + len(self._associated()) - leaving
+
+    def _is_there(self, place: Place) -> bool:
+        there = self._associated() if place.associated else self._writers[place.role].subjects
+        return place.subject in there
+
+    def _may_leave(self, place: Place) -> bool:
+        if place.associated:
+            return self._view.may_dissociate(place.subject)
+        return self._demand.may_leave(place.role, place.subject)
 
     def _is_due(self, place: Place, cause: Cause, now: float) -> bool:
-        if place in self._approved or not self._demand.may_leave(place.role, place.subject):
+        if place in self._approved or not self._may_leave(place):
             return False
         return not cause.waits_for_grace or now - self._first_seen.get(place, now) >= self._rules.grace
 
@@ -166,8 +190,7 @@ class Sweep:
         self._approved = {
             place: now if place in unwanted else seen
             for place, seen in self._approved.items()
-            if place in unwanted
-            or (now - seen < 2 * REMEMBERED and self._demand.may_leave(place.role, place.subject))
+            if place in unwanted or (now - seen < 2 * REMEMBERED and self._may_leave(place))
         }
 
     async def _confirm(self, due: list[Place]) -> dict[Place, Cause]:
@@ -195,7 +218,10 @@ class Sweep:
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
-        cause = self._demand.cause_by(role, subject, namespace, account)
+        if place.associated:
+            cause = self._view.cause_to_dissociate(subject, namespace, account)
+        else:
+            cause = self._demand.cause_by(role, subject, namespace, account)
         if cause is None:
             log.warning("removal_not_confirmed", **_facts(place), reason="the API server itself still wants it")
         return cause
@@ -210,12 +236,14 @@ class Sweep:
                 self._events.note(
                     EventSubject("ServiceAccount", place.subject.namespace, place.subject.service_account),
                     "TrustRemoved",
-                    f"{place.role} is to trust this ServiceAccount no longer: {cause.sentence}",
+                    f"{_loss(place)}: {cause.sentence}",
                 )
 
     def _have_them_leave(self) -> None:
         for role, writer in self._writers.items():
-            writer.leave({place.subject for place in self._approved if place.role == role})
+            writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
+        if self._associations:
+            self._associations.leave({place.subject for place in self._approved if place.associated})
 
     def _show_refused(self, count: int, room: int = 0) -> None:
         metrics.sweep_refused.set(count)
@@ -228,6 +256,12 @@ class Sweep:
                 "plan`, and `mxp-identity apply --approve` if it is right",
             )
         self._refused = count
+
+
+def _loss(place: Place) -> str:
+    if place.associated:
+        return f"this ServiceAccount is to be associated with {place.role} no longer"
+    return f"{place.role} is to trust this ServiceAccount no longer"
 
 
 def _facts(place: Place) -> dict[str, str]:

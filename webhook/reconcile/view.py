@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from webhook.domain.removal import cause_of_removal
+from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
-    from webhook.domain.removal import Cause
     from webhook.reconcile.ports import Source
 
 _MOST_FORMER = 10_000
@@ -129,9 +128,34 @@ class ClusterView:
         A namespace that was not shown yet, or is gone, wants nobody.
         """
         return any(
-            grant.subject == subject and grant.binding.edits_trust and role in grant.binding.roles
+            grant.subject == subject and grant.binding.names_subjects and role in grant.binding.roles
             for grant in self.grants_in(subject.namespace)
         )
+
+    def may_dissociate(self, subject: Subject) -> bool:
+        """Whether no binding wants `subject` associated, by its namespace and ServiceAccount as last shown.
+
+        Where the ServiceAccount is not there it may still come, as long as the namespace is young.
+        """
+        cause = self.cause_to_dissociate(subject, self.cached(subject.namespace), self.account(subject))
+        if cause is Cause.ACCOUNT_GONE:
+            return not self.is_young(subject.namespace)
+        return cause is not None
+
+    def cause_to_dissociate(
+        self, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+    ) -> Cause | None:
+        """Why no binding wants `subject` associated, or None where one does."""
+        return cause_to_dissociate(subject, namespace, account, self._bindings)
+
+    def associations(self) -> dict[Subject, RoleArn]:
+        """Who is wanted associated, and with which role."""
+        return {
+            grant.subject: grant.binding.roles[0]
+            for grants in self._grants.values()
+            for grant in grants
+            if grant.binding.associates and self.is_due(grant)
+        }
 
     def cause_to_leave(
         self,
@@ -187,7 +211,7 @@ class ClusterView:
 
 
 def _certain_role(grant: Grant) -> RoleArn | None:
-    if not grant.binding.edits_trust:
+    if not grant.binding.names_subjects:
         return None
     if grant.annotated is not None:
         return grant.annotated

@@ -35,9 +35,11 @@ from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
 from webhook.serving.listeners import Listener
+from webhook.serving.pod_identity import pod_identity
 from webhook.serving.program import Program
 from webhook.serving.startup import check_roles, find_issuer, report_providers
 from webhook.telemetry import metrics
+from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -52,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 async def assemble(configuration: Configuration) -> Program:
     """The program for a configuration. Raises ConfigurationError or ClusterError if it cannot run."""
-    bindings = bindings_of(configuration.bindings)
+    bindings = bindings_of(configuration.bindings, configuration.cluster.name)
     namespace = own_namespace(configuration)
     connection = Connection()
     certificates = certificates_of(
@@ -71,25 +73,31 @@ async def assemble(configuration: Configuration) -> Program:
         clock=time.time,
         grace=configuration.reconciler.prune_grace,
     )
-    policies = IamTrustPolicies(calls, caller)
+    installation = configuration.installation or namespace
+    pods = await pod_identity(
+        bindings,
+        name=configuration.cluster.name,
+        installation=installation,
+        calls=calls,
+        caller=caller,
+        issuer=issuer,
+    )
     leases, identity = Leases(connection, namespace), process_identity()
     lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
-    grants, demand = Grants(writers), OneRoleEach(view, writers)
+    associations = Associations(pods.api, pods.owner, view.associations, view.may_dissociate) if pods else None
+    grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
-        writers[role] = RoleWriter(
-            role,
-            OwnStatement.for_role(role, issuer, configuration.installation or namespace),
-            policies,
-            lock,
-            demand,
-        )
+        statements = pods.statements(role) if pods else ()
+        policies = IamTrustPolicies(calls, pods.cluster if pods and statements else caller)
+        own = OwnStatement.for_role(role, issuer, installation, statements)
+        writers[role] = RoleWriter(role, own, policies, lock, demand)
     events = EventWriter(connection)
     reconciler = configuration.reconciler
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Passes(view, grants, api, events)
     leader = Leader(
-        Sweep(view, writers, demand, api, events, rules),
+        Sweep(view, writers, demand, api, events, rules, associations),
         Mappings(view, bindings, events),
         passes.pods,
         care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events),

@@ -88,7 +88,7 @@ async def report_providers(bindings: tuple[Binding, ...], issuer: IssuerUrl, cal
     wanted = {
         issuer.provider_arn(role.partition, role.account)
         for binding in bindings
-        if binding.edits_trust
+        if binding.names_subjects
         for role in binding.roles
     }
     while wanted:

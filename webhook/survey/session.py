@@ -93,7 +93,7 @@ async def session(where: Where) -> AsyncIterator[Session]:
             configuration = await configuration_of_release(connection, where.namespace)
         else:
             configuration = configuration_from_file(where.file, where.namespace)
-        bindings = bindings_of(configuration.bindings)
+        bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
         issuer = await _issuer(configuration, api)

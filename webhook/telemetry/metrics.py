@@ -96,6 +96,36 @@ trust_subjects_that_fit = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+associations = Gauge(
+    "associations",
+    "Pod Identity associations of the cluster, anybody's, as last listed.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+association_quota = Gauge(
+    "association_quota",
+    "Pod Identity associations that a cluster may have.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+associations_that_fit = Gauge(
+    "associations_that_fit",
+    "How many Pod Identity associations more the cluster has room for.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+association_removals = Counter(
+    "association_removals",
+    "Associations of ours that this replica deleted, because nothing wants them.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+association_repairs = Counter(
+    "association_repairs",
+    "Associations of ours that were put right because somebody had changed them.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 grants_waiting = Gauge(
     "grants_waiting",
     "ServiceAccounts that no role trusts yet though one should.",
@@ -248,7 +278,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader"):
+for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",

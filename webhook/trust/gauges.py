@@ -1,4 +1,4 @@
-"""What operators see of one role's trust policy: how many, how full, how many more, and one warning in time."""
+"""What operators see of a role's trust policy, and of associations: how many, how many more, a warning in time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.domain.amendment import room
+from webhook.domain.associations import QUOTA, associations_that_fit
 from webhook.telemetry import metrics
 from webhook.trust.reasons import WAYS_OUT
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEARLY_FULL = 0.8
-"""The part of the quota above which a person is told, while there is still time to raise it."""
+"""The part of the quota above which a person is told, while there is still time to do something."""
 
 
 class PolicyGauges:
@@ -47,3 +48,24 @@ class PolicyGauges:
                 subjects_that_fit=fit,
                 reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
             )
+
+
+class AssociationGauges:
+    """What is shown of a cluster's associations."""
+
+    def __init__(self) -> None:
+        self._nearly_full = False
+        metrics.association_quota.set(QUOTA)
+
+    def show(self, there: int) -> None:
+        """Show how many there are, and say once each time that most of the quota is used, that it is."""
+        fit = associations_that_fit(there)
+        metrics.associations.set(there)
+        metrics.associations_that_fit.set(fit)
+        before, self._nearly_full = self._nearly_full, there > NEARLY_FULL * QUOTA
+        if self._nearly_full and not before:
+            reason = (
+                f"{fit} more fit into the cluster; the quota cannot be raised: put further control planes into "
+                "another cluster, or bind them in mode irsa"
+            )
+            log.warning("associations_nearly_full", associations=there, quota=QUOTA, reason=reason)

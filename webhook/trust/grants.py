@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.associations import Associations
     from webhook.trust.writer import RoleWriter
 
 log = structlog.get_logger(__name__)
@@ -32,8 +33,9 @@ log = structlog.get_logger(__name__)
 class Grants:
     """Has subjects trusted, each by one task however many ask; the work goes on after an asker has left."""
 
-    def __init__(self, writers: Mapping[RoleArn, RoleWriter]) -> None:
+    def __init__(self, writers: Mapping[RoleArn, RoleWriter], associations: Associations | None = None) -> None:
         self._writers = writers
+        self._associations = associations
         self._pursuits: dict[Subject, _Pursuit] = {}
         self._waiting = Waiting()
         self._closing = False
@@ -52,6 +54,10 @@ class Grants:
         """The trust that is there already, by what is known now; asks nobody."""
         if not grant.binding.edits_trust:
             return Trusted(_order(grant)[0], Proof.UNMANAGED)
+        if self._associations and grant.binding.associates:
+            role = _order(grant)[0]
+            proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
+            return Trusted(role, proof) if proof else None
         if grant.annotated and (proof := self._writers[grant.annotated].trusts(grant.subject)):
             return Trusted(grant.annotated, proof)  # first in its order, which a pass need not work out
         for role in _order(grant):
@@ -69,7 +75,7 @@ class Grants:
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
-        pursuit = self._pursue(grant)
+        pursuit = self._pursue(grant, look=True)
         await asyncio.wait(
             [pursuit.task, pursuit.bad_news], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
         )
@@ -83,13 +89,19 @@ class Grants:
         """Have the subject trusted in the background; answers the trust that is there already."""
         if known := self.known(grant):
             self._waiting.end(grant.subject)
-        elif not self._closing:
-            self._pursue(grant)
+        elif not self._closing and not self._is_expected(grant):
+            self._pursue(grant, look=False)
         return known
 
     def forget_refused(self, wanted: set[Subject]) -> None:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
         self._waiting.end_all_but(wanted | self._pursuits.keys())
+
+    def is_heard_of(self, grant: Grant) -> bool:
+        """Whether EKS's own webhook has had the time to hear of the subject's association, which works."""
+        if self._associations is None or not self._writers[grant.binding.roles[0]].lets_pods_in:
+            return False
+        return self._associations.is_heard_of(grant.subject)
 
     async def first_looks(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""
@@ -98,9 +110,11 @@ class Grants:
                 await asyncio.gather(*(writer.first_look() for writer in self._writers.values()))
 
     def check(self) -> None:
-        """Have every role's policy read again and put right where it is not what the cluster wants."""
+        """Have every role's policy, and the associations, read again and put right where not what is wanted."""
         for writer in self._writers.values():
             writer.check()
+        if self._associations:
+            self._associations.check()
 
     async def close(self) -> None:
         """Start nothing more and wait for the writes under way."""
@@ -108,30 +122,63 @@ class Grants:
         for pursuit in self._pursuits.values():
             pursuit.task.cancel()
         await asyncio.gather(*(writer.close() for writer in self._writers.values()))
+        if self._associations:
+            await self._associations.close()
 
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
 
-    def _pursue(self, grant: Grant) -> _Pursuit:
+    def _is_expected(self, grant: Grant) -> bool:
+        """Whether it is associated by the list, whatever a look at it will show."""
+        if not self._associations or not grant.binding.associates:
+            return False
+        return bool(
+            self._writers[grant.binding.roles[0]].lets_pods_in and self._associations.expects(grant.subject)
+        )
+
+    def _pursue(self, grant: Grant, *, look: bool) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
         if pursuit is None:
-            pursuit = self._pursuits[grant.subject] = _Pursuit(grant, self._writers, self._waiting)
+            pursuit = self._pursuits[grant.subject] = _Pursuit(
+                grant, self._writers, self._associations, self._waiting, look=look
+            )
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
-            pursuit.follow(grant)
+            pursuit.follow(grant, look=look)
         return pursuit
 
 
 class _Pursuit:
     """One subject on its way through its binding's roles."""
 
-    __slots__ = ("_grant", "_started", "_ticket", "_waiting", "_writers", "bad_news", "task", "tried")
+    __slots__ = (
+        "_associations",
+        "_grant",
+        "_look",
+        "_started",
+        "_ticket",
+        "_waiting",
+        "_writers",
+        "bad_news",
+        "task",
+        "tried",
+    )
 
-    def __init__(self, grant: Grant, writers: Mapping[RoleArn, RoleWriter], waiting: Waiting) -> None:
+    def __init__(
+        self,
+        grant: Grant,
+        writers: Mapping[RoleArn, RoleWriter],
+        associations: Associations | None,
+        waiting: Waiting,
+        *,
+        look: bool,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
         self._writers = writers
+        self._associations = associations
         self._waiting = waiting
+        self._look = look
         self._ticket: Ticket | None = None
         self.tried: RoleArn | None = None
         self._started = loop.time()
@@ -146,11 +193,14 @@ class _Pursuit:
         troubles = (self._writers[role].trouble for role in _order(self._grant))
         return next((trouble for trouble in troubles if trouble), None)
 
-    def follow(self, grant: Grant) -> None:
+    def follow(self, grant: Grant, *, look: bool) -> None:
         """Begin anew with the role that the annotation names by now: another replica may have chosen it.
 
         Too late where another role is being written: then the subject is trusted there too.
         """
+        if look and not self._look and self._associations and grant.binding.associates:
+            self._look = True
+            self._associations.look_at(grant.subject)
         if grant.annotated in {None, self._grant.annotated}:
             return
         self._grant = grant
@@ -159,6 +209,10 @@ class _Pursuit:
 
     async def _run(self) -> Outcome:
         roles = self._grant.binding.roles
+        if self._associations and self._grant.binding.associates:
+            outcome = await self._associate(self._associations, roles[0])
+            self._report(outcome)
+            return outcome
         if len(roles) > 1:
             # It may have one role at most, so all are looked at: one of them may trust it already.
             await self._look_at(roles)
@@ -185,11 +239,22 @@ class _Pursuit:
                 return outcome
         return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
 
+    async def _associate(self, associations: Associations, role: RoleArn) -> Outcome:
+        """First the role's trust, then the association: EKS takes no role that it may not assume."""
+        self.tried = role
+        outcome = await self._settled(self._writers[role].submit_pods())
+        if isinstance(outcome, Trusted):
+            outcome = await self._settled(associations.submit(self._grant.subject, role, look=self._look))
+        return outcome
+
     async def _try(self, role: RoleArn) -> Outcome:
         self.tried = role
-        self._ticket = self._writers[role].submit(self._grant.subject)
-        self._ticket.bad_news.add_done_callback(self._pass_on)
-        return await self._ticket.settled
+        return await self._settled(self._writers[role].submit(self._grant.subject))
+
+    async def _settled(self, ticket: Ticket) -> Outcome:
+        self._ticket = ticket
+        ticket.bad_news.add_done_callback(self._pass_on)
+        return await ticket.settled
 
     def _pass_on(self, news: asyncio.Future[Outcome]) -> None:
         if not self.bad_news.done():

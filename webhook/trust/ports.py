@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from webhook.domain.associations import Association, Listing
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
 
@@ -25,18 +26,28 @@ class FailureKind(StrEnum):
     FULL = "full"
     DENIED_BY_POLICY = "denied_by_policy"
     NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    IN_USE = "in_use"
+    ROLE_NOT_ACCEPTED = "role_not_accepted"
+    NO_SUCH_CLUSTER = "no_such_cluster"
+    TAKEN = "taken"
     PENDING = "pending"
     WITHDRAWN = "withdrawn"
 
     @property
     def passes_soon(self) -> bool:
         """Whether waiting a moment may be enough, so that an admission still hopes within its budget."""
-        return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
+        return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE, FailureKind.ROLE_NOT_ACCEPTED}
 
     @property
     def is_final(self) -> bool:
         """Whether trying again changes nothing until a person does something; the next pass looks again."""
-        return self in {FailureKind.FULL, FailureKind.DENIED_BY_POLICY, FailureKind.NOT_ALLOWED}
+        return self in {
+            FailureKind.FULL,
+            FailureKind.DENIED_BY_POLICY,
+            FailureKind.NOT_ALLOWED,
+            FailureKind.TAKEN,
+        }
 
 
 class AwsError(Exception):
@@ -61,6 +72,37 @@ class TrustPolicies(Protocol):
 
     async def quota(self) -> int:
         """Characters that a trust policy may have, white space not counted."""
+
+
+class AssociationInUseError(AwsError):
+    """The ServiceAccount has an association already, or had one a moment ago; EKS says which, where it does."""
+
+    def __init__(self, message: str, association_id: str | None) -> None:
+        super().__init__(FailureKind.UNAVAILABLE, message)
+        self.association_id = association_id
+
+
+class AssociationApi(Protocol):
+    """The Pod Identity associations of the one cluster that is ours. Each call has its own short timeouts.
+
+    All raise AwsError. A call that raises UNAVAILABLE may have happened. What was made or deleted just now can
+    show late.
+    """
+
+    async def list(self) -> Listing:
+        """All associations of the cluster; the list says neither which role they give nor what tags they carry."""
+
+    async def describe(self, association_id: str) -> Association | None:
+        """One association, or None where there is none of that id."""
+
+    async def create(self, subject: Subject, role: RoleArn, tags: Mapping[str, str]) -> Association:
+        """Make one. Raises AssociationInUseError where there is one."""
+
+    async def update(self, association_id: str, role: RoleArn) -> None:
+        """Have one give `role`, with session tags."""
+
+    async def delete(self, association_id: str) -> None:
+        """Delete one; it is no error where it is gone."""
 
 
 class Demand(Protocol):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.amendment import Verdict
     from webhook.domain.names import RoleArn
-    from webhook.domain.trust_policy import TrustPolicy
+    from webhook.domain.trust_policy import Place, TrustPolicy
 
 
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
@@ -28,8 +28,13 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
         case Standing.NO_ROOM:
             return full(role, quota)
         case Standing.DENIED:
-            reason = f"{verdict.place} of the trust policy of {role} denies it: change that statement"
-            return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
+            return denied(role, verdict.place)
+
+
+def denied(role: RoleArn, place: Place | None) -> Untrusted:
+    """A Deny of somebody else wins over all that ours says."""
+    reason = f"{place} of the trust policy of {role} denies it: change that statement"
+    return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
 
 
 WAYS_OUT = (

@@ -19,6 +19,7 @@ from webhook.trust.departures import Departures
 from webhook.trust.differing import DifferingReads
 from webhook.trust.gauges import PolicyGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import full, outcome_of, with_dangling_principals
 from webhook.trust.recent import RecentWrites
@@ -76,6 +77,7 @@ class RoleWriter:
         self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
+        self._pods = PodTrust(role, own)
         self._looked = asyncio.Event()
         self._wake = asyncio.Event()
         self._closing = False
@@ -116,6 +118,11 @@ class RoleWriter:
         amendment = amend(self._policy, self._own, self._recent(), asked, self._quota)
         return amendment.verdicts[subject].standing is not Standing.NO_ROOM
 
+    @property
+    def lets_pods_in(self) -> Proof | None:
+        """How EKS is known to be let in for the pods of its bindings, or None; no call is made."""
+        return self._pods.proof
+
     # Asking for trust
 
     def submit(self, subject: Subject) -> Ticket:
@@ -125,6 +132,14 @@ class RoleWriter:
         """
         ticket = self._waiting.setdefault(subject, Ticket())
         self._departures.asks(subject, asyncio.get_running_loop().time())
+        if self._trouble:
+            ticket.fail(self._trouble)
+        self._start()
+        return ticket
+
+    def submit_pods(self) -> Ticket:
+        """Have EKS let in for the pods of its bindings; all who ask share one ticket."""
+        ticket = self._pods.wait()
         if self._trouble:
             ticket.fail(self._trouble)
         self._start()
@@ -187,7 +202,7 @@ class RoleWriter:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._to_confirm) and not self._closing
+        return bool(self._waiting or self._pods.awaited or self._to_confirm) and not self._closing
 
     async def _hold_and_work(self) -> float:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
@@ -235,7 +250,7 @@ class RoleWriter:
             self._to_confirm = False
             self._differing.settle()
         elif (
-            not (amendment.adds_someone or removed - self._left_lately())
+            not (amendment.adds_someone or removed - self._left_lately() or self._pods.lacking(policy))
             and self._may_be_stale()
             and not self._is_edit(policy)
         ):
@@ -254,6 +269,7 @@ class RoleWriter:
         self._learn(amendment)
         for subject in batch:
             self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
+        self._pods.settle(policy)
         return pause
 
     def _amend(self, policy: TrustPolicy, batch: list[Subject], leaving: frozenset[Subject]) -> Amendment:
@@ -288,12 +304,13 @@ class RoleWriter:
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        if subjects <= self._trusted.keys() and not removed:
+        if subjects <= self._trusted.keys() and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
         self._let_go(removed, now)
         self._departures.came_back(subjects)
         self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
         hold.remember(self._recent_writes.ages(now))
+        self._pods.wrote()
         self._to_confirm = True
         self._differing.wrote(before, policy, now)
         metrics.trust_writes.labels(self.role.value).inc()
@@ -355,6 +372,7 @@ class RoleWriter:
                 self._answer(subject, failure)
         for ticket in self._waiting.values():
             ticket.fail(failure)
+        self._pods.fail(failure)
         return pause
 
     def _backoff(self) -> float:
@@ -392,4 +410,4 @@ class RoleWriter:
 
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
-        return bool(self._recent() or self._left_lately())
+        return bool(self._recent() or self._left_lately()) or self._pods.written_lately

@@ -27,6 +27,12 @@
 {{- if not $values.cluster.name -}}
 {{- $problems = append $problems (printf "%s is in mode pod-identity, which needs cluster.name: associations belong to an EKS cluster by name" $where) -}}
 {{- end -}}
+{{- if not .namespaces.pattern -}}
+{{- $problems = append $problems (printf "%s is in mode pod-identity, which needs namespaces.pattern: the role's trust is narrowed to the namespaces that it fits, since labels are nothing that AWS knows" $where) -}}
+{{- end -}}
+{{- if gt (len .roles) 1 -}}
+{{- $problems = append $problems (printf "%s is in mode pod-identity, which takes one role: associations never fill it up" $where) -}}
+{{- end -}}
 {{- if not (or (eq (toString $values.podGate) "deny") $values.reconciler.restartPodsWithoutIdentity) -}}
 {{- $problems = append $problems (printf "%s is in mode pod-identity, where EKS learns of a new association only seconds later and a pod admitted before never gets an identity: set podGate to deny, or reconciler.restartPodsWithoutIdentity to true" $where) -}}
 {{- end -}}

@@ -5,10 +5,12 @@ readings; tests hold them against each other. Pure: no clock, no I/O, no knowled
 """
 
 from rig.aws.policy.document import Policy, Statement, parse
-from rig.aws.policy.evaluate import Decision, Query, decide, trusts
+from rig.aws.policy.evaluate import Decision, Query, decide, names_service, trusts, trusts_service
 from rig.aws.policy.grammar import MalformedPolicyError, check_trust_policy
+from rig.aws.policy.patterns import Context
 
 __all__ = [
+    "Context",
     "Decision",
     "MalformedPolicyError",
     "Policy",
@@ -16,6 +18,8 @@ __all__ = [
     "Statement",
     "check_trust_policy",
     "decide",
+    "names_service",
     "parse",
     "trusts",
+    "trusts_service",
 ]

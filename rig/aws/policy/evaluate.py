@@ -59,6 +59,30 @@ def trusts(document: str, *, provider_arn: str, context: Context, action: str = 
     return decide([parse(document)], query) is Decision.ALLOWED
 
 
+def trusts_service(document: str, service: str, actions: Iterable[str], context: Context) -> bool:
+    """Whether a trust policy lets an AWS service do all of these actions.
+
+    Raises `ValueError` when the document is no policy.
+    """
+    principals = {"Service": frozenset([service])}
+    queries = (Query(action, principals=principals, context=context) for action in actions)
+    return all(decide([parse(document)], query) is Decision.ALLOWED for query in queries)
+
+
+def names_service(document: str, service: str, actions: Iterable[str]) -> bool:
+    """Whether a trust policy allows an AWS service these actions at all, whatever its conditions say."""
+    principals = {"Service": frozenset([service])}
+    return all(
+        any(
+            statement.allows
+            and _principal_matches(statement, Query(action, principals=principals))
+            and _action_matches(statement, action)
+            for statement in parse(document).statements
+        )
+        for action in actions
+    )
+
+
 def _matches(statement: Statement, query: Query, *, variables: bool) -> bool:
     return (
         _principal_matches(statement, query)

@@ -18,12 +18,17 @@ import (
 
 // question is one AssumeRoleWithWebIdentity call: the role's trust policy, the one OIDC provider that the
 // account has, and what the token says. Issuer has no scheme, as in condition keys.
+//
+// With Service set it is what that AWS service wants to do instead: Actions, with the values of Context.
 type question struct {
-	Policy   string `json:"policy"`
-	Provider string `json:"provider"`
-	Issuer   string `json:"issuer"`
-	Subject  string `json:"subject"`
-	Audience string `json:"audience"`
+	Policy   string              `json:"policy"`
+	Provider string              `json:"provider"`
+	Issuer   string              `json:"issuer"`
+	Subject  string              `json:"subject"`
+	Audience string              `json:"audience"`
+	Service  string              `json:"service"`
+	Actions  []string            `json:"actions"`
+	Context  map[string][]string `json:"context"`
 }
 
 type answer struct {
@@ -41,6 +46,9 @@ var reasons = map[policy.WebIdentityMatch]string{
 }
 
 func judge(q question) answer {
+	if q.Service != "" {
+		return judgeService(q)
+	}
 	document, left, err := withoutServices(q.Policy)
 	if err != nil {
 		return answer{Error: err.Error()}

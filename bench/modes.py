@@ -1,0 +1,207 @@
+"""`python -m bench.modes [--count 1000] [--quick]`: the same burst in both modes; writes docs/modes.md."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.burst.load import Made
+from bench.burst.run import CLIENTS, IAM, IAM_BURST, IAM_RATE, IAM_SECONDS, REPLICAS, create
+from bench.figures import percentile, table
+from rig.aws import Latency, Throttle
+from rig.aws.eks_auth import AUDIENCE
+from rig.aws.identity import assume
+from rig.aws.pod_client import FULL_URI
+from rig.balancer import Balancer
+from rig.gate import install_gate
+from rig.kubernetes import objects
+from rig.kubernetes.cluster import Cluster
+from rig.pods import environment_of, projected_token
+from rig.space import EKS_CLUSTER, Space, foreign_statements
+from rig.waiting import eventually
+
+PAGE = Path(__file__).parents[1] / "docs" / "modes.md"
+MODES = {"irsa": "AWS_ROLE_ARN", "pod-identity": FULL_URI}
+ASSOCIATING = tuple(f"{verb}PodIdentityAssociation" for verb in ("Create", "Describe", "Update", "Delete"))
+EKS = (*ASSOCIATING, "ListPodIdentityAssociations", "DescribeCluster")
+COUNT, QUICK = 1000, 20
+LAG_S = 10.0
+QUOTA = 131072
+ASKED_AT_ONCE = 4
+PODS_TIMEOUT_S = 900.0
+
+HEAD = f"""# The two modes side by side
+
+Written by `python -m bench.modes`. The figures are of one run on one machine: what they say are the ratios in it.
+
+The same burst in both modes: control planes, each a namespace, a ServiceAccount and a Deployment, created through
+a real API server by {CLIENTS} clients at a time. The webhook is {REPLICAS} replicas behind a TCP balancer; the pod
+gate is on `deny`; EKS's own webhook hears of an association {LAG_S:.0f} s after it was made. Every call of IAM and
+of EKS takes {IAM_SECONDS * 1000:.0f} ms, and each of the two is throttled above {IAM_RATE:.0f} calls a second (at
+once: {IAM_BURST:.0f}). One role, whose trust policy may have {QUOTA} characters, so that size is no limit here.
+
+"""
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What became of one run. Times are seconds, sizes characters."""
+
+    mode: str
+    count: int
+    with_variable: int
+    with_credentials: int
+    made_again: int
+    creates: list[float]
+    until_pod: list[float]
+    iam_calls: int
+    eks_calls: int
+    throttled: int
+    writes: int
+    statements: int
+    characters: int
+
+
+def run(mode: str, count: int) -> Figures:
+    """Create `count` control planes at once in one mode, and look at every pod."""
+    with (
+        Cluster(nodes=0) as cluster,
+        Space(
+            cluster=cluster, quota=QUOTA, foreign=foreign_statements("123456789012")[:1], eks_lag=LAG_S
+        ) as space,
+        Balancer(*_start(space, mode)) as balancer,
+    ):
+        space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")
+        namespaces = [objects.host_namespace_name() for _ in range(count)]
+        with _slow(space):
+            made = create(space, namespaces)
+            pods = eventually(lambda: _pods(space, namespaces), f"{count} pods", timeout=PODS_TIMEOUT_S)
+        return _judge(space, mode, made, pods)
+
+
+def _start(space: Space, mode: str) -> list[int]:
+    configuration = space.in_mode(mode)
+    install_gate(space, configuration)
+    replicas = [space.start_webhook(configuration, wait=False) for _ in range(REPLICAS)]
+    for replica in replicas:
+        replica.wait_until_ready()
+    eventually(lambda: space.aws.count("GetRole") >= REPLICAS, "every replica has read the role")
+    return [replica.port for replica in replicas]
+
+
+@contextmanager
+def _slow(space: Space) -> Iterator[None]:
+    space.aws.forget_calls()
+    with (
+        space.aws.fault(Latency(actions=(*IAM, *EKS), seconds=IAM_SECONDS)),
+        space.aws.fault(Throttle(actions=IAM, rate=IAM_RATE, burst=IAM_BURST)),
+        space.aws.fault(Throttle(actions=EKS, rate=IAM_RATE, burst=IAM_BURST)),
+    ):
+        yield
+
+
+def _pods(space: Space, namespaces: list[str]) -> list[dict[str, Any]] | None:
+    selector = f"spec.serviceAccountName={objects.SERVICE_ACCOUNT}"
+    found: list[dict[str, Any]] = space.cluster.api.get("/api/v1/pods", fieldSelector=selector)["items"]
+    ours = [pod for pod in found if pod["metadata"]["namespace"] in set(namespaces)]
+    return ours if len(ours) >= len(namespaces) else None
+
+
+def _judge(space: Space, mode: str, made: list[Made], pods: list[dict[str, Any]]) -> Figures:
+    log = space.aws.log
+    asked = {one.namespace: one.asked for one in made}
+    times = _pod_times(space, asked.keys())
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        proved = sum(pool.map(lambda pod: _has_credentials(space, mode, pod), pods))
+    policy = space.aws.history("mxp-backup")[-1].document
+    return Figures(
+        mode=mode,
+        count=len(made),
+        with_variable=sum(MODES[mode] in environment_of(pod) for pod in pods),
+        with_credentials=proved,
+        made_again=sum(len(found) - 1 for found in times.values()),
+        creates=[one.seconds for one in made],
+        until_pod=[max(found[0] - asked[namespace], 0.0) for namespace, found in times.items()],
+        iam_calls=sum(record.action in IAM for record in log),
+        eks_calls=sum(record.action in EKS for record in log),
+        throttled=sum(record.code.startswith("Throttling") for record in log),
+        writes=len(space.aws.history("mxp-backup")) - 1,
+        statements=len(space.policy()["Statement"]) - 1,
+        characters=len("".join(policy.split())),
+    )
+
+
+def _pod_times(space: Space, namespaces: Any) -> dict[str, list[float]]:
+    """When each namespace's pods were made, by the API server's audit log."""
+    found: dict[str, list[float]] = {}
+    for event in space.cluster.audit_events():
+        reference = event.get("objectRef", {})
+        if (
+            (event["verb"], event["stage"]) == ("create", "ResponseComplete")
+            and reference.get("resource") == "pods"
+            and not reference.get("subresource")
+            and reference.get("namespace") in namespaces
+            and event["responseStatus"]["code"] == 201  # noqa: PLR2004  created
+        ):
+            at = datetime.fromisoformat(event["stageTimestamp"]).timestamp()
+            found.setdefault(reference["namespace"], []).append(at)
+    return found
+
+
+def _has_credentials(space: Space, mode: str, pod: dict[str, Any]) -> bool:
+    if mode == "irsa":
+        return assume(space.aws, space.roles[0], projected_token(space.cluster, pod)).ok
+    token = projected_token(space.cluster, pod, AUDIENCE)
+    client = space.aws.admin_client("eks-auth")
+    return bool(client.assume_role_for_pod_identity(clusterName=EKS_CLUSTER, token=token)["credentials"])
+
+
+def report(runs: list[Figures]) -> str:
+    """One table, a column for each mode."""
+
+    def row(name: str, value: Any) -> tuple[str, ...]:
+        return name, *(str(value(one)) for one in runs)
+
+    rows = [
+        row("control planes", lambda one: one.count),
+        row("pods that carry the mode's variables", lambda one: one.with_variable),
+        row("pods whose token became credentials", lambda one: one.with_credentials),
+        row("pods made a second time", lambda one: one.made_again),
+        row("ServiceAccount CREATE, p50", lambda one: _seconds(percentile(one.creates, 0.5))),
+        row("p99", lambda one: _seconds(percentile(one.creates, 0.99))),
+        row("from there to the pod, p50", lambda one: _seconds(percentile(one.until_pod, 0.5))),
+        row("p99", lambda one: _seconds(percentile(one.until_pod, 0.99))),
+        row("calls of IAM", lambda one: one.iam_calls),
+        row("calls of EKS", lambda one: one.eks_calls),
+        row("of both, throttled", lambda one: one.throttled),
+        row("trust policies written", lambda one: one.writes),
+        row("statements of ours", lambda one: one.statements),
+        row("characters of the policy", lambda one: one.characters),
+    ]
+    return table(("", *(one.mode for one in runs)), rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s"
+
+
+def main() -> int:
+    """Run the bench; writes the page unless quick."""
+    parser = argparse.ArgumentParser(prog="python -m bench.modes")
+    parser.add_argument("--count", type=int, default=COUNT, help="number of control planes")
+    parser.add_argument("--quick", action="store_true", help="few, and nothing is written")
+    chosen = parser.parse_args()
+    runs = [run(mode, QUICK if chosen.quick else chosen.count) for mode in MODES]
+    print(report(runs))
+    if not chosen.quick:
+        PAGE.write_text(HEAD + report(runs) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

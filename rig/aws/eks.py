@@ -1,0 +1,216 @@
+"""EKS's API as far as Pod Identity needs it: associations, and the cluster that they belong to.
+
+The list of associations has neither roles nor tags, as in AWS's model. A `Stale` switch makes reads late; on
+CreatePodIdentityAssociation it makes what was deleted lately still be in use. An association that an add-on owns
+can be changed here: AWS does not say that it refuses, and a program must leave it alone by itself.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from rig.aws.associations import Association, EksCluster
+from rig.aws.calls import ApiCall
+from rig.aws.errors import AwsError
+from rig.aws.faults import Stale
+from rig.aws.policy import names_service
+from rig.aws.state import State
+from rig.aws.switchboard import Met
+
+SERVICE = "pods.eks.amazonaws.com"
+TRUSTED_ACTIONS = ("sts:AssumeRole", "sts:TagSession")
+
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/(?:[^:]*/)?(?P<name>[\w+=,.@-]{1,64})")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_MOST_RESULTS = 100
+
+
+class Eks:
+    """One EKS call."""
+
+    def __init__(self, state: State, call: ApiCall, met: Met) -> None:
+        self._state, self._call = state, call
+        self._store, self._clock = state.associations, state.clock
+        stale = met.first(Stale)
+        self._ago = stale.seconds if stale else 0.0
+
+    def result(self) -> dict[str, Any]:
+        """Apply the call and return the content of its answer. Raises `AwsError`."""
+        params = self._call.params
+        match self._call.action:
+            case "DescribeCluster":
+                return {"cluster": _cluster(self._cluster(params["name"]))}
+            case "CreatePodIdentityAssociation":
+                return {"association": _whole(self._create(params))}
+            case "DescribePodIdentityAssociation":
+                return {"association": _whole(self._found(params, self._ago))}
+            case "ListPodIdentityAssociations":
+                return self._list(params)
+            case "UpdatePodIdentityAssociation":
+                return {"association": _whole(self._update(params))}
+            case "DeletePodIdentityAssociation":
+                association = self._found(params)
+                self._store.remove(association)
+                return {"association": _whole(association)}
+            case _:
+                return self._tag(params)
+
+    def _cluster(self, name: str) -> EksCluster:
+        if name not in self._store.clusters:
+            raise _not_found(f"No cluster found for name: {name}.")
+        return self._store.clusters[name]
+
+    def _found(self, params: Mapping[str, Any], ago: float = 0.0) -> Association:
+        cluster = self._cluster(params["clusterName"])
+        found = self._store.find(cluster.name, params["associationId"], ago)
+        if found is None:
+            raise _not_found(f"No association found with associationId {params['associationId']}")
+        return found
+
+    def _create(self, params: Mapping[str, Any]) -> Association:
+        cluster = self._cluster(params["clusterName"])
+        namespace, account = params["namespace"], params["serviceAccount"]
+        for name, value in (("namespace", namespace), ("serviceAccount", account)):
+            if not _NAME.fullmatch(value):
+                raise _invalid(f"{name} {value!r} is not a Kubernetes name")
+        self._check_role(params["roleArn"])
+        _check_policy(params)
+        existing = self._store.of(cluster.name, namespace, account)
+        if existing and existing.token and existing.token == params.get("clientRequestToken"):
+            return existing  # the same request, sent again
+        if used := existing or self._store.of(cluster.name, namespace, account, self._ago):
+            raise AwsError("ResourceInUseException", f"Association already exists: {used.id}", 409)
+        if len(self._store.seen(cluster.name)) >= self._store.quota:
+            raise AwsError(
+                "ResourceLimitExceededException",
+                f"Pod identity association limit of {self._store.quota} exceeded for cluster {cluster.name}",
+            )
+        new = self._store.new_id()
+        association = Association(
+            cluster=cluster.name,
+            id=new,
+            arn=self._state.association_arn(cluster.name, new),
+            namespace=namespace,
+            service_account=account,
+            role_arn=params["roleArn"],
+            tags=params.get("tags", {}),
+            created=self._clock(),
+            modified=self._clock(),
+            disable_session_tags=params.get("disableSessionTags", False),
+            target_role_arn=params.get("targetRoleArn"),
+            policy=params.get("policy"),
+            token=params.get("clientRequestToken", ""),
+        )
+        self._store.keep(association)
+        return association
+
+    def _update(self, params: Mapping[str, Any]) -> Association:
+        found = self._found(params)
+        if "roleArn" in params:
+            self._check_role(params["roleArn"])
+        _check_policy(params)
+        changed = {
+            "role_arn": params.get("roleArn", found.role_arn),
+            "disable_session_tags": params.get("disableSessionTags", found.disable_session_tags),
+            "target_role_arn": params.get("targetRoleArn", found.target_role_arn),
+            "policy": params.get("policy", found.policy),
+            "modified": self._clock(),
+        }
+        self._store.keep(msgspec.structs.replace(found, **changed))
+        return self._found(params)
+
+    def _tag(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        for cluster in self._store.clusters:
+            for one in self._store.seen(cluster):
+                if one.arn == params["resourceArn"]:
+                    self._store.keep(msgspec.structs.replace(one, tags={**one.tags, **params["tags"]}))
+                    return {}
+        raise AwsError("NotFoundException", f"{params['resourceArn']} was not found", 404)
+
+    def _list(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        cluster = self._cluster(params["clusterName"])
+        size = params.get("maxResults", _MOST_RESULTS)
+        if not 1 <= size <= _MOST_RESULTS:
+            raise _invalid(f"maxResults must be from 1 to {_MOST_RESULTS}")
+        try:
+            first = int(params.get("nextToken", "0"), 16)
+        except ValueError as error:
+            raise _invalid("nextToken is not one that was handed out") from error
+        found = [
+            _summary(one)
+            for one in self._store.seen(cluster.name, self._ago)
+            if one.namespace == params.get("namespace", one.namespace)
+            and one.service_account == params.get("serviceAccount", one.service_account)
+        ]
+        more = {"nextToken": f"{first + size:x}"} if first + size < len(found) else {}
+        return {"associations": found[first : first + size], **more}
+
+    def _check_role(self, arn: str) -> None:
+        """EKS takes no role that does not exist, is another account's, or does not name its service."""
+        found = _ROLE_ARN.fullmatch(arn)
+        if found is None:
+            raise _invalid(f"Role ARN {arn} is invalid")
+        if found["account"] != self._state.account:
+            raise _invalid("Cross-account pass role is not allowed.")
+        stale = Stale(seconds=self._ago) if self._ago else None
+        version = self._state.trust.version(found["name"], stale)
+        if version is None or version.role is None or version.role.arn != arn:
+            raise _invalid("Role provided in the request does not exist.")
+        if not names_service(version.stored, SERVICE, TRUSTED_ACTIONS):
+            raise _invalid("Trust policy of the role provided in the request is invalid")
+
+
+def _check_policy(params: Mapping[str, Any]) -> None:
+    if params.get("policy") and not params.get("disableSessionTags"):
+        raise AwsError("InvalidRequestException", "A session policy needs session tags to be disabled")
+
+
+def _not_found(message: str) -> AwsError:
+    return AwsError("ResourceNotFoundException", message, 404)
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterException", message)
+
+
+def _summary(one: Association) -> dict[str, Any]:
+    found = {
+        "clusterName": one.cluster,
+        "namespace": one.namespace,
+        "serviceAccount": one.service_account,
+        "associationArn": one.arn,
+        "associationId": one.id,
+        "ownerArn": one.owner_arn,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _whole(one: Association) -> dict[str, Any]:
+    found = {
+        **_summary(one),
+        "roleArn": one.role_arn,
+        "tags": dict(one.tags) or None,
+        "createdAt": _time(one.created),
+        "modifiedAt": _time(one.modified),
+        "disableSessionTags": one.disable_session_tags,
+        "targetRoleArn": one.target_role_arn,
+        "policy": one.policy,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _cluster(cluster: EksCluster) -> dict[str, Any]:
+    return {
+        "name": cluster.name,
+        "arn": cluster.arn,
+        "createdAt": _time(cluster.created),
+        "status": "ACTIVE",
+        "identity": {"oidc": {"issuer": cluster.issuer}},
+    }
+
+
+def _time(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -1,0 +1,38 @@
+"""The chart's pod gate without the chart: for Spaces whose program runs as a process of the rig."""
+
+from typing import Any
+
+from rig.chart import render
+from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import PROGRAM, chart_values
+from rig.space import Space
+from rig.waiting import eventually
+from rig.webhook import Configuration
+
+PROBED = "gate-probe"
+
+
+def install_gate(space: Space, configuration: Configuration) -> None:
+    """Have the API server refuse pods of the bindings that lack an identity, and wait until it does.
+
+    The gate's probe is a namespace of the first binding's names, which must go by a pattern with one `*`.
+    """
+    bindings = configuration["bindings"]
+    values = chart_values([], bindings=bindings, cluster=configuration.get("cluster", {}), podGate="deny")
+    rendered = render(values, PROGRAM, OWN_NAMESPACE)
+    space.cluster.apply([item for item in rendered if item["kind"].startswith("ValidatingAdmissionPolicy")])
+    probe = bindings[0]["namespaces"]["pattern"].replace("*", PROBED)
+    labels = {objects.CONTROL_PLANE_LABEL: PROBED}
+    space.cluster.apply([objects.namespace(probe, labels), objects.service_account(probe)])
+    eventually(lambda: _refuses(space, objects.pod(probe, PROBED)), "the gate holds")
+    space.cluster.api.delete(f"/api/v1/namespaces/{probe}")
+
+
+def _refuses(space: Space, pod: dict[str, Any]) -> bool:
+    try:
+        space.cluster.api.create(pod, dryRun="All")
+    except ApiError as error:
+        return "EKS gave no identity" in error.message
+    return False

@@ -1,0 +1,89 @@
+"""Mode pod-identity at start: no program for a wrong cluster, and one that waits where EKS does not say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rig.aws import AwsStandIn, Refuse
+from tests.aws.conftest import Program, use
+from tests.support.pods import CLUSTER, PODS
+from tests.support.sites import ELSEWHERE, ISSUER, binding, role
+from webhook.config.errors import ConfigurationError
+from webhook.domain.bindings import Mode
+from webhook.serving.pod_identity import PodIdentity, pod_identity
+from webhook.trust.ports import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.domain.bindings import Binding
+
+ROLE = role()
+PODS_BINDING = binding(ROLE, mode=Mode.POD_IDENTITY)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[AwsStandIn]:
+    with AwsStandIn() as server:
+        server.add_cluster(CLUSTER.name, ISSUER.value)
+        server.add_cluster("elsewhere", ELSEWHERE.value)
+        yield server
+
+
+@pytest.fixture
+def program(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+    use(monkeypatch, aws.environment())
+    running = Program()
+    yield running
+    running.calls.close()
+
+
+async def start(
+    program: Program, name: str | None = CLUSTER.name, bindings: tuple[Binding, ...] = (PODS_BINDING,)
+) -> PodIdentity | None:
+    return await pod_identity(
+        bindings,
+        name=name,
+        installation="mxp-identity",
+        calls=program.calls,
+        caller=program.caller,
+        issuer=ISSUER,
+    )
+
+
+def test_the_parts_are_of_the_cluster_that_eks_has_confirmed(program: Program, aws: AwsStandIn) -> None:
+    parts = asyncio.run(start(program))
+    assert parts is not None
+    assert parts.owner.cluster == CLUSTER
+    assert parts.statements(ROLE) == (PODS,)
+    assert parts.statements(role("other")) == ()
+    assert aws.count("DescribeCluster") > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("elsewhere", "names another cluster"), ("nowhere", "No cluster found for name: nowhere")]
+)
+def test_a_wrong_name_is_a_wrong_configuration(program: Program, name: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as refused:
+        asyncio.run(start(program, name))
+    assert str(refused.value).startswith("cluster.name: ")
+
+
+def test_where_eks_does_not_say_the_program_starts_and_makes_nothing(program: Program, aws: AwsStandIn) -> None:
+    async def work() -> None:
+        parts = await start(program)
+        assert parts is not None
+        with pytest.raises(AwsError):
+            await parts.api.list()
+
+    with aws.fault(Refuse(code="ServerException")):
+        asyncio.run(work())
+
+
+def test_without_a_binding_in_this_mode_eks_is_not_asked(program: Program, aws: AwsStandIn) -> None:
+    aws.forget_calls()
+    assert asyncio.run(start(program, bindings=(binding(ROLE),))) is None
+    assert aws.log == []

@@ -1,0 +1,130 @@
+"""Associations that nobody wants any more go by the rules of every removal, and only those that are ours."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.pods import OWNER
+from tests.support.simulated_eks import ADDON
+from tests.support.sites import binding, own_in, role, subject
+from tests.support.virtual_time import in_virtual_time
+from tests.support.worlds import GRACE, INTERVAL, World
+from webhook.domain.bindings import Mode
+from webhook.telemetry import metrics
+
+ROLE = role()
+WHO = subject(1)
+LONGEST_DELAY = INTERVAL + 5
+
+
+def pods_world() -> World:
+    return World(binding(ROLE, mode=Mode.POD_IDENTITY))
+
+
+def settle(world: World, *numbers: int) -> None:
+    for number in numbers:
+        world.cluster.add_namespace(subject(number).namespace)
+        world.cluster.add_account(subject(number))
+
+
+def leave(world: World, what: str) -> None:
+    if what == "namespace gone":
+        world.cluster.remove_namespace(WHO)
+    else:
+        world.cluster.remove_account(WHO)
+
+
+@pytest.mark.parametrize("what", ["namespace gone", "account gone"])
+@in_virtual_time
+async def test_who_leaves_the_cluster_is_associated_until_the_grace_is_over_and_no_longer(what: str) -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(2 * GRACE)
+        leave(world, what)
+        await asyncio.sleep(GRACE - 1)
+        assert set(world.eks.now) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(2)}
+        made = world.eks.calls["create"]
+        await asyncio.sleep(2 * GRACE)
+        assert world.eks.calls["create"] == made
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_within_the_grace_keeps_its_association() -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, 1)
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(0.9 * GRACE)
+        settle(world, 1)
+        await asyncio.sleep(3 * GRACE)
+        assert set(world.eks.now) == {WHO}
+        assert world.eks.calls["delete"] == 0
+
+
+@in_virtual_time
+async def test_what_others_made_stays_though_nobody_wants_it() -> None:
+    world = pods_world()
+    theirs = world.eks.put(WHO, ROLE.value)
+    of_an_addon = world.eks.put(subject(2), ROLE.value, owner_arn=ADDON, tags=OWNER.tags())
+    async with world.running():
+        settle(world, 3)
+        await asyncio.sleep(3 * GRACE)
+        assert (world.eks.now[WHO], world.eks.now[subject(2)]) == (theirs, of_an_addon)
+        assert world.eks.calls["delete"] == 0
+
+
+@in_virtual_time
+async def test_ours_from_before_the_start_that_nobody_wants_is_found_and_deleted() -> None:
+    world = pods_world()
+    world.eks.put(WHO, ROLE.value, tags=OWNER.tags())
+    async with world.running():
+        settle(world, 2)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(2)}
+
+
+@in_virtual_time
+async def test_more_than_an_hours_limit_at_once_are_refused() -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, *range(20))
+        await asyncio.sleep(GRACE)
+        for number in range(10):
+            world.cluster.remove_namespace(subject(number))
+        await asyncio.sleep(3 * GRACE)
+        assert len(world.eks.now) == 20
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 10
+
+
+@in_virtual_time
+async def test_whom_the_api_server_itself_still_wants_keeps_it() -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE)
+        world.cluster.namespaces.objects.pop(WHO.namespace)  # as after a restore: gone here, and soon back
+        settle(world, 1)
+        await asyncio.sleep(3 * GRACE)
+        assert set(world.eks.now) == {WHO, subject(2)}
+
+
+@in_virtual_time
+async def test_after_a_change_of_mode_trust_stays_for_whoever_may_still_use_it_by_annotation() -> None:
+    world = pods_world()
+    world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO, subject(2)])))
+    async with world.running():
+        settle(world, 2)
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {WHO}
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set()
+        assert set(world.eks.now) == {WHO, subject(2)}

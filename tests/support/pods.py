@@ -1,0 +1,72 @@
+"""A program with one binding in mode pod-identity, over the simulated IAM and EKS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.locks import InProcessLock
+from tests.support.simulated_eks import SimulatedEks
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import ISSUER, binding, foreign_document, role
+from webhook.domain.associations import Ownership
+from webhook.domain.bindings import Mode
+from webhook.domain.decisions import Grant
+from webhook.domain.names import ClusterArn
+from webhook.domain.pod_statement import PodStatement
+from webhook.domain.selectors import NamePattern
+from webhook.domain.statement import OwnStatement
+from webhook.trust.associations import Associations
+from webhook.trust.grants import Grants
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from webhook.domain.bindings import Binding
+    from webhook.domain.names import RoleArn, Subject
+
+CLUSTER = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
+OWNER = Ownership(CLUSTER, "mxp-identity")
+ROLE = role()
+
+
+def pods_of(binding: Binding) -> PodStatement:
+    """A binding's statement."""
+    pattern = binding.namespaces.pattern or NamePattern("*")
+    return PodStatement(OWNER.installation, binding.name, CLUSTER, binding.service_account, pattern)
+
+
+PODS = pods_of(binding(ROLE, mode=Mode.POD_IDENTITY))
+OWN = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
+
+
+class PodSite:
+    """Writer, associations and grants of one program. What the cluster wants is `wanted`."""
+
+    def __init__(self, iam: SimulatedIam | None = None, eks: SimulatedEks | None = None, name: str = "a") -> None:
+        self.iam, self.eks = iam or SimulatedIam(), eks or SimulatedEks()
+        if iam is None:
+            self.iam.store(ROLE, foreign_document(ROLE))
+        self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
+        self.wanted: dict[Subject, RoleArn] = {}
+        self.writer = RoleWriter(ROLE, OWN, self.iam.client(name), InProcessLock(), self)
+        self.associations = Associations(self.eks, OWNER, lambda: self.wanted, lambda who: who not in self.wanted)
+        self.grants = Grants({ROLE: self.writer}, self.associations)
+
+    def grant(self, who: Subject) -> Grant:
+        """The grant of a subject of the binding."""
+        return Grant(who, self.binding)
+
+    def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
+        """As the port Demand says: nobody is named in the role."""
+        return []
+
+    def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False
+
+    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False
+
+    def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False

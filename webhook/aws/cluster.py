@@ -1,0 +1,70 @@
+"""Which EKS cluster this is: associations and trust in a cluster of the wrong name would be another cluster's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.domain.names import ClusterArn
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from webhook.aws.caller import CallerCheck
+    from webhook.aws.calls import AwsCalls
+    from webhook.domain.names import IssuerUrl, RoleArn
+
+
+class ClusterCheck:
+    """Asks once whether the named cluster is the one that we run in; until EKS says so, nothing is made for it."""
+
+    def __init__(self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: IssuerUrl) -> None:
+        self._calls = calls
+        self._caller = caller
+        self._arn = arn
+        self._issuer = issuer
+        self._confirmed = False
+
+    @property
+    def name(self) -> str:
+        """What EKS's API takes as the cluster's name."""
+        return self._arn.name
+
+    async def confirm(self) -> None:
+        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said."""
+        if not self._confirmed:
+            objection = await self._objection()
+            if objection:
+                raise AwsError(FailureKind.NOT_ALLOWED, objection)
+            self._confirmed = True
+
+    async def allow(self, role: RoleArn) -> None:
+        """Raise AwsError unless we may have EKS assume `role` for the pods of our cluster."""
+        await self._caller.allow(role)
+        await self.confirm()
+
+    async def _objection(self) -> str | None:
+        try:
+            answer = await self._calls.call("DescribeCluster", self._calls.eks.describe_cluster, name=self.name)
+        except AwsError as error:
+            if error.kind is FailureKind.NOT_FOUND:
+                raise AwsError(
+                    FailureKind.NO_SUCH_CLUSTER, f"{error}: correct cluster.name, or the region (AWS_REGION)"
+                ) from error
+            raise
+        found = answer["cluster"]
+        issuer = found.get("identity", {}).get("oidc", {}).get("issuer")
+        if issuer != self._issuer.value:
+            return (
+                f"EKS cluster {self.name} issues tokens as {issuer}, but this cluster's are issued by "
+                f"{self._issuer}: cluster.name names another cluster; correct it"
+            )
+        if found.get("arn") != self._arn.value:
+            return f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: bind roles of its account"
+        return None
+
+
+def cluster_arn(role: RoleArn, region: str, name: str) -> ClusterArn:
+    """The ARN of the cluster of that name, in the account of a role: EKS takes no role of another account.
+
+    Raises InvalidNameError for a name that EKS would not take.
+    """
+    return ClusterArn(f"arn:{role.partition}:eks:{region}:{role.account}:cluster/{name}")

@@ -1,0 +1,83 @@
+"""What mode pod-identity needs of the cluster and of EKS, where a binding is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.aws.associations import EksAssociations
+from webhook.aws.cluster import ClusterCheck, cluster_arn
+from webhook.config.errors import ConfigurationError
+from webhook.domain.associations import Ownership
+from webhook.domain.pod_statement import PodStatement
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from webhook.aws.caller import CallerCheck
+    from webhook.aws.calls import AwsCalls
+    from webhook.domain.bindings import Binding
+    from webhook.domain.names import IssuerUrl, RoleArn
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """The cluster as EKS knows it, whose associations are ours, and what its roles' trust has to say."""
+
+    cluster: ClusterCheck
+    owner: Ownership
+    api: EksAssociations
+    bindings: tuple[Binding, ...]
+
+    def statements(self, role: RoleArn) -> tuple[PodStatement, ...]:
+        """The statements of the bindings that list `role`."""
+        return tuple(
+            PodStatement(
+                self.owner.installation,
+                binding.name,
+                self.owner.cluster,
+                binding.service_account,
+                binding.namespaces.pattern,
+            )
+            for binding in self.bindings
+            if role in binding.roles and binding.namespaces.pattern is not None
+        )
+
+
+async def pod_identity(  # noqa: PLR0913  what the program is made of
+    bindings: tuple[Binding, ...],
+    *,
+    name: str | None,
+    installation: str,
+    calls: AwsCalls,
+    caller: CallerCheck,
+    issuer: IssuerUrl,
+) -> PodIdentity | None:
+    """The parts, or None where no binding is in mode pod-identity.
+
+    Raises ConfigurationError where EKS says that the named cluster is another, or that there is none. Where it
+    does not say so in time that is not fatal: nothing is made for the cluster before it has.
+    """
+    associating = tuple(binding for binding in bindings if binding.associates)
+    if not associating or name is None:
+        return None
+    arn = cluster_arn(associating[0].roles[0], calls.region, name)
+    check = ClusterCheck(calls, caller, arn, issuer)
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await check.confirm()
+    except AwsError as error:
+        if error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}:
+            raise ConfigurationError(f"cluster.name: {error}") from error
+        log.warning("cluster_unknown", reason=str(error))
+    except TimeoutError:
+        log.warning("cluster_unknown", reason=f"no answer within {_PATIENCE_SECONDS} s")
+    else:
+        log.info("cluster_known", arn=arn.value)
+    return PodIdentity(check, Ownership(arn, installation), EksAssociations(calls, check), associating)

@@ -1,0 +1,331 @@
+"""Associations: one for each ServiceAccount of a binding in mode pod-identity, for as long as it takes.
+
+The whole cluster is listed with each pass. The list has neither roles nor tags, so beside it some are described
+with each pass, those seen longest ago first: what somebody changed by hand is found when its turn comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.domain.associations import Step, judge
+from webhook.telemetry import metrics
+from webhook.trust.gauges import AssociationGauges
+from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.pace import Pace
+from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.trust.seen_associations import SeenAssociations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from webhook.domain.associations import Association, Ownership
+    from webhook.domain.names import RoleArn, Subject
+    from webhook.trust.ports import AssociationApi
+
+log = structlog.get_logger(__name__)
+
+CALLS_PER_SECOND = 20.0
+"""EKS publishes no rate for these calls; Throttling slows all of them down."""
+
+_BURST = 20
+_PARALLEL = 8
+
+LOOKED_AT_PER_PASS = 100
+"""Associations that are described anew with each pass: 5,000 within 50 passes."""
+
+_FIRST_BACKOFF = 0.25
+_LAST_BACKOFF = 10.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """A subject on its way to its association."""
+
+    role: RoleArn
+    ticket: Ticket
+    look: bool
+    """Whether what is there already is described for it: else a later pass does."""
+    task: asyncio.Task[None] | None = None
+
+
+class Associations:
+    """Has subjects associated with roles, each by one task however many ask.
+
+    It makes, mends and deletes what carries our tags, and nothing else. Two questions are answered without a call:
+    `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject by now.
+    """
+
+    def __init__(
+        self,
+        api: AssociationApi,
+        owner: Ownership,
+        wanted: Callable[[], Mapping[Subject, RoleArn]],
+        may_leave: Callable[[Subject], bool],
+    ) -> None:
+        self._api = api
+        self._owner = owner
+        self._wanted = wanted
+        self._may_leave = may_leave
+        self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
+        self._seen = SeenAssociations(owner)
+        self._work: dict[Subject, _Work] = {}
+        self._first_list: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._approved: frozenset[Subject] = frozenset()
+        self._gauges = AssociationGauges()
+        self._closing = False
+
+    # What is known without asking AWS
+
+    def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
+        """How `subject` is known to be associated with `role`, or None; no call is made."""
+        return self._seen.knows(subject, role)
+
+    def expects(self, subject: Subject) -> bool:
+        """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
+        return self._seen.expects(subject)
+
+    def is_heard_of(self, subject: Subject) -> bool:
+        """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
+        return self._seen.is_heard_of(subject)
+
+    @property
+    def subjects(self) -> Mapping[Subject, RoleArn]:
+        """Whose association is ours, and with which role, as last seen or made; none before the first look."""
+        return self._seen.ours
+
+    # Asking for an association, and taking one away
+
+    def submit(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Ticket:
+        """Have `subject` associated with `role`; those who ask for the same subject share one ticket.
+
+        Without `look`, as long as nobody asks with it, one that is there already is not described for it: after a
+        start there are thousands.
+        """
+        work = self._work.get(subject)
+        if work is not None:
+            work.look |= look
+        else:
+            work = self._work[subject] = _Work(role, Ticket(), look)
+            name = f"associate {subject}"
+            work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
+        return work.ticket
+
+    def look_at(self, subject: Subject) -> None:
+        """Have what is under way for `subject` look at what is there: somebody waits for the answer by now."""
+        if (work := self._work.get(subject)) is not None:
+            work.look = True
+
+    def leave(self, subjects: Collection[Subject]) -> None:
+        """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
+        self._approved = frozenset(subjects)
+        if self._closing or self._approved.isdisjoint(self.subjects):
+            return
+        if self._leaving is None or self._leaving.done():
+            self._leaving = asyncio.get_running_loop().create_task(self._let_leave(), name="remove associations")
+
+    async def remove(self, subject: Subject) -> bool:
+        """Delete the subject's association where it is ours; answers whether one was deleted.
+
+        For a sweep that has decided so. Whoever waits for the subject hears that it is WITHDRAWN. Raises AwsError.
+        """
+        self._withdraw(subject)
+        async with self._pace.turn():
+            found = await self._find(subject)
+            if found is None or not self._owner.owns(found):
+                return False
+            await self._api.delete(found.id)
+        self._seen.is_gone(subject)
+        metrics.association_removals.inc()
+        log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
+        return True
+
+    def check(self) -> None:
+        """Read the whole list again soon, make what is missing, and look at those looked at longest ago."""
+        if not self._closing and (self._checking is None or self._checking.done()):
+            self._checking = asyncio.get_running_loop().create_task(self._check(), name="check associations")
+
+    async def close(self) -> None:
+        """Start nothing more. A call under way ends by its own timeouts; the next start finds what it did."""
+        self._closing = True
+        running = [self._first_list, self._checking, self._leaving, *(work.task for work in self._work.values())]
+        tasks = [task for task in running if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # One subject
+
+    async def _let_leave(self) -> None:
+        """Remove those approved, each after one more look at whether it is wanted."""
+        for subject in sorted(self._approved & self.subjects.keys()):
+            if subject not in self._approved or subject in self._work or not self._may_leave(subject):
+                continue
+            try:
+                await self.remove(subject)
+            except AwsError as error:
+                outcome, reason = error.kind.value, str(error)
+                log.warning("association_not_deleted", outcome=outcome, reason=reason, **_facts(subject))
+
+    def _withdraw(self, subject: Subject) -> None:
+        work = self._work.pop(subject, None)
+        if work and work.task:
+            work.task.cancel()
+            reason = "its association is being taken away"
+            work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
+
+    async def _pursue(self, subject: Subject, work: _Work) -> None:
+        """Try until it is done, or only a person can help."""
+        failures = 0
+        while not work.ticket.settled.done():
+            try:
+                await self._listed()
+                if self.expects(subject) and not work.look:
+                    work.ticket.settle(Trusted(work.role, Proof.ALREADY))
+                    break
+                async with self._pace.turn():
+                    work.ticket.settle(await self._settle(subject, work.role, work))
+            except AwsError as error:
+                failure = Untrusted(work.role, error.kind, str(error))
+            except Exception as error:
+                log.exception("association_failed", **_facts(subject))
+                metrics.unexpected_errors.labels("associations").inc()
+                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, repr(error))
+            else:
+                break
+            failures += 1
+            await self._failed(subject, work.ticket, failure, failures)
+        if self._work.get(subject) is work:
+            del self._work[subject]
+
+    async def _failed(self, subject: Subject, ticket: Ticket, failure: Untrusted, failures: int) -> None:
+        """Tell who waits, and wait before the next try where there is one."""
+        pause = min(_FIRST_BACKOFF * 2.0 ** min(failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
+        self._report(subject, failure)
+        if failure.kind.is_final:
+            ticket.settle(failure)
+            return
+        ticket.fail(failure)
+        if failure.kind is FailureKind.THROTTLED:
+            self._pace.rest(pause)
+        await asyncio.sleep(pause)
+
+    def _report(self, subject: Subject, failure: Untrusted) -> None:
+        log.warning(
+            "not_associated",
+            **_facts(subject),
+            role_arn=failure.role.value,
+            outcome=failure.kind.value,
+            reason=failure.reason,
+        )
+
+    async def _settle(self, subject: Subject, role: RoleArn, work: _Work | None = None) -> Outcome:
+        """Look, decide and act once."""
+        found = await self._find(subject)
+        if found is None:
+            try:
+                return self._made(await self._api.create(subject, role, self._owner.tags()), role)
+            except AssociationInUseError as error:
+                if error.association_id and work and not work.look:
+                    self._seen.hear_of(subject, error.association_id)
+                    return Trusted(role, Proof.ALREADY)
+                found = await self._in_use(subject, error)
+        verdict = judge(found, role, self._owner)
+        match verdict.step:
+            case Step.KEEP:
+                return self._learn(subject, role, Proof.ALREADY)
+            case Step.ACCEPT:
+                return self._learn(subject, role, Proof.FOREIGN)
+            case Step.UPDATE:
+                await self._api.update(found.id, role)
+                log.warning("association_put_right", association=found.id, role_arn=role.value, **_facts(subject))
+                metrics.association_repairs.inc()
+                return self._learn(subject, role, Proof.WRITTEN)
+            case _:
+                self._seen.is_in_the_way(found)
+                return Untrusted(role, FailureKind.TAKEN, verdict.reason)
+
+    async def _find(self, subject: Subject) -> Association | None:
+        """The subject's association, by the id that was seen."""
+        listed = self._seen.id_of(subject)
+        found = await self._api.describe(listed) if listed else None
+        if found is None or found.subject != subject:
+            self._seen.is_gone(subject)
+            return None
+        self._seen.see(found)
+        return found
+
+    async def _in_use(self, subject: Subject, error: AssociationInUseError) -> Association:
+        """What EKS says is there already: another replica's, somebody's, or one that was deleted just now."""
+        found = await self._api.describe(error.association_id) if error.association_id else None
+        if found is None or found.subject != subject:
+            raise AwsError(FailureKind.UNAVAILABLE, f"{error}, which cannot be seen yet or any more")
+        self._seen.see(found)
+        return found
+
+    def _made(self, made: Association, role: RoleArn) -> Outcome:
+        self._seen.see(made)
+        log.info("association_made", association=made.id, role_arn=role.value, **_facts(made.subject))
+        return self._learn(made.subject, role, Proof.WRITTEN)
+
+    def _learn(self, subject: Subject, role: RoleArn, proof: Proof) -> Trusted:
+        self._seen.learn(subject, role, proof)
+        return Trusted(role, proof)
+
+    # The whole cluster
+
+    async def _listed(self) -> None:
+        """Wait until the list was read once. Raises AwsError."""
+        if self._first_list is None or (self._first_list.done() and _went_wrong(self._first_list)):
+            reading = self._read_list()
+            self._first_list = asyncio.get_running_loop().create_task(reading, name="list associations")
+        await asyncio.shield(self._first_list)
+
+    async def _read_list(self) -> None:
+        async with self._pace.turn():
+            listing = await self._api.list()
+        self._seen.take(listing)
+        self._gauges.show(len(listing.ids))
+
+    async def _check(self) -> None:
+        try:
+            await self._read_list()
+            wanted = self._wanted()
+            for subject, role in wanted.items():
+                if self._seen.id_of(subject) is None:
+                    self.submit(subject, role)
+            for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
+                await self._look(subject, wanted[subject])
+            for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
+                async with self._pace.turn():
+                    await self._find(subject)
+        except AwsError as error:
+            log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
+        except Exception:
+            log.exception("associations_not_checked")
+            metrics.unexpected_errors.labels("associations").inc()
+
+    async def _look(self, subject: Subject, role: RoleArn) -> None:
+        """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
+        try:
+            async with self._pace.turn():
+                outcome = await self._settle(subject, role)
+        except AwsError as error:
+            outcome = Untrusted(role, error.kind, str(error))
+        if isinstance(outcome, Untrusted):
+            self._report(subject, outcome)
+
+
+def _went_wrong(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _facts(subject: Subject) -> dict[str, str]:
+    return {"namespace": subject.namespace, "service_account": subject.service_account}
