@@ -1,15 +1,20 @@
 """Running the program's commands as a person does, in the rights of the rig's administrator."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rig.space import Space
+from rig.tools import binary
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,25 @@ def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
         timeout=timeout,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def run_as_printed(fix: str, env: Mapping[str, str], folder: Path) -> None:
+    """Run a fix in a shell that finds kubectl, helm, aws and mxp-identity, in the repository."""
+    for name in ("kubectl", "helm"):
+        link = folder / name
+        if not link.exists():
+            link.symlink_to(binary(name))
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    done = subprocess.run(
+        ["bash", "-c", fix],
+        env={**env, "PATH": path, "AWS_PAGER": ""},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode in {0, 4}, (fix, done.stdout, done.stderr)
 
 
 class Person:

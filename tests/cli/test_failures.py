@@ -17,7 +17,9 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
 from rig.space import Space
 from tests.cli.commands import Person, environment, run
+from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server
+from tests.e2e.scenes import create_account, create_namespace
 
 COMMANDS = ("report", "plan", "apply", "verify")
 BINDING = {
@@ -164,6 +166,26 @@ def test_ctrl_c_ends_it_with_one_line(space: Space) -> None:
         _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
     _is_one_line(printed, "interrupted")
+
+
+@pytest.mark.rig
+def test_ctrl_c_in_the_middle_of_a_write_lets_it_end_and_a_second_run_does_the_rest(space: Space) -> None:
+    person, namespace = Person(space), create_namespace(space)
+    create_account(space, namespace)
+    argv = [sys.executable, "-m", "webhook", "apply", "--config", str(person.file)]
+    with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
+        process = subprocess.Popen(
+            argv, env=person.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1].startswith("interrupted")
+    assert is_trusted(space, namespace)
+
+    assert person("apply").code == 0
+    assert annotation(space, namespace) == space.roles[0]
 
 
 def _is_one_line(printed: str, *words: str) -> None:

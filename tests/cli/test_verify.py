@@ -1,11 +1,6 @@
 """Broken set-ups: `verify` names each, and what it prints to mend it mends it."""
 
-import base64
-import datetime as dt
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +12,13 @@ import yaml
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
-from rig.permissions import PROGRAM
-from rig.pki import Authority
 from rig.space import Space
-from rig.tools import binary
 from rig.waiting import eventually
-from tests.cli.commands import Person, Ran, run
-from tests.e2e.releases import released
-from tests.e2e.scenes import ROLE_ANNOTATION, account_path, create_account, create_namespace, serving
+from tests.cli.commands import Person, Ran, run, run_as_printed
+from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving
 
 Statement = dict[str, Any]
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
 QUOTA = 2048
 MOST_FIXES = 4
 """Some things only show once others are mended."""
@@ -287,7 +276,7 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
 
     for _ in range(MOST_FIXES):
         for finding in found:
-            _run_as_printed(finding["fix"], person, tmp_path)
+            run_as_printed(finding["fix"], person.environment, tmp_path)
         found = _broken(person, plane)
         if not found:
             return
@@ -351,43 +340,6 @@ def test_without_a_namespace_the_worst_come_first(planes: dict[str, Plane], pers
     assert len(answer.document["controlPlanes"]) == len(planes)
 
 
-@pytest.mark.rig
-def test_a_release_whose_registration_is_gone_or_has_expired_is_mended_by_helm(
-    space: Space, person: Person, tmp_path: Path
-) -> None:
-    """Read without a file: the configuration is the release's own."""
-    namespace = create_namespace(space)
-    with released(space) as release:
-        release.start_replica()
-        release.wait_until_called()
-        create_account(space, namespace)
-
-        def webhook() -> dict[str, Any]:
-            answer = run("verify", namespace, "-o", "json", env=person.environment)
-            assert answer.out, answer.err
-            (finding,) = answer.document["webhook"]
-            return dict(finding)
-
-        assert webhook()["level"] == "ok"
-        space.cluster.api.delete(CONFIGURATION)
-        found = webhook()
-        assert "no MutatingWebhookConfiguration is there" in found["message"]
-        _run_as_printed(found["fix"], person, tmp_path)
-        release.wait_until_called()
-        assert webhook()["level"] == "ok"
-
-        expired = Authority("old").issue("old", lifetime=dt.timedelta(seconds=-1)).certificate
-        bundle = base64.b64encode(expired.encode()).decode()
-        change = {"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}
-        space.cluster.api.patch(CONFIGURATION, [change], kind="json")
-        eventually(lambda: webhook()["level"] == "broken", "the API server has seen it")
-        found = webhook()
-        assert "has expired" in found["message"]
-        _run_as_printed(found["fix"], person, tmp_path)
-        release.wait_until_called()
-        assert webhook()["level"] == "ok"
-
-
 def _bindings(person: Person) -> Any:
     return yaml.safe_load(person.file.read_text())["bindings"]
 
@@ -402,17 +354,3 @@ def _findings(answer: Ran, plane: Plane) -> list[dict[str, Any]]:
 def _broken(person: Person, plane: Plane) -> list[dict[str, Any]]:
     answer = person("verify", plane.namespace, "-o", "json")
     return [one for one in _findings(answer, plane) if one["level"] == "broken"]
-
-
-def _run_as_printed(fix: str, person: Person, tmp_path: Path) -> None:
-    """Run a command in a shell that finds kubectl, helm, aws and mxp-identity, in the repository."""
-    for name in ("kubectl", "helm"):
-        link = tmp_path / name
-        if not link.exists():
-            link.symlink_to(binary(name))
-    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
-    env = {**person.environment, "PATH": path, "AWS_PAGER": ""}
-    done = subprocess.run(
-        ["bash", "-c", fix], env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode in {0, 4}, (fix, done.stdout, done.stderr)

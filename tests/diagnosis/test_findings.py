@@ -266,3 +266,13 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
             printed = json.loads(shlex.split(finding.fix)[-1])["Statement"]
             assert len(printed) == len(policy.statements) - 1
             assert all(statement in policy.statements for statement in printed)
+
+
+def test_an_expired_ca_bundle_is_renewed_by_whoever_keeps_it() -> None:
+    fixes = [
+        next(look_at_webhook(_shared(now=3.0), Trial(annotated=False), "mxp-identity", self_managed=kept)).fix
+        or ""
+        for kept in (True, False)
+    ]
+    assert fixes[0].startswith("kubectl rollout restart -n mxp-identity deployment")
+    assert fixes[1].startswith("kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && helm upgrade ")

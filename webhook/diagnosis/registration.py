@@ -27,7 +27,12 @@ def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_m
         )
     elif _expired(shared):
         why = "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds"
-        yield broken("webhook", why, restart if self_managed else upgrade)
+        if self_managed:
+            yield broken("webhook", why, restart)
+        else:
+            names = " ".join(one.name for one in shared.registrations or ())
+            anew = f"kubectl delete mutatingwebhookconfiguration {names} && {upgrade}"
+            yield broken("webhook", f"{why}; the chart's values must have a valid one", anew)
     elif trial is not None and trial.annotated is False:
         yield broken("webhook", "the API server gets no answer from it, and goes on without", restart)
     elif trial is not None and "failed calling webhook" in trial.said:
