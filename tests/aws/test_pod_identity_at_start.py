@@ -36,6 +36,8 @@ def aws() -> Iterator[AwsStandIn]:
 @pytest.fixture
 def program(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     use(monkeypatch, aws.environment())
+    # What EKS answers is what matters here, however busy the machine that answers for it.
+    monkeypatch.setattr("webhook.serving.pod_identity._PATIENCE_SECONDS", 30.0)
     running = Program()
     yield running
     running.calls.close()
