@@ -40,7 +40,7 @@ def test_no_review_is_lost_while_leaves_are_renewed_authorities_replaced_and_rep
         with Reviews(space, 120.0) as reviews:
             for third in (1, 2):
                 planned = reviews.planned * third // 3
-                eventually(partial(_has_sent, reviews, planned), "the reviews before", timeout=60)
+                eventually(partial(_has_sent, reviews, planned), "the reviews before", timeout=180)
                 pair.roll()
         calls = {code: value - before.get(code, 0) for code, value in space.webhook_calls().items()}
         replaced = pair.logged("certificate_regenerated", reason="ca_replaced")

@@ -60,7 +60,13 @@ def right(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ri
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.proof] if case.get("proof") else [], id=case["name"])
+        for case in CASES
+    ],
+)
 def test_serve_stops_at_once_and_says_which_key_and_what_to_do(
     right: Right, tmp_path: Path, case: dict[str, Any]
 ) -> None:
