@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.credentials import ContainerProvider
-from botocore.exceptions import MetadataRetrievalError
+from botocore.exceptions import CredentialRetrievalError
 
 from rig.aws.callers import Credentials
 from rig.aws.endpoint import Endpoint
@@ -44,7 +44,7 @@ def fetch(aws: Endpoint, agent_url: str, variables: Mapping[str, str], token: st
         file.write_text(token)
         try:
             found = ContainerProvider(environ={FULL_URI: agent_url, TOKEN_FILE: str(file)}).load()
-        except MetadataRetrievalError as error:
+        except CredentialRetrievalError as error:
             return Fetched(reason=str(error))
     frozen = found.get_frozen_credentials()
     credentials = Credentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)

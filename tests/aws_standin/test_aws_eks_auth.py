@@ -8,6 +8,7 @@ import boto3
 import botocore.session
 import pytest
 from botocore.credentials import ContainerProvider
+from botocore.exceptions import CredentialRetrievalError
 
 from rig.aws import ACCOUNT, AwsStandIn, ManualClock, Refuse, Stale, TokenIssuer
 from rig.aws.agent import Agent
@@ -281,5 +282,5 @@ def test_the_agent_passes_on_what_eks_refuses(
     file.write_text(token(issuer))
     refusing = Refuse(code="AccessDeniedException", status=400, actions=("AssumeRoleForPodIdentity",))
 
-    with Agent(aws, CLUSTER) as agent, aws.fault(refusing), pytest.raises(Exception, match="retrieving metadata"):
+    with Agent(aws, CLUSTER) as agent, aws.fault(refusing), pytest.raises(CredentialRetrievalError, match="400"):
         fetched(agent, file)

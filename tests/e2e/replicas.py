@@ -45,9 +45,7 @@ class Replicas:
 
     def holder(self) -> Webhook | None:
         """The replica that holds a role's lock now, by the Leases; None where none does."""
-        held = (
-            self._holder_of(lease) for lease in leases(self.space) if lease["metadata"]["name"] != LEADER_LEASE
-        )
+        held = map(self._holder_of, role_leases(self.space))
         return next((webhook for webhook in held if webhook), None)
 
     def leader(self) -> Webhook | None:
@@ -107,6 +105,11 @@ def leases(space: Space) -> list[Object]:
     path = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
     items: list[Object] = space.cluster.api.get(path)["items"]
     return items
+
+
+def role_leases(space: Space) -> list[Object]:
+    """Those of them that are the locks of roles."""
+    return [lease for lease in leases(space) if lease["metadata"]["name"] != LEADER_LEASE]
 
 
 @dataclass(frozen=True)

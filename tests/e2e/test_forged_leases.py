@@ -10,7 +10,7 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
 from tests.e2e.observe import annotation, is_trusted, log_events
-from tests.e2e.replicas import api_server, leases, replicas
+from tests.e2e.replicas import api_server, replicas, role_leases
 from tests.e2e.scenes import create_account, create_namespace
 from tests.e2e.writers import assert_nobody_was_ever_dropped, subjects_over_time
 
@@ -67,11 +67,11 @@ def _forge(space: Space, written: str, *, edition: int, **more: str) -> None:
     """Change the role's Lease while nobody holds it, as somebody may who has `update` on Leases."""
 
     def freed() -> bool:
-        (lease,) = leases(space)
+        (lease,) = role_leases(space)
         return not lease["spec"].get("holderIdentity")
 
     eventually(freed, "nobody holds the lock")
-    (lease,) = leases(space)
+    (lease,) = role_leases(space)
     annotations = {"written": written, "edition": str(edition), **more}
     change = {"metadata": {"annotations": {f"mxp-identity/{name}": text for name, text in annotations.items()}}}
     path = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{lease['metadata']['name']}"

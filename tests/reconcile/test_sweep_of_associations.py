@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.support.pods import OWNER
+from tests.support.simulated_cluster import LABEL
 from tests.support.simulated_eks import ADDON
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, World
 from webhook.domain.bindings import Mode
+from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 from webhook.telemetry import metrics
 
 ROLE = role()
@@ -65,6 +68,19 @@ async def test_a_namespace_made_anew_within_the_grace_keeps_its_association() ->
         await asyncio.sleep(3 * GRACE)
         assert set(world.eks.now) == {WHO}
         assert world.eks.calls["delete"] == 0
+
+
+@in_virtual_time
+async def test_a_namespace_made_anew_that_is_not_selected_loses_its_association_in_the_next_pass() -> None:
+    by_label = NamespaceSelector((Requirement(LABEL, Operator.EXISTS),), NamePattern("mxp-*-system"))
+    world = World(replace(binding(ROLE, mode=Mode.POD_IDENTITY), namespaces=by_label))
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(2)}
 
 
 @in_virtual_time

@@ -59,22 +59,19 @@ def cause_to_dissociate(
     namespace: LiveNamespace | None,
     account: Account | None,
     bindings: tuple[Binding, ...],
+    *,
+    former_uid: str | None,
 ) -> Cause | None:
     """Why `subject` is not wanted associated, or None where it is, or may still need it.
 
-    A namespace that was made anew has what the one before it had: whoever may make one there is who is bound.
+    `former_uid` is the uid of the namespace of that name that was last selected, where that is known.
     """
-    if namespace is None:
-        return Cause.NAMESPACE_GONE
-    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
-    if isinstance(decision, Grant):
-        if not decision.binding.associates:
-            return Cause.NOT_BOUND
-        return Cause.ACCOUNT_GONE if account is None else None
-    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
-    if reason in _MAY_STILL_NEED_IT:
-        return None
-    return Cause.FOREIGN_ROLE if reason is IgnoreReason.FOREIGN_ROLE else Cause.NOT_BOUND
+    grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
+    if not isinstance(grant, Grant):
+        return grant
+    if not grant.binding.associates:
+        return Cause.NOT_BOUND
+    return Cause.ACCOUNT_GONE if account is None else None
 
 
 def cause_of_removal(  # noqa: PLR0913  all that decides it
@@ -92,21 +89,35 @@ def cause_of_removal(  # noqa: PLR0913  all that decides it
     `former_uid` is the uid of the namespace of that name that was last selected, where that is known;
     `trusted_by` tells whether another role of ours trusts the subject.
     """
-    if namespace is None:
-        return Cause.NAMESPACE_GONE
-    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
-    if not isinstance(decision, Grant):
-        reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
-        if reason in _MAY_STILL_NEED_IT:
-            return None
-        if reason is IgnoreReason.FOREIGN_ROLE:
-            return Cause.FOREIGN_ROLE
-        return Cause.NOT_BOUND if former_uid in {None, namespace.uid} else Cause.NAMESPACE_REPLACED
-    if decision.binding.may_use(role, decision.annotated):
+    grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
+    if not isinstance(grant, Grant):
+        return grant
+    if grant.binding.may_use(role, grant.annotated):
         return None
-    if not decision.binding.names_subjects or role not in decision.binding.roles:
+    if not grant.binding.names_subjects or role not in grant.binding.roles:
         return Cause.NOT_BOUND
     if account is None:
         return Cause.ACCOUNT_GONE
-    other = decision.annotated
+    other = grant.annotated
     return Cause.OTHER_ROLE if other is not None and other != role and trusted_by(other) else None
+
+
+def _grant_or_cause(
+    subject: Subject,
+    namespace: LiveNamespace | None,
+    account: Account | None,
+    bindings: tuple[Binding, ...],
+    former_uid: str | None,
+) -> Grant | Cause | None:
+    """What a binding gives the subject; else why none does, or None where it may still need what it has."""
+    if namespace is None:
+        return Cause.NAMESPACE_GONE
+    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
+    if isinstance(decision, Grant):
+        return decision
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    if reason in _MAY_STILL_NEED_IT:
+        return None
+    if reason is IgnoreReason.FOREIGN_ROLE:
+        return Cause.FOREIGN_ROLE
+    return Cause.NOT_BOUND if former_uid in {None, namespace.uid} else Cause.NAMESPACE_REPLACED

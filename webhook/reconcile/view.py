@@ -146,7 +146,8 @@ class ClusterView:
         self, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:
         """Why no binding wants `subject` associated, or None where one does."""
-        return cause_to_dissociate(subject, namespace, account, self._bindings)
+        former = self._former.get(subject.namespace)
+        return cause_to_dissociate(subject, namespace, account, self._bindings, former_uid=former)
 
     def associations(self) -> dict[Subject, RoleArn]:
         """Who is wanted associated, and with which role."""
