@@ -57,6 +57,13 @@ def _findings(*statements: dict[str, Any], others: bool | None = None) -> set[tu
     return {(line.who, line.finding, str(line.place) if line.place else None) for line in found}
 
 
+FOR_PODS: dict[str, Any] = {
+    "Sid": "MxpIdentity0a1b2c3d",
+    "Effect": "Allow",
+    "Principal": {"Service": "pods.eks.amazonaws.com"},
+    "Action": ["sts:AssumeRole", "sts:TagSession"],
+    "Condition": {"StringLike": {"aws:RequestTag/kubernetes-namespace": "mxp-*-system"}},
+}
 OURS = f"statement 1 (Sid {OWN.sid})"
 
 CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, Finding, str | None]] = {
@@ -71,6 +78,12 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, Finding, str | None]
         "arn:aws:iam::123456789012:root",
         Finding.OTHERS,
         "statement 1 (Sid BreakGlass)",
+    ),
+    "pods by EKS": (
+        [FOR_PODS],
+        "pods.eks.amazonaws.com",
+        Finding.POD_IDENTITY,
+        "statement 1 (Sid MxpIdentity0a1b2c3d)",
     ),
     "another cluster": (
         [OTHER_CLUSTER.render([GONE])],

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from webhook.domain.conditions import as_list
+from webhook.domain.pod_statement import SERVICE
 from webhook.domain.snapshot import TrustedSubjects
 from webhook.domain.trust_policy import Place
 
@@ -33,6 +34,7 @@ class Finding(StrEnum):
     CHANGED = "changed by somebody"
     NOT_KNOWN = "not known"
     OTHERS = "somebody else's"
+    POD_IDENTITY = "pod identity"
     OTHER_CLUSTER = "another cluster's"
     OTHER_INSTALLATION = "another installation's"
     DEAD_ISSUER = "dead issuer"
@@ -44,6 +46,7 @@ class Finding(StrEnum):
         return self not in {
             Finding.AS_WANTED,
             Finding.OTHERS,
+            Finding.POD_IDENTITY,
             Finding.OTHER_CLUSTER,
             Finding.OTHER_INSTALLATION,
         }
@@ -189,7 +192,9 @@ def _of_other_statements(
         providers = _values(statement, "Federated")
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
         finding, why = Finding.OTHERS, _effect(statement)
-        if _is_of_the_program(statement):
+        if _is_of_the_program(statement) and SERVICE in _values(statement, "Service"):
+            finding, why = Finding.POD_IDENTITY, _for_pods(statement)
+        elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
         for who in _who(statement):
             yield Access(role, who, finding, why, place, None, issuer)
@@ -206,6 +211,19 @@ def _of_another(
             "the account has no OIDC provider for this cluster any more, so that it lets nobody in",
         )
     return Finding.OTHER_CLUSTER, "written by this program in another cluster"
+
+
+def _for_pods(statement: Statement) -> str:
+    """Whose pods EKS assumes the role for, by the session tags that the statement asks for."""
+    tags = {
+        key.rpartition("/")[2]: ", ".join(str(value) for value in as_list(values))
+        for block in _blocks(statement.get("Condition"))
+        for key, values in block.items()
+    }
+    return (
+        f"EKS assumes it for ServiceAccount {tags.get('kubernetes-service-account', 'any')} of namespaces "
+        f"{tags.get('kubernetes-namespace', 'of any name')} of {tags.get('eks-cluster-arn', 'any cluster')}"
+    )
 
 
 def _own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
