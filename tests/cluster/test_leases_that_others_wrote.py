@@ -20,7 +20,16 @@ ALL_ANNOTATIONS = 256 * 1024
 """Characters that the API server lets an object's annotations have (TotalAnnotationSizeLimitB)."""
 
 LEASE = Lease(
-    "mxp-identity-0", role().value, "a_1", "b_2", renewals=7, written={subject(1): 1.5}, edition=5, version="9"
+    "mxp-identity-0",
+    role().value,
+    "a_1",
+    "b_2",
+    renewals=7,
+    written={subject(1): 1.5},
+    edition=5,
+    version="9",
+    removals=((60.5, 3), (1.0, 2)),
+    leaving=(subject(2), subject(3)),
 )
 
 
@@ -49,6 +58,14 @@ NOT_OURS = {
     "a number of 4300 digits, more than which Python does not write": ("renewals", "9" * 4300),
     "an edition that is none": ("edition", "³"),
     "a very long name of who waits": ("waiter", "w" * 200_000),
+    "garbage for removals": ("removals", "{"),
+    "removals in the future": ("removals", "[[-5, 1]]"),
+    "removals that were none": ("removals", "[[5, -1]]"),
+    "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
+    "a name for who leaves": ("leaving", '"a/b"'),
+    "a text that is no subject for who leaves": ("leaving", '["a", "b"]'),
+    "a pattern for who leaves": ("leaving", '["*/*"]'),
+    "more who leave than are read": ("leaving", json.dumps(["a/b"] * (MOST_HEARD + 1))),
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.locks import MemoryLeases
+from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
@@ -218,3 +219,23 @@ async def test_an_hour_of_removals_every_second_stays_a_short_list() -> None:
         await asyncio.sleep(1)
     assert len(leases.leases[LEASE].removals) <= 61
     assert leader.terms[0].removed_within_the_hour() >= 3590
+
+
+@in_virtual_time
+async def test_whom_the_leader_before_was_about_to_remove_and_did_not_counts_no_longer() -> None:
+    leases = MemoryLeases()
+    first = _Replica(leases, "a")
+    await asyncio.sleep(1)
+    await first.terms[0].record_removals(3, [subject(1), subject(2), subject(3)])
+    first.task.cancel()
+    second = _Replica(leases, "b")
+    await asyncio.sleep(5)
+    (term,) = second.terms
+    assert term.removed_within_the_hour() == 3, "until it has looked"
+    term.take_up([subject(2), subject(3), subject(9)])
+    assert term.removed_within_the_hour() == 1
+    term.take_up([subject(2)])
+    assert term.removed_within_the_hour() == 1
+    await asyncio.sleep(5)
+    assert sum(count for _, count in leases.leases[LEASE].removals) == 1
+    assert leases.leases[LEASE].leaving == ()

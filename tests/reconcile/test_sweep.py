@@ -447,3 +447,22 @@ async def test_a_hundred_removals_share_a_write() -> None:
         assert world.trusted_in(ROLE) == set(crowd[100:])
         assert len(world.iam.made("write")) == 1
         assert now() > 0
+
+
+@in_virtual_time
+async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next() -> None:
+    world = World()
+    everybody = [subject(number) for number in range(6)]
+    async with world.running():
+        _settle(world, *everybody)
+        await asyncio.sleep(GRACE)
+        for one in everybody[:3]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(GRACE - 30)
+        trouble = world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(2 * LONGEST_DELAY)
+    trouble.off()
+    assert set(world.leases.leases[LEASE].leaving) == set(everybody[:3])
+    async with world.running():
+        await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set(everybody[3:])

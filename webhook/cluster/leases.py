@@ -117,6 +117,8 @@ def lease_object(lease: Lease) -> dict[str, Any]:
     }
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
+    if lease.leaving:
+        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(_as_many_as_fit(lease.leaving)).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -129,6 +131,17 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         "metadata": {"name": lease.name, "resourceVersion": lease.version, "annotations": annotations},
         "spec": {"holderIdentity": lease.holder, "leaseDurationSeconds": int(DURATION), "renewTime": now},
     }
+
+
+def _as_many_as_fit(leaving: Iterable[Subject]) -> list[str]:
+    told, room = [], _ROOM
+    for subject in list(leaving)[:MOST_HEARD]:
+        key = f"{subject.namespace}/{subject.service_account}"
+        room -= len(key) + _LONGEST_AGE
+        if room < 0:
+            break
+        told.append(key)
+    return told
 
 
 def _annotation(written: Mapping[Subject, float]) -> str:
@@ -173,6 +186,9 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
         left_out.append("removals")
+    leaving = _leaving(annotations.get(f"{_PREFIX}leaving", "[]"))
+    if leaving is None:
+        left_out.append("leaving")
     lease = Lease(
         name=found.metadata.name,
         role=annotations.get(f"{_PREFIX}role-arn", ""),
@@ -182,6 +198,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         edition=number("edition"),
         written=written,
         removals=removals or (),
+        leaving=leaving or (),
         version=found.metadata.resource_version,
     )
     return lease, left_out
@@ -210,6 +227,15 @@ def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
     except (ValueError, RecursionError):
         return None
     return tuple(found) if len(found) <= _MOST_REMOVALS else None
+
+
+def _leaving(text: str) -> tuple[Subject, ...] | None:
+    """Subjects of an annotation, or None where it is not as this program writes it."""
+    try:
+        keys = msgspec.json.decode(text, type=list[str])
+        return tuple(Subject(*key.split("/", 1)) for key in keys) if len(keys) <= MOST_HEARD else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:

@@ -20,8 +20,9 @@ from webhook.telemetry import metrics
 from webhook.trust.leases import DURATION, Lease, Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
+    from webhook.domain.names import Subject
     from webhook.trust.leases import LeaseStore
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class Term:
         self._turn = asyncio.Lock()
         now = asyncio.get_running_loop().time()
         self._removals = [(now - ago, count) for ago, count in lease.removals]
+        self._leaving = lease.leaving
 
     @property
     def holds(self) -> bool:
@@ -63,16 +65,34 @@ class Term:
         """How many subjects leaders have removed within the hour."""
         return sum(count for _, count in self._young_removals())
 
-    async def record_removals(self, count: int) -> None:
-        """Note that so many are about to be removed. Raises NotLeadingError where that cannot be noted."""
-        now, before = asyncio.get_running_loop().time(), list(self._removals)
+    def take_up(self, unwanted: Collection[Subject]) -> None:
+        """Count no longer as removed whom the leader before was about to remove, and who is still there.
+
+        `unwanted` are all who are trusted and not wanted, now that every role has been looked at.
+        """
+        left, self._leaving = sum(subject in self._leaving for subject in unwanted), ()
+        kept = []
+        for at, count in reversed(self._removals):
+            back = min(left, count)
+            left -= back
+            kept.append((at, count - back))
+        self._removals = [(at, count) for at, count in reversed(kept) if count]
+
+    async def record_removals(self, new: int, leaving: Collection[Subject] = ()) -> None:
+        """Note that `new` more are about to be removed; `leaving` are all who are, but have not left yet.
+
+        Raises NotLeadingError where that cannot be noted.
+        """
+        now, count = asyncio.get_running_loop().time(), new
+        before = list(self._removals), self._leaving
+        self._leaving = tuple(leaving)
         if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
             count += self._removals.pop()[1]
         self._removals.append((now, count))
         try:
             noted = await self.renew()
         except ClusterError as error:
-            self._removals = before  # nobody is removed: these must not use up the hour's limit
+            self._removals, self._leaving = before  # nobody is removed: these must not use up the hour's limit
             raise NotLeadingError(f"removals could not be noted in Lease {LEASE}: {error}") from error
         if not noted:
             raise NotLeadingError("another replica leads by now")
@@ -92,7 +112,13 @@ class Term:
                 removals = tuple((asked - at, count) for at, count in self._young_removals())
                 mine = self._lease
                 stored = await self._store.update(
-                    replace(mine, holder=holder, renewals=mine.renewals + 1, removals=removals)
+                    replace(
+                        mine,
+                        holder=holder,
+                        renewals=mine.renewals + 1,
+                        removals=removals,
+                        leaving=self._leaving,
+                    )
                 )
                 if stored is not None:
                     self._lease, self._until = stored, asked + DURATION

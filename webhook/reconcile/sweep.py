@@ -111,6 +111,8 @@ class Sweep:
         self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}
         self._forget_approvals(unwanted, now)
         self._remember_places()
+        if not self._approved and all(writer.has_looked for writer in self._writers.values()):
+            term.take_up([place.subject for place in unwanted])
         due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
         room = self._rules.left(self._staying(), term.removed_within_the_hour())
         if len(due) > room:
@@ -119,7 +121,8 @@ class Sweep:
             self._show_refused(0)
             confirmed = await self._confirm(due)
             if confirmed:
-                await term.record_removals(len(confirmed))
+                leaving = {one.subject for one in [*self._approved, *confirmed] if one in unwanted}
+                await term.record_removals(len(confirmed), leaving)
                 self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))
         self._have_them_leave()

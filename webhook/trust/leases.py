@@ -60,6 +60,8 @@ class Lease:
     """The `renewals` at which `written` was stored: the same edition is no news, however often it is renewed."""
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
+    leaving: tuple[Subject, ...] = ()
+    """Of the leader's Lease: who is about to be removed, and counted among the removals already."""
     version: str = ""
 
 
