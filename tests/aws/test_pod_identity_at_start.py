@@ -11,6 +11,7 @@ from rig.aws import AwsStandIn, Refuse
 from tests.aws.conftest import Program, use
 from tests.support.pods import CLUSTER, PODS
 from tests.support.sites import ELSEWHERE, ISSUER, binding, role
+from webhook.aws.calls import AwsCalls
 from webhook.config.errors import ConfigurationError
 from webhook.domain.bindings import Mode
 from webhook.serving.pod_identity import PodIdentity, pod_identity
@@ -89,3 +90,17 @@ def test_without_a_binding_in_this_mode_eks_is_not_asked(program: Program, aws: 
     aws.forget_calls()
     assert asyncio.run(start(program, bindings=(binding(ROLE),))) is None
     assert aws.log == []
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_is_what_either_variable_says(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    use(monkeypatch, aws.environment())
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(variable, "eu-central-1")
+    calls = AwsCalls()
+    regions = {client.meta.region_name for client in (calls.iam, calls.sts, calls.eks)}
+    calls.close()
+    assert (calls.region, "eu-central-1" in regions) == ("eu-central-1", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -72,6 +73,8 @@ class AwsCalls:
 
     def __init__(self, attempts: int = 1) -> None:
         core = botocore.session.get_session()
+        if region := os.environ.get("AWS_REGION"):
+            core.set_config_variable("region", region)  # botocore reads AWS_DEFAULT_REGION alone, other SDKs this
         # The default also covers the STS client that fetches the program's own credentials.
         retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
         core.set_default_client_config(_CONFIG.merge(retries))

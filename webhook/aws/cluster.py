@@ -58,7 +58,10 @@ class ClusterCheck:
                 f"{self._issuer}: cluster.name names another cluster; correct it"
             )
         if found.get("arn") != self._arn.value:
-            return f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: bind roles of its account"
+            return (
+                f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: correct the region (AWS_REGION), "
+                "or bind roles of its account"
+            )
         return None
 
 
