@@ -58,7 +58,7 @@ def run_as_printed(fix: str, env: Mapping[str, str], folder: Path) -> None:
     path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
     done = subprocess.run(
         ["bash", "-c", fix],
-        env={**env, "PATH": path, "AWS_PAGER": ""},
+        env={**env, "PATH": path, "HOME": str(folder), "AWS_PAGER": ""},  # caches go where the test's files are
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
