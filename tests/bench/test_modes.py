@@ -9,6 +9,7 @@ COUNT = 5
 
 @pytest.mark.rig
 @pytest.mark.timeout(240)
+@pytest.mark.proof
 def test_a_small_burst_in_each_mode_leaves_nobody_without_identity() -> None:
     runs = [run(mode, COUNT) for mode in MODES]
 

@@ -18,6 +18,7 @@ def test_a_table_aligns_its_figures_to_the_right() -> None:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
     alone, together = admission.measure(16, (1, 2))
     assert {len(way.seconds) for way in alone.ways.values()} == {16}
@@ -33,6 +34,7 @@ def test_memory_is_measured_in_the_environment_of_the_image() -> None:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
     (size,) = memory.measure((30,), quiet_passes=1)
     assert 0 < size.again.ready <= size.again.done

@@ -57,6 +57,7 @@ def test_workloads_from_before_are_restarted_at_the_set_pace_and_each_new_pod_ha
     assert len([write for write in writes_of_the_program(space) if "/deployments/" in write]) == len(early)
 
 
+@pytest.mark.proof
 def test_a_restart_that_does_not_help_is_told_of_and_not_repeated_by_the_next_replica(space: Space) -> None:
     space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
     namespace = _control_plane(space)
@@ -90,6 +91,7 @@ def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(s
         assert len(space.cluster.api.get(f"/apis/apps/v1/namespaces/{refused}/replicasets")["items"]) == 1
 
 
+@pytest.mark.proof
 def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
     with _gated(space) as release:
         webhook = _replica(release)

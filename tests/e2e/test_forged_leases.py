@@ -44,6 +44,7 @@ def test_a_forged_lease_has_nobody_trusted(space: Space) -> None:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "written",
     ["{][", "[" * 100_000, json.dumps({f"mxp-{number}-system/{SERVICE_ACCOUNT}": 0.0 for number in range(6000)})],

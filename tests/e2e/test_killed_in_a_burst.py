@@ -23,6 +23,7 @@ IAM_S = 0.15
 
 @pytest.mark.rig
 @pytest.mark.parametrize("policy", ["Fail", pytest.param("Ignore", marks=pytest.mark.proof)])
+@pytest.mark.proof
 def test_after_a_kill_in_a_burst_of_30_control_planes_all_are_trusted(policy: str) -> None:
     with bare_space(quota=LARGE_QUOTA) as space:
         _burst_and_kill(space, policy, random.randrange(2**32))

@@ -35,6 +35,7 @@ def _is_in_mid_write(running: Replicas, leader: Webhook) -> bool:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_a_leader_killed_while_it_removes_is_followed_by_one_that_removes(space: Space, record: Record) -> None:
     with replicas(space, 2, reconciler=RECONCILER) as running:
@@ -60,6 +61,7 @@ def test_a_leader_killed_while_it_removes_is_followed_by_one_that_removes(space:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_a_leader_that_hung_while_it_removed_takes_out_nobody_who_is_wanted_again(
     space: Space, record: Record

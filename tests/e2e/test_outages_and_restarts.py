@@ -22,7 +22,9 @@ def restarting_space() -> Iterator[Space]:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("fault", [Deny(), Hang()], ids=["AccessDenied", "no answer"])
+@pytest.mark.parametrize(
+    "fault", [Deny(), pytest.param(Hang(), marks=pytest.mark.proof)], ids=["AccessDenied", "no answer"]
+)
 def test_a_webhook_killed_while_aws_failed_brings_the_trust_when_it_is_started_again(
     restarting_space: Space, fault: Fault
 ) -> None:
