@@ -59,8 +59,8 @@ class ClusterCheck:
             )
         if found.get("arn") != self._arn.value:
             return (
-                f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: correct the region (AWS_REGION), "
-                "or bind roles of its account"
+                f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: correct the region "
+                "(AWS_REGION), or bind roles of its account"
             )
         return None
 
