@@ -1,10 +1,12 @@
 """The image on a real node in mode pod-identity: boto3 in the pod asks the stand-in of the agent."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from rig.aws.pod_client import FULL_URI
+from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.node.agent import ADDRESS, start_agent
 from rig.node.client import GOT, control_plane, first_line
 from rig.node.images import Image
@@ -28,11 +30,18 @@ def associating(installed: Installation, node: Node) -> Iterator[Installation]:
     agent = start_agent(node, space.aws, EKS_CLUSTER)
     configuration = space.in_mode("pod-identity")
     installed.upgrade(bindings=configuration["bindings"], cluster=configuration["cluster"], podGate="deny")
+    # Until then a pod of the release before, which drains, may still answer a review.
+    eventually(lambda: len(_pods_of_the_program(node)) == len(installed.pods()), "the old pods are gone")
     try:
         yield installed
     finally:
         installed.upgrade()
         agent.kill()
+
+
+def _pods_of_the_program(node: Node) -> list[Any]:
+    found = node.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/pods")["items"]
+    return [pod for pod in found if pod.get("status", {}).get("phase") == "Running"]
 
 
 def test_a_control_planes_first_pod_gets_credentials_from_the_agent_at_its_first_try(
