@@ -10,18 +10,18 @@ import pytest
 import structlog
 
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, own_in, pool, role, site, subject
+from tests.support.sites import PATIENCE, Site, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.telemetry import metrics
-from webhook.trust.outcomes import Untrusted
+from webhook.trust.outcomes import Proof, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
     from tests.support.simulated_iam import Document
-    from tests.support.sites import Site
+    from webhook.domain.names import RoleArn
 
 ROLE = role()
 
@@ -122,8 +122,21 @@ async def test_a_damaged_statement_whose_room_others_have_filled_is_reported_and
     assert {line["outcome"] for line in said if line["event"] == "trust_not_written"} == {"full"}
 
 
-def _fill_the_room_of_the_audience(document: Document) -> None:
-    own = own_in(ROLE)
+@in_virtual_time
+async def test_a_role_that_cannot_be_written_for_want_of_room_keeps_nobody_from_the_next_of_the_pool() -> None:
+    first, second = pool(2)
+    before = site(SimulatedIam(), first, second)
+    crowd = [subject(number) for number in range(5)]
+    await asyncio.gather(*(before.writers[first].submit(who).settled for who in crowd))
+    before.iam.edit(first, lambda document: _fill_the_room_of_the_audience(document, first))
+    here = Site(before.iam, first, second, name="started anew")
+    newcomer = next(who for who in map(subject, range(100, 200)) if here.binding.roles_in_order(who)[0] == first)
+    outcome = await here.grants.obtain(here.grant(newcomer), PATIENCE)
+    assert outcome == Trusted(second, Proof.WRITTEN)
+
+
+def _fill_the_room_of_the_audience(document: Document, role: RoleArn = ROLE) -> None:
+    own = own_in(role)
     ours = next(one for one in document["Statement"] if own.owns(one))
     del ours["Condition"]["StringEquals"][own.audience_key]
     statement = {"Sid": "", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}

@@ -97,7 +97,7 @@ class RoleWriter:
 
     @property
     def has_looked(self) -> bool:
-        """Whether the policy has been read, or only a person can make it readable."""
+        """Whether the policy has been read, or only a person can make it readable or writable."""
         return self._looked.is_set()
 
     @property
@@ -364,7 +364,7 @@ class RoleWriter:
             retry_in_s=round(pause, 2),
         )
         self._trouble = None if failure.kind is FailureKind.FULL else failure
-        if self.needs_a_person:
+        if self.needs_a_person or failure.kind.is_final:
             self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
