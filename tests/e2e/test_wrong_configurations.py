@@ -32,8 +32,7 @@ class Right:
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with bare_space(eks_lag=0) as running:
-        running.aws.add_cluster("another", "https://oidc.eks.us-west-2.amazonaws.com/id/" + "A" * 32)
+    with bare_space() as running:
         yield running
 
 
