@@ -143,7 +143,7 @@ def _targets(runs: Sequence[Run], setting: str) -> list[tuple[str, ...]]:
     if ours.to_trusted_p99 and locked.to_trusted_p99:
         times = locked.to_trusted_p99 / ours.to_trusted_p99
         rows.append(
-            ("CREATE to trusted, p99, shorter by", f"{TIMES_SHORTER:.0f} times", f"{times:.0f} times"),
+            ("CREATE to trusted, p99, shorter by", f"{TIMES_SHORTER:.0f} times", f"{times:.1f} times"),
         )
     return [(f"{setting}: {name}", target, reached) for name, target, reached in rows]
 
