@@ -30,7 +30,11 @@ from tests.e2e.scenes import bare_space, create_account, create_namespace, label
 
 QUOTA = 4096
 OFTEN = {"interval": "500ms"}
-CARE: dict[str, Any] = {**OFTEN, "nudgeRefusedPods": True, "restartPodsWithoutIdentity": True}
+CARE: dict[str, Any] = {
+    **OFTEN,
+    "nudgeRefusedPods": True,
+    "restartPodsWithoutIdentity": True,
+}
 REFUSED_BEFORE = "mxp-refused-before-system"
 """A namespace whose Deployment is refused its pod since before the replica started."""
 
@@ -166,7 +170,10 @@ def restarts(scene: Scene) -> bool:
     namespace = create_namespace(scene.space)
     create_account(scene.space, namespace)
     scene.space.cluster.create([objects.deployment(namespace)])
-    return _comes_true(lambda: bool(log_events(scene.webhook, "deployment_restarted", namespace=namespace)), 6)
+    try:
+        return _comes_true(lambda: bool(log_events(scene.webhook, "deployment_restarted", namespace=namespace)), 6)
+    finally:  # here nobody gives pods an identity, and a restart in vain would keep the next one waiting
+        scene.space.cluster.api.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}")
 
 
 SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
