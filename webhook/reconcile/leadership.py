@@ -47,7 +47,7 @@ class Term:
         self._lease = lease
         self._until = until
         self._turn = asyncio.Lock()
-        now = asyncio.get_running_loop().time()
+        self.began = now = asyncio.get_running_loop().time()
         self._removals = [(now - ago, count) for ago, count in lease.removals]
         self._leaving = lease.leaving
 
@@ -68,7 +68,7 @@ class Term:
     def take_up(self, unwanted: Collection[Subject]) -> None:
         """Count no longer as removed whom the leader before was about to remove, and who is still there.
 
-        `unwanted` are all who are trusted and not wanted, now that every role has been looked at.
+        `unwanted` are all who are trusted and not wanted, by reads that show what that leader wrote.
         """
         left, self._leaving = sum(subject in self._leaving for subject in unwanted), ()
         kept = []

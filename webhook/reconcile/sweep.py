@@ -111,7 +111,8 @@ class Sweep:
         self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}
         self._forget_approvals(unwanted, now)
         self._remember_places()
-        if not self._approved and all(writer.has_looked for writer in self._writers.values()):
+        # By reads that are too young to be from before the last write of the leader before.
+        if not self._approved and all(one.read_at > term.began + REMEMBERED for one in self._writers.values()):
             term.take_up([place.subject for place in unwanted])
         due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
         room = self._rules.left(self._staying(), term.removed_within_the_hour())

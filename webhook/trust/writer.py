@@ -69,6 +69,7 @@ class RoleWriter:
         self._gauges = PolicyGauges(role)
         self._policy: TrustPolicy | None = None
         self._subjects: frozenset[Subject] = frozenset()
+        self.read_at = float("-inf")
         self._trusted: dict[Subject, Proof] = {}
         self._quota = DEFAULT_QUOTA
         self._quota_answered = DEFAULT_QUOTA
@@ -318,7 +319,7 @@ class RoleWriter:
 
     def _learn(self, amendment: Amendment) -> None:
         """Remember the policy as it is now, for those who ask without a call."""
-        self._policy = amendment.policy
+        self._policy, self.read_at = amendment.policy, asyncio.get_running_loop().time()
         self._subjects = amendment.policy.subjects(self._own)
         subjects = self._subjects | self._recent()
         self._trusted = dict.fromkeys(subjects, Proof.ALREADY)
