@@ -12,6 +12,7 @@ from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
+from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -37,8 +38,6 @@ PATIENCE = 120.0
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
 """Seconds for all roles to be looked at; a lock that a dead process has left behind takes 10 of them."""
-
-_READ_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -208,10 +207,7 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
     who = f"{subject.namespace}/{subject.service_account}"
     try:
-        namespace = await by.cluster.namespace(subject.namespace, _READ_SECONDS)
-        account = None
-        if namespace is not None and subject.service_account in by.view.service_accounts:
-            account = await by.cluster.account(subject, _READ_SECONDS)
+        namespace, account = await live(by.cluster, by.view, subject)
     except ClusterError as error:
         by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
         return False

@@ -16,6 +16,7 @@ import structlog
 
 from webhook.domain.errors import ClusterError
 from webhook.domain.removal import Cause
+from webhook.reconcile.live import live
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -38,8 +39,6 @@ log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
 """Removals confirmed at the same time."""
-
-_READ_SECONDS = 5.0
 
 _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
@@ -215,10 +214,7 @@ class Sweep:
         role, subject = place.role, place.subject
         async with self._slots:
             try:
-                namespace = await self._cluster.namespace(subject.namespace, _READ_SECONDS)
-                account = None
-                if namespace is not None and subject.service_account in self._view.service_accounts:
-                    account = await self._cluster.account(subject, _READ_SECONDS)
+                namespace, account = await live(self._cluster, self._view, subject)
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
