@@ -48,7 +48,14 @@ class PodSite:
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
         self.writer = RoleWriter(ROLE, OWN, self.iam.client(name), InProcessLock(), self)
-        self.associations = Associations(self.eks, OWNER, lambda: self.wanted, lambda who: who not in self.wanted)
+        self.others: set[Subject] = set()
+        self.associations = Associations(
+            self.eks,
+            OWNER,
+            lambda: self.wanted,
+            may_leave=lambda who: who not in self.wanted,
+            is_another=lambda who: who in self.others,
+        )
         self.grants = Grants({ROLE: self.writer}, self.associations)
 
     def grant(self, who: Subject) -> Grant:

@@ -71,7 +71,9 @@ class World:
         associating = [binding for binding in self.bindings if binding.associates]
         associations = None
         if associating:
-            associations = Associations(self.eks, OWNER, self.view.associations, self.view.may_dissociate)
+            associations = Associations(
+                self.eks, OWNER, self.view.associations, self.view.may_dissociate, self.view.was_replaced
+            )
         self.grants = Grants(self.writers, associations)
         for one in self.roles:
             own = replace(

@@ -308,6 +308,20 @@ async def test_who_still_waits_for_what_is_taken_away_is_told() -> None:
 
 
 @in_virtual_time
+async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_associated() -> None:
+    here = PodSite()
+    here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))
+    ticket = here.associations.submit(WHO, ROLE)
+    await asyncio.sleep(5)
+    here.others.add(WHO)
+    here.eks.recover()
+    outcome = await ticket.settled
+    assert isinstance(outcome, Untrusted)
+    assert outcome.kind is FailureKind.WITHDRAWN
+    assert here.eks.now == {}
+
+
+@in_virtual_time
 async def test_what_is_gone_already_is_no_error() -> None:
     here = PodSite()
     await obtained(here, 1)

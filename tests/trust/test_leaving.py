@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.locks import InProcessLock
-from tests.support.simulated_iam import SimulatedIam
+from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
+from webhook.trust.outcomes import Trusted, Untrusted
+from webhook.trust.ports import FailureKind
 from webhook.trust.recent import REMEMBERED
 
 ROLE = role()
@@ -58,6 +60,23 @@ async def test_who_is_brought_back_leaves_again_once_a_read_cannot_be_that_old()
     here.iam.edit(ROLE, lambda document: document["Statement"][-1].update(own.render([ALICE, BOB])))
     here.writers[ROLE].check()
     await asyncio.sleep(REMEMBERED + 10)
+    assert here.trusted_in(ROLE) == {BOB}
+
+
+@in_virtual_time
+async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_trusted() -> None:
+    """A grant can wait for longer than its namespace lives: its replica slept, or IAM was away."""
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    throttled = iam.have(Trouble.THROTTLED)
+    asked = [asyncio.create_task(here.grants.obtain(here.grant(who), 60)) for who in (ALICE, BOB)]
+    await asyncio.sleep(5)
+    here.others.add(ALICE)
+    throttled.off()
+    alice, bob = await asyncio.gather(*asked)
+    assert isinstance(alice, Untrusted)
+    assert alice.kind is FailureKind.WITHDRAWN
+    assert isinstance(bob, Trusted)
     assert here.trusted_in(ROLE) == {BOB}
 
 

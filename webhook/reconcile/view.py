@@ -142,6 +142,11 @@ class ClusterView:
             return not self.is_young(subject.namespace)
         return cause is not None
 
+    def was_replaced(self, subject: Subject) -> bool:
+        """Whether the namespace was made anew and no binding wants `subject` associated: it is somebody else."""
+        cause = self.cause_to_dissociate(subject, self.cached(subject.namespace), self.account(subject))
+        return cause is Cause.NAMESPACE_REPLACED
+
     def cause_to_dissociate(
         self, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:

@@ -85,7 +85,11 @@ async def assemble(configuration: Configuration) -> Program:
     leases, identity = Leases(connection, namespace), process_identity()
     lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
-    associations = Associations(pods.api, pods.owner, view.associations, view.may_dissociate) if pods else None
+    associations = (
+        Associations(pods.api, pods.owner, view.associations, view.may_dissociate, view.was_replaced)
+        if pods
+        else None
+    )
     grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
         statements = pods.statements(role) if pods else ()

@@ -57,8 +57,9 @@ class _Work:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    It makes, mends and deletes what carries our tags, and nothing else. Two questions are answered without a call:
-    `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject by now.
+    It makes, mends and deletes what carries our tags, and nothing else. Three questions are answered without a
+    call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject by now;
+    `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Associations:
         owner: Ownership,
         wanted: Callable[[], Mapping[Subject, RoleArn]],
         may_leave: Callable[[Subject], bool],
+        is_another: Callable[[Subject], bool],
     ) -> None:
         self._api = api
         self._owner = owner
         self._wanted = wanted
         self._may_leave = may_leave
+        self._is_another = is_another
         self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
@@ -229,6 +232,9 @@ class Associations:
     async def _settle(self, subject: Subject, role: RoleArn, work: _Work | None = None) -> Outcome:
         """Look, decide and act once."""
         found = await self._find(subject)
+        if self._is_another(subject):
+            reason = "its namespace was made anew and no binding selects it"
+            return Untrusted(role, FailureKind.WITHDRAWN, reason)
         if found is None:
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)

@@ -149,8 +149,7 @@ class RoleWriter:
     def withdraw(self, subject: Subject) -> None:
         """Ask for `subject` no longer, unless it is in a write under way: its ticket settles as WITHDRAWN."""
         if subject in self._waiting and subject not in self._in_flight:
-            reason = "its annotation names another role by now"
-            self._answer(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
+            self._turn_away(subject, "its annotation names another role by now")
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
@@ -238,7 +237,7 @@ class RoleWriter:
         self._quota = self._ceiling(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
-        self._recent_writes.forget([one for one in self._recent() if self._demand.is_another(self.role, one)])
+        self._forget_others()
         batch = list(self._waiting)
         leaving = self._departures.leaving(self._waiting.keys(), asyncio.get_running_loop().time())
         amendment = self._amend(policy, batch, leaving)
@@ -272,6 +271,17 @@ class RoleWriter:
             self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
         self._pods.settle(policy)
         return pause
+
+    def _forget_others(self) -> None:
+        """Ask for nobody, and bring back nobody, whose namespace was made anew since, without being selected.
+
+        A replica that slept for a while may still have them waiting: their first namespace was shown before their
+        second.
+        """
+        others = [one for one in self._recent() | self._waiting.keys() if self._demand.is_another(self.role, one)]
+        self._recent_writes.forget(others)
+        for subject in sorted(self._waiting.keys() & others):
+            self._turn_away(subject, "its namespace was made anew and no binding selects it")
 
     def _amend(self, policy: TrustPolicy, batch: list[Subject], leaving: frozenset[Subject]) -> Amendment:
         """The policy as it is to be, from the read and all that is known."""
@@ -343,6 +353,9 @@ class RoleWriter:
                 service_account=subject.service_account,
                 role_arn=self.role.value,
             )
+
+    def _turn_away(self, subject: Subject, reason: str) -> None:
+        self._answer(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
 
     def _answer(self, subject: Subject, outcome: Outcome) -> None:
         self._waiting.pop(subject).settle(outcome)
