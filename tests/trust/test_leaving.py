@@ -74,10 +74,10 @@ async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_trusted
     here.others.add(ALICE)
     throttled.off()
     alice, bob = await asyncio.gather(*asked)
+    assert here.trusted_in(ROLE) == {BOB}
     assert isinstance(alice, Untrusted)
     assert alice.kind is FailureKind.WITHDRAWN
     assert isinstance(bob, Trusted)
-    assert here.trusted_in(ROLE) == {BOB}
 
 
 @in_virtual_time

@@ -7,7 +7,6 @@ with each pass, those seen longest ago first: what somebody changed by hand is f
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import structlog
 
 from webhook.domain.associations import Step, judge
 from webhook.telemetry import metrics
+from webhook.trust.backoff import pause_after
 from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
@@ -38,9 +38,6 @@ _PARALLEL = 8
 
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
-
-_FIRST_BACKOFF = 0.25
-_LAST_BACKOFF = 10.0
 
 
 @dataclass(slots=True)
@@ -210,7 +207,7 @@ class Associations:
 
     async def _failed(self, subject: Subject, ticket: Ticket, failure: Untrusted, failures: int) -> None:
         """Tell who waits, and wait before the next try where there is one."""
-        pause = min(_FIRST_BACKOFF * 2.0 ** min(failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
+        pause = pause_after(failures)
         self._report(subject, failure)
         if failure.kind.is_final:
             ticket.settle(failure)

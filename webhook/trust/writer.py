@@ -7,22 +7,25 @@ once, and a burst of hundreds costs a few writes.
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import DEFAULT_QUOTA, Amendment, Standing, amend
+from webhook.domain.amendment import Amendment, Standing, amend
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
+from webhook.trust.backoff import LONGEST, pause_after
+from webhook.trust.ceiling import Ceiling
 from webhook.trust.departures import Departures
 from webhook.trust.differing import DifferingReads
 from webhook.trust.gauges import PolicyGauges
-from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
+from webhook.trust.known import KnownTrust
+from webhook.trust.outcomes import Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.reasons import full, outcome_of, with_dangling_principals
 from webhook.trust.recent import RecentWrites
+from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,9 +39,6 @@ log = structlog.get_logger(__name__)
 
 WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
-
-_FIRST_BACKOFF = 0.25
-_LAST_BACKOFF = 10.0
 
 
 class RoleWriter:
@@ -62,18 +62,12 @@ class RoleWriter:
         self._policies = policies
         self._lock = lock
         self._demand = demand
-        self._waiting: dict[Subject, Ticket] = {}
-        self._in_flight: frozenset[Subject] = frozenset()
+        self._tickets = Tickets(role)
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
-        self._policy: TrustPolicy | None = None
-        self._subjects: frozenset[Subject] = frozenset()
-        self.read_at = float("-inf")
-        self._trusted: dict[Subject, Proof] = {}
-        self._quota = DEFAULT_QUOTA
-        self._quota_answered = DEFAULT_QUOTA
-        self._refused_size: int | None = None
+        self._known = KnownTrust(own)
+        self._ceiling = Ceiling()
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
@@ -89,12 +83,17 @@ class RoleWriter:
 
     def trusts(self, subject: Subject) -> Proof | None:
         """How the role is known to trust `subject`, or None; no call is made."""
-        return self._trusted.get(subject)
+        return self._known.proof(subject)
 
     @property
     def subjects(self) -> frozenset[Subject]:
         """Who is in our statement, as last read or written; nobody before the first look."""
-        return self._subjects
+        return self._known.subjects
+
+    @property
+    def read_at(self) -> float:
+        """When, on the loop's clock, the policy was last read or written; minus infinity before the first look."""
+        return self._known.read_at
 
     @property
     def has_looked(self) -> bool:
@@ -113,10 +112,10 @@ class RoleWriter:
 
     def has_room_for(self, subject: Subject) -> bool:
         """Whether `subject` fits by what is known; an unread policy is taken to have room."""
-        if self._policy is None:
+        if self._known.policy is None:
             return True
-        asked = [*self._waiting, subject]
-        amendment = amend(self._policy, self._own, self._recent(), asked, self._quota)
+        asked = [*self._tickets.subjects, subject]
+        amendment = amend(self._known.policy, self._own, self._recent(), asked, self._ceiling.characters)
         return amendment.verdicts[subject].standing is not Standing.NO_ROOM
 
     @property
@@ -131,7 +130,7 @@ class RoleWriter:
 
         While the role is in trouble the ticket says so from the start.
         """
-        ticket = self._waiting.setdefault(subject, Ticket())
+        ticket = self._tickets.of(subject)
         self._departures.asks(subject, asyncio.get_running_loop().time())
         if self._trouble:
             ticket.fail(self._trouble)
@@ -148,8 +147,7 @@ class RoleWriter:
 
     def withdraw(self, subject: Subject) -> None:
         """Ask for `subject` no longer, unless it is in a write under way: its ticket settles as WITHDRAWN."""
-        if subject in self._waiting and subject not in self._in_flight:
-            self._turn_away(subject, "its annotation names another role by now")
+        self._tickets.withdraw(subject, "its annotation names another role by now")
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
@@ -196,13 +194,13 @@ class RoleWriter:
             except Exception:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
-                pause = _LAST_BACKOFF
+                pause = LONGEST
             if pause and not self._closing:
                 await self._sleep(pause)
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._pods.awaited or self._to_confirm) and not self._closing
+        return bool(self._tickets.subjects or self._pods.awaited or self._to_confirm) and not self._closing
 
     async def _hold_and_work(self) -> float:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
@@ -234,17 +232,17 @@ class RoleWriter:
 
     async def _cycle(self, hold: Hold) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
-        self._quota = self._ceiling(await self._policies.quota())
+        self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
         self._forget_others()
-        batch = list(self._waiting)
-        leaving = self._departures.leaving(self._waiting.keys(), asyncio.get_running_loop().time())
+        batch = list(self._tickets.subjects)
+        leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
-        if max(policy.size(), self._quota) < amendment.policy.size():
+        if max(policy.size(), self._ceiling.characters) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
-            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {self._quota}")
+            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {self._ceiling.characters}")
         pause = 0.0
         if amendment.policy.same_meaning(policy):
             self._to_confirm = False
@@ -258,17 +256,17 @@ class RoleWriter:
             self._to_confirm = True
             pause = self._differing.pause
         else:
-            self._in_flight = frozenset(batch)
             try:
-                await self._write(hold, policy, amendment.policy, removed)
+                with self._tickets.in_flight(batch):
+                    await self._write(hold, policy, amendment.policy, removed)
             except AwsError:
                 self._settle_as_read(policy, batch)
                 raise
-            finally:
-                self._in_flight = frozenset()
         self._learn(amendment)
         for subject in batch:
-            self._answer(subject, outcome_of(amendment.verdicts[subject], self.role, self._quota))
+            self._tickets.settle(
+                subject, outcome_of(amendment.verdicts[subject], self.role, self._ceiling.characters)
+            )
         self._pods.settle(policy)
         return pause
 
@@ -278,19 +276,20 @@ class RoleWriter:
         A replica that slept for a while may still have them waiting: their first namespace was shown before their
         second.
         """
-        others = [one for one in self._recent() | self._waiting.keys() if self._demand.is_another(self.role, one)]
+        asked = self._recent() | self._tickets.subjects
+        others = sorted(one for one in asked if self._demand.is_another(self.role, one))
         self._recent_writes.forget(others)
-        for subject in sorted(self._waiting.keys() & others):
-            self._turn_away(subject, "its namespace was made anew and no binding selects it")
+        for subject in others:
+            self._tickets.withdraw(subject, "its namespace was made anew and no binding selects it")
 
     def _amend(self, policy: TrustPolicy, batch: list[Subject], leaving: frozenset[Subject]) -> Amendment:
         """The policy as it is to be, from the read and all that is known."""
         wanted = self._demand.wanted_in(self.role)
-        known = [subject for subject in wanted if subject in self._trusted]
+        known = [subject for subject in wanted if subject in self._known.trusted]
         asked = [one for one in dict.fromkeys([*known, *batch, *wanted]) if one not in leaving]
         # Those known come first: the last room is not for newcomers.
         staying = policy.without(self._own, leaving)
-        return amend(staying, self._own, self._recent() - leaving, asked, self._quota)
+        return amend(staying, self._own, self._recent() - leaving, asked, self._ceiling.characters)
 
     def _settle_as_read(self, policy: TrustPolicy, batch: list[Subject]) -> None:
         """Answer those for whom the policy is right as it is: that a write failed is no news to them."""
@@ -300,7 +299,7 @@ class RoleWriter:
         self._learn(as_it_is)
         for subject, verdict in as_it_is.verdicts.items():
             if verdict.standing is not Standing.NO_ROOM:
-                self._answer(subject, outcome_of(verdict, self.role, self._quota))
+                self._tickets.settle(subject, outcome_of(verdict, self.role, self._ceiling.characters))
 
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
@@ -311,11 +310,11 @@ class RoleWriter:
             await self._policies.write(self.role, policy)
         except AwsError as error:
             if error.kind is FailureKind.FULL:
-                self._refused_size = policy.size()
+                self._ceiling.refused(policy.size())
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
-        if subjects <= self._trusted.keys() and not removed and not self._pods.is_new(before):
+        if subjects <= self._known.trusted and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
         self._let_go(removed, now)
         self._departures.came_back(subjects)
@@ -329,17 +328,10 @@ class RoleWriter:
 
     def _learn(self, amendment: Amendment) -> None:
         """Remember the policy as it is now, for those who ask without a call."""
-        self._policy, self.read_at = amendment.policy, asyncio.get_running_loop().time()
-        self._subjects = amendment.policy.subjects(self._own)
-        subjects = self._subjects | self._recent()
-        self._trusted = dict.fromkeys(subjects, Proof.ALREADY)
-        for subject, verdict in amendment.verdicts.items():
-            if verdict.standing is Standing.FOREIGN:
-                self._trusted[subject] = Proof.FOREIGN
-            elif verdict.standing is Standing.DENIED:
-                self._trusted.pop(subject, None)
+        recent = self._recent()
+        self._known.learn(amendment, recent, asyncio.get_running_loop().time())
         self._looked.set()
-        self._gauges.show(amendment.policy, self._own, len(subjects), self._quota)
+        self._gauges.show(amendment.policy, self._own, len(self.subjects | recent), self._ceiling.characters)
 
     def _let_go(self, removed: frozenset[Subject], now: float) -> None:
         """Remember who has left, tell of it, and keep them no longer."""
@@ -354,16 +346,10 @@ class RoleWriter:
                 role_arn=self.role.value,
             )
 
-    def _turn_away(self, subject: Subject, reason: str) -> None:
-        self._answer(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
-
-    def _answer(self, subject: Subject, outcome: Outcome) -> None:
-        self._waiting.pop(subject).settle(outcome)
-
     def _failed(self, error: AwsError) -> float:
         """Tell all who wait; answers how many seconds to wait before the next try, 0 where there is none."""
         failure = (
-            full(self.role, self._quota)
+            full(self.role, self._ceiling.characters)
             if error.kind is FailureKind.FULL
             else Untrusted(self.role, error.kind, str(error))
         )
@@ -373,7 +359,7 @@ class RoleWriter:
             role_arn=self.role.value,
             outcome=error.kind.value,
             reason=str(error),
-            waiting=len(self._waiting),
+            waiting=len(self._tickets.subjects),
             failures=self._failures,
             retry_in_s=round(pause, 2),
         )
@@ -382,10 +368,7 @@ class RoleWriter:
             self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
-            for subject in list(self._waiting):
-                self._answer(subject, failure)
-        for ticket in self._waiting.values():
-            ticket.fail(failure)
+        self._tickets.fail(failure)
         self._pods.fail(failure)
         return pause
 
@@ -393,7 +376,7 @@ class RoleWriter:
         self._failures += 1
         if not self._closing:
             self._wake.clear()  # who comes while IAM says no waits for the next try like the others
-        return min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.75, 1.0)  # noqa: S311
+        return pause_after(self._failures)
 
     def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
         """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
@@ -403,18 +386,11 @@ class RoleWriter:
     def _believe(self) -> None:
         """Count those heard of whom the cluster is known to want by now."""
         for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
-            self._trusted.setdefault(subject, Proof.ALREADY)
-            if subject in self._waiting:
-                self._answer(subject, Trusted(self.role, Proof.ALREADY))
+            self._known.hear_of(subject)
+            self._tickets.settle(subject, Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
         return self._recent_writes.subjects(asyncio.get_running_loop().time())
-
-    def _ceiling(self, quota: int) -> int:
-        """The quota as answered, or less where IAM refused a smaller document under that same answer."""
-        if quota != self._quota_answered:
-            self._quota_answered, self._refused_size = quota, None
-        return quota if self._refused_size is None else min(quota, self._refused_size - 1)
 
     def _is_edit(self, policy: TrustPolicy) -> bool:
         return self._differing.look(policy, asyncio.get_running_loop().time())

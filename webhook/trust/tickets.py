@@ -1,0 +1,60 @@
+"""The tickets of all who wait for one role, one for each subject however many ask for it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from webhook.trust.outcomes import Outcome, Ticket, Untrusted
+from webhook.trust.ports import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
+
+    from webhook.domain.names import RoleArn, Subject
+
+
+class Tickets:
+    """Who waits, in the order of asking."""
+
+    def __init__(self, role: RoleArn) -> None:
+        self._role = role
+        self._waiting: dict[Subject, Ticket] = {}
+        self._in_flight: frozenset[Subject] = frozenset()
+
+    @property
+    def subjects(self) -> AbstractSet[Subject]:
+        """Those who wait, as a view of what changes."""
+        return self._waiting.keys()
+
+    def of(self, subject: Subject) -> Ticket:
+        """The one ticket of all who ask for `subject`."""
+        return self._waiting.setdefault(subject, Ticket())
+
+    @contextmanager
+    def in_flight(self, batch: list[Subject]) -> Iterator[None]:
+        """While these are in a write under way nobody can withdraw them."""
+        self._in_flight = frozenset(batch)
+        try:
+            yield
+        finally:
+            self._in_flight = frozenset()
+
+    def withdraw(self, subject: Subject, reason: str) -> None:
+        """Settle a ticket as WITHDRAWN, unless its subject is in a write under way, or does not wait."""
+        if subject in self._waiting and subject not in self._in_flight:
+            self.settle(subject, Untrusted(self._role, FailureKind.WITHDRAWN, reason))
+
+    def settle(self, subject: Subject, outcome: Outcome) -> None:
+        """The end of one who waits; no error where it does not."""
+        if ticket := self._waiting.pop(subject, None):
+            ticket.settle(outcome)
+
+    def fail(self, failure: Untrusted) -> None:
+        """One try failed for all: bad news, or the end where only a person can help."""
+        for subject, ticket in list(self._waiting.items()):
+            if failure.kind.is_final:
+                self.settle(subject, failure)
+            else:
+                ticket.fail(failure)
