@@ -95,6 +95,23 @@ async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(
 
 
 @in_virtual_time
+async def test_who_does_not_fit_hears_of_it_before_the_write_that_takes_the_last_room() -> None:
+    """Another role of its pool may have room: then it waits for one write less."""
+    here = site(SimulatedIam(limit=1500, latency=0.5), ROLE)
+    await _trust(here, 0)
+    await _trust(here, *range(1, int(_gauge() or 0)))
+    assert _gauge() == 1
+    asked = [asyncio.create_task(here.grants.obtain(here.grant(subject(number)), 9)) for number in (200, 201)]
+    done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    (first,) = done
+    refusal = first.result()
+    assert isinstance(refusal, Untrusted)
+    assert refusal.kind is FailureKind.FULL
+    assert not here.trusts(ROLE, subject(200))
+    assert isinstance(await asked[0], Trusted)
+
+
+@in_virtual_time
 async def test_when_every_role_of_a_pool_is_full_the_refusal_says_so_and_names_the_ways_out() -> None:
     here = site(SimulatedIam(limit=1500), *pool(3))
     outcomes = [await here.grants.obtain(here.grant(subject(number)), PATIENCE) for number in range(40)]
@@ -156,6 +173,7 @@ async def test_the_last_room_is_for_whom_a_stale_read_leaves_out_and_not_for_a_n
     here.iam.edit(ROLE, _take_ours_out)
     outcome = await here.grants.obtain(here.grant(subject(2)), PATIENCE)
     assert isinstance(outcome, Untrusted)
+    await asyncio.sleep(1)
     assert here.trusted_in(ROLE) == {first}
 
 

@@ -53,6 +53,10 @@ class Amendment:
         """Whether it trusts a subject that was neither in the policy nor to be kept."""
         return any(verdict.standing is Standing.ADDED for verdict in self.verdicts.values())
 
+    def finds_no_room_for(self, subject: Subject) -> bool:
+        """Whether `subject`, which was asked for, does not fit."""
+        return self.verdicts[subject].standing is Standing.NO_ROOM
+
 
 def amend(
     policy: TrustPolicy,

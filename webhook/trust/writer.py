@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import Amendment, Standing, amend
+from webhook.domain.amendment import Amendment, amend
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.backoff import LONGEST, pause_after
@@ -28,7 +28,7 @@ from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -116,7 +116,7 @@ class RoleWriter:
             return True
         asked = [*self._tickets.subjects, subject]
         amendment = amend(self._known.policy, self._own, self._recent(), asked, self._ceiling.characters)
-        return amendment.verdicts[subject].standing is not Standing.NO_ROOM
+        return not amendment.finds_no_room_for(subject)
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -256,6 +256,7 @@ class RoleWriter:
             self._to_confirm = True
             pause = self._differing.pause
         else:
+            self._settle(amendment, [one for one in batch if amendment.finds_no_room_for(one)])
             try:
                 with self._tickets.in_flight(batch):
                     await self._write(hold, policy, amendment.policy, removed)
@@ -263,10 +264,7 @@ class RoleWriter:
                 self._settle_as_read(policy, batch)
                 raise
         self._learn(amendment)
-        for subject in batch:
-            self._tickets.settle(
-                subject, outcome_of(amendment.verdicts[subject], self.role, self._ceiling.characters)
-            )
+        self._settle(amendment, batch)
         self._pods.settle(policy)
         return pause
 
@@ -297,9 +295,12 @@ class RoleWriter:
         if not as_it_is.policy.same_meaning(policy):
             return  # our statement is not whole, so that nobody knows whom it lets in
         self._learn(as_it_is)
-        for subject, verdict in as_it_is.verdicts.items():
-            if verdict.standing is not Standing.NO_ROOM:
-                self._tickets.settle(subject, outcome_of(verdict, self.role, self._ceiling.characters))
+        self._settle(as_it_is, [one for one in as_it_is.verdicts if not as_it_is.finds_no_room_for(one)])
+
+    def _settle(self, amendment: Amendment, subjects: Iterable[Subject]) -> None:
+        for subject in subjects:
+            outcome = outcome_of(amendment.verdicts[subject], self.role, self._ceiling.characters)
+            self._tickets.settle(subject, outcome)
 
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
