@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.support.locks import MemoryLeases
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
-from webhook.trust.leases import LeaseLock
+from webhook.trust.leases import LeaseLock, lease_name
+from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,3 +57,17 @@ async def test_the_same_subject_written_again_is_news_again() -> None:
     await here.hold()
     assert there.told == [{ALICE: 0.0}, {ALICE: 0.0}]
     assert here.told == [{BOB: 0.0}]
+
+
+@in_virtual_time
+async def test_what_every_read_shows_by_now_is_no_longer_carried_along() -> None:
+    store = MemoryLeases()
+    here, there, late = (Replica(store, name) for name in ("a", "b", "c"))
+    await here.hold({ALICE: 0.0})
+    await there.hold()
+    assert store.leases[lease_name(ROLE)].written == {ALICE: 0.0}
+    await asyncio.sleep(REMEMBERED + 1)
+    await there.hold()
+    assert store.leases[lease_name(ROLE)].written == {}
+    await late.hold()
+    assert late.told == [{}]

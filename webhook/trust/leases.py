@@ -24,6 +24,7 @@ import structlog
 
 from webhook.domain.errors import ClusterError
 from webhook.trust.ports import LockError
+from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -159,6 +160,18 @@ class Observation:
         return now - self.since > DURATION
 
 
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """An edition of what was written, and when it was first seen here."""
+
+    number: int
+    since: float
+
+    def is_old(self, now: float) -> bool:
+        """Whether all that it tells was written so long ago that it need not be told any more."""
+        return now - self.since > REMEMBERED
+
+
 class LeaseLock:
     """Keeps the writers of one role apart, over all replicas. `identity` names this replica: unique for ever."""
 
@@ -166,7 +179,7 @@ class LeaseLock:
         self._store = store
         self._identity = identity
         self._turns: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._editions: dict[RoleArn, int] = {}
+        self._known: dict[RoleArn, _Edition] = {}
 
     @asynccontextmanager
     async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[LeaseHold]:
@@ -179,7 +192,7 @@ class LeaseLock:
             try:
                 yield hold
             finally:
-                self._editions[role] = hold.edition
+                self._know(role, hold.edition)
                 await hold.give_back()
 
     async def _acquire(self, role: RoleArn, seen: Seen) -> LeaseHold:
@@ -189,8 +202,7 @@ class LeaseLock:
         while True:
             now = asyncio.get_running_loop().time()
             found = await self._store.get(name)
-            if found is not None and found.edition != self._editions.get(role):
-                self._editions[role] = found.edition
+            if found is not None and self._know(role, found.edition):
                 seen(found.written)
             if found is None:
                 taken = await self._store.create(Lease(name, role.value, holder=self._identity, renewals=1))
@@ -202,6 +214,7 @@ class LeaseLock:
                         holder=self._identity,
                         waiter=None if found.waiter == self._identity else found.waiter,
                         renewals=found.renewals + 1,
+                        written={} if self._known[role].is_old(now) else found.written,
                     )
                 )
             else:
@@ -211,3 +224,10 @@ class LeaseLock:
             if taken is not None:
                 return LeaseHold(self._store, taken, now + DURATION)
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+
+    def _know(self, role: RoleArn, edition: int) -> bool:
+        """Note an edition of what was written; answers whether it is news."""
+        if role in self._known and self._known[role].number == edition:
+            return False
+        self._known[role] = _Edition(edition, asyncio.get_running_loop().time())
+        return True
