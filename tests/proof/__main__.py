@@ -1,27 +1,40 @@
-"""`make proof`: runs the tests marked `proof`, and writes docs/proof.md from what they recorded if all passed."""
+"""`make proof`: runs the tests marked `proof`, and writes docs/proof.md from what they recorded if all passed.
+
+What passed with this code in a run that was stopped is not run again.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.proof.page import page, sentence
-from tests.proof.records import FILE_VARIABLE, read
+from tests.proof.progress import Progress, progress_of_this_code
+from tests.proof.records import FILE_VARIABLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
 
 
 class Outcomes:
-    """A pytest plugin that remembers which tests passed, failed and were skipped, by their ids."""
+    """A pytest plugin that leaves out who passed before, and remembers who fails and is skipped, by their ids."""
 
-    def __init__(self) -> None:
-        self.passed: list[str] = []
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._called: set[str] = set()
         self.failed: dict[str, None] = {}
         self.skipped: list[str] = []
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out who passed before."""
+        passed = set(self._progress.passed)
+        before = [item for item in items if item.nodeid in passed]
+        items[:] = [item for item in items if item.nodeid not in passed]
+        if before:
+            sys.stdout.write(f"{len(before)} passed before, with this code\n")
+            config.hook.pytest_deselected(items=before)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the outcome of one phase of a test."""
@@ -30,30 +43,32 @@ class Outcomes:
         elif report.skipped:
             self.skipped.append(report.nodeid)
         elif report.when == "call":
-            self.passed.append(report.nodeid)
+            self._called.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid in self._called - self.failed.keys():
+            self._progress.note(report.nodeid)
 
 
-def prove(tests: list[str], target: Path) -> int:
+def prove(tests: list[str], target: Path, progress: Progress) -> int:
     """Run those of `tests` that are marked `proof` and write `target` if all passed; answers the exit code."""
-    outcomes = Outcomes()
-    with tempfile.TemporaryDirectory() as folder:
-        records = Path(folder) / "records.jsonl"
-        records.touch()
-        os.environ[FILE_VARIABLE] = str(records)
-        code = pytest.main(["-m", "proof", "-v", "--no-header", *tests], plugins=[outcomes])
-        measurements = read(records)
+    outcomes = Outcomes(progress)
+    os.environ[FILE_VARIABLE] = str(progress.records)
+    code = pytest.main(["-m", "proof", "-v", "--no-header", *tests], plugins=[outcomes])
+    if code is pytest.ExitCode.NO_TESTS_COLLECTED and progress.passed:
+        code = pytest.ExitCode.OK
     for test in outcomes.failed:
         sys.stderr.write(f"not proved: {sentence(test)}\n  {test}\n")
     for test in outcomes.skipped:
         sys.stderr.write(f"not tried here: {sentence(test)}\n  {test}\n")
-    if code or not outcomes.passed:
+    if code or not progress.passed:
         sys.stderr.write(f"{target.name} is left as it was\n")
         return int(code) or 1
+    measurements, passed = progress.measurements, progress.passed
     recorded = {each.test for each in measurements}
-    target.write_text(page(measurements, [test for test in outcomes.passed if test not in recorded]))
-    sys.stdout.write(f"{len(outcomes.passed)} tests passed; see {target}\n")
+    target.write_text(page(measurements, [test for test in passed if test not in recorded]))
+    progress.end()
+    sys.stdout.write(f"{len(passed)} tests passed; see {target}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(prove([], PAGE))
+    sys.exit(prove(sys.argv[1:], PAGE, progress_of_this_code()))

@@ -23,7 +23,8 @@ def test_the_moon_is_cheese(record):
     assert False
 """
 COMMAND = "import sys; from pathlib import Path; from tests.proof.__main__ import prove; "
-COMMAND += "sys.exit(prove([sys.argv[1]], Path(sys.argv[2])))"
+COMMAND += "from tests.proof.progress import Progress; target = Path(sys.argv[2]); "
+COMMAND += "sys.exit(prove([sys.argv[1]], target, Progress(target.parent / 'progress')))"
 
 
 @pytest.fixture
@@ -60,6 +61,18 @@ def test_a_claim_that_fails_is_named_and_the_page_stays(target: Path) -> None:
     assert result.returncode != 0
     assert "not proved: the moon is cheese" in result.stderr
     assert target.read_text() == "as it was"
+
+
+def test_a_proof_that_was_stopped_goes_on_where_it_was_and_measures_nothing_twice(target: Path) -> None:
+    assert prove(target, PASSING + FAILING).returncode != 0
+    result = prove(target, PASSING + FAILING.replace("assert False", "record('It is cheese', moons=1)"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 passed before, with this code" in result.stdout
+    page = target.read_text()
+    assert page.count("| many | 12,000 | 0.5 |") == 1
+    assert "## It is cheese\n" in page
+    again = prove(target, PASSING)
+    assert "passed before" not in again.stdout
 
 
 def test_nothing_to_prove_is_no_proof(target: Path) -> None:
