@@ -108,5 +108,5 @@ def _may(space: Space, resource: str, verb: str) -> bool:
 
 
 def _is_by_name(resource: str, verb: str) -> bool:
-    """Deployments are listed by name too."""
-    return verb in {"get", "patch", "update"} or resource == "deployments"
+    """ServiceAccounts and Deployments are listed and watched by name too."""
+    return verb in {"get", "patch", "update"} or resource in {"serviceaccounts", "deployments"}
