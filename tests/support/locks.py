@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from webhook.domain.names import RoleArn, Subject
-    from webhook.trust.ports import Seen
+    from webhook.trust.ports import Seen, WaitsSince
 
 
 class InProcessHold:
@@ -39,7 +39,7 @@ class InProcessLock:
         self._locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
         """Wait for the role's lock and hold it inside the `async with`."""
         async with self._locks[role]:
             yield InProcessHold()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from webhook.domain.names import RoleArn, Subject
-    from webhook.trust.ports import Seen
+    from webhook.trust.ports import Seen, WaitsSince
 
 ROLE = role()
 
@@ -69,7 +69,7 @@ async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -
 async def test_the_end_does_not_wait_for_a_lock_that_somebody_else_holds() -> None:
     iam, lock = SimulatedIam(), InProcessLock()
     here = site(iam, ROLE, lock=lock)
-    async with lock.hold(ROLE, ignored):
+    async with lock.hold(ROLE, ignored, now):
         here.grants.start(here.grant(subject(1)))
         await asyncio.sleep(1)
         await here.grants.close()
@@ -110,7 +110,7 @@ async def test_the_lock_keeps_the_cycles_of_one_role_apart_and_lets_roles_go_sid
     inside: list[str] = []
 
     async def cycle(one: RoleArn) -> None:
-        async with lock.hold(one, ignored) as hold:
+        async with lock.hold(one, ignored, now) as hold:
             assert hold.outlasts(3600)
             assert one.name not in inside
             inside.append(one.name)
@@ -132,7 +132,7 @@ class ShortHold(InProcessHold):
 
 class ShortLock:
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[ShortHold]:  # noqa: ARG002
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[ShortHold]:  # noqa: ARG002
         yield ShortHold()
 
 

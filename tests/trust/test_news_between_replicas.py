@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.locks import MemoryLeases
 from tests.support.sites import role, subject
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, now
 from webhook.trust.leases import LeaseLock, lease_name
 from webhook.trust.recent import REMEMBERED
 
@@ -28,7 +28,7 @@ class Replica:
         self.told: list[dict[Subject, float]] = []
 
     async def hold(self, writes: Mapping[Subject, float] | None = None) -> None:
-        async with self._lock.hold(ROLE, lambda written: self.told.append(dict(written))) as hold:
+        async with self._lock.hold(ROLE, lambda written: self.told.append(dict(written)), now) as hold:
             if writes is not None:
                 hold.remember(writes)
             assert await hold.again()

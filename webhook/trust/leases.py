@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from webhook.domain.names import RoleArn, Subject
-    from webhook.trust.ports import Seen
+    from webhook.trust.ports import Seen, WaitsSince
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ DURATION = 10.0
 _POLL = (0.05, 0.15)
 
 _PATIENCE = 1.0
-"""Seconds of waiting before a replica asks to be handed the lock: often the holder writes its subjects too."""
+"""Seconds that somebody waits before its replica asks to be handed the lock: often the holder writes it too."""
 
 _NAME_HEX_DIGITS = 16
 
@@ -182,11 +182,11 @@ class LeaseLock:
         self._known: dict[RoleArn, _Edition] = {}
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen) -> AsyncIterator[LeaseHold]:
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[LeaseHold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError."""
         async with self._turns[role]:
             try:
-                hold = await self._acquire(role, seen)
+                hold = await self._acquire(role, seen, waits_since)
             except ClusterError as error:
                 raise LockError(f"the lock of {role} could not be taken: {error}") from error
             try:
@@ -195,10 +195,9 @@ class LeaseLock:
                 self._know(role, hold.edition)
                 await hold.give_back()
 
-    async def _acquire(self, role: RoleArn, seen: Seen) -> LeaseHold:
+    async def _acquire(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> LeaseHold:
         name = lease_name(role)
         observed = Observation()
-        began = asyncio.get_running_loop().time()
         while True:
             now = asyncio.get_running_loop().time()
             found = await self._store.get(name)
@@ -219,7 +218,7 @@ class LeaseLock:
                 )
             else:
                 taken = None
-                if found.waiter is None and now - began > _PATIENCE:
+                if found.waiter is None and now - waits_since() > _PATIENCE:
                     await self._store.update(replace(found, waiter=self._identity))
             if taken is not None:
                 return LeaseHold(self._store, taken, now + DURATION)

@@ -41,6 +41,10 @@ class Untrusted:
 Outcome = Trusted | Untrusted
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _future() -> asyncio.Future[Outcome]:
     return asyncio.get_running_loop().create_future()
 
@@ -49,6 +53,8 @@ def _future() -> asyncio.Future[Outcome]:
 class Ticket:
     """A subject waiting for a role. It settles once; bad news may come before, and the work goes on."""
 
+    asked: float = field(default_factory=_now)
+    """On the loop's clock."""
     settled: asyncio.Future[Outcome] = field(default_factory=_future)
     bad_news: asyncio.Future[Outcome] = field(default_factory=_future)
     last_failure: Untrusted | None = None

@@ -125,6 +125,10 @@ Seen = Callable[["Mapping[Subject, float]"], None]
 """Takes subjects that were written to a role lately, with how many seconds ago."""
 
 
+WaitsSince = Callable[[], float]
+"""Since when, on the loop's clock, somebody waits for what the lock is wanted for; infinity where nobody does."""
+
+
 class LockError(Exception):
     """A role's lock could not be taken or kept; the message says why."""
 
@@ -149,8 +153,9 @@ class RoleLock(Protocol):
     over the whole cluster puts right what slips through.
     """
 
-    def hold(self, role: RoleArn, seen: Seen) -> AbstractAsyncContextManager[Hold]:
+    def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote lately.
+        While waiting, and once held, `seen` is called with what other holders wrote lately. They are asked to hand
+        the lock over only while `waits_since` says that somebody has waited for long.
         """

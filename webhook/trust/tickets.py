@@ -28,6 +28,11 @@ class Tickets:
         """Those who wait, as a view of what changes."""
         return self._waiting.keys()
 
+    @property
+    def oldest(self) -> float | None:
+        """When, on the loop's clock, the first of those who still wait asked; None where nobody waits."""
+        return next((ticket.asked for ticket in self._waiting.values()), None)
+
     def of(self, subject: Subject) -> Ticket:
         """The one ticket of all who ask for `subject`."""
         return self._waiting.setdefault(subject, Ticket())

@@ -206,8 +206,10 @@ class RoleWriter:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
         self._wake.clear()
         try:
-            self._waits_for_lock = True
-            async with self._lock.hold(self.role, self._learn_from_others) as hold:
+            self._waits_for_lock, began = True, asyncio.get_running_loop().time()
+            async with self._lock.hold(
+                self.role, self._learn_from_others, lambda: self._waits_since(began)
+            ) as hold:
                 self._waits_for_lock = False
                 pause = 0.0
                 mine = self._has_work
@@ -222,6 +224,11 @@ class RoleWriter:
             return self._failed(AwsError(FailureKind.UNAVAILABLE, str(error)))
         except InvalidPolicyError as error:
             return self._failed(AwsError(FailureKind.MALFORMED, str(error)))
+
+    def _waits_since(self, began: float) -> float:
+        if (oldest := self._tickets.oldest) is not None:
+            return oldest
+        return began if self._has_work else float("inf")  # others may have written all who waited
 
     async def _sleep(self, seconds: float) -> None:
         try:
