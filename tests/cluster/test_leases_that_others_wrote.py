@@ -13,7 +13,7 @@ from tests.support.sites import role, subject
 from webhook.cluster.leases import lease_object, parse_lease
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
-from webhook.trust.leases import Lease
+from webhook.trust.leases import Lease, mark
 from webhook.trust.recent import MOST_HEARD
 
 ALL_ANNOTATIONS = 256 * 1024
@@ -29,7 +29,7 @@ LEASE = Lease(
     edition=5,
     version="9",
     removals=((60.5, 3), (1.0, 2)),
-    leaving=(subject(2), subject(3)),
+    leaving=(mark("two"), mark("three")),
 )
 
 
@@ -62,10 +62,10 @@ NOT_OURS = {
     "removals in the future": ("removals", "[[-5, 1]]"),
     "removals that were none": ("removals", "[[5, -1]]"),
     "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
-    "a name for who leaves": ("leaving", '"a/b"'),
-    "a text that is no subject for who leaves": ("leaving", '["a", "b"]'),
-    "a pattern for who leaves": ("leaving", '["*/*"]'),
-    "more who leave than are read": ("leaving", json.dumps(["a/b"] * (MOST_HEARD + 1))),
+    "a mark for who leaves": ("leaving", json.dumps(mark("two"))),
+    "a text that is no mark for who leaves": ("leaving", json.dumps([mark("two"), "b"])),
+    "a mark with more at its end": ("leaving", json.dumps([mark("two") + "\n"])),
+    "more who leave than are read": ("leaving", json.dumps([mark("two")] * (MOST_HEARD + 1))),
 }
 
 

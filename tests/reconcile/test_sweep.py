@@ -14,6 +14,7 @@ from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, INTERVAL, World, labelled
 from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -462,7 +463,7 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next() 
         trouble = world.iam.have(Trouble.HANGS, "write")
         await asyncio.sleep(2 * LONGEST_DELAY)
     trouble.off()
-    assert set(world.leases.leases[LEASE].leaving) == set(everybody[:3])
+    assert set(world.leases.leases[LEASE].leaving) == {Place(ROLE, one).mark for one in everybody[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == set(everybody[3:])

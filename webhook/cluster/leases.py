@@ -14,7 +14,7 @@ import structlog
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
-from webhook.trust.leases import DURATION, Lease
+from webhook.trust.leases import DURATION, MARK_DIGITS, Lease
 from webhook.trust.recent import MOST_HEARD
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _MOST_REMOVALS = 100
 """Numbers of removals within an hour; those of a minute are one."""
 
 _Ago = Annotated[float, msgspec.Meta(ge=0)]
+_Mark = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{MARK_DIGITS}}}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 _LONGEST_AGE = 30
@@ -118,7 +119,7 @@ def lease_object(lease: Lease) -> dict[str, Any]:
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
     if lease.leaving:
-        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(_as_many_as_fit(lease.leaving)).decode()
+        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.leaving[:MOST_HEARD]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -131,17 +132,6 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         "metadata": {"name": lease.name, "resourceVersion": lease.version, "annotations": annotations},
         "spec": {"holderIdentity": lease.holder, "leaseDurationSeconds": int(DURATION), "renewTime": now},
     }
-
-
-def _as_many_as_fit(leaving: Iterable[Subject]) -> list[str]:
-    told, room = [], _ROOM
-    for subject in list(leaving)[:MOST_HEARD]:
-        key = f"{subject.namespace}/{subject.service_account}"
-        room -= len(key) + _LONGEST_AGE
-        if room < 0:
-            break
-        told.append(key)
-    return told
 
 
 def _annotation(written: Mapping[Subject, float]) -> str:
@@ -229,13 +219,13 @@ def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
     return tuple(found) if len(found) <= _MOST_REMOVALS else None
 
 
-def _leaving(text: str) -> tuple[Subject, ...] | None:
-    """Subjects of an annotation, or None where it is not as this program writes it."""
+def _leaving(text: str) -> tuple[str, ...] | None:
+    """Marks of an annotation, or None where it is not as this program writes it."""
     try:
-        keys = msgspec.json.decode(text, type=list[str])
-        return tuple(Subject(*key.split("/", 1)) for key in keys) if len(keys) <= MOST_HEARD else None
-    except (ValueError, TypeError, RecursionError):
+        marks = msgspec.json.decode(text, type=list[_Mark])
+    except (ValueError, RecursionError):
         return None
+    return tuple(marks) if len(marks) <= MOST_HEARD else None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:

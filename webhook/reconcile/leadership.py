@@ -22,7 +22,6 @@ from webhook.trust.leases import DURATION, Lease, Observation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from webhook.domain.names import Subject
     from webhook.trust.leases import LeaseStore
 
 log = structlog.get_logger(__name__)
@@ -49,7 +48,8 @@ class Term:
         self._turn = asyncio.Lock()
         self.began = now = asyncio.get_running_loop().time()
         self._removals = [(now - ago, count) for ago, count in lease.removals]
-        self._leaving = lease.leaving
+        self._unfinished = lease.leaving
+        self._leaving: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -65,12 +65,12 @@ class Term:
         """How many subjects leaders have removed within the hour."""
         return sum(count for _, count in self._young_removals())
 
-    def take_up(self, unwanted: Collection[Subject]) -> None:
+    def take_up(self, unwanted: Collection[str]) -> None:
         """Count no longer as removed whom the leader before was about to remove, and who is still there.
 
-        `unwanted` are all who are trusted and not wanted, by reads that show what that leader wrote.
+        `unwanted` are the marks of all who are trusted and not wanted, by reads that show what that leader wrote.
         """
-        left, self._leaving = sum(subject in self._leaving for subject in unwanted), ()
+        left, self._unfinished = len(set(self._unfinished).intersection(unwanted)), ()
         kept = []
         for at, count in reversed(self._removals):
             back = min(left, count)
@@ -78,8 +78,8 @@ class Term:
             kept.append((at, count - back))
         self._removals = [(at, count) for at, count in reversed(kept) if count]
 
-    async def record_removals(self, new: int, leaving: Collection[Subject] = ()) -> None:
-        """Note that `new` more are about to be removed; `leaving` are all who are, but have not left yet.
+    async def record_removals(self, new: int, leaving: Collection[str] = ()) -> None:
+        """Note that `new` more are about to be removed; `leaving` marks all who are, but have not left yet.
 
         Raises NotLeadingError where that cannot be noted.
         """
@@ -117,7 +117,7 @@ class Term:
                         holder=holder,
                         renewals=mine.renewals + 1,
                         removals=removals,
-                        leaving=self._leaving,
+                        leaving=tuple(dict.fromkeys([*self._leaving, *self._unfinished])),
                     )
                 )
                 if stored is not None:

@@ -20,6 +20,7 @@ from webhook.reconcile.live import live
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.trust.leases import mark
 from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Place:
     subject: Subject
     associated: bool = False
     """Whether it is there by an association and not by the role's trust policy."""
+
+    @property
+    def mark(self) -> str:
+        """Names it in the leader's Lease, which has no room for thousands of ARNs."""
+        how = "associated" if self.associated else "trusted"
+        return mark(f"{self.subject} {how} {self.role}")
 
 
 class Sweep:
@@ -112,7 +119,7 @@ class Sweep:
         self._remember_places()
         # By reads that are too young to be from before the last write of the leader before.
         if not self._approved and all(one.read_at > term.began + REMEMBERED for one in self._writers.values()):
-            term.take_up([place.subject for place in unwanted])
+            term.take_up([place.mark for place in unwanted])
         due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
         room = self._rules.left(self._staying(), term.removed_within_the_hour())
         if len(due) > room:
@@ -121,7 +128,7 @@ class Sweep:
             self._show_refused(0)
             confirmed = await self._confirm(due)
             if confirmed:
-                leaving = {one.subject for one in [*self._approved, *confirmed] if one in unwanted}
+                leaving = {one.mark for one in [*self._approved, *confirmed] if one in unwanted}
                 await term.record_removals(len(confirmed), leaving)
                 self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))

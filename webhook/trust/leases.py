@@ -42,7 +42,7 @@ _POLL = (0.05, 0.15)
 _PATIENCE = 1.0
 """Seconds that somebody waits before its replica asks to be handed the lock: often the holder writes it too."""
 
-_NAME_HEX_DIGITS = 16
+MARK_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Lease:
     """The `renewals` at which `written` was stored: the same edition is no news, however often it is renewed."""
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
-    leaving: tuple[Subject, ...] = ()
-    """Of the leader's Lease: who is about to be removed, and counted among the removals already."""
+    leaving: tuple[str, ...] = ()
+    """Of the leader's Lease: the marks of whom it is about to remove, counted among the removals already."""
     version: str = ""
 
 
@@ -81,7 +81,12 @@ class LeaseStore(Protocol):
 
 def lease_name(role: RoleArn) -> str:
     """The name of a role's Lease: an ARN is too long and has the wrong characters."""
-    return f"mxp-identity-{sha256(str(role).encode()).hexdigest()[:_NAME_HEX_DIGITS]}"
+    return f"mxp-identity-{mark(str(role))}"
+
+
+def mark(text: str) -> str:
+    """A short name for a long text: hexadecimal digits, as many as `MARK_DIGITS`."""
+    return sha256(text.encode()).hexdigest()[:MARK_DIGITS]
 
 
 class LeaseHold:
