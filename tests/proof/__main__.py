@@ -1,6 +1,7 @@
 """`make proof`: runs the tests marked `proof`, and writes docs/proof.md from what they recorded if all passed.
 
-What passed with this code in a run that was stopped is not run again.
+What passed with this code in a run that was stopped is not run again. `python -m tests.proof FILE...` proves a
+part, which the next `make proof` need not run.
 """
 
 from __future__ import annotations
@@ -48,8 +49,11 @@ class Outcomes:
             self._progress.note(report.nodeid)
 
 
-def prove(tests: list[str], target: Path, progress: Progress) -> int:
-    """Run those of `tests` that are marked `proof` and write `target` if all passed; answers the exit code."""
+def prove(tests: list[str], target: Path | None, progress: Progress) -> int:
+    """Run those of `tests` that are marked `proof`; answers the exit code.
+
+    If all passed, `target` is written; without one, `progress` keeps them for the run that writes it.
+    """
     outcomes = Outcomes(progress)
     os.environ[FILE_VARIABLE] = str(progress.records)
     code = pytest.main(["-m", "proof", "-v", "--no-header", *tests], plugins=[outcomes])
@@ -60,8 +64,11 @@ def prove(tests: list[str], target: Path, progress: Progress) -> int:
     for test in outcomes.skipped:
         sys.stderr.write(f"not tried here: {sentence(test)}\n  {test}\n")
     if code or not progress.passed:
-        sys.stderr.write(f"{target.name} is left as it was\n")
+        sys.stderr.write("the page is left as it was\n")
         return int(code) or 1
+    if target is None:
+        sys.stdout.write(f"{len(progress.passed)} tests have passed with this code; `make proof` goes on\n")
+        return 0
     measurements, passed = progress.measurements, progress.passed
     recorded = {each.test for each in measurements}
     target.write_text(page(measurements, [test for test in passed if test not in recorded]))
@@ -71,4 +78,4 @@ def prove(tests: list[str], target: Path, progress: Progress) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(prove(sys.argv[1:], PAGE, progress_of_this_code()))
+    sys.exit(prove(sys.argv[1:], None if sys.argv[1:] else PAGE, progress_of_this_code()))

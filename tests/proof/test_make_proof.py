@@ -24,7 +24,7 @@ def test_the_moon_is_cheese(record):
 """
 COMMAND = "import sys; from pathlib import Path; from tests.proof.__main__ import prove; "
 COMMAND += "from tests.proof.progress import Progress; target = Path(sys.argv[2]); "
-COMMAND += "sys.exit(prove([sys.argv[1]], target, Progress(target.parent / 'progress')))"
+COMMAND += "sys.exit(prove([sys.argv[1]], {}, Progress(target.parent / 'progress')))"
 
 
 @pytest.fixture
@@ -34,13 +34,16 @@ def target(tmp_path: Path) -> Path:
     return page
 
 
-def prove(target: Path, tests: str) -> subprocess.CompletedProcess[str]:
+def prove(target: Path, tests: str, page: str = "target") -> subprocess.CompletedProcess[str]:
     """Run the proof on tests of the given source, in a folder that sees this project's conftest."""
     file = target.parent / "test_claims.py"
     file.write_text(tests)
     (target.parent / "conftest.py").write_text("from tests.conftest import record\n__all__ = ['record']\n")
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, str(file), str(target)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", COMMAND.format(page), str(file), str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -73,6 +76,14 @@ def test_a_proof_that_was_stopped_goes_on_where_it_was_and_measures_nothing_twic
     assert "## It is cheese\n" in page
     again = prove(target, PASSING)
     assert "passed before" not in again.stdout
+
+
+def test_a_part_that_is_proved_alone_waits_for_the_page_of_all(target: Path) -> None:
+    part = prove(target, PASSING, "None")
+    assert part.returncode == 0, part.stdout + part.stderr
+    assert target.read_text() == "as it was"
+    assert "3 passed before, with this code" in prove(target, PASSING).stdout
+    assert "| many | 12,000 | 0.5 |" in target.read_text()
 
 
 def test_nothing_to_prove_is_no_proof(target: Path) -> None:
