@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +22,7 @@ from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.ports import free_port
 from rig.prometheus import Prometheus
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.alerts.rules import RULES, queries, rules
@@ -32,6 +33,9 @@ EXPRESSIONS = {rule.name: rule.expression for rule in rules()}
 UNFORESEEN = "MxpIdentityUnexpectedErrors"
 """Counts bugs, of which none is known that a person could inject from outside."""
 
+
+SPARE = 1000
+"""A fifth of the associations that a cluster may have."""
 
 REPAIRS = 4
 """More than an accident; the program waits a minute before each, for as long a read may be stale."""
@@ -116,6 +120,19 @@ def test_each_expression_comes_true_when_its_fault_is_there_and_the_dashboard_sh
 
 @pytest.mark.rig
 @pytest.mark.proof
+def test_a_cluster_with_more_than_four_fifths_of_its_associations_comes_true() -> None:
+    with bare_space(eks_lag=0) as space:
+        webhook = space.start_webhook(space.in_mode("pod-identity", reconciler={"interval": "1s"}))
+        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        create_namespace(space)
+        eventually(lambda: here.prometheus.query("mxp_identity_associations == 1"), "a scrape of ours")
+        _associate(space, int(webhook.metrics().total("mxp_identity_association_quota") * 0.8))
+        here.becomes_true("MxpIdentityAssociationsNearlyFull")
+        assert webhook.metrics().total("mxp_identity_associations_that_fit") == SPARE - 1
+
+
+@pytest.mark.rig
+@pytest.mark.proof
 def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails() -> None:
     with bare_space() as space, without_cluster_right(space, "namespaces", "list"):
         webhook = space.start_webhook(wait=False)
@@ -183,6 +200,22 @@ def _label_late_with_a_pod(here: Scene) -> None:
     create_account(here.space, namespace)
     here.space.cluster.create([objects.pod(namespace, "controller")])
     label(here.space, namespace, {CONTROL_PLANE_LABEL: "late"})
+
+
+def _associate(space: Space, count: int) -> None:
+    """Associations of somebody else, in namespaces that this cluster need not have."""
+    eks = space.aws.admin_client("eks")
+
+    def make(number: int) -> None:
+        eks.create_pod_identity_association(
+            clusterName=EKS_CLUSTER,
+            namespace=f"team-{number}",
+            serviceAccount="app",
+            roleArn=space.roles[0],
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(count)))
 
 
 def _fill_up(here: Scene) -> None:

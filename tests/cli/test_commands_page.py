@@ -9,7 +9,7 @@ import typer.main
 
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
-from webhook.domain.access import Finding
+from webhook.domain.access_line import Finding
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = PAGE.read_text()

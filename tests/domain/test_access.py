@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 
 from tests.domain.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
-from webhook.domain.access import Finding, accesses, provider_arns
+from webhook.domain.access import accesses, provider_arns
+from webhook.domain.access_line import Finding
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Account, LiveNamespace
 from webhook.domain.names import AUDIENCE, RoleArn, Subject

@@ -1,4 +1,4 @@
-"""Carrying out a plan: additions, repairs and annotations, and the removals that were approved."""
+"""Carrying out a plan: additions, repairs, associations and annotations, and the removals that were approved."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
+from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -24,6 +25,7 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from webhook.domain.association_plan import Associating, Dissociating
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0
 """Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
+
+_SECONDS_EACH = 0.1
+"""More for each: an association takes one or two calls, and there are 20 a second."""
 
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
@@ -58,6 +63,7 @@ class Hands:
     demand: OneRoleEach
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
+    associations: Associations | None = None
     done: Done = field(default_factory=Done)
 
 
@@ -75,27 +81,36 @@ async def hands(here: Session) -> AsyncIterator[Hands]:
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
     writers: dict[RoleArn, RoleWriter] = {}
     demand = OneRoleEach(view, writers)
-    policies = here.policies_to_write()
+    policies, eks = here.policies_to_write(), here.cluster_to_write()
     for role in trusted_roles(installation.bindings):
-        writers[role] = RoleWriter(role, installation.own_in(role), policies, lock, demand)
-    grants = Grants(writers)
+        own = installation.own_in(role)
+        writers[role] = RoleWriter(role, own, eks.policies if eks and own.pods else policies, lock, demand)
+    associations = None
+    if eks and installation.owner:
+        associations = Associations(
+            eks.associations, installation.owner, view.associations, view.may_dissociate, view.was_replaced
+        )
+    grants = Grants(writers, associations)
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants)
+        yield Hands(here.api, here.policies, view, demand, writers, grants, associations)
     finally:
         await grants.close()
         mirror.cancel()
 
 
 async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
-    """Write what the plan adds and repairs, and the annotations."""
+    """Write what the plan adds and repairs, make and mend associations, and write the annotations."""
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
+    associating = [*plan.associations.made, *plan.associations.mended]
+    subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
         _obtain(by, subjects, progress),
-        asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired)),
+        asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
+    _tell_associated(by, associating, outcomes)
     await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
     await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
 
@@ -105,6 +120,7 @@ async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None
     progress("looking up each ServiceAccount once more")
     await _look_at_all_roles(by)
     await asyncio.gather(*(_remove_from(by, change) for change in plan.roles if change.removed))
+    await asyncio.gather(*(_dissociate(by, item) for item in plan.associations.removed))
 
 
 async def _obtain(
@@ -114,7 +130,7 @@ async def _obtain(
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
-        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE)
+        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
     await asyncio.gather(*(obtain(subject) for subject in grants))
@@ -127,12 +143,42 @@ def _grant_of(by: Hands, subject: Subject) -> Grant | None:
 
 
 async def _repair(by: Hands, change: RoleChange) -> None:
-    """Have our statement put right, and wait until IAM shows it.
+    """Have our statements put right, and wait until IAM shows it.
 
     The writer waits too where it cannot tell an edit from an answer that is older than its last write.
     """
     if await _shown(by, change.role, lambda policy: policy.is_whole(change.own)):
-        by.done.written.append(f"{change.role}: our statement is put right")
+        if change.is_repaired:
+            by.done.written.append(f"{change.role}: our statement is put right")
+        for one in change.pods:
+            by.done.written.append(f"{change.role}: statement {one.sid} lets EKS in for the pods of {one.binding}")
+
+
+def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
+    done = 0
+    for item in associating:
+        outcome = outcomes.get(item.subject)
+        if isinstance(outcome, Trusted):
+            done += 1
+        else:
+            reason = outcome.reason if outcome else "no binding selects it any more"
+            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+    if done:
+        by.done.written.append(f"associations made or put right: {done}")
+
+
+async def _dissociate(by: Hands, item: Dissociating) -> None:
+    """Delete an association of ours whose ServiceAccount the API server, asked once more, does not want either."""
+    subject = item.found.subject
+    who = f"{subject.namespace}/{subject.service_account}"
+    try:
+        namespace, account = await live(by.cluster, by.view, subject)
+        if by.view.cause_to_dissociate(subject, namespace, account) is None:
+            by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
+        elif by.associations and await by.associations.remove(subject):
+            by.done.written.append(f"{who}: association {item.found.id} deleted")
+    except (ClusterError, AwsError) as error:
+        by.done.failed.append(f"{who}: association {item.found.id} not deleted: {error}")
 
 
 async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:

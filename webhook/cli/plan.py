@@ -56,4 +56,7 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
     cluster = await here.look_at_cluster()
     progress.step("reading trust policies")
     account = await here.look_at_account(progress.count)
+    if here.installation.eks is not None:
+        progress.step("describing associations")
+        account = await here.with_associations(account, progress.count)
     return make_plan(here.installation, cluster, account)

@@ -9,6 +9,7 @@ from webhook.cli.output import Output, console, write_document
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from webhook.domain.association_plan import Associating, AssociationPlan
     from webhook.domain.mapping import Problem
     from webhook.domain.names import Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
@@ -33,6 +34,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     """The plan, a line at a time: + comes, - goes, ~ changes, ! needs a person."""
     for change in plan.roles:
         yield from _role(change)
+    yield from _associations(plan.associations)
     if plan.annotations:
         yield "annotations", "bold"
         yield from (_annotation(item) for item in plan.annotations)
@@ -53,17 +55,26 @@ def summary(plan: Plan) -> str:
     if not plan.has_changes:
         return f"nothing to do, problems: {len(plan.problems)}"
     added = sum(len(change.added) for change in plan.roles)
-    repaired = sum(change.is_repaired for change in plan.roles)
-    return (
-        f"to add: {added}, to remove: {plan.removals}, statements to repair: {repaired}, "
-        f"annotations to write: {len(plan.annotations)}, problems: {len(plan.problems)}"
-    )
+    changed = sum(change.is_repaired + len(change.pods_changed) for change in plan.roles)
+    new = sum(len(change.pods) - len(change.pods_changed) for change in plan.roles)
+    associations = plan.associations
+    counts = {
+        "to add": added,
+        "to remove": plan.removals,
+        "statements to repair": changed,
+        **({"statements for pods to write": new} if new else {}),
+        **({"associations to make": len(associations.made)} if associations.made else {}),
+        **({"associations to put right": len(associations.mended)} if associations.mended else {}),
+        "annotations to write": len(plan.annotations),
+        "problems": len(plan.problems),
+    }
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def problem_text(problem: Problem) -> str:
     """A problem in one line, with what it is about."""
     about = _short(problem.subject) if problem.subject else str(problem.role or "")
-    return f"{problem.kind.value}: {about}: {problem.message}"
+    return ": ".join(part for part in (problem.kind.value, about, problem.message) if part)
 
 
 def _role(change: RoleChange) -> Iterator[Line]:
@@ -71,10 +82,29 @@ def _role(change: RoleChange) -> Iterator[Line]:
     yield f"{change.role}  ({change.own.sid}, {size})", "bold"
     if change.is_repaired:
         yield "  ~ our statement is not as it is written: put right", "yellow"
+    for one in change.pods:
+        if one in change.pods_changed:
+            yield f"  ~ statement {one.sid} for the pods of binding {one.binding}: somebody changed it", "yellow"
+        else:
+            yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
     for added in change.added:
         yield f"  + {_short(added.subject)}  {added.why}", "green"
     for removed in change.removed:
         yield f"  - {_short(removed.subject)}  {removed.why}", "red"
+    yield "", ""
+
+
+def _associations(plan: AssociationPlan) -> Iterator[Line]:
+    if not plan.has_changes:
+        return
+    yield "associations", "bold"
+    for item in plan.made:
+        yield f"  + {_short(item.subject)}  {item.role}  {item.why}", "green"
+    for item in plan.mended:
+        was = item.found.id if item.found else "none"
+        yield f"  ~ {_short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
+    for gone in plan.removed:
+        yield f"  - {_short(gone.found.subject)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
     yield "", ""
 
 
@@ -99,10 +129,15 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "added": [{**_subject(item.subject), "why": item.why} for item in change.added],
                 "removed": [{**_subject(item.subject), "why": item.why} for item in change.removed],
                 "repaired": change.is_repaired,
+                "podStatements": [
+                    {"sid": one.sid, "binding": one.binding, "changed": one in change.pods_changed}
+                    for one in change.pods
+                ],
                 "characters": {"before": change.before.size(), "after": change.after.size()},
             }
             for change in plan.roles
         ],
+        "associations": _associations_document(plan.associations),
         "annotations": [
             {
                 **_subject(item.subject),
@@ -114,6 +149,28 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         ],
         "problems": _problems(plan.problems),
         "notes": _problems(plan.notes),
+    }
+
+
+def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
+    return {
+        "made": [_association(item) for item in plan.made],
+        "mended": [_association(item) for item in plan.mended],
+        "removed": [
+            {**_subject(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
+            for item in plan.removed
+        ],
+    }
+
+
+def _association(item: Associating) -> dict[str, Any]:
+    found = item.found
+    return {
+        **_subject(item.subject),
+        "role": item.role.value,
+        "id": found.id if found else None,
+        "replacing": found.role if found else None,
+        "why": item.why,
     }
 
 

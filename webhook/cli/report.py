@@ -15,7 +15,7 @@ from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from webhook.cli.progress import Progress
-    from webhook.domain.access import Access, Finding
+    from webhook.domain.access_line import Access, Finding
     from webhook.survey.session import Where
 
 
@@ -28,7 +28,9 @@ class ReportOutput(StrEnum):
     YAML = "yaml"
 
 
-_COLUMNS = ("role", "who", "statement", "finding", "why")
+_COLUMNS = ("role", "who", "statement", "association", "owner", "finding", "why")
+_OF_ASSOCIATIONS = ("association", "owner")
+"""Columns that a table has only where there is an association."""
 
 
 def report(
@@ -43,8 +45,8 @@ def report(
 ) -> None:
     """Print who may assume which role and why: every control plane, and every other statement.
 
-    Differences are control planes that should be trusted and are not, or are and should not be, that a Deny keeps
-    out, statements of clusters whose OIDC provider is gone, and roles that no binding names any more.
+    Differences are control planes that should be trusted or associated and are not, or are and should not be, that
+    a Deny keeps out, statements of clusters whose OIDC provider is gone, and roles that no binding names any more.
     """
     from webhook.survey.session import Where
 
@@ -53,7 +55,8 @@ def report(
         found = [line for line in found if line.finding.is_difference]
     match output:
         case ReportOutput.TABLE:
-            write_table(_COLUMNS, [_row(line) for line in found])
+            columns = [name for name in _COLUMNS if name not in _OF_ASSOCIATIONS or any(map(_associated, found))]
+            write_table(columns, [[_cells(line)[name] for name in columns] for line in found])
             _write_summary(found)
         case ReportOutput.CSV:
             _write_csv([_record(line) for line in found])
@@ -75,6 +78,9 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
         retired = written - trusted_roles(here.installation.bindings)
         progress.step("reading trust policies")
         account = await here.look_at_account(progress.count, retired)
+        if here.installation.eks is not None:
+            progress.step("describing associations")
+            account = await here.with_associations(account, progress.count)
         providers = sorted(provider_arns(account))
         answers = await asyncio.gather(*(ask_for_provider(here.calls, provider) for provider in providers))
         exist = {provider: answer.exists for provider, answer in zip(providers, answers, strict=True)}
@@ -88,10 +94,22 @@ def _style(finding: Finding) -> str:
     return _STYLES.get(finding.value, "yellow" if finding.is_difference else "")
 
 
-def _row(line: Access) -> tuple[tuple[str, str] | str, ...]:
+def _associated(line: Access) -> bool:
+    return line.association is not None
+
+
+def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
     who = line.who.removeprefix("system:serviceaccount:").replace(":", "/") if line.namespace else line.who
     place = str(line.place) if line.place else "-"
-    return line.role.name, who, place, (line.finding.value, _style(line.finding)), line.why
+    return {
+        "role": line.role.name,
+        "who": who,
+        "statement": place,
+        "association": line.association or "-",
+        "owner": line.owner or "-",
+        "finding": (line.finding.value, _style(line.finding)),
+        "why": line.why,
+    }
 
 
 def _record(line: Access) -> dict[str, Any]:
@@ -102,6 +120,8 @@ def _record(line: Access) -> dict[str, Any]:
         "issuer": line.issuer,
         "statement": line.place.index + 1 if line.place else None,
         "sid": line.place.sid if line.place else None,
+        "association": line.association,
+        "owner": line.owner,
         "finding": line.finding.value,
         "difference": line.finding.is_difference,
         "why": line.why,
@@ -123,4 +143,7 @@ def _write_csv(records: list[dict[str, Any]]) -> None:
     writer.writerows(records)
 
 
-_CSV_COLUMNS = ("role", "who", "namespace", "issuer", "statement", "sid", "finding", "difference", "why")
+_CSV_COLUMNS = (
+    "role", "who", "namespace", "issuer", "statement", "sid", "association", "owner", "finding", "difference",
+    "why",
+)  # fmt: skip

@@ -85,8 +85,8 @@ async def _verify(
         progress.step("listing namespaces, ServiceAccounts and pods")
         cluster = await here.look_at_cluster()
         planes = await look_at_planes(here, cluster, plane)
-        progress.step("reading trust policies")
-        shared = await look_at_shared(here, cluster, options, progress.count)
+        progress.step("reading trust policies and associations")
+        shared = await look_at_shared(here, cluster, planes, options, progress.count)
         verdicts = [diagnose(one, shared) for one in planes]
         progress.step("sending a ServiceAccount through admission")
         common = await _common(here, shared, verdicts)
@@ -97,12 +97,16 @@ async def _verify(
 
 
 async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> list[Finding]:
-    """What is found of the webhook itself, tried with the first control plane that a binding selects."""
+    """What is found of the webhook itself, tried with the first control plane that a binding selects.
+
+    One that is to be annotated comes first: only there an answer shows.
+    """
     from webhook.diagnosis.registration import look_at_webhook
     from webhook.survey.planes import try_admission
 
-    tried = next((verdict.subject for verdict in verdicts if verdict.role is not None), None)
-    trial = await try_admission(here, tried) if tried else None
+    selected = [verdict for verdict in verdicts if verdict.role is not None]
+    tried = min(selected, key=lambda verdict: verdict.associates, default=None)
+    trial = await try_admission(here, tried.subject, shows=not tried.associates) if tried else None
     self_managed = here.configuration.certificates.source == "self-managed"
     return list(look_at_webhook(shared, trial, here.namespace, self_managed=self_managed))
 
@@ -110,7 +114,7 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
 async def _with_sts(here: Session, verdict: Verdict) -> Verdict:
     from dataclasses import replace
 
-    if verdict.role is None:
+    if verdict.role is None or verdict.associates:
         return verdict
     return replace(verdict, findings=(*verdict.findings, await _ask_sts(here, verdict)))
 

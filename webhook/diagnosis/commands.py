@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import TrustPolicy
 
 
-def list_associations(subject: Subject) -> str:
-    """Show a ServiceAccount's Pod Identity association; the cluster's name is for a person to fill in."""
+def list_associations(cluster: str, subject: Subject) -> str:
+    """Show a ServiceAccount's Pod Identity association."""
     place = ["--namespace", subject.namespace, "--service-account", subject.service_account]
-    return shlex.join(["aws", "eks", "list-pod-identity-associations", "--cluster-name", "CLUSTER", *place])
+    return shlex.join(["aws", "eks", "list-pod-identity-associations", "--cluster-name", cluster, *place])
+
+
+def delete_association(cluster: str, association_id: str) -> str:
+    """Delete a Pod Identity association; whoever runs it should know whose it is."""
+    argv = ["aws", "eks", "delete-pod-identity-association", "--cluster-name", cluster]
+    return shlex.join([*argv, "--association-id", association_id])
 
 
 def annotate(subject: Subject, *changes: str) -> str:

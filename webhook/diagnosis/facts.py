@@ -68,7 +68,8 @@ class Registration:
 class Trial:
     """What became of a ServiceAccount that was sent through admission as a dry run.
 
-    `annotated` is whether the webhook set the annotation; None where the trial was not possible, or was refused.
+    `annotated` is whether the webhook set the annotation; None where the trial was not possible, was refused, or
+    shows nothing (then nothing is `said`).
     """
 
     annotated: bool | None

@@ -37,6 +37,8 @@ def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_m
         yield broken("webhook", "the API server gets no answer from it, and goes on without", restart)
     elif trial is not None and "failed calling webhook" in trial.said:
         yield broken("webhook", f"the API server gets no answer from it: {trial.said}", restart)
+    elif trial is not None and not trial.said:
+        yield note("webhook", "is registered; no call failed, and in mode pod-identity an answer changes nothing")
     elif trial is not None:
         yield unknown("webhook", f"could not be tried: {trial.said}")
     if shared.registrations is None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
 from webhook.diagnosis.near_misses import near_misses
+from webhook.diagnosis.rewriting import without, without_principal
 from webhook.domain.amendment import Standing, amend, room
 from webhook.domain.trust_policy import TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from webhook.diagnosis.facts import Plane, Shared
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn
-    from webhook.domain.trust_policy import Place
 
 _GONE = "NoSuchEntity"
 _LITTLE_ROOM = 3
@@ -42,11 +43,11 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
     policy = shared.account.policies.get(role)
     own = shared.installation.own_in(role)
     if policy is None:
-        yield _unread(plane, role, shared)
+        yield unread(role, own.render([plane.subject]), shared)
         return
     if (place := policy.denial(own, plane.subject)) is not None:
         why = f"{place} of {role} denies it, whatever else is said"
-        yield broken("trust", why, commands.write_policy(role, _without(policy, place)))
+        yield broken("trust", why, commands.write_policy(role, without(policy, place)))
         return
     if shared.trusted.lets_in(role, plane.subject):
         yield ok("trust", f"our statement {own.sid} in {role} lets it in")
@@ -54,13 +55,13 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         yield ok("trust", f"{place} of {role} lets it in; it is somebody else's")
     else:
         yield _untrusted(plane, role, binding, policy, shared)
-    yield from _room(role, policy, shared)
+    yield from look_at_room(role, policy, shared)
 
 
-def _unread(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
+def unread(role: RoleArn, statement: dict[str, Any], shared: Shared) -> Finding:
+    """What is said of a role that could not be read; one that is gone is made with `statement`."""
     reason = shared.account.unread.get(role, "was not looked at")
     if _GONE in reason:
-        statement = shared.installation.own_in(role).render([plane.subject])
         why = f"there is no role {role}; made anew it also needs its permissions on the bucket"
         return broken("role", why, commands.create_role(role, statement))
     return unknown("role", f"{role} could not be read: {reason}")
@@ -68,29 +69,37 @@ def _unread(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
 
 def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared) -> Finding:
     own = shared.installation.own_in(role)
+    named = own.without_pods
     misses = near_misses(policy, own, plane.subject)
     why = "; ".join([f"no statement of {role} lets it in", *misses])
-    if not policy.is_whole(own):
+    if not policy.is_whole(named):
         why = f"somebody has changed our statement {own.sid} in {role}: nobody can rely on it"
     if not binding.edits_trust:
         more = own.render(policy.subjects(own) | {plane.subject})
         added = TrustPolicy({**policy.document, "Statement": [*_others(policy, role, shared), more]})
         return broken("trust", f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added))
+    verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
+    finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
+    return finding or broken("trust", why, commands.apply(shared.options))
+
+
+def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: bool) -> Finding | None:
+    """What keeps anybody from writing a role's trust policy, if something does."""
     for place, principal in policy.dangling_principals():
         why = f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it goes"
-        return broken("trust", why, commands.write_policy(role, _without_principal(policy, place, principal)))
-    verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
-    if verdict.standing is Standing.NO_ROOM:
-        stale = shared.removable.get(role, 0)
-        full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
-        if stale:
-            why = f"{full}, but holds {stale} that nobody wants any more"
-            return broken("trust", why, commands.apply(shared.options, "--approve"))
-        return broken("trust", f"{full}; or add a role to the binding", _raise_quota(shared))
-    return broken("trust", why, commands.apply(shared.options))
+        return broken("trust", why, commands.write_policy(role, without_principal(policy, place, principal)))
+    if has_room:
+        return None
+    stale = shared.removable.get(role, 0)
+    full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
+    if stale:
+        why = f"{full}, but holds {stale} that nobody wants any more"
+        return broken("trust", why, commands.apply(shared.options, "--approve"))
+    return broken("trust", f"{full}; or add a role to the binding", _raise_quota(shared))
 
 
-def _room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
+def look_at_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
+    """How many subjects more fit into its trust policy."""
     fit = room(policy, shared.installation.own_in(role), shared.account.quota)
     used = f"{policy.size()} of {shared.account.quota} characters"
     if fit < _LITTLE_ROOM:
@@ -103,23 +112,6 @@ def _raise_quota(shared: Shared) -> str:
     return commands.raise_quota(min(max(4096, 2 * shared.account.quota), 8192))
 
 
-def _without(policy: TrustPolicy, place: Place) -> TrustPolicy:
-    kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
-    return TrustPolicy({**policy.document, "Statement": kept})
-
-
 def _others(policy: TrustPolicy, role: RoleArn, shared: Shared) -> list[dict[str, object]]:
     own = shared.installation.own_in(role)
     return [statement for statement in policy.statements if not own.owns(statement)]
-
-
-def _without_principal(policy: TrustPolicy, place: Place, principal: str) -> TrustPolicy:
-    """The policy with a principal taken out of a statement, or the statement if it names no other."""
-    statement = policy.statements[place.index]
-    named = statement["Principal"]["AWS"]
-    left = [one for one in (named if isinstance(named, list) else [named]) if one != principal]
-    if not left:
-        return _without(policy, place)
-    changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
-    statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
-    return TrustPolicy({**policy.document, "Statement": statements})

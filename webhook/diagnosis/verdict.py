@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.diagnosis import commands
-from webhook.diagnosis.findings import Finding, Level, unknown
+from webhook.diagnosis.associations import look_at_account, look_at_association, look_at_pod_trust
+from webhook.diagnosis.findings import Finding, Level
 from webhook.diagnosis.mapping import binding_of, look_at_annotation, look_at_namespace, should_have
-from webhook.diagnosis.pods import look_at_pods
+from webhook.diagnosis.pods import look_at_associated_pods, look_at_pods
 from webhook.diagnosis.trust import look_at_provider, look_at_trust
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Verdict:
     role: RoleArn | None
     """The role that it should name; None where no binding selects it."""
     findings: tuple[Finding, ...]
+    associates: bool = False
+    """Whether it gets the role by a Pod Identity association."""
 
     @property
     def worst(self) -> Level:
@@ -37,7 +39,8 @@ def diagnose(plane: Plane, shared: Shared) -> Verdict:
     """Everything from the namespace to the pods; what depends on something that is missing is left out."""
     binding = binding_of(plane, shared)
     role = None if binding is None else should_have(plane, shared, binding)
-    return Verdict(plane.subject, role, tuple(_findings(plane, shared)))
+    associates = binding is not None and binding.associates
+    return Verdict(plane.subject, role, tuple(_findings(plane, shared)), associates)
 
 
 def _findings(plane: Plane, shared: Shared) -> Iterator[Finding]:
@@ -46,11 +49,14 @@ def _findings(plane: Plane, shared: Shared) -> Iterator[Finding]:
     namespace = shared.cluster.namespaces.get(plane.subject.namespace)
     if binding is None or namespace is None or namespace.terminating:
         return
-    if binding.associates:
-        said = f"binding {binding.name} is in mode pod-identity: associations are not looked at here"
-        yield unknown("association", said, commands.list_associations(plane.subject))
-        return
     role = should_have(plane, shared, binding)
+    if binding.associates:
+        yield from look_at_account(plane, role, binding)
+        yield look_at_association(plane, role, shared)
+        yield from look_at_pod_trust(plane, role, binding, shared)
+        if plane.annotations is not None:
+            yield from look_at_associated_pods(plane, role, shared)
+        return
     yield from look_at_annotation(plane, shared, binding)
     yield look_at_provider(role, shared)
     yield from look_at_trust(plane, role, binding, shared)

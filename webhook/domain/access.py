@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from webhook.domain.conditions import as_list
+from webhook.domain.access_line import Access, Finding
+from webhook.domain.association_access import associated, associations_beside
 from webhook.domain.pod_statement import SERVICE
 from webhook.domain.snapshot import TrustedSubjects
+from webhook.domain.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
 from webhook.domain.trust_policy import Place
 
 if TYPE_CHECKING:
@@ -24,49 +25,6 @@ if TYPE_CHECKING:
 _OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
 
 
-class Finding(StrEnum):
-    """What there is to say about one line of the report."""
-
-    AS_WANTED = "as wanted"
-    WANTED_NOT_TRUSTED = "wanted, not trusted"
-    TRUSTED_NOT_WANTED = "trusted, not wanted"
-    DENIED = "denied"
-    CHANGED = "changed by somebody"
-    NOT_KNOWN = "not known"
-    OTHERS = "somebody else's"
-    POD_IDENTITY = "pod identity"
-    OTHER_CLUSTER = "another cluster's"
-    OTHER_INSTALLATION = "another installation's"
-    DEAD_ISSUER = "dead issuer"
-    RETIRED_ROLE = "retired role"
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether somebody should look into it."""
-        return self not in {
-            Finding.AS_WANTED,
-            Finding.OTHERS,
-            Finding.POD_IDENTITY,
-            Finding.OTHER_CLUSTER,
-            Finding.OTHER_INSTALLATION,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One line: `who` may assume `role`, or should, by the statement at `place`."""
-
-    role: RoleArn
-    who: str
-    finding: Finding
-    why: str
-    place: Place | None = None
-    namespace: str | None = None
-    """The control plane's namespace, for ServiceAccounts of this cluster."""
-    issuer: str | None = None
-    """The cluster that a statement is for; None where it is for no cluster."""
-
-
 def accesses(
     installation: Installation,
     cluster: ClusterSnapshot,
@@ -79,10 +37,16 @@ def accesses(
     no binding names them are retired.
     """
     look = _Look(installation, cluster, account, TrustedSubjects(account, installation))
-    found = [line for grant in cluster.grants_due(installation) for line in _of_grant(grant, look)]
+    grants = cluster.grants_due(installation)
+    found = [line for grant in grants if not grant.binding.associates for line in _of_grant(grant, look)]
     told = {(line.role, line.who) for line in found}
+    associating = [grant for grant in grants if grant.binding.associates]
+    for grant in associating:
+        found.extend(associated(grant, installation, account))
+    found.extend(associations_beside(associating, installation, cluster, account))
     for role, policy in account.policies.items():
         found.extend(_of_our_statement(role, policy, look, told))
+        found.extend(_of_pod_statements(role, policy, installation))
         found.extend(_of_other_statements(role, policy, installation, issuers_that_exist))
     return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
 
@@ -104,7 +68,7 @@ def provider_arns(account: AccountSnapshot) -> set[str]:
         for policy in account.policies.values()
         for statement in policy.statements
         if _is_of_the_program(statement)
-        for provider in _values(statement, "Federated")
+        for provider in principals_of(statement, "Federated")
     }
 
 
@@ -114,11 +78,7 @@ def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
     bound = f"binding {grant.binding.name}"
     if not grant.binding.names_subjects:
         role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
-        why = (
-            f"{bound} is in mode pod-identity: see `aws eks list-pod-identity-associations`"
-            if grant.binding.associates
-            else f"{bound} only annotates: trust is somebody else's work"
-        )
+        why = f"{bound} only annotates: trust is somebody else's work"
         yield Access(role, who, Finding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
         return
     lines = [line for role in grant.binding.roles for line in _of_grant_in(role, grant, bound, look)]
@@ -137,7 +97,7 @@ def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterat
     policy = look.account.policies.get(role)
     if policy is None:
         return
-    own, who = look.installation.own_in(role), str(grant.subject)
+    own, who = look.installation.own_in(role).without_pods, str(grant.subject)
     is_ours = look.trusted.lets_in(role, grant.subject)
     granting = _own_place(policy, own) if is_ours else policy.foreign_grant(own, grant.subject)
     denying = policy.denial(own, grant.subject)
@@ -156,12 +116,12 @@ def _of_our_statement(
     role: RoleArn, policy: TrustPolicy, look: _Look, told: set[tuple[RoleArn, str]]
 ) -> Iterator[Access]:
     """Our statement where somebody has changed it, else those in it of whom nothing is told yet."""
-    own = look.installation.own_in(role)
+    own = look.installation.own_in(role).without_pods
     if not policy.is_whole(own):
         for index, statement in enumerate(policy.statements):
             if own.owns(statement):
-                why = f"our statement as somebody has left it, {_effect(statement)}: the next pass puts it right"
-                for who in _who(statement):
+                why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
+                for who in whom_it_names(statement):
                     yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
         return
     place = _own_place(policy, own)
@@ -181,6 +141,24 @@ def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[Finding, str]
     return Finding.TRUSTED_NOT_WANTED, cause.sentence
 
 
+def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Installation) -> Iterator[Access]:
+    """Our statements for the pods of bindings: as they are written, changed, or missing."""
+    for one in installation.own_in(role).pods:
+        statement = policy.pod_statement(one)
+        if statement is None:
+            why = f"our statement {one.sid} for the pods of {one.binding} is missing: the next pass writes it"
+            yield Access(role, SERVICE, Finding.WANTED_NOT_TRUSTED, why)
+            continue
+        place = Place(policy.statements.index(statement), one.sid)
+        if policy.has_whole(one):
+            finding, why = Finding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
+        else:
+            finding = Finding.CHANGED
+            why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
+        for who in whom_it_names(statement):
+            yield Access(role, who, finding, why, place)
+
+
 def _of_other_statements(
     role: RoleArn, policy: TrustPolicy, installation: Installation, issuers_that_exist: Mapping[str, bool | None]
 ) -> Iterator[Access]:
@@ -189,14 +167,14 @@ def _of_other_statements(
         if own.owns(statement):
             continue
         place = Place(index, statement.get("Sid"))
-        providers = _values(statement, "Federated")
+        providers = principals_of(statement, "Federated")
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
-        finding, why = Finding.OTHERS, _effect(statement)
-        if _is_of_the_program(statement) and SERVICE in _values(statement, "Service"):
-            finding, why = Finding.POD_IDENTITY, _for_pods(statement)
+        finding, why = Finding.OTHERS, effect_of(statement)
+        if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
+            finding, why = Finding.POD_IDENTITY, pods_it_is_for(statement)
         elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
-        for who in _who(statement):
+        for who in whom_it_names(statement):
             yield Access(role, who, finding, why, place, None, issuer)
 
 
@@ -213,19 +191,6 @@ def _of_another(
     return Finding.OTHER_CLUSTER, "written by this program in another cluster"
 
 
-def _for_pods(statement: Statement) -> str:
-    """Whose pods EKS assumes the role for, by the session tags that the statement asks for."""
-    tags = {
-        key.rpartition("/")[2]: ", ".join(str(value) for value in as_list(values))
-        for block in _blocks(statement.get("Condition"))
-        for key, values in block.items()
-    }
-    return (
-        f"EKS assumes it for ServiceAccount {tags.get('kubernetes-service-account', 'any')} of namespaces "
-        f"{tags.get('kubernetes-namespace', 'of any name')} of {tags.get('eks-cluster-arn', 'any cluster')}"
-    )
-
-
 def _own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
     places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
     return next(places, None)
@@ -237,38 +202,3 @@ def _is_of_the_program(statement: Statement) -> bool:
 
 def _is_of_a_cluster(providers: list[str]) -> bool:
     return len(providers) == 1 and ":oidc-provider/" in providers[0]
-
-
-def _effect(statement: Statement) -> str:
-    effect = "denies" if statement.get("Effect") == "Deny" else "allows"
-    actions = statement.get("Action", statement.get("NotAction", []))
-    spelled = ", ".join(str(action) for action in as_list(actions))
-    rest = " with conditions" if statement.get("Condition") else ""
-    return f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}"
-
-
-def _who(statement: Statement) -> list[str]:
-    """The subjects that a statement's condition names, as they stand there; else its principals."""
-    subjects = [
-        str(value)
-        for block in _blocks(statement.get("Condition"))
-        for key, values in block.items()
-        if key.lower().endswith(":sub")
-        for value in as_list(values)
-    ]
-    if subjects:
-        return subjects
-    principal = statement.get("Principal")
-    if isinstance(principal, dict):
-        return [str(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
-    return ["everybody"] if principal == "*" else ["everybody but those it names"]
-
-
-def _blocks(condition: Any) -> list[dict[str, Any]]:
-    blocks = condition.values() if isinstance(condition, dict) else ()
-    return [block for block in blocks if isinstance(block, dict)]
-
-
-def _values(statement: Statement, kind: str) -> list[str]:
-    principal = statement.get("Principal")
-    return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []

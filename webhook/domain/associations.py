@@ -59,6 +59,21 @@ class Listing:
     of_addons: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class FoundAssociations:
+    """What a look at a cluster's associations has shown: those that EKS described, by ServiceAccount.
+
+    Where they could not be looked at, `unread` says why; `wrong_cluster` is whether that is because the named
+    cluster is another, or none.
+    """
+
+    described: Mapping[Subject, Association] = field(default_factory=dict)
+    there: int = 0
+    """How many the cluster has, described or not."""
+    unread: str = ""
+    wrong_cluster: bool = False
+
+
 class Step(StrEnum):
     """What to do about a ServiceAccount's association."""
 
@@ -99,10 +114,11 @@ def judge(found: Association | None, role: RoleArn, owner: Ownership) -> Verdict
         return Verdict(Step.KEEP if found.gives(role) else Step.UPDATE)
     if found.gives(role):
         return Verdict(Step.ACCEPT)
-    return Verdict(Step.REPORT, f"association {found.id} {_whose(found)} {_what(found, role)}")
+    return Verdict(Step.REPORT, f"association {found.id} {whose(found)} {_what(found, role)}")
 
 
-def _whose(found: Association) -> str:
+def whose(found: Association) -> str:
+    """Whose an association is that is not ours, to follow its id."""
     if found.owner_arn:
         return f"of add-on {found.owner_arn}"
     if CLUSTER_TAG in found.tags or INSTALLATION_TAG in found.tags:
@@ -117,6 +133,11 @@ def _what(found: Association, role: RoleArn) -> str:
     if found.target_role:
         return f"passes on to {found.target_role}: delete it, and it is made anew without"
     return "disables session tags, which the trust policy needs: delete it, and it is made anew with them"
+
+
+def what_was_changed(found: Association, role: RoleArn) -> str:
+    """What somebody did to an association of ours that was to give `role`."""
+    return f"somebody gave it {found.role}" if found.role != role.value else "somebody disabled its session tags"
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

@@ -29,6 +29,9 @@ class ProblemKind(StrEnum):
     FOREIGN_ANNOTATION = "foreign annotation"
     NOT_SELECTED = "no binding"
     AMBIGUOUS = "more than one binding"
+    TAKEN = "association in the way"
+    ASSOCIATION_OF_OTHERS = "association of others"
+    ASSOCIATIONS_UNREAD = "associations not read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from webhook.domain.amendment import Standing
+from webhook.domain.association_plan import AssociationPlan, closed_roles, plan_associations
 from webhook.domain.mapping import Problem, ProblemKind, mapping_notes, mapping_problems
 from webhook.domain.placement import Placement, place
 from webhook.domain.snapshot import TrustedSubjects
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.pod_statement import PodStatement
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -40,6 +42,8 @@ class RoleChange:
     removed: tuple[Change, ...] = ()
     is_repaired: bool = False
     """Whether our statement is not as it is written, whoever it names."""
+    pods: tuple[PodStatement, ...] = ()
+    """Our statements for pods that are missing, or not as they are written."""
 
     @property
     def after(self) -> TrustPolicy:
@@ -50,7 +54,12 @@ class RoleChange:
     @property
     def writes_at_once(self) -> bool:
         """Whether it is written even without the removals."""
-        return bool(self.added) or self.is_repaired
+        return bool(self.added or self.pods) or self.is_repaired
+
+    @property
+    def pods_changed(self) -> tuple[PodStatement, ...]:
+        """Those of `pods` that are there, as somebody has left them."""
+        return tuple(one for one in self.pods if self.before.pod_statement(one) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +80,17 @@ class Plan:
     annotations: tuple[Annotating, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    associations: AssociationPlan = field(default_factory=AssociationPlan)
 
     @property
     def has_changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.roles or self.annotations)
+        return bool(self.roles or self.annotations) or self.associations.has_changes
 
     @property
     def removals(self) -> int:
-        """How many subjects leave."""
-        return sum(len(change.removed) for change in self.roles)
+        """How many subjects leave, and associations go."""
+        return sum(len(change.removed) for change in self.roles) + len(self.associations.removed)
 
 
 def make_plan(installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot) -> Plan:
@@ -89,6 +99,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
     placed, amended = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
     problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
+    closed = closed_roles(account, installation)
     for role in sorted(account.policies):
         policies = (account.policies[role], amended[role])
         change = _role_change(role, policies, placed, installation, cluster, trusted)
@@ -97,10 +108,15 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
         problems += _in_the_way(change, account.quota)
         if _fits(change, account.quota):
             roles.append(change)
+        if change.pods and not _can_be_written(change, account.quota):
+            closed.setdefault(role, None)
+    problems += [problem for problem in closed.values() if problem]
     problems += [problem for each in placed.values() if (problem := _problem(each))]
     annotations = [found for each in placed.values() if (found := _annotating(each, cluster))]
-    notes = mapping_notes(cluster, installation.bindings)
-    return Plan(tuple(roles), tuple(annotations), tuple(problems), tuple(notes))
+    associating = plan_associations(installation, cluster, account, closed)
+    problems += associating.problems
+    notes = (*mapping_notes(cluster, installation.bindings), *associating.notes)
+    return Plan(tuple(roles), tuple(annotations), tuple(problems), notes, associating)
 
 
 def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
@@ -123,12 +139,18 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
         for subject in sorted(there)
         if (cause := cluster.cause_to_leave(role, subject, installation, trusted))
     )
-    return RoleChange(role, own, before, amended, added, removed, is_repaired=not before.is_whole(own))
+    is_repaired = not before.is_whole(own.without_pods)
+    pods = tuple(one for one in own.pods if not before.has_whole(one))
+    return RoleChange(role, own, before, amended, added, removed, is_repaired, pods)
 
 
 def _fits(change: RoleChange, quota: int) -> bool:
     """Whether our statement put right, be it with those who leave, is not more than IAM takes."""
     return change.amended.size() <= max(change.before.size(), quota)
+
+
+def _can_be_written(change: RoleChange, quota: int) -> bool:
+    return _fits(change, quota) and not change.before.dangling_principals()
 
 
 def _unread(account: AccountSnapshot) -> Iterator[Problem]:

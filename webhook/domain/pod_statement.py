@@ -7,7 +7,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from webhook.domain.names import ClusterArn
+    from collections.abc import Iterable
+
+    from webhook.domain.bindings import Binding
+    from webhook.domain.names import ClusterArn, RoleArn
     from webhook.domain.selectors import NamePattern
 
 SERVICE = "pods.eks.amazonaws.com"
@@ -64,3 +67,18 @@ class PodStatement:
             f"{_TAG}eks-cluster-arn".lower(): str(self.cluster),
             f"{_TAG}eks-cluster-name".lower(): self.cluster.name,
         }
+
+    def claims_in(self, namespace: str) -> dict[str, str]:
+        """The same of its pods in one namespace."""
+        return {**self.claims(), f"{_TAG}kubernetes-namespace".lower(): namespace}
+
+
+def pod_statements(
+    role: RoleArn, bindings: Iterable[Binding], cluster: ClusterArn, installation: str
+) -> tuple[PodStatement, ...]:
+    """The statements of the bindings in mode pod-identity that list `role`."""
+    return tuple(
+        PodStatement(installation, binding.name, cluster, binding.service_account, binding.namespaces.pattern)
+        for binding in bindings
+        if binding.associates and role in binding.roles and binding.namespaces.pattern is not None
+    )

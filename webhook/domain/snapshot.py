@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webhook.domain.removal import Cause, cause_of_removal
+from webhook.domain.associations import Ownership
+from webhook.domain.pod_statement import pod_statements
+from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate
 from webhook.domain.statement import OwnStatement
 from webhook.domain.wanted import wanted_grants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.domain.associations import FoundAssociations
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
-    from webhook.domain.names import IssuerUrl, RoleArn, Subject
+    from webhook.domain.names import ClusterArn, IssuerUrl, RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.domain.wanted import AccountKey
 
@@ -28,10 +31,18 @@ class Installation:
     bindings: tuple[Binding, ...]
     grace: float = 600.0
     """Seconds for which a new namespace is trusted before its ServiceAccount is there."""
+    eks: ClusterArn | None = None
+    """The cluster as EKS knows it; there where a binding is in mode pod-identity."""
 
     def own_in(self, role: RoleArn) -> OwnStatement:
-        """Its statement in `role`."""
-        return OwnStatement.for_role(role, self.issuer, self.name)
+        """Its statements in `role`."""
+        pods = pod_statements(role, self.bindings, self.eks, self.name) if self.eks else ()
+        return OwnStatement.for_role(role, self.issuer, self.name, pods)
+
+    @property
+    def owner(self) -> Ownership | None:
+        """By which tags its associations are known, where it makes any."""
+        return Ownership(self.eks, self.name) if self.eks else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,19 @@ class ClusterSnapshot:
             return None
         return cause
 
+    def cause_to_dissociate(self, subject: Subject, installation: Installation) -> Cause | None:
+        """Why no binding wants `subject` associated, or None where one does, or may soon."""
+        cause = cause_to_dissociate(
+            subject,
+            self.namespaces.get(subject.namespace),
+            self.account(subject),
+            installation.bindings,
+            former_uid=None,
+        )
+        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+            return None
+        return cause
+
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
@@ -94,6 +118,8 @@ class AccountSnapshot:
     """Roles whose policy could not be read: what AWS said, in a sentence."""
     quota: int = 0
     """Characters that a trust policy may have."""
+    associations: FoundAssociations | None = None
+    """None where nobody looked: no binding is in mode pod-identity, or it was not asked for."""
 
 
 class TrustedSubjects:
@@ -103,7 +129,9 @@ class TrustedSubjects:
         self._policies = account.policies
         self._own = {role: installation.own_in(role) for role in account.policies}
         self._named = {role: policy.subjects(self._own[role]) for role, policy in account.policies.items()}
-        self._whole = {role: policy.is_whole(self._own[role]) for role, policy in account.policies.items()}
+        self._whole = {
+            role: policy.is_whole(self._own[role].without_pods) for role, policy in account.policies.items()
+        }
 
     def trusts(self, role: RoleArn, subject: Subject) -> bool:
         """Whether our statement in `role` names `subject`, and no Deny keeps it out."""

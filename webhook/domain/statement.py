@@ -6,7 +6,7 @@ each binding in mode pod-identity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
@@ -46,6 +46,11 @@ class OwnStatement:
         """
         digest = sha256(f"{issuer}\n{installation}".encode()).hexdigest()[:_SID_HEX_DIGITS]
         return cls(_SID_PREFIX + digest, issuer.provider_arn(role.partition, role.account), issuer, pods)
+
+    @property
+    def without_pods(self) -> Self:
+        """The one that names subjects alone: what was done to those for pods says nothing of it."""
+        return replace(self, pods=())
 
     @property
     def audience_key(self) -> str:

@@ -19,9 +19,10 @@ from webhook.domain.statement import ASSUME_WITH_TOKEN
 from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from webhook.domain.names import Subject
+    from webhook.domain.pod_statement import PodStatement
     from webhook.domain.statement import OwnStatement
 
 Statement = dict[str, Any]
@@ -124,6 +125,39 @@ class TrustPolicy:
         """Whether our statements for pods are all there, and whole."""
         found = {canonical(statement) for statement in self.statements if own.owns(statement)}
         return all(canonical(one.render()) in found for one in own.pods)
+
+    def pod_statement(self, one: PodStatement) -> Statement | None:
+        """What stands in the place of a statement of ours for pods, as it is now."""
+        return next((statement for statement in self.statements if statement.get("Sid") == one.sid), None)
+
+    def has_whole(self, one: PodStatement) -> bool:
+        """Whether a statement of ours for pods is there as we write it."""
+        found = self.pod_statement(one)
+        return found is not None and canonical(found) == canonical(one.render())
+
+    def lets_pod_in(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement, ours or not, that certainly lets EKS assume the role for a pod with these session tags."""
+        for index, statement in enumerate(self.statements):
+            if (
+                statement.get("Effect") == "Allow"
+                and SERVICE in _principals(statement, "Service")
+                and all(_covers_action(statement, action) for action in ACTIONS)
+                and conditions_hold(statement.get("Condition"), claims)
+            ):
+                return Place(index, statement.get("Sid"))
+        return None
+
+    def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement that certainly keeps EKS from assuming the role for a pod with these session tags."""
+        for index, statement in enumerate(self.statements):
+            if (
+                statement.get("Effect") == "Deny"
+                and _may_be(statement, "Service", SERVICE)
+                and any(_covers_action(statement, action) for action in ACTIONS)
+                and conditions_hold(statement.get("Condition"), claims)
+            ):
+                return Place(index, statement.get("Sid"))
+        return None
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""

@@ -12,7 +12,7 @@ from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.config.errors import ConfigurationError
 from webhook.domain.associations import Ownership
-from webhook.domain.pod_statement import PodStatement
+from webhook.domain.pod_statement import pod_statements
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.domain.bindings import Binding
     from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.pod_statement import PodStatement
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +38,7 @@ class PodIdentity:
 
     def statements(self, role: RoleArn) -> tuple[PodStatement, ...]:
         """The statements of the bindings that list `role`."""
-        return tuple(
-            PodStatement(
-                self.owner.installation,
-                binding.name,
-                self.owner.cluster,
-                binding.service_account,
-                binding.namespaces.pattern,
-            )
-            for binding in self.bindings
-            if role in binding.roles and binding.namespaces.pattern is not None
-        )
+        return pod_statements(role, self.bindings, self.owner.cluster, self.owner.installation)
 
 
 async def pod_identity(  # noqa: PLR0913  what the program is made of

@@ -17,7 +17,7 @@ from webhook.domain.plan import make_plan
 from webhook.domain.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from webhook.cluster.inspection import ConfigurationObject, PodObject
     from webhook.domain.names import RoleArn
@@ -52,10 +52,15 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
 
 
 async def look_at_shared(
-    here: Session, cluster: ClusterSnapshot, options: tuple[str, ...], progress: Callable[[str], None]
+    here: Session,
+    cluster: ClusterSnapshot,
+    planes: Collection[Plane],
+    options: tuple[str, ...],
+    progress: Callable[[str], None],
 ) -> Shared:
-    """Trust policies, OIDC providers and the registration."""
+    """Trust policies, OIDC providers, the associations of `planes`, and the registration."""
     account = await here.look_at_account(progress, _all_roles(here))
+    account = await here.with_associations(account, progress, {plane.subject for plane in planes})
     own_in = here.installation.own_in
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
     answers = await asyncio.gather(*(ask_for_provider(here.calls, arn) for arn in arns))
@@ -76,13 +81,13 @@ async def look_at_shared(
     )
 
 
-async def try_admission(here: Session, subject: Subject) -> Trial:
-    """Send a ServiceAccount through admission as a dry run."""
+async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
+    """Send a ServiceAccount through admission as a dry run; `shows` is whether its binding annotates it."""
     try:
         role = await Inspection(here.connection).role_after_dry_run(subject)
     except ClusterError as error:
         return Trial(None, str(error))
-    return Trial(annotated=role is not None)
+    return Trial(annotated=role is not None if shows else None)
 
 
 def _all_roles(here: Session) -> set[RoleArn]:

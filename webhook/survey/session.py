@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from webhook.aws.associations import EksAssociations
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
+from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
@@ -20,6 +22,7 @@ from webhook.domain.errors import ClusterError
 from webhook.domain.snapshot import ClusterSnapshot, Installation
 from webhook.serving.startup import find_issuer
 from webhook.survey.account import look_at_roles
+from webhook.survey.associations import look_at
 from webhook.survey.configuration import configuration_from_file, configuration_of_release
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from webhook.config.contract import Configuration
+    from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account
-    from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.names import ClusterArn, IssuerUrl, RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot
     from webhook.domain.wanted import AccountKey
 
@@ -43,6 +47,14 @@ class Where:
     file: Path | None = None
     namespace: str | None = None
     context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterToWrite:
+    """Associations of a cluster, and trust policies of its bindings' roles, written once EKS has confirmed it."""
+
+    associations: EksAssociations
+    policies: IamTrustPolicies
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,14 @@ class Session:
         """The same trust policies for writers, who try a call once: a lock must outlast it."""
         return IamTrustPolicies(AwsCalls(), self.caller)
 
+    def cluster_to_write(self) -> ClusterToWrite | None:
+        """The cluster as EKS has it, for those who make associations; None where no binding is in that mode."""
+        if self.installation.eks is None:
+            return None
+        calls = AwsCalls()
+        check = ClusterCheck(calls, self.caller, self.installation.eks, self.installation.issuer)
+        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check))
+
     async def look_at_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
         namespaces, _ = await self.api.namespaces().list()
@@ -79,6 +99,16 @@ class Session:
         if wanted:
             await self.caller.caller()
         return await look_at_roles(self.policies, wanted, progress)
+
+    async def with_associations(
+        self, account: AccountSnapshot, progress: Callable[[str], None], only: Collection[Subject] | None = None
+    ) -> AccountSnapshot:
+        """The same account with the cluster's associations, or those of `only`: where a binding makes any."""
+        if self.installation.eks is None:
+            return account
+        check = ClusterCheck(self.calls, self.caller, self.installation.eks, self.installation.issuer)
+        found = await look_at(EksAssociations(self.calls, check), progress, only)
+        return replace(account, associations=found)
 
 
 @asynccontextmanager
@@ -104,7 +134,11 @@ async def session(where: Where) -> AsyncIterator[Session]:
                 configuration=configuration,
                 namespace=namespace,
                 installation=Installation(
-                    configuration.installation or namespace, issuer, bindings, configuration.reconciler.prune_grace
+                    configuration.installation or namespace,
+                    issuer,
+                    bindings,
+                    configuration.reconciler.prune_grace,
+                    _eks(bindings, configuration.cluster.name, calls.region),
                 ),
                 connection=connection,
                 api=api,
@@ -116,6 +150,11 @@ async def session(where: Where) -> AsyncIterator[Session]:
             calls.close()
     finally:
         connection.close()
+
+
+def _eks(bindings: tuple[Binding, ...], name: str | None, region: str) -> ClusterArn | None:
+    associating = [binding for binding in bindings if binding.associates]
+    return cluster_arn(associating[0].roles[0], region, name) if associating and name else None
 
 
 async def _issuer(configuration: Configuration, api: KubernetesApi) -> IssuerUrl:

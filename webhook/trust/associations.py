@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 CALLS_PER_SECOND = 20.0
 """EKS publishes no rate for these calls; Throttling slows all of them down."""
 
-_BURST = 20
-_PARALLEL = 8
+BURST = 20
+PARALLEL = 8
 
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
@@ -72,7 +72,7 @@ class Associations:
         self._wanted = wanted
         self._may_leave = may_leave
         self._is_another = is_another
-        self._pace = Pace(CALLS_PER_SECOND, _BURST, _PARALLEL)
+        self._pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
         self._first_list: asyncio.Task[None] | None = None
@@ -137,6 +137,7 @@ class Associations:
         For a sweep that has decided so. Whoever waits for the subject hears that it is WITHDRAWN. Raises AwsError.
         """
         self._withdraw(subject)
+        await self._listed()
         async with self._pace.turn():
             found = await self._find(subject)
             if found is None or not self._owner.owns(found):

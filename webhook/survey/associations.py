@@ -1,0 +1,57 @@
+"""The associations of the cluster: listed, then described one by one, for the list says neither role nor owner."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from webhook.domain.associations import FoundAssociations
+from webhook.trust.associations import BURST, CALLS_PER_SECOND, PARALLEL
+from webhook.trust.pace import Pace
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from webhook.domain.associations import Association
+    from webhook.domain.names import Subject
+    from webhook.trust.ports import AssociationApi
+
+
+async def look_at(
+    api: AssociationApi, progress: Callable[[str], None], only: Collection[Subject] | None = None
+) -> FoundAssociations:
+    """All of them, or those of `only` (eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation).
+
+    At the rate of the running program: 5,000 take four minutes. Whatever EKS refuses is no error of the look; that
+    it is out of reach altogether is: AwsError.
+    """
+    try:
+        return await _look_at(api, progress, only)
+    except AwsError as error:
+        if error.kind is FailureKind.UNAVAILABLE:
+            raise
+        is_wrong = error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}
+        return FoundAssociations(unread=str(error), wrong_cluster=is_wrong)
+
+
+async def _look_at(
+    api: AssociationApi, progress: Callable[[str], None], only: Collection[Subject] | None
+) -> FoundAssociations:
+    ids = (await api.list()).ids
+    wanted = {subject: one for subject, one in ids.items() if only is None or subject in only}
+    pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
+    described: dict[Subject, Association] = {}
+    looked_at = 0
+
+    async def describe(subject: Subject, association_id: str) -> None:
+        nonlocal looked_at
+        async with pace.turn():
+            found = await api.describe(association_id)
+        if found is not None and found.subject == subject:  # else it was deleted since it was listed
+            described[subject] = found
+        looked_at += 1
+        progress(f"described {looked_at} of {len(wanted)} associations")
+
+    await asyncio.gather(*(describe(*item) for item in wanted.items()))
+    return FoundAssociations(described, len(ids))
