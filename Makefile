@@ -10,6 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 N ?= 1
 MODE ?= irsa
+LEVEL ?= real
 SEEDS ?= 2000
 
 .PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready image node-test proof bench chart requirements clean
@@ -31,8 +32,8 @@ install: $(INSTALLED) ## the Python packages, into .venv/
 binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
 	@$(BIN)/python -m rig.tools
 
-demo: binaries node-ready ## one control plane gets its AWS identity; N=50: fifty at once; MODE=pod-identity: the other way
-	@$(BIN)/python -m rig.demo $(N) $(MODE)
+demo: binaries $(if $(filter simulated,$(LEVEL)),,node-ready) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
+	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
 test: lint unit simulation rig-test node-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
 

@@ -17,8 +17,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
 
 HEAD = """# Measurements
 
-Written by `make bench`; bursts of control planes are on [their own page](burst.md). The figures
-are of one run on one machine: what they claim are the ratios within it.
+Written by `make bench`; bursts of control planes are on [their own page](burst.md), and the same burst in both
+modes, by `python -m bench.modes`, on [another](modes.md). The figures are of one run on one machine: what they
+claim are the ratios within it.
 """
 
 

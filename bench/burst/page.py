@@ -20,7 +20,8 @@ Each control plane is a namespace, its ServiceAccount and its Deployment, create
 IAM takes {IAM_SECONDS * 1000:.0f} ms, and above {IAM_RATE:.0f} a second (at once: {IAM_BURST:.0f}) they are
 throttled. "This webhook" is {REPLICAS} replicas behind a TCP balancer, with a budget of 3 s. The other two ways
 are in `bench/burst/naive.py`: each review reads the policy, adds its subject and writes, with botocore's retries,
-without a lock or with one lock for each role.
+without a lock or with one lock for each role. All of it is in mode `irsa`; [modes.md](modes.md) has
+both.
 
 - trusted: STS took a token of the ServiceAccount for the role in its annotation (without one: for any of the
   roles); lost: it did not, though IAM had been left alone for {{quiet:.0f}} s.

@@ -1,4 +1,4 @@
-"""`python -m rig.demo [N] [MODE]`, which `make demo`, `make demo N=50` and `make demo MODE=pod-identity` call."""
+"""`python -m rig.demo [N] [MODE] [LEVEL]`, which `make demo`, `make demo N=50` and `MODE=pod-identity` call."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from rig.chart import HelmError
 from rig.demo import crowd, pods, story
 from rig.demo.identity import MODES, POD_IDENTITY
 from rig.demo.screen import Screen
-from rig.demo.stage import Plan, stage
+from rig.demo.stage import LEVELS, SIMULATED, Plan, stage
 from rig.node.buildah import ImageError
 from rig.node.namespaces import NetworkError
 from rig.processes import ProcessFailedError
@@ -20,7 +20,7 @@ QUOTA, RAISED_QUOTA = 2048, 8192
 SUBJECTS_OF_RAISED_QUOTA = 80
 MOST = 500
 INTERRUPTED = 130
-ARGUMENTS = 2
+DEFAULTS = ("1", MODES[0], LEVELS[0])
 
 NEXT = (
     "make demo N=50       fifty at once",
@@ -34,17 +34,16 @@ NEXT = (
 def main() -> int:
     """Run the demo; answers the exit code."""
     screen = Screen()
-    try:
-        count = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    except ValueError:
-        count = 0
-    mode = sys.argv[2] if len(sys.argv) > ARGUMENTS else MODES[0]
-    if not 1 <= count <= MOST or mode not in MODES:
+    given = sys.argv[1:]
+    number, mode, level = (*given, *DEFAULTS[len(given) :])[: len(DEFAULTS)]
+    count = int(number) if number.isdecimal() else 0
+    if not 1 <= count <= MOST or mode not in MODES or level not in LEVELS:
         screen.line(f"N is the number of control planes, from 1 to {MOST}: make demo N=50")
         screen.line(f"MODE is {' or '.join(MODES)}: make demo MODE={POD_IDENTITY}")
+        screen.line(f"LEVEL is {' or '.join(LEVELS)}: make demo LEVEL={SIMULATED}")
         return 2
     try:
-        _run(screen, count, mode)
+        _run(screen, count, mode, level)
     except KeyboardInterrupt:
         screen.line("\nstopped; nothing is left running")
         return INTERRUPTED
@@ -54,12 +53,12 @@ def main() -> int:
     return 0
 
 
-def _run(screen: Screen, count: int, mode: str) -> None:
+def _run(screen: Screen, count: int, mode: str, level: str) -> None:
     roles = 1 if mode == POD_IDENTITY else math.ceil(count / SUBJECTS_OF_RAISED_QUOTA)
     names = ["mxp-backup"] if roles == 1 else [f"mxp-backup-{number + 1}" for number in range(roles)]
     quota = QUOTA if (roles == 1 and count == 1) or mode == POD_IDENTITY else RAISED_QUOTA
     screen.title("Setting the scene")
-    with stage(Plan(mode, names, quota), count, _slow_down) as scene:
+    with stage(Plan(mode, names, quota, level), count, _slow_down) as scene:
         hidden = {"eks-pod-identity-webhook", "namespaces"}
         parts = ", ".join(part for part in scene.space.cluster.parts if part not in hidden)
         screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts}")

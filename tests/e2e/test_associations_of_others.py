@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import botocore.session
 import pytest
 
 from rig.aws.faults import Deny, FailAfterwards, Fault, Hang, LoseAnswer, Refuse, Stale, Throttle
@@ -105,6 +106,11 @@ def test_what_eks_refuses_is_told_and_heals_alone(space: Space, webhook: Webhook
         assert re.search(refusal.says, told[0]["message"])
         assert association(space, namespace) is None
     associated(space, namespace)
+
+
+def test_the_table_has_every_error_that_eks_own_model_has_for_create() -> None:
+    model = botocore.session.get_session().get_service_model("eks").operation_model(*CREATE)
+    assert {shape.name for shape in model.error_shapes} <= {name.split(" ")[0] for name in REFUSALS}
 
 
 BROKEN: dict[str, Fault] = {
