@@ -154,6 +154,19 @@ async def test_what_nothing_wants_is_deleted_only_with_approval_and_only_where_i
 
 
 @in_virtual_time
+async def test_one_that_is_deleted_while_the_others_are_described_is_taken_for_gone() -> None:
+    eks = SimulatedEks(late=5.0)
+    for number in range(3):
+        eks.put(subject(number), role().value, tags=OWNER.tags())
+    await asyncio.sleep(6)
+    eks.drop(subject(0))
+    await asyncio.sleep(4.9)  # the list still has it, and the descriptions, later, do not
+    seen = await look_at(eks, _quiet)
+    assert (sorted(seen.described), seen.there) == ([subject(1), subject(2)], 3)
+    assert sorted((await look_at(eks, _quiet, [subject(2)])).described) == [subject(2)]
+
+
+@in_virtual_time
 async def test_who_is_wanted_again_since_the_plan_keeps_its_association() -> None:
     person = Person()
     person.eks.put(subject(1), person.role.value, tags=OWNER.tags())

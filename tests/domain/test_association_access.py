@@ -10,6 +10,7 @@ import pytest
 from tests.domain.policies import ROLE
 from tests.support.associating import (
     ADDON,
+    BINDING,
     DENY_PODS,
     GONE,
     INSTALLATION,
@@ -26,10 +27,12 @@ from tests.support.pods import CLUSTER
 from webhook.domain.access import accesses
 from webhook.domain.access_line import Access, Finding
 from webhook.domain.associations import FoundAssociations, Ownership
+from webhook.domain.bindings import Mode
+from webhook.domain.decisions import Account
+from webhook.domain.names import Subject
 from webhook.domain.pod_statement import SERVICE
 
 if TYPE_CHECKING:
-    from webhook.domain.names import Subject
     from webhook.domain.snapshot import AccountSnapshot
 
 STATEMENT = f"statement 1 (Sid {PODS.sid})"
@@ -74,6 +77,10 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     "by ours, and a statement of somebody else": (
         account(association(), statements=[WIDE]),
         [("mxp-backup", Finding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
+    ),
+    "by ours, and half of what EKS needs": (
+        account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
+        [("mxp-backup", Finding.WANTED_NOT_TRUSTED, None, ID, "ours")],
     ),
     "by ours, and a Deny": (
         account(association(), statements=[PODS.render(), DENY_PODS]),
@@ -145,6 +152,15 @@ def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
     statements, finding, words = STATEMENTS[case]
     (line,) = [one for one in _lines(account(statements=statements)) if one.who == SERVICE]
     assert (line.finding, words in line.why) == (finding, True), line
+
+
+def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_trusted_all_the_same() -> None:
+    irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
+    both, who = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
+    plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
+    seen = account(statements=[both.own_in(ROLE).render([who])])
+    lines = accesses(both, plane, seen, {})
+    assert [one.finding for one in lines if one.who == str(who)] == [Finding.AS_WANTED]
 
 
 def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
