@@ -48,7 +48,7 @@ async def _look_at(
         nonlocal looked_at
         async with pace.turn():
             found = await api.describe(association_id)
-        if found is not None and found.subject == subject:  # else it was deleted since it was listed
+        if found is not None:  # else it was deleted since it was listed
             described[subject] = found
         looked_at += 1
         progress(f"described {looked_at} of {len(wanted)} associations")
