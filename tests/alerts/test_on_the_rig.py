@@ -120,6 +120,7 @@ def test_each_expression_comes_true_when_its_fault_is_there_and_the_dashboard_sh
 
 @pytest.mark.rig
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 def test_a_cluster_with_more_than_four_fifths_of_its_associations_comes_true() -> None:
     with bare_space(eks_lag=0) as space:
         webhook = space.start_webhook(space.in_mode("pod-identity", reconciler={"interval": "1s"}))

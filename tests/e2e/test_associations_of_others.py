@@ -151,7 +151,7 @@ def test_a_role_changed_by_hand_is_put_right(space: Space, webhook: Webhook) -> 
         clusterName=EKS_CLUSTER, associationId=made.id, roleArn=space.role_arn("theirs")
     )
     eventually(lambda: associated(space, namespace).role_arn == space.roles[0], "it is put right", timeout=60)
-    assert log_events(webhook, "association_put_right", namespace=namespace)
+    eventually(lambda: log_events(webhook, "association_put_right", namespace=namespace), "it is told")
 
 
 def by_another_installation(space: Space, namespace: str) -> None:
