@@ -43,7 +43,7 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := _role_of(found)) is not None and other != role:
             finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
-            why = f"by the association that {bound} wants to give {role}"
+            why = f"its association gives it this role, and {bound} wants {role}"
             yield _line(other, grant.subject, finding, why, issuer, None, found, owner)
 
 
