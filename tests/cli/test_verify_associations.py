@@ -279,6 +279,13 @@ def test_a_person_who_may_not_ask_eks_is_told_so_and_nothing_is_called_broken(
     assert all("AccessDenied" in one["message"] for one in unknown)
 
 
+def test_sts_is_not_asked_with_assume_and_that_is_said(planes: dict[str, Plane], person: Person) -> None:
+    plane = planes["a Deny"]
+    answer = person("verify", plane.namespace, "--assume", "-o", "json")
+    (found,) = [one for one in _findings(answer, plane) if one["check"] == "STS"]
+    assert (found["level"], "not asked" in found["message"]) == ("note", True)
+
+
 def test_under_another_clusters_name_nothing_is_made_and_the_name_is_called_wrong(
     space: Space, planes: dict[str, Plane], person: Person, tmp_path: Path
 ) -> None:

@@ -114,9 +114,15 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
 async def _with_sts(here: Session, verdict: Verdict) -> Verdict:
     from dataclasses import replace
 
-    if verdict.role is None or verdict.associates:
+    from webhook.diagnosis.findings import note
+
+    if verdict.role is None:
         return verdict
-    return replace(verdict, findings=(*verdict.findings, await _ask_sts(here, verdict)))
+    if verdict.associates:
+        asked = note("STS", "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token")
+    else:
+        asked = await _ask_sts(here, verdict)
+    return replace(verdict, findings=(*verdict.findings, asked))
 
 
 async def _ask_sts(here: Session, verdict: Verdict) -> Finding:
