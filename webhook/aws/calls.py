@@ -63,6 +63,8 @@ _KINDS = {
     "InvalidRequestException": FailureKind.MALFORMED,
 }
 
+_HOW_TO_GIVE_THEM = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+
 
 class AwsCalls:
     """The program's AWS clients. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`).
@@ -113,7 +115,7 @@ def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]
         raise AwsError(_KINDS.get(code, FailureKind.UNAVAILABLE), f"{operation}: {code}: {message}") from error
     except NoCredentialsError as error:
         code = type(error).__name__
-        raise AwsError(FailureKind.ACCESS_DENIED, f"{operation}: {error}") from error
+        raise AwsError(FailureKind.ACCESS_DENIED, f"{operation}: {error}; {_HOW_TO_GIVE_THEM}") from error
     except (BotoCoreError, OSError) as error:
         code = type(error).__name__
         raise AwsError(FailureKind.UNAVAILABLE, f"{operation}: {error}") from error

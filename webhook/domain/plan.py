@@ -88,7 +88,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
     trusted = TrustedSubjects(account, installation)
     placed, amended = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
-    problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
+    problems = [*unread_roles(account), *mapping_problems(cluster, installation.bindings)]
     for role in sorted(account.policies):
         policies = (account.policies[role], amended[role])
         change = _role_change(role, policies, placed, installation, cluster, trusted)
@@ -131,7 +131,8 @@ def _fits(change: RoleChange, quota: int) -> bool:
     return change.amended.size() <= max(change.before.size(), quota)
 
 
-def _unread(account: AccountSnapshot) -> Iterator[Problem]:
+def unread_roles(account: AccountSnapshot) -> Iterator[Problem]:
+    """The roles that could not be read, each with the reason."""
     for role, reason in sorted(account.unread.items()):
         yield Problem(ProblemKind.UNREAD, reason, role=role)
 
