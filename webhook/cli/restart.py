@@ -45,20 +45,32 @@ class _Line:
 
 def restart(  # noqa: PLR0913  each is an option
     control_plane: Annotated[
-        str | None, typer.Argument(metavar="NAMESPACE", help="Only this host namespace.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAMESPACE",
+            help="The control plane's host namespace, mxp-...-system. Without it: all of them.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[bool, typer.Option("--approve", help="Do it, and wait for the rollouts.")] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", metavar="", help="Do what is printed, and wait for the rollouts.")
+    ] = False,
     at_a_time: Annotated[
         int | None,
-        typer.Option(min=1, help="How many at a time. By default as the file says.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="How many at a time. Without it: the configuration's.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Restart Deployments whose pods run without the identity that is there for them. Without --approve: the plan.
+    """Restart Deployments whose pods run without identity though one is there. Without `--approve`: the plan.
+
+    It restarts a few at a time, waits for each rollout and says what came of it. Of pods that a restart would not
+    help it says why.
 
     Exit code 0: no pod is left without. 3: there is something to restart. 4: what is left needs a person.
     """

@@ -30,7 +30,11 @@ _STS_PATIENCE = 30.0
 def verify(  # noqa: PLR0913  options
     plane: Annotated[
         str | None,
-        typer.Argument(metavar="[NAMESPACE]", help="The control plane's namespace.", show_default=False),
+        typer.Argument(
+            metavar="NAMESPACE",
+            help="The control plane's host namespace, mxp-...-system. Without it: all of them.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
@@ -38,13 +42,16 @@ def verify(  # noqa: PLR0913  options
     output: OutputForm = Output.TABLE,
     *,
     assume: Annotated[
-        bool, typer.Option("--assume", help="Have STS assume the role with a token of the ServiceAccount.")
+        bool,
+        typer.Option(
+            "--assume", metavar="", help="Have STS assume the role with a token of the ServiceAccount, too."
+        ),
     ] = False,
 ) -> None:
     """Find what keeps a control plane from its AWS identity, with the command that mends each finding.
 
-    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing:
-    the ServiceAccount is sent through admission as a dry run.
+    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing: a
+    ServiceAccount is sent through admission as a dry run. Run it again after mending: some things only show then.
 
     Exit code 0: all is well. 4: there are findings.
     """
