@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -93,6 +94,11 @@ class AwsCalls:
     def eks(self) -> EKSClient:
         """EKS, for mode pod-identity alone: what a client costs in memory is not spent before."""
         return self._session.client("eks", region_name=self.region)
+
+    @cached_property
+    def sts_without_credentials(self) -> STSClient:
+        """STS as a pod calls it that has only a token."""
+        return self._session.client("sts", region_name=self.region, config=Config(signature_version=UNSIGNED))
 
     async def call(self, operation: str, function: Callable[..., T], **arguments: Any) -> T:
         """Call a client's method in the pool. Raises AwsError with AWS's own words and the operation's name."""

@@ -72,7 +72,8 @@ def restart(  # noqa: PLR0913  each is an option
     It restarts a few at a time, waits for each rollout and says what came of it. Of pods that a restart would not
     help it says why.
 
-    Exit code 0: no pod is left without. 3: there is something to restart. 4: what is left needs a person.
+    Exit code 0: no pod is left without. 1: a restart failed. 3: there is something to restart. 4: what is left
+    needs a person.
     """
     from webhook.survey.session import Where
 
@@ -89,7 +90,7 @@ async def _restart(asked: _Asked, progress: Progress) -> list[_Line]:
     from webhook.survey.workloads import plan_restarts_here
 
     async with session(asked.where) as here:
-        steps = await plan_restarts_here(here, asked.namespace, progress.step)
+        steps = await plan_restarts_here(here, asked.namespace, progress.step, progress.count)
         outcomes = [("restart" if step.deployment else "leave", step.why) for step in steps]
         if asked.approved:
             section = here.configuration.reconciler
@@ -130,4 +131,6 @@ def _record(line: _Line) -> dict[str, Any]:
 def _exit_code(lines: Sequence[_Line]) -> Exit:
     if any(line.what == "restart" for line in lines):
         return Exit.CHANGES
+    if any(line.what == "failed" for line in lines):
+        return Exit.FAILED
     return Exit.DONE if all(line.what == "rolled out" for line in lines) else Exit.PROBLEMS
