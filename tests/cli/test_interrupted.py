@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rig.aws.faults import Latency
+from rig.aws.faults import Hang, Latency
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
@@ -39,7 +39,7 @@ def test_while_its_modules_load(module: str) -> None:
 
 
 def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
-    with AwsStandIn() as aws, aws.fault(Latency(actions=("GetRole",), seconds=60)):
+    with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
         process = start(*SETUP, env=aws.environment(base=PLAIN))
         aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
         process.send_signal(signal.SIGINT)
@@ -57,7 +57,7 @@ def space() -> Iterator[Space]:
 
 LOOKING = {
     ("plan",): "GetRole",
-    ("report",): "GetOpenIDConnectProvider",
+    ("report",): "GetAccountSummary",
     ("verify",): "GetAccountSummary",
     ("verify", "--assume"): "AssumeRoleWithWebIdentity",
     ("restart",): "GetRole",
@@ -72,7 +72,8 @@ def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
     person, action = Person(space), LOOKING[command]
     namespace = create_namespace(space)
     create_account(space, namespace, space.roles[0])
-    with space.aws.fault(Latency(actions=(action,), seconds=20)):
+    space.aws.wait_until(lambda: not space.aws.in_flight)
+    with space.aws.fault(Hang(actions=(action,))):
         process = start(*command, "--config", str(person.file), env=person.environment)
         space.aws.wait_until(lambda: action in space.aws.in_flight, timeout=30)
         process.send_signal(signal.SIGINT)

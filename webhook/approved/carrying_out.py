@@ -14,6 +14,7 @@ from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
+from webhook.survey.leases import check_locks
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -63,8 +64,12 @@ class Hands:
 
 @asynccontextmanager
 async def hands(here: Session) -> AsyncIterator[Hands]:
-    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished."""
+    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
+
+    Raises ClusterError where whoever runs it may not take the locks.
+    """
     installation = here.installation
+    await check_locks(here.connection, here.namespace)
     view = ClusterView(
         installation.bindings,
         here.api.namespaces(),
