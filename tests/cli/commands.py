@@ -62,7 +62,7 @@ def run_on_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[int, str]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "webhook", *arguments],
-        env={**env, "TERM": "xterm-256color", "COLUMNS": "120"},
+        env={"TERM": "xterm-256color", "COLUMNS": "120", **env},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
