@@ -108,25 +108,37 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     assert _account(aws) == account
 
 
-def test_the_printed_commands_leave_the_account_as_approving_does(aws: AwsStandIn) -> None:
+def test_the_printed_commands_leave_the_account_as_approving_does(aws: AwsStandIn, whole: dict[str, Any]) -> None:
     printed = _setup(aws, "-o", "awscli")
     assert printed.out.count("aws iam ") == STEPS
     folder = str(Path(sys.executable).parent)
     env = aws.environment(base={"PATH": os.pathsep.join([folder, "/usr/bin", "/bin"])})
     subprocess.run(["bash", "-e"], input=printed.out, env={**env, "AWS_PAGER": ""}, text=True, check=True)
-    by_hand = _account(aws)
     assert _setup(aws).out == "nothing is missing\n"
     nothing_more = _setup(aws, "-o", "awscli")
     assert (nothing_more.code, nothing_more.out) == (0, "")
-    with AwsStandIn() as other:
-        assert _setup(other, "--approve").code == 0
-        assert _account(other) == by_hand
+    assert _account(aws) == whole
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
-@pytest.mark.parametrize("action", ["CreateOpenIDConnectProvider", "CreateRole", "PutRolePolicy"])
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The account that one run leaves, which nothing interrupts."""
+    with AwsStandIn() as aws:
+        assert _setup(aws, "--approve").code == 0
+        return _account(aws)
+
+
+@pytest.mark.parametrize(
+    ("action", "how"),
+    [
+        ("CreateOpenIDConnectProvider", signal.SIGINT),
+        ("CreateRole", signal.SIGINT),
+        ("CreateRole", signal.SIGKILL),
+        ("PutRolePolicy", signal.SIGINT),
+    ],
+)
 def test_interrupted_in_the_middle_a_second_run_does_the_rest(
-    aws: AwsStandIn, action: str, how: signal.Signals
+    aws: AwsStandIn, whole: dict[str, Any], action: str, how: signal.Signals
 ) -> None:
     env = aws.environment(base={"PATH": "/usr/bin:/bin"})
     with aws.fault(Latency(actions=(action,), seconds=1, times=1)):
@@ -142,11 +154,8 @@ def test_interrupted_in_the_middle_a_second_run_does_the_rest(
         done = sum(count for call, count in aws.calls.items() if call in WRITTEN)
         assert told.count("done: ") == done > 0, "the write under way is ended, and told of"
 
-    again = _setup(aws, "--approve")
-    assert again.code == 0
-    with AwsStandIn() as other:
-        assert _setup(other, "--approve").code == 0
-        assert _account(aws) == _account(other)
+    assert _setup(aws, "--approve").code == 0
+    assert _account(aws) == whole
 
 
 def test_without_the_right_for_a_step_it_says_which_and_a_second_run_does_the_rest(aws: AwsStandIn) -> None:
