@@ -47,6 +47,14 @@ def test_what_is_waited_for_is_said_after_a_second_and_taken_away_again() -> Non
     assert ESCAPE not in piped.out + piped.err
 
 
+def test_whoever_stops_reading_gets_no_complaint(tmp_path: Path) -> None:
+    with AwsStandIn() as aws:
+        given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
+        done = _bash(tmp_path, f"{given} mxp-identity {' '.join(SETUP)} -o json | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout == "1\n"
+    assert set(done.stderr.splitlines()) <= {WAITING}
+
+
 def test_a_bar_says_how_many_of_how_many() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123  a terminal has no path

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from webhook import VERSION
 from webhook.cli.apply import apply
-from webhook.cli.failures import explained
+from webhook.cli.failures import explained, read_to_the_end
 from webhook.cli.interrupted import InterruptedByPersonError
 from webhook.cli.plan import plan
 from webhook.cli.report import report
@@ -83,5 +83,5 @@ for panel, commands in _PANELS.items():
 
 def main() -> None:
     """Run the command line, with one clear message for what a person can mend."""
-    with explained():
+    with read_to_the_end(), explained():
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Never
@@ -32,6 +33,20 @@ def explained() -> Iterator[None]:
         _end_with("the API server answered what none does, is there another server in between", error, Exit.FAILED)
     except (AwsError, InvalidPolicyError) as error:
         _end_with("AWS", error, Exit.FAILED)
+
+
+@contextmanager
+def read_to_the_end() -> Iterator[None]:
+    """End without a word where whoever reads the output has gone, as `head` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
+        sys.exit(Exit.FAILED)
 
 
 def _end_with(who: str, error: Exception, code: Exit) -> Never:
