@@ -185,10 +185,17 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
     try:
         if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
             by.done.written.append(f"{who}: annotated with {outcome.role}")
+        elif await _is_annotated(by, item.subject, outcome.role):
+            by.done.written.append(f"{who}: annotated with {outcome.role}, by the running program")
         else:
             by.done.failed.append(f"{who}: not annotated, it has changed since it was looked at")
     except ClusterError as error:
         by.done.failed.append(f"{who}: not annotated: {error}")
+
+
+async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
+    _, account = await live(by.cluster, by.view, subject)
+    return account is not None and account.role_annotation == role.value
 
 
 async def _look_at_all_roles(by: Hands) -> None:
