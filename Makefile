@@ -12,6 +12,7 @@ N ?= 1
 MODE ?= irsa
 LEVEL ?= real
 SEEDS ?= 2000
+RIGS ?= 2
 
 .PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready image node-test proof bench chart requirements clean
 
@@ -49,8 +50,8 @@ unit: binaries ## everything that needs no API server
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
-rig-test: binaries ## the program against a real API server and the AWS stand-in
-	@$(BIN)/python -m pytest -m "rig and not proof"
+rig-test: binaries ## the program against a real API server and the AWS stand-in; RIGS of them side by side
+	@$(BIN)/python -m pytest -m "rig and not proof" -n $(RIGS) --dist loadfile
 
 node-packages: $(INSTALLED) ## Debian's packages for a real node; the only target that touches the system (needs root)
 	@$(BIN)/python -m rig.node packages

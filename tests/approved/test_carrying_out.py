@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,6 +118,21 @@ async def test_hundreds_from_before_are_spread_over_the_pool_in_a_few_writes() -
         planned = {item.subject for change in plan.roles if change.role == one for item in change.added}
         assert len(planned) == len(person.trusted(one)), "each where the plan said"
     assert not (await person.plan()).has_changes
+
+
+@pytest.mark.parametrize(("annotation", "failed"), [(role().value, 0), ("arn:aws:iam::123456789012:role/x", 1)])
+@in_virtual_time
+async def test_who_was_annotated_meanwhile_is_done_if_it_is_with_the_same_role(
+    annotation: str, failed: int
+) -> None:
+    person = Person()
+    person.add(1)
+    plan = await person.plan()
+    async with person.hands() as by:
+        shown = person.cluster.accounts[SERVICE_ACCOUNT].objects
+        shown[subject(1).namespace] = replace(shown[subject(1).namespace], role_annotation=annotation)
+        await add_and_repair(by, plan, _quiet)
+    assert len(by.done.failed) == failed
 
 
 @pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.REFUSED, Trouble.ANSWER_LOST, Trouble.HANGS])

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -47,6 +49,42 @@ def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
         timeout=timeout,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start a command, whose output and errors are read by whoever waits for its end."""
+    argv = [sys.executable, "-m", "webhook", *arguments]
+    return subprocess.Popen(argv, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run_on_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command whose output and errors go to a terminal: its exit code, and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "webhook", *arguments],
+        env={"TERM": "xterm-256color", "COLUMNS": "120", **env},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = b""
+    while piece := _read(ours):
+        written += piece
+    os.close(ours)
+    return process.wait(timeout=60), written.decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # how a terminal says that the last who wrote to it has gone
+        return b""
+
+
+def without_codes(written: str) -> str:
+    """What a terminal shows, without colours and movements of the cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
 
 
 def run_as_printed(fix: str, env: Mapping[str, str], folder: Path) -> None:

@@ -1,10 +1,10 @@
 """Commands that cannot do what they are asked: one clear message, no traceback, and an exit code."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,16 +12,14 @@ from threading import Thread
 import pytest
 import yaml
 
-from rig.aws.faults import Latency
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import PROGRAM
 from rig.space import Space
 from tests.cli.commands import Person, environment, run
-from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server
-from tests.e2e.scenes import create_account, create_namespace
 
-COMMANDS = ("report", "plan", "apply", "verify")
+COMMANDS = ("report", "plan", "apply", "verify", "restart", "setup")
+SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
+ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 BINDING = {
     "name": "backup",
     "serviceAccount": "mxp-controller",
@@ -38,6 +36,8 @@ NOWHERE = {
     "current-context": "a",
 }
 PROGRESS = {
+    "asking the API server for its issuer",
+    "looking at the account",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -59,18 +59,67 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     return {**PLAIN, "KUBECONFIG": str(path)}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def _call(command: str, file: str) -> list[str]:
+    return [command, *(SETUP if command == "setup" else ("--config", file))]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "serve"])
 def test_without_a_kubeconfig_it_says_what_to_set(command: str, file: str) -> None:
-    answer = run(command, "--config", file, env=PLAIN)
+    answer = run(*_call(command, file), env=PLAIN)
     assert answer.code == 1
-    _is_one_line(answer.err, "no way to the API server", "set KUBECONFIG")
+    _is_one_line(answer.err, "the API server: no way to it: ", "set KUBECONFIG")
 
 
-def test_a_cluster_that_is_not_there_is_named_with_its_address(file: str, nowhere: dict[str, str]) -> None:
-    for arguments in (["--config", file], []):
-        answer = run("plan", *arguments, env=nowhere)
-        assert answer.code == 1
-        _is_one_line(answer.err, "127.0.0.1", "Connection refused")
+@pytest.mark.parametrize("command", [*COMMANDS, "serve"])
+def test_a_cluster_that_is_not_there_is_named_with_its_address(
+    command: str, file: str, nowhere: dict[str, str]
+) -> None:
+    answer = run(*_call(command, file), env=nowhere)
+    assert answer.code == 1
+    _is_one_line(answer.err, "127.0.0.1", "Connection refused")
+
+
+def test_a_cluster_that_is_not_there_is_named_by_one_who_has_no_file_too(nowhere: dict[str, str]) -> None:
+    answer = run("plan", env=nowhere)
+    assert answer.code == 1
+    _is_one_line(answer.err, "127.0.0.1", "Connection refused")
+
+
+NOT_A_NAME = {
+    ("--bucket", "s3://my-backups"): "is not the name of a bucket",
+    ("--region", "us-west-2a"): "is not the name of a region",
+    ("--role", "arn:aws:iam::123456789012:role/mxp-backup"): "is not the name of a role",
+    ("--issuer", "oidc.eks.us-west-2.amazonaws.com"): "is not an issuer URL",
+    ("--namespace", "Mxp"): "is not the name of a namespace",
+    ("--role", "mxp-identity-webhook"): "cannot be both --role and --own-role",
+}
+
+
+@pytest.mark.parametrize("options", NOT_A_NAME)
+def test_setup_refuses_what_is_no_name_before_it_asks_anybody(options: tuple[str, str]) -> None:
+    answer = run("setup", *SETUP, *options, env=PLAIN)
+    assert answer.code == 2
+    _is_one_line(answer.err, "the call is wrong", options[1], NOT_A_NAME[options])
+
+
+NO_WAY_TO_AWS = {
+    "no credentials": ({}, "Unable to locate credentials; a person sets AWS_PROFILE"),
+    "a profile that is not there": ({"AWS_PROFILE": "nope"}, "The config profile (nope) could not be found"),
+    "half a key": ({"AWS_ACCESS_KEY_ID": "a"}, "Partial credentials found"),
+    "nobody at the address": (
+        {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        "Could not connect to the endpoint URL",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_WAY_TO_AWS)
+def test_setup_without_a_way_to_aws_says_why(name: str) -> None:
+    given, words = NO_WAY_TO_AWS[name]
+    nothing = {"AWS_EC2_METADATA_DISABLED": "true"}
+    answer = run("setup", *SETUP, "--issuer", ISSUER, env={**PLAIN, **nothing, **given})
+    assert answer.code == 1
+    _is_one_line(answer.err, "AWS: ", words)
 
 
 def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere: dict[str, str]) -> None:
@@ -79,28 +128,36 @@ def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere
     _is_one_line(answer.err, "production")
 
 
-class _Page(BaseHTTPRequestHandler):
-    """A login page, such as a proxy answers."""
+@contextmanager
+def _a_proxy(status: int) -> Iterator[str]:
+    """A server in between that answers a page of several lines."""
 
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"<html>please log in</html>")
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html>\n<body>please\nlog in</body>\n</html>")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's
-        """Nothing on the terminal."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's
+            """Nothing on the terminal."""
 
-
-def test_a_server_that_is_no_api_server_is_told(file: str, tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        cluster = {"name": "a", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
-        path = tmp_path / "kubeconfig"
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(200, "is there another server in between"), (502, "please log in")]
+)
+def test_a_server_that_is_no_api_server_is_told(file: str, tmp_path: Path, status: int, words: str) -> None:
+    path = tmp_path / "kubeconfig"
+    with _a_proxy(status) as address:
+        cluster = {"name": "a", "cluster": {"server": address}}
         path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
         answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
-        server.shutdown()
     assert answer.code == 1
-    _is_one_line(answer.err, "is there another server in between?")
+    _is_one_line(answer.err, words)
 
 
 def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, nowhere: dict[str, str]) -> None:
@@ -110,13 +167,6 @@ def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, n
     assert answer.code == 2
     assert "bindings.0.role: there is no such key" in answer.err
     assert "Traceback" not in answer.err
-
-
-def test_help_names_every_command_and_completion_is_there() -> None:
-    helped = run("--help", env={**PLAIN, "COLUMNS": "120"})
-    assert helped.code == 0
-    for command in (*COMMANDS, "serve", "version", "--install-completion"):
-        assert command in helped.out
 
 
 def test_serve_loads_nothing_that_only_other_commands_need() -> None:
@@ -140,52 +190,10 @@ def test_without_credentials_for_aws_it_says_so(space: Space) -> None:
     person.environment = {
         key: value for key, value in environment(space).items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))
     }
-    for command in COMMANDS:
+    for command in sorted(set(COMMANDS) - {"setup"}):
         answer = person(command)
         assert answer.code == 1, command
         _is_one_line(answer.err, "AWS: GetCallerIdentity: Unable to locate credentials")
-
-
-@pytest.mark.rig
-def test_without_a_right_in_the_cluster_it_names_verb_and_resource(space: Space) -> None:
-    """The program's own ServiceAccount may not list ConfigMaps."""
-    kubeconfig = str(space.cluster.kubeconfig_for(OWN_NAMESPACE, PROGRAM))
-    answer = run("plan", env={**environment(space), "KUBECONFIG": kubeconfig})
-    assert answer.code == 1
-    _is_one_line(answer.err, "403", 'cannot list resource "configmaps"')
-
-
-@pytest.mark.rig
-def test_ctrl_c_ends_it_with_one_line(space: Space) -> None:
-    person = Person(space)
-    argv = [sys.executable, "-m", "webhook", "plan", "--config", str(person.file)]
-    with space.aws.fault(Latency(actions=("GetRole",), seconds=2)):
-        process = subprocess.Popen(argv, env=person.environment, stderr=subprocess.PIPE, text=True)
-        space.aws.wait_until(lambda: "GetRole" in space.aws.in_flight, timeout=30)
-        process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=30)
-    assert process.returncode == 130
-    _is_one_line(printed, "interrupted")
-
-
-@pytest.mark.rig
-def test_ctrl_c_in_the_middle_of_a_write_lets_it_end_and_a_second_run_does_the_rest(space: Space) -> None:
-    person, namespace = Person(space), create_namespace(space)
-    create_account(space, namespace)
-    argv = [sys.executable, "-m", "webhook", "apply", "--config", str(person.file)]
-    with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
-        process = subprocess.Popen(
-            argv, env=person.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
-        process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert printed.splitlines()[-1].startswith("interrupted")
-    assert is_trusted(space, namespace)
-
-    assert person("apply").code == 0
-    assert annotation(space, namespace) == space.roles[0]
 
 
 def _is_one_line(printed: str, *words: str) -> None:

@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import yaml
 
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import Space
-from tests.cli.commands import Person
+from tests.cli.commands import Person, run_on_terminal, without_codes
 from tests.e2e.observe import annotation, foreign_parts, is_trusted
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import account_path, create_account, create_namespace, label
@@ -19,6 +20,7 @@ from webhook.domain.names import IssuerUrl, RoleArn, Subject
 from webhook.domain.statement import OwnStatement
 
 LARGE = 131072
+ESCAPE = "\x1b["
 OTHER_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 NOT_SELECTED: dict[str, str | None] = {"internal.spaces.upbound.io/controlplane-name": None}
 
@@ -92,8 +94,11 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
     assert "left to the reconciler and its grace, or to --approve: 1 to remove" in left.out
     assert is_trusted(space, goes)
 
-    approved = person("apply", "--approve")
+    approved = person("apply", "--approve", "-o", "json")
     assert approved.code in {0, 4}, approved.err
+    assert approved.document["roles"] == plan["roles"]
+    assert approved.document["done"] == [f"{space.role_arn('mxp-backup')}: 1 removed"]
+    assert approved.document["notDone"] == []
     assert not is_trusted(space, goes)
     assert is_trusted(space, stays)
     assert not person("plan", "-o", "json").document["changes"]
@@ -178,12 +183,25 @@ def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: P
 
     only = person("report", "-o", "json", "--differences").document["access"]
     assert {one["namespace"] for one in only} == {untrusted}
-    table = person("report").out
-    assert f"{trusted}/{SERVICE_ACCOUNT}" in table
-    assert "\x1b[" not in table, "no colours but on a terminal"
+    assert f"{trusted}/{SERVICE_ACCOUNT}" in person("report").out
     rows = person("report", "-o", "csv").out.splitlines()
     assert rows[0].startswith("role,who,namespace,issuer,statement,sid,finding,difference,why")
     assert len(rows) == len(lines) + 1
+
+
+@pytest.mark.rig
+def test_every_command_prints_for_people_and_for_programs(space: Space, person: Person) -> None:
+    create_account(space, create_namespace(space))
+    wide = {**person.environment, "COLUMNS": "400"}
+    for command in ("plan", "report", "verify"):
+        _, shown = run_on_terminal(command, "--config", str(person.file), env=wide)
+        piped = person(command).out
+        assert ESCAPE in shown
+        assert ESCAPE not in piped, "no colours but on a terminal"
+        assert set(piped.split()) <= set(without_codes(shown).split())
+    first = {"plan": "changes", "report": "access", "verify": "webhook", "restart": "restarts", "apply": "changes"}
+    for command, key in first.items():
+        assert key in yaml.safe_load(person(command, "-o", "yaml").out)
 
 
 @pytest.mark.rig

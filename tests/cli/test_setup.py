@@ -2,24 +2,39 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from rig.aws.faults import Deny, Latency
 from rig.aws.standin import AwsStandIn
 from rig.chart import render
 from rig.permissions import iam_policy
-from tests.cli.commands import Ran, run
+from tests.cli.commands import Ran, run, start
 
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 OPTIONS = ("--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
 ROLES = ("mxp-backup", "mxp-identity-webhook")
 STEPS = 5
+WRITTEN = {(action, "OK") for action in ("CreateOpenIDConnectProvider", "CreateRole", "PutRolePolicy")}
+READS = {"GetCallerIdentity", "GetOpenIDConnectProvider", "GetRole", "GetRolePolicy"}
+BUCKET_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::my-backups"},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            "Resource": "arn:aws:s3:::my-backups/*",
+        },
+    ],
+}
 
 
 @pytest.fixture
@@ -33,25 +48,34 @@ def _setup(aws: AwsStandIn, *more: str) -> Ran:
 
 
 def _account(aws: AwsStandIn) -> dict[str, Any]:
-    """Everything that `setup` is about, as IAM answers it."""
+    """All of IAM as it answers, without ids and dates: roles, providers, users, policies that can be attached."""
     iam = aws.admin_client("iam")
     providers = [item["Arn"] for item in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
     return {
         "providers": {
-            arn: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"]
-            for arn in providers
+            arn: _without_ids(iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)) for arn in providers
         },
-        "roles": {
-            role: {
-                "trust": iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
-                "policies": {
-                    name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-                    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
-                },
-            }
-            for role in ROLES
+        "roles": {item["RoleName"]: _role(iam, item["RoleName"]) for item in iam.list_roles()["Roles"]},
+        "users": [item["UserName"] for item in iam.list_users()["Users"]],
+        "policies": iam.list_policies(Scope="Local")["Policies"],
+    }
+
+
+def _role(iam: Any, name: str) -> dict[str, Any]:
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    policies = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    return {
+        **_without_ids(iam.get_role(RoleName=name)["Role"]),
+        "Attached": attached,
+        "Policies": {
+            policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in policies
         },
     }
+
+
+def _without_ids(answer: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"ResponseMetadata", "RoleId", "CreateDate", "RoleLastUsed"}
+    return {key: value for key, value in answer.items() if key not in own}
 
 
 def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsStandIn) -> None:
@@ -63,31 +87,94 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     account = _account(aws)
     key = ISSUER.removeprefix("https://")
     provider = f"arn:aws:iam::{aws.account}:oidc-provider/{key}"
-    assert account["providers"] == {provider: ["sts.amazonaws.com"]}
+    assert {arn: found["ClientIDList"] for arn, found in account["providers"].items()} == {
+        provider: ["sts.amazonaws.com"]
+    }
+    assert set(account["roles"]) == set(ROLES)
+    assert (account["users"], account["policies"]) == ([], [])
     backup, own = (account["roles"][role] for role in ROLES)
-    assert backup["policies"]["backup-bucket"]["Statement"][0]["Action"] == "s3:ListBucket"
-    assert own["policies"]["trust-policies"] == iam_policy(
+    assert backup["Policies"] == {"backup-bucket": BUCKET_POLICY}
+    assert own["Policies"]["trust-policies"] == iam_policy(
         [f"arn:aws:iam::{aws.account}:role/mxp-backup"], provider, f"arn:aws:iam::{aws.account}:role/{ROLES[1]}"
     )
-    assert own["trust"]["Statement"][0]["Condition"]["StringEquals"][f"{key}:sub"] == (
+    assert own["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"][f"{key}:sub"] == (
         "system:serviceaccount:mxp-identity:mxp-identity-webhook"
     )
 
+    written = aws.calls
     again = _setup(aws, "--approve")
     assert (again.code, again.out) == (0, "nothing is missing\n")
+    assert {action for action, _ in aws.calls - written} <= READS
+    assert _account(aws) == account
 
 
-def test_the_printed_commands_leave_the_account_as_approving_does(aws: AwsStandIn) -> None:
+def test_the_printed_commands_leave_the_account_as_approving_does(aws: AwsStandIn, whole: dict[str, Any]) -> None:
     printed = _setup(aws, "-o", "awscli")
     assert printed.out.count("aws iam ") == STEPS
     folder = str(Path(sys.executable).parent)
     env = aws.environment(base={"PATH": os.pathsep.join([folder, "/usr/bin", "/bin"])})
     subprocess.run(["bash", "-e"], input=printed.out, env={**env, "AWS_PAGER": ""}, text=True, check=True)
-    by_hand = _account(aws)
     assert _setup(aws).out == "nothing is missing\n"
-    with AwsStandIn() as other:
-        assert _setup(other, "--approve").code == 0
-        assert _account(other) == by_hand
+    nothing_more = _setup(aws, "-o", "awscli")
+    assert (nothing_more.code, nothing_more.out) == (0, "")
+    assert _account(aws) == whole
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The account that one run leaves, which nothing interrupts."""
+    with AwsStandIn() as aws:
+        assert _setup(aws, "--approve").code == 0
+        return _account(aws)
+
+
+@pytest.mark.parametrize(
+    ("action", "how"),
+    [
+        ("CreateOpenIDConnectProvider", signal.SIGINT),
+        ("CreateRole", signal.SIGINT),
+        ("CreateRole", signal.SIGKILL),
+        ("PutRolePolicy", signal.SIGINT),
+    ],
+)
+def test_interrupted_in_the_middle_a_second_run_does_the_rest(
+    aws: AwsStandIn, whole: dict[str, Any], action: str, how: signal.Signals
+) -> None:
+    env = aws.environment(base={"PATH": "/usr/bin:/bin"})
+    with aws.fault(Latency(actions=(action,), seconds=1, times=1)):
+        process = start("setup", *OPTIONS, "--approve", env=env)
+        aws.wait_until(lambda: action in aws.in_flight, timeout=30)
+        process.send_signal(how)
+        told, printed = process.communicate(timeout=30)
+        aws.wait_until(lambda: not aws.in_flight, timeout=30)
+    assert "Traceback" not in printed
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert printed.splitlines()[-1].startswith("interrupted")
+        done = sum(count for call, count in aws.calls.items() if call in WRITTEN)
+        assert told.count("done: ") == done > 0, "the write under way is ended, and told of"
+
+    assert _setup(aws, "--approve").code == 0
+    assert _account(aws) == whole
+
+
+def test_without_the_right_for_a_step_it_says_which_and_a_second_run_does_the_rest(aws: AwsStandIn) -> None:
+    with aws.fault(Deny(actions=("PutRolePolicy",))):
+        answer = _setup(aws, "--approve")
+    assert answer.code == 1
+    assert answer.out == "done: the cluster's OIDC provider\ndone: role mxp-backup for backups\n"
+    assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
+    assert "Traceback" not in answer.err
+    assert _setup(aws, "--approve").out.count("done: ") == STEPS - 2
+
+
+def test_without_the_right_to_look_it_says_so(aws: AwsStandIn) -> None:
+    for action in ("GetOpenIDConnectProvider", "GetRole"):
+        with aws.fault(Deny(actions=(action,))):
+            answer = _setup(aws)
+        assert (answer.code, answer.out) == (1, "")
+        (line,) = answer.err.splitlines()
+        assert line.startswith(f"AWS: {action}: AccessDenied: ")
 
 
 def test_what_somebody_has_changed_is_put_right_and_their_own_statements_stay(aws: AwsStandIn) -> None:
@@ -112,12 +199,13 @@ def test_what_somebody_has_changed_is_put_right_and_their_own_statements_stay(aw
     assert _setup(aws, "--approve").code == 0
     after = _account(aws)
     assert after["providers"] == before["providers"]
+    trust = "AssumeRolePolicyDocument"
     assert after["roles"]["mxp-backup"] == {
         **before["roles"]["mxp-backup"],
-        "trust": {"Version": "2012-10-17", "Statement": [mine]},
+        trust: {"Version": "2012-10-17", "Statement": [mine]},
     }
-    webhook = after["roles"]["mxp-identity-webhook"]["trust"]["Statement"]
-    assert webhook == [mine, *before["roles"]["mxp-identity-webhook"]["trust"]["Statement"]]
+    webhook = after["roles"]["mxp-identity-webhook"][trust]["Statement"]
+    assert webhook == [mine, *before["roles"]["mxp-identity-webhook"][trust]["Statement"]]
 
 
 def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsStandIn, tmp_path: Path) -> None:

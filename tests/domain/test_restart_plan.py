@@ -68,7 +68,7 @@ def test_nothing_is_restarted_for_an_identity_that_is_not_there() -> None:
         (Mode.IRSA, ROLE.value, Standing.ADDED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.DENIED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.NO_ROOM, "does not trust it"),
-        (Mode.IRSA, ROLE.value, None, "does not trust it"),
+        (Mode.IRSA, ROLE.value, None, "could not be read"),
         (Mode.IRSA, None, Standing.KEPT, "not annotated"),
         (Mode.IRSA, OTHER.value, Standing.KEPT, "not annotated"),
         (Mode.ANNOTATE, ROLE.value, None, None),

@@ -53,6 +53,17 @@ def test_a_role_that_a_binding_names_is_refused() -> None:
         retire_role(ROLE, INSTALLATION, AccountSnapshot({ROLE: TrustPolicy({"Statement": []})}))
 
 
+def test_a_role_that_could_not_be_read_is_a_problem_and_not_a_role_without_a_statement() -> None:
+    account = AccountSnapshot({}, {UNBOUND: "GetRole: AccessDenied"})
+    for plan in (
+        retire_issuer(OTHER_ISSUER, "mxp-identity", INSTALLATION, account),
+        retire_role(UNBOUND, INSTALLATION, account),
+    ):
+        assert [(problem.role, problem.message) for problem in plan.problems] == [
+            (UNBOUND, "GetRole: AccessDenied")
+        ]
+
+
 def _removes_exactly(plan: Plan, policy: TrustPolicy, own: OwnStatement) -> None:
     is_there = any(own.owns(statement) for statement in policy.statements)
     assert len(plan.roles) == is_there

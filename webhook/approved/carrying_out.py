@@ -14,6 +14,7 @@ from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
+from webhook.survey.leases import check_locks
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -69,8 +70,12 @@ class Hands:
 
 @asynccontextmanager
 async def hands(here: Session) -> AsyncIterator[Hands]:
-    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished."""
+    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
+
+    Raises ClusterError where whoever runs it may not take the locks.
+    """
     installation = here.installation
+    await check_locks(here.connection, here.namespace)
     view = ClusterView(
         installation.bindings,
         here.api.namespaces(),
@@ -226,10 +231,17 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
     try:
         if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
             by.done.written.append(f"{who}: annotated with {outcome.role}")
+        elif await _is_annotated(by, item.subject, outcome.role):
+            by.done.written.append(f"{who}: annotated with {outcome.role}, by the running program")
         else:
             by.done.failed.append(f"{who}: not annotated, it has changed since it was looked at")
     except ClusterError as error:
         by.done.failed.append(f"{who}: not annotated: {error}")
+
+
+async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
+    _, account = await live(by.cluster, by.view, subject)
+    return account is not None and account.role_annotation == role.value
 
 
 async def _look_at_all_roles(by: Hands) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.approved.carrying_out import Done
 from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
+from webhook.survey.leases import check_locks
 from webhook.trust.leases import LeaseLock
 from webhook.trust.ports import AwsError
 from webhook.trust.writer import RoleWriter
@@ -45,7 +46,11 @@ class NobodyWanted:
 
 
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None]) -> Done:
-    """Remove the statements that the plan removes, and wait until IAM shows it."""
+    """Remove the statements that the plan removes, and wait until IAM shows it.
+
+    Raises ClusterError where whoever runs it may not take the locks.
+    """
+    await check_locks(here.connection, here.namespace)
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
     return await retire(plan, here.policies_to_write(), lock, progress)
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config
-
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
@@ -23,8 +19,7 @@ async def seconds_until_accepted(calls: AwsCalls, role: RoleArn, token: str, pat
 
     Trust that was just written takes STS some seconds to see. Raises AwsError once `patience` seconds are over.
     """
-    region = calls.sts.meta.region_name
-    sts = boto3.client("sts", region_name=region, config=Config(signature_version=UNSIGNED))
+    sts = calls.sts_without_credentials
     loop = asyncio.get_running_loop()
     began = loop.time()
     while True:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -63,6 +64,8 @@ _KINDS = {
     "InvalidRequestException": FailureKind.MALFORMED,
 }
 
+_HOW_TO_GIVE_THEM = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+
 
 class AwsCalls:
     """The program's AWS clients. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`).
@@ -92,6 +95,11 @@ class AwsCalls:
         """EKS, for mode pod-identity alone: what a client costs in memory is not spent before."""
         return self._session.client("eks", region_name=self.region)
 
+    @cached_property
+    def sts_without_credentials(self) -> STSClient:
+        """STS as a pod calls it that has only a token."""
+        return self._session.client("sts", region_name=self.region, config=Config(signature_version=UNSIGNED))
+
     async def call(self, operation: str, function: Callable[..., T], **arguments: Any) -> T:
         """Call a client's method in the pool. Raises AwsError with AWS's own words and the operation's name."""
         loop = asyncio.get_running_loop()
@@ -113,7 +121,7 @@ def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]
         raise AwsError(_KINDS.get(code, FailureKind.UNAVAILABLE), f"{operation}: {code}: {message}") from error
     except NoCredentialsError as error:
         code = type(error).__name__
-        raise AwsError(FailureKind.ACCESS_DENIED, f"{operation}: {error}") from error
+        raise AwsError(FailureKind.ACCESS_DENIED, f"{operation}: {error}; {_HOW_TO_GIVE_THEM}") from error
     except (BotoCoreError, OSError) as error:
         code = type(error).__name__
         raise AwsError(FailureKind.UNAVAILABLE, f"{operation}: {error}") from error

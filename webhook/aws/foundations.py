@@ -31,7 +31,8 @@ async def look_at_account(calls: AwsCalls, wish: Wish) -> Found:
 
 async def carry_out(calls: AwsCalls, step: Step) -> None:
     """Make the call. Raises AwsError."""
-    await calls.call(step.operation, getattr(calls.iam, step.operation), **step.parameters)
+    name = calls.iam.meta.method_to_api_mapping[step.operation]
+    await calls.call(name, getattr(calls.iam, step.operation), **step.parameters)
 
 
 async def _role(calls: AwsCalls, role: RoleArn) -> FoundRole | None:

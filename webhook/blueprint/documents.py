@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import AUDIENCE
 from webhook.domain.statement import ASSUME_WITH_TOKEN
 
@@ -16,12 +18,30 @@ Document = dict[str, Any]
 _VERSION = "2012-10-17"
 
 
+# As the S3 user guide has them ("Bucket naming rules"), and regions as AWS's list of endpoints does.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket and its region. Raises InvalidNameError for a name that S3 does not allow."""
+
+    name: str
+    region: str
+
+    def __post_init__(self) -> None:
+        if not _BUCKET.fullmatch(self.name):
+            raise InvalidNameError(f"{self.name!r} is not the name of a bucket; it looks like my-backups")
+        if not _REGION.fullmatch(self.region):
+            raise InvalidNameError(f"{self.region!r} is not the name of a region; it looks like us-west-2")
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be there. `program` is the webhook's own ServiceAccount, `own_role` its role."""
 
-    bucket: str
-    region: str
+    bucket: Bucket
     roles: tuple[RoleArn, ...]
     own_role: RoleArn
     issuer: IssuerUrl
@@ -35,7 +55,7 @@ class Wish:
 
 def bucket_policy(wish: Wish) -> Document:
     """Backing up to the bucket and restoring from it, and no more."""
-    bucket = f"arn:{wish.own_role.partition}:s3:::{wish.bucket}"
+    bucket = f"arn:{wish.own_role.partition}:s3:::{wish.bucket.name}"
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     return {
         "Version": _VERSION,

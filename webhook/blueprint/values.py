@@ -31,7 +31,7 @@ def spaces_values(wish: Wish) -> dict[str, Any]:
 
     With one role Spaces may annotate every ServiceAccount with it too; with several, only the webhook knows which.
     """
-    storage = {"provider": "aws", "aws": {"region": wish.region, "bucket": wish.bucket}}
+    storage = {"provider": "aws", "aws": {"region": wish.bucket.region, "bucket": wish.bucket.name}}
     values: dict[str, Any] = {"backup": {"enabled": True, "storage": storage}}
     if len(wish.roles) == 1:
         annotations = {ROLE_ARN_ANNOTATION: wish.roles[0].value}

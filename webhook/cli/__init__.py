@@ -1,5 +1,14 @@
 """What people type. Each command is a file; errors become one clear message and an exit code."""
 
-from webhook.cli.app import main
+from webhook.cli.interrupted import ended_by_ctrl_c
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with one line, also while its modules load."""
+    with ended_by_ctrl_c():
+        from webhook.cli.app import main as run
+
+        run()
+
 
 __all__ = ["main"]

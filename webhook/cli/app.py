@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated, Any
+
 import typer
+from typer.core import TyperGroup
 
 from webhook import VERSION
 from webhook.cli.apply import apply
-from webhook.cli.failures import explained
+from webhook.cli.failures import explained, read_to_the_end
+from webhook.cli.interrupted import InterruptedByPersonError
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.restart import restart
@@ -14,30 +19,69 @@ from webhook.cli.serve import serve
 from webhook.cli.setup import setup
 from webhook.cli.verify import verify
 
+
+class _Commands(TyperGroup):
+    """Commands whose Ctrl-C typer does not swallow."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedByPersonError from error
+
+
 app = typer.Typer(
     name="mxp-identity",
-    help="Gives every Upbound control plane its AWS identity while its ServiceAccount is being created.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001  typer calls it
+    if asked:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    pass
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, metavar="", help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Gives every Upbound control plane its AWS identity while its ServiceAccount is being created.
+
+    New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
+    backup fails with AccessDenied? `verify NAMESPACE` says why, and prints the command that mends it.
+
+    `setup` and `restart` print their plan and change nothing without `--approve`; `plan` prints what `apply` does.
+    """
 
 
-@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(VERSION)
 
 
-for command in (serve, setup, verify, plan, apply, restart, report):
-    app.command()(command)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Look, and change nothing": (verify, plan, report),
+    "Change AWS or the cluster": (setup, apply, restart),
+    "Run": (serve, version),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def main() -> None:
     """Run the command line, with one clear message for what a person can mend."""
-    with explained():
+    with read_to_the_end(), explained():
         app()

@@ -3,135 +3,170 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import ConfigFile, Context, OwnNamespace
-from webhook.cli.output import Output
+from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace
+from webhook.cli.output import Output, write_document
 from webhook.cli.plan import make_plan_here
-from webhook.cli.plan_shown import show_plan
+from webhook.cli.plan_shown import plan_document, show_plan
 from webhook.cli.running import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from webhook.approved.carrying_out import Done
     from webhook.cli.progress import Progress
-    from webhook.survey.session import Where
+    from webhook.domain.plan import Plan
+    from webhook.survey.session import Session, Where
+
+_RETIRE = "Retire what is gone, and do nothing else"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a person asks for."""
+
+    where: Where
+    output: Output
+    approved: bool
+    issuer: str | None
+    installation: str | None
+    role: str | None
+
+    def show_plan_first(self, plan: Plan) -> None:
+        """Print the plan before anything of it is done; a document for programs is printed whole at the end."""
+        if self.output is Output.TABLE:
+            show_plan(plan, self.output)
+            sys.stdout.flush()
 
 
 def apply(  # noqa: PLR0913  options
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
     context: Context = None,
+    output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[bool, typer.Option("--approve", help="Remove too, what the plan removes.")] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", metavar="", help="Remove too what the plan removes.")
+    ] = False,
     retire_issuer: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Instead: remove the statement that a cluster which is gone left.",
+            help="Only remove the statements that a cluster which is gone has left behind.",
             show_default=False,
+            rich_help_panel=_RETIRE,
         ),
     ] = None,
     installation: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="With --retire-issuer: that cluster's installation.", show_default="this one's"
+            metavar="NAME",
+            help="With --retire-issuer: the installation of that cluster. Without it: this one's.",
+            show_default=False,
+            rich_help_panel=_RETIRE,
         ),
     ] = None,
     retire_role: Annotated[
         str | None,
         typer.Option(
-            metavar="ARN", help="Instead: remove our statement from a role no longer bound.", show_default=False
+            metavar="ARN",
+            help="Only remove our statement from a role that no binding names any more.",
+            show_default=False,
+            rich_help_panel=_RETIRE,
         ),
     ] = None,
 ) -> None:
-    """Print the plan and carry it out once, under the same locks as the running program.
+    """Print the plan and carry it out once: trust, annotations, and with `--approve` removals.
 
-    What the plan removes is removed only with --approve, each ServiceAccount being looked up again right before:
-    without it, that is left to the reconciler and its grace. A sweep that the reconciler refused goes through this
-    way. --retire-issuer and --retire-role do nothing else, and need --approve too.
+    It works under the same locks as the running program and may be run beside it. Without `--approve`, removals
+    are left to the reconciler and its grace; with it they are done now, each ServiceAccount being looked up once
+    more right before. So a person lets a sweep through that the reconciler refused.
+
+    Exit code 0: done, or nothing to do. 1: not all could be done. 3: a statement was not retired for want of
+    `--approve`. 4: what is left needs a person.
     """
     from webhook.survey.session import Where
 
-    where = Where(config, namespace, context)
     if retire_issuer and retire_role:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
-    if retire_issuer or retire_role:
-        code = run(lambda progress: _retire(where, retire_issuer, installation, retire_role, approve, progress))
-    else:
-        code = run(lambda progress: _apply(where, approve, progress))
-    sys.exit(code)
+    if installation and not retire_issuer:
+        raise typer.BadParameter("--installation goes with --retire-issuer")
+    where = Where(config, namespace, context)
+    asked = _Asked(where, output, approve, retire_issuer, installation, retire_role)
+    work = _retire if retire_issuer or retire_role else _apply
+    sys.exit(run(lambda progress: work(asked, progress)))
 
 
-async def _apply(where: Where, approve: bool, progress: Progress) -> Exit:  # noqa: FBT001  an option
-    from webhook.approved.carrying_out import add_and_repair, hands, remove
+async def _apply(asked: _Asked, progress: Progress) -> Exit:
+    from webhook.approved.carrying_out import Done, add_and_repair, hands, remove
     from webhook.survey.session import session
 
-    async with session(where) as here:
+    async with session(asked.where) as here:
         plan = await make_plan_here(here, progress)
         progress.hide()
-        show_plan(plan, Output.TABLE)
+        asked.show_plan_first(plan)
         if not plan.has_changes:
-            return Exit.PROBLEMS if plan.problems else Exit.DONE
+            return _told(asked, plan, Done())
         progress.step("watching the cluster")
         async with hands(here) as by:
             progress.step("writing what is missing")
             await add_and_repair(by, plan, progress.count)
-            if approve:
+            if asked.approved:
                 progress.step("removing")
                 await remove(by, plan, progress.count)
         progress.hide()
-        if plan.removals and not approve:
+        if plan.removals and not asked.approved and asked.output is Output.TABLE:
             sys.stdout.write(f"left to the reconciler and its grace, or to --approve: {plan.removals} to remove\n")
-        return _told(by.done.written, by.done.failed, problems=bool(plan.problems))
+        return _told(asked, plan, by.done)
 
 
-async def _retire(  # noqa: PLR0913, PLR0917  options
-    where: Where,
-    issuer: str | None,
-    installation: str | None,
-    role: str | None,
-    approve: bool,  # noqa: FBT001  an option
-    progress: Progress,
-) -> Exit:
+async def _retire(asked: _Asked, progress: Progress) -> Exit:
+    from webhook.approved.carrying_out import Done
     from webhook.approved.retiring import retire_here
-    from webhook.domain.names import IssuerUrl, RoleArn
-    from webhook.domain.retirement import retire_issuer, retire_role
     from webhook.survey.session import session
 
-    async with session(where) as here:
+    async with session(asked.where) as here:
         progress.step("reading trust policies")
-        if role:
-            retired = RoleArn(role)
-            account = await here.look_at_account(progress.count, [retired])
-            plan = retire_role(retired, here.installation, account)
-        else:
-            account = await here.look_at_account(progress.count)
-            name = installation or here.installation.name
-            plan = retire_issuer(IssuerUrl(issuer or ""), name, here.installation, account)
+        plan = await _plan_to_retire(asked, here, progress)
         progress.hide()
-        show_plan(plan, Output.TABLE)
+        asked.show_plan_first(plan)
         if not plan.has_changes:
-            return Exit.DONE
-        if not approve:
-            sys.stdout.write("nothing is removed without --approve\n")
-            return Exit.CHANGES
+            return _told(asked, plan, Done())
+        if not asked.approved:
+            if asked.output is Output.TABLE:
+                sys.stdout.write("nothing is removed without --approve\n")
+            return _told(asked, plan, Done(), is_left=True)
         progress.step("removing")
         done = await retire_here(here, plan, progress.count)
         progress.hide()
-        return _told(done.written, done.failed, problems=bool(plan.problems))
+        return _told(asked, plan, done)
 
 
-def _told(written: Iterable[str], failed: Iterable[str], *, problems: bool) -> Exit:
-    """Print what was done and what was not, and answer the exit code."""
-    for line in written:
-        sys.stdout.write(f"done: {line}\n")
-    failures = list(failed)
-    for line in failures:
-        sys.stderr.write(f"not done: {line}\n")
-    if failures:
+async def _plan_to_retire(asked: _Asked, here: Session, progress: Progress) -> Plan:
+    from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.domain.retirement import retire_issuer, retire_role
+
+    if asked.role:
+        retired = RoleArn(asked.role)
+        account = await here.look_at_account(progress.count, [retired])
+        return retire_role(retired, here.installation, account)
+    issuer = IssuerUrl(asked.issuer or "")
+    account = await here.look_at_account(progress.count)
+    return retire_issuer(issuer, asked.installation or here.installation.name, here.installation, account)
+
+
+def _told(asked: _Asked, plan: Plan, done: Done, *, is_left: bool = False) -> Exit:
+    """Print what was done and what was not, and answer the exit code; `is_left`: for want of --approve."""
+    if asked.output is Output.TABLE:
+        sys.stdout.write("".join(f"done: {line}\n" for line in done.written))
+    else:
+        write_document({**plan_document(plan), "done": done.written, "notDone": done.failed}, asked.output)
+    sys.stderr.write("".join(f"not done: {line}\n" for line in done.failed))
+    if done.failed:
         return Exit.FAILED
-    return Exit.PROBLEMS if problems else Exit.DONE
+    if is_left:
+        return Exit.CHANGES
+    return Exit.PROBLEMS if plan.problems else Exit.DONE

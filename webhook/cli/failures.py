@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 import msgspec
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class InterruptedByPersonError(Exception):
-    """Ctrl-C; what was under way has been finished, and a second run goes on from there."""
-
-
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn the errors that are foreseen into a message on standard error and an exit code."""
@@ -29,19 +26,34 @@ def explained() -> Iterator[None]:
     except ConfigurationError as error:
         _end("the configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems), Exit.WRONG)
     except InvalidNameError as error:
-        _end(f"the call is wrong: {error}", Exit.WRONG)
+        _end_with("the call is wrong", error, Exit.WRONG)
     except ClusterError as error:
-        _end(f"the API server: {error}", Exit.FAILED)
+        _end_with("the API server", error, Exit.FAILED)
     except msgspec.MsgspecError as error:
-        _end(f"the API server answered what none does, is there another server in between? {error}", Exit.FAILED)
-    except AwsError as error:
-        _end(f"AWS: {error}", Exit.FAILED)
-    except InvalidPolicyError as error:
-        _end(f"AWS: {error}", Exit.FAILED)
-    except InterruptedByPersonError:
-        _end("interrupted: nothing is half done, and the same command goes on from here", Exit.INTERRUPTED)
+        _end_with("the API server answered what none does, is there another server in between", error, Exit.FAILED)
+    except (AwsError, InvalidPolicyError) as error:
+        _end_with("AWS", error, Exit.FAILED)
 
 
-def _end(message: str, code: Exit) -> None:
+@contextmanager
+def read_to_the_end() -> Iterator[None]:
+    """End without a word where whoever reads the output has gone, as `head` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
+        sys.exit(Exit.FAILED)
+
+
+def _end_with(who: str, error: Exception, code: Exit) -> Never:
+    """End with one line, however many lines of a proxy's page are in it."""
+    _end(f"{who}: {' '.join(str(error).split())}", code)
+
+
+def _end(message: str, code: Exit) -> Never:
     sys.stderr.write(f"{message}\n")
     sys.exit(code)

@@ -9,10 +9,16 @@ import typer
 
 from webhook.cli.output import Output
 
+_WHERE = "Where to look"
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="The configuration file. Without it, the installed chart's.", show_default=False
+        "--config",
+        metavar="FILE",
+        help="A configuration file. Without it: what the chart has installed in the cluster.",
+        show_default=False,
+        rich_help_panel=_WHERE,
     ),
 ]
 OwnNamespace = Annotated[
@@ -20,9 +26,19 @@ OwnNamespace = Annotated[
     typer.Option(
         "--namespace",
         "-n",
-        help="Where the program is installed. By default as the file says, else mxp-identity.",
+        metavar="NAME",
+        help="The namespace that this program is installed in. Without it: the file's, else mxp-identity.",
         show_default=False,
+        rich_help_panel=_WHERE,
     ),
 ]
-Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.", show_default=False)]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A context of the kubeconfig. Without it: the current one.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
 OutputForm = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]

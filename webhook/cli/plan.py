@@ -23,7 +23,9 @@ def plan(
     context: Context = None,
     output: OutputForm = Output.TABLE,
 ) -> None:
-    """Print what a pass over the whole cluster would do and why; changes nothing, needs no running server.
+    """Print what `apply` would do to trust policies and annotations, and why.
+
+    It compares cluster and AWS by the rules of the running program, and needs none that runs.
 
     Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can mend.
     """

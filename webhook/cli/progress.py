@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.status import Status
+    from webhook.cli.progress_line import ProgressLine
 
 _PATIENCE = 1.0
 """Seconds after which somebody wonders."""
@@ -17,17 +17,19 @@ _PATIENCE = 1.0
 class Progress:
     """A line on a terminal that goes away at the end; elsewhere one line a step, for whoever reads a log.
 
-    A context manager inside a running loop. Nothing is written within the first second.
+    A context manager inside a running loop. Nothing is written within a second, neither of its beginning nor of
+    the first step after `hide`.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._text = ""
+        self._timer: asyncio.TimerHandle | None = None
         self._shown = False
-        self._status: Status | None = None
+        self._line: ProgressLine | None = None
 
     def __enter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._show)
+        self._wait()
         return self
 
     def __exit__(
@@ -38,30 +40,37 @@ class Progress:
     def step(self, text: str) -> None:
         """Say what is going on from now on."""
         self._text = text
-        if self._shown and self._status is None:
+        if self._timer is None:
+            self._wait()
+        elif self._line is not None:
+            self._line.say(text)
+        elif self._shown:
             self._stream.write(f"{text}\n")
 
-    def count(self, text: str) -> None:
-        """Say how far it is; only a terminal shows it."""
+    def count(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Say how far it is, with a bar where there is a `total`; only a terminal shows it."""
         self._text = text
-        if self._status is not None:
-            self._status.update(text)
+        if self._line is not None:
+            self._line.say(text, done, total)
 
     def hide(self) -> None:
-        """Leave the terminal to what comes now."""
-        self._timer.cancel()
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        """Leave the terminal to what comes now, until the next step."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._line is not None:
+            self._line.stop()
+            self._line = None
         self._shown = False
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._show)
 
     def _show(self) -> None:
         self._shown = True
         if not self._stream.isatty():
             self._stream.write(f"{self._text}\n")
             return
-        from rich.console import Console
-        from rich.status import Status
+        from webhook.cli.progress_line import ProgressLine
 
-        self._status = Status(self._text, console=Console(file=self._stream))
-        self._status.start()
+        self._line = ProgressLine(self._stream, self._text)

@@ -40,13 +40,15 @@ def report(
     output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to print it.")] = ReportOutput.TABLE,
     *,
     differences: Annotated[
-        bool, typer.Option("--differences", help="Only what somebody should look into.")
+        bool, typer.Option("--differences", metavar="", help="Only what somebody should look into.")
     ] = False,
 ) -> None:
-    """Print who may assume which role and why: every control plane, and every other statement.
+    """Print who may assume which role and why, for auditors: every control plane, and every other statement.
 
     Differences are control planes that should be trusted or associated and are not, or are and should not be, that
     a Deny keeps out, statements of clusters whose OIDC provider is gone, and roles that no binding names any more.
+
+    Exit code 0, whatever it shows.
     """
     from webhook.survey.session import Where
 

@@ -45,22 +45,35 @@ class _Line:
 
 def restart(  # noqa: PLR0913  each is an option
     control_plane: Annotated[
-        str | None, typer.Argument(metavar="NAMESPACE", help="Only this host namespace.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAMESPACE",
+            help="The control plane's host namespace, mxp-...-system. Without it: all of them.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[bool, typer.Option("--approve", help="Do it, and wait for the rollouts.")] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", metavar="", help="Do what is printed, and wait for the rollouts.")
+    ] = False,
     at_a_time: Annotated[
         int | None,
-        typer.Option(min=1, help="How many at a time. By default as the file says.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="How many at a time. Without it: the configuration's.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Restart Deployments whose pods run without the identity that is there for them. Without --approve: the plan.
+    """Restart Deployments whose pods run without identity though one is there. Without `--approve`: the plan.
 
-    Exit code 0: no pod is left without. 3: there is something to restart. 4: what is left needs a person.
+    It restarts a few at a time, waits for each rollout and says what came of it. Of pods that a restart would not
+    help it says why.
+
+    Exit code 0: no pod is left without. 1: a restart failed. 3: there is something to restart. 4: what is left
+    needs a person.
     """
     from webhook.survey.session import Where
 
@@ -77,7 +90,7 @@ async def _restart(asked: _Asked, progress: Progress) -> list[_Line]:
     from webhook.survey.workloads import plan_restarts_here
 
     async with session(asked.where) as here:
-        steps = await plan_restarts_here(here, asked.namespace, progress.step)
+        steps = await plan_restarts_here(here, asked.namespace, progress.step, progress.count)
         outcomes = [("restart" if step.deployment else "leave", step.why) for step in steps]
         if asked.approved:
             section = here.configuration.reconciler
@@ -118,4 +131,6 @@ def _record(line: _Line) -> dict[str, Any]:
 def _exit_code(lines: Sequence[_Line]) -> Exit:
     if any(line.what == "restart" for line in lines):
         return Exit.CHANGES
+    if any(line.what == "failed" for line in lines):
+        return Exit.FAILED
     return Exit.DONE if all(line.what == "rolled out" for line in lines) else Exit.PROBLEMS

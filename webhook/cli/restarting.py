@@ -54,7 +54,7 @@ class Restarting:
             async with slots:
                 outcome = await self._do(step, step.deployment)
             self._ended += 1
-            self._progress.count(f"{self._ended} of {total} rollouts have ended")
+            self._progress.count(f"{self._ended} of {total} rollouts have ended", self._ended, total)
             return outcome
 
         return await asyncio.gather(*(do(step) for step in steps))

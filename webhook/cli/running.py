@@ -7,7 +7,6 @@ import logging
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from webhook.cli.failures import InterruptedByPersonError
 from webhook.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -20,10 +19,7 @@ T = TypeVar("T")
 
 
 def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
-    """Run a command to its end; it is handed a line that tells a waiting person what is going on.
-
-    Raises InterruptedByPersonError after Ctrl-C.
-    """
+    """Run a command to its end; it is handed a line that tells a waiting person what is going on."""
     from webhook.cli.progress import Progress
 
     configure_logs(logging.ERROR)
@@ -32,7 +28,14 @@ def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
         with Progress(sys.stderr) as progress:
             return await command(progress)
 
+    return asyncio.run(work())
+
+
+async def to_its_end(write: Coroutine[Any, Any, T]) -> T:
+    """Await a write that Ctrl-C does not cut off: it ends first, and then the command does."""
+    task = asyncio.ensure_future(write)
     try:
-        return asyncio.run(work())
-    except KeyboardInterrupt as error:
-        raise InterruptedByPersonError from error
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

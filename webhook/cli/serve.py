@@ -14,9 +14,15 @@ from webhook.telemetry.logs import configure_logs
 
 
 def serve(
-    config: Annotated[Path, typer.Option(help="The configuration file (YAML).", show_default=False)],
+    config: Annotated[
+        Path, typer.Option(metavar="FILE", help="The configuration file (YAML).", show_default=False)
+    ],
 ) -> None:
-    """Answer admission reviews, and keep AWS's trust in step with the cluster, until SIGTERM."""
+    """Answer admission reviews and keep AWS's trust in step with the cluster: what the chart runs.
+
+    On SIGTERM or Ctrl-C it drains, ends the writes under way and exits with 0; a second one cuts the draining
+    short.
+    """
     from webhook.serving.assembly import assemble
 
     configure_logs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +13,18 @@ import typer
 from webhook.cli.exits import Exit
 from webhook.cli.options import Context
 from webhook.cli.output import Output, write_document
-from webhook.cli.running import run
+from webhook.cli.running import run, to_its_end
 
 if TYPE_CHECKING:
-    from webhook.blueprint.documents import Wish
+    from collections.abc import Callable, Iterable
+
+    from webhook.aws.calls import AwsCalls
+    from webhook.blueprint.documents import Bucket, Wish
     from webhook.blueprint.steps import Step
     from webhook.cli.progress import Progress
+    from webhook.domain.names import IssuerUrl, RoleArn, Subject
+
+    _Values = Callable[[Wish], dict[str, Any]]
 
 
 class SetupOutput(StrEnum):
@@ -29,101 +36,189 @@ class SetupOutput(StrEnum):
     YAML = "yaml"
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a person asks for. `issuer` is None where the API server is to tell it."""
+
+    bucket: Bucket
+    roles: tuple[str, ...]
+    own_role: str
+    program: Subject
+    issuer: IssuerUrl | None
+    context: str | None
+    files: tuple[tuple[Path | None, _Values], ...]
+    approved: bool
+    aloud: bool
+    """Say of each step when it is done."""
+
+
 def setup(  # noqa: PLR0913, PLR0917  options
-    bucket: Annotated[str, typer.Option(help="The bucket that control planes back up to.", show_default=False)],
-    region: Annotated[str, typer.Option(help="The bucket's region.", show_default=False)],
-    role: Annotated[list[str] | None, typer.Option(help="A role for backups; give several for a pool.")] = None,
-    own_role: Annotated[str, typer.Option(help="The webhook's own role.")] = "mxp-identity-webhook",
+    bucket: Annotated[
+        str, typer.Option(metavar="NAME", help="The bucket that control planes back up to.", show_default=False)
+    ],
+    region: Annotated[
+        str, typer.Option(metavar="NAME", help="The bucket's region, such as us-west-2.", show_default=False)
+    ],
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A role for backups; give it several times for a pool of roles.",
+            show_default="mxp-backup",
+        ),
+    ] = None,
+    own_role: Annotated[
+        str, typer.Option(metavar="NAME", help="The role that the webhook itself runs as.")
+    ] = "mxp-identity-webhook",
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="Where it is to be installed.")
+        str,
+        typer.Option("--namespace", "-n", metavar="NAME", help="The namespace that it is to be installed in."),
     ] = "mxp-identity",
     issuer: Annotated[
         str | None,
-        typer.Option(help="The cluster's issuer. By default the API server is asked.", show_default=False),
+        typer.Option(
+            metavar="URL",
+            help="The cluster's OIDC issuer. Without it the API server is asked.",
+            show_default=False,
+        ),
     ] = None,
     values: Annotated[
-        Path | None, typer.Option(help="Write the webhook's chart values to this file.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the values for the webhook's chart here, with the first binding.",
+            show_default=False,
+        ),
     ] = None,
     spaces_values: Annotated[
-        Path | None, typer.Option(help="Write the Spaces chart's values to this file.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the values for the Spaces chart here, with the bucket.", show_default=False
+        ),
     ] = None,
     context: Context = None,
-    output: Annotated[SetupOutput, typer.Option("--output", "-o", help="How to print it.")] = SetupOutput.TABLE,
+    output: Annotated[
+        SetupOutput,
+        typer.Option("--output", "-o", metavar="FORM", help="As a table, json or yaml, or awscli: as commands."),
+    ] = SetupOutput.TABLE,
     *,
-    approve: Annotated[bool, typer.Option("--approve", help="Do it.")] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", metavar="", help="Do what is printed, not only print it.")
+    ] = False,
 ) -> None:
-    """Print what is missing in the account and do it with --approve: OIDC provider, roles and their policies.
+    """Make what an AWS account lacks for backups: OIDC provider, roles, policies. Without `--approve`: the plan.
 
-    A second run finds nothing to do. With `-o awscli` it prints the commands instead, for whoever owns the
-    account. The values files are written in any case.
+    A second run finds nothing to do, and goes on where a first was interrupted. Where the account is somebody
+    else's, `-o awscli` prints the same steps as commands for them to run. The files of values are written in any
+    case.
 
-    Exit code 0: nothing is missing, or it has been done. 3: something is missing.
+    Exit code 0: nothing is missing, or all was done. 3: something is missing.
     """
-    names = role or ["mxp-backup"]
-    wish, steps = run(
-        lambda progress: _setup((bucket, region), names, own_role, namespace, issuer, context, approve, progress)
+    from webhook.blueprint.documents import Bucket
+    from webhook.blueprint.values import chart_values
+    from webhook.blueprint.values import spaces_values as values_of_spaces
+    from webhook.domain.names import IssuerUrl, Subject
+
+    if approve and output is SetupOutput.AWSCLI:
+        raise typer.BadParameter("-o awscli prints commands that somebody else is to run: leave out --approve")
+    asked = _Asked(
+        bucket=Bucket(bucket, region),
+        roles=tuple(dict.fromkeys(role or ["mxp-backup"])),
+        own_role=own_role,
+        program=Subject(namespace, "mxp-identity-webhook"),
+        issuer=IssuerUrl(issuer) if issuer else None,
+        context=context,
+        files=((values, chart_values), (spaces_values, values_of_spaces)),
+        approved=approve,
+        aloud=output is SetupOutput.TABLE,
     )
-    _write_values(wish, values, spaces_values)
+    _check_roles(asked)
+    steps = run(lambda progress: _setup(asked, progress))
     _show(steps, output, approve=approve)
     sys.exit(Exit.CHANGES if steps and not approve else Exit.DONE)
 
 
-async def _setup(  # noqa: PLR0913, PLR0917  options
-    storage: tuple[str, str],
-    roles: list[str],
-    own_role: str,
-    namespace: str,
-    issuer: str | None,
-    context: str | None,
-    approve: bool,  # noqa: FBT001  an option
-    progress: Progress,
-) -> tuple[Wish, list[Step]]:
-    from webhook.aws.caller import CallerCheck
+def _check_roles(asked: _Asked) -> None:
+    """Raise InvalidNameError for a name that IAM would refuse, and for the webhook's own role among the others."""
+    from webhook.domain.errors import InvalidNameError
+
+    for name in (*asked.roles, asked.own_role):
+        try:
+            _arn("aws", "123456789012", name)
+        except InvalidNameError as error:
+            raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup") from error
+    if asked.own_role in asked.roles:
+        raise InvalidNameError(
+            f"{asked.own_role} cannot be both --role and --own-role: the webhook would hand out its own rights"
+        )
+
+
+def _arn(partition: str, account: str, name: str) -> RoleArn:
+    from webhook.domain.names import RoleArn
+
+    return RoleArn(f"arn:{partition}:iam::{account}:role/{name}")
+
+
+async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     from webhook.aws.calls import AwsCalls
-    from webhook.aws.foundations import carry_out, look_at_account
-    from webhook.blueprint.documents import Wish
+    from webhook.aws.foundations import look_at_account
     from webhook.blueprint.steps import missing_steps
-    from webhook.domain.names import IssuerUrl, RoleArn, Subject
 
     progress.step("asking the API server for its issuer")
-    found_issuer = issuer or await _issuer(context)
+    issuer = asked.issuer or await _issuer(asked.context)
     calls = AwsCalls(attempts=5)
     try:
         progress.step("looking at the account")
-        caller = await CallerCheck(calls).caller()
-        partition = caller.arn.split(":")[1]
-        arns = [RoleArn(f"arn:{partition}:iam::{caller.account}:role/{name}") for name in (*roles, own_role)]
-        program = Subject(namespace, "mxp-identity-webhook")
-        wish = Wish(*storage, tuple(arns[:-1]), arns[-1], IssuerUrl(found_issuer), program)
+        wish = await _wish(asked, issuer, calls)
         steps = missing_steps(wish, await look_at_account(calls, wish))
-        for step in steps if approve else ():
+        _write_values(wish, asked.files)
+        for step in steps if asked.approved else ():
             progress.step(step.what)
-            await carry_out(calls, step)
+            await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
     finally:
         calls.close()
-    return wish, steps
+    return steps
 
 
-async def _issuer(context: str | None) -> str:
+async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -> None:
+    from webhook.aws.foundations import carry_out
+
+    await carry_out(calls, step)
+    if aloud:
+        progress.hide()
+        sys.stdout.write(f"done: {step.what}\n")
+        sys.stdout.flush()
+
+
+async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
+    from webhook.aws.caller import CallerCheck
+    from webhook.blueprint.documents import Wish
+
+    caller = await CallerCheck(calls).caller()
+    partition = caller.arn.split(":")[1]
+    own, *roles = [_arn(partition, caller.account, name) for name in (asked.own_role, *asked.roles)]
+    return Wish(asked.bucket, tuple(roles), own, issuer, asked.program)
+
+
+async def _issuer(context: str | None) -> IssuerUrl:
     from webhook.cluster.api import KubernetesApi
     from webhook.cluster.connection import Connection
+    from webhook.domain.names import IssuerUrl
 
     connection = Connection(person=True, context=context)
     try:
-        return await KubernetesApi(connection, ()).issuer()
+        return IssuerUrl(await KubernetesApi(connection, ()).issuer())
     finally:
         connection.close()
 
 
-def _write_values(wish: Wish, values: Path | None, spaces: Path | None) -> None:
+def _write_values(wish: Wish, files: Iterable[tuple[Path | None, _Values]]) -> None:
     import yaml
 
-    from webhook.blueprint.values import chart_values, spaces_values
-
-    for path, document in ((values, chart_values(wish)), (spaces, spaces_values(wish))):
+    for path, values in files:
         if path is not None:
             try:
-                path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+                path.write_text(yaml.safe_dump(values(wish), sort_keys=False), encoding="utf-8")
             except OSError as error:
                 raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
 
@@ -131,13 +226,13 @@ def _write_values(wish: Wish, values: Path | None, spaces: Path | None) -> None:
 def _show(steps: list[Step], output: SetupOutput, *, approve: bool) -> None:
     if output is SetupOutput.AWSCLI:
         sys.stdout.write("".join(f"{step.command()}\n" for step in steps))
-    elif output is SetupOutput.TABLE:
-        mark = "done: " if approve else "  + "
-        sys.stdout.write("".join(f"{mark}{step.what}\n" for step in steps) or "nothing is missing\n")
-        if steps and not approve:
-            sys.stdout.write(f"{len(steps)} steps; --approve does them, -o awscli prints them\n")
-    else:
+    elif output is not SetupOutput.TABLE:
         write_document({"steps": [_record(step) for step in steps], "done": approve}, Output(output))
+    elif not steps:
+        sys.stdout.write("nothing is missing\n")
+    elif not approve:
+        sys.stdout.write("".join(f"  + {step.what}\n" for step in steps))
+        sys.stdout.write(f"{len(steps)} steps; --approve does them, -o awscli prints them\n")
 
 
 def _record(step: Step) -> dict[str, Any]:

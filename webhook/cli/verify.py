@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,18 +20,24 @@ if TYPE_CHECKING:
     from webhook.diagnosis.facts import Shared
     from webhook.diagnosis.findings import Finding
     from webhook.diagnosis.verdict import Verdict
+    from webhook.domain.names import RoleArn
     from webhook.survey.session import Session, Where
 
 _STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
 _MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "+"}
 _STS_PATIENCE = 30.0
 """Seconds that --assume waits for STS to see trust that was just written."""
+_STS_AT_A_TIME = 16
 
 
 def verify(  # noqa: PLR0913  options
     plane: Annotated[
         str | None,
-        typer.Argument(metavar="[NAMESPACE]", help="The control plane's namespace.", show_default=False),
+        typer.Argument(
+            metavar="NAMESPACE",
+            help="The control plane's host namespace, mxp-...-system. Without it: all of them.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
@@ -38,13 +45,16 @@ def verify(  # noqa: PLR0913  options
     output: OutputForm = Output.TABLE,
     *,
     assume: Annotated[
-        bool, typer.Option("--assume", help="Have STS assume the role with a token of the ServiceAccount.")
+        bool,
+        typer.Option(
+            "--assume", metavar="", help="Have STS assume the role with a token of the ServiceAccount, too."
+        ),
     ] = False,
 ) -> None:
     """Find what keeps a control plane from its AWS identity, with the command that mends each finding.
 
-    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing:
-    the ServiceAccount is sent through admission as a dry run.
+    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing: a
+    ServiceAccount is sent through admission as a dry run. Run it again after mending: some things only show then.
 
     Exit code 0: all is well. 4: there are findings.
     """
@@ -92,7 +102,7 @@ async def _verify(
         common = await _common(here, shared, verdicts)
         if assume:
             progress.step("asking STS")
-            verdicts = [await _with_sts(here, verdict) for verdict in verdicts]
+            verdicts = await _with_sts(here, verdicts, progress)
     return common, sorted(verdicts, key=lambda verdict: (verdict.worst.rank, verdict.subject))
 
 
@@ -111,37 +121,50 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
     return list(look_at_webhook(shared, trial, here.namespace, self_managed=self_managed))
 
 
-async def _with_sts(here: Session, verdict: Verdict) -> Verdict:
+async def _with_sts(here: Session, verdicts: list[Verdict], progress: Progress) -> list[Verdict]:
+    """The verdicts with what STS says, asked for a few at a time: who is refused takes long."""
     from dataclasses import replace
 
+    slots, asked = asyncio.Semaphore(_STS_AT_A_TIME), 0
+
+    async def ask(verdict: Verdict) -> Verdict:
+        nonlocal asked
+        if verdict.role is None:
+            return verdict
+        if verdict.associates:
+            finding = _not_asked()
+        else:
+            async with slots:
+                finding = await _ask_sts(here, verdict, verdict.role)
+            asked += 1
+            progress.count(f"STS has answered for {asked} of {total}", asked, total)
+        return replace(verdict, findings=(*verdict.findings, finding))
+
+    total = sum(verdict.role is not None and not verdict.associates for verdict in verdicts)
+    return await asyncio.gather(*(ask(verdict) for verdict in verdicts))
+
+
+def _not_asked() -> Finding:
     from webhook.diagnosis.findings import note
 
-    if verdict.role is None:
-        return verdict
-    if verdict.associates:
-        asked = note("STS", "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token")
-    else:
-        asked = await _ask_sts(here, verdict)
-    return replace(verdict, findings=(*verdict.findings, asked))
+    return note("STS", "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token")
 
 
-async def _ask_sts(here: Session, verdict: Verdict) -> Finding:
+async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
     from webhook.aws.assuming import seconds_until_accepted
     from webhook.cluster.inspection import Inspection
     from webhook.diagnosis.findings import broken, ok, unknown
     from webhook.domain.errors import ClusterError
     from webhook.trust.ports import AwsError
 
-    if verdict.role is None:
-        raise ValueError("no role, nothing to assume")
     try:
         token = await Inspection(here.connection).token(verdict.subject)
-        seconds = await seconds_until_accepted(here.calls, verdict.role, token, _STS_PATIENCE)
+        seconds = await seconds_until_accepted(here.calls, role, token, _STS_PATIENCE)
     except ClusterError as error:
         return unknown("STS", f"no token to try with: {error}")
     except AwsError as error:
-        return broken("STS", f"refuses a token of it for {verdict.role}: {error}")
-    return ok("STS", f"accepted a token of it for {verdict.role} after {seconds:.1f} s")
+        return broken("STS", f"refuses a token of it for {role}: {error}")
+    return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
 
 
 def _show(common: list[Finding], verdicts: list[Verdict], *, whole: bool) -> None:

@@ -58,7 +58,8 @@ class Connection:
                 config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, OSError, yaml.YAMLError) as error:
             raise ClusterError(
-                f"no way to the API server: {error}; run in a pod with a ServiceAccount token, or set KUBECONFIG"
+                f"no way to it: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works with, "
+                "or run in a pod"
             ) from error
         configuration.retries = False  # whoever asks has a deadline and decides
         configuration.connection_pool_maxsize = 2 * _THREADS

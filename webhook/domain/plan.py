@@ -98,7 +98,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
     trusted = TrustedSubjects(account, installation)
     placed, amended = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
-    problems = [*_unread(account), *mapping_problems(cluster, installation.bindings)]
+    problems = [*unread_roles(account), *mapping_problems(cluster, installation.bindings)]
     closed = closed_roles(account, installation)
     for role in sorted(account.policies):
         policies = (account.policies[role], amended[role])
@@ -153,7 +153,8 @@ def _can_be_written(change: RoleChange, quota: int) -> bool:
     return _fits(change, quota) and not change.before.dangling_principals()
 
 
-def _unread(account: AccountSnapshot) -> Iterator[Problem]:
+def unread_roles(account: AccountSnapshot) -> Iterator[Problem]:
+    """The roles that could not be read, each with the reason."""
     for role, reason in sorted(account.unread.items()):
         yield Problem(ProblemKind.UNREAD, reason, role=role)
 

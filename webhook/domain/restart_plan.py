@@ -49,6 +49,8 @@ _RESTARTED = {
 }
 _NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
 
+_NOT_KNOWN = "whether its role trusts it could not be read: `mxp-identity plan` says why"
+
 
 def plan_restarts(
     workloads: Iterable[Workload],
@@ -92,5 +94,6 @@ def what_is_lacking(placement: Placement, account: Account | None) -> str | None
         return "its ServiceAccount is not annotated with the role that it gets: `mxp-identity apply` does that"
     if not placement.grant.binding.names_subjects:
         return None
-    standing = placement.verdict.standing if placement.verdict else None
-    return None if standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED
+    if placement.verdict is None:
+        return _NOT_KNOWN
+    return None if placement.verdict.standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import InvalidNameError
-from webhook.domain.plan import Change, Plan, RoleChange
+from webhook.domain.plan import Change, Plan, RoleChange, unread_roles
 from webhook.domain.statement import OwnStatement
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def retire_issuer(issuer: IssuerUrl, name: str, installation: Installation, acco
         _removal(role, policy, OwnStatement.for_role(role, issuer, name), f"its cluster {issuer} is retired")
         for role, policy in sorted(account.policies.items())
     ]
-    return Plan(tuple(change for change in changes if change))
+    return Plan(tuple(change for change in changes if change), problems=tuple(unread_roles(account)))
 
 
 def retire_role(role: RoleArn, installation: Installation, account: AccountSnapshot) -> Plan:
@@ -39,7 +39,7 @@ def retire_role(role: RoleArn, installation: Installation, account: AccountSnaps
         if role in binding.roles:
             raise InvalidNameError(f"{role} is a role of binding {binding.name}; remove it from there first")
     if role not in account.policies:
-        return Plan()
+        return Plan(problems=tuple(unread_roles(account)))
     change = _removal(
         role, account.policies[role], installation.own_in(role), "no binding names the role any more"
     )

@@ -28,7 +28,8 @@ _PATIENCE_SECONDS = 2.0
 async def find_issuer(configured: str | None, api: KubernetesApi) -> IssuerUrl:
     """The cluster's issuer: the API server's word, which a configured one must equal.
 
-    Raises ConfigurationError for an issuer that is malformed or not the API server's, or where neither says.
+    Raises ConfigurationError for an issuer that is malformed or not the API server's, ClusterError where neither
+    says.
     """
     try:
         wanted = None if configured is None else IssuerUrl(configured)
@@ -38,8 +39,8 @@ async def find_issuer(configured: str | None, api: KubernetesApi) -> IssuerUrl:
         answered = await api.issuer()
     except ClusterError as error:
         if wanted is None:
-            raise ConfigurationError(
-                f"cluster.issuer: is not given, and the API server does not tell it ({error}); set it to what "
+            raise ClusterError(
+                f"{error}; if it never tells its issuer, set cluster.issuer to what "
                 "`aws eks describe-cluster --query cluster.identity.oidc.issuer` prints"
             ) from error
         log.warning("issuer_not_compared", issuer=wanted.value, reason=str(error))

@@ -15,10 +15,8 @@ from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
 from webhook.config.bindings import bindings_of
-from webhook.config.errors import ConfigurationError
 from webhook.config.whereabouts import own_namespace
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
-from webhook.domain.errors import ClusterError
 from webhook.domain.snapshot import ClusterSnapshot, Installation
 from webhook.serving.startup import find_issuer
 from webhook.survey.account import look_at_roles
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account
-    from webhook.domain.names import ClusterArn, IssuerUrl, RoleArn, Subject
+    from webhook.domain.names import ClusterArn, RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot
     from webhook.domain.wanted import AccountKey
 
@@ -126,7 +124,7 @@ async def session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = await _issuer(configuration, api)
+        issuer = await find_issuer(configuration.cluster.issuer, api)
         calls = AwsCalls(READ_ATTEMPTS)
         try:
             caller = CallerCheck(calls)
@@ -155,12 +153,3 @@ async def session(where: Where) -> AsyncIterator[Session]:
 def _eks(bindings: tuple[Binding, ...], name: str | None, region: str) -> ClusterArn | None:
     associating = [binding for binding in bindings if binding.associates]
     return cluster_arn(associating[0].roles[0], region, name) if associating and name else None
-
-
-async def _issuer(configuration: Configuration, api: KubernetesApi) -> IssuerUrl:
-    try:
-        return await find_issuer(configuration.cluster.issuer, api)
-    except ConfigurationError as error:
-        if isinstance(error.__cause__, ClusterError):
-            raise error.__cause__ from error  # to a person at a terminal that is the news
-        raise

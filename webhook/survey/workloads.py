@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from webhook.cluster.deployments import DeploymentApi
+from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
 from webhook.domain.placement import place
 from webhook.domain.restart_plan import Workload, plan_restarts, what_is_lacking
@@ -23,18 +24,23 @@ if TYPE_CHECKING:
     from webhook.survey.session import Session
 
 
-async def plan_restarts_here(here: Session, namespace: str | None, progress: Callable[[str], None]) -> list[Step]:
+async def plan_restarts_here(
+    here: Session, namespace: str | None, step: Callable[[str], None], count: Callable[[str], None]
+) -> list[Step]:
     """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
 
-    Lists namespaces, ServiceAccounts and pods, gets Deployments; reads trust policies.
+    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies; `step` hears what goes on,
+    `count` how far it is. Raises ClusterError where there is no such namespace, too.
     """
-    progress("listing namespaces and ServiceAccounts")
+    step("listing namespaces and ServiceAccounts")
     cluster = await here.look_at_cluster()
-    progress("reading trust policies")
-    account = await here.look_at_account(progress)
+    if namespace is not None and namespace not in cluster.namespaces:
+        raise ClusterError(f"there is no namespace {namespace}")
+    step("reading trust policies")
+    account = await here.look_at_account(count)
     grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, here.installation.bindings)
     placed, _ = place(grants, account, here.installation)
-    progress("listing pods")
+    step("listing pods")
     workloads = await _workloads_without_identity(here, placed, namespace)
     deployments = await _deployments_of(here, workloads, placed)
     lacking = {

@@ -1,0 +1,127 @@
+"""Ctrl-C at any moment: one line and exit code 130, no traceback, and a second run goes on from there."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rig.aws.faults import Hang, Latency
+from rig.aws.standin import AwsStandIn
+from rig.kubernetes import objects
+from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.space import Space
+from tests.cli.commands import Person, start
+from tests.e2e.observe import annotation, is_trusted
+from tests.e2e.scenes import create_account, create_namespace
+
+LINE = "interrupted: nothing is half done, and the same command goes on from here"
+PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
+SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
+
+
+@pytest.mark.parametrize("module", ["typer", "webhook.cli.failures", "boto3"])
+def test_while_its_modules_load(module: str) -> None:
+    """Python tells on standard error what it has loaded."""
+    argv = [sys.executable, "-X", "importtime", "-m", "webhook", *SETUP]
+    with subprocess.Popen(argv, env=PLAIN, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.rstrip().endswith(f" {module}") for line in process.stderr), "loaded"
+        process.send_signal(signal.SIGINT)
+        printed = process.stderr.read()
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == LINE
+    assert "Traceback" not in printed
+
+
+def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
+    with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
+        process = start(*SETUP, env=aws.environment(base=PLAIN))
+        aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=60)
+        aws.wait_until(lambda: not aws.in_flight)
+        assert aws.count("GetRole") < 3, "it is not tried five times"
+    assert (process.returncode, printed.splitlines()[-1]) == (130, LINE)
+
+
+@pytest.fixture(scope="module")
+def space() -> Iterator[Space]:
+    with Cluster(nodes=1) as cluster, Space(cluster=cluster) as running:
+        yield running
+
+
+LOOKING = {
+    ("plan",): "GetRole",
+    ("report",): "GetAccountSummary",
+    ("verify",): "GetAccountSummary",
+    ("verify", "--assume"): "AssumeRoleWithWebIdentity",
+    ("restart",): "GetRole",
+    ("apply",): "GetRole",
+    ("serve",): "GetCallerIdentity",
+}
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
+    person, action = Person(space), LOOKING[command]
+    namespace = create_namespace(space)
+    create_account(space, namespace, space.roles[0])
+    space.aws.wait_until(lambda: not space.aws.in_flight)
+    with space.aws.fault(Hang(actions=(action,))):
+        process = start(*command, "--config", str(person.file), env=person.environment)
+        space.aws.wait_until(lambda: action in space.aws.in_flight, timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == LINE
+    assert "Traceback" not in printed
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("times", [1, 2])
+def test_in_the_middle_of_a_write_and_a_second_run_does_the_rest(space: Space, times: int) -> None:
+    person, namespace = Person(space), create_namespace(space)
+    create_account(space, namespace)
+    with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
+        process = start("apply", "--config", str(person.file), env=person.environment)
+        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)  # a person's fingers
+        _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == LINE
+    assert "Traceback" not in printed
+    space.aws.wait_until(lambda: not space.aws.in_flight, timeout=30)
+    assert is_trusted(space, namespace)
+
+    assert person("apply").code == 0
+    assert annotation(space, namespace) == space.roles[0]
+
+
+@pytest.mark.rig
+def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> None:
+    person, namespace = Person(space), create_namespace(space)
+    create_account(space, namespace)
+    space.cluster.create([objects.deployment(namespace)])
+    space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    assert person("apply").code == 0
+
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}"
+    with space.cluster.stopped("kube-scheduler"):
+        process = start("restart", namespace, "--approve", "--config", str(person.file), env=person.environment)
+        space.aws.wait_until(lambda: space.cluster.api.get(path)["metadata"]["generation"] == 2, timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == LINE
+
+    space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    again = person("restart", namespace)
+    assert (again.code, again.out) == (0, "no pod lacks an identity\n"), again.err
