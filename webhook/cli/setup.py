@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from webhook.blueprint.documents import Wish
+    from webhook.blueprint.presets import Preset
     from webhook.blueprint.steps import Step
     from webhook.cli.progress import Progress
 
@@ -33,6 +35,14 @@ def setup(  # noqa: PLR0913, PLR0917  options
     bucket: Annotated[str, typer.Option(help="The bucket that control planes back up to.", show_default=False)],
     region: Annotated[str, typer.Option(help="The bucket's region.", show_default=False)],
     role: Annotated[list[str] | None, typer.Option(help="A role for backups; give several for a pool.")] = None,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=ROLE]",
+            help="Another workload to bind, and its role: billing, shared-secrets, space-backups.",
+            show_default="mxp-NAME",
+        ),
+    ] = None,
     own_role: Annotated[str, typer.Option(help="The webhook's own role.")] = "mxp-identity-webhook",
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Where it is to be installed.")
@@ -54,25 +64,65 @@ def setup(  # noqa: PLR0913, PLR0917  options
 ) -> None:
     """Print what is missing in the account and do it with --approve: OIDC provider, roles and their policies.
 
-    A second run finds nothing to do. With `-o awscli` it prints the commands instead, for whoever owns the
-    account. The values files are written in any case.
+    With --preset it binds another workload of Spaces as well; what its role may do in AWS is for you to say. With
+    `-o awscli` it prints the commands instead, for whoever owns the account. A second run finds nothing to do. The
+    values files are written in any case.
 
     Exit code 0: nothing is missing, or it has been done. 3: something is missing.
     """
-    names = role or ["mxp-backup"]
-    wish, steps = run(
-        lambda progress: _setup((bucket, region), names, own_role, namespace, issuer, context, approve, progress)
-    )
+    asked = _Asked(bucket, region, tuple(role or ["mxp-backup"]), own_role, namespace, _presets(preset or []))
+    wish, steps = run(lambda progress: _setup(asked, issuer, context, approve, progress))
     _write_values(wish, values, spaces_values)
     _show(steps, output, approve=approve)
     sys.exit(Exit.CHANGES if steps and not approve else Exit.DONE)
 
 
-async def _setup(  # noqa: PLR0913, PLR0917  options
-    storage: tuple[str, str],
-    roles: list[str],
-    own_role: str,
-    namespace: str,
+@dataclass(frozen=True)
+class _Asked:
+    """The call, before the account is known. `workloads` are pairs of preset and name of a role."""
+
+    bucket: str
+    region: str
+    roles: tuple[str, ...]
+    own_role: str
+    namespace: str
+    workloads: tuple[tuple[Preset, str], ...]
+
+    def wish(self, account: str, partition: str, issuer: str) -> Wish:
+        from webhook.blueprint.documents import Wish
+        from webhook.blueprint.presets import Workload
+        from webhook.domain.names import IssuerUrl, RoleArn, Subject
+
+        def arn(name: str) -> RoleArn:
+            return RoleArn(f"arn:{partition}:iam::{account}:role/{name}")
+
+        return Wish(
+            self.bucket,
+            self.region,
+            tuple(arn(name) for name in self.roles),
+            arn(self.own_role),
+            IssuerUrl(issuer),
+            Subject(self.namespace, "mxp-identity-webhook"),
+            tuple(Workload(preset, arn(name)) for preset, name in self.workloads),
+        )
+
+
+def _presets(given: list[str]) -> tuple[tuple[Preset, str], ...]:
+    from webhook.blueprint.presets import PRESETS
+
+    found = {}
+    for text in given:
+        name, _, role = text.partition("=")
+        if name not in PRESETS:
+            raise typer.BadParameter(f"--preset {name}: there are {', '.join(PRESETS)}")
+        if name in found:
+            raise typer.BadParameter(f"--preset {name} is given twice")
+        found[name] = (PRESETS[name], role or f"mxp-{name}")
+    return tuple(found.values())
+
+
+async def _setup(
+    asked: _Asked,
     issuer: str | None,
     context: str | None,
     approve: bool,  # noqa: FBT001  an option
@@ -81,9 +131,7 @@ async def _setup(  # noqa: PLR0913, PLR0917  options
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.aws.foundations import carry_out, look_at_account
-    from webhook.blueprint.documents import Wish
     from webhook.blueprint.steps import missing_steps
-    from webhook.domain.names import IssuerUrl, RoleArn, Subject
 
     progress.step("asking the API server for its issuer")
     found_issuer = issuer or await _issuer(context)
@@ -91,10 +139,7 @@ async def _setup(  # noqa: PLR0913, PLR0917  options
     try:
         progress.step("looking at the account")
         caller = await CallerCheck(calls).caller()
-        partition = caller.arn.split(":")[1]
-        arns = [RoleArn(f"arn:{partition}:iam::{caller.account}:role/{name}") for name in (*roles, own_role)]
-        program = Subject(namespace, "mxp-identity-webhook")
-        wish = Wish(*storage, tuple(arns[:-1]), arns[-1], IssuerUrl(found_issuer), program)
+        wish = asked.wish(caller.account, caller.arn.split(":")[1], found_issuer)
         steps = missing_steps(wish, await look_at_account(calls, wish))
         for step in steps if approve else ():
             progress.step(step.what)
