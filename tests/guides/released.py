@@ -40,6 +40,8 @@ class Released:
         self._authority = Authority("rig-mxp-identity-webhook")
         self._balancer = Balancer()
         self._running: dict[str, Webhook] = {}
+        self._down: set[str] = set()
+        self._started = 0
 
     def __enter__(self) -> Self:
         self._balancer.__enter__()
@@ -50,10 +52,17 @@ class Released:
         self._balancer.__exit__()
 
     def kill(self) -> None:
-        """End all processes at once, as when their node is lost."""
-        for replica in self._running.values():
+        """End all processes at once; their pods stay without, until `start_again`."""
+        for uid, replica in self._running.items():
             replica.process.kill()
+            self._balancer.remove(replica.port)
+            self._down.add(uid)
         self._running.clear()
+
+    def start_again(self) -> None:
+        """Have processes for all pods once more, as when their node is back."""
+        self._down.clear()
+        self.settle()
 
     @property
     def replicas(self) -> list[Webhook]:
@@ -75,7 +84,7 @@ class Released:
         was_there = bool(self._running)
         found = {pod["metadata"]["uid"]: pod for pod in self._pods() if pod["status"].get("phase") == "Running"}
         for uid, pod in found.items():
-            if uid not in self._running:
+            if uid not in self._running and uid not in self._down:
                 self._running[uid] = self._start(pod)
         for uid in [*self._running]:
             if uid not in found:
@@ -117,7 +126,9 @@ class Released:
             "POD_NAMESPACE": OWN_NAMESPACE,
             "KUBECONFIG": str(kubeconfig),
         }
-        replica = Webhook(self._cluster.workspace, name, configuration, self._authority, environment)
+        self._started += 1
+        folder = f"{name}-{self._started}"
+        replica = Webhook(self._cluster.workspace, folder, configuration, self._authority, environment)
         replica.wait_until_ready()
         self._balancer.add(replica.port)
         return replica
