@@ -222,3 +222,46 @@ def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsSta
             "storage": {"provider": "aws", "aws": {"region": "us-west-2", "bucket": "my-backups"}},
         }
     }, "with several roles only the webhook knows which"
+
+
+def test_presets_bring_bindings_of_other_workloads_with_roles_that_only_the_webhook_edits(
+    aws: AwsStandIn, tmp_path: Path
+) -> None:
+    chart, spaces = tmp_path / "values.yaml", tmp_path / "spaces.yaml"
+    presets = ("--preset", "billing", "--preset", "shared-secrets=eso", "--preset", "space-backups=mxp-backup")
+    more = ("--values", str(chart), "--spaces-values", str(spaces), *presets)
+    planned = _setup(aws, *more)
+    assert "  + role mxp-billing for billing\n  + role eso for shared-secrets\n" in planned.out
+    assert planned.out.count("  + ") == STEPS + 2, "a role that is there for backups is not made twice"
+    assert _setup(aws, *more, "--approve").code == 0
+    assert _setup(aws, *more).out == "nothing is missing\n"
+
+    iam = aws.admin_client("iam")
+    policy: Any = iam.get_role_policy(RoleName=ROLES[1], PolicyName="trust-policies")["PolicyDocument"]
+    names = ("mxp-backup", "mxp-billing", "eso")
+    assert policy["Statement"][0]["Resource"] == [f"arn:aws:iam::{aws.account}:role/{name}" for name in names]
+    assert iam.list_role_policies(RoleName="mxp-billing")["PolicyNames"] == []
+
+    text = chart.read_text()
+    assert "&" not in text, "no aliases: the file is for people"
+    values = yaml.safe_load(text)
+    assert render(values, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
+    bound = {item["serviceAccount"]: item for item in values["bindings"]}
+    assert list(bound) == ["mxp-controller", "vector", "external-secrets-controller", "spaces-controller"]
+    assert bound["spaces-controller"]["namespaces"] == {"pattern": "upbound-system"}
+    annotated = {"eks.amazonaws.com/role-arn": f"arn:aws:iam::{aws.account}:role/eso"}
+    assert yaml.safe_load(spaces.read_text())["controlPlanes"]["sharedSecrets"] == {
+        "serviceAccount": {"customAnnotations": annotated}
+    }
+
+
+@pytest.mark.parametrize(
+    ("presets", "says"),
+    [(["--preset", "vector"], "there are billing, shared-secrets"), (["--preset", "billing"] * 2, "given twice")],
+)
+def test_a_preset_that_is_unknown_or_given_twice_is_refused(
+    aws: AwsStandIn, presets: list[str], says: str
+) -> None:
+    refused = _setup(aws, *presets)
+    assert (refused.code, refused.out) == (2, "")
+    assert says in refused.err

@@ -22,7 +22,7 @@ async def look_at_account(calls: AwsCalls, wish: Wish) -> Found:
     if provider.exists is None:
         raise AwsError(FailureKind.ACCESS_DENIED, provider.why)
     roles = {}
-    for role in (*wish.roles, wish.own_role):
+    for role in (*wish.bound_roles, wish.own_role):
         found = await _role(calls, role)
         if found is not None:
             roles[role] = found

@@ -11,6 +11,7 @@ from webhook.domain.names import AUDIENCE
 from webhook.domain.statement import ASSUME_WITH_TOKEN
 
 if TYPE_CHECKING:
+    from webhook.blueprint.presets import Workload
     from webhook.domain.names import IssuerUrl, RoleArn, Subject
 
 Document = dict[str, Any]
@@ -39,13 +40,19 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be there. `program` is the webhook's own ServiceAccount, `own_role` its role."""
+    """What is to be there. `program` is the webhook's own ServiceAccount, `own_role` its role; `roles` back up."""
 
     bucket: Bucket
     roles: tuple[RoleArn, ...]
     own_role: RoleArn
     issuer: IssuerUrl
     program: Subject
+    workloads: tuple[Workload, ...] = ()
+
+    @property
+    def bound_roles(self) -> tuple[RoleArn, ...]:
+        """Every role that a binding names, each once."""
+        return tuple(dict.fromkeys((*self.roles, *(workload.role for workload in self.workloads))))
 
     @property
     def provider_arn(self) -> str:
@@ -86,7 +93,7 @@ def own_statement(wish: Wish) -> Document:
 
 def own_policy(wish: Wish) -> Document:
     """What the webhook may do, as docs/install.md has it: exactly these roles, and never its own."""
-    roles = [role.value for role in wish.roles]
+    roles = [role.value for role in wish.bound_roles]
     return {
         "Version": _VERSION,
         "Statement": [

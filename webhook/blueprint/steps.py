@@ -70,7 +70,12 @@ class Found:
 
 def missing_steps(wish: Wish, found: Found) -> list[Step]:
     """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are."""
-    return [*_provider(wish, found), *_backup_roles(wish, found), *_own_role(wish, found)]
+    return [
+        *_provider(wish, found),
+        *_backup_roles(wish, found),
+        *_other_roles(wish, found),
+        *_own_role(wish, found),
+    ]
 
 
 def _provider(wish: Wish, found: Found) -> Iterator[Step]:
@@ -88,6 +93,14 @@ def _backup_roles(wish: Wish, found: Found) -> Iterator[Step]:
         if role not in found.roles:
             yield _create(role, documents.first_trust(), f"role {role.name} for backups")
         yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
+
+
+def _other_roles(wish: Wish, found: Found) -> Iterator[Step]:
+    """What these may do in AWS only their owners know."""
+    for role in wish.bound_roles:
+        if role not in wish.roles and role not in found.roles:
+            names = [workload.preset.name for workload in wish.workloads if workload.role == role]
+            yield _create(role, documents.first_trust(), f"role {role.name} for {', '.join(names)}")
 
 
 def _own_role(wish: Wish, found: Found) -> Iterator[Step]:

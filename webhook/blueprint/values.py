@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from webhook.blueprint.presets import CONTROL_PLANES
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from webhook.blueprint.documents import Wish
-
-CONTROL_PLANE_LABEL = "internal.spaces.upbound.io/controlplane-name"
-"""The label of a control plane's host namespace."""
+    from webhook.domain.names import RoleArn
 
 
 def chart_values(wish: Wish) -> dict[str, Any]:
-    """The webhook's chart with its first binding: every control plane backs up."""
-    expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
-    binding = {
+    """The webhook's chart with its first binding, every control plane backs up, and those of other workloads."""
+    backup = {
         "name": "backup",
         "serviceAccount": "mxp-controller",
-        "namespaces": {"selector": {"matchExpressions": [expression]}},
+        "namespaces": deepcopy(CONTROL_PLANES),
         "mode": "irsa",
         "roles": [role.value for role in wish.roles],
     }
-    return {"bindings": [binding], "serviceAccount": {"roleArn": wish.own_role.value}}
+    bindings = [backup, *(workload.binding() for workload in wish.workloads)]
+    return {"bindings": bindings, "serviceAccount": {"roleArn": wish.own_role.value}}
 
 
 def spaces_values(wish: Wish) -> dict[str, Any]:
-    """The Spaces chart with the bucket, as the published guide sets it.
+    """The Spaces chart with the bucket, as the published guides set it.
 
     With one role Spaces may annotate every ServiceAccount with it too; with several, only the webhook knows which.
     """
     storage = {"provider": "aws", "aws": {"region": wish.bucket.region, "bucket": wish.bucket.name}}
     values: dict[str, Any] = {"backup": {"enabled": True, "storage": storage}}
     if len(wish.roles) == 1:
-        annotations = {ROLE_ARN_ANNOTATION: wish.roles[0].value}
-        values["controlPlanes"] = {"mxpController": {"serviceAccount": {"annotations": annotations}}}
+        _annotate(values, ("controlPlanes", "mxpController", "serviceAccount", "annotations"), wish.roles[0])
+    for workload in wish.workloads:
+        _annotate(values, workload.preset.annotations_at, workload.role)
     return values
+
+
+def _annotate(values: dict[str, Any], place: tuple[str, ...], role: RoleArn) -> None:
+    for key in place:
+        values = values.setdefault(key, {})
+    values[ROLE_ARN_ANNOTATION] = role.value

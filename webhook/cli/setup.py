@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.blueprint.documents import Bucket, Wish
+    from webhook.blueprint.presets import Preset
     from webhook.blueprint.steps import Step
     from webhook.cli.progress import Progress
     from webhook.domain.names import IssuerUrl, RoleArn, Subject
@@ -43,6 +44,8 @@ class _Asked:
     bucket: Bucket
     roles: tuple[str, ...]
     own_role: str
+    workloads: tuple[tuple[Preset, str], ...]
+    """What else is bound, and the name of its role."""
     program: Subject
     issuer: IssuerUrl | None
     context: str | None
@@ -65,6 +68,14 @@ def setup(  # noqa: PLR0913, PLR0917  options
             metavar="NAME",
             help="A role for backups; give it several times for a pool of roles.",
             show_default="mxp-backup",
+        ),
+    ] = None,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=ROLE]",
+            help="Another workload to bind, and its role: billing, shared-secrets, space-backups.",
+            show_default="mxp-NAME",
         ),
     ] = None,
     own_role: Annotated[
@@ -108,6 +119,8 @@ def setup(  # noqa: PLR0913, PLR0917  options
 ) -> None:
     """Make what an AWS account lacks for backups: OIDC provider, roles, policies. Without `--approve`: the plan.
 
+    With --preset it binds another workload of Spaces as well; what its role may do in AWS is for you to say.
+
     A second run finds nothing to do, and goes on where a first was interrupted. Where the account is somebody
     else's, `-o awscli` prints the same steps as commands for them to run. The files of values are written in any
     case.
@@ -125,6 +138,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
         bucket=Bucket(bucket, region),
         roles=tuple(dict.fromkeys(role or ["mxp-backup"])),
         own_role=own_role,
+        workloads=_presets(preset or []),
         program=Subject(namespace, "mxp-identity-webhook"),
         issuer=IssuerUrl(issuer) if issuer else None,
         context=context,
@@ -142,15 +156,30 @@ def _check_roles(asked: _Asked) -> None:
     """Raise InvalidNameError for a name that IAM would refuse, and for the webhook's own role among the others."""
     from webhook.domain.errors import InvalidNameError
 
-    for name in (*asked.roles, asked.own_role):
+    handed_out = (*asked.roles, *(name for _, name in asked.workloads))
+    for name in (*handed_out, asked.own_role):
         try:
             _arn("aws", "123456789012", name)
         except InvalidNameError as error:
             raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup") from error
-    if asked.own_role in asked.roles:
+    if asked.own_role in handed_out:
         raise InvalidNameError(
-            f"{asked.own_role} cannot be both --role and --own-role: the webhook would hand out its own rights"
+            f"{asked.own_role} is --own-role and a workload's role at once: nobody may have the webhook's rights"
         )
+
+
+def _presets(given: list[str]) -> tuple[tuple[Preset, str], ...]:
+    from webhook.blueprint.presets import PRESETS
+
+    found = {}
+    for text in given:
+        name, _, role = text.partition("=")
+        if name not in PRESETS:
+            raise typer.BadParameter(f"--preset {name}: there are {', '.join(PRESETS)}")
+        if name in found:
+            raise typer.BadParameter(f"--preset {name} is given twice")
+        found[name] = (PRESETS[name], role or f"mxp-{name}")
+    return tuple(found.values())
 
 
 def _arn(partition: str, account: str, name: str) -> RoleArn:
@@ -193,11 +222,22 @@ async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -
 async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
     from webhook.aws.caller import CallerCheck
     from webhook.blueprint.documents import Wish
+    from webhook.blueprint.presets import Workload
 
     caller = await CallerCheck(calls).caller()
     partition = caller.arn.split(":")[1]
-    own, *roles = [_arn(partition, caller.account, name) for name in (asked.own_role, *asked.roles)]
-    return Wish(asked.bucket, tuple(roles), own, issuer, asked.program)
+
+    def arn(name: str) -> RoleArn:
+        return _arn(partition, caller.account, name)
+
+    return Wish(
+        asked.bucket,
+        tuple(arn(name) for name in asked.roles),
+        arn(asked.own_role),
+        issuer,
+        asked.program,
+        tuple(Workload(preset, arn(name)) for preset, name in asked.workloads),
+    )
 
 
 async def _issuer(context: str | None) -> IssuerUrl:

@@ -31,16 +31,19 @@ WEBHOOK = "serviceaccounts.mxp-identity.local"
 async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str | None) -> list[Plane]:
     """The ServiceAccounts of bound names that are there, or that a binding wants, with their pods.
 
-    Of one namespace, or of all: there, those that no binding selects and that name no role are no control planes.
+    Of all namespaces: but for those that no binding selects and that name no role, which are no control planes. Of
+    one namespace: all bound names, where none of them is there or wanted.
     """
     inspection = Inspection(here.connection)
     planes: list[Plane] = []
+    absent: list[Plane] = []
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
         pods = await _pods(inspection, name, namespace)
-        wanted = {grant.subject.namespace for grant in cluster.grants_due(here.installation)}
+        due = cluster.grants_due(here.installation)
+        wanted = {grant.subject.namespace for grant in due if grant.subject.service_account == name}
         names = [namespace] if namespace else sorted(wanted | {key for key, value in annotations.items() if value})
-        planes += [
+        found = [
             Plane(
                 Subject(each, name),
                 annotations.get(each),
@@ -48,7 +51,11 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
             )
             for each in names
         ]
-    return planes
+        if namespace and namespace not in wanted | annotations.keys():
+            absent += found
+        else:
+            planes += found
+    return planes or absent
 
 
 async def look_at_shared(

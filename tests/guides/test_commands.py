@@ -1,0 +1,107 @@
+"""docs/commands.md, walked: every command shown there, on a control plane that is broken and one that is well."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig import pods
+from rig.kubernetes import objects
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.permissions import PROGRAM
+from rig.space import foreign_statements
+from rig.waiting import eventually
+from tests.guides.stage import DOCS, Site, Stage, stage
+
+PAGE = DOCS / "commands.md"
+ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "2B" * 16
+DEAD_ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/" + "C3" * 16
+BROKEN = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"
+WELL = "mxp-2c0acc2b-dc6f-4418-8c6b-d4dd6e515b08-system"
+FOREIGN = "mxp-ee2fa808-9e34-4714-a5bc-324d0272cf36-system"
+REGISTRATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
+ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Stage]:
+    with stage(tmp_path, {"spaces": (ISSUER, {})}) as found:
+        yield found
+
+
+@pytest.mark.rig
+def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
+    assert PAGE.name == "commands.md"
+    site, role = running.sites["spaces"], running.role("mxp-backup")
+    with running.reading(PAGE) as reader:
+        reader.section("setup")
+        assert running.aws.admin_client("iam").list_roles()["Roles"] == [], "a plan"
+
+        running.install("spaces", PROGRAM)
+        _write_trust(running, foreign_statements(running.aws.account))
+        site.released.kill()
+        site.cluster.api.delete(REGISTRATION)
+        _create(site, BROKEN)
+        reader.step()
+
+        _label(site, BROKEN, None)
+        chart = "charts/mxp-identity-webhook --namespace mxp-identity --values spaces.yaml"
+        running.shell(f"helm upgrade mxp-identity-webhook {chart}")
+        site.released.start_again()
+        _create(site, WELL)
+        reader.step()
+        assert site.first_pod_assumes(WELL, role)
+
+        site.released.kill()
+        _label(site, BROKEN, "control-plane")
+        site.cluster.create([objects.namespace(FOREIGN, {CONTROL_PLANE_LABEL: "foreign"})])
+        by_hand = {ROLE_ANNOTATION: running.role("by-hand")}
+        site.cluster.create([objects.service_account(FOREIGN, annotations=by_hand)])
+        reader.step()
+        reader.step()
+        assert site.assumed(BROKEN, role).ok
+
+        _write_trust(running, [*_trust(running), _of_a_cluster_that_is_gone(running)])
+        reader.section("plan and apply")
+        reader.section("restart")
+        assert pods.environment_of(site.pod(BROKEN))["AWS_ROLE_ARN"] == role
+        reader.section("report")
+
+
+def _create(site: Site, host: str) -> None:
+    site.cluster.create(objects.control_plane("control-plane", host))
+    eventually(lambda: pods.running_pod(site.cluster, host), f"a pod of {host} runs")
+
+
+def _label(site: Site, host: str, value: str | None) -> None:
+    site.cluster.api.patch(f"/api/v1/namespaces/{host}", {"metadata": {"labels": {CONTROL_PLANE_LABEL: value}}})
+
+
+def _trust(running: Stage) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = json.loads(running.aws.history("mxp-backup")[-1].document)["Statement"]
+    return statements
+
+
+def _write_trust(running: Stage, statements: list[dict[str, Any]]) -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    running.aws.admin_client("iam").update_assume_role_policy(RoleName="mxp-backup", PolicyDocument=document)
+
+
+def _of_a_cluster_that_is_gone(running: Stage) -> dict[str, Any]:
+    """What this program left in the role for a cluster of the same installation."""
+    return {
+        "Sid": "MxpIdentity9624d429",
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:aws:iam::{running.aws.account}:oidc-provider/{DEAD_ISSUER}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                f"{DEAD_ISSUER}:aud": "sts.amazonaws.com",
+                f"{DEAD_ISSUER}:sub": [
+                    "system:serviceaccount:mxp-5f0c1f0e-2b1a-4c55-9d1e-6a1f6f7f0c11-system:mxp-controller"
+                ],
+            }
+        },
+    }

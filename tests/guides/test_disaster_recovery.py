@@ -1,0 +1,51 @@
+"""docs/guides/disaster-recovery.md, walked: a control plane comes back elsewhere, and the lost cluster goes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig.aws.identity import assume
+from rig.space import AUDIENCE
+from tests.guides.stage import DOCS, Stage, stage
+
+PAGE = DOCS / "guides" / "disaster-recovery.md"
+ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
+LOST = "mxp-6b1f3f5e-3c0f-4a53-9d9b-0d2f0c9a7a11-system"
+RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Stage]:
+    clusters = {
+        "spaces-old": (ISSUER + "0A" * 16, {"orders": LOST}),
+        "spaces-new": (ISSUER + "0B" * 16, {"orders": RESTORED}),
+    }
+    with stage(tmp_path, clusters) as found:
+        yield found
+
+
+@pytest.mark.rig
+def test_a_control_plane_is_restored_in_another_cluster_and_the_lost_one_is_shut_out(running: Stage) -> None:
+    old, new = running.sites["spaces-old"], running.sites["spaces-new"]
+    role = running.role("mxp-backup")
+    running.install("spaces-old", "mxp-identity-webhook")
+    old.spaces.add("orders")
+    token = old.cluster.token(LOST, "mxp-controller", audience=AUDIENCE)
+    assert assume(running.aws, role, token).ok
+    running.lose("spaces-old")
+
+    with running.reading(PAGE) as reader:
+        reader.section("1. Make the other cluster ready")
+        assert len(new.released.replicas) == 2
+
+        reader.section("2. Restore the control plane")
+        assert new.first_pod_assumes(RESTORED, role)
+        assert assume(running.aws, role, token).ok, "both issuers are trusted"
+
+        reader.section("3. See that it has access")
+
+        reader.section("4. Shut the lost cluster out")
+        assert assume(running.aws, role, token).code != "OK"
+        assert new.assumed(RESTORED, role).ok
+    assert "0A0A" not in running.aws.history("mxp-backup")[-1].document

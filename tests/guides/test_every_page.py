@@ -1,0 +1,95 @@
+"""No page of the documentation has a command that is not run: each page with commands has a test that walks it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from tests.guides.page import commands
+from tests.guides.stage import DOCS, REPOSITORY
+from webhook.cli.app import app
+
+GENERATED = {"docs/bench.md", "docs/burst.md", "docs/modes.md", "docs/proof.md"}
+"""Pages that programs write; their commands are those that were run to write them."""
+
+WALKED_BY = {
+    "README.md": "tests/guides/test_readme.py",
+    "charts/mxp-identity-webhook/README.md": "tests/guides/test_chart_readme.py",
+    "docs/commands.md": "tests/guides/test_commands.py",
+    "docs/guides/compliance.md": "tests/guides/test_compliance.py",
+    "docs/guides/control-plane-migration.md": "tests/guides/test_control_plane_migration.py",
+    "docs/guides/disaster-recovery.md": "tests/guides/test_disaster_recovery.py",
+    "docs/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
+    "docs/guides/rollback.md": "tests/guides/test_rollback.py",
+}
+
+NEED_PODS = {"docs/install.md", "docs/rig.md"}
+"""Pages whose commands need a real node, and so another test than a walk on simulated ones."""
+
+NOT_RUN = {
+    "docs/guides/control-plane-migration.md": [
+        "`up` is Upbound's command line and needs real control planes at both ends."
+    ]
+}
+"""Blocks that cannot be run here, with the reasons that their pages give."""
+
+PAGES = sorted(
+    str(path.relative_to(REPOSITORY))
+    for path in (REPOSITORY / "README.md", *DOCS.rglob("*.md"), *(REPOSITORY / "charts").rglob("*.md"))
+    if str(path.relative_to(REPOSITORY)) not in GENERATED
+)
+COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
+
+
+def test_every_page_with_commands_is_walked_and_no_other() -> None:
+    with_commands = [page for page in PAGES if commands(REPOSITORY / page)]
+    assert with_commands == sorted({*WALKED_BY, *NEED_PODS})
+    for page, test in WALKED_BY.items():
+        text = (REPOSITORY / test).read_text()
+        assert f'"{Path(page).name}"' in text, f"{test} does not name {page}"
+
+
+def test_only_what_cannot_be_run_here_is_left_out_and_its_page_says_why() -> None:
+    left_out = {
+        page: list(dict.fromkeys(command.not_run for command in commands(REPOSITORY / page) if command.not_run))
+        for page in PAGES
+    }
+    assert {page: reasons for page, reasons in left_out.items() if reasons} == NOT_RUN
+
+
+def _spans(*names: str) -> list[tuple[str, str]]:
+    """Commands within sentences, with their pages; code within blocks is no part of it."""
+    found = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", (REPOSITORY / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+        words = "|".join(names)
+        found += [(page, span) for span in re.findall(rf"`((?:{words}) [a-z][^`]*)`", text)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "span"), _spans("mxp-identity"))
+def test_a_command_of_ours_in_a_sentence_exists_with_its_options(page: str, span: str) -> None:
+    name = span.split()[1]
+    assert name in COMMANDS, page
+    options = {option for each in COMMANDS[name].params for option in each.opts}
+    assert set(re.findall(r"--[a-z-]+", span)) <= options, page
+
+
+@pytest.mark.parametrize(("page", "span"), _spans("make"))
+def test_a_make_target_in_a_sentence_exists(page: str, span: str) -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert re.search(rf"^{span.split()[1]}:", makefile, re.MULTILINE), page
+
+
+def test_a_guide_has_no_command_in_a_sentence_that_it_does_not_run() -> None:
+    for page, span in _spans("kubectl", "helm", "aws"):
+        if "guides" in page:
+            assert any(span in command.text for command in commands(REPOSITORY / page)), page
+
+
+def test_the_readmes_make_test_is_what_continuous_integration_runs() -> None:
+    """It cannot run within itself."""
+    assert "`make test`" in (REPOSITORY / "README.md").read_text()
+    assert "\nmake test\n" in (REPOSITORY / ".ci" / "run").read_text()
