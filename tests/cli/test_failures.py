@@ -15,13 +15,14 @@ import yaml
 from rig.aws.faults import Latency
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, environment, run
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import create_account, create_namespace
 
-COMMANDS = ("report", "plan", "apply", "verify")
+MIGRATE = ("migrate", "backup", "--to", "pod-identity")
+COMMANDS = (("report",), ("plan",), ("apply",), ("verify",), MIGRATE)
 BINDING = {
     "name": "backup",
     "serviceAccount": "mxp-controller",
@@ -38,6 +39,8 @@ NOWHERE = {
     "current-context": "a",
 }
 PROGRESS = {
+    "asking AWS who this is, and which cluster",
+    "describing associations",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -59,16 +62,16 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     return {**PLAIN, "KUBECONFIG": str(path)}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_without_a_kubeconfig_it_says_what_to_set(command: str, file: str) -> None:
-    answer = run(command, "--config", file, env=PLAIN)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_without_a_kubeconfig_it_says_what_to_set(command: tuple[str, ...], file: str) -> None:
+    answer = run(*command, "--config", file, env=PLAIN)
     assert answer.code == 1
     _is_one_line(answer.err, "no way to the API server", "set KUBECONFIG")
 
 
 def test_a_cluster_that_is_not_there_is_named_with_its_address(file: str, nowhere: dict[str, str]) -> None:
-    for arguments in (["--config", file], []):
-        answer = run("plan", *arguments, env=nowhere)
+    for call in ([*command, *where] for command in (("plan",), MIGRATE) for where in (["--config", file], [])):
+        answer = run(*call, env=nowhere)
         assert answer.code == 1
         _is_one_line(answer.err, "127.0.0.1", "Connection refused")
 
@@ -115,7 +118,7 @@ def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, n
 def test_help_names_every_command_and_completion_is_there() -> None:
     helped = run("--help", env={**PLAIN, "COLUMNS": "120"})
     assert helped.code == 0
-    for command in (*COMMANDS, "serve", "version", "--install-completion"):
+    for command in (*(command for command, *_ in COMMANDS), "serve", "version", "--install-completion"):
         assert command in helped.out
 
 
@@ -130,7 +133,7 @@ def test_serve_loads_nothing_that_only_other_commands_need() -> None:
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with api_server() as cluster, Space(cluster=cluster) as running:
+    with api_server() as cluster, Space(cluster=cluster, eks_lag=0) as running:
         yield running
 
 
@@ -141,24 +144,26 @@ def test_without_credentials_for_aws_it_says_so(space: Space) -> None:
         key: value for key, value in environment(space).items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))
     }
     for command in COMMANDS:
-        answer = person(command)
+        answer = person(*command)
         assert answer.code == 1, command
         _is_one_line(answer.err, "AWS: GetCallerIdentity: Unable to locate credentials")
 
 
 @pytest.mark.rig
-def test_without_a_right_in_the_cluster_it_names_verb_and_resource(space: Space) -> None:
+@pytest.mark.parametrize("command", [("plan",), MIGRATE], ids=lambda command: command[0])
+def test_without_a_right_in_the_cluster_it_names_verb_and_resource(space: Space, command: tuple[str, ...]) -> None:
     """The program's own ServiceAccount may not list ConfigMaps."""
     kubeconfig = str(space.cluster.kubeconfig_for(OWN_NAMESPACE, PROGRAM))
-    answer = run("plan", env={**environment(space), "KUBECONFIG": kubeconfig})
+    answer = run(*command, env={**environment(space), "KUBECONFIG": kubeconfig})
     assert answer.code == 1
     _is_one_line(answer.err, "403", 'cannot list resource "configmaps"')
 
 
 @pytest.mark.rig
-def test_ctrl_c_ends_it_with_one_line(space: Space) -> None:
-    person = Person(space)
-    argv = [sys.executable, "-m", "webhook", "plan", "--config", str(person.file)]
+@pytest.mark.parametrize("command", [("plan",), MIGRATE], ids=lambda command: command[0])
+def test_ctrl_c_ends_it_with_one_line(space: Space, command: tuple[str, ...]) -> None:
+    person = Person(space, cluster={"name": EKS_CLUSTER})
+    argv = [sys.executable, "-m", "webhook", *command, "--config", str(person.file)]
     with space.aws.fault(Latency(actions=("GetRole",), seconds=2)):
         process = subprocess.Popen(argv, env=person.environment, stderr=subprocess.PIPE, text=True)
         space.aws.wait_until(lambda: "GetRole" in space.aws.in_flight, timeout=30)

@@ -14,6 +14,7 @@ from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
+from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
+    from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.reconcile.ports import Cluster
+    from webhook.serving.pod_identity import PodIdentity
     from webhook.survey.session import Session
     from webhook.trust.ports import TrustPolicies
 
@@ -47,6 +50,11 @@ class Done:
     written: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    def add(self, more: Done) -> None:
+        """Take in what became of another part."""
+        self.written += more.written
+        self.failed += more.failed
+
 
 @dataclass(frozen=True, slots=True)
 class Hands:
@@ -59,11 +67,18 @@ class Hands:
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
     done: Done = field(default_factory=Done)
+    associations: Associations | None = None
 
 
 @asynccontextmanager
-async def hands(here: Session) -> AsyncIterator[Hands]:
-    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished."""
+async def hands(
+    here: Session, own_in: Callable[[RoleArn], OwnStatement] | None = None, pods: PodIdentity | None = None
+) -> AsyncIterator[Hands]:
+    """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
+
+    `own_in` says what is ours in a role where it is more than the installation's statement, and `pods` lets
+    associations be made and taken away.
+    """
     installation = here.installation
     view = ClusterView(
         installation.bindings,
@@ -76,13 +91,17 @@ async def hands(here: Session) -> AsyncIterator[Hands]:
     writers: dict[RoleArn, RoleWriter] = {}
     demand = OneRoleEach(view, writers)
     policies = here.policies_to_write()
+    own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
-        writers[role] = RoleWriter(role, installation.own_in(role), policies, lock, demand)
-    grants = Grants(writers)
+        writers[role] = RoleWriter(role, own_in(role), policies, lock, demand)
+    associations = (
+        Associations(pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced) if pods else None
+    )
+    grants = Grants(writers, associations)
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants)
+        yield Hands(here.api, here.policies, view, demand, writers, grants, associations=associations)
     finally:
         await grants.close()
         mirror.cancel()
@@ -93,7 +112,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
     outcomes, _ = await asyncio.gather(
-        _obtain(by, subjects, progress),
+        obtain(by, subjects, progress),
         asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired)),
     )
     await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
@@ -107,9 +126,10 @@ async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None
     await asyncio.gather(*(_remove_from(by, change) for change in plan.roles if change.removed))
 
 
-async def _obtain(
+async def obtain(
     by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
+    """Have each of them trusted or associated, as its binding says; those that no binding selects are left out."""
     grants = {subject: grant for subject in subjects if (grant := _grant_of(by, subject))}
     outcomes: dict[Subject, Outcome] = {}
 
@@ -131,11 +151,11 @@ async def _repair(by: Hands, change: RoleChange) -> None:
 
     The writer waits too where it cannot tell an edit from an answer that is older than its last write.
     """
-    if await _shown(by, change.role, lambda policy: policy.is_whole(change.own)):
+    if await shown(by, change.role, lambda policy: policy.is_whole(change.own)):
         by.done.written.append(f"{change.role}: our statement is put right")
 
 
-async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
+async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
     writer = by.writers[role]
     try:
@@ -164,7 +184,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
             by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
         elif outcome.role == change.role and outcome.proof in {Proof.WRITTEN, Proof.ALREADY}:
             ours.add(item.subject)
-    if ours and await _shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
+    if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
         by.done.written.append(f"{change.role}: {len(ours)} added")
 
 
@@ -199,7 +219,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     if not leaving:
         return
     by.writers[change.role].leave(leaving)
-    if await _shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
+    if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
 

@@ -7,6 +7,7 @@ import typer
 from webhook import VERSION
 from webhook.cli.apply import apply
 from webhook.cli.failures import explained
+from webhook.cli.migrate import migrate
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.restart import restart
@@ -33,7 +34,7 @@ def version() -> None:
     typer.echo(VERSION)
 
 
-for command in (serve, setup, verify, plan, apply, restart, report):
+for command in (serve, setup, verify, plan, apply, migrate, restart, report):
     app.command()(command)
 
 

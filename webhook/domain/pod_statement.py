@@ -37,9 +37,8 @@ class PodStatement:
 
     @property
     def sid(self) -> str:
-        """Its name in the policy; Sids are alphanumeric (IAM grammar), so it carries a hash."""
-        named = f"{SERVICE}\n{self.cluster}\n{self.installation}\n{self.binding}"
-        return _SID_PREFIX + sha256(named.encode()).hexdigest()[:_SID_HEX_DIGITS]
+        """Its name in the policy."""
+        return sid_for_pods(self.installation, self.binding, self.cluster)
 
     def render(self) -> dict[str, Any]:
         """The statement; all three conditions are always there."""
@@ -64,3 +63,9 @@ class PodStatement:
             f"{_TAG}eks-cluster-arn".lower(): str(self.cluster),
             f"{_TAG}eks-cluster-name".lower(): self.cluster.name,
         }
+
+
+def sid_for_pods(installation: str, binding: str, cluster: ClusterArn) -> str:
+    """The Sid of the statement for a binding's pods; Sids are alphanumeric (IAM grammar), so it carries a hash."""
+    named = f"{SERVICE}\n{cluster}\n{installation}\n{binding}"
+    return _SID_PREFIX + sha256(named.encode()).hexdigest()[:_SID_HEX_DIGITS]

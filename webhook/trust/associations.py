@@ -55,7 +55,7 @@ class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
     It makes, mends and deletes what carries our tags, and nothing else. Three questions are answered without a
-    call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with a role;
+    call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with it;
     `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it.
     """
 
