@@ -10,6 +10,7 @@ import typer.main
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
 from webhook.domain.access_line import Finding
+from webhook.domain.migration import Step
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = PAGE.read_text()
@@ -36,3 +37,8 @@ def test_every_option_that_it_names_is_there(name: str) -> None:
     options = {option for command in COMMANDS.values() for each in command.params for option in each.opts}
     others = {"--help", "--install-completion", "--overwrite", "--reuse-values", "--retire-"}
     assert name in options | others
+
+
+def test_every_step_of_a_migration_is_explained() -> None:
+    (table,) = re.findall(r"\| next \|.*?\n\n", TEXT, re.DOTALL)
+    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(Step)

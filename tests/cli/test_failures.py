@@ -17,8 +17,9 @@ from rig.space import Space
 from tests.cli.commands import Person, environment, run
 from tests.e2e.replicas import api_server
 
-COMMANDS = ("report", "plan", "apply", "verify", "restart", "setup")
+COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
+ARGUMENTS = {"setup": SETUP, "migrate": ("backup", "--to", "pod-identity")}
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 BINDING = {
     "name": "backup",
@@ -38,6 +39,7 @@ NOWHERE = {
 PROGRESS = {
     "asking the API server for its issuer",
     "looking at the account",
+    "asking AWS who this is, and which cluster",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -60,7 +62,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
 
 
 def _call(command: str, file: str) -> list[str]:
-    return [command, *(SETUP if command == "setup" else ("--config", file))]
+    return [command, *ARGUMENTS.get(command, ()), *(() if command == "setup" else ("--config", file))]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "serve"])
@@ -91,7 +93,7 @@ NOT_A_NAME = {
     ("--role", "arn:aws:iam::123456789012:role/mxp-backup"): "is not the name of a role",
     ("--issuer", "oidc.eks.us-west-2.amazonaws.com"): "is not an issuer URL",
     ("--namespace", "Mxp"): "is not the name of a namespace",
-    ("--role", "mxp-identity-webhook"): "cannot be both --role and --own-role",
+    ("--role", "mxp-identity-webhook"): "is --own-role and a workload's role at once",
 }
 
 
@@ -191,7 +193,7 @@ def test_without_credentials_for_aws_it_says_so(space: Space) -> None:
         key: value for key, value in environment(space).items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))
     }
     for command in sorted(set(COMMANDS) - {"setup"}):
-        answer = person(command)
+        answer = person(command, *ARGUMENTS.get(command, ()))
         assert answer.code == 1, command
         _is_one_line(answer.err, "AWS: GetCallerIdentity: Unable to locate credentials")
 

@@ -13,7 +13,7 @@ from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.scenes import create_account, create_namespace
@@ -62,6 +62,7 @@ LOOKING = {
     ("verify", "--assume"): "AssumeRoleWithWebIdentity",
     ("restart",): "GetRole",
     ("apply",): "GetRole",
+    ("migrate", "backup", "--to", "pod-identity"): "GetRole",
     ("serve",): "GetCallerIdentity",
 }
 
@@ -69,7 +70,7 @@ LOOKING = {
 @pytest.mark.rig
 @pytest.mark.parametrize("command", LOOKING, ids=" ".join)
 def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
-    person, action = Person(space), LOOKING[command]
+    person, action = Person(space, cluster={"name": EKS_CLUSTER}), LOOKING[command]
     namespace = create_namespace(space)
     create_account(space, namespace, space.roles[0])
     space.aws.wait_until(lambda: not space.aws.in_flight)

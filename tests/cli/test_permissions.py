@@ -11,7 +11,7 @@ from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, environment, run
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.scenes import create_account, create_namespace
@@ -80,11 +80,18 @@ def _one_line(printed: str) -> str:
 
 
 def test_without_any_right_in_the_cluster_verb_and_resource_are_named(space: Space) -> None:
-    person = Person(space)
+    person = Person(space, cluster={"name": EKS_CLUSTER})
     person.environment = _kubernetes(space, "nobody", [])
-    for command in ("plan", "apply", "verify", "report", "restart"):
-        answer = person(command)
-        assert (answer.code, answer.out) == (1, ""), command
+    for call in (
+        ["plan"],
+        ["apply"],
+        ["verify"],
+        ["report"],
+        ["restart"],
+        ["migrate", "backup", "--to", "pod-identity"],
+    ):
+        answer = person(*call)
+        assert (answer.code, answer.out) == (1, ""), call
         assert 'cannot list resource "namespaces"' in _one_line(answer.err)
 
 

@@ -1,6 +1,7 @@
 """Our own statement: always whole, one per issuer and installation, gone with its last subject."""
 
 import re
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -28,6 +29,8 @@ from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import RoleArn, Subject
 from webhook.domain.statement import OwnStatement
 from webhook.domain.trust_policy import TrustPolicy
+
+FORMER = {"Sid": "MxpIdentity0a1b2c3d", "Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}}
 
 any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
 
@@ -157,3 +160,16 @@ def test_names_under_our_key_in_any_case_are_still_ours() -> None:
 def test_a_hand_edit_that_does_not_name_whom_to_trust_makes_nobody_trusted(edit: dict[str, Any]) -> None:
     edited = {**OWN.render(SUBJECTS[:1]), **edit}
     assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set()
+
+
+@given(document=foreign_documents, subjects=subject_sets)
+def test_a_former_statement_of_ours_goes_with_the_next_write_and_nothing_else_does(
+    document: dict[str, Any], subjects: frozenset[Subject]
+) -> None:
+    own = replace(OWN, former=frozenset({str(FORMER["Sid"])}))
+    without = TrustPolicy(document).with_subjects(OWN, subjects)
+    there = TrustPolicy({**without.document, "Statement": [FORMER, *without.statements]})
+    assert not there.is_whole(own)
+    after = there.with_subjects(own, there.subjects(own))
+    assert after.same_meaning(without)
+    assert after.is_whole(own)

@@ -144,3 +144,22 @@ async def test_after_a_change_of_mode_trust_stays_for_whoever_may_still_use_it_b
         await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == set()
         assert set(world.eks.now) == {WHO, subject(2)}
+
+
+@pytest.mark.parametrize("mode", [Mode.IRSA, Mode.ANNOTATE])
+@in_virtual_time
+async def test_after_a_change_to_another_mode_an_association_stays_while_its_binding_still_lists_the_role(
+    mode: Mode,
+) -> None:
+    moved, dropped = subject(1), subject(2)
+    still = replace(binding(role("still"), mode=Mode.POD_IDENTITY), name="still", service_account="other")
+    world = World(binding(ROLE, mode=mode), still)
+    world.eks.put(moved, ROLE.value, tags=OWNER.tags())
+    world.eks.put(dropped, role("no-longer-bound").value, tags=OWNER.tags())
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert set(world.eks.now) == {moved}
+        world.cluster.remove_namespace(moved)
+        await asyncio.sleep(3600 + GRACE)  # more leave than an hour's limit allows
+        assert set(world.eks.now) == set()

@@ -143,6 +143,22 @@ async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_
 
 
 @in_virtual_time
+async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
+    """Else a replica that hears of a write from before a change of mode would bring back whom a person removed."""
+    cluster = SimulatedCluster("mxp-controller")
+    binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
+    view = ClusterView((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
+    who = Subject(NAMES[0], "mxp-controller")
+    cluster.add_namespace(who.namespace)
+    cluster.add_account(who, ROLES[0].value)
+    running = asyncio.create_task(view.run())
+    await asyncio.sleep(1)
+    assert view.grants_in(who.namespace)
+    assert not view.may_want(ROLES[0], who)
+    running.cancel()
+
+
+@in_virtual_time
 async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3

@@ -53,7 +53,7 @@ class PodSite:
             self.eks,
             OWNER,
             lambda: self.wanted,
-            may_leave=lambda who: who not in self.wanted,
+            may_leave=lambda who, _: who not in self.wanted,
             is_another=lambda who: who in self.others,
         )
         self.grants = Grants({ROLE: self.writer}, self.associations)

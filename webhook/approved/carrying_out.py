@@ -12,6 +12,7 @@ from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
+from webhook.domain.names import RoleArn
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
 from webhook.survey.leases import check_locks
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from webhook.domain.association_plan import Associating, Dissociating
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.names import Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
+    from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.reconcile.ports import Cluster
+    from webhook.serving.pod_identity import PodIdentity
     from webhook.survey.session import Session
     from webhook.trust.ports import TrustPolicies
 
@@ -53,6 +56,11 @@ class Done:
     written: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    def add(self, more: Done) -> None:
+        """Take in what became of another part."""
+        self.written += more.written
+        self.failed += more.failed
+
 
 @dataclass(frozen=True, slots=True)
 class Hands:
@@ -69,10 +77,14 @@ class Hands:
 
 
 @asynccontextmanager
-async def hands(here: Session) -> AsyncIterator[Hands]:
+async def hands(
+    here: Session, own_in: Callable[[RoleArn], OwnStatement] | None = None, pods: PodIdentity | None = None
+) -> AsyncIterator[Hands]:
     """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
 
-    Raises ClusterError where whoever runs it may not take the locks.
+    `own_in` says what is ours in a role where that is not the installation's own, and `pods` whose associations
+    are made and taken away where its bindings make none. Raises ClusterError where whoever runs it may not take
+    the locks.
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
@@ -87,11 +99,14 @@ async def hands(here: Session) -> AsyncIterator[Hands]:
     writers: dict[RoleArn, RoleWriter] = {}
     demand = OneRoleEach(view, writers)
     policies, eks = here.policies_to_write(), here.cluster_to_write()
+    own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
-        own = installation.own_in(role)
+        own = own_in(role)
         writers[role] = RoleWriter(role, own, eks.policies if eks and own.pods else policies, lock, demand)
     associations = None
-    if eks and installation.owner:
+    if pods:
+        associations = Associations(pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced)
+    elif eks and installation.owner:
         associations = Associations(
             eks.associations, installation.owner, view.associations, view.may_dissociate, view.was_replaced
         )
@@ -112,7 +127,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
     associating = [*plan.associations.made, *plan.associations.mended]
     subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
-        _obtain(by, subjects, progress),
+        obtain(by, subjects, progress),
         asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
     _tell_associated(by, associating, outcomes)
@@ -128,9 +143,10 @@ async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None
     await asyncio.gather(*(_dissociate(by, item) for item in plan.associations.removed))
 
 
-async def _obtain(
+async def obtain(
     by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
+    """Have each of them trusted or associated, as its binding says; those that no binding selects are left out."""
     grants = {subject: grant for subject in subjects if (grant := _grant_of(by, subject))}
     outcomes: dict[Subject, Outcome] = {}
 
@@ -152,7 +168,7 @@ async def _repair(by: Hands, change: RoleChange) -> None:
 
     The writer waits too where it cannot tell an edit from an answer that is older than its last write.
     """
-    if await _shown(by, change.role, lambda policy: policy.is_whole(change.own)):
+    if await shown(by, change.role, lambda policy: policy.is_whole(change.own)):
         if change.is_repaired:
             by.done.written.append(f"{change.role}: our statement is put right")
         for one in change.pods:
@@ -178,7 +194,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)
-        if by.view.cause_to_dissociate(subject, namespace, account) is None:
+        if by.view.cause_to_dissociate(RoleArn(item.found.role), subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")
@@ -186,7 +202,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
         by.done.failed.append(f"{who}: association {item.found.id} not deleted: {error}")
 
 
-async def _shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
+async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
     writer = by.writers[role]
     try:
@@ -215,7 +231,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
             by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
         elif outcome.role == change.role and outcome.proof in {Proof.WRITTEN, Proof.ALREADY}:
             ours.add(item.subject)
-    if ours and await _shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
+    if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
         by.done.written.append(f"{change.role}: {len(ours)} added")
 
 
@@ -257,7 +273,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     if not leaving:
         return
     by.writers[change.role].leave(leaving)
-    if await _shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
+    if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
 

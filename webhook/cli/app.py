@@ -12,6 +12,7 @@ from webhook import VERSION
 from webhook.cli.apply import apply
 from webhook.cli.failures import explained, read_to_the_end
 from webhook.cli.interrupted import InterruptedByPersonError
+from webhook.cli.migrate import migrate
 from webhook.cli.plan import plan
 from webhook.cli.report import report
 from webhook.cli.restart import restart
@@ -73,7 +74,7 @@ def version() -> None:
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look, and change nothing": (verify, plan, report),
-    "Change AWS or the cluster": (setup, apply, restart),
+    "Change AWS or the cluster": (setup, apply, migrate, restart),
     "Run": (serve, version),
 }
 for panel, commands in _PANELS.items():

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from webhook.reconcile.ports import RunningPod
 
 
+_REVIEWED_SECONDS = 35.0
+"""The API server waits for a webhook for 30 s at most."""
+
+
 class KubernetesApi:
     """Reads namespaces, ServiceAccounts and pods; writes one annotation of a ServiceAccount."""
 
@@ -96,8 +100,43 @@ class KubernetesApi:
             return False
         return True
 
+    async def take_annotation(self, subject: Subject, role: RoleArn) -> bool:
+        """Take the role annotation away where it names `role`; False where one is there afterwards.
+
+        The running program may have put it back in the same call, if it still wants it there (get and patch
+        serviceaccounts).
+        """
+        return await self._connection.in_thread(lambda: self._take_annotation(subject, role))
+
+    def _take_annotation(self, subject: Subject, role: RoleArn) -> bool:
+        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        try:
+            found = msgspec.json.decode(self._connection.request("GET", path), type=ServiceAccountObject)
+            named = found.account().role_annotation
+            if named != role.value:
+                return named is None
+            patch = {
+                "metadata": {
+                    "resourceVersion": found.metadata.resource_version,
+                    "annotations": {ROLE_ARN_ANNOTATION: None},
+                }
+            }
+            left = self._connection.request(
+                "PATCH", path, body=patch, content_type="application/merge-patch+json", seconds=_REVIEWED_SECONDS
+            )
+        except NotFoundError:
+            return True
+        except ConflictError:
+            return False
+        return msgspec.json.decode(left, type=ServiceAccountObject).account().role_annotation is None
+
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all (list pods)."""
+        found = await self.pods_until_gone(service_account, namespace)
+        return [pod for pod in found if not pod.is_leaving]
+
+    async def pods_until_gone(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
+        """The same, with those on their way out, whose containers may still run (list pods)."""
         return await self._connection.in_thread(lambda: self._pods(service_account, namespace))
 
     def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
@@ -107,7 +146,7 @@ class KubernetesApi:
             pod.running()
             for page in pages(self._connection, path, query)
             for item in page.items
-            if (pod := msgspec.json.decode(item, type=PodObject)).is_running
+            if not (pod := msgspec.json.decode(item, type=PodObject)).has_ended
         ]
 
     async def issuer(self) -> str:

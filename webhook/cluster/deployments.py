@@ -13,6 +13,8 @@ from webhook.cluster.objects import Metadata
 from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, Deployment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from webhook.cluster.connection import Connection
 
 _MERGE = "application/merge-patch+json"
@@ -93,18 +95,19 @@ class DeploymentApi:
             return None
         return msgspec.json.decode(body, type=_DeploymentObject).deployment()
 
+    async def named(self, name: str) -> list[Deployment]:
+        """All of that name, in all namespaces (list deployments)."""
+        return await self._connection.in_thread(lambda: list(self._named(name)))
+
     async def refused(self, name: str) -> list[Deployment]:
         """Those of that name, in all namespaces, whose pods could not be made (list deployments)."""
-        return await self._connection.in_thread(lambda: self._refused(name))
+        return [deployment for deployment in await self.named(name) if deployment.is_refused]
 
-    def _refused(self, name: str) -> list[Deployment]:
+    def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}
-        return [
-            deployment
-            for page in pages(self._connection, "/apis/apps/v1/deployments", query)
-            for item in page.items
-            if (deployment := msgspec.json.decode(item, type=_DeploymentObject).deployment()).is_refused
-        ]
+        for page in pages(self._connection, "/apis/apps/v1/deployments", query):
+            for item in page.items:
+                yield msgspec.json.decode(item, type=_DeploymentObject).deployment()
 
     async def nudge(self, deployment: Deployment) -> bool:
         """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
@@ -113,11 +116,18 @@ class DeploymentApi:
 
     async def restart(self, deployment: Deployment, moment: float) -> bool:
         """Do as `kubectl rollout restart` does, and note that it was us (patch deployments)."""
-        stamp = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        seen = {"uid": deployment.uid, "resourceVersion": deployment.version}
-        template = {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}
-        metadata = {**seen, "annotations": {RESTARTED: stamp}}
-        return await self._patch(deployment, {"metadata": metadata, "spec": {"template": template}})
+        stamp = _stamp(moment)
+        noted = {**_seen(deployment), "annotations": {RESTARTED: stamp}}
+        return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
+
+    async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
+        """Do as `kubectl rollout restart` does, and note nothing (patch deployments).
+
+        The running program restarts a Deployment that carries its note no more: one for another reason takes
+        nothing from it.
+        """
+        stamp = _stamp(moment)
+        return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
 
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
@@ -130,6 +140,19 @@ class DeploymentApi:
         except (NotFoundError, ConflictError):
             return False
         return True
+
+
+def _seen(deployment: Deployment) -> dict[str, Any]:
+    """Have a patch be refused where the Deployment has changed since it was read."""
+    return {"uid": deployment.uid, "resourceVersion": deployment.version}
+
+
+def _restarting(stamp: str) -> dict[str, Any]:
+    return {"spec": {"template": {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}}}
+
+
+def _stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _moment(text: str | None) -> float | None:

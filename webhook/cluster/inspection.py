@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from webhook.cluster import objects
 from webhook.cluster.connection import NotFoundError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import Metadata  # noqa: TC001  msgspec reads annotations when it runs
+from webhook.domain.errors import ClusterError
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cluster.connection import Connection
+    from webhook.domain.bindings import Mode
     from webhook.domain.names import Subject
 
 _SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
 
+_DRY_RUN = {"dryRun": "All"}
 _TOKEN_SECONDS = 600
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
@@ -168,16 +172,33 @@ class Inspection:
         (patch serviceaccounts; where there is none, create serviceaccounts)
         """
         collection = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts"
-        dry = {"dryRun": "All"}
         patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
         try:
             path = f"{collection}/{subject.service_account}"
-            body = await self._call("PATCH", path, patch, "application/merge-patch+json", dry)
+            body = await self._call("PATCH", path, patch, "application/merge-patch+json", _DRY_RUN)
         except NotFoundError:
             item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
-            body = await self._call("POST", collection, item, query=dry)
+            body = await self._call("POST", collection, item, query=_DRY_RUN)
         annotations = msgspec.json.decode(body, type=AccountObject).metadata.annotations or {}
         return annotations.get(ROLE_ARN_ANNOTATION)
+
+    async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
+        """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
+
+        None where somebody refuses such a pod.
+        """
+        container = {"name": "probe", "image": "registry.invalid/mxp-identity-probe"}
+        item = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"generateName": "mxp-identity-probe-"},
+            "spec": {"serviceAccountName": subject.service_account, "containers": [container]},
+        }
+        try:
+            body = await self._call("POST", f"/api/v1/namespaces/{subject.namespace}/pods", item, query=_DRY_RUN)
+        except ClusterError:
+            return None
+        return msgspec.json.decode(body, type=objects.PodObject).carries
 
     async def token(self, subject: Subject) -> str:
         """A token for STS, as a pod gets it (create serviceaccounts/token)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.domain.bindings import Mode
 from webhook.domain.decisions import Account, LiveNamespace
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.reconcile.ports import RunningPod
@@ -15,8 +16,8 @@ from webhook.reconcile.ports import RunningPod
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# Either means that EKS gave the pod an identity: IRSA, or Pod Identity.
-_IDENTITY_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"})
+# Either means that EKS gave the pod an identity.
+_IDENTITY_VARIABLES = {"AWS_ROLE_ARN": Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FULL_URI": Mode.POD_IDENTITY}
 # How people tell EKS's webhook to leave a pod, or containers of it, without one.
 _SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
 _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
@@ -102,7 +103,16 @@ class Container(msgspec.Struct, frozen=True):
     @property
     def has_identity(self) -> bool:
         """Whether EKS gave it an AWS identity."""
-        return any(variable.name in _IDENTITY_VARIABLES for variable in self.env or ())
+        return bool(self.carries)
+
+    @property
+    def carries(self) -> frozenset[Mode]:
+        """The ways for which it has variables."""
+        return frozenset(
+            _IDENTITY_VARIABLES[variable.name]
+            for variable in self.env or ()
+            if variable.name in _IDENTITY_VARIABLES
+        )
 
 
 class PodSpec(msgspec.Struct, rename="camel", frozen=True):
@@ -129,7 +139,23 @@ class PodObject(msgspec.Struct, frozen=True):
     @property
     def is_running(self) -> bool:
         """Whether it has not ended and is not on its way out."""
-        return self.status.phase not in _ENDED and self.metadata.deletion_timestamp is None
+        return not (self.has_ended or self.is_leaving)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its containers run no more, and will not again."""
+        return self.status.phase in _ENDED
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is on its way out; its containers may run until it is gone."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def carries(self) -> frozenset[Mode]:
+        """The ways for which any of its containers has variables."""
+        containers = [*self.spec.containers, *self.spec.init_containers]
+        return frozenset(way for one in containers for way in one.carries)
 
     @property
     def has_identity(self) -> bool:
@@ -150,6 +176,8 @@ class PodObject(msgspec.Struct, frozen=True):
             has_identity=self.has_identity,
             created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
             deployment=_deployment_of(self.metadata),
+            carries=self.carries,
+            is_leaving=self.is_leaving,
         )
 
 

@@ -53,12 +53,12 @@ def _binding(section: BindingSection, path: str) -> Binding:
         named_deployments=section.deployments or (),
     )
     if binding.associates:
-        _check_associating(binding, path)
+        check_associating(binding, path)
     return binding
 
 
-def _check_associating(binding: Binding, path: str) -> None:
-    """What mode pod-identity needs: a pattern to narrow the trust by, and no pool."""
+def check_associating(binding: Binding, path: str) -> None:
+    """What mode pod-identity needs: a pattern to narrow the trust by, and no pool. Raises ConfigurationError."""
     if binding.namespaces.pattern is None:
         raise ConfigurationError(
             f"{path}.namespaces.pattern: is missing; in mode pod-identity the role's trust is narrowed to the "

@@ -64,12 +64,12 @@ def associations_beside(
             continue
         finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
         if owner.owns(found):
-            finding, why = _left_behind(subject, installation, cluster)
+            finding, why = _left_behind(found, installation, cluster)
         yield _line(role, subject, finding, why, installation.issuer.value, None, found, owner)
 
 
-def _left_behind(subject: Subject, installation: Installation, cluster: ClusterSnapshot) -> tuple[Finding, str]:
-    cause = cluster.cause_to_dissociate(subject, installation)
+def _left_behind(found: Association, installation: Installation, cluster: ClusterSnapshot) -> tuple[Finding, str]:
+    cause = cluster.cause_to_dissociate(found, installation)
     if cause is None:
         return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
     return Finding.ASSOCIATED_NOT_WANTED, cause.sentence

@@ -99,8 +99,8 @@ def plan_associations(
 def _unwanted(
     installation: Installation, cluster: ClusterSnapshot, seen: FoundAssociations, owner: Ownership
 ) -> Iterable[Dissociating]:
-    for subject, found in sorted(seen.described.items()):
-        if owner.owns(found) and (cause := cluster.cause_to_dissociate(subject, installation)):
+    for _, found in sorted(seen.described.items()):
+        if owner.owns(found) and (cause := cluster.cause_to_dissociate(found, installation)):
             yield Dissociating(found, cause.sentence)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from webhook.domain.amendment import Standing
@@ -12,7 +12,7 @@ from webhook.domain.placement import Placement, place
 from webhook.domain.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.pod_statement import PodStatement
@@ -81,6 +81,18 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
     associations: AssociationPlan = field(default_factory=AssociationPlan)
+
+    def additions_for(self, subjects: Collection[Subject]) -> Plan:
+        """What of it trusts and annotates these, and nothing else."""
+        added = [[one for one in role.added if one.subject in subjects] for role in self.roles]
+        return Plan(
+            tuple(
+                replace(role, added=tuple(those), removed=(), is_repaired=False)
+                for role, those in zip(self.roles, added, strict=True)
+                if those
+            ),
+            tuple(one for one in self.annotations if one.subject in subjects),
+        )
 
     @property
     def has_changes(self) -> bool:

@@ -40,9 +40,8 @@ class PodStatement:
 
     @property
     def sid(self) -> str:
-        """Its name in the policy; Sids are alphanumeric (IAM grammar), so it carries a hash."""
-        named = f"{SERVICE}\n{self.cluster}\n{self.installation}\n{self.binding}"
-        return _SID_PREFIX + sha256(named.encode()).hexdigest()[:_SID_HEX_DIGITS]
+        """Its name in the policy."""
+        return sid_for_pods(self.installation, self.binding, self.cluster)
 
     def render(self) -> dict[str, Any]:
         """The statement; all three conditions are always there."""
@@ -71,6 +70,12 @@ class PodStatement:
     def claims_in(self, namespace: str) -> dict[str, str]:
         """The same of its pods in one namespace."""
         return {**self.claims(), f"{_TAG}kubernetes-namespace".lower(): namespace}
+
+
+def sid_for_pods(installation: str, binding: str, cluster: ClusterArn) -> str:
+    """The Sid of the statement for a binding's pods; Sids are alphanumeric (IAM grammar), so it carries a hash."""
+    named = f"{SERVICE}\n{cluster}\n{installation}\n{binding}"
+    return _SID_PREFIX + sha256(named.encode()).hexdigest()[:_SID_HEX_DIGITS]
 
 
 def pod_statements(

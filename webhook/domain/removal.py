@@ -54,7 +54,8 @@ _SENTENCES = {
 }
 
 
-def cause_to_dissociate(
+def cause_to_dissociate(  # noqa: PLR0913  all that decides it
+    role: RoleArn,
     subject: Subject,
     namespace: LiveNamespace | None,
     account: Account | None,
@@ -62,16 +63,28 @@ def cause_to_dissociate(
     *,
     former_uid: str | None,
 ) -> Cause | None:
-    """Why `subject` is not wanted associated, or None where it is, or may still need it.
+    """Why `subject` is not wanted associated with `role`, or None where it is, or may still need it.
 
     `former_uid` is the uid of the namespace of that name that was last selected, where that is known.
     """
     grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
     if not isinstance(grant, Grant):
         return grant
-    if not grant.binding.associates:
+    if not grant.binding.may_be_associated(role):
         return Cause.NOT_BOUND
     return Cause.ACCOUNT_GONE if account is None else None
+
+
+def was_replaced(
+    subject: Subject,
+    namespace: LiveNamespace | None,
+    account: Account | None,
+    bindings: tuple[Binding, ...],
+    *,
+    former_uid: str | None,
+) -> bool:
+    """Whether the namespace was made anew, and no binding selects it, whatever the subject has by now."""
+    return _grant_or_cause(subject, namespace, account, bindings, former_uid) is Cause.NAMESPACE_REPLACED
 
 
 def cause_of_removal(  # noqa: PLR0913  all that decides it

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from webhook.domain.associations import Ownership
+from webhook.domain.names import RoleArn
 from webhook.domain.pod_statement import pod_statements
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate
 from webhook.domain.statement import OwnStatement
@@ -14,10 +15,10 @@ from webhook.domain.wanted import wanted_grants
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.domain.associations import FoundAssociations
+    from webhook.domain.associations import Association, FoundAssociations
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
-    from webhook.domain.names import ClusterArn, IssuerUrl, RoleArn, Subject
+    from webhook.domain.names import ClusterArn, IssuerUrl, Subject
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.domain.wanted import AccountKey
 
@@ -95,9 +96,11 @@ class ClusterSnapshot:
             return None
         return cause
 
-    def cause_to_dissociate(self, subject: Subject, installation: Installation) -> Cause | None:
-        """Why no binding wants `subject` associated, or None where one does, or may soon."""
+    def cause_to_dissociate(self, found: Association, installation: Installation) -> Cause | None:
+        """Why no binding wants an association of ours, or None where one does, or may soon."""
+        subject = found.subject
         cause = cause_to_dissociate(
+            RoleArn(found.role),
             subject,
             self.namespaces.get(subject.namespace),
             self.account(subject),

@@ -35,6 +35,8 @@ class OwnStatement:
     provider_arn: str
     issuer: IssuerUrl
     pods: tuple[PodStatement, ...] = ()
+    former: frozenset[str] = frozenset()
+    """Sids of statements of ours that are to go."""
 
     @classmethod
     def for_role(
@@ -90,7 +92,7 @@ class OwnStatement:
 
     def owns(self, statement: dict[str, Any]) -> bool:
         """Whether a statement of a trust policy is ours."""
-        return statement.get("Sid") in {self.sid, *(one.sid for one in self.pods)}
+        return statement.get("Sid") in {self.sid, *(one.sid for one in self.pods), *self.former}
 
     def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
         """The ServiceAccounts that our statement names, however it was stored or edited by hand.

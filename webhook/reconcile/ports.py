@@ -10,6 +10,7 @@ from webhook.domain.errors import ClusterError, ExpiredError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from webhook.domain.bindings import Mode
     from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.deployments import Deployment
     from webhook.domain.names import RoleArn, Subject
@@ -53,6 +54,10 @@ class RunningPod:
     """Seconds since 1970."""
     deployment: str | None = None
     """The name of the Deployment that it is of, if it is of one."""
+    carries: frozenset[Mode] = frozenset()
+    """The ways for which any of its containers has variables."""
+    is_leaving: bool = False
+    """Whether it is on its way out."""
 
 
 class Cluster(Protocol):

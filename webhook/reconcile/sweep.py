@@ -168,7 +168,7 @@ class Sweep:
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             seen = self._view.cached(subject.namespace), self._view.account(subject)
-            if (cause := self._view.cause_to_dissociate(subject, *seen)) is not None:
+            if (cause := self._view.cause_to_dissociate(role, subject, *seen)) is not None:
                 found[Place(role, subject, associated=True)] = cause
         return found
 
@@ -187,7 +187,7 @@ class Sweep:
 
     def _may_leave(self, place: Place) -> bool:
         if place.associated:
-            return self._view.may_dissociate(place.subject)
+            return self._view.may_dissociate(place.subject, place.role)
         return self._demand.may_leave(place.role, place.subject)
 
     def _is_due(self, place: Place, cause: Cause, now: float) -> bool:
@@ -226,7 +226,7 @@ class Sweep:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
         if place.associated:
-            cause = self._view.cause_to_dissociate(subject, namespace, account)
+            cause = self._view.cause_to_dissociate(role, subject, namespace, account)
         else:
             cause = self._demand.cause_by(role, subject, namespace, account)
         if cause is None:

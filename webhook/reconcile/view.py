@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate
+from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
 
@@ -132,27 +132,27 @@ class ClusterView:
             for grant in self.grants_in(subject.namespace)
         )
 
-    def may_dissociate(self, subject: Subject) -> bool:
-        """Whether no binding wants `subject` associated, by its namespace and ServiceAccount as last shown.
+    def may_dissociate(self, subject: Subject, role: RoleArn) -> bool:
+        """Whether no binding wants `subject` associated with `role`, by what was last shown.
 
         Where the ServiceAccount is not there it may still come, as long as the namespace is young.
         """
-        cause = self.cause_to_dissociate(subject, self.cached(subject.namespace), self.account(subject))
+        cause = self.cause_to_dissociate(role, subject, self.cached(subject.namespace), self.account(subject))
         if cause is Cause.ACCOUNT_GONE:
             return not self.is_young(subject.namespace)
         return cause is not None
 
     def was_replaced(self, subject: Subject) -> bool:
         """Whether the namespace was made anew and no binding wants `subject` associated: it is somebody else."""
-        cause = self.cause_to_dissociate(subject, self.cached(subject.namespace), self.account(subject))
-        return cause is Cause.NAMESPACE_REPLACED
+        seen = self.cached(subject.namespace), self.account(subject)
+        return was_replaced(subject, *seen, self._bindings, former_uid=self._former.get(subject.namespace))
 
     def cause_to_dissociate(
-        self, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+        self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:
-        """Why no binding wants `subject` associated, or None where one does."""
+        """Why no binding wants `subject` associated with `role`, or None where one does."""
         former = self._former.get(subject.namespace)
-        return cause_to_dissociate(subject, namespace, account, self._bindings, former_uid=former)
+        return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
 
     def associations(self) -> dict[Subject, RoleArn]:
         """Who is wanted associated, and with which role."""

@@ -55,7 +55,7 @@ class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
     It makes, mends and deletes what carries our tags, and nothing else. Three questions are answered without a
-    call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject by now;
+    call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with it;
     `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it.
     """
 
@@ -64,7 +64,7 @@ class Associations:
         api: AssociationApi,
         owner: Ownership,
         wanted: Callable[[], Mapping[Subject, RoleArn]],
-        may_leave: Callable[[Subject], bool],
+        may_leave: Callable[[Subject, RoleArn], bool],
         is_another: Callable[[Subject], bool],
     ) -> None:
         self._api = api
@@ -131,10 +131,15 @@ class Associations:
         if self._leaving is None or self._leaving.done():
             self._leaving = asyncio.get_running_loop().create_task(self._let_leave(), name="remove associations")
 
+    async def first_list(self) -> None:
+        """Wait until the list was read once. Raises AwsError."""
+        await self._listed()
+
     async def remove(self, subject: Subject) -> bool:
         """Delete the subject's association where it is ours; answers whether one was deleted.
 
-        For a sweep that has decided so. Whoever waits for the subject hears that it is WITHDRAWN. Raises AwsError.
+        For whoever has decided so, once the list was read. Whoever waits for the subject hears that it is
+        WITHDRAWN. Raises AwsError.
         """
         self._withdraw(subject)
         await self._listed()
@@ -167,7 +172,10 @@ class Associations:
     async def _let_leave(self) -> None:
         """Remove those approved, each after one more look at whether it is wanted."""
         for subject in sorted(self._approved & self.subjects.keys()):
-            if subject not in self._approved or subject in self._work or not self._may_leave(subject):
+            role = self.subjects.get(subject)
+            if role is None or subject not in self._approved or subject in self._work:
+                continue
+            if not self._may_leave(subject, role):
                 continue
             try:
                 await self.remove(subject)

@@ -1,0 +1,279 @@
+"""Where a binding is on its way from IRSA to Pod Identity, or back: cluster, account, associations and pods."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from webhook.aws.calls import AwsCalls
+from webhook.cluster.deployments import DeploymentApi
+from webhook.config.bindings import check_associating
+from webhook.config.errors import ConfigurationError
+from webhook.domain.bindings import Mode
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.footings import IrsaFootings, PodIdentityFootings
+from webhook.domain.migration import (
+    Course,
+    Footing,
+    Migration,
+    Situation,
+    Step,
+    Workload,
+    next_move,
+    obstacle_to_restart,
+)
+from webhook.domain.names import Subject
+from webhook.domain.plan import make_plan
+from webhook.domain.pod_statement import sid_for_pods
+from webhook.domain.statement import OwnStatement
+from webhook.serving.pod_identity import PodIdentity, pod_identity
+from webhook.trust.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from webhook.domain.associations import Association
+    from webhook.domain.bindings import Binding
+    from webhook.domain.decisions import Grant
+    from webhook.domain.deployments import Deployment
+    from webhook.domain.migration import Move
+    from webhook.domain.names import RoleArn
+    from webhook.domain.plan import Plan
+    from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot
+    from webhook.reconcile.ports import RunningPod
+    from webhook.survey.session import Session
+
+_CALLS_PER_SECOND, _BURST, _PARALLEL = 20.0, 20, 8
+"""As the running program asks EKS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A binding that goes to another mode, and what is needed to look after it on the way.
+
+    `here` has the binding in the mode that it goes to, whatever its configuration says.
+    """
+
+    here: Session
+    binding: Binding
+    course: Course
+    pods: PodIdentity
+    calls: AwsCalls
+    """For what is written: each call is tried once."""
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self.calls.close()
+
+    def own_in(self, role: RoleArn) -> OwnStatement:
+        """What is ours in a role: on the way to Pod Identity, with the statement for the binding's pods."""
+        installation = self.here.installation
+        statements = self.pods.statements(role) if self.binding.associates else ()
+        return OwnStatement.for_role(role, installation.issuer, installation.name, statements)
+
+    def own_at_the_end_in(self, role: RoleArn) -> OwnStatement:
+        """The same on the way to IRSA, when the statement for pods is to go."""
+        return replace(self.own_in(role), former=frozenset({self.sid}))
+
+    @property
+    def sid(self) -> str:
+        """The name of the statement for the binding's pods."""
+        owner = self.pods.owner
+        return sid_for_pods(owner.installation, self.binding.name, owner.cluster)
+
+
+async def set_out(here: Session, name: str, target: Mode) -> Journey:
+    """Have what a migration of the binding `name` needs; the caller closes it.
+
+    Raises InvalidNameError where there is no such binding, ConfigurationError where it cannot go to that mode, and
+    AwsError without credentials or a cluster that is ours.
+    """
+    await here.caller.caller()
+    found = next((one for one in here.installation.bindings if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in here.installation.bindings)
+        raise InvalidNameError(f"there is no binding {name!r}; there is {names}")
+    if found.mode is Mode.ANNOTATE:
+        raise InvalidNameError(f"binding {name} is in mode annotate, in which trust is somebody else's work")
+    cluster = here.configuration.cluster.name
+    if cluster is None:
+        raise ConfigurationError("cluster.name: is missing; associations are made of the cluster so named")
+    going = replace(found, mode=target)
+    if going.associates:
+        check_associating(going, f"bindings.{here.installation.bindings.index(found)}")
+    bindings = tuple(going if one is found else one for one in here.installation.bindings)
+    # Associations and statements for pods are looked after here, not by the plan.
+    there = replace(here, installation=replace(here.installation, bindings=bindings, eks=None))
+    calls = AwsCalls()
+    pods = await pod_identity(
+        (replace(found, mode=Mode.POD_IDENTITY),),
+        name=cluster,
+        installation=here.installation.name,
+        calls=calls,
+        caller=here.caller,
+        issuer=here.installation.issuer,
+    )
+    if pods is None:
+        raise ConfigurationError("cluster.name: is missing")
+    await pods.cluster.confirm()
+    return Journey(there, going, Course(target, switched=found.mode is target), pods, calls)
+
+
+async def look_at_migration(
+    journey: Journey, step: Callable[[str], None], count: Callable[[str], None]
+) -> Migration:
+    """Where each of its ServiceAccounts is.
+
+    Lists namespaces, ServiceAccounts, pods and Deployments, reads trust policies, lists and describes
+    associations. Raises ClusterError, AwsError.
+    """
+    here, binding = journey.here, journey.binding
+    step("listing namespaces and ServiceAccounts")
+    cluster = await here.look_at_cluster()
+    step("reading trust policies")
+    account = await here.look_at_account(count)
+    plan = make_plan(here.installation, cluster, account)
+    grants = [one for one in cluster.grants_due(here.installation) if one.binding.name == binding.name]
+    step("describing associations")
+    associations = await _associations(journey, grants, cluster, count)
+    step("listing pods and Deployments")
+    workloads = await _workloads(journey)
+    look = _Look(journey, cluster, account, plan, associations, workloads)
+    moves = [next_move(look.situation(grant), journey.course) for grant in grants]
+    additions = plan.additions_for({move.subject for move in moves if move.step is Step.ADD})
+    return Migration(binding, journey.course, (*moves, *look.moves_of_the_gone()), additions, look.statement_in())
+
+
+class _Look:
+    """What was found, put together for each ServiceAccount."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  what was found
+        self,
+        journey: Journey,
+        cluster: ClusterSnapshot,
+        account: AccountSnapshot,
+        plan: Plan,
+        associations: Mapping[Subject, Association],
+        workloads: Mapping[Subject, tuple[Workload, ...]],
+    ) -> None:
+        self._journey = journey
+        self._cluster = cluster
+        self._account = account
+        self._associations = associations
+        self._workloads = workloads
+        problems = {problem.subject: problem.message for problem in plan.problems if problem.subject}
+        self._irsa = IrsaFootings(journey.here.installation, account, problems)
+        role = journey.binding.roles[0]
+        self._pods = PodIdentityFootings(role, journey.own_in(role), journey.pods.owner, account)
+
+    def situation(self, grant: Grant) -> Situation:
+        """Of a ServiceAccount that the binding selects."""
+        subject = grant.subject
+        found = self._associations.get(subject)
+        if self._journey.binding.associates:
+            new, old = self._pods.as_new(found), self._irsa.as_old(grant)
+        else:
+            has_account = self._cluster.account(subject) is not None
+            new, old = self._irsa.as_new(grant, has_account=has_account), self._pods.as_old(found)
+        return Situation(subject, new, old, self._workloads.get(subject, ()))
+
+    def moves_of_the_gone(self) -> list[Move]:
+        """Associations of ours that the running program, once it is in mode irsa, no longer takes away."""
+        course = self._journey.course
+        if not course.detaches:
+            return []
+        gone = [
+            Situation(subject, Footing(works=True), self._of_the_gone(subject, found))
+            for subject, found in sorted(self._associations.items())
+            if _is_on_its_way_out(self._cluster, subject.namespace) and self._journey.pods.owner.owns(found)
+        ]
+        return [next_move(one, course) for one in gone]
+
+    def _of_the_gone(self, subject: Subject, found: Association) -> Footing:
+        """Until its namespace is gone, something there may need it."""
+        if subject.namespace in self._cluster.namespaces:
+            return Footing(trouble="its namespace is on its way out: run this again when it is gone")
+        return self._pods.as_old(found)
+
+    def statement_in(self) -> tuple[RoleArn, ...]:
+        """The roles with a statement for pods that has to go in the end."""
+        if not self._journey.course.detaches:
+            return ()
+        policies = self._account.policies
+        return tuple(
+            role
+            for role in self._journey.binding.roles
+            if role in policies and any(one.get("Sid") == self._journey.sid for one in policies[role].statements)
+        )
+
+
+async def _associations(
+    journey: Journey, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
+) -> dict[Subject, Association]:
+    """Those of the binding's ServiceAccounts, and of those of that name whose namespace is gone or going."""
+    listing = await journey.pods.api.list()
+    asked = {grant.subject for grant in grants}
+    asked |= {
+        one
+        for one in listing.ids
+        if one.service_account == journey.binding.service_account and _is_on_its_way_out(cluster, one.namespace)
+    }
+    pace = Pace(_CALLS_PER_SECOND, _BURST, _PARALLEL)
+    found: dict[Subject, Association] = {}
+    listed = sorted(asked & listing.ids.keys())
+    looked_at = 0
+
+    async def describe(subject: Subject) -> None:
+        nonlocal looked_at
+        async with pace.turn():
+            described = await journey.pods.api.describe(listing.ids[subject])
+        if described is not None and described.subject == subject:
+            found[subject] = described
+        looked_at += 1
+        progress(f"described {looked_at} of {len(listed)} associations")
+
+    await asyncio.gather(*(describe(subject) for subject in listed))
+    return found
+
+
+def _is_on_its_way_out(cluster: ClusterSnapshot, namespace: str) -> bool:
+    found = cluster.namespaces.get(namespace)
+    return found is None or found.terminating
+
+
+async def _workloads(journey: Journey) -> dict[Subject, tuple[Workload, ...]]:
+    """Pods that do not carry the new variables alone, by their Deployments."""
+    here, binding = journey.here, journey.binding
+    api = DeploymentApi(here.connection)
+    deployments = {(one.namespace, one.name): one for name in binding.deployments for one in await api.named(name)}
+    pods = [pod for pod in await here.api.pods(binding.service_account) if lags(pod, binding.mode)]
+    return group(pods, deployments, binding)
+
+
+def lags(pod: RunningPod, target: Mode) -> bool:
+    """Whether a pod does not carry the variables of the mode `target` alone, so that it has to be replaced."""
+    return not pod.has_identity or not pod.carries <= {target}
+
+
+def group(
+    pods: Iterable[RunningPod], deployments: Mapping[tuple[str, str], Deployment], binding: Binding
+) -> dict[Subject, tuple[Workload, ...]]:
+    """Pods by ServiceAccount and Deployment, with what keeps a Deployment from being restarted."""
+    names: defaultdict[Subject, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for pod in pods:
+        names[Subject(pod.namespace, pod.service_account)][pod.deployment or ""].append(pod.name)
+    return {
+        subject: tuple(
+            Workload(
+                name,
+                tuple(sorted(members)),
+                obstacle_to_restart(
+                    deployments.get((subject.namespace, name)), subject.service_account, binding.deployments
+                ),
+            )
+            for name, members in sorted(groups.items())
+        )
+        for subject, groups in names.items()
+    }
