@@ -81,6 +81,38 @@ async def test_who_overflows_goes_to_its_second_choice() -> None:
     assert _roles_of(here, NEWCOMER) == [second]
 
 
+@in_virtual_time
+async def test_a_role_that_was_full_a_moment_ago_is_not_asked_first() -> None:
+    here = site(SimulatedIam(limit=1500), *ROLES)
+    first, second, _ = _order(here)
+    _fill(here, first)
+    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    here.iam.calls.clear()
+    assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(second, Proof.WRITTEN)
+    assert here.iam.made("read", first) == []
+
+
+@in_virtual_time
+async def test_roles_that_were_full_a_moment_ago_are_looked_at_before_anybody_is_refused() -> None:
+    here = site(SimulatedIam(limit=1500), *ROLES)
+    for one in ROLES:
+        _fill(here, one)
+    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    here.iam.edit(ROLES[1], lambda document: document["Statement"].pop())
+    assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(ROLES[1], Proof.WRITTEN)
+
+
+@in_virtual_time
+async def test_a_role_that_was_full_long_ago_is_asked_first() -> None:
+    here = site(SimulatedIam(limit=1500), *ROLES)
+    first = _order(here)[0]
+    _fill(here, first)
+    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    here.iam.edit(first, lambda document: document["Statement"].pop())
+    await asyncio.sleep(200)
+    assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(first, Proof.WRITTEN)
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 @in_virtual_time
 async def test_a_subject_stays_where_it_is_trusted_already(place: int) -> None:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import room
 from webhook.domain.associations import QUOTA, associations_that_fit
 from webhook.telemetry import metrics
 from webhook.trust.reasons import WAYS_OUT
 
 if TYPE_CHECKING:
     from webhook.domain.names import RoleArn
-    from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
 
 log = structlog.get_logger(__name__)
@@ -31,9 +29,12 @@ class PolicyGauges:
         for counter in (metrics.trust_writes, metrics.trust_repairs, metrics.trust_removals):
             counter.labels(role.value)
 
-    def show(self, policy: TrustPolicy, own: OwnStatement, subjects: int, quota: int) -> None:
-        """Show the policy as it is now; say once, each time it becomes nearly full, that it has."""
-        role, fit = self._role.value, room(policy, own, quota)
+    def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
+        """Show the policy as it is now; say once, each time it becomes nearly full, that it has.
+
+        `subjects` are trusted, `fit` more fit; `quota` is in characters.
+        """
+        role = self._role.value
         metrics.trust_subjects.labels(role).set(subjects)
         metrics.trust_policy_characters.labels(role).set(policy.size())
         metrics.trust_policy_quota_characters.labels(role).set(quota)

@@ -283,13 +283,14 @@ def _order(grant: Grant) -> tuple[RoleArn, ...]:
 
 
 def _by_prospect(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[RoleArn, ...]:
-    """The same order, but who trusts the subject already first, and who only a person can mend last.
+    """The same order, but who trusts the subject already first, and last who was full lately or needs a person.
 
-    The annotated one stays where it is even then: pods may run with it.
+    The annotated one stays where it is even then: pods may run with it. All are tried before a subject is refused.
     """
 
-    def rank(role: RoleArn) -> tuple[bool, bool]:
-        writer = writers[role]
-        return writer.trusts(grant.subject) is None, role != grant.annotated and writer.needs_a_person
+    def rank(role: RoleArn) -> tuple[bool, bool, bool]:
+        writer, is_free = writers[role], role != grant.annotated
+        is_known_full = is_free and writer.was_full_lately
+        return writer.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
 
     return tuple(sorted(_order(grant), key=rank))

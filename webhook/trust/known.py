@@ -26,6 +26,8 @@ class KnownTrust:
         """None before the first look."""
         self.subjects: frozenset[Subject] = frozenset()
         """Who is in our statement; nobody before the first look."""
+        self.room = 0
+        """How many ServiceAccounts more fit."""
         self.read_at = float("-inf")
 
     @property

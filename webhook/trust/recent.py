@@ -32,10 +32,13 @@ class RecentWrites:
         self._may_want = may_want
         self._written: dict[Subject, float] = {}
         self._heard: dict[Subject, float] = {}
+        self.latest = float("-inf")
+        """When anybody was written last, as far as was heard."""
 
     def wrote(self, subjects: Iterable[Subject], now: float) -> None:
         """Remember what this replica wrote just now."""
         self._written.update(dict.fromkeys(subjects, now))
+        self.latest = now
 
     def forget(self, subjects: Iterable[Subject]) -> None:
         """Count these no longer: they have left, or others have their names."""
@@ -49,6 +52,7 @@ class RecentWrites:
             self._written, now
         )  # what counts no longer must not hide that it was written anew
         for subject, ago in written.items():
+            self.latest = max(self.latest, now - ago)
             if ago < REMEMBERED and subject not in self._written:
                 self._heard.setdefault(subject, now - ago)
         if len(self._heard) > MOST_HEARD:

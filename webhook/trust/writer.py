@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.amendment import Amendment, amend
+from webhook.domain.amendment import Amendment, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
 from webhook.trust.backoff import LONGEST, pause_after
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
     from webhook.trust.ports import Demand, Hold, RoleLock, TrustPolicies
 
 log = structlog.get_logger(__name__)
+
+GATHERING = 0.3
+"""Seconds from a write of a role, by any replica, until it is read again: who comes meanwhile shares a write.
+
+An idle role answers at once. Without it IAM throttles six roles under a burst, and every backoff costs more.
+"""
+
+_FULL_FOR = 120.0
+"""Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
 WRITE_TIME = 4.0
 """Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
@@ -117,6 +126,13 @@ class RoleWriter:
         asked = [*self._tickets.subjects, subject]
         amendment = amend(self._known.policy, self._own, self._recent(), asked, self._ceiling.characters)
         return not amendment.finds_no_room_for(subject)
+
+    @property
+    def was_full_lately(self) -> bool:
+        """Whether no more fit beside those who wait, by a young look and what was written since."""
+        if asyncio.get_running_loop().time() - self.read_at > _FULL_FOR:
+            return False
+        return self._known.room <= len((self._tickets.subjects | self._recent()) - self._known.subjects)
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -239,6 +255,7 @@ class RoleWriter:
 
     async def _cycle(self, hold: Hold) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
+        await asyncio.sleep(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time())
         self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
@@ -339,7 +356,10 @@ class RoleWriter:
         recent = self._recent()
         self._known.learn(amendment, recent, asyncio.get_running_loop().time())
         self._looked.set()
-        self._gauges.show(amendment.policy, self._own, len(self.subjects | recent), self._ceiling.characters)
+        self._known.room = room(amendment.policy, self._own, self._ceiling.characters)
+        self._gauges.show(
+            amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
+        )
 
     def _let_go(self, removed: frozenset[Subject], now: float) -> None:
         """Remember who has left, tell of it, and keep them no longer."""
