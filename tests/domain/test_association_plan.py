@@ -119,10 +119,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "a mode that was changed back": (
         _plan(cluster(A, annotation=ROLE.value), account(association(), statements=[PODS.render()]), IRSA),
-        {
-            "removed": {A.namespace: "no binding wants it in this role"},
-            "added": [str(A)],
-        },
+        {"added": [str(A)]},  # its association stays for its pods, until `migrate` has replaced them
     ),
     "a Deny of all pods": (
         _plan(cluster(A), account(statements=[PODS.render(), DENY_PODS])),

@@ -1,4 +1,4 @@
-"""docs/proof.md: each claim with what was measured, and the command that measures it again."""
+"""docs/proof.md: each claim with what was measured, with which code, and the command that measures it again."""
 
 from __future__ import annotations
 
@@ -8,26 +8,35 @@ from typing import TYPE_CHECKING
 from bench.figures import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from tests.proof.records import Figure, Measurement
+    from tests.proof.ledger import Proof
+    from tests.proof.records import Figure
 
 HEAD = """# What is proved
 
-Written by `make proof`, from what the tests themselves measured on real Kubernetes and the AWS stand-in of `rig/`.
-Nothing is written unless every one of them passes. Counts hold everywhere; times are of the machine that ran it.
+Written by `make proof`, from what tests measured on real Kubernetes and the AWS stand-in of `rig/`.
+Each claim says when it passed, and with which code: a hash of program, chart, rig and tests. The code that this
+page was written with is `{code}`. A test that fails takes its claim off the page. Counts hold everywhere; times
+are of the machine that ran it.
 """
 
 
-def page(measurements: Sequence[Measurement], unmeasured: Sequence[str]) -> str:
-    """Return the page; `unmeasured` are the ids of tests that passed and recorded nothing."""
-
-    def place(each: Measurement) -> tuple[str, str]:
-        return _function(each.test), each.claim
-
-    groups = groupby(sorted(measurements, key=place), place)
-    measured = [_section(claim, test, list(group)) for (test, claim), group in groups]
-    return "\n".join([HEAD, *measured, *map(_unmeasured, sorted({_function(test) for test in unmeasured}))])
+def page(proofs: Sequence[Proof], code: str) -> str:
+    """Return the page."""
+    measured = [
+        (_function(proof.test), claim, proof, figures) for proof in proofs for claim, figures in proof.measured
+    ]
+    groups = groupby(sorted(measured, key=lambda each: each[:2]), lambda each: each[:2])
+    sections = [
+        _section(claim, test, [(proof, figures) for _, _, proof, figures in group])
+        for (test, claim), group in groups
+    ]
+    bare = [proof for proof in proofs if not proof.measured]
+    sections += [
+        _unmeasured(test, list(group)) for test, group in groupby(bare, lambda proof: _function(proof.test))
+    ]
+    return "\n".join([HEAD.format(code=code), *sections])
 
 
 def sentence(test: str) -> str:
@@ -45,16 +54,21 @@ def _case(test: str) -> str:
     return test.partition("[")[2].removesuffix("]")
 
 
-def _section(claim: str, test: str, measurements: Sequence[Measurement]) -> str:
-    keys = list(dict.fromkeys(key for each in measurements for key in each.measured))
+def _section(claim: str, test: str, cases: Sequence[tuple[Proof, dict[str, Figure]]]) -> str:
+    keys = list(dict.fromkeys(key for _, figures in cases for key in figures))
     columns = ["", *(key.replace("_", " ") for key in keys)]
-    rows = [[_case(each.test), *(_shown(each.measured.get(key, "")) for key in keys)] for each in measurements]
-    return f"## {claim}\n\n{table(columns, rows)}\n\n{_command(test)}"
+    rows = [[_case(proof.test), *(_shown(figures.get(key, "")) for key in keys)] for proof, figures in cases]
+    return f"## {claim}\n\n{table(columns, rows)}\n\n{_passed(proof for proof, _ in cases)}\n\n{_command(test)}"
 
 
-def _unmeasured(test: str) -> str:
-    claim = sentence(test)
-    return f"## {claim[0].upper()}{claim[1:]}\n\nPassed.\n\n{_command(test)}"
+def _unmeasured(test: str, cases: Sequence[Proof]) -> str:
+    claim = sentence(_function(test))
+    return f"## {claim[0].upper()}{claim[1:]}\n\n{_passed(cases)}\n\n{_command(test)}"
+
+
+def _passed(cases: Iterable[Proof]) -> str:
+    times = sorted({(proof.on, proof.code) for proof in cases})
+    return "Passed " + ", ".join(f"on {on} with `{code}`" for on, code in times) + "."
 
 
 def _command(test: str) -> str:

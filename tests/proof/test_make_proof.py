@@ -23,8 +23,7 @@ def test_the_moon_is_cheese(record):
     assert False
 """
 COMMAND = "import sys; from pathlib import Path; from tests.proof.__main__ import prove; "
-COMMAND += "from tests.proof.progress import Progress; target = Path(sys.argv[2]); "
-COMMAND += "sys.exit(prove([sys.argv[1]], {}, Progress(target.parent / 'progress')))"
+COMMAND += "sys.exit(prove([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], all_of_them=True))"
 
 
 @pytest.fixture
@@ -34,16 +33,13 @@ def target(tmp_path: Path) -> Path:
     return page
 
 
-def prove(target: Path, tests: str, page: str = "target") -> subprocess.CompletedProcess[str]:
+def prove(target: Path, tests: str, code: str = "c0de") -> subprocess.CompletedProcess[str]:
     """Run the proof on tests of the given source, in a folder that sees this project's conftest."""
     file = target.parent / "test_claims.py"
     file.write_text(tests)
     (target.parent / "conftest.py").write_text("from tests.conftest import record\n__all__ = ['record']\n")
     return subprocess.run(
-        [sys.executable, "-c", COMMAND.format(page), str(file), str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", COMMAND, str(file), str(target), code], capture_output=True, text=True, check=False
     )
 
 
@@ -57,13 +53,20 @@ def test_a_page_says_what_each_claim_measured_and_how_to_measure_it_again(target
     assert "| many | 12,000 | 0.5 |" in page
     assert "test_claims.py::test_counts\n" in page
     assert "## That records nothing\n" in page
+    assert page.count(" with `c0de`.") == 2
 
 
-def test_a_claim_that_fails_is_named_and_the_page_stays(target: Path) -> None:
-    result = prove(target, PASSING + FAILING)
+def test_a_claim_that_fails_is_named_and_leaves_the_page_while_the_others_stay(target: Path) -> None:
+    cheese = FAILING.replace("assert False", "record('It is cheese', moons=1)")
+    assert prove(target, PASSING + cheese).returncode == 0
+    assert "## It is cheese\n" in target.read_text()
+    result = prove(target, PASSING + FAILING, "other")
     assert result.returncode != 0
     assert "not proved: the moon is cheese" in result.stderr
-    assert target.read_text() == "as it was"
+    page = target.read_text()
+    assert "## It is cheese\n" not in page
+    assert "## Nothing is lost\n" in page
+    assert page.count(" with `other`.") == 2
 
 
 def test_a_proof_that_was_stopped_goes_on_where_it_was_and_measures_nothing_twice(target: Path) -> None:
@@ -74,16 +77,18 @@ def test_a_proof_that_was_stopped_goes_on_where_it_was_and_measures_nothing_twic
     page = target.read_text()
     assert page.count("| many | 12,000 | 0.5 |") == 1
     assert "## It is cheese\n" in page
-    again = prove(target, PASSING)
-    assert "passed before" not in again.stdout
+    assert "passed before" not in prove(target, PASSING, "other").stdout
 
 
-def test_a_part_that_is_proved_alone_waits_for_the_page_of_all(target: Path) -> None:
-    part = prove(target, PASSING, "None")
-    assert part.returncode == 0, part.stdout + part.stderr
-    assert target.read_text() == "as it was"
-    assert "3 passed before, with this code" in prove(target, PASSING).stdout
-    assert "| many | 12,000 | 0.5 |" in target.read_text()
+def test_the_page_says_with_which_code_each_claim_passed_and_forgets_tests_that_are_gone(
+    target: Path,
+) -> None:
+    assert prove(target, PASSING).returncode == 0
+    assert prove(target, PASSING.partition("def test_that")[0], "other").returncode == 0
+    page = target.read_text()
+    assert "## Nothing is lost\n" in page
+    assert " with `other`.\n" in page
+    assert "## That records nothing\n" not in page
 
 
 def test_nothing_to_prove_is_no_proof(target: Path) -> None:
