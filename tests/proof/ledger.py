@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from tests.proof.records import Figure, Measurement
 
@@ -36,8 +37,7 @@ class Ledger:
     def __init__(self, file: Path, code: str) -> None:
         self._file = file
         self._code = code
-        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-        self._proofs = {entry["test"]: Proof(**entry) for entry in found}
+        self._proofs = _parse(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     @property
     def proofs(self) -> list[Proof]:
@@ -52,22 +52,29 @@ class Ledger:
     def passed(self, test: str, measurements: Collection[Measurement]) -> None:
         """A test has passed, and measured this."""
         measured = [(each.claim, each.measured) for each in measurements]
-        self._proofs[test] = Proof(test, self._code, datetime.now(UTC).date().isoformat(), measured)
-        self._keep()
+        proof = Proof(test, self._code, datetime.now(UTC).date().isoformat(), measured)
+        self._edit(lambda proofs: {**proofs, test: proof})
 
     def failed(self, test: str) -> None:
         """What it proved before does not hold any more."""
-        if self._proofs.pop(test, None):
-            self._keep()
+        self._edit(lambda proofs: {other: proof for other, proof in proofs.items() if other != test})
 
     def forget_all_but(self, tests: Collection[str]) -> None:
         """Tests that are gone prove nothing."""
-        self._proofs = {test: proof for test, proof in self._proofs.items() if test in tests}
-        self._keep()
+        self._edit(lambda proofs: {test: proof for test, proof in proofs.items() if test in tests})
 
-    def _keep(self) -> None:
-        text = json.dumps([asdict(proof) for proof in self.proofs], indent=1)
-        self._file.write_text(text + "\n", encoding="utf-8")
+    def _edit(self, change: Callable[[dict[str, Proof]], dict[str, Proof]]) -> None:
+        """Change what the file has by now: somebody may prove another part at the same time."""
+        with self._file.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            self._proofs = change(_parse(file.read()))
+            file.truncate(0)
+            file.write(json.dumps([asdict(proof) for proof in self.proofs], indent=1) + "\n")
+
+
+def _parse(text: str) -> dict[str, Proof]:
+    return {entry["test"]: Proof(**entry) for entry in json.loads(text or "[]")}
 
 
 def digest_of_code() -> str:

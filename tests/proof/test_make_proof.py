@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.proof.ledger import Ledger
+from tests.proof.records import Measurement
+
 PASSING = """
 import pytest
 pytestmark = pytest.mark.proof
@@ -95,3 +98,13 @@ def test_nothing_to_prove_is_no_proof(target: Path) -> None:
     result = prove(target, "def test_unmarked(): pass")
     assert result.returncode != 0
     assert target.read_text() == "as it was"
+
+
+def test_two_parts_that_are_proved_at_the_same_time_are_both_entered(tmp_path: Path) -> None:
+    one, other = (Ledger(tmp_path / "proof.json", "c0de") for _ in range(2))
+    one.passed("a", [])
+    other.passed("b", [Measurement("b", "It is so", {"times": 2})])
+    one.failed("c")
+    (measured,) = (proof.measured for proof in Ledger(tmp_path / "proof.json", "c0de").proofs if proof.measured)
+    assert [tuple(each) for each in measured] == [("It is so", {"times": 2})]
+    assert one.proved_now == {"a", "b"}
