@@ -51,7 +51,7 @@ def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster) as running:
+    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, quota=8192) as running:
         yield running
 
 

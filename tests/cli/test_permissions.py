@@ -28,7 +28,7 @@ READ_ROLES = ("iam:GetRole", "iam:GetAccountSummary", "iam:GetOpenIDConnectProvi
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster) as running:
+    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, quota=8192) as running:
         yield running
 
 
