@@ -129,13 +129,21 @@ class Stage:
         site.cluster.parts["kube-apiserver"].kill()
 
     def _environment(self) -> dict[str, str]:
-        tools = [str(self.folder / "bin"), str(Path(sys.executable).parent), "/usr/bin", "/bin"]
+        tools = [
+            str(self.folder / "bin"),
+            str(Path(sys.executable).parent),
+            "/usr/bin",
+            "/bin",
+            "/usr/sbin",
+            "/sbin",
+        ]
         return {
             **self.aws.environment(base={}),
             "AWS_PAGER": "",
             "HOME": str(self.folder),
             "KUBECONFIG": str(self.folder / "kubeconfig"),
             "PATH": os.pathsep.join(tools),
+            "LEVEL": "simulated",  # for `make demo`; a real node has tests of its own
             "XDG_CACHE_HOME": str(cache_folder().parent),  # where `make` finds what is built
         }
 

@@ -1,8 +1,4 @@
-"""README.md, walked: the demo, the installation, and what `verify` says when something is wrong.
-
-`make demo` takes a real node wherever one can run, so this has the mark of the target that has made one ready.
-Elsewhere it takes simulated nodes, and this is run all the same.
-"""
+"""README.md, walked: the demo on simulated nodes, the installation, and what `verify` finds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +22,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
         yield found
 
 
-@pytest.mark.node
+@pytest.mark.rig
 @pytest.mark.timeout(600)
 def test_the_readmes_commands_do_what_it_says(running: Stage) -> None:
     assert PAGE.name == "README.md"
