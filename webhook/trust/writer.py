@@ -129,10 +129,13 @@ class RoleWriter:
 
     @property
     def was_full_lately(self) -> bool:
-        """Whether no more fit beside those who wait, by a young look and what was written since."""
+        """Whether no more fit, by a young look and what was written since.
+
+        Who waits does not count: replicas hear of a namespace at different moments, and would choose differently.
+        """
         if asyncio.get_running_loop().time() - self.read_at > _FULL_FOR:
             return False
-        return self._known.room <= len((self._tickets.subjects | self._recent()) - self._known.subjects)
+        return self._known.room <= len(self._recent() - self._known.subjects)
 
     @property
     def lets_pods_in(self) -> Proof | None:
