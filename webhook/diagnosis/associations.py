@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
+from webhook.diagnosis.mapping import no_account
 from webhook.diagnosis.rewriting import without
 from webhook.diagnosis.trust import blocked, look_at_room, unread
 from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge, what_was_changed
@@ -26,11 +27,7 @@ def look_at_account(plane: Plane, role: RoleArn, binding: Binding) -> Iterator[F
     """Whether the ServiceAccount is there, and its annotation, if it has one, in nobody's way."""
     subject = plane.subject
     if plane.annotations is None:
-        yield broken(
-            "ServiceAccount",
-            f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it",
-            commands.create_account(subject),
-        )
+        yield no_account(subject)
         return
     named, fix = plane.annotations.get(ROLE_ARN_ANNOTATION), commands.annotate(subject, f"{ROLE_ARN_ANNOTATION}-")
     if not named:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from webhook.diagnosis.facts import Plane, Shared
     from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.names import Subject
     from webhook.domain.selectors import Requirement
 
 MISSPELT = "eks.amazon.aws/role-arn"
@@ -81,15 +82,17 @@ def _label_for(requirement: Requirement) -> str:
             return f"{requirement.key}-"
 
 
+def no_account(subject: Subject) -> Finding:
+    """There is no ServiceAccount."""
+    why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it"
+    return broken("ServiceAccount", why, commands.create_account(subject))
+
+
 def look_at_annotation(plane: Plane, shared: Shared, binding: Binding) -> Iterator[Finding]:
     """Whether the ServiceAccount is there, and names a role of its binding."""
     subject = plane.subject
     if plane.annotations is None:
-        yield broken(
-            "ServiceAccount",
-            f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it",
-            commands.create_account(subject),
-        )
+        yield no_account(subject)
         return
     yield _role_named(plane, plane.annotations, shared, binding)
     audience = plane.annotations.get(_AUDIENCE)

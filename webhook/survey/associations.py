@@ -11,7 +11,7 @@ from webhook.trust.pace import Pace
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from webhook.domain.associations import Association
     from webhook.domain.names import Subject
@@ -40,6 +40,13 @@ async def _look_at(
 ) -> FoundAssociations:
     ids = (await api.list()).ids
     wanted = {subject: one for subject, one in ids.items() if only is None or subject in only}
+    return FoundAssociations(await describe_all(api, wanted, progress), len(ids))
+
+
+async def describe_all(
+    api: AssociationApi, ids: Mapping[Subject, str], progress: Callable[[str], None]
+) -> dict[Subject, Association]:
+    """The associations of these ids, without those deleted since they were listed. Raises AwsError."""
     pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
     described: dict[Subject, Association] = {}
     looked_at = 0
@@ -48,10 +55,10 @@ async def _look_at(
         nonlocal looked_at
         async with pace.turn():
             found = await api.describe(association_id)
-        if found is not None:  # else it was deleted since it was listed
+        if found is not None and found.subject == subject:
             described[subject] = found
         looked_at += 1
-        progress(f"described {looked_at} of {len(wanted)} associations")
+        progress(f"described {looked_at} of {len(ids)} associations")
 
-    await asyncio.gather(*(describe(*item) for item in wanted.items()))
-    return FoundAssociations(described, len(ids))
+    await asyncio.gather(*(describe(*item) for item in ids.items()))
+    return described

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from webhook.domain.plan import make_plan
 from webhook.domain.pod_statement import sid_for_pods
 from webhook.domain.statement import OwnStatement
 from webhook.serving.pod_identity import PodIdentity, pod_identity
-from webhook.trust.pace import Pace
+from webhook.survey.associations import describe_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot
     from webhook.reconcile.ports import RunningPod
     from webhook.survey.session import Session
-
-_CALLS_PER_SECOND, _BURST, _PARALLEL = 20.0, 20, 8
-"""As the running program asks EKS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,22 +216,8 @@ async def _associations(
         for one in listing.ids
         if one.service_account == journey.binding.service_account and _is_on_its_way_out(cluster, one.namespace)
     }
-    pace = Pace(_CALLS_PER_SECOND, _BURST, _PARALLEL)
-    found: dict[Subject, Association] = {}
-    listed = sorted(asked & listing.ids.keys())
-    looked_at = 0
-
-    async def describe(subject: Subject) -> None:
-        nonlocal looked_at
-        async with pace.turn():
-            described = await journey.pods.api.describe(listing.ids[subject])
-        if described is not None and described.subject == subject:
-            found[subject] = described
-        looked_at += 1
-        progress(f"described {looked_at} of {len(listed)} associations")
-
-    await asyncio.gather(*(describe(subject) for subject in listed))
-    return found
+    ids = {subject: listing.ids[subject] for subject in sorted(asked & listing.ids.keys())}
+    return await describe_all(journey.pods.api, ids, progress)
 
 
 def _is_on_its_way_out(cluster: ClusterSnapshot, namespace: str) -> bool:
