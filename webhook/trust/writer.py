@@ -283,7 +283,6 @@ class RoleWriter:
             self._to_confirm = True
             pause = self._differing.pause
         else:
-            self._settle(amendment, [one for one in batch if amendment.finds_no_room_for(one)])
             try:
                 with self._tickets.in_flight(batch):
                     await self._write(hold, policy, amendment.policy, removed)
