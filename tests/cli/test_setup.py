@@ -208,6 +208,36 @@ def test_what_somebody_has_changed_is_put_right_and_their_own_statements_stay(aw
     assert webhook == [mine, *before["roles"]["mxp-identity-webhook"][trust]["Statement"]]
 
 
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (
+            ("--issuer", f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}"),
+            "--own-role mxp-identity-webhook",
+        ),
+        (("--bucket", "your-backups"), "--role mxp-backup has a policy backup-bucket for another bucket"),
+    ],
+)
+def test_what_another_cluster_or_bucket_has_is_not_taken_from_it(
+    aws: AwsStandIn, other: tuple[str, ...], says: str
+) -> None:
+    assert _setup(aws, "--approve").code == 0
+    before = _account(aws)
+    refused = _setup(aws, *other, "--approve")
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = refused.err.splitlines()
+    assert line.startswith(f"the call is wrong: {says}")
+    assert _account(aws) == before
+
+
+def test_a_second_cluster_with_a_webhook_role_of_its_own_may_share_the_role_for_backups(aws: AwsStandIn) -> None:
+    assert _setup(aws, "--approve").code == 0
+    other = ("--issuer", f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}", "--own-role", "webhook-b")
+    assert _setup(aws, *other, "--approve").code == 0
+    assert set(_account(aws)["roles"]) == {*ROLES, "webhook-b"}
+    assert _setup(aws).out == "nothing is missing\n"
+
+
 def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsStandIn, tmp_path: Path) -> None:
     chart, spaces = tmp_path / "values.yaml", tmp_path / "spaces.yaml"
     more = ("--values", str(chart), "--spaces-values", str(spaces), "--role", "one", "--role", "two")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from webhook.blueprint import documents
+from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import AUDIENCE
 from webhook.domain.trust_policy import TrustPolicy, canonical_policy
 
@@ -69,13 +70,38 @@ class Found:
 
 
 def missing_steps(wish: Wish, found: Found) -> list[Step]:
-    """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are."""
+    """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
+
+    Raises InvalidNameError where a step would take from another cluster or bucket what it has.
+    """
+    _refuse_what_others_use(wish, found)
     return [
         *_provider(wish, found),
         *_backup_roles(wish, found),
         *_other_roles(wish, found),
         *_own_role(wish, found),
     ]
+
+
+def _refuse_what_others_use(wish: Wish, found: Found) -> None:
+    own, statement = wish.own_role, documents.own_statement(wish)
+    for other in found.roles[own].trust.statements if own in found.roles else ():
+        if other.get("Sid") == statement["Sid"] and other.get("Principal") != statement["Principal"]:
+            raise InvalidNameError(
+                f"--own-role {own.name} is the role of another cluster's webhook, which trusts"
+                f" {json.dumps(other.get('Principal'))}: give this cluster a role of its own"
+            )
+    for role in wish.roles:
+        policy = found.roles[role].policies.get(BUCKET_POLICY) if role in found.roles else None
+        if policy is not None and not _names(policy, wish.bucket.name):
+            raise InvalidNameError(
+                f"--role {role.name} has a policy {BUCKET_POLICY} for another bucket than {wish.bucket.name}:"
+                " name another role, or delete that policy if the bucket has moved"
+            )
+
+
+def _names(policy: Document, bucket: str) -> bool:
+    return any(f":::{bucket}{end}" in json.dumps(policy) for end in '/"')
 
 
 def _provider(wish: Wish, found: Found) -> Iterator[Step]:
