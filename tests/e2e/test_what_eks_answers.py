@@ -33,6 +33,12 @@ def modelled(operation: str) -> list[str]:
     return sorted(shape.name for shape in model.operation_model(operation).error_shapes)
 
 
+def modelled_and_slow(operation: str) -> list[object]:
+    """The same, each to be waited for: all but the first are long proofs."""
+    first, *others = modelled(operation)
+    return [pytest.param(first), *(pytest.param(code, marks=pytest.mark.proof) for code in others)]
+
+
 def says(operation: str, code: str) -> Fault:
     """What EKS says to the program, and to nobody else."""
     status = 404 if code == GONE else 500
@@ -93,7 +99,7 @@ def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judge
     assert association(space, namespace) == theirs
 
 
-@pytest.mark.parametrize("code", modelled("UpdatePodIdentityAssociation"))
+@pytest.mark.parametrize("code", modelled_and_slow("UpdatePodIdentityAssociation"))
 def test_what_cannot_be_put_right_now_is_told_and_put_right_later(
     space: Space, webhook: Webhook, code: str
 ) -> None:
