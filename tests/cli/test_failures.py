@@ -204,3 +204,17 @@ def _is_one_line(printed: str, *words: str) -> None:
     assert set(before) <= PROGRESS, printed
     for word in words:
         assert word in line
+
+
+@pytest.mark.parametrize(
+    ("option", "says"), [("--retire-role", "ARN of an IAM role"), ("--retire-issuer", "issuer URL")]
+)
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_option_of_apply_left_empty_by_a_script_is_refused_and_comes_to_no_apply(
+    file: str, nowhere: dict[str, str], option: str, says: str, text: str
+) -> None:
+    refused = run("apply", "--config", file, option, text, "--approve", env=nowhere)
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = refused.err.splitlines()
+    assert line.startswith(f"the call is wrong: {text!r} is not")
+    assert says in line

@@ -69,6 +69,8 @@ async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_
         assert world.trusted_in(ROLE) == {WHO, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
+        told = "TrustRemoved" in world.events.reasons()
+        assert told == (what in {"label removed", "annotation changed"}), "where there is one to tell it of"
         world.iam.calls.clear()
         await asyncio.sleep(2 * GRACE)
         assert world.iam.made("write") == []
@@ -288,6 +290,21 @@ async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_no
 
 
 @in_virtual_time
+async def test_while_the_watch_is_out_of_touch_nobody_leaves_though_the_api_server_would_confirm_it() -> None:
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - INTERVAL)
+        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+            source.failing_watches = source.failing_lists = float("inf")
+        world.cluster.break_watches()
+        await asyncio.sleep(2 * GRACE)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+
+
+@in_virtual_time
 async def test_a_removal_that_cannot_be_confirmed_waits_until_it_can() -> None:
     world = World()
     async with world.running():
@@ -317,6 +334,27 @@ async def test_a_sweep_over_the_limit_removes_nobody_and_says_so() -> None:
         await asyncio.sleep(10 * GRACE)
         assert world.trusted_in(ROLE) == set(crowd)
         assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 5
+
+
+@in_virtual_time
+async def test_a_sweep_over_the_limit_keeps_no_trust_for_whoever_made_a_namespace_anew() -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    crowd = [subject(number) for number in range(20)]
+    async with world.running():
+        _settle(world, *crowd)
+        await asyncio.sleep(GRACE)
+        for one in crowd[:5]:
+            world.cluster.remove_namespace(one)
+        await asyncio.sleep(2 * GRACE)
+        world.cluster.remove_namespace(crowd[5])
+        world.cluster.add_namespace(crowd[5].namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == set(crowd) - {crowd[5]}
+        for one in crowd[6:]:
+            world.cluster.remove_namespace(one)
+            world.cluster.add_namespace(one.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(LONGEST_DELAY)
+        assert len(world.trusted_in(ROLE)) == 20 - 4, "but of those too only as many as the limit lets go"
 
 
 @in_virtual_time
@@ -450,9 +488,10 @@ async def test_a_hundred_removals_share_a_write() -> None:
         assert now() > 0
 
 
+@pytest.mark.parametrize("gone", [(), pool(2)[1:]], ids=["all roles there", "another role gone"])
 @in_virtual_time
-async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next() -> None:
-    world = World()
+async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(gone: tuple[RoleArn, ...]) -> None:
+    world = World(labelled(ROLE, *gone))
     everybody = [subject(number) for number in range(6)]
     async with world.running():
         _settle(world, *everybody)
@@ -463,6 +502,8 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next() 
         trouble = world.iam.have(Trouble.HANGS, "write")
         await asyncio.sleep(2 * LONGEST_DELAY)
     trouble.off()
+    for one in gone:
+        world.iam.delete(one)
     assert set(world.leases.leases[LEASE].leaving) == {Place(ROLE, one).mark for one in everybody[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)

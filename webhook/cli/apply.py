@@ -18,6 +18,7 @@ from webhook.cli.running import run
 if TYPE_CHECKING:
     from webhook.approved.carrying_out import Done
     from webhook.cli.progress import Progress
+    from webhook.domain.names import IssuerUrl, RoleArn
     from webhook.domain.plan import Plan
     from webhook.survey.session import Session, Where
 
@@ -90,13 +91,14 @@ def apply(  # noqa: PLR0913  options
     """
     from webhook.survey.session import Where
 
-    if retire_issuer and retire_role:
+    if retire_issuer is not None and retire_role is not None:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
-    if installation and not retire_issuer:
+    if installation is not None and retire_issuer is None:
         raise typer.BadParameter("--installation goes with --retire-issuer")
     where = Where(config, namespace, context)
     asked = _Asked(where, output, approve, retire_issuer, installation, retire_role)
-    work = _retire if retire_issuer or retire_role else _apply
+    # An empty one is a variable of a script that was not set, and must not come to a whole apply.
+    work = _apply if retire_issuer is None and retire_role is None else _retire
     sys.exit(run(lambda progress: work(asked, progress)))
 
 
@@ -126,11 +128,13 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
 async def _retire(asked: _Asked, progress: Progress) -> Exit:
     from webhook.approved.carrying_out import Done
     from webhook.approved.retiring import retire_here
+    from webhook.domain.names import IssuerUrl, RoleArn
     from webhook.survey.session import session
 
+    retired = RoleArn(asked.role) if asked.role is not None else IssuerUrl(asked.issuer or "")
     async with session(asked.where) as here:
         progress.step("reading trust policies")
-        plan = await _plan_to_retire(asked, here, progress)
+        plan = await _plan_to_retire(retired, asked, here, progress)
         progress.hide()
         asked.show_plan_first(plan)
         if not plan.has_changes:
@@ -145,17 +149,15 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
         return _told(asked, plan, done)
 
 
-async def _plan_to_retire(asked: _Asked, here: Session, progress: Progress) -> Plan:
-    from webhook.domain.names import IssuerUrl, RoleArn
+async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
+    from webhook.domain.names import RoleArn
     from webhook.domain.retirement import retire_issuer, retire_role
 
-    if asked.role:
-        retired = RoleArn(asked.role)
+    if isinstance(retired, RoleArn):
         account = await here.look_at_account(progress.count, [retired])
         return retire_role(retired, here.installation, account)
-    issuer = IssuerUrl(asked.issuer or "")
     account = await here.look_at_account(progress.count)
-    return retire_issuer(issuer, asked.installation or here.installation.name, here.installation, account)
+    return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
 
 
 def _told(asked: _Asked, plan: Plan, done: Done, *, is_left: bool = False) -> Exit:

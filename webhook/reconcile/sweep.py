@@ -1,8 +1,9 @@
 """The sweep: who is trusted and not wanted any more leaves, late, few at once, and after one more look.
 
 Only the leader sweeps. A watch can be wrong for a while (an API server that lost its data, a list cut short), so a
-subject must be seen unwanted for the grace, a sweep larger than the hour's limit removes nobody until a person has
-approved it, and each removal is confirmed by a read of the live namespace and ServiceAccount right before.
+subject must be seen unwanted for the grace; of a sweep larger than the hour's limit only namespaces made anew lose
+their trust before a person has approved it; and each removal is confirmed by a read of the live namespace and
+ServiceAccount right before.
 """
 
 from __future__ import annotations
@@ -117,22 +118,32 @@ class Sweep:
         self._first_seen = {place: self._first_seen.get(place, now) for place in unwanted}
         self._forget_approvals(unwanted, now)
         self._remember_places()
-        # By reads that are too young to be from before the last write of the leader before.
-        if not self._approved and all(one.read_at > term.began + REMEMBERED for one in self._writers.values()):
-            term.take_up([place.mark for place in unwanted])
+        self._take_up_what_is_left(term, unwanted)
         due = [place for place, cause in unwanted.items() if self._is_due(place, cause, now)]
         room = self._rules.left(self._staying(), term.removed_within_the_hour())
         if len(due) > room:
             self._show_refused(len(due), room)
+            # Somebody else may have made these namespaces: they do not keep a trust until a person comes.
+            due = [place for place in due if not unwanted[place].waits_for_grace][:room]
         else:
             self._show_refused(0)
-            confirmed = await self._confirm(due)
-            if confirmed:
-                leaving = {one.mark for one in [*self._approved, *confirmed] if one in unwanted}
-                await term.record_removals(len(confirmed), leaving)
-                self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
+        confirmed = await self._confirm(due)
+        if confirmed:
+            leaving = {one.mark for one in [*self._approved, *confirmed] if one in unwanted}
+            await term.record_removals(len(confirmed), leaving)
+            self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))
         self._have_them_leave()
+
+    def _take_up_what_is_left(self, term: Term, unwanted: Mapping[Place, Cause]) -> None:
+        """Go on with what the leader before had approved and not written.
+
+        By reads that are too young to be from before its last write; a role that cannot be read keeps nobody
+        waiting but its own.
+        """
+        young = {role for role, one in self._writers.items() if one.read_at > term.began + REMEMBERED}
+        if not self._approved and all(role in young or one.needs_a_person for role, one in self._writers.items()):
+            term.take_up([place.mark for place in unwanted if place.associated or place.role in young])
 
     def _end(self) -> None:
         """Remove nobody any more: this replica leads no longer."""
