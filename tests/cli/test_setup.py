@@ -344,6 +344,24 @@ def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsSta
     }, "with several roles only the webhook knows which"
 
 
+def test_a_plan_overwrites_no_file_that_holds_something_else(aws: AwsStandIn, tmp_path: Path) -> None:
+    chart, spaces = tmp_path / "values.yaml", tmp_path / "spaces.yaml"
+    files = ("--values", str(chart), "--spaces-values", str(spaces))
+    spaces.write_text("mine: true\n")
+    refused = _setup(aws, *files)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"{spaces} is there and holds something else" in " ".join(refused.err.replace("\u2502", "").split())
+    assert spaces.read_text() == "mine: true\n"
+    assert not chart.exists(), "all of them or none"
+
+    spaces.unlink()
+    assert _setup(aws, *files).code == _setup(aws, *files).code == 3, "what it wrote itself is in nobody's way"
+    written = spaces.read_text()
+    spaces.write_text("mine: true\n")
+    assert _setup(aws, *files, "--approve").code == 0
+    assert spaces.read_text() == written
+
+
 def test_presets_bring_bindings_of_other_workloads_with_roles_that_only_the_webhook_edits(
     aws: AwsStandIn, tmp_path: Path
 ) -> None:
