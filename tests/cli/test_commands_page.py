@@ -22,6 +22,14 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
     assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(COMMANDS)
 
 
+def test_the_programs_help_says_of_every_command_with_approve_what_it_does_without() -> None:
+    told = typer.main.get_command(app).help or ""
+    approved = {
+        name for name, command in COMMANDS.items() if any("--approve" in one.opts for one in command.params)
+    }
+    assert approved <= set(re.findall(r"`([a-z]+)`", told))
+
+
 def test_every_exit_code_is_explained() -> None:
     (table,) = re.findall(r"\| exit code \|.*?\n\n", TEXT, re.DOTALL)
     assert set(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE))) == set(Exit)

@@ -14,7 +14,7 @@ import yaml
 
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
-from tests.cli.commands import Person, environment, run
+from tests.cli.commands import Person, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
 
 COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
@@ -72,6 +72,71 @@ def test_without_a_kubeconfig_it_says_what_to_set(command: str, file: str) -> No
     _is_one_line(answer.err, "the API server: no way to it: ", "set KUBECONFIG")
 
 
+NO_KUBECONFIG = {
+    "a list": b"- a\n- b\n",
+    "plain text": b"to be done",
+    "binary": bytes(range(128, 256)),
+    "a number for an address": json.dumps(
+        {**NOWHERE, "clusters": [{"name": "a", "cluster": {"server": 6443}}]}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("holds", NO_KUBECONFIG)
+def test_a_file_that_is_no_kubeconfig_is_named(file: str, tmp_path: Path, holds: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(NO_KUBECONFIG[holds])
+    answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert answer.code == 1
+    _is_one_line(answer.err, f"the API server: no way to it: {path} is not a kubeconfig", "set KUBECONFIG")
+
+
+PLUGINS: dict[str, tuple[list[str], str]] = {
+    "that is not installed": (["no-such-plugin"], "No such file or directory: 'no-such-plugin'"),
+    "that fails": (["sh", "-c", "echo 'the SSO session has expired' >&2; exit 3"], "the SSO session has expired"),
+    "that answers nothing": (["true"], "failed to decode process output"),
+    "that answers without a token": (
+        ["echo", '{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": {}}'],
+        "missing token or clientCertificateData",
+    ),
+}
+
+
+def _with_plugin(folder: Path, argv: list[str]) -> dict[str, str]:
+    """An environment whose kubeconfig asks a plugin for credentials, as EKS's does."""
+    path = folder / "kubeconfig"
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": argv[0], "args": argv[1:]}
+    path.write_text(json.dumps({**NOWHERE, "users": [{"name": "a", "user": {"exec": plugin}}]}))
+    return {**PLAIN, "KUBECONFIG": str(path)}
+
+
+@pytest.mark.parametrize("command", ["plan", "serve"])
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_credential_plugin_that_fails_is_told_in_its_own_words(
+    file: str, tmp_path: Path, command: str, plugin: str
+) -> None:
+    argv, words = PLUGINS[plugin]
+    answer = run(*_call(command, file), env=_with_plugin(tmp_path, argv))
+    assert answer.code == 1
+    _is_one_line(answer.err, "the API server: the kubeconfig's exec plugin gives no credentials: ", words)
+
+
+def test_a_credential_plugin_that_fails_on_a_terminal_says_there_why(file: str, tmp_path: Path) -> None:
+    env = _with_plugin(tmp_path, ["sh", "-c", "echo 'the SSO session has expired' >&2; exit 3"])
+    code, written = run_on_terminal("plan", "--config", file, env=env)
+    assert code == 1
+    assert "the SSO session has expired" in written
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert "Traceback" not in written
+
+
+def test_a_credential_plugin_that_works_is_asked(file: str, tmp_path: Path) -> None:
+    status = {"token": "t"}
+    answer = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": status}
+    told = run("plan", "--config", file, env=_with_plugin(tmp_path, ["echo", json.dumps(answer)]))
+    _is_one_line(told.err, "127.0.0.1", "Connection refused")
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "serve"])
 def test_a_cluster_that_is_not_there_is_named_with_its_address(
     command: str, file: str, nowhere: dict[str, str]
@@ -104,14 +169,17 @@ def test_setup_refuses_what_is_no_name_before_it_asks_anybody(options: tuple[str
     _is_one_line(answer.err, "the call is wrong", options[1], NOT_A_NAME[options])
 
 
+KEY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 NO_WAY_TO_AWS = {
     "no credentials": ({}, "Unable to locate credentials; a person sets AWS_PROFILE"),
     "a profile that is not there": ({"AWS_PROFILE": "nope"}, "The config profile (nope) could not be found"),
     "half a key": ({"AWS_ACCESS_KEY_ID": "a"}, "Partial credentials found"),
     "nobody at the address": (
-        {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        {**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
         "Could not connect to the endpoint URL",
     ),
+    "an address that is none": ({**KEY, "AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
+    "a port that is none": ({**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "Port out of range 0-65535"),
 }
 
 

@@ -208,25 +208,115 @@ def test_what_somebody_has_changed_is_put_right_and_their_own_statements_stay(aw
     assert webhook == [mine, *before["roles"]["mxp-identity-webhook"][trust]["Statement"]]
 
 
-@pytest.mark.parametrize(
-    ("other", "says"),
-    [
+def _bucket(name: str) -> dict[str, Any]:
+    """The policy for two buckets, as a person may have written it."""
+    statements = json.loads(json.dumps(BUCKET_POLICY).replace("my-backups", name))["Statement"]
+    return {**BUCKET_POLICY, "Statement": [*BUCKET_POLICY["Statement"], *statements]}
+
+
+def _allowing(action: str, resource: str) -> dict[str, Any]:
+    allowed = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
+
+
+OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None, str]] = {
+    "the role of another cluster's webhook": (
+        ("--issuer", f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}"),
+        None,
+        "--own-role mxp-identity-webhook is the role of another cluster's webhook",
+    ),
+    "the role of the webhook in another namespace": (
+        ("--namespace", "second"),
+        None,
+        "--own-role mxp-identity-webhook is the role of another webhook of this cluster, system:",
+    ),
+    "the role for backups to another bucket": (
+        ("--bucket", "your-backups"),
+        None,
+        "--role mxp-backup has a policy backup-bucket that says more",
+    ),
+    "a second bucket of the role for backups": (
+        (),
+        ("mxp-backup", "backup-bucket", _bucket("your-backups")),
+        "--role mxp-backup has a policy backup-bucket that says more",
+    ),
+    "roles of the webhook that a pattern names": (
+        (),
         (
-            ("--issuer", f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}"),
-            "--own-role mxp-identity-webhook",
+            "mxp-identity-webhook",
+            "trust-policies",
+            _allowing("iam:UpdateAssumeRolePolicy", "arn:aws:iam::123456789012:role/mxp-*"),
         ),
-        (("--bucket", "your-backups"), "--role mxp-backup has a policy backup-bucket for another bucket"),
-    ],
-)
-def test_what_another_cluster_or_bucket_has_is_not_taken_from_it(
-    aws: AwsStandIn, other: tuple[str, ...], says: str
-) -> None:
+        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+    ),
+    "another right of the webhook": (
+        (),
+        ("mxp-identity-webhook", "trust-policies", _allowing("eks:DescribeCluster", "*")),
+        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_another_cluster_or_bucket_has_is_not_taken_from_it(aws: AwsStandIn, name: str) -> None:
+    other, policy, says = OTHERS[name]
     assert _setup(aws, "--approve").code == 0
+    if policy is not None:
+        _put_policy(aws, *policy)
     before = _account(aws)
     refused = _setup(aws, *other, "--approve")
     assert (refused.code, refused.out) == (2, "")
     (line,) = refused.err.splitlines()
     assert line.startswith(f"the call is wrong: {says}")
+    assert _account(aws) == before
+
+
+def _put_policy(aws: AwsStandIn, role: str, name: str, policy: dict[str, Any]) -> None:
+    text = json.dumps(policy)
+    aws.admin_client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(("--preset", "billing"), ()), ((), ("--role", "second")), (("--role", "one", "--role", "two"), ())],
+)
+def test_the_webhook_keeps_the_roles_that_an_earlier_run_gave_it(
+    aws: AwsStandIn, first: tuple[str, ...], then: tuple[str, ...]
+) -> None:
+    assert _setup(aws, *first, "--approve").code == 0
+    before = set(_webhooks_roles(aws))
+    assert _setup(aws, *then, "--approve").code == 0
+    after = _webhooks_roles(aws)
+    assert before <= set(after)
+    assert len(after) == len(set(after)), "each once"
+    assert _setup(aws, *first).out == _setup(aws, *then).out == "nothing is missing\n"
+
+
+def _webhooks_roles(aws: AwsStandIn) -> list[str]:
+    found: Any = aws.admin_client("iam").get_role_policy(RoleName=ROLES[1], PolicyName="trust-policies")
+    roles = found["PolicyDocument"]["Statement"][0]["Resource"]
+    return roles if isinstance(roles, list) else [roles]
+
+
+ISSUER_KEY = ISSUER.removeprefix("https://")
+PROGRAM = "system:serviceaccount:mxp-identity:mxp-identity-webhook"
+DAMAGED: dict[str, dict[str, Any]] = {
+    "denied": {"Effect": "Deny"},
+    "for anybody": {"Condition": {}},
+    "for another audience": {
+        "Condition": {"StringEquals": {f"{ISSUER_KEY}:aud": "somebody", f"{ISSUER_KEY}:sub": PROGRAM}}
+    },
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_the_webhooks_own_statement_is_put_right_where_it_names_nobody_else(aws: AwsStandIn, how: str) -> None:
+    assert _setup(aws, "--approve").code == 0
+    before = _account(aws)
+    (statement,) = before["roles"][ROLES[1]]["AssumeRolePolicyDocument"]["Statement"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, **DAMAGED[how]}]})
+    aws.admin_client("iam").update_assume_role_policy(RoleName=ROLES[1], PolicyDocument=document)
+    assert _setup(aws, "--approve").out == "done: the webhook in the trust policy of mxp-identity-webhook\n"
     assert _account(aws) == before
 
 
@@ -252,6 +342,24 @@ def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsSta
             "storage": {"provider": "aws", "aws": {"region": "us-west-2", "bucket": "my-backups"}},
         }
     }, "with several roles only the webhook knows which"
+
+
+def test_a_plan_overwrites_no_file_that_holds_something_else(aws: AwsStandIn, tmp_path: Path) -> None:
+    chart, spaces = tmp_path / "values.yaml", tmp_path / "spaces.yaml"
+    files = ("--values", str(chart), "--spaces-values", str(spaces))
+    spaces.write_text("mine: true\n")
+    refused = _setup(aws, *files)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"{spaces} is there and holds something else" in " ".join(refused.err.replace("\u2502", "").split())
+    assert spaces.read_text() == "mine: true\n"
+    assert not chart.exists(), "all of them or none"
+
+    spaces.unlink()
+    assert _setup(aws, *files).code == _setup(aws, *files).code == 3, "what it wrote itself is in nobody's way"
+    written = spaces.read_text()
+    spaces.write_text("mine: true\n")
+    assert _setup(aws, *files, "--approve").code == 0
+    assert spaces.read_text() == written
 
 
 def test_presets_bring_bindings_of_other_workloads_with_roles_that_only_the_webhook_edits(

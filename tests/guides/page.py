@@ -1,8 +1,9 @@
 """The commands of a documentation page, as a reader would type them, with what the page says they print.
 
 Blocks fenced as `console` hold commands after `$ ` and the output of each, blocks fenced as `sh` commands only. A
-line `...` in an output stands for any lines. A command that is meant to end otherwise than well says so itself, as
-in `# exit code 3`. A block whose first line is `# Not run by the tests: REASON` is read, but not for running.
+line `...` in an output stands for any lines. No other block may show a prompt: what follows it would not be run. A
+command that is meant to end otherwise than well says so itself, as in `# exit code 3`. A block whose first line is
+`# Not run by the tests: REASON` is read, but not for running.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(page: Path) -> list[Command]:
-    """Every command of a page, in its order; raises PageError for a block of an unknown language."""
+    """Every command of a page, in its order; raises PageError for a block that could hide one."""
     found: list[Command] = []
     for block in blocks(page):
         if block.language not in {"sh", "console", *OTHER_LANGUAGES}:
@@ -86,9 +87,19 @@ def commands(page: Path) -> list[Command]:
                 f"{page.name}:{block.first}: a block is fenced as {block.language!r}; "
                 f"commands are sh or console, others {', '.join(sorted(OTHER_LANGUAGES))}"
             )
-        if block.language not in OTHER_LANGUAGES:
+        if block.language in OTHER_LANGUAGES:
+            _refuse_prompts(block, page.name)
+        else:
             found.extend(_commands_of(block, page.name))
     return found
+
+
+def _refuse_prompts(block: Block, page: str) -> None:
+    for number, line in enumerate(block.lines, block.first):
+        if line.startswith(PROMPT):
+            raise PageError(
+                f"{page}:{number}: {line!r} is fenced as {block.language!r} and never run: use console"
+            )
 
 
 def _commands_of(block: Block, page: str) -> Iterator[Command]:

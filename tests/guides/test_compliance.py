@@ -49,6 +49,7 @@ def test_an_auditor_sees_rights_and_access_and_one_control_plane_is_revoked(
         assert site.assumed(HOSTS["payments"], role).ok, "the other one keeps its access"
         seconds = sum(command.seconds for command in ran[1:5])
         assert seconds < SOON_S
+        assert f"if the four commands take {SOON_S} s," in " ".join(PAGE.read_text().split())
         (statement,) = _older_sessions(running)["Statement"]
         assert statement["Effect"] == "Deny"
 

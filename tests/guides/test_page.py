@@ -29,7 +29,7 @@ two
 lines
 ```
 ```yaml
-$ not: a command
+not: a command
 ```
 ## Elsewhere
 ```sh
@@ -100,6 +100,7 @@ def test_a_page_that_is_not_true_fails_the_walk(page: Path, shell: Shell, old: s
     [
         ("```\n$ ls\n```\n", "fenced as ''"),
         ("```console\nls\n```\n", "comes before a command"),
+        ("```text\nNAME\n$ ls\n```\n", r"page.md:3: '\$ ls' is fenced as 'text' and never run"),
         ("```sh\ncat <<EOF\n```\n", "does not end within its block"),
         ("```sh\nls\n", "a block without an end"),
     ],

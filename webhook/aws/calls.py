@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ from webhook.telemetry import metrics
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_iam import IAMClient
@@ -81,24 +82,24 @@ class AwsCalls:
         # The default also covers the STS client that fetches the program's own credentials.
         retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
         core.set_default_client_config(_CONFIG.merge(retries))
-        try:
+        with _configuration():
             self._session = boto3.Session(botocore_session=core)
             self.region = self._session.region_name or "us-east-1"
             self.iam: IAMClient = self._session.client("iam", region_name=self.region)
             self.sts: STSClient = self._session.client("sts", region_name=self.region)
-        except BotoCoreError as error:
-            raise AwsError(FailureKind.NOT_ALLOWED, f"the AWS SDK's configuration: {error}") from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
 
     @cached_property
     def eks(self) -> EKSClient:
         """EKS, for mode pod-identity alone: what a client costs in memory is not spent before."""
-        return self._session.client("eks", region_name=self.region)
+        with _configuration():
+            return self._session.client("eks", region_name=self.region)
 
     @cached_property
     def sts_without_credentials(self) -> STSClient:
         """STS as a pod calls it that has only a token."""
-        return self._session.client("sts", region_name=self.region, config=Config(signature_version=UNSIGNED))
+        with _configuration():
+            return self._session.client("sts", region_name=self.region, config=Config(signature_version=UNSIGNED))
 
     async def call(self, operation: str, function: Callable[..., T], **arguments: Any) -> T:
         """Call a client's method in the pool. Raises AwsError with AWS's own words and the operation's name."""
@@ -108,6 +109,15 @@ class AwsCalls:
     def close(self) -> None:
         """Start nothing more; calls under way end by their timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _configuration() -> Iterator[None]:
+    """Raise AwsError where the SDK's own configuration cannot be used."""
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise AwsError(FailureKind.NOT_ALLOWED, f"the AWS SDK's configuration: {error}") from error
 
 
 def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]) -> T:
@@ -125,5 +135,8 @@ def _timed(operation: str, function: Callable[..., T], arguments: dict[str, Any]
     except (BotoCoreError, OSError) as error:
         code = type(error).__name__
         raise AwsError(FailureKind.UNAVAILABLE, f"{operation}: {error}") from error
+    except ValueError as error:  # a port that is none: the SDK looks at it when it signs
+        code = type(error).__name__
+        raise AwsError(FailureKind.NOT_ALLOWED, f"{operation}: the AWS SDK's configuration: {error}") from error
     finally:
         metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)

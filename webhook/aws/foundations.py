@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.aws.oidc import ask_for_provider
-from webhook.blueprint.steps import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
+from webhook.blueprint.found import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.ports import AwsError, FailureKind
 

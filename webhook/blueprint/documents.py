@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webhook.blueprint.rights import EDIT_TRUST
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import AUDIENCE
 from webhook.domain.statement import ASSUME_WITH_TOKEN
@@ -48,6 +49,8 @@ class Wish:
     issuer: IssuerUrl
     program: Subject
     workloads: tuple[Workload, ...] = ()
+    roles_before: tuple[RoleArn, ...] = ()
+    """What an earlier call gave to the webhook."""
 
     @property
     def bound_roles(self) -> tuple[RoleArn, ...]:
@@ -92,12 +95,12 @@ def own_statement(wish: Wish) -> Document:
 
 
 def own_policy(wish: Wish) -> Document:
-    """What the webhook may do, as docs/install.md has it: exactly these roles, and never its own."""
-    roles = [role.value for role in wish.bound_roles]
+    """What the webhook may do, as docs/install.md has it: exactly the roles of the wish, and never its own."""
+    roles = [role.value for role in dict.fromkeys((*wish.bound_roles, *wish.roles_before))]
     return {
         "Version": _VERSION,
         "Statement": [
-            {"Effect": "Allow", "Action": ["iam:GetRole", "iam:UpdateAssumeRolePolicy"], "Resource": roles},
+            {"Effect": "Allow", "Action": ["iam:GetRole", EDIT_TRUST], "Resource": roles},
             {"Effect": "Allow", "Action": "iam:GetOpenIDConnectProvider", "Resource": wish.provider_arn},
             {"Effect": "Allow", "Action": "iam:GetAccountSummary", "Resource": "*"},
             {"Effect": "Deny", "Action": "iam:*", "Resource": wish.own_role.value},

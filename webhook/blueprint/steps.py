@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from webhook.blueprint import documents
-from webhook.domain.errors import InvalidNameError
+from webhook.blueprint.found import BUCKET_POLICY, OWN_POLICY
+from webhook.blueprint.others import refuse_what_others_use
+from webhook.blueprint.rights import editable_roles
 from webhook.domain.names import AUDIENCE
-from webhook.domain.trust_policy import TrustPolicy, canonical_policy
+from webhook.domain.trust_policy import canonical_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.blueprint.documents import Document, Wish
+    from webhook.blueprint.found import Found
     from webhook.domain.names import RoleArn
-
-BUCKET_POLICY = "backup-bucket"
-OWN_POLICY = "trust-policies"
-"""Names of the inline policies."""
 
 _OPTIONS = {
     "AssumeRolePolicyDocument": "assume-role-policy-document",
@@ -52,29 +51,14 @@ class Step:
         return shlex.join(argv)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRole:
-    """A role that is there: its trust policy, and its inline policies by name."""
-
-    trust: TrustPolicy
-    policies: Mapping[str, Document]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the account has of it."""
-
-    audiences: tuple[str, ...] | None
-    """Of the OIDC provider; None where there is none."""
-    roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
-
-
 def missing_steps(wish: Wish, found: Found) -> list[Step]:
     """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
 
-    Raises InvalidNameError where a step would take from another cluster or bucket what it has.
+    Nothing is taken away: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
+    where a step would take from another webhook, bucket or person what it has.
     """
-    _refuse_what_others_use(wish, found)
+    wish = replace(wish, roles_before=_roles_before(wish, found))
+    refuse_what_others_use(wish, found)
     return [
         *_provider(wish, found),
         *_backup_roles(wish, found),
@@ -83,25 +67,9 @@ def missing_steps(wish: Wish, found: Found) -> list[Step]:
     ]
 
 
-def _refuse_what_others_use(wish: Wish, found: Found) -> None:
-    own, statement = wish.own_role, documents.own_statement(wish)
-    for other in found.roles[own].trust.statements if own in found.roles else ():
-        if other.get("Sid") == statement["Sid"] and other.get("Principal") != statement["Principal"]:
-            raise InvalidNameError(
-                f"--own-role {own.name} is the role of another cluster's webhook, which trusts"
-                f" {json.dumps(other.get('Principal'))}: give this cluster a role of its own"
-            )
-    for role in wish.roles:
-        policy = found.roles[role].policies.get(BUCKET_POLICY) if role in found.roles else None
-        if policy is not None and not _names(policy, wish.bucket.name):
-            raise InvalidNameError(
-                f"--role {role.name} has a policy {BUCKET_POLICY} for another bucket than {wish.bucket.name}:"
-                " name another role, or delete that policy if the bucket has moved"
-            )
-
-
-def _names(policy: Document, bucket: str) -> bool:
-    return any(f":::{bucket}{end}" in json.dumps(policy) for end in '/"')
+def _roles_before(wish: Wish, found: Found) -> tuple[RoleArn, ...]:
+    policy = found.policy(wish.own_role, OWN_POLICY) or {}
+    return tuple(role for role in editable_roles(policy) if role != wish.own_role)
 
 
 def _provider(wish: Wish, found: Found) -> Iterator[Step]:
@@ -150,7 +118,7 @@ def _create(role: RoleArn, trust: Document, what: str) -> Step:
 
 
 def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[Step]:
-    there = found.roles[role].policies.get(name) if role in found.roles else None
+    there = found.policy(role, name)
     if there is None or canonical_policy(there) != canonical_policy(policy):
         parameters: dict[str, str | list[str]] = {
             "RoleName": role.name,

@@ -63,7 +63,8 @@ def _root(
     New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
     backup fails with AccessDenied? `verify NAMESPACE` says why, and prints the command that mends it.
 
-    `setup` and `restart` print their plan and change nothing without `--approve`; `plan` prints what `apply` does.
+    `setup`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without `--approve`;
+    `plan` prints what `apply` does.
     """
 
 

@@ -16,7 +16,7 @@ from webhook.cli.output import Output, write_document
 from webhook.cli.running import run, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from webhook.aws.calls import AwsCalls
     from webhook.blueprint.documents import Bucket, Wish
@@ -114,7 +114,10 @@ def setup(  # noqa: PLR0913, PLR0917  options
     ] = SetupOutput.TABLE,
     *,
     approve: Annotated[
-        bool, typer.Option("--approve", metavar="", help="Do what is printed, not only print it.")
+        bool,
+        typer.Option(
+            "--approve", metavar="", help="Do what is printed, not only print it; overwrite files of values."
+        ),
     ] = False,
 ) -> None:
     """Make what an AWS account lacks for backups: OIDC provider, roles, policies. Without `--approve`: the plan.
@@ -122,10 +125,11 @@ def setup(  # noqa: PLR0913, PLR0917  options
     With --preset it binds another workload of Spaces as well; what its role may do in AWS is for you to say.
 
     A second run finds nothing to do, and goes on where a first was interrupted. Where the account is somebody
-    else's, `-o awscli` prints the same steps as commands for them to run. The files of values are written in any
-    case.
+    else's, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with the
+    plan already; one that is there and holds something else is overwritten with `--approve` alone.
 
-    Exit code 0: nothing is missing, or all was done. 3: something is missing.
+    Exit code 0: nothing is missing, or all was done. 2: it would take from others what they have. 3: something is
+    missing.
     """
     from webhook.blueprint.documents import Bucket
     from webhook.blueprint.values import chart_values
@@ -192,6 +196,7 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.foundations import look_at_account
     from webhook.blueprint.steps import missing_steps
+    from webhook.cli.values_files import write_values
 
     progress.step("asking the API server for its issuer")
     issuer = asked.issuer or await _issuer(asked.context)
@@ -200,7 +205,8 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
         progress.step("looking at the account")
         wish = await _wish(asked, issuer, calls)
         steps = missing_steps(wish, await look_at_account(calls, wish))
-        _write_values(wish, asked.files)
+        files = {path: values(wish) for path, values in asked.files if path is not None}
+        write_values(files, overwrite=asked.approved)
         for step in steps if asked.approved else ():
             progress.step(step.what)
             await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
@@ -250,17 +256,6 @@ async def _issuer(context: str | None) -> IssuerUrl:
         return IssuerUrl(await KubernetesApi(connection, ()).issuer())
     finally:
         connection.close()
-
-
-def _write_values(wish: Wish, files: Iterable[tuple[Path | None, _Values]]) -> None:
-    import yaml
-
-    for path, values in files:
-        if path is not None:
-            try:
-                path.write_text(yaml.safe_dump(values(wish), sort_keys=False), encoding="utf-8")
-            except OSError as error:
-                raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _show(steps: list[Step], output: SetupOutput, *, approve: bool) -> None:

@@ -16,6 +16,7 @@ from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
+from webhook.cluster.credential_plugin import failures_raised
 from webhook.reconcile.ports import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Connection:
         file = os.environ.get("KUBECONFIG") or default
         try:
             if file or context:
-                config.load_kube_config(file, context=context, client_configuration=configuration)
+                _load_file(file, context, configuration)
             else:
                 config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, OSError, yaml.YAMLError) as error:
@@ -127,6 +128,14 @@ class Connection:
             response.release_conn()
             raise _error(response.status, f"{method} {path}: {response.status} {message}")
         return response
+
+
+def _load_file(file: str | None, context: str | None, configuration: Configuration) -> None:
+    try:
+        with failures_raised():
+            config.load_kube_config(file, context=context, client_configuration=configuration)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the client checks little of what it reads
+        raise config.ConfigException(f"{file} is not a kubeconfig") from error
 
 
 def _error(status: int, message: str) -> ClusterError:
