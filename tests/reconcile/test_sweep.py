@@ -502,8 +502,8 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(go
         trouble = world.iam.have(Trouble.HANGS, "write")
         await asyncio.sleep(2 * LONGEST_DELAY)
     trouble.off()
-    for one in gone:
-        world.iam.delete(one)
+    for no_more in gone:
+        world.iam.delete(no_more)
     assert set(world.leases.leases[LEASE].leaving) == {Place(ROLE, one).mark for one in everybody[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
