@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-KIB = 1024
-MIB = 1024 * KIB
+KB = 1_000
+MB = 1_000_000
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -18,9 +18,9 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.2f} ms"
 
 
-def mebibytes(size: float) -> str:
-    """Bytes as whole MiB."""
-    return f"{size / MIB:.0f} MiB"
+def megabytes(size: float) -> str:
+    """Bytes as MB (of a million bytes) with one decimal."""
+    return f"{size / MB:.1f} MB"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

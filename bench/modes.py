@@ -76,6 +76,7 @@ class Figures(msgspec.Struct, frozen=True):
     throttled: int
     writes: int
     statements: int
+    associations: int
     characters: int
 
 
@@ -144,6 +145,7 @@ def _judge(space: Space, mode: str, made: list[Made], pods: list[dict[str, Any]]
         throttled=sum(record.code.startswith("Throttling") for record in log),
         writes=len(space.aws.history("mxp-backup")) - 1,
         statements=len(space.policy()["Statement"]) - 1,
+        associations=len(space.aws.associations(EKS_CLUSTER)),
         characters=len("".join(policy.split())),
     )
 
@@ -195,6 +197,7 @@ def report(runs: list[Figures]) -> str:
         row("of both, throttled", lambda one: one.throttled),
         row("trust policies written", lambda one: one.writes),
         row("statements of ours", lambda one: one.statements),
+        row("associations", lambda one: one.associations),
         row("characters of the policy", lambda one: one.characters),
         row(
             f"roles that it takes at {LARGEST_QUOTA} characters",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import admission, memory
-from bench.figures import MIB, percentile, table
+from bench.figures import MB, percentile, table
 
 
 def test_a_percentile_is_a_sample_that_was_measured() -> None:
@@ -39,6 +39,6 @@ def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
     (size,) = memory.measure((30,), quiet_passes=1)
     assert 0 < size.again.ready <= size.again.done
     assert 0 < size.lists < size.again.done
-    assert size.adopting.resident > MIB
+    assert size.adopting.resident > MB
     assert size.again.pass_cpu > 0
     assert "| 30 |" in memory.report([size])

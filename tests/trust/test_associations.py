@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
+import structlog
 
 from tests.support.pods import CLUSTER, OWNER, ROLE, PodSite
 from tests.support.simulated_eks import ADDON, CLIENT_TIMEOUT, LATENCY, SimulatedEks, Trouble, refusal
@@ -278,6 +280,19 @@ async def test_after_a_restart_ours_that_nobody_wants_are_found_and_those_of_oth
     after.wanted = {subject(2): ROLE}
     await passing(after)
     assert after.associations.subjects.keys() == {WHO, subject(2)}
+
+
+@in_virtual_time
+async def test_one_that_cannot_be_described_is_named_and_keeps_no_other_from_being_looked_at() -> None:
+    here = PodSite()
+    await obtained(here, 1, 2, 3)
+    after = PodSite(here.iam, here.eks, "b")
+    here.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "may not describe"), "describe", times=1))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with structlog.testing.capture_logs() as said:
+        await passing(after)
+    assert [line["namespace"] for line in said if line["event"] == "association_not_described"] == [WHO.namespace]
+    assert after.associations.subjects.keys() == {subject(2), subject(3)}
 
 
 @in_virtual_time

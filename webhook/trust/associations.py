@@ -316,8 +316,7 @@ class Associations:
             for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
                 await self._look(subject, wanted[subject])
             for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
-                async with self._pace.turn():
-                    await self._find(subject)
+                await self._look_at_unwanted(subject)
         except AwsError as error:
             log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
         except Exception:
@@ -333,6 +332,15 @@ class Associations:
             outcome = Untrusted(role, error.kind, str(error))
         if isinstance(outcome, Untrusted):
             self._report(subject, outcome)
+
+    async def _look_at_unwanted(self, subject: Subject) -> None:
+        """Describe one that nobody wants: whether it is ours, and may leave, only a look tells."""
+        try:
+            async with self._pace.turn():
+                await self._find(subject)
+        except AwsError as error:
+            facts = _facts(subject)
+            log.warning("association_not_described", **facts, outcome=error.kind.value, reason=str(error))
 
 
 def _went_wrong(task: asyncio.Task[None]) -> bool:
