@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from webhook.domain.snapshot import AccountSnapshot
 
 URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
-POD = Pod("mxp-1", "Running", None, {URI: "http://169.254.170.23/v1/credentials"}, ("pods.eks.amazonaws.com",))
+POD = Pod(
+    "mxp-1",
+    "Running",
+    None,
+    {URI: "http://169.254.170.23/v1/credentials"},
+    ("pods.eks.amazonaws.com",),
+    is_replaced=True,
+)
 WELL = Plane(A, {}, (POD,))
 APPLY = ["mxp-identity", "apply", "--config", "my file.yaml"]
 ID = f"a-{A.namespace}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.domain.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
-from webhook.diagnosis.findings import Level
+from webhook.diagnosis.findings import Level, in_context
 from webhook.diagnosis.mapping import MISSPELT
 from webhook.diagnosis.near_misses import near_misses
 from webhook.diagnosis.registration import look_at_webhook
@@ -32,7 +32,7 @@ PLANES = NamespaceSelector(
 BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
 LABELS = {"plane": "a", "stage": "live"}
 PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
-POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,))
+POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,), is_replaced=True)
 WELL = Plane(A, {ROLE_ARN_ANNOTATION: ROLE.value}, (POD,))
 
 
@@ -191,6 +191,25 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         "has its identity, and waits: CrashLoopBackOff",
         ["kubectl", "logs", "-n", A.namespace, "mxp-1", "--previous"],
     ),
+    "a pod without identity that nothing makes anew": (
+        _running(variables={}, is_replaced=False),
+        _shared(),
+        "pods",
+        "nothing makes it anew",
+        None,
+    ),
+    "a revoked control plane": (
+        WELL,
+        _shared(
+            labels={**LABELS, "revoked": "yes"},
+            binding=replace(
+                BINDING, namespaces=NamespaceSelector((Requirement("revoked", Operator.DOES_NOT_EXIST),))
+            ),
+        ),
+        "namespace",
+        "label revoked shuts it out of binding backup",
+        None,
+    ),
     "no pods": (replace(WELL, pods=()), _shared(), "pods", "none runs as mxp-controller", None),
 }
 
@@ -201,6 +220,48 @@ def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(ca
     (found,) = [one for one in diagnose(plane, shared).findings if one.level is not Level.OK]
     assert (found.check, words in found.message) == (check, True), found
     assert (None if found.fix is None else shlex.split(found.fix)) == fix
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case: str) -> None:
+    plane, shared, *_ = CASES[case]
+    given = [one.fix for one in diagnose(plane, shared).findings if one.fix]
+    named = [one.fix for one in in_context(diagnose(plane, shared).findings, "new one") if one.fix]
+    for before, after in zip(given, named, strict=True):
+        words = shlex.split(before)
+        option = ["--context", "new one"] if words[0] == "kubectl" else []
+        assert shlex.split(after) == [words[0], *option, *words[1:]]
+
+
+@pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
+@pytest.mark.parametrize("now", [1.0, 3.0])
+@pytest.mark.parametrize("self_managed", [True, False])
+def test_in_another_context_the_webhook_is_mended_there(
+    registrations: tuple[Registration, ...], now: float, *, self_managed: bool
+) -> None:
+    shared = _shared(registrations=registrations, now=now)
+    trial = Trial(annotated=False)
+    found = look_at_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
+    (finding,) = in_context(found, "new")
+    assert finding.fix is not None
+    for command in finding.fix.split(" && "):
+        assert command.startswith(("kubectl --context new ", "helm --kube-context new ")), command
+
+
+@pytest.mark.parametrize(("quota", "raised"), [(2048, "4096"), (4096, "8192"), (8192, None), (131072, None)])
+def test_of_a_role_that_is_full_a_larger_quota_is_asked_for_where_aws_has_one(
+    quota: int, raised: str | None
+) -> None:
+    theirs = OTHER_CLUSTER.render([Subject(f"mxp-{number:04d}-system", NAME) for number in range(quota // 50)])
+    full = AccountSnapshot({ROLE: TrustPolicy({"Version": "2012-10-17", "Statement": [theirs]})}, quota=quota)
+    trust, place = (
+        one for one in diagnose(WELL, _shared(account=full)).findings if one.check in {"trust", "room"}
+    )
+    assert "has no room for it" in trust.message
+    assert "or add a role to the binding" in trust.message
+    for finding in (trust, place):
+        asked = shlex.split(finding.fix)[-3] if finding.fix else None
+        assert asked == raised
 
 
 def test_what_hangs_on_a_binding_is_not_looked_at_without_one() -> None:
@@ -242,6 +303,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
     "answers": (_shared(), Trial(annotated=True), "ok"),
     "is not registered": (_shared(registrations=()), Trial(annotated=False), "does not call it"),
     "has an expired caBundle": (_shared(now=3.0), Trial(annotated=False), "has expired"),
+    "was not tried": (_shared(), None, "note: is registered, but was not tried"),
     "is down and not insisted on": (_shared(), Trial(annotated=False), "and goes on without"),
     "is down and insisted on": (_shared(), Trial(None, "500 failed calling webhook: EOF"), "EOF"),
     "may not be tried": (_shared(), Trial(None, "403 forbidden"), "could not be tried: 403 forbidden"),

@@ -87,6 +87,9 @@ async def _verify(
     assume: bool,  # noqa: FBT001  an option
     progress: Progress,
 ) -> tuple[list[Finding], list[Verdict]]:
+    from dataclasses import replace
+
+    from webhook.diagnosis.findings import in_context
     from webhook.diagnosis.verdict import diagnose
     from webhook.survey.planes import look_at_planes, look_at_shared
     from webhook.survey.session import session
@@ -103,6 +106,8 @@ async def _verify(
         if assume:
             progress.step("asking STS")
             verdicts = await _with_sts(here, verdicts, progress)
+    common = list(in_context(common, where.context))
+    verdicts = [replace(one, findings=in_context(one.findings, where.context)) for one in verdicts]
     return common, sorted(verdicts, key=lambda verdict: (verdict.worst.rank, verdict.subject))
 
 
@@ -177,7 +182,7 @@ def _show(common: list[Finding], verdicts: list[Verdict], *, whole: bool) -> Non
             screen.print(f"\n{verdict.subject.namespace}/{verdict.subject.service_account}", style="bold")
             _show_findings(shown)
     bad = sum(verdict.worst.rank < _NOTE_RANK for verdict in verdicts)
-    screen.print(f"\ncontrol planes: {len(verdicts)}, with findings: {bad}", style="bold")
+    screen.print(f"\nServiceAccounts: {len(verdicts)}, with findings: {bad}", style="bold")
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:

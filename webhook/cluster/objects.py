@@ -29,6 +29,8 @@ class OwnerReference(msgspec.Struct, frozen=True):
 
     kind: str = ""
     name: str = ""
+    controller: bool = False
+    """Whether it is the owner that makes the object anew."""
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True):

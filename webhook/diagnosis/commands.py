@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import TrustPolicy
 
 
+_AND = "&&"
+"""Between two commands: the second is for when the first went well."""
+
+
 def list_associations(cluster: str, subject: Subject) -> str:
     """Show a ServiceAccount's Pod Identity association."""
     place = ["--namespace", subject.namespace, "--service-account", subject.service_account]
@@ -51,6 +55,21 @@ def label(namespace: str, *labels: str) -> str:
 def delete_pod(namespace: str, pod: str) -> str:
     """Have a pod made anew by what owns it."""
     return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
+
+
+_CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context"}
+
+
+def in_context(command: str, context: str) -> str:
+    """The same for another context of the kubeconfig than the current one."""
+    words: list[str] = []
+    begins = True
+    for word in shlex.split(command):
+        words.append(word)
+        if begins and word in _CONTEXT_OPTIONS:
+            words += [_CONTEXT_OPTIONS[word], context]
+        begins = word == _AND
+    return " ".join(word if word == _AND else shlex.quote(word) for word in words)
 
 
 def apply(options: Sequence[str], *more: str) -> str:

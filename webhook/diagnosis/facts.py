@@ -24,7 +24,7 @@ class Pod:
     """AWS_* variables of its containers; those whose value is not in the pod itself are empty."""
     audiences: tuple[str, ...]
     """Audiences of the tokens that it mounts."""
-    is_replaced: bool = True
+    is_replaced: bool
     """Whether something makes a new one when it is deleted."""
 
     @property

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.diagnosis import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Level(StrEnum):
@@ -50,3 +56,12 @@ def unknown(check: str, message: str, fix: str | None = None) -> Finding:
 def note(check: str, message: str, fix: str | None = None) -> Finding:
     """Worth knowing."""
     return Finding(check, Level.NOTE, message, fix)
+
+
+def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Finding, ...]:
+    """The same findings, with commands that mean the cluster that was looked at; None: the current context."""
+    if context is None:
+        return tuple(findings)
+    return tuple(
+        replace(one, fix=commands.in_context(one.fix, context)) if one.fix is not None else one for one in findings
+    )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MISSPELT = "eks.amazon.aws/role-arn"
 """The key that the published guide has; nothing reads it."""
 
+_SHUT_OUT = frozenset({Operator.NOT_IN, Operator.DOES_NOT_EXIST})
+
 _AUDIENCE = "eks.amazonaws.com/audience"
 _STS = "sts.amazonaws.com"
 
@@ -46,25 +48,36 @@ def look_at_namespace(plane: Plane, shared: Shared) -> Finding:
     binding = binding_of(plane, shared)
     if binding is not None:
         return ok("namespace", f"binding {binding.name} selects it")
-    missing, fix = _closest(plane, namespace, shared.installation.bindings)
-    return broken("namespace", f"no binding selects it: {missing}", fix)
+    return _not_selected(plane, namespace, shared.installation.bindings)
 
 
-def _closest(plane: Plane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> tuple[str, str | None]:
-    """What the binding that lacks least would need, and the labels that would do."""
+def _not_selected(plane: Plane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> Finding:
+    """What the binding that lacks least would need, and the labels that would do.
+
+    A label that shuts it out is on it because somebody meant it, so no command takes it away.
+    """
     named = [binding for binding in bindings if binding.service_account == plane.subject.service_account]
     if not named:
-        return f"none is about ServiceAccount {plane.subject.service_account}", None
+        return _unbound(f"none is about ServiceAccount {plane.subject.service_account}")
     lacking = {
         binding.name: [one for one in binding.namespaces.requirements if not one.holds(namespace.labels)]
         for binding in named
     }
     best = min(named, key=lambda binding: (not _fits_pattern(binding, namespace.name), len(lacking[binding.name])))
     if not _fits_pattern(best, namespace.name):
-        return f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}", None
+        return _unbound(f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}")
+    shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
+    if shutting_out:
+        why = f"label {', '.join(shutting_out)} shuts it out of binding {best.name}: its access was taken away"
+        return note("namespace", f"{why}, by somebody who meant it")
     labels = [_label_for(one) for one in lacking[best.name]]
     needed = ", ".join(one.key for one in lacking[best.name])
-    return f"binding {best.name} asks something else of label {needed}", commands.label(namespace.name, *labels)
+    fix = commands.label(namespace.name, *labels)
+    return _unbound(f"binding {best.name} asks something else of label {needed}", fix)
+
+
+def _unbound(missing: str, fix: str | None = None) -> Finding:
+    return broken("namespace", f"no binding selects it: {missing}", fix)
 
 
 def _fits_pattern(binding: Binding, name: str) -> bool:
@@ -73,13 +86,13 @@ def _fits_pattern(binding: Binding, name: str) -> bool:
 
 
 def _label_for(requirement: Requirement) -> str:
-    match requirement.operator:
-        case Operator.IN:
-            return f"{requirement.key}={min(requirement.values)}"
-        case Operator.EXISTS:
-            return f"{requirement.key}=true"
-        case Operator.NOT_IN | Operator.DOES_NOT_EXIST:
-            return f"{requirement.key}-"
+    value = min(requirement.values) if requirement.operator is Operator.IN else "true"
+    return f"{requirement.key}={value}"
+
+
+def names_a_role(annotations: Mapping[str, str]) -> bool:
+    """Whether a ServiceAccount's annotations name a role, or were meant to."""
+    return not {ROLE_ARN_ANNOTATION, MISSPELT}.isdisjoint(annotations)
 
 
 def no_account(subject: Subject) -> Finding:

@@ -30,6 +30,12 @@ def look_at_associated_pods(plane: Plane, role: RoleArn, shared: Shared) -> Iter
     yield from _each(plane, lambda pod: _look_at_associated(pod, plane, role, is_trusted=is_trusted))
 
 
+def _wrong(pod: Pod, plane: Plane, why: str) -> Finding:
+    if pod.is_replaced:
+        return broken("pods", why, commands.delete_pod(plane.subject.namespace, pod.name))
+    return broken("pods", f"{why}; nothing makes it anew: delete it once you can create it again")
+
+
 def _each(plane: Plane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
     if plane.pods is None:
         yield unknown("pods", "could not be listed")
@@ -42,40 +48,39 @@ def _each(plane: Plane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
 
 
 def _look_at(pod: Pod, plane: Plane, role: RoleArn) -> Finding:
-    namespace = plane.subject.namespace
-    fix = commands.delete_pod(namespace, pod.name)
     named = pod.variables.get(_BY_TOKEN)
     if not pod.has_identity:
-        return broken(
-            "pods", f"{pod.name} started before its ServiceAccount had a role, and never gets one by itself", fix
-        )
+        why = f"{pod.name} started before its ServiceAccount had a role, and never gets one by itself"
+        return _wrong(pod, plane, why)
     if named is not None and named != role.value:
-        return broken("pods", f"{pod.name} runs with {named}, which its ServiceAccount no longer names", fix)
+        return _wrong(pod, plane, f"{pod.name} runs with {named}, which its ServiceAccount no longer names")
     if named is not None and _STS not in pod.audiences:
-        tokens = ", ".join(pod.audiences) or "none"
-        return broken("pods", f"{pod.name} has no token for {_STS} (it has: {tokens})", fix)
-    return _has_identity(pod, namespace)
+        return _wrong(pod, plane, _has_no_token(pod, _STS))
+    return _has_identity(pod, plane.subject.namespace)
 
 
 def _look_at_associated(pod: Pod, plane: Plane, role: RoleArn, *, is_trusted: bool) -> Finding:
     """`is_trusted` is whether the role trusts the ServiceAccount's own token, as in mode irsa."""
     namespace = plane.subject.namespace
-    fix = commands.delete_pod(namespace, pod.name)
     if _BY_AGENT in pod.variables and _EKS not in pod.audiences:
-        tokens = ", ".join(pod.audiences) or "none"
-        return broken("pods", f"{pod.name} has no token for {_EKS} (it has: {tokens})", fix)
+        return _wrong(pod, plane, _has_no_token(pod, _EKS))
     if _BY_AGENT in pod.variables:
         return _has_identity(pod, namespace)
     if not pod.has_identity:
         why = (
             f"{pod.name} carries no {_BY_AGENT}: EKS's webhook admitted it before it had heard of the association"
         )
-        return broken("pods", f"{why}, and it never gets one by itself", fix)
+        return _wrong(pod, plane, f"{why}, and it never gets one by itself")
     named = pod.variables[_BY_TOKEN]
     if is_trusted and named == role.value:
+        fix = commands.delete_pod(namespace, pod.name) if pod.is_replaced else None
         return note("pods", f"{pod.name} runs with {named} by the annotation, which still works", fix)
     why = f"{pod.name} carries {_BY_TOKEN} {named}, which does not trust its token, and no {_BY_AGENT}"
-    return broken("pods", why, fix)
+    return _wrong(pod, plane, why)
+
+
+def _has_no_token(pod: Pod, audience: str) -> str:
+    return f"{pod.name} has no token for {audience} (it has: {', '.join(pod.audiences) or 'none'})"
 
 
 def _has_identity(pod: Pod, namespace: str) -> Finding:

@@ -33,16 +33,22 @@ def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_m
             names = " ".join(one.name for one in shared.registrations or ())
             anew = f"kubectl delete mutatingwebhookconfiguration {names} && {upgrade}"
             yield broken("webhook", f"{why}; the chart's values must have a valid one", anew)
-    elif trial is not None and trial.annotated is False:
-        yield broken("webhook", "the API server gets no answer from it, and goes on without", restart)
-    elif trial is not None and "failed calling webhook" in trial.said:
-        yield broken("webhook", f"the API server gets no answer from it: {trial.said}", restart)
-    elif trial is not None and not trial.said:
-        yield note("webhook", "is registered; no call failed, and in mode pod-identity an answer changes nothing")
     elif trial is not None:
-        yield unknown("webhook", f"could not be tried: {trial.said}")
+        yield _tried(trial, restart)
+    elif shared.registrations is not None:
+        yield note("webhook", "is registered, but was not tried: no binding selects anything to try it with")
     if shared.registrations is None:
         yield note("webhook", "its MutatingWebhookConfiguration could not be read")
+
+
+def _tried(trial: Trial, restart: str) -> Finding:
+    if trial.annotated is False:
+        return broken("webhook", "the API server gets no answer from it, and goes on without", restart)
+    if "failed calling webhook" in trial.said:
+        return broken("webhook", f"the API server gets no answer from it: {trial.said}", restart)
+    if trial.said:
+        return unknown("webhook", f"could not be tried: {trial.said}")
+    return note("webhook", "is registered; no call failed, and in mode pod-identity an answer changes nothing")
 
 
 def _expired(shared: Shared) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _GONE = "NoSuchEntity"
 _LITTLE_ROOM = 3
+_MOST_KNOWN = 8192
+"""Characters: the longest trust policy that AWS is known to have allowed. AWS names no limit in its API."""
 
 
 def look_at_provider(role: RoleArn, shared: Shared) -> Finding:
@@ -108,8 +110,10 @@ def look_at_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator
         yield ok("room", f"{role.name} has room for {fit} more ({used})")
 
 
-def _raise_quota(shared: Shared) -> str:
-    return commands.raise_quota(min(max(4096, 2 * shared.account.quota), 8192))
+def _raise_quota(shared: Shared) -> str | None:
+    """A command that asks for more, as long as AWS is known to give more."""
+    more = min(max(4096, 2 * shared.account.quota), _MOST_KNOWN)
+    return commands.raise_quota(more) if more > shared.account.quota else None
 
 
 def _others(policy: TrustPolicy, role: RoleArn, shared: Shared) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ from cryptography import x509
 from webhook.aws.oidc import ask_for_provider
 from webhook.cluster.inspection import Inspection
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.diagnosis.mapping import names_a_role
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
@@ -42,7 +43,11 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
         pods = await _pods(inspection, name, namespace)
         due = cluster.grants_due(here.installation)
         wanted = {grant.subject.namespace for grant in due if grant.subject.service_account == name}
-        names = [namespace] if namespace else sorted(wanted | {key for key, value in annotations.items() if value})
+        names = (
+            [namespace]
+            if namespace
+            else sorted(wanted | {key for key, value in annotations.items() if names_a_role(value)})
+        )
         found = [
             Plane(
                 Subject(each, name),
@@ -129,6 +134,7 @@ def _pod(found: PodObject) -> Pod:
             if variable.name.startswith("AWS_")
         },
         audiences=tuple(tokens),
+        is_replaced=any(owner.controller for owner in found.metadata.owner_references or ()),
     )
 
 
