@@ -350,7 +350,8 @@ def test_a_plan_overwrites_no_file_that_holds_something_else(aws: AwsStandIn, tm
     spaces.write_text("mine: true\n")
     refused = _setup(aws, *files)
     assert (refused.code, refused.out) == (2, "")
-    assert f"{spaces} is there and holds something else" in " ".join(refused.err.replace("\u2502", "").split())
+    said = "".join(refused.err.replace("\u2502", "").split())  # in a frame, which breaks long paths
+    assert f"{spaces}isthereandholdssomethingelse" in said
     assert spaces.read_text() == "mine: true\n"
     assert not chart.exists(), "all of them or none"
 

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 _AT_ONCE = 500
 """ServiceAccounts that are associated together: at 20 calls a second within the patience for each."""
 
+_TIME_RUNS = (
+    "its association is gone, and its pods keep their credentials for three hours at most, so run this again"
+)
+"""The agent on a node keeps them for that long (aws/eks-pod-identity-agent, refreshing_cache.go)."""
+
 
 async def add(journey: Journey, migration: Migration, progress: Callable[[str], None]) -> Done:
     """Add the new way where it is not all there, beside the old one."""
@@ -111,13 +116,15 @@ class _Moving:
         self._journey = journey
         self._by = by
         self._replacing = replacing
+        self._detached: set[Subject] = set()
 
     async def move(self, move: Move) -> str:
         """Have every pod carry the new variables; answers why that is not so, or nothing."""
         try:
-            return await self._move(move)
+            reason = await self._move(move)
         except (ClusterError, AwsError) as error:
-            return str(error)
+            reason = str(error)
+        return f"{_TIME_RUNS}: {reason}" if reason and move.subject in self._detached else reason
 
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
@@ -129,6 +136,7 @@ class _Moving:
             if reason := await self._not_to_detach(subject, account):
                 return reason
             await by.associations.remove(subject)
+            self._detached.add(subject)
         if move.step is not Step.REMOVE and (reason := await self._replacing.told(subject)):
             return reason
         return await self._replacing.replaced(subject)

@@ -83,7 +83,7 @@ class Replacing:
 
         They can when all could be replaced at once, no rollout is under way, and each has its credentials.
         """
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + max(self._patience, _GROWN_UP)
         while True:
             pods = [pod for pod in await self._lagging(subject) if not pod.is_leaving]
             names = {*self._binding.deployments, *_by_deployment(pods)}
@@ -95,7 +95,9 @@ class Replacing:
             if not moving and all(time.time() - pod.created >= _GROWN_UP for pod in pods):
                 return ""
             if time.monotonic() > until:
-                return f"a rollout of Deployment {', '.join(moving)} has not ended: see why" if moving else ""
+                if moving:
+                    return f"a rollout of Deployment {', '.join(moving)} has not ended: see why"
+                return f"pods younger than {_GROWN_UP:.0f} s keep coming: see why"
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def replaced(self, subject: Subject) -> str:

@@ -138,7 +138,7 @@ def _show(found: Migration, done: Done) -> None:
         sys.stdout.write("its statement for pods goes last\n")
     if found.at(Step.ADD, Step.DETACH, Step.RESTART, Step.REMOVE) or found.drops_statement:
         sys.stdout.write("--approve does what can be done now\n")
-    elif found.at(Step.SWITCH):
+    elif found.waits_for_switch:
         sys.stdout.write(
             f"give the binding mode {found.course.target} in the running program's configuration, wait for its "
             "rollout, and run this again\n"
@@ -181,6 +181,7 @@ def _exit_code(found: Migration, done: Done) -> Exit:
         return Exit.FAILED
     if found.is_done:
         return Exit.DONE
-    if len(found.at(Step.MOVED, Step.LEAVE)) == len(found.moves) and not found.drops_statement:
+    goes_on = found.drops_statement or (found.waits_for_switch and not found.at(Step.LEAVE))
+    if len(found.at(Step.MOVED, Step.LEAVE)) == len(found.moves) and not goes_on:
         return Exit.PROBLEMS
     return Exit.CHANGES

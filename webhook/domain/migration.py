@@ -174,6 +174,11 @@ class Migration:
         return bool(self.statement_in) and self.course.switched and len(self.at(Step.MOVED)) == len(self.moves)
 
     @property
+    def waits_for_switch(self) -> bool:
+        """Whether something can only go on once the running program has the binding in its new mode."""
+        return bool(self.at(Step.SWITCH)) or (bool(self.statement_in) and not self.course.switched)
+
+    @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do, by us or by a person."""
         return len(self.at(Step.MOVED)) == len(self.moves) and not self.statement_in

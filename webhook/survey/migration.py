@@ -10,7 +10,7 @@ from webhook.aws.calls import AwsCalls
 from webhook.cluster.deployments import DeploymentApi
 from webhook.config.bindings import check_associating
 from webhook.config.errors import ConfigurationError
-from webhook.domain.bindings import Mode
+from webhook.domain.bindings import Mode, first_match
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.footings import IrsaFootings, PodIdentityFootings
 from webhook.domain.migration import (
@@ -31,7 +31,7 @@ from webhook.serving.pod_identity import PodIdentity, pod_identity
 from webhook.survey.associations import describe_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from webhook.domain.associations import Association
     from webhook.domain.bindings import Binding
@@ -139,7 +139,8 @@ async def look_at_migration(
     look = _Look(journey, cluster, account, plan, associations, workloads)
     moves = [next_move(look.situation(grant), journey.course) for grant in grants]
     additions = plan.additions_for({move.subject for move in moves if move.step is Step.ADD})
-    return Migration(binding, journey.course, (*moves, *look.moves_of_the_gone()), additions, look.statement_in())
+    others = look.moves_of_others({grant.subject for grant in grants})
+    return Migration(binding, journey.course, (*moves, *others), additions, look.statement_in())
 
 
 class _Look:
@@ -175,23 +176,32 @@ class _Look:
             new, old = self._irsa.as_new(grant, has_account=has_account), self._pods.as_old(found)
         return Situation(subject, new, old, self._workloads.get(subject, ()))
 
-    def moves_of_the_gone(self) -> list[Move]:
-        """Associations of ours that the running program, once it is in mode irsa, no longer takes away."""
-        course = self._journey.course
-        if not course.detaches:
-            return []
-        gone = [
-            Situation(subject, Footing(works=True), self._of_the_gone(subject, found))
-            for subject, found in sorted(self._associations.items())
-            if _is_on_its_way_out(self._cluster, subject.namespace) and self._journey.pods.owner.owns(found)
-        ]
-        return [next_move(one, course) for one in gone]
+    def moves_of_others(self, granted: Collection[Subject]) -> list[Move]:
+        """Of those who have nothing to come from the binding, but an association that its statement lets in.
 
-    def _of_the_gone(self, subject: Subject, found: Association) -> Footing:
-        """Until its namespace is gone, something there may need it."""
-        if subject.namespace in self._cluster.namespaces:
+        The running program, once it is in mode irsa, takes none of them away.
+        """
+        others = {subject: found for subject, found in self._associations.items() if subject not in granted}
+        footings = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
+        return [
+            next_move(Situation(subject, Footing(works=True), old), self._journey.course)
+            for subject, old in footings.items()
+            if old is not None
+        ]
+
+    def _of_another(self, subject: Subject, found: Association) -> Footing | None:
+        """What is to go first; None where the statement for pods may go without it."""
+        namespace = self._cluster.namespaces.get(subject.namespace)
+        if not self._journey.pods.owner.owns(found):
+            if found.role not in {role.value for role in self._journey.binding.roles}:
+                return None
+            whose = f"association {found.id}, which somebody else made,"
+            return Footing(trouble=f"{whose} works by our statement for pods: delete it, or trust it by another")
+        if namespace is None:
+            return self._pods.as_old(found)
+        if namespace.terminating:
             return Footing(trouble="its namespace is on its way out: run this again when it is gone")
-        return self._pods.as_old(found)
+        return Footing(trouble=f"nothing gives it the role, but association {found.id} is left: delete it")
 
     def statement_in(self) -> tuple[RoleArn, ...]:
         """The roles with a statement for pods that has to go in the end."""
@@ -208,21 +218,32 @@ class _Look:
 async def _associations(
     journey: Journey, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
 ) -> dict[Subject, Association]:
-    """Those of the binding's ServiceAccounts, and of those of that name whose namespace is gone or going."""
+    """Those of the binding's ServiceAccounts; to IRSA, also all others whom its statement for pods lets in."""
     listing = await journey.pods.api.list()
     asked = {grant.subject for grant in grants}
-    asked |= {
-        one
-        for one in listing.ids
-        if one.service_account == journey.binding.service_account and _is_on_its_way_out(cluster, one.namespace)
-    }
+    if journey.course.detaches:
+        asked |= {one for one in listing.ids if _is_let_in(one, journey, cluster)}
     ids = {subject: listing.ids[subject] for subject in sorted(asked & listing.ids.keys())}
     return await describe_all(journey.pods.api, ids, progress)
 
 
-def _is_on_its_way_out(cluster: ClusterSnapshot, namespace: str) -> bool:
-    found = cluster.namespaces.get(namespace)
-    return found is None or found.terminating
+def _is_let_in(subject: Subject, journey: Journey, cluster: ClusterSnapshot) -> bool:
+    """Whether the statement for the binding's pods is for this ServiceAccount, and that of no other binding."""
+    bindings = journey.here.installation.bindings
+    others = [one for one in bindings if one.associates and one.name != journey.binding.name]
+    namespace = cluster.namespaces.get(subject.namespace)
+    if not _may_be_of(journey.binding, subject):
+        return False
+    if namespace is None:
+        return not any(_may_be_of(one, subject) for one in others)
+    return first_match(bindings, subject.service_account, namespace.name, namespace.labels) not in others
+
+
+def _may_be_of(binding: Binding, subject: Subject) -> bool:
+    """Whether a binding is about a ServiceAccount, whatever the labels of its namespace."""
+    pattern = binding.namespaces.pattern
+    is_named = binding.service_account == subject.service_account
+    return is_named and (pattern is None or pattern.matches(subject.namespace))
 
 
 async def _workloads(journey: Journey) -> dict[Subject, tuple[Workload, ...]]:
