@@ -8,9 +8,17 @@ import pytest
 from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
-from tests.e2e.observe import annotation, audit_annotations, audit_event, created, kubernetes_events
+from tests.e2e.observe import (
+    annotation,
+    audit_annotations,
+    audit_event,
+    created,
+    kubernetes_events,
+    log_events,
+)
 from tests.e2e.pod_identity import associated, association, credentials, has_pod_identity, serving_pods
 from tests.e2e.releases import Release, released
 from tests.e2e.scenes import create_account, create_namespace
@@ -124,3 +132,20 @@ def test_without_the_gate_a_pod_that_came_too_early_is_reported() -> None:
         assert not has_pod_identity(pod)
         told = eventually(lambda: kubernetes_events(space, namespace, "StartedWithoutIdentity"), "it is reported")
         assert "restart its Deployment" in told[0]["message"]
+
+
+def test_without_the_gate_and_with_restarts_a_pod_that_came_too_early_is_replaced_once() -> None:
+    care = {"interval": "500ms", "restartPodsWithoutIdentity": True}
+    with Space(eks_lag=LAG_S) as space:
+        space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+        with serving_pods(space, reconciler=care) as webhook:
+            namespace = create_namespace(space)
+            create_account(space, namespace)
+            space.cluster.create([objects.deployment(namespace)])
+            early = eventually(lambda: pods.running_pod(space.cluster, namespace), "a pod runs", timeout=60)
+            assert not has_pod_identity(early)
+            eventually(lambda: log_events(webhook, "rollout_ended"), "the rollout has ended", timeout=90)
+            (pod,) = space.cluster.pods(namespace)
+            assert has_pod_identity(pod)
+            path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}"
+            assert space.cluster.api.get(path)["metadata"]["generation"] == 2
