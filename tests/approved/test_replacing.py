@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.approved import replacing
 from webhook.approved.replacing import Pace, Replacing
@@ -16,6 +14,8 @@ from webhook.domain.names import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 SUBJECT = Subject("mxp-a-system", "mxp-controller")
 
