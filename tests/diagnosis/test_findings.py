@@ -264,6 +264,18 @@ def test_of_a_role_that_is_full_a_larger_quota_is_asked_for_where_aws_has_one(
         assert asked == raised
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_whom_one_binding_shuts_out_is_not_offered_to_another(order: int) -> None:
+    shut_out = NamespaceSelector(
+        (Requirement("plane", Operator.EXISTS), Requirement("revoked", Operator.DOES_NOT_EXIST))
+    )
+    tier = NamespaceSelector((Requirement("tier", Operator.IN, frozenset({"gold"})),))
+    bindings = (replace(BINDING, name="gold", namespaces=tier), replace(BINDING, namespaces=shut_out))[::order]
+    shared = _shared(labels={**LABELS, "revoked": "yes"})
+    found = diagnose(WELL, replace(shared, installation=Installation("mxp-identity", ISSUER, bindings)))
+    assert [(one.level, one.fix) for one in found.findings] == [(Level.NOTE, None)]
+
+
 def test_what_hangs_on_a_binding_is_not_looked_at_without_one() -> None:
     assert [one.check for one in diagnose(WELL, _shared(labels={})).findings] == ["namespace"]
 

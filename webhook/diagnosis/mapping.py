@@ -63,7 +63,8 @@ def _not_selected(plane: Plane, namespace: LiveNamespace, bindings: tuple[Bindin
         binding.name: [one for one in binding.namespaces.requirements if not one.holds(namespace.labels)]
         for binding in named
     }
-    best = min(named, key=lambda binding: (not _fits_pattern(binding, namespace.name), len(lacking[binding.name])))
+    missing = {name: [one for one in found if one.operator not in _SHUT_OUT] for name, found in lacking.items()}
+    best = min(named, key=lambda binding: (not _fits_pattern(binding, namespace.name), len(missing[binding.name])))
     if not _fits_pattern(best, namespace.name):
         return _unbound(f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}")
     shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
