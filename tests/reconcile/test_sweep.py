@@ -43,6 +43,21 @@ def _have_another_lead(world: World, renewal: int) -> None:
     world.leases.leases[LEASE] = replace(found, holder="b", renewals=renewal, version=f"of b {renewal}")
 
 
+async def _crowd(world: World) -> list[Subject]:
+    """Twenty control planes that have been there for the grace."""
+    crowd = [subject(number) for number in range(20)]
+    _settle(world, *crowd)
+    await asyncio.sleep(GRACE)
+    return crowd
+
+
+def _lose_touch(world: World) -> None:
+    """No list and no watch is answered any more."""
+    for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+        source.failing_watches = source.failing_lists = float("inf")
+    world.cluster.break_watches()
+
+
 def _leave(world: World, what: str) -> None:
     match what:
         case "namespace gone":
@@ -275,9 +290,7 @@ async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_no
     async with world.running():
         _settle(world, WHO, subject(2))
         await asyncio.sleep(GRACE)
-        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
-            source.failing_watches = source.failing_lists = float("inf")
-        world.cluster.break_watches()
+        _lose_touch(world)
         world.cluster.forget()
         world.cluster.failing_reads = float("inf")
         await asyncio.sleep(2 * GRACE)
@@ -297,9 +310,7 @@ async def test_while_the_watch_is_out_of_touch_nobody_leaves_though_the_api_serv
         await asyncio.sleep(GRACE)
         world.cluster.remove_namespace(WHO)
         await asyncio.sleep(GRACE - INTERVAL)
-        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
-            source.failing_watches = source.failing_lists = float("inf")
-        world.cluster.break_watches()
+        _lose_touch(world)
         await asyncio.sleep(2 * GRACE)
         assert world.trusted_in(ROLE) == {WHO, subject(2)}
 
@@ -325,10 +336,8 @@ async def test_a_removal_that_cannot_be_confirmed_waits_until_it_can() -> None:
 @in_virtual_time
 async def test_a_sweep_over_the_limit_removes_nobody_and_says_so() -> None:
     world = World(iam=SimulatedIam(limit=8192))
-    crowd = [subject(number) for number in range(20)]
     async with world.running():
-        _settle(world, *crowd)
-        await asyncio.sleep(GRACE)
+        crowd = await _crowd(world)
         for one in crowd[:5]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(10 * GRACE)
@@ -339,10 +348,8 @@ async def test_a_sweep_over_the_limit_removes_nobody_and_says_so() -> None:
 @in_virtual_time
 async def test_a_sweep_over_the_limit_keeps_no_trust_for_whoever_made_a_namespace_anew() -> None:
     world = World(iam=SimulatedIam(limit=8192))
-    crowd = [subject(number) for number in range(20)]
     async with world.running():
-        _settle(world, *crowd)
-        await asyncio.sleep(GRACE)
+        crowd = await _crowd(world)
         for one in crowd[:5]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(2 * GRACE)
@@ -376,10 +383,8 @@ async def test_a_sweep_spread_thinly_over_many_roles_counts_as_one() -> None:
 @in_virtual_time
 async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> None:
     world = World(iam=SimulatedIam(limit=8192))
-    crowd = [subject(number) for number in range(20)]
     async with world.running():
-        _settle(world, *crowd)
-        await asyncio.sleep(GRACE)
+        crowd = await _crowd(world)
         for one in crowd[:4]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
@@ -424,10 +429,8 @@ async def test_three_may_leave_however_few_there_are() -> None:
 @in_virtual_time
 async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
     world = World(iam=SimulatedIam(limit=8192))
-    crowd = [subject(number) for number in range(20)]
     async with world.running():
-        _settle(world, *crowd)
-        await asyncio.sleep(GRACE)
+        crowd = await _crowd(world)
         for one in crowd[:4]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)

@@ -64,8 +64,10 @@ def _not_selected(plane: Plane, namespace: LiveNamespace, bindings: tuple[Bindin
         for binding in named
     }
     missing = {name: [one for one in found if one.operator not in _SHUT_OUT] for name, found in lacking.items()}
-    best = min(named, key=lambda binding: (not _fits_pattern(binding, namespace.name), len(missing[binding.name])))
-    if not _fits_pattern(best, namespace.name):
+    best = min(
+        named, key=lambda binding: (not binding.namespaces.may_select(namespace.name), len(missing[binding.name]))
+    )
+    if not best.namespaces.may_select(namespace.name):
         return _unbound(f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}")
     shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
     if shutting_out:
@@ -79,11 +81,6 @@ def _not_selected(plane: Plane, namespace: LiveNamespace, bindings: tuple[Bindin
 
 def _unbound(missing: str, fix: str | None = None) -> Finding:
     return broken("namespace", f"no binding selects it: {missing}", fix)
-
-
-def _fits_pattern(binding: Binding, name: str) -> bool:
-    pattern = binding.namespaces.pattern
-    return pattern is None or pattern.matches(name)
 
 
 def _label_for(requirement: Requirement) -> str:

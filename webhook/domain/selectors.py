@@ -115,9 +115,11 @@ class NamespaceSelector:
 
     def selects(self, name: str, labels: Mapping[str, str]) -> bool:
         """Whether a namespace of this name with these labels is meant."""
-        if self.pattern is not None and not self.pattern.matches(name):
-            return False
-        return all(requirement.holds(labels) for requirement in self.requirements)
+        return self.may_select(name) and all(requirement.holds(labels) for requirement in self.requirements)
+
+    def may_select(self, name: str) -> bool:
+        """Whether a namespace of this name is meant if it has the right labels."""
+        return self.pattern is None or self.pattern.matches(name)
 
     def covers(self, other: NamespaceSelector) -> bool:
         """Whether every namespace that `other` selects is selected by this one too, as far as can be proved."""

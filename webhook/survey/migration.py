@@ -241,9 +241,7 @@ def _is_let_in(subject: Subject, journey: Journey, cluster: ClusterSnapshot) -> 
 
 def _may_be_of(binding: Binding, subject: Subject) -> bool:
     """Whether a binding is about a ServiceAccount, whatever the labels of its namespace."""
-    pattern = binding.namespaces.pattern
-    is_named = binding.service_account == subject.service_account
-    return is_named and (pattern is None or pattern.matches(subject.namespace))
+    return binding.service_account == subject.service_account and binding.namespaces.may_select(subject.namespace)
 
 
 async def _workloads(journey: Journey) -> dict[Subject, tuple[Workload, ...]]:
