@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -137,6 +138,7 @@ class Workspace:
             start_new_session=True,
         )
         (self.path / "logs").mkdir()
+        _open.add(self)
 
     def spawn(
         self,
@@ -168,6 +170,7 @@ class Workspace:
 
     def close(self) -> None:
         """End every process, remove the folder, dismiss the guardian. May be called twice."""
+        _open.discard(self)
         for process in self.processes:
             process.signal(signal.SIGKILL)
         for process in self.processes:
@@ -188,6 +191,16 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def logs(lines: int) -> Iterator[tuple[str, str]]:
+    """Each process in a workspace that this Python process has open: its name, and the last lines of its log."""
+    for workspace in [*_open]:
+        for process in workspace.processes:
+            yield process.name, process.log_tail(lines)
+
+
+_open: "weakref.WeakSet[Workspace]" = weakref.WeakSet()
 
 
 def _locked(path: Path) -> IO[str]:

@@ -1,13 +1,31 @@
-"""What every test may use: `record`, by which a test says what it measured."""
+"""What every test has: `record`, by which it says what it measured, and the rig's logs where it fails."""
 
 import signal
+from collections.abc import Generator
 
 import pytest
 
+from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
 
 # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_LINES_OF_A_LOG = 40
+_LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the programs said that a failed test had running: they and their logs are gone after it."""
+    report = yield
+    if call.when == "call" and report.failed:
+        report.sections += [
+            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
+        ]
+    return report
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rig.serving import accepts, serve, wait_until_ready
 from rig.waiting import NotInTimeError, eventually
 from tests.rig.owners import Owner, guardian_of, nothing_is_left_of
 
+ROOT = Path(__file__).parents[2]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 # A parent that starts a child in a session of its own: neither knows the other's process group.
 PARENT = """
@@ -133,3 +135,32 @@ def test_a_folder_that_is_just_being_made_is_not_taken_for_a_dead_one(tmp_path: 
     (tmp_path / f"{leftovers.PREFIX}new").mkdir()
 
     assert not list(leftovers.dead_folders(tmp_path))
+
+
+FAILING = """
+import pytest
+from rig.processes import Workspace
+from rig.waiting import eventually
+
+@pytest.fixture
+def speaker():
+    with Workspace() as workspace:
+        yield workspace.spawn("speaker", ["echo", "why it went wrong"])
+
+def test_that_fails(speaker):
+    eventually(speaker.log_tail, "it spoke")
+    assert False
+"""
+
+
+def test_a_failed_test_shows_what_its_processes_said(tmp_path: Path) -> None:
+    test = tmp_path / "test_failing.py"
+    test.write_text(FAILING)
+    arguments = ["-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(test)]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+    assert "log of speaker" in ran.stdout
+    assert "why it went wrong" in ran.stdout
