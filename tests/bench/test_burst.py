@@ -21,6 +21,7 @@ def runs() -> list[Run]:
 
 @pytest.mark.rig
 @pytest.mark.timeout(120)
+@pytest.mark.proof
 def test_a_small_burst_is_judged_and_shown_for_each_way(runs: list[Run]) -> None:
     ours, unlocked, locked = (one.verdict for one in runs)
 

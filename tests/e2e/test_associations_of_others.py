@@ -130,6 +130,7 @@ def test_what_was_made_in_spite_of_an_error_is_taken_for_ours(space: Space, webh
     assert association(space, namespace) == made
 
 
+@pytest.mark.proof
 def test_where_reads_are_late_and_a_deletion_is_young_it_comes_in_time(space: Space, webhook: Webhook) -> None:
     assert webhook.is_ready()
     reads = ("ListPodIdentityAssociations", "DescribePodIdentityAssociation")
@@ -144,6 +145,7 @@ def test_where_reads_are_late_and_a_deletion_is_young_it_comes_in_time(space: Sp
 # What people do: what carries our tags is put right, and nothing else is touched.
 
 
+@pytest.mark.proof
 def test_a_role_changed_by_hand_is_put_right(space: Space, webhook: Webhook) -> None:
     namespace = create_namespace(space)
     made = associated(space, namespace)

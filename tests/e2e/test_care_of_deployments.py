@@ -76,6 +76,7 @@ def test_a_restart_that_does_not_help_is_told_of_and_not_repeated_by_the_next_re
     assert "EKS's pod identity webhook" in event["message"]
 
 
+@pytest.mark.proof
 def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(space: Space) -> None:
     with _gated(space) as release:
         refused, unbound = _control_plane(space), _control_plane(space, selected=False, account=False)

@@ -22,6 +22,7 @@ def space() -> Iterator[Space]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_no_review_is_lost_while_leaves_are_renewed(space: Space) -> None:
     with two_replicas(space, leafValidity="9s", caValidity="300s") as pair:
         with Reviews(space, 15.0) as reviews:

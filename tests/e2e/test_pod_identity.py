@@ -134,6 +134,7 @@ def test_without_the_gate_a_pod_that_came_too_early_is_reported() -> None:
         assert "restart its Deployment" in told[0]["message"]
 
 
+@pytest.mark.proof
 def test_without_the_gate_and_with_restarts_a_pod_that_came_too_early_is_replaced_once() -> None:
     care = {"interval": "500ms", "restartPodsWithoutIdentity": True}
     with Space(eks_lag=LAG_S) as space:

@@ -198,6 +198,7 @@ def test_a_binding_removed_and_a_subject_moved_to_another_role_leave_the_old_one
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_a_sweep_over_the_limit_is_refused_until_the_label_is_back() -> None:
     with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
         crowd = _sweep_refused(space, webhook)

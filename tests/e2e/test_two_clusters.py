@@ -27,6 +27,7 @@ from tests.e2e.writers import (
 from tests.proof.records import Record
 
 INTERVAL_S = 10.0
+LOAD_S = 60
 MARGIN_S = 15.0
 ROLE = "mxp-backup"
 OTHER_PROGRAM = f"{PROGRAM}-2"
@@ -68,17 +69,17 @@ def members() -> Iterator[list[Member]]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.proof)])
 def test_two_clusters_that_share_a_role_are_both_whole_within_an_interval_after_the_load(
-    members: list[Member], seconds: int, record: Record
+    members: list[Member], record: Record
 ) -> None:
     aws = members[0].space.aws
     often = {"interval": f"{INTERVAL_S:g}s"}
     with serving(members[0].space, reconciler=often), serving(members[1].space, reconciler=often):
         aws.switch_on(Latency(seconds=0.15, actions=("GetRole", "UpdateAssumeRolePolicy")))
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda member: _load(member, seconds), members))
+            list(pool.map(lambda member: _load(member, LOAD_S), members))
         ended = time.monotonic()
         incomplete = sum(not member.is_whole() for member in members)
         eventually(
@@ -99,7 +100,7 @@ def test_two_clusters_that_share_a_role_are_both_whole_within_an_interval_after_
     assert_foreign_statements_never_changed(aws)
     record(
         f"two clusters share a role under load; both statements are whole within an interval of {INTERVAL_S:g} s",
-        seconds_of_load=seconds,
+        seconds_of_load=LOAD_S,
         control_planes=sum(len(member.namespaces) for member in members),
         writes=len(bases),
         lost_updates_in_the_window=_lost_updates(aws, history, (first, second)),

@@ -82,7 +82,7 @@ def test_a_list_that_is_refused_is_told_and_keeps_nobody_waiting(
     assert len(now) == len(before) + 1
 
 
-@pytest.mark.parametrize("code", modelled("DescribePodIdentityAssociation"))
+@pytest.mark.parametrize("code", modelled_and_slow("DescribePodIdentityAssociation"))
 def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judged_later(
     space: Space, webhook: Webhook, code: str
 ) -> None:
@@ -115,7 +115,7 @@ def test_what_cannot_be_put_right_now_is_told_and_put_right_later(
     assert associated(space, namespace).id == made.id
 
 
-@pytest.mark.parametrize("code", modelled("DeletePodIdentityAssociation"))
+@pytest.mark.parametrize("code", modelled_and_slow("DeletePodIdentityAssociation"))
 def test_what_cannot_be_deleted_now_goes_later(space: Space, webhook: Webhook, code: str) -> None:
     namespace = plane(space)
     event = "association_deleted" if code == GONE else "association_not_deleted"

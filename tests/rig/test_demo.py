@@ -29,6 +29,7 @@ def test_one_control_plane_gets_its_identity_and_the_screen_shows_how(mode: str)
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_by_pod_identity_the_association_and_both_answers_of_the_trust_policy_are_shown() -> None:
     shown = demo("1", "pod-identity", "simulated")
     assert re.search(r"^ +a-[a-z0-9]{17}: arn:aws:iam::123456789012:role/mxp-backup$", shown, re.MULTILINE)
