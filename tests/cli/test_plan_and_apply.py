@@ -138,7 +138,9 @@ def test_a_cluster_that_is_gone_is_retired_and_the_live_one_is_not(space: Space,
     done = person("apply", *options, "--approve")
     assert done.code == 0, done.err
     assert space.policy("mxp-backup") == policy
-    assert person("apply", *options, "--approve").code == 0, "a second time there is nothing to do"
+    again = person("apply", *options, "--approve")
+    assert (again.code, again.out) == (2, "")
+    assert f"no role of the bindings names {OTHER_ISSUER} in its trust policy" in again.err
 
     refused = person("apply", "--retire-issuer", space.cluster.issuer, "--approve")
     assert refused.code == 2
@@ -162,9 +164,15 @@ def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_
     now = Person(space, bindings=[{**binding, "roles": [space.role_arn("mxp-backup")]}])
     report = now("report", "-o", "json").document["access"]
     assert "retired role" in {one["finding"] for one in report if one["role"].endswith("/dropped")}
+    mistyped = now("apply", "--retire-role", space.role_arn("droped"), "--approve", "-o", "json")
+    assert (mistyped.code, mistyped.out) == (2, "")
+    assert f"there is no role {space.role_arn('droped')} " in mistyped.err
+    assert mistyped.err.endswith(f"no binding names them: {space.role_arn('dropped')}\n")
     assert now("apply", "--retire-role", space.role_arn("dropped")).code == 3
     assert now("apply", "--retire-role", space.role_arn("dropped"), "--approve").code == 0
     assert space.policy("dropped") == before
+    again = now("apply", "--retire-role", space.role_arn("dropped"), "--approve")
+    assert (again.code, "has no statement of this installation" in again.err) == (2, True)
 
 
 @pytest.mark.rig

@@ -152,9 +152,11 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
 async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
     from webhook.domain.names import RoleArn
     from webhook.domain.retirement import retire_issuer, retire_role
+    from webhook.survey.leases import roles_written_before
 
     if isinstance(retired, RoleArn):
-        account = await here.look_at_account(progress.count, [retired])
+        written = await roles_written_before(here.connection, here.namespace)
+        account = await here.look_at_account(progress.count, {retired, *written})
         return retire_role(retired, here.installation, account)
     account = await here.look_at_account(progress.count)
     return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
