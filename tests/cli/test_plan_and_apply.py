@@ -105,6 +105,29 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
 
 
 @pytest.mark.rig
+def test_removals_that_the_running_program_would_refuse_are_said_to_wait_for_a_person(
+    space: Space, person: Person
+) -> None:
+    crowd = [create_namespace(space) for _ in range(5)]
+    for namespace in crowd:
+        create_account(space, namespace)
+    assert person("apply").code == 0
+    refusal = "of which the limit of an hour allows 3: the running program refuses them"
+    for number, namespace in enumerate(crowd[:4], 1):
+        label(space, namespace, NOT_SELECTED)
+        plan = person("plan", "-o", "json")
+        assert plan.document["sweep"] == {"due": number, "allowed": 3, "refused": number > 3}
+        assert (f"! removals: {number}, {refusal}" in person("plan").out) == (number > 3)
+
+    left = person("apply")
+    assert "left to --approve: 4 to remove\n" in left.out
+    approved = person("apply", "--approve")
+    assert "`mxp-identity apply --approve` does them" in approved.out
+    assert [is_trusted(space, namespace) for namespace in crowd] == [False] * 4 + [True]
+    assert person("plan", "-o", "json").document["sweep"] is None
+
+
+@pytest.mark.rig
 def test_our_statement_changed_by_hand_is_planned_as_a_repair_and_repaired(space: Space, person: Person) -> None:
     namespace = create_namespace(space)
     create_account(space, namespace)

@@ -121,7 +121,8 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
                 await remove(by, plan, progress.count)
         progress.hide()
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
-            sys.stdout.write(f"left to the reconciler and its grace, or to --approve: {plan.removals} to remove\n")
+            to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
+            sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
         return _told(asked, plan, by.done)
 
 
