@@ -105,6 +105,29 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
 
 
 @pytest.mark.rig
+def test_removals_that_the_running_program_would_refuse_are_said_to_wait_for_a_person(
+    space: Space, person: Person
+) -> None:
+    crowd = [create_namespace(space) for _ in range(5)]
+    for namespace in crowd:
+        create_account(space, namespace)
+    assert person("apply").code == 0
+    refusal = "of which the limit of an hour allows 3: the running program refuses them"
+    for number, namespace in enumerate(crowd[:4], 1):
+        label(space, namespace, NOT_SELECTED)
+        plan = person("plan", "-o", "json")
+        assert plan.document["sweep"] == {"due": number, "allowed": 3, "refused": number > 3}
+        assert (f"! removals: {number}, {refusal}" in person("plan").out) == (number > 3)
+
+    left = person("apply")
+    assert "left to --approve: 4 to remove\n" in left.out
+    approved = person("apply", "--approve")
+    assert "`mxp-identity apply --approve` does them" in approved.out
+    assert [is_trusted(space, namespace) for namespace in crowd] == [False] * 4 + [True]
+    assert person("plan", "-o", "json").document["sweep"] is None
+
+
+@pytest.mark.rig
 def test_our_statement_changed_by_hand_is_planned_as_a_repair_and_repaired(space: Space, person: Person) -> None:
     namespace = create_namespace(space)
     create_account(space, namespace)
@@ -138,7 +161,9 @@ def test_a_cluster_that_is_gone_is_retired_and_the_live_one_is_not(space: Space,
     done = person("apply", *options, "--approve")
     assert done.code == 0, done.err
     assert space.policy("mxp-backup") == policy
-    assert person("apply", *options, "--approve").code == 0, "a second time there is nothing to do"
+    again = person("apply", *options, "--approve")
+    assert (again.code, again.out) == (2, "")
+    assert f"no role of the bindings names {OTHER_ISSUER} in its trust policy" in again.err
 
     refused = person("apply", "--retire-issuer", space.cluster.issuer, "--approve")
     assert refused.code == 2
@@ -162,9 +187,15 @@ def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_
     now = Person(space, bindings=[{**binding, "roles": [space.role_arn("mxp-backup")]}])
     report = now("report", "-o", "json").document["access"]
     assert "retired role" in {one["finding"] for one in report if one["role"].endswith("/dropped")}
+    mistyped = now("apply", "--retire-role", space.role_arn("droped"), "--approve", "-o", "json")
+    assert (mistyped.code, mistyped.out) == (2, "")
+    assert f"there is no role {space.role_arn('droped')} " in mistyped.err
+    assert mistyped.err.endswith(f"no binding names them: {space.role_arn('dropped')}\n")
     assert now("apply", "--retire-role", space.role_arn("dropped")).code == 3
     assert now("apply", "--retire-role", space.role_arn("dropped"), "--approve").code == 0
     assert space.policy("dropped") == before
+    again = now("apply", "--retire-role", space.role_arn("dropped"), "--approve")
+    assert (again.code, "has no statement of this installation" in again.err) == (2, True)
 
 
 @pytest.mark.rig

@@ -6,9 +6,8 @@ pod's replacement begins with the replacement's own variables.
 
 import tempfile
 import threading
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +25,7 @@ from rig.aws.pod_client import FULL_URI, TOKEN_FILE
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
+from rig.waiting import eventually
 
 THREADS = 4
 NOT_FOUND = 404
@@ -53,6 +53,10 @@ class Seen:
     refusals: list[str] = field(default_factory=list)
 
 
+class RefusedError(Exception):
+    """AWS has refused a pod's client, or the pod was given nothing to call with."""
+
+
 class PodClients:
     """Clients in all pods that run as the ServiceAccount, for the length of a `with` block."""
 
@@ -63,34 +67,45 @@ class PodClients:
         self._sts = space.aws.client("sts", space.aws.root, UNSIGNED_ONCE)
         self._clients: dict[str, PodClient] = {}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pod-clients", daemon=True)
+        self._thread = ThreadPoolExecutor(1, "pod-clients")
+        self._work: Future[None]
         self._folder = tempfile.TemporaryDirectory(prefix="rig-pod-clients-")
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._agent.__enter__()
-        self._thread.start()
+        self._work = self._thread.submit(self._run)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join()
+        self._thread.shutdown()
         self._agent.__exit__(kind, error, trace)
         self._folder.cleanup()
+        if kind is None:
+            self._work.result()
 
     def wait_until_all_have_called(self, timeout: float = 60.0) -> None:
-        """Wait until each pod that is there now has called, and nobody has been refused."""
-        began = time.monotonic()
+        """Wait until the client of each pod that is there now, unless the pod goes, has called once more.
+
+        Raises RefusedError where AWS has ever refused one, and what ended the clients where they have ended.
+        """
         before = {uid: client.calls for uid, client in list(self._clients.items())}
-        running = {pod["metadata"]["uid"] for pod in self._running()}
-        while time.monotonic() - began < timeout:
-            now = dict(self._clients)
-            if all(uid not in now or now[uid].calls > before.get(uid, 0) for uid in running):
-                return
-            time.sleep(PAUSE_S)
-        raise TimeoutError(f"not every pod's client has called within {timeout} s: {self.seen.refusals[:3]}")
+        asked = {pod["metadata"]["uid"] for pod in self._running()}
+
+        def all_have_called() -> bool:
+            if self._work.done():
+                self._work.result()
+            if self.seen.refusals:
+                raise RefusedError(f"{len(self.seen.refusals)} calls were refused: {self.seen.refusals[:3]}")
+            called = {uid for uid, client in list(self._clients.items()) if client.calls > before.get(uid, 0)}
+            if asked <= called:
+                return True
+            return asked & {pod["metadata"]["uid"] for pod in self._running()} <= called
+
+        eventually(all_have_called, "every pod's client calls", timeout=timeout)
 
     def _run(self) -> None:
         with ThreadPoolExecutor(THREADS) as pool:

@@ -121,7 +121,8 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
                 await remove(by, plan, progress.count)
         progress.hide()
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
-            sys.stdout.write(f"left to the reconciler and its grace, or to --approve: {plan.removals} to remove\n")
+            to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
+            sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
         return _told(asked, plan, by.done)
 
 
@@ -152,9 +153,11 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
 async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
     from webhook.domain.names import RoleArn
     from webhook.domain.retirement import retire_issuer, retire_role
+    from webhook.survey.leases import roles_written_before
 
     if isinstance(retired, RoleArn):
-        account = await here.look_at_account(progress.count, [retired])
+        written = await roles_written_before(here.connection, here.namespace)
+        account = await here.look_at_account(progress.count, {retired, *written})
         return retire_role(retired, here.installation, account)
     account = await here.look_at_account(progress.count)
     return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)

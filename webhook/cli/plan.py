@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.cli.exits import Exit
@@ -25,7 +26,8 @@ def plan(
 ) -> None:
     """Print what `apply` would do to trust policies and annotations, and why.
 
-    It compares cluster and AWS by the rules of the running program, and needs none that runs.
+    It compares cluster and AWS by the rules of the running program, and needs none that runs. It says so where
+    that program refuses the removals, because they are more than the limit of an hour.
 
     Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can mend.
     """
@@ -51,7 +53,7 @@ async def _plan(where: Where, progress: Progress) -> Plan:
 
 
 async def make_plan_here(here: Session, progress: Progress) -> Plan:
-    """Look at cluster and account, and plan."""
+    """Look at cluster and account, and plan; with what a pass of the running program makes of the removals."""
     from webhook.domain.plan import make_plan
 
     progress.step("listing namespaces and ServiceAccounts")
@@ -61,4 +63,5 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
     if here.installation.eks is not None:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)
-    return make_plan(here.installation, cluster, account)
+    plan = make_plan(here.installation, cluster, account)
+    return replace(plan, sweep=await here.forecast(plan, account)) if plan.removals else plan

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from webhook.domain.mapping import Problem
     from webhook.domain.names import Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
+    from webhook.domain.sweep import Forecast
 
 Line = tuple[str, str]
 """Text and style."""
@@ -47,6 +48,9 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             yield title, "bold"
             yield from ((f"  {mark} {problem_text(problem)}", style) for problem in problems)
             yield "", ""
+    if plan.sweep and plan.sweep.is_refused:
+        yield _refusal(plan.sweep), "red"
+        yield "", ""
     yield summary(plan), "bold"
 
 
@@ -69,6 +73,13 @@ def summary(plan: Plan) -> str:
         "problems": len(plan.problems),
     }
     return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+def _refusal(sweep: Forecast) -> str:
+    return (
+        f"! removals: {sweep.due}, of which the limit of an hour allows {sweep.allowed}: the running program "
+        "refuses them and waits for a person; if they are right, `mxp-identity apply --approve` does them"
+    )
 
 
 def problem_text(problem: Problem) -> str:
@@ -149,6 +160,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         ],
         "problems": _problems(plan.problems),
         "notes": _problems(plan.notes),
+        "sweep": plan.sweep
+        and {"due": plan.sweep.due, "allowed": plan.sweep.allowed, "refused": plan.sweep.is_refused},
     }
 
 

@@ -121,6 +121,8 @@ class AccountSnapshot:
     """Roles whose policy could not be read: what AWS said, in a sentence."""
     quota: int = 0
     """Characters that a trust policy may have."""
+    missing: frozenset[RoleArn] = frozenset()
+    """Those of the unread that the account does not have."""
     associations: FoundAssociations | None = None
     """None where nobody looked: no binding is in mode pod-identity, or it was not asked for."""
 

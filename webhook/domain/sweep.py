@@ -27,3 +27,18 @@ class SweepRules:
     def left(self, subjects: int, removed: int) -> int:
         """How many more may be removed now."""
         return max(self.limit(subjects, removed) - removed, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the next pass makes of removals once their grace is over."""
+
+    due: int
+    """Without those that are being removed already."""
+    allowed: int
+    """How many more may be removed now."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether they are more, so that they wait for a person."""
+        return self.due > self.allowed

@@ -27,6 +27,7 @@ async def look_at_roles(
     """
     found: dict[RoleArn, TrustPolicy] = {}
     unread: dict[RoleArn, str] = {}
+    missing: set[RoleArn] = set()
     quota = await policies.quota() if roles else 0
 
     async def look_at(role: RoleArn) -> None:
@@ -36,9 +37,11 @@ async def look_at_roles(
             if error.kind is FailureKind.UNAVAILABLE:
                 raise
             unread[role] = str(error)
+            if error.kind is FailureKind.NO_SUCH_ROLE:
+                missing.add(role)
         except InvalidPolicyError as error:
             unread[role] = str(error)
         progress(f"read {len(found) + len(unread)} of {len(roles)} roles")
 
     await asyncio.gather(*(look_at(role) for role in sorted(roles)))
-    return AccountSnapshot(found, unread, quota)
+    return AccountSnapshot(found, unread, quota, frozenset(missing))

@@ -14,14 +14,17 @@ from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
+from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.snapshot import ClusterSnapshot, Installation
+from webhook.domain.sweep import SweepRules
 from webhook.serving.startup import find_issuer
 from webhook.survey.account import look_at_roles
 from webhook.survey.associations import look_at
 from webhook.survey.configuration import configuration_from_file, configuration_of_release
+from webhook.survey.sweep import forecast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account
     from webhook.domain.names import ClusterArn, RoleArn, Subject
+    from webhook.domain.plan import Plan
     from webhook.domain.snapshot import AccountSnapshot
+    from webhook.domain.sweep import Forecast
     from webhook.domain.wanted import AccountKey
 
 READ_ATTEMPTS = 5
@@ -107,6 +112,12 @@ class Session:
         check = ClusterCheck(self.calls, self.caller, self.installation.eks, self.installation.issuer)
         found = await look_at(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
+
+    async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
+        """What the running program's next pass makes of a plan's removals."""
+        reconciler = self.configuration.reconciler
+        rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+        return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
 
 
 @asynccontextmanager

@@ -1,0 +1,127 @@
+"""What `plan` foretells of removals is what the running program's sweep makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.pods import CLUSTER
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE, INTERVAL, World, labelled
+from webhook.domain.bindings import Mode
+from webhook.domain.errors import ClusterError
+from webhook.domain.plan import Plan, make_plan
+from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.domain.sweep import Forecast, SweepRules
+from webhook.survey.account import look_at_roles
+from webhook.survey.associations import look_at
+from webhook.survey.sweep import forecast
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from webhook.trust.leases import Lease, LeaseStore
+
+ROLE = role()
+ALL = 25
+LIMIT = 5
+RULES = SweepRules(GRACE, 0.2)
+BINDINGS = {Mode.IRSA: labelled(ROLE), Mode.POD_IDENTITY: binding(ROLE, mode=Mode.POD_IDENTITY)}
+
+
+async def _look(world: World) -> tuple[Plan, AccountSnapshot, Installation]:
+    """At what `plan` looks at."""
+    eks = CLUSTER if world.bindings[0].associates else None
+    installation = Installation("mxp-identity", ISSUER, world.bindings, GRACE, eks)
+    namespaces, _ = await world.cluster.namespaces.list()
+    accounts, _ = await world.cluster.accounts[SERVICE_ACCOUNT].list()
+    found = {(one.namespace, one.name): one for one in accounts.values()}
+    account = await look_at_roles(world.iam.client("plan"), [ROLE], _quiet)
+    account = replace(account, associations=await look_at(world.eks, _quiet))
+    return make_plan(installation, ClusterSnapshot(namespaces, found, now()), account), account, installation
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+async def _forecast(world: World, leases: LeaseStore | None = None) -> Forecast:
+    return await forecast(*await _look(world), RULES, leases or world.leases)
+
+
+async def _settle(world: World) -> None:
+    for number in range(ALL):
+        world.cluster.add_namespace(subject(number).namespace)
+        world.cluster.add_account(subject(number))
+    await asyncio.sleep(2 * INTERVAL)
+
+
+def _refused() -> float | None:
+    return metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects")
+
+
+@settings(max_examples=15, deadline=None)  # virtual hours take real tenths of a second
+@given(st.sampled_from(sorted(BINDINGS)), st.lists(st.integers(1, LIMIT + 2), min_size=1, max_size=3))
+@example(Mode.POD_IDENTITY, [LIMIT])
+@in_virtual_time
+async def test_what_is_foretold_within_the_grace_is_what_the_sweep_does_after_it(
+    mode: Mode, crowds: list[int]
+) -> None:
+    world = World(BINDINGS[mode], iam=SimulatedIam(limit=8192))
+    there = list(range(ALL))
+    async with world.running():
+        await _settle(world)
+        for size in crowds:
+            for number in there[:size]:
+                world.cluster.remove_namespace(subject(number))
+            foretold = await _forecast(world)
+            await asyncio.sleep(GRACE + 2 * INTERVAL)
+            assert _refused() == (foretold.due if foretold.is_refused else 0)
+            there = there[size:]
+
+
+@in_virtual_time
+async def test_who_is_being_removed_already_is_not_foretold_to_be_refused() -> None:
+    """IAM is away, so that they are still there although their removal was approved."""
+    world = World(iam=SimulatedIam(limit=8192))
+    async with world.running():
+        await _settle(world)
+        for number in range(LIMIT):
+            world.cluster.remove_namespace(subject(number))
+        world.iam.have(Trouble.THROTTLED, "write")
+        await asyncio.sleep(GRACE + 2 * INTERVAL)
+        assert await _forecast(world) == Forecast(due=0, allowed=0)
+        world.iam.recover()
+
+
+class _NoRight:
+    """Leases that somebody may not read."""
+
+    async def get(self, name: str) -> Lease | None:
+        raise ClusterError(f"{name}: forbidden")
+
+    async def create(self, lease: Lease) -> Lease | None:
+        raise NotImplementedError
+
+    async def update(self, lease: Lease) -> Lease | None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("leaving", "refused"), [(LIMIT, False), (LIMIT + 1, True)])
+@in_virtual_time
+async def test_without_the_right_to_read_leases_the_limit_itself_is_foretold(
+    leaving: int, *, refused: bool
+) -> None:
+    world = World(iam=SimulatedIam(limit=8192))
+    async with world.running():
+        await _settle(world)
+        for number in range(leaving):
+            world.cluster.remove_namespace(subject(number))
+        found = await _forecast(world, _NoRight())
+        assert (found, found.is_refused) == (Forecast(leaving, LIMIT), refused)

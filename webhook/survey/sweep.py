@@ -1,0 +1,52 @@
+"""What the running program's next pass makes of a plan's removals, by its limit of an hour."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from webhook.domain.errors import ClusterError
+from webhook.domain.names import RoleArn
+from webhook.domain.sweep import HOUR, Forecast, SweepRules
+from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.sweep import Place
+from webhook.trust.leases import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.domain.plan import Plan
+    from webhook.domain.snapshot import AccountSnapshot, Installation
+    from webhook.trust.leases import LeaseStore
+
+
+async def forecast(
+    plan: Plan, account: AccountSnapshot, installation: Installation, rules: SweepRules, store: LeaseStore
+) -> Forecast:
+    """Whether a pass would refuse the removals, whose grace may still run.
+
+    What leaders have removed within the hour, and are about to remove, is in their Lease (get leases); where that
+    cannot be read, nothing is known to be.
+    """
+    lease = Lease(LEASE, "")
+    with suppress(ClusterError):
+        lease = await store.get(LEASE) or lease
+    due = sum(place.mark not in lease.leaving for place in _removed(plan))
+    staying = _trusted(account, installation) - (plan.removals - due)
+    removed = sum(count for ago, count in lease.removals if ago < HOUR)
+    return Forecast(due, rules.left(staying, removed))
+
+
+def _removed(plan: Plan) -> Iterator[Place]:
+    for change in plan.roles:
+        for item in change.removed:
+            yield Place(change.role, item.subject)
+    for gone in plan.associations.removed:
+        yield Place(RoleArn(gone.found.role), gone.found.subject, associated=True)
+
+
+def _trusted(account: AccountSnapshot, installation: Installation) -> int:
+    """How many our statements trust, and have an association of ours."""
+    named = sum(len(policy.subjects(installation.own_in(role))) for role, policy in account.policies.items())
+    owner, seen = installation.owner, account.associations
+    return named + (sum(map(owner.owns, seen.described.values())) if owner and seen else 0)
