@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from webhook.cluster import objects
-from webhook.cluster.connection import NotFoundError
+from webhook.cluster.connection import NotFoundError, RefusedError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import Metadata  # noqa: TC001  msgspec reads annotations when it runs
-from webhook.domain.errors import ClusterError
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -185,7 +184,7 @@ class Inspection:
     async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
         """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
 
-        None where somebody refuses such a pod.
+        None where somebody refuses such a pod, or its namespace is gone.
         """
         container = {"name": "probe", "image": "registry.invalid/mxp-identity-probe"}
         item = {
@@ -196,7 +195,7 @@ class Inspection:
         }
         try:
             body = await self._call("POST", f"/api/v1/namespaces/{subject.namespace}/pods", item, query=_DRY_RUN)
-        except ClusterError:
+        except (RefusedError, NotFoundError):
             return None
         return msgspec.json.decode(body, type=objects.PodObject).carries
 
