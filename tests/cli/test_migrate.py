@@ -13,7 +13,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, Ran, start
 from tests.e2e.pod_identity import association, make_by_hand
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import account_path, create_account, create_namespace
 
 pytestmark = pytest.mark.rig
 
@@ -65,13 +65,23 @@ def test_what_cannot_be_is_refused_with_the_reason(
     assert "Traceback" not in answer.err
 
 
+@pytest.fixture
+def three(space: Space) -> Iterator[None]:
+    """Control planes that are gone afterwards."""
+    made = [create_namespace(space) for _ in range(3)]
+    for namespace in made:
+        create_account(space, namespace)
+    yield
+    for namespace in made:
+        space.cluster.api.delete(account_path(namespace))
+        space.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.mark.usefixtures("three")
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, output: str) -> None:
     """AWS refuses to describe what has just been made."""
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
-    made = [create_namespace(space) for _ in range(3)]
-    for namespace in made:
-        create_account(space, namespace)
     call = ("migrate", "backup", "--to", "pod-identity", "--approve", "--config", str(person.file), "-o", output)
     with space.aws.fault(Latency(actions=("CreatePodIdentityAssociation",), seconds=1.5)):
         process = start(*call, env=person.environment)
@@ -83,9 +93,6 @@ def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, outpu
     assert "Traceback" not in err
     done = json.loads(out)["done"] if output == "json" else out.splitlines()
     assert done == [f"{'' if output == 'json' else 'done: '}3 associated"]
-    for namespace in made:
-        space.cluster.api.delete(f"/api/v1/namespaces/{namespace}/serviceaccounts/{SERVICE_ACCOUNT}")
-        space.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
 
 
 def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: Space) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
 
+_LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
 _DRY_RUN = {"dryRun": "All"}
 _TOKEN_SECONDS = 600
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -186,15 +187,9 @@ class Inspection:
 
         None where somebody refuses such a pod, or its namespace is gone.
         """
-        container = {"name": "probe", "image": "registry.invalid/mxp-identity-probe"}
-        item = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"generateName": "mxp-identity-probe-"},
-            "spec": {"serviceAccountName": subject.service_account, "containers": [container]},
-        }
+        path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
-            body = await self._call("POST", f"/api/v1/namespaces/{subject.namespace}/pods", item, query=_DRY_RUN)
+            body = await self._call("POST", path, _trial_pod(subject.service_account), query=_DRY_RUN)
         except (RefusedError, NotFoundError):
             return None
         return msgspec.json.decode(body, type=objects.PodObject).carries
@@ -229,3 +224,26 @@ class Inspection:
                 method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
             )
         )
+
+
+def _trial_pod(service_account: str) -> dict[str, Any]:
+    """A pod that Pod Security at its strictest (`restricted`) lets in, and quotas of any resource.
+
+    (kubernetes.io/docs/concepts/security/pod-security-standards)
+    """
+    container = {
+        "name": "probe",
+        "image": "registry.invalid/mxp-identity-probe",
+        "resources": {"requests": _LITTLE, "limits": _LITTLE},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "mxp-identity-probe-"},
+        "spec": {
+            "serviceAccountName": service_account,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
+    }
