@@ -1,22 +1,28 @@
 """`migrate`: calls that cannot be, and what only a person can help with."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from rig.aws.faults import Deny, Latency
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
-from tests.cli.commands import Person, Ran
+from tests.cli.commands import Person, Ran, start
 from tests.e2e.pod_identity import association, make_by_hand
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import account_path, create_account, create_namespace
 
 pytestmark = pytest.mark.rig
 
-WRONG, CHANGES, PROBLEMS = 2, 3, 4
+FAILED, WRONG, CHANGES, PROBLEMS = 1, 2, 3, 4
 ROLES = ["arn:aws:iam::123456789012:role/mxp-backup", "arn:aws:iam::123456789012:role/mxp-more"]
+SWITCH = (
+    "give the binding mode pod-identity in the running program's configuration, wait for its rollout, "
+    "and run this again"
+)
 
 PODS_TRUST = (
     '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},'
@@ -59,6 +65,36 @@ def test_what_cannot_be_is_refused_with_the_reason(
     assert "Traceback" not in answer.err
 
 
+@pytest.fixture
+def three(space: Space) -> Iterator[None]:
+    """Control planes that are gone afterwards."""
+    made = [create_namespace(space) for _ in range(3)]
+    for namespace in made:
+        create_account(space, namespace)
+    yield
+    for namespace in made:
+        space.cluster.api.delete(account_path(namespace))
+        space.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, output: str) -> None:
+    """AWS refuses to describe what has just been made."""
+    person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
+    call = ("migrate", "backup", "--to", "pod-identity", "--approve", "--config", str(person.file), "-o", output)
+    with space.aws.fault(Latency(actions=("CreatePodIdentityAssociation",), seconds=1.5)):
+        process = start(*call, env=person.environment)
+        space.aws.wait_until(lambda: "CreatePodIdentityAssociation" in space.aws.in_flight, timeout=30)
+        with space.aws.fault(Deny(actions=("DescribePodIdentityAssociation",))):
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == FAILED, err
+    assert err.splitlines()[-1].startswith("AWS: DescribePodIdentityAssociation: AccessDeniedException: ")
+    assert "Traceback" not in err
+    done = json.loads(out)["done"] if output == "json" else out.splitlines()
+    assert done == [f"{'' if output == 'json' else 'done: '}3 associated"]
+
+
 def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: Space) -> None:
     taken, bare, paused = (create_namespace(space) for _ in range(3))
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
@@ -74,6 +110,9 @@ def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: 
     first = person("migrate", "backup", "--to", "pod-identity", "--approve", "-o", "json")
     assert first.code == CHANGES, first
     assert _next(first) == {taken: "leave", bare: "switch", paused: "switch"}
+    shown = person("migrate", "backup", "--to", "pod-identity")
+    assert shown.code == CHANGES
+    assert shown.out.splitlines()[-2:] == ["binding backup to pod-identity: 2 switch, 1 leave", SWITCH]
 
     switched = Person(space, bindings=[_binding(space, mode="pod-identity")], cluster={"name": EKS_CLUSTER})
     second = switched("migrate", "backup", "--to", "pod-identity", "--approve", "-o", "json")

@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sites import subject
+from tests.support.sites import binding, role, subject
 from webhook.domain.bindings import Mode
 from webhook.domain.deployments import Deployment
 from webhook.domain.migration import (
     Course,
     Footing,
+    Migration,
+    Move,
     Situation,
     Step,
     Workload,
     next_move,
     obstacle_to_restart,
 )
+from webhook.domain.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +81,48 @@ def test_the_step_follows_from_what_is_there(case: Case) -> None:
     move = next_move(Situation(WHO, case.new, case.old, case.workloads), case.course)
     assert move.step is case.step
     assert move.why
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where control planes are, and what the binding as a whole waits for."""
+
+    steps: tuple[Step, ...]
+    waits: bool = False
+    drops: bool = False
+    is_done: bool = False
+    statement: bool = False
+    course: Course = SWITCHED
+
+
+HALFWAY = replace(BACK, switched=False)
+WAYS = {
+    "both ways are there": Way((Step.MOVED, Step.SWITCH), waits=True, course=replace(SWITCHED, switched=False)),
+    "others have no new way yet": Way((Step.ADD, Step.SWITCH), waits=True, course=HALFWAY),
+    "nothing but somebody to help": Way((Step.LEAVE, Step.MOVED)),
+    "pods to replace": Way((Step.RESTART, Step.REMOVE, Step.MOVED)),
+    "all moved": Way((Step.MOVED, Step.MOVED), is_done=True),
+    "nobody there": Way((), is_done=True),
+    "back: all moved but for the statement, the program in the old mode": Way(
+        (Step.MOVED,), waits=True, statement=True, course=HALFWAY
+    ),
+    "back: all moved but for the statement": Way((Step.MOVED,), drops=True, statement=True, course=BACK),
+    "back: nobody there, and the statement": Way((), drops=True, statement=True, course=BACK),
+    "back: nobody there, the program in the old mode": Way((), waits=True, statement=True, course=HALFWAY),
+    "back: somebody else's association keeps the statement": Way(
+        (Step.LEAVE, Step.MOVED), statement=True, course=BACK
+    ),
+    "back: all moved": Way((Step.MOVED,), is_done=True, course=BACK),
+}
+
+
+@pytest.mark.parametrize("case", WAYS)
+def test_what_waits_for_the_new_mode_in_the_configuration_is_known(case: str) -> None:
+    way = WAYS[case]
+    moves = tuple(Move(Situation(WHO, THERE, OURS), step, "") for step in way.steps)
+    left = (role(),) if way.statement else ()
+    found = Migration(binding(role(), mode=way.course.target), way.course, moves, Plan(), left)
+    assert (found.waits_for_switch, found.drops_statement, found.is_done) == (way.waits, way.drops, way.is_done)
 
 
 @pytest.mark.parametrize(

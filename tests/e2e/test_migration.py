@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 
 import pytest
 
 from rig import pods
 from rig.kubernetes import objects
+from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.rig
 
 FEW, MANY = 4, 200
 LAG_S = 2.0
+AS_OFTEN = 3
+"""Trials of a pod that have to come out alike."""
 DONE, CHANGES, INTERRUPTED = 0, 3, 130
 NEWCOMERS_EVERY_S, NEVER = 3.0, 1e6
 
@@ -91,6 +95,57 @@ def make_planes(space: Space, count: int) -> list[str]:
     for namespace in made:
         space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT, timeout=180)
     return made
+
+
+SECURE: dict[str, Any] = {"securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}}
+SECURE_CONTAINER: dict[str, Any] = {
+    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+}
+LITTLE = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
+COUNTED = {f"{kind}.{name}": "1000Gi" for kind in ("requests", "limits") for name in LITTLE}
+
+
+def make_strict_plane(space: Space) -> str:
+    """A control plane in a namespace that takes restricted pods alone, which say what they use of everything."""
+    namespace, account, deployment = objects.control_plane("strict")
+    name = str(namespace["metadata"]["name"])
+    namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
+    metadata = {"name": "counted", "namespace": name}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": COUNTED}}
+    space.cluster.create([namespace, account, quota])
+    status = {"hard": COUNTED, "used": dict.fromkeys(COUNTED, "0")}  # no controller counts here
+    space.cluster.api.patch(f"/api/v1/namespaces/{name}/resourcequotas/counted/status", {"status": status})
+    assert "violates PodSecurity" in refusal(space, objects.pod(name, "bare"))
+    secure = objects.pod(name, "secure")
+    secure["spec"] |= SECURE
+    secure["spec"]["containers"][0] |= SECURE_CONTAINER
+    eventually(lambda: "must specify limits.cpu" in refusal(space, secure), "the quota is heard of")
+    spec = deployment["spec"]["template"]["spec"] = secure["spec"]
+    spec["containers"][0]["resources"] = {"requests": LITTLE, "limits": LITTLE}
+    space.cluster.create([deployment])
+    space.cluster.wait_for_deployment(name, SERVICE_ACCOUNT, timeout=60)
+    return name
+
+
+def refusal(space: Space, pod: objects.Object) -> str:
+    """Why the API server takes no such pod; empty where it does."""
+    try:
+        space.cluster.api.create(pod, dryRun="All")
+    except ApiError as error:
+        return str(error)
+    return ""
+
+
+def trials(space: Space, namespace: str) -> list[int]:
+    """What the API server answered to each pod that was tried in a namespace since the control plane is there."""
+    return [
+        event["responseStatus"]["code"]
+        for event in space.cluster.audit_events()
+        if (event["verb"], event["stage"]) == ("create", "ResponseComplete")
+        and event["objectRef"].get("resource") == "pods"
+        and event["objectRef"].get("namespace") == namespace
+        and event["userAgent"] == "mxp-identity-webhook"
+    ]
 
 
 class Newcomers:
@@ -208,6 +263,25 @@ def there_and_back(count: int, *arguments: str, newcomers: bool) -> dict[str, in
             "calls": clients.seen.calls.total(),
             "refused": len(clients.seen.refusals),
         }
+
+
+def test_where_pods_are_restricted_and_counted_new_ones_are_tried_and_no_client_is_refused() -> None:
+    with site("irsa") as here, PodClients(here.space) as clients:
+        plane = make_strict_plane(here.space)
+        path = f"/apis/apps/v1/namespaces/{plane}/deployments/{SERVICE_ACCOUNT}"
+        clients.wait_until_all_have_called(120)
+        for restarts, to in enumerate(("pod-identity", "irsa"), 1):
+            before = len(trials(here.space, plane))
+            assert _steps(here.migrate(to, "--approve")) == ["switch"]
+            here.switch(to)
+            finish(here, to)
+            tried = trials(here.space, plane)[before:]
+            assert set(tried) == {HTTPStatus.CREATED}
+            assert len(tried) >= AS_OFTEN, "until EKS's webhook had heard"
+            assert _ways(here.space, plane) == {to}
+            assert here.space.cluster.api.get(path)["metadata"]["generation"] == 1 + restarts
+            clients.wait_until_all_have_called(120)
+            assert clients.seen.refusals == []
 
 
 def test_a_few_control_planes_go_there_and_back_and_no_client_is_refused() -> None:

@@ -56,11 +56,6 @@ class Done:
     written: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def add(self, more: Done) -> None:
-        """Take in what became of another part."""
-        self.written += more.written
-        self.failed += more.failed
-
 
 @dataclass(frozen=True, slots=True)
 class Hands:
@@ -78,13 +73,16 @@ class Hands:
 
 @asynccontextmanager
 async def hands(
-    here: Session, own_in: Callable[[RoleArn], OwnStatement] | None = None, pods: PodIdentity | None = None
+    here: Session,
+    own_in: Callable[[RoleArn], OwnStatement] | None = None,
+    pods: PodIdentity | None = None,
+    done: Done | None = None,
 ) -> AsyncIterator[Hands]:
     """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
 
     `own_in` says what is ours in a role where that is not the installation's own, and `pods` whose associations
-    are made and taken away where its bindings make none. Raises ClusterError where whoever runs it may not take
-    the locks.
+    are made and taken away where its bindings make none. What is done is noted in `done`, which so outlives an
+    error. Raises ClusterError where whoever runs it may not take the locks.
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
@@ -114,7 +112,7 @@ async def hands(
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants, associations)
+        yield Hands(here.api, here.policies, view, demand, writers, grants, associations, done or Done())
     finally:
         await grants.close()
         mirror.cancel()

@@ -1,6 +1,7 @@
 """Carrying out a migration: the new way added, pods replaced, the old way taken away, a few at a time.
 
-What is taken away is judged again right before: what a plan says is minutes old by then.
+What is taken away is judged again right before: what a plan says is minutes old by then. What is done is noted in
+the caller's `done` as soon as it is, for an error or Ctrl-C may come at any moment.
 """
 
 from __future__ import annotations
@@ -39,19 +40,18 @@ _TIME_RUNS = (
 """The agent on a node keeps them for that long (aws/eks-pod-identity-agent, refreshing_cache.go)."""
 
 
-async def add(journey: Journey, migration: Migration, progress: Callable[[str], None]) -> Done:
-    """Add the new way where it is not all there, beside the old one."""
+async def add(journey: Journey, migration: Migration, progress: Callable[[str], None], done: Done) -> None:
+    """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
     subjects = [move.subject for move in migration.at(Step.ADD)]
     associates = journey.binding.associates
-    async with hands(journey.here, journey.own_in, journey.pods if associates else None) as by:
+    async with hands(journey.here, journey.own_in, journey.pods if associates else None, done) as by:
         if not associates:
             await add_and_repair(by, migration.additions, progress)
-            return by.done
+            return
         for first in range(0, len(subjects), _AT_ONCE):
             progress(f"{first} of {len(subjects)} ServiceAccounts")
             some = subjects[first : first + _AT_ONCE]
-            _note_associated(by.done, some, await obtain(by, some, lambda _: None))
-    return by.done
+            _note_associated(done, some, await obtain(by, some, lambda _: None))
 
 
 def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[Subject, Outcome]) -> None:
@@ -64,13 +64,15 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
         done.written.append(f"{len(subjects) - len(lacking)} associated")
 
 
-async def move_on(journey: Journey, migration: Migration, pace: Pace, progress: Callable[[str], None]) -> Done:
+async def move_on(
+    journey: Journey, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
+) -> None:
     """Replace the pods that do not carry the new variables, and take the old way away where none needs it.
 
-    Interrupted, it leaves rollouts to the cluster, where they go on.
+    Interrupted, it leaves rollouts to the cluster, where they go on. Raises ClusterError, AwsError.
     """
     moves = migration.at(Step.DETACH, Step.RESTART, Step.REMOVE)
-    async with hands(journey.here, journey.own_in, journey.pods) as by:
+    async with hands(journey.here, journey.own_in, journey.pods, done) as by:
         if by.associations:
             await by.associations.first_list()
         moving = _Moving(journey, by, Replacing(journey, pace))
@@ -83,30 +85,33 @@ async def move_on(journey: Journey, migration: Migration, pace: Pace, progress: 
             async with slots:
                 reason = await moving.move(one)
             if reason:
-                by.done.failed.append(f"{_who(one.subject)}: {reason}")
+                done.failed.append(f"{_who(one.subject)}: {reason}")
             else:
                 passed.append(one.subject)
             ended += 1
             progress(f"{ended} of {len(moves)} ServiceAccounts")
 
-        await asyncio.gather(*(move(one) for one in moves))
-        if passed:
-            by.done.written.append(f"every pod of {len(passed)} ServiceAccounts carries the new variables")
+        try:
+            await asyncio.gather(*(move(one) for one in moves))
+        finally:
+            if passed:
+                done.written.append(f"every pod of {len(passed)} ServiceAccounts carries the new variables")
         if journey.binding.associates:
             progress("removing what the old way needed")
             await moving.remove_irsa(sorted(passed), progress)
-    return by.done
 
 
-async def drop_statement(journey: Journey, migration: Migration) -> Done:
-    """Take the statement for the binding's pods out of its roles, on the way to IRSA, when nobody needs it."""
-    async with hands(journey.here, journey.own_at_the_end_in) as by:
+async def drop_statement(journey: Journey, migration: Migration, done: Done) -> None:
+    """Take the statement for the binding's pods out of its roles, on the way to IRSA, when nobody needs it.
+
+    Raises ClusterError.
+    """
+    async with hands(journey.here, journey.own_at_the_end_in, done=done) as by:
         for role in migration.statement_in:
             if await shown(
                 by, role, lambda policy: all(one.get("Sid") != journey.sid for one in policy.statements)
             ):
-                by.done.written.append(f"{role}: statement {journey.sid} removed")
-    return by.done
+                done.written.append(f"{role}: statement {journey.sid} removed")
 
 
 class _Moving:

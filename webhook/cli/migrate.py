@@ -17,7 +17,8 @@ from webhook.cli.running import run
 if TYPE_CHECKING:
     from webhook.approved.carrying_out import Done
     from webhook.cli.progress import Progress
-    from webhook.domain.migration import Migration, Move
+    from webhook.domain.bindings import Binding
+    from webhook.domain.migration import Course, Migration, Move
     from webhook.survey.migration import Journey
     from webhook.survey.session import Where
 
@@ -90,6 +91,10 @@ async def _migrate(asked: _Asked, progress: Progress) -> Exit:
             if asked.approved and not found.is_done:
                 await _carry_out(journey, found, asked, progress, done)
                 found = await look_at_migration(journey, progress.step, progress.count)
+        except BaseException:  # Ctrl-C too
+            progress.hide()
+            _show_cut_off(journey, asked.output, done)
+            raise
         finally:
             journey.close()
         progress.hide()
@@ -97,8 +102,7 @@ async def _migrate(asked: _Asked, progress: Progress) -> Exit:
             _show(found, done)
         else:
             write_document(_document(found, done), asked.output)
-        for line in done.failed:
-            sys.stderr.write(f"not done: {line}\n")
+        _tell_failed(done)
         return _exit_code(found, done)
 
 
@@ -112,23 +116,23 @@ async def _carry_out(journey: Journey, found: Migration, asked: _Asked, progress
     section = journey.here.configuration.reconciler
     if found.at(Step.ADD):
         progress.step("adding the new way")
-        done.add(await add(journey, found, progress.count))
+        await add(journey, found, progress.count, done)
         found = await look_at_migration(journey, progress.step, progress.count)
     if found.at(Step.DETACH, Step.RESTART, Step.REMOVE):
         progress.step("replacing pods, and removing the old way")
         pace = Pace(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
-        done.add(await move_on(journey, found, pace, progress.count))
+        await move_on(journey, found, pace, progress.count, done)
         found = await look_at_migration(journey, progress.step, progress.count)
     if found.drops_statement:
         progress.step("removing the statement for pods")
-        done.add(await drop_statement(journey, found))
+        await drop_statement(journey, found, done)
 
 
 def _show(found: Migration, done: Done) -> None:
     """What is left, and how far all are."""
     from webhook.domain.migration import Step
 
-    sys.stdout.writelines(f"done: {line}\n" for line in done.written)
+    _tell_written(done)
     left = [move for move in found.moves if move.step is not Step.MOVED]
     if left:
         write_table(_COLUMNS, [_row(move) for move in left])
@@ -145,6 +149,23 @@ def _show(found: Migration, done: Done) -> None:
         )
 
 
+def _show_cut_off(journey: Journey, output: Output, done: Done) -> None:
+    """What was done before something ended the command, which says itself what; how far all are is not known."""
+    if output is Output.TABLE:
+        _tell_written(done)
+    elif done.written or done.failed:
+        write_document(_document_of(journey.binding, journey.course, done), output)
+    _tell_failed(done)
+
+
+def _tell_written(done: Done) -> None:
+    sys.stdout.writelines(f"done: {line}\n" for line in done.written)
+
+
+def _tell_failed(done: Done) -> None:
+    sys.stderr.writelines(f"not done: {line}\n" for line in done.failed)
+
+
 def _row(move: Move) -> tuple[tuple[str, str] | str, ...]:
     pods = sum(len(workload.pods) for workload in move.situation.workloads)
     step = (move.step.value, _COLOURS.get(move.step.value, "yellow"))
@@ -154,11 +175,17 @@ def _row(move: Move) -> tuple[tuple[str, str] | str, ...]:
 def _document(found: Migration, done: Done) -> dict[str, Any]:
     """All of it in plain values; keys and their meaning are in docs/commands.md."""
     return {
-        "binding": found.binding.name,
-        "to": found.course.target.value,
-        "switched": found.course.switched,
+        **_document_of(found.binding, found.course, done),
         "serviceAccounts": [_record(move) for move in found.moves],
         "statementIn": [role.value for role in found.statement_in],
+    }
+
+
+def _document_of(binding: Binding, course: Course, done: Done) -> dict[str, Any]:
+    return {
+        "binding": binding.name,
+        "to": course.target.value,
+        "switched": course.switched,
         "done": done.written,
         "notDone": done.failed,
     }

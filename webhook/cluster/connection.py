@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,15 @@ _CONNECT_SECONDS = 2.0
 _FIRST_ERROR = 400
 _LONGEST_MESSAGE = 65536
 
+_DENIAL = re.compile(
+    r"admission webhook \S+ (denied the request|does not support dry run)"
+    r"|ValidatingAdmissionPolicy \S+ (with binding \S+ )?denied request"
+)
+"""How the API server words a denial whose status code is not its own: a webhook and a policy choose theirs.
+
+(k8s.io/apiserver, admission/plugin/webhook/errors/statuserror.go and plugin/policy/validating/dispatcher.go)
+"""
+
 _PERSONAL_FILE = Path.home() / ".kube" / "config"
 
 
@@ -40,6 +50,14 @@ class NotFoundError(ClusterError):
 
 class ConflictError(ClusterError):
     """The object is not as it was supposed to be (409, or a failed test of a JSON patch, 422)."""
+
+
+class RefusedError(ClusterError):
+    """A rule is against it: RBAC, Pod Security or a quota (403), or a policy or a webhook (with any code)."""
+
+
+class InvalidError(ConflictError, RefusedError):
+    """A failed test of a JSON patch, or an object that a rule calls invalid (422): the code says no more."""
 
 
 class Connection:
@@ -140,9 +158,15 @@ def _load_file(file: str | None, context: str | None, configuration: Configurati
 
 def _error(status: int, message: str) -> ClusterError:
     match status:
+        case 422:
+            return InvalidError(message)
+        case 403:
+            return RefusedError(message)
+        case _ if _DENIAL.search(message):
+            return RefusedError(message)
         case 404:
             return NotFoundError(message)
-        case 409 | 422:
+        case 409:
             return ConflictError(message)
         case 410:
             return ExpiredError(message)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from webhook.cluster import objects
-from webhook.cluster.connection import NotFoundError
+from webhook.cluster.connection import NotFoundError, RefusedError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import Metadata  # noqa: TC001  msgspec reads annotations when it runs
-from webhook.domain.errors import ClusterError
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 _SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
 
+_LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
 _DRY_RUN = {"dryRun": "All"}
 _TOKEN_SECONDS = 600
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -185,18 +185,12 @@ class Inspection:
     async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
         """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
 
-        None where somebody refuses such a pod.
+        None where somebody refuses such a pod, or its namespace is gone.
         """
-        container = {"name": "probe", "image": "registry.invalid/mxp-identity-probe"}
-        item = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"generateName": "mxp-identity-probe-"},
-            "spec": {"serviceAccountName": subject.service_account, "containers": [container]},
-        }
+        path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
-            body = await self._call("POST", f"/api/v1/namespaces/{subject.namespace}/pods", item, query=_DRY_RUN)
-        except ClusterError:
+            body = await self._call("POST", path, _trial_pod(subject.service_account), query=_DRY_RUN)
+        except (RefusedError, NotFoundError):
             return None
         return msgspec.json.decode(body, type=objects.PodObject).carries
 
@@ -230,3 +224,26 @@ class Inspection:
                 method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
             )
         )
+
+
+def _trial_pod(service_account: str) -> dict[str, Any]:
+    """A pod that Pod Security at its strictest (`restricted`) lets in, and quotas of any resource.
+
+    (kubernetes.io/docs/concepts/security/pod-security-standards)
+    """
+    container = {
+        "name": "probe",
+        "image": "registry.invalid/mxp-identity-probe",
+        "resources": {"requests": _LITTLE, "limits": _LITTLE},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "mxp-identity-probe-"},
+        "spec": {
+            "serviceAccountName": service_account,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
+    }
