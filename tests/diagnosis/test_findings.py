@@ -248,17 +248,32 @@ def test_in_another_context_the_webhook_is_mended_there(
         assert command.startswith(("kubectl --context new ", "helm --kube-context new ")), command
 
 
-@pytest.mark.parametrize(("quota", "raised"), [(2048, "4096"), (4096, "8192"), (8192, None), (131072, None)])
-def test_of_a_role_that_is_full_a_larger_quota_is_asked_for_where_aws_has_one(
-    quota: int, raised: str | None
+MORE = "raise the quota, or add a role to the binding"
+NO_MORE = "AWS is not known to give more: add a role to the binding"
+
+
+@pytest.mark.parametrize(
+    ("quota", "raised", "way_out"),
+    [
+        (2048, "4096", MORE),
+        (3000, "6000", MORE),
+        (4096, "8192", MORE),
+        (6000, "8192", MORE),
+        (8192, None, NO_MORE),
+        (131072, None, NO_MORE),
+    ],
+)
+def test_of_a_role_that_is_full_the_way_out_is_said_and_a_larger_quota_asked_for_where_aws_has_one(
+    quota: int, raised: str | None, way_out: str
 ) -> None:
     theirs = OTHER_CLUSTER.render([Subject(f"mxp-{number:04d}-system", NAME) for number in range(quota // 50)])
-    full = AccountSnapshot({ROLE: TrustPolicy({"Version": "2012-10-17", "Statement": [theirs]})}, quota=quota)
+    policy = TrustPolicy({"Version": "2012-10-17", "Statement": [theirs]})
+    full = AccountSnapshot({ROLE: policy}, quota=quota)
     trust, place = (
         one for one in diagnose(WELL, _shared(account=full)).findings if one.check in {"trust", "room"}
     )
-    assert "has no room for it" in trust.message
-    assert "or add a role to the binding" in trust.message
+    used = f"{policy.size()} of {quota} characters"
+    assert trust.message == f"{ROLE} has no room for it ({used}); {way_out}"
     for finding in (trust, place):
         asked = shlex.split(finding.fix)[-3] if finding.fix else None
         assert asked == raised

@@ -97,7 +97,9 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
     if stale:
         why = f"{full}, but holds {stale} that nobody wants any more"
         return broken("trust", why, commands.apply(shared.options, "--approve"))
-    return broken("trust", f"{full}; or add a role to the binding", _raise_quota(shared))
+    fix = _raise_quota(shared)
+    way_out = "raise the quota, or" if fix else "AWS is not known to give more:"
+    return broken("trust", f"{full}; {way_out} add a role to the binding", fix)
 
 
 def look_at_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
