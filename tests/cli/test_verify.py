@@ -16,6 +16,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving
+from tests.support.printed_commands import each_command, without_context
 
 Statement = dict[str, Any]
 
@@ -353,12 +354,14 @@ def test_sts_itself_is_asked_with_assume(planes: dict[str, Plane], person: Perso
 def test_without_a_namespace_the_worst_come_first(planes: dict[str, Plane], person: Person) -> None:
     plane = planes["another role"]
     plane.annotate({ROLE_ANNOTATION: None})
+    plane.put(*plane.statements[:-1])
     answer = person("verify", "--context", "rig", "-o", "json")
     assert answer.code == 4
-    fixes = [finding["fix"] for one in answer.document["controlPlanes"] for finding in one["findings"]]
-    in_cluster = [fix for fix in fixes if fix and fix.startswith("kubectl")]
-    assert in_cluster
-    assert all(fix.startswith("kubectl --context rig ") for fix in in_cluster)
+    found = [finding for one in answer.document["controlPlanes"] for finding in one["findings"]]
+    commands = each_command(finding["fix"] for finding in [*answer.document["webhook"], *found])
+    assert {"kubectl", "helm", "mxp-identity"} <= {command[0] for command in commands}
+    for command in commands:
+        assert "rig" not in without_context(command, "rig")
     shown = [(one["namespace"], one["worst"]) for one in answer.document["controlPlanes"]]
     assert (plane.namespace, "broken") in shown
     broken = [worst == "broken" for _, worst in shown]
