@@ -12,6 +12,8 @@ import yaml
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
@@ -296,6 +298,27 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
             assert _sts_accepts(person, plane)
             return
     pytest.fail(f"not mended: {found}")
+
+
+@pytest.mark.rig
+def test_a_role_that_is_gone_is_made_with_its_permissions_by_the_call_of_setup_that_is_printed(
+    space: Space, planes: dict[str, Plane], person: Person, tmp_path: Path
+) -> None:
+    """As the webhook's own role it names the one that the program's ServiceAccount has."""
+    plane = planes["role gone"]
+    program = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}"
+    own_role = {ROLE_ANNOTATION: space.role_arn("own-role")}
+    space.cluster.api.patch(program, {"metadata": {"annotations": own_role}})
+    plane.iam.delete_role(RoleName=plane.role)
+
+    (found,) = [one for one in _broken(person, plane) if one["check"] == "role"]
+    setup = found["template"].replace("--bucket NAME", "--bucket my-backups").replace("NAME", space.aws.region)
+    run_as_printed(setup, person.environment, tmp_path)
+    assert plane.iam.get_role_policy(RoleName=plane.role, PolicyName="backup-bucket")
+    assert plane.iam.get_role_policy(RoleName="own-role", PolicyName="trust-policies")
+    for finding in _broken(person, plane):
+        run_as_printed(finding["fix"], person.environment, tmp_path)
+    assert _sts_accepts(person, plane)
 
 
 def _sts_accepts(person: Person, plane: Plane) -> bool:

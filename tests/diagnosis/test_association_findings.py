@@ -24,7 +24,7 @@ from tests.support.associating import (
     association,
     cluster,
 )
-from tests.support.printed_commands import each_command, without_context
+from tests.support.printed_commands import commands_of, without_context
 from webhook.diagnosis.facts import Plane, Pod, Shared, Trial
 from webhook.diagnosis.findings import Level, in_context
 from webhook.diagnosis.registration import look_at_webhook
@@ -250,11 +250,13 @@ def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(ca
 @pytest.mark.parametrize("case", CASES)
 def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case: str) -> None:
     plane, shared, *_ = CASES[case]
-    given = diagnose(plane, shared).findings
-    elsewhere = replace(shared, options=(*shared.options, "--context", "new one"))
-    named = in_context(diagnose(plane, elsewhere).findings, "new one")
-    commands = each_command(one.fix for one in named)
-    assert [without_context(command, "new one") for command in commands] == each_command(one.fix for one in given)
+    context = ("--context", "new one")
+    elsewhere = replace(
+        shared, options=(*shared.options, *context), setup_options=(*shared.setup_options, *context)
+    )
+    commands = commands_of(in_context(diagnose(plane, elsewhere).findings, "new one"))
+    given = commands_of(diagnose(plane, shared).findings)
+    assert [without_context(command, "new one") for command in commands] == given
 
 
 def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.domain.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
-from tests.support.printed_commands import each_command, without_context
+from tests.support.printed_commands import commands_of, without_context
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.findings import Level, in_context
 from webhook.diagnosis.mapping import MISSPELT
@@ -19,7 +19,7 @@ from webhook.diagnosis.registration import look_at_webhook
 from webhook.diagnosis.verdict import Verdict, diagnose
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Account, LiveNamespace
-from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
+from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, ClusterArn, RoleArn, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 from webhook.domain.trust_policy import TrustPolicy
@@ -31,6 +31,7 @@ PLANES = NamespaceSelector(
     NamePattern("mxp-*-system"),
 )
 BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
+EKS = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 LABELS = {"plane": "a", "stage": "live"}
 PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
 POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,), is_replaced=True)
@@ -82,6 +83,7 @@ def _running(**changes: Any) -> Plane:
 
 DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 SAME = "eks.amazonaws.com/role-arn"
+GONE = AccountSnapshot({}, {ROLE: "GetRole: NoSuchEntity"}, 2048)
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     "labels that are missing": (
         WELL,
@@ -171,6 +173,21 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         "could not be read: GetRole: AccessDenied: no",
         None,
     ),
+    "a role that is gone": (
+        WELL,
+        _shared(account=GONE),
+        "role",
+        f"there is no role {ROLE}; the fix makes it with its trust alone",
+        [
+            "aws",
+            "iam",
+            "create-role",
+            "--role-name",
+            ROLE.name,
+            "--assume-role-policy-document",
+            json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
+        ],
+    ),
     "a pod without identity": (
         _running(variables={}),
         _shared(),
@@ -226,11 +243,13 @@ def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(ca
 @pytest.mark.parametrize("case", CASES)
 def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case: str) -> None:
     plane, shared, *_ = CASES[case]
-    given = diagnose(plane, shared).findings
-    elsewhere = replace(shared, options=(*shared.options, "--context", "new one"))
-    named = in_context(diagnose(plane, elsewhere).findings, "new one")
-    commands = each_command(one.fix for one in named)
-    assert [without_context(command, "new one") for command in commands] == each_command(one.fix for one in given)
+    context = ("--context", "new one")
+    elsewhere = replace(
+        shared, options=(*shared.options, *context), setup_options=(*shared.setup_options, *context)
+    )
+    commands = commands_of(in_context(diagnose(plane, elsewhere).findings, "new one"))
+    given = commands_of(diagnose(plane, shared).findings)
+    assert [without_context(command, "new one") for command in commands] == given
 
 
 @pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
@@ -243,10 +262,44 @@ def test_in_another_context_the_webhook_is_mended_there(
     trial = Trial(annotated=False)
     found = look_at_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
     (finding,) = in_context(found, "new")
-    commands = each_command([finding.fix])
+    commands = commands_of([finding])
     assert commands
     for command in commands:
         assert "new" not in without_context(command, "new")
+
+
+IN_A_PATH = RoleArn("arn:aws:iam::123456789012:role/teams/mxp-backup")
+NOT_FOR_SETUP = {
+    "of another workload": replace(BINDING, service_account="vector"),
+    "whose trust is others' to write": replace(BINDING, mode=Mode.ANNOTATE),
+    "with a path": replace(BINDING, roles=(IN_A_PATH,)),
+}
+
+
+@pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
+def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(mode: Mode) -> None:
+    options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
+    shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
+    if mode is Mode.POD_IDENTITY:
+        shared = replace(shared, installation=replace(shared.installation, eks=EKS))
+    (found,) = [one for one in diagnose(WELL, shared).findings if one.check == "role"]
+    assert found.message.endswith("setup with its permissions on the bucket NAME")
+    assert found.template == (
+        f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
+        "--namespace webhooks --own-role mxp-webhook --approve"
+    )
+
+
+@pytest.mark.parametrize("case", NOT_FOR_SETUP)
+def test_setup_is_not_named_for_a_role_that_it_would_not_make(case: str) -> None:
+    binding = NOT_FOR_SETUP[case]
+    account = AccountSnapshot({}, dict.fromkeys(binding.roles, "GetRole: NoSuchEntity"), 2048)
+    plane = replace(WELL, subject=Subject(A.namespace, binding.service_account))
+    (found,) = [
+        one for one in diagnose(plane, _shared(account=account, binding=binding)).findings if one.check == "role"
+    ]
+    assert (found.template, "setup" in found.message) == (None, False)
+    assert found.message.endswith("made anew it also needs its permissions")
 
 
 MORE = "raise the quota, or add a role to the binding"

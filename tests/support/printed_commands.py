@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from webhook.diagnosis.findings import Finding
+
 _AND = "&&"
 _CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context", "mxp-identity": "--context"}
 
@@ -21,6 +23,11 @@ def each_command(fixes: Iterable[str | None]) -> list[list[str]]:
         for is_and, words in groupby(shlex.split(fix or ""), lambda word: word == _AND)
         if not is_and
     ]
+
+
+def commands_of(findings: Iterable[Finding]) -> list[list[str]]:
+    """The words of each command of the findings, in their order."""
+    return each_command(text for finding in findings for text in (finding.fix, finding.template))
 
 
 def without_context(command: list[str], context: str) -> list[str]:

@@ -77,6 +77,12 @@ def apply(options: Sequence[str], *more: str) -> str:
     return shlex.join(["mxp-identity", "apply", *options, *more])
 
 
+def set_up(role: RoleArn, options: Sequence[str]) -> str:
+    """Make a role for backups with its permissions, once the bucket's NAME and the region's are put in."""
+    bucket = ["--bucket", "NAME", "--region", "NAME"]
+    return shlex.join(["mxp-identity", "setup", *bucket, "--role", role.name, *options, "--approve"])
+
+
 def create_provider(arn: str) -> str:
     """Tell the account of the cluster's issuer."""
     url = "https://" + arn.split(":oidc-provider/", 1)[1]
