@@ -361,7 +361,8 @@ def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
         webhook.process.kill()
         assert "gets no answer from it: " in said()
         space.register(webhook.url, "Ignore")
-        assert said() == "broken: the API server gets no answer from it, and goes on without"
+        why = "the API server gets no answer from it, and goes on without"
+        assert said() == f"broken: {why}; it has no Deployment in {OWN_NAMESPACE}"
 
 
 @pytest.mark.rig

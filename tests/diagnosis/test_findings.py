@@ -15,7 +15,7 @@ from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, 
 from webhook.diagnosis.findings import Level, in_context
 from webhook.diagnosis.mapping import MISSPELT
 from webhook.diagnosis.near_misses import near_misses
-from webhook.diagnosis.registration import look_at_webhook
+from webhook.diagnosis.registration import PROGRAM_LABEL, look_at_webhook
 from webhook.diagnosis.verdict import Verdict, diagnose
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Account, LiveNamespace
@@ -255,10 +255,11 @@ def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case
 @pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
 @pytest.mark.parametrize("now", [1.0, 3.0])
 @pytest.mark.parametrize("self_managed", [True, False])
+@pytest.mark.parametrize("deployments", [None, {}, {"mxp": 0}])
 def test_in_another_context_the_webhook_is_mended_there(
-    registrations: tuple[Registration, ...], now: float, *, self_managed: bool
+    registrations: tuple[Registration, ...], now: float, deployments: dict[str, int] | None, *, self_managed: bool
 ) -> None:
-    shared = _shared(registrations=registrations, now=now)
+    shared = _shared(registrations=registrations, now=now, deployments=deployments)
     trial = Trial(annotated=False)
     found = look_at_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
     (finding,) = in_context(found, "new")
@@ -411,11 +412,36 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
             assert all(statement in policy.statements for statement in printed)
 
 
-def test_an_expired_ca_bundle_is_renewed_by_whoever_keeps_it() -> None:
-    fixes = [
-        next(look_at_webhook(_shared(now=3.0), Trial(annotated=False), "mxp-identity", self_managed=kept)).fix
-        or ""
-        for kept in (True, False)
-    ]
-    assert fixes[0].startswith("kubectl rollout restart -n mxp-identity deployment")
-    assert fixes[1].startswith("kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && helm upgrade ")
+RESTART = f"kubectl rollout restart -n webhooks deployment -l {PROGRAM_LABEL}"
+UPGRADE = "helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n webhooks --reuse-values"
+SCALE = "kubectl scale -n webhooks deployment mxp --replicas=2"
+STOPPED = "; its Deployment mxp is scaled to 0"
+DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {
+    "runs": ({"mxp": 3}, "", RESTART),
+    "is scaled to 0": ({"mxp": 0}, STOPPED, SCALE),
+    "is not there": ({}, "; it has no Deployment in webhooks", UPGRADE),
+    "may not be looked at": (None, "", RESTART),
+    "is scaled to 0, but another runs": ({"canary": 0, "mxp": 1}, "", RESTART),
+}
+TRIALS = {
+    "the API server gets no answer from it, and goes on without": (1.0, Trial(annotated=False)),
+    "the API server gets no answer from it: failed calling webhook": (1.0, Trial(None, "failed calling webhook")),
+    "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds": (
+        3.0,
+        Trial(annotated=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEPLOYMENTS)
+@pytest.mark.parametrize("words", TRIALS)
+def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(words: str, case: str) -> None:
+    (now, trial), (deployments, cause, fix) = TRIALS[words], DEPLOYMENTS[case]
+    shared = _shared(now=now, deployments=deployments)
+    (found,) = look_at_webhook(shared, trial, "webhooks", self_managed=True)
+    assert (found.message, found.fix) == (words + cause, fix)
+
+
+def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
+    (found,) = look_at_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
+    assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

@@ -57,6 +57,12 @@ def delete_pod(namespace: str, pod: str) -> str:
     return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
 
 
+def scale(namespace: str, deployments: Sequence[str], replicas: int) -> str:
+    """Have Deployments run so many pods each."""
+    place = ["-n", namespace, "deployment", *deployments]
+    return shlex.join(["kubectl", "scale", *place, f"--replicas={replicas}"])
+
+
 _CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context"}
 
 

@@ -11,6 +11,7 @@ from webhook.aws.oidc import ask_for_provider
 from webhook.cluster.inspection import Inspection
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.mapping import names_a_role
+from webhook.diagnosis.registration import PROGRAM_LABEL
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError, InvalidNameError
 from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
@@ -88,6 +89,7 @@ async def look_at_shared(
             for arn, answer in zip(arns, answers, strict=True)
         },
         registrations=await _registrations(here),
+        deployments=await _deployments(here),
         options=here.where.options,
         setup_options=await _setup_options(here),
         now=cluster.at,
@@ -167,6 +169,13 @@ async def _registrations(here: Session) -> tuple[Registration, ...] | None:
     except ClusterError:
         return None
     return tuple(_registration(item) for item in found)
+
+
+async def _deployments(here: Session) -> dict[str, int] | None:
+    try:
+        return await Inspection(here.connection).deployments(here.namespace, PROGRAM_LABEL)
+    except ClusterError:
+        return None
 
 
 def _registration(found: ConfigurationObject) -> Registration:
