@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rig import pods
+from rig.aws.identity import assume
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
@@ -286,6 +288,7 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
 ) -> None:
     plane, case = planes[name], CASES[name]
     case.spoil(plane)
+    spoilt = pods.uids(plane.space.cluster, plane.namespace)
 
     found = _broken(person, plane)
     assert any(one["check"] == case.check and case.words in one["message"] for one in found), found
@@ -296,6 +299,8 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
         found = _broken(person, plane)
         if not found:
             assert _sts_accepts(person, plane)
+            if case.check == "pods":
+                _has_the_role(plane, pods.made_anew(plane.space.cluster, plane.namespace, spoilt))
             return
     pytest.fail(f"not mended: {found}")
 
@@ -319,6 +324,12 @@ def test_a_role_that_is_gone_is_made_with_its_permissions_by_the_call_of_setup_t
     for finding in _broken(person, plane):
         run_as_printed(finding["fix"], person.environment, tmp_path)
     assert _sts_accepts(person, plane)
+
+
+def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:
+    """Hold a pod's own variables and its own token against the role, whatever `verify` says."""
+    assert pods.environment_of(pod)["AWS_ROLE_ARN"] == plane.role_arn
+    assert assume(plane.space.aws, plane.role_arn, pods.projected_token(plane.space.cluster, pod)).ok
 
 
 def _sts_accepts(person: Person, plane: Plane) -> bool:
