@@ -3,6 +3,7 @@
 from typing import Any
 
 from rig.kubernetes.cluster import Cluster
+from rig.waiting import eventually
 
 AUDIENCE = "sts.amazonaws.com"
 
@@ -11,6 +12,20 @@ def running_pod(cluster: Cluster, namespace: str) -> dict[str, Any] | None:
     """Return the namespace's first pod once it runs, else None."""
     pods = cluster.pods(namespace)
     return pods[0] if pods and pods[0].get("status", {}).get("phase") == "Running" else None
+
+
+def uids(cluster: Cluster, namespace: str) -> set[str]:
+    """Return which pods the namespace has."""
+    return {pod["metadata"]["uid"] for pod in cluster.pods(namespace)}
+
+
+def made_anew(cluster: Cluster, namespace: str, before: set[str]) -> dict[str, Any]:
+    """Return the pod that has come in place of those that were there before; it is waited for."""
+
+    def found() -> list[dict[str, Any]]:
+        return [pod for pod in cluster.pods(namespace) if pod["metadata"]["uid"] not in before]
+
+    return eventually(found, f"{namespace} has a new pod")[0]
 
 
 def restarts_of(pod: dict[str, Any]) -> int:

@@ -16,6 +16,7 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from tests.cli.commands import Person, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
+from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving, kubeconfig
 
 COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
@@ -102,12 +103,9 @@ PLUGINS: dict[str, tuple[list[str], str]] = {
 }
 
 
-def _with_plugin(folder: Path, argv: list[str]) -> dict[str, str]:
+def _with_plugin(folder: Path, argv: list[str], server: str = "https://127.0.0.1:1") -> dict[str, str]:
     """An environment whose kubeconfig asks a plugin for credentials, as EKS's does."""
-    path = folder / "kubeconfig"
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": argv[0], "args": argv[1:]}
-    path.write_text(json.dumps({**NOWHERE, "users": [{"name": "a", "user": {"exec": plugin}}]}))
-    return {**PLAIN, "KUBECONFIG": str(path)}
+    return {**PLAIN, "KUBECONFIG": str(kubeconfig(folder / "kubeconfig", argv, server))}
 
 
 @pytest.mark.parametrize("command", ["plan", "serve"])
@@ -130,10 +128,30 @@ def test_a_credential_plugin_that_fails_on_a_terminal_says_there_why(file: str, 
     assert "Traceback" not in written
 
 
+FAILS_LATER = f"[ $n -le 2 ] && {giving(EXPIRED)} || {{ echo 'the SSO session has expired' >&2; exit 3; }}"
+
+
+def test_a_credential_plugin_that_fails_after_a_while_is_told_in_its_own_words(file: str, tmp_path: Path) -> None:
+    with _a_server(200, json.dumps({"issuer": ISSUER})) as address:
+        env = _with_plugin(tmp_path, counted(tmp_path / "asked", FAILS_LATER), address)
+        answer = run("plan", "--config", file, env=env)
+        assert answer.code == 1
+        words = (
+            "the API server: the kubeconfig's exec plugin gives no credentials: ",
+            "the SSO session has expired",
+        )
+        _is_one_line(answer.err, *words)
+
+        (tmp_path / "asked").unlink()
+        code, written = run_on_terminal("plan", "--config", file, env=env)
+    assert code == 1
+    assert "the SSO session has expired" in written
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert "Traceback" not in written
+
+
 def test_a_credential_plugin_that_works_is_asked(file: str, tmp_path: Path) -> None:
-    status = {"token": "t"}
-    answer = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": status}
-    told = run("plan", "--config", file, env=_with_plugin(tmp_path, ["echo", json.dumps(answer)]))
+    told = run("plan", "--config", file, env=_with_plugin(tmp_path, ["sh", "-c", giving(FAR_AWAY)]))
     _is_one_line(told.err, "127.0.0.1", "Connection refused")
 
 
@@ -199,14 +217,14 @@ def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere
 
 
 @contextmanager
-def _a_proxy(status: int) -> Iterator[str]:
-    """A server in between that answers a page of several lines."""
+def _a_server(status: int, page: str) -> Iterator[str]:
+    """A server that has the same answer for every request."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(b"<html>\n<body>please\nlog in</body>\n</html>")
+            self.wfile.write(page.encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's
             """Nothing on the terminal."""
@@ -222,7 +240,7 @@ def _a_proxy(status: int) -> Iterator[str]:
 )
 def test_a_server_that_is_no_api_server_is_told(file: str, tmp_path: Path, status: int, words: str) -> None:
     path = tmp_path / "kubeconfig"
-    with _a_proxy(status) as address:
+    with _a_server(status, "<html>\n<body>please\nlog in</body>\n</html>") as address:
         cluster = {"name": "a", "cluster": {"server": address}}
         path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
         answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})

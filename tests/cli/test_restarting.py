@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -17,13 +18,21 @@ from webhook.domain.restart_plan import Step, Workload
 PATIENCE = 300.0
 
 
+class Terminal(io.StringIO):
+    """What a person sees, with all that was wiped since."""
+
+    def isatty(self) -> bool:
+        """As of no other string."""
+        return True
+
+
 class Scene:
     """Control planes whose pods started before their ServiceAccounts were annotated."""
 
-    def __init__(self, count: int, rollout: float | None = 5.0) -> None:
+    def __init__(self, count: int, rollout: float | None = 5.0, progress: io.StringIO | None = None) -> None:
         self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
         self.deployments = SimulatedDeployments(self.cluster, rollout=rollout)
-        self.progress = io.StringIO()
+        self.progress = progress or io.StringIO()
         self.steps = [self._add(number) for number in range(count)]
 
     def _add(self, number: int) -> Step:
@@ -53,6 +62,20 @@ async def test_all_are_rolled_out_so_many_at_a_time(at_a_time: int) -> None:
     assert scene.deployments.most_under_way == min(at_a_time, 20)
     assert all(pod.has_identity for pod in scene.cluster.running.values())
     assert f"restarting 20 Deployments, {at_a_time} at a time" in scene.progress.getvalue()
+
+
+@in_virtual_time
+async def test_how_many_rollouts_have_ended_is_counted_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    watched, piped = Scene(3, progress=Terminal()), Scene(3)
+    for scene in (watched, piped):
+        scene.steps.append(Step(scene.steps[0].workload, None, "it is paused"))
+        await scene.do()
+    seen = re.findall(r"(\d) of (\d) rollouts have ended", watched.progress.getvalue())
+    assert sorted(set(seen)) == [("1", "3"), ("2", "3"), ("3", "3")]
+    assert piped.progress.getvalue() == "restarting 3 Deployments, 1 at a time\n"
 
 
 @in_virtual_time

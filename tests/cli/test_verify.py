@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
+from rig import pods
+from rig.aws.identity import assume
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving
+from tests.support.printed_commands import each_command, without_context
 
 Statement = dict[str, Any]
 
@@ -283,6 +288,7 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
 ) -> None:
     plane, case = planes[name], CASES[name]
     case.spoil(plane)
+    spoilt = pods.uids(plane.space.cluster, plane.namespace)
 
     found = _broken(person, plane)
     assert any(one["check"] == case.check and case.words in one["message"] for one in found), found
@@ -293,8 +299,37 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
         found = _broken(person, plane)
         if not found:
             assert _sts_accepts(person, plane)
+            if case.check == "pods":
+                _has_the_role(plane, pods.made_anew(plane.space.cluster, plane.namespace, spoilt))
             return
     pytest.fail(f"not mended: {found}")
+
+
+@pytest.mark.rig
+def test_a_role_that_is_gone_is_made_with_its_permissions_by_the_call_of_setup_that_is_printed(
+    space: Space, planes: dict[str, Plane], person: Person, tmp_path: Path
+) -> None:
+    """As the webhook's own role it names the one that the program's ServiceAccount has."""
+    plane = planes["role gone"]
+    program = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}"
+    own_role = {ROLE_ANNOTATION: space.role_arn("own-role")}
+    space.cluster.api.patch(program, {"metadata": {"annotations": own_role}})
+    plane.iam.delete_role(RoleName=plane.role)
+
+    (found,) = [one for one in _broken(person, plane) if one["check"] == "role"]
+    setup = found["template"].replace("--bucket NAME", "--bucket my-backups").replace("NAME", space.aws.region)
+    run_as_printed(setup, person.environment, tmp_path)
+    assert plane.iam.get_role_policy(RoleName=plane.role, PolicyName="backup-bucket")
+    assert plane.iam.get_role_policy(RoleName="own-role", PolicyName="trust-policies")
+    for finding in _broken(person, plane):
+        run_as_printed(finding["fix"], person.environment, tmp_path)
+    assert _sts_accepts(person, plane)
+
+
+def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:
+    """Hold a pod's own variables and its own token against the role, whatever `verify` says."""
+    assert pods.environment_of(pod)["AWS_ROLE_ARN"] == plane.role_arn
+    assert assume(plane.space.aws, plane.role_arn, pods.projected_token(plane.space.cluster, pod)).ok
 
 
 def _sts_accepts(person: Person, plane: Plane) -> bool:
@@ -337,7 +372,8 @@ def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
         webhook.process.kill()
         assert "gets no answer from it: " in said()
         space.register(webhook.url, "Ignore")
-        assert said() == "broken: the API server gets no answer from it, and goes on without"
+        why = "the API server gets no answer from it, and goes on without"
+        assert said() == f"broken: {why}; it has no Deployment in {OWN_NAMESPACE}"
 
 
 @pytest.mark.rig
@@ -353,12 +389,14 @@ def test_sts_itself_is_asked_with_assume(planes: dict[str, Plane], person: Perso
 def test_without_a_namespace_the_worst_come_first(planes: dict[str, Plane], person: Person) -> None:
     plane = planes["another role"]
     plane.annotate({ROLE_ANNOTATION: None})
+    plane.put(*plane.statements[:-1])
     answer = person("verify", "--context", "rig", "-o", "json")
     assert answer.code == 4
-    fixes = [finding["fix"] for one in answer.document["controlPlanes"] for finding in one["findings"]]
-    in_cluster = [fix for fix in fixes if fix and fix.startswith("kubectl")]
-    assert in_cluster
-    assert all(fix.startswith("kubectl --context rig ") for fix in in_cluster)
+    found = [finding for one in answer.document["controlPlanes"] for finding in one["findings"]]
+    commands = each_command(finding["fix"] for finding in [*answer.document["webhook"], *found])
+    assert {"kubectl", "helm", "mxp-identity"} <= {command[0] for command in commands}
+    for command in commands:
+        assert "rig" not in without_context(command, "rig")
     shown = [(one["namespace"], one["worst"]) for one in answer.document["controlPlanes"]]
     assert (plane.namespace, "broken") in shown
     broken = [worst == "broken" for _, worst in shown]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rig import pods
 from rig.aws.pod_client import FULL_URI
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
@@ -16,7 +17,7 @@ from rig.pods import environment_of
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
-from tests.e2e.pod_identity import associated, association, make_by_hand
+from tests.e2e.pod_identity import associated, association, credentials, has_pod_identity, make_by_hand
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path
 
 pytestmark = pytest.mark.rig
@@ -234,6 +235,7 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
     plane, case = planes[name], CASES[name]
     assert _broken(person, plane) == []
     case.spoil(plane)
+    spoilt = pods.uids(plane.space.cluster, plane.namespace)
 
     found = _broken(person, plane)
     assert any(one["check"] == case.check and case.words in one["message"] for one in found), found
@@ -244,8 +246,16 @@ def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
         found = _broken(person, plane)
         if not found:
             assert associated(plane.space, plane.namespace).role_arn == plane.space.role_arn(plane.role)
+            if case.check == "pods":
+                _has_the_role(plane, pods.made_anew(plane.space.cluster, plane.namespace, spoilt))
             return
     pytest.fail(f"not mended: {found}")
+
+
+def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:
+    """Hold a pod's own variables and its own token against the role, whatever `verify` says."""
+    assert has_pod_identity(pod)
+    assert f":assumed-role/{plane.role}/" in credentials(plane.space, pod).arn
 
 
 def test_what_an_add_on_owns_is_named_and_no_command_touches_it(

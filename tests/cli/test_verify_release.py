@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
 from rig.pki import Authority
 from rig.waiting import eventually
@@ -14,17 +15,18 @@ from tests.cli.commands import environment, run, run_as_printed
 from tests.e2e.releases import released
 from tests.e2e.scenes import bare_space, create_account, create_namespace
 
+DEPLOYMENT = f"/apis/apps/v1/namespaces/{OWN_NAMESPACE}/deployments/{PROGRAM}"
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
 
 
 @pytest.mark.rig
-def test_a_release_whose_registration_is_gone_or_has_expired_is_mended_by_helm(
+def test_a_release_whose_registration_or_deployment_is_gone_or_whose_ca_bundle_has_expired_is_mended_by_helm(
     tmp_path: Path,
 ) -> None:
     """Read without a file: the configuration is the release's own."""
     with bare_space() as space, released(space) as release:
         env, namespace = environment(space), create_namespace(space)
-        release.start_replica()
+        replica = release.start_replica()
         release.wait_until_called()
         create_account(space, namespace)
 
@@ -50,5 +52,15 @@ def test_a_release_whose_registration_is_gone_or_has_expired_is_mended_by_helm(
         found = webhook()
         assert "has expired" in found["message"]
         run_as_printed(found["fix"], env, tmp_path)
+        release.wait_until_called()
+        assert webhook()["level"] == "ok"
+
+        release.stop_replica(replica)
+        space.cluster.api.delete(DEPLOYMENT)
+        found = webhook()
+        assert f"it has no Deployment in {OWN_NAMESPACE}" in found["message"]
+        run_as_printed(found["fix"], env, tmp_path)
+        assert space.cluster.api.get(DEPLOYMENT)["spec"]["replicas"] == 2
+        release.start_replica()
         release.wait_until_called()
         assert webhook()["level"] == "ok"

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.domain.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
+from tests.support.printed_commands import commands_of, without_context
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.findings import Level, in_context
 from webhook.diagnosis.mapping import MISSPELT
 from webhook.diagnosis.near_misses import near_misses
-from webhook.diagnosis.registration import look_at_webhook
+from webhook.diagnosis.registration import PROGRAM_LABEL, look_at_webhook
 from webhook.diagnosis.verdict import Verdict, diagnose
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.decisions import Account, LiveNamespace
-from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
+from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION, ClusterArn, RoleArn, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 from webhook.domain.trust_policy import TrustPolicy
@@ -30,6 +31,7 @@ PLANES = NamespaceSelector(
     NamePattern("mxp-*-system"),
 )
 BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
+EKS = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 LABELS = {"plane": "a", "stage": "live"}
 PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
 POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,), is_replaced=True)
@@ -81,6 +83,7 @@ def _running(**changes: Any) -> Plane:
 
 DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 SAME = "eks.amazonaws.com/role-arn"
+GONE = AccountSnapshot({}, {ROLE: "GetRole: NoSuchEntity"}, 2048)
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     "labels that are missing": (
         WELL,
@@ -170,6 +173,21 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         "could not be read: GetRole: AccessDenied: no",
         None,
     ),
+    "a role that is gone": (
+        WELL,
+        _shared(account=GONE),
+        "role",
+        f"there is no role {ROLE}; the fix makes it with its trust alone",
+        [
+            "aws",
+            "iam",
+            "create-role",
+            "--role-name",
+            ROLE.name,
+            "--assume-role-policy-document",
+            json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
+        ],
+    ),
     "a pod without identity": (
         _running(variables={}),
         _shared(),
@@ -225,40 +243,92 @@ def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(ca
 @pytest.mark.parametrize("case", CASES)
 def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case: str) -> None:
     plane, shared, *_ = CASES[case]
-    given = [one.fix for one in diagnose(plane, shared).findings if one.fix]
-    named = [one.fix for one in in_context(diagnose(plane, shared).findings, "new one") if one.fix]
-    for before, after in zip(given, named, strict=True):
-        words = shlex.split(before)
-        option = ["--context", "new one"] if words[0] == "kubectl" else []
-        assert shlex.split(after) == [words[0], *option, *words[1:]]
+    context = ("--context", "new one")
+    elsewhere = replace(
+        shared, options=(*shared.options, *context), setup_options=(*shared.setup_options, *context)
+    )
+    commands = commands_of(in_context(diagnose(plane, elsewhere).findings, "new one"))
+    given = commands_of(diagnose(plane, shared).findings)
+    assert [without_context(command, "new one") for command in commands] == given
 
 
 @pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
 @pytest.mark.parametrize("now", [1.0, 3.0])
 @pytest.mark.parametrize("self_managed", [True, False])
+@pytest.mark.parametrize("deployments", [None, {}, {"mxp": 0}])
 def test_in_another_context_the_webhook_is_mended_there(
-    registrations: tuple[Registration, ...], now: float, *, self_managed: bool
+    registrations: tuple[Registration, ...], now: float, deployments: dict[str, int] | None, *, self_managed: bool
 ) -> None:
-    shared = _shared(registrations=registrations, now=now)
+    shared = _shared(registrations=registrations, now=now, deployments=deployments)
     trial = Trial(annotated=False)
     found = look_at_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
     (finding,) = in_context(found, "new")
-    assert finding.fix is not None
-    for command in finding.fix.split(" && "):
-        assert command.startswith(("kubectl --context new ", "helm --kube-context new ")), command
+    commands = commands_of([finding])
+    assert commands
+    for command in commands:
+        assert "new" not in without_context(command, "new")
 
 
-@pytest.mark.parametrize(("quota", "raised"), [(2048, "4096"), (4096, "8192"), (8192, None), (131072, None)])
-def test_of_a_role_that_is_full_a_larger_quota_is_asked_for_where_aws_has_one(
-    quota: int, raised: str | None
+IN_A_PATH = RoleArn("arn:aws:iam::123456789012:role/teams/mxp-backup")
+NOT_FOR_SETUP = {
+    "of another workload": replace(BINDING, service_account="vector"),
+    "whose trust is others' to write": replace(BINDING, mode=Mode.ANNOTATE),
+    "with a path": replace(BINDING, roles=(IN_A_PATH,)),
+}
+
+
+@pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
+def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(mode: Mode) -> None:
+    options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
+    shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
+    if mode is Mode.POD_IDENTITY:
+        shared = replace(shared, installation=replace(shared.installation, eks=EKS))
+    (found,) = [one for one in diagnose(WELL, shared).findings if one.check == "role"]
+    assert found.message.endswith("setup with its permissions on the bucket NAME")
+    assert found.template == (
+        f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
+        "--namespace webhooks --own-role mxp-webhook --approve"
+    )
+
+
+@pytest.mark.parametrize("case", NOT_FOR_SETUP)
+def test_setup_is_not_named_for_a_role_that_it_would_not_make(case: str) -> None:
+    binding = NOT_FOR_SETUP[case]
+    account = AccountSnapshot({}, dict.fromkeys(binding.roles, "GetRole: NoSuchEntity"), 2048)
+    plane = replace(WELL, subject=Subject(A.namespace, binding.service_account))
+    (found,) = [
+        one for one in diagnose(plane, _shared(account=account, binding=binding)).findings if one.check == "role"
+    ]
+    assert (found.template, "setup" in found.message) == (None, False)
+    assert found.message.endswith("made anew it also needs its permissions")
+
+
+MORE = "raise the quota, or add a role to the binding"
+NO_MORE = "AWS is not known to give more: add a role to the binding"
+
+
+@pytest.mark.parametrize(
+    ("quota", "raised", "way_out"),
+    [
+        (2048, "4096", MORE),
+        (3000, "6000", MORE),
+        (4096, "8192", MORE),
+        (6000, "8192", MORE),
+        (8192, None, NO_MORE),
+        (131072, None, NO_MORE),
+    ],
+)
+def test_of_a_role_that_is_full_the_way_out_is_said_and_a_larger_quota_asked_for_where_aws_has_one(
+    quota: int, raised: str | None, way_out: str
 ) -> None:
     theirs = OTHER_CLUSTER.render([Subject(f"mxp-{number:04d}-system", NAME) for number in range(quota // 50)])
-    full = AccountSnapshot({ROLE: TrustPolicy({"Version": "2012-10-17", "Statement": [theirs]})}, quota=quota)
+    policy = TrustPolicy({"Version": "2012-10-17", "Statement": [theirs]})
+    full = AccountSnapshot({ROLE: policy}, quota=quota)
     trust, place = (
         one for one in diagnose(WELL, _shared(account=full)).findings if one.check in {"trust", "room"}
     )
-    assert "has no room for it" in trust.message
-    assert "or add a role to the binding" in trust.message
+    used = f"{policy.size()} of {quota} characters"
+    assert trust.message == f"{ROLE} has no room for it ({used}); {way_out}"
     for finding in (trust, place):
         asked = shlex.split(finding.fix)[-3] if finding.fix else None
         assert asked == raised
@@ -342,11 +412,36 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
             assert all(statement in policy.statements for statement in printed)
 
 
-def test_an_expired_ca_bundle_is_renewed_by_whoever_keeps_it() -> None:
-    fixes = [
-        next(look_at_webhook(_shared(now=3.0), Trial(annotated=False), "mxp-identity", self_managed=kept)).fix
-        or ""
-        for kept in (True, False)
-    ]
-    assert fixes[0].startswith("kubectl rollout restart -n mxp-identity deployment")
-    assert fixes[1].startswith("kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && helm upgrade ")
+RESTART = f"kubectl rollout restart -n webhooks deployment -l {PROGRAM_LABEL}"
+UPGRADE = "helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n webhooks --reuse-values"
+SCALE = "kubectl scale -n webhooks deployment mxp --replicas=2"
+STOPPED = "; its Deployment mxp is scaled to 0"
+DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {
+    "runs": ({"mxp": 3}, "", RESTART),
+    "is scaled to 0": ({"mxp": 0}, STOPPED, SCALE),
+    "is not there": ({}, "; it has no Deployment in webhooks", UPGRADE),
+    "may not be looked at": (None, "", RESTART),
+    "is scaled to 0, but another runs": ({"canary": 0, "mxp": 1}, "", RESTART),
+}
+TRIALS = {
+    "the API server gets no answer from it, and goes on without": (1.0, Trial(annotated=False)),
+    "the API server gets no answer from it: failed calling webhook": (1.0, Trial(None, "failed calling webhook")),
+    "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds": (
+        3.0,
+        Trial(annotated=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEPLOYMENTS)
+@pytest.mark.parametrize("words", TRIALS)
+def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(words: str, case: str) -> None:
+    (now, trial), (deployments, cause, fix) = TRIALS[words], DEPLOYMENTS[case]
+    shared = _shared(now=now, deployments=deployments)
+    (found,) = look_at_webhook(shared, trial, "webhooks", self_managed=True)
+    assert (found.message, found.fix) == (words + cause, fix)
+
+
+def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
+    (found,) = look_at_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
+    assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

@@ -265,6 +265,7 @@ def there_and_back(count: int, *arguments: str, newcomers: bool) -> dict[str, in
         }
 
 
+@pytest.mark.proof
 def test_where_pods_are_restricted_and_counted_new_ones_are_tried_and_no_client_is_refused() -> None:
     with site("irsa") as here, PodClients(here.space) as clients:
         plane = make_strict_plane(here.space)

@@ -14,11 +14,13 @@ from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import Space
 from rig.waiting import eventually
+from tests.cli.commands import run, run_on_terminal, without_codes
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.scenes import create_account, create_namespace, serving
 
 pytestmark = pytest.mark.rig
 
+BAR = "\u2501"
 DONE, CHANGES, PROBLEMS = 0, 3, 4
 
 
@@ -57,6 +59,37 @@ def test_it_shows_its_plan_and_then_restarts_what_started_too_early(space: Space
     assert [(item["namespace"], item["deployment"]) for item in left] == [(bare, None)]
 
 
+def test_on_a_terminal_the_rollouts_that_have_ended_are_counted_and_elsewhere_they_are_not(
+    space: Space, tmp_path: Path
+) -> None:
+    file = _configuration(space, tmp_path)
+    call = ["restart", "--config", str(file), "--approve", "--at-a-time", "1"]
+    environment = {**space.environment(), "KUBECONFIG": str(space.cluster.kubeconfig)}
+
+    _two_that_started_too_early(space)
+    code, written = run_on_terminal(*call, env=environment)
+    assert "2 rolled out" in written, written
+    seen = without_codes(written)
+    assert "2 of 2 rollouts have ended" in seen
+    assert BAR in seen.split("rollouts have ended")[1]
+    assert "\x1b[2K" in written.rpartition("rollouts have ended")[2], "the line is wiped"
+
+    _two_that_started_too_early(space)
+    piped = run(*call, env=environment, timeout=120)
+    assert piped.code == code
+    assert "2 rolled out" in piped.out
+    assert "restarting 2 Deployments, 1 at a time" in piped.err
+    assert "rollouts have ended" not in piped.out + piped.err
+
+
+def _two_that_started_too_early(space: Space) -> None:
+    early = [_control_plane(space) for _ in range(2)]
+    for namespace in early:
+        space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    with serving(space):
+        _wait_until_annotated(space, early)
+
+
 def _control_plane(space: Space) -> str:
     namespace = create_namespace(space)
     create_account(space, namespace)
@@ -80,10 +113,15 @@ def _generation(space: Space, namespace: str) -> int:
     return int(space.cluster.api.get(path)["metadata"]["generation"])
 
 
-def _restart(space: Space, folder: Path, code: int, *arguments: str) -> list[dict[str, Any]]:
-    """Run the command as an administrator of the cluster, and answer what it says of each workload."""
+def _configuration(space: Space, folder: Path) -> Path:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(space.configuration()))
+    return file
+
+
+def _restart(space: Space, folder: Path, code: int, *arguments: str) -> list[dict[str, Any]]:
+    """Run the command as an administrator of the cluster, and answer what it says of each workload."""
+    file = _configuration(space, folder)
     environment = {**space.environment(), "KUBECONFIG": str(space.cluster.kubeconfig)}
     command = [sys.executable, "-m", "webhook", "restart", "--config", str(file), "--output", "json", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND = 404
 TOKEN_SECONDS = 24 * 3600
+CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
 SELECTOR = f"app.kubernetes.io/name={PROGRAM}"
 
 
@@ -32,9 +33,13 @@ class Released:
 
     A process starts with the configuration that its pod would have mounted, in the rights of the pod's
     ServiceAccount, and as the AWS role that EKS's webhook put into the pod. It ends with its pod.
+
+    With `self_managed` the program makes its certificates, as by the chart's defaults. The chart then has the API
+    server call a Service, which no node here brings to a process: `settle` has it call the balancer instead.
     """
 
-    def __init__(self, cluster: Cluster, aws: AwsStandIn) -> None:
+    def __init__(self, cluster: Cluster, aws: AwsStandIn, *, self_managed: bool = False) -> None:
+        self._self_managed = self_managed
         self._cluster = cluster
         self._aws = aws
         self._authority = Authority("rig-mxp-identity-webhook")
@@ -72,16 +77,25 @@ class Released:
     @property
     def values(self) -> dict[str, Any]:
         """The chart's values for a cluster without a pod network: where the webhook is, and its certificate."""
+        drain = {"server": {"drainTime": "2s"}}
+        if self._self_managed:
+            return drain
         bundle = base64.b64encode(self._authority.certificate.encode()).decode()
         return {
             "certificates": {"source": "files", "existingSecret": "serving", "caBundle": bundle},
-            "webhook": {"url": f"https://127.0.0.1:{self._balancer.port}/mutate"},
-            "server": {"drainTime": "2s"},
+            "webhook": {"url": self._url},
+            **drain,
         }
+
+    @property
+    def _url(self) -> str:
+        return f"https://127.0.0.1:{self._balancer.port}/mutate"
 
     def settle(self) -> None:
         """Wait until the release's pods are as they will stay, then have the processes follow them."""
         was_there = bool(self._running)
+        if self._self_managed:
+            self._redirect()
         found = {pod["metadata"]["uid"]: pod for pod in self._pods() if pod["status"].get("phase") == "Running"}
         for uid, pod in found.items():
             if uid not in self._running and uid not in self._down:
@@ -91,6 +105,14 @@ class Released:
                 self._stop(self._running.pop(uid))
         if self._running and not was_there:
             self._wait_until_called()
+
+    def _redirect(self) -> None:
+        with suppress(ApiError):
+            (entry,) = self._cluster.api.get(CONFIGURATION)["webhooks"]
+            here = {**entry["clientConfig"], "url": self._url}
+            here.pop("service", None)
+            change = {"op": "replace", "path": "/webhooks/0/clientConfig", "value": here}
+            self._cluster.api.patch(CONFIGURATION, [change], kind="json")
 
     def _pods(self) -> list[dict[str, Any]]:
         """The release's pods, once its rollout is done or stuck."""
@@ -114,7 +136,10 @@ class Released:
         assert role, f"{name} has no AWS identity"
         path = f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}"
         configuration = yaml.safe_load(self._cluster.api.get(path)["data"]["config.yaml"])
-        del configuration["certificates"]  # no Secret is mounted: the rig's own authority signs one
+        if self._self_managed:
+            configuration["certificates"]["extraNames"] = ["127.0.0.1"]
+        else:
+            del configuration["certificates"]  # no Secret is mounted: the rig's own authority signs one
         configuration["server"]["host"] = "127.0.0.1"
         token_file = self._cluster.workspace.path / f"{name}-token"
         token_file.write_text(pods.projected_token(self._cluster, pod))

@@ -20,7 +20,7 @@ from rig.space import AUDIENCE
 from rig.tools import binary
 from rig.tools.store import cache_folder
 from tests.guides.released import Released
-from tests.guides.shell import Shell
+from tests.guides.shell import Ran, Shell
 from tests.guides.spaces import Spaces
 from tests.guides.walk import Walk
 
@@ -107,11 +107,15 @@ class Stage:
 
     def shell(self, *commands: str) -> None:
         """Have the reader run commands that are not on the page; each must end well."""
-        with Shell(self.folder, self._environment()) as shell:
-            for command in commands:
-                ran = shell.run(command)
-                assert ran.code == 0, f"{command}\n{ran.out}{ran.err}"
+        for command in commands:
+            ran = self.run(command)
+            assert ran.code == 0, f"{command}\n{ran.out}{ran.err}"
         self.settle()
+
+    def run(self, command: str) -> Ran:
+        """Have the reader run one command, and nothing happen by itself then."""
+        with Shell(self.folder, self._environment()) as shell:
+            return shell.run(command)
 
     def install(self, context: str, own_role: str) -> None:
         """Set up the account and install the chart, as the reader has done before the page begins."""
@@ -149,23 +153,31 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, clusters: Mapping[str, tuple[str, Mapping[str, str]]]) -> Iterator[Stage]:
+def stage(
+    folder: Path, clusters: Mapping[str, tuple[str, Mapping[str, str]]], *, self_managed: bool = False
+) -> Iterator[Stage]:
     """Start clusters by the names of their contexts, each with its issuer and its host namespaces.
 
-    The account is empty but for knowing of the clusters. The first of them is the current context.
+    The account is empty but for knowing of the clusters. The first of them is the current context. With
+    `self_managed` releases of the chart make their certificates themselves.
     """
     with ExitStack() as stack:
         aws = stack.enter_context(AwsStandIn())
-        sites = {name: _start(stack, aws, name, issuer, hosts) for name, (issuer, hosts) in clusters.items()}
+        sites = {
+            name: _start(stack, aws, name, issuer, hosts, self_managed=self_managed)
+            for name, (issuer, hosts) in clusters.items()
+        }
         _lay_out(folder, sites)
         yield Stage(aws, sites, folder)
 
 
-def _start(stack: ExitStack, aws: AwsStandIn, name: str, issuer: str, hosts: Mapping[str, str]) -> Site:
+def _start(  # noqa: PLR0913  what makes a site
+    stack: ExitStack, aws: AwsStandIn, name: str, issuer: str, hosts: Mapping[str, str], *, self_managed: bool
+) -> Site:
     cluster = stack.enter_context(Cluster(issuer=issuer))
     aws.add_issuer(issuer, cluster.jwks())
     aws.add_cluster(name, issuer)
-    released = stack.enter_context(Released(cluster, aws))
+    released = stack.enter_context(Released(cluster, aws, self_managed=self_managed))
     return Site(name, cluster, aws, Spaces(cluster, hosts), released, hosts)
 
 

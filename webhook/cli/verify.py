@@ -61,8 +61,7 @@ def verify(  # noqa: PLR0913  options
     from webhook.survey.session import Where
 
     where = Where(config, namespace, context)
-    options = _options(where)
-    common, verdicts = run(lambda progress: _verify(where, plane, options, assume, progress))
+    common, verdicts = run(lambda progress: _verify(where, plane, assume, progress))
     if output is Output.TABLE:
         _show(common, verdicts, whole=plane is not None)
     else:
@@ -74,16 +73,9 @@ def verify(  # noqa: PLR0913  options
 _NOTE_RANK = 2
 
 
-def _options(where: Where) -> tuple[str, ...]:
-    """What a command that mends something must be told too, to mean the same installation."""
-    given = {"--config": where.file, "--namespace": where.namespace, "--context": where.context}
-    return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
-
-
 async def _verify(
     where: Where,
     plane: str | None,
-    options: tuple[str, ...],
     assume: bool,  # noqa: FBT001  an option
     progress: Progress,
 ) -> tuple[list[Finding], list[Verdict]]:
@@ -99,7 +91,7 @@ async def _verify(
         cluster = await here.look_at_cluster()
         planes = await look_at_planes(here, cluster, plane)
         progress.step("reading trust policies and associations")
-        shared = await look_at_shared(here, cluster, planes, options, progress.count)
+        shared = await look_at_shared(here, cluster, planes, progress.count)
         verdicts = [diagnose(one, shared) for one in planes]
         progress.step("sending a ServiceAccount through admission")
         common = await _common(here, shared, verdicts)
@@ -193,8 +185,8 @@ def _show_findings(findings: Iterable[Finding]) -> None:
         style = _STYLES[finding.level.value]
         mark = _MARKS[finding.level.value]
         screen.print(Text.assemble((f"  {mark} {finding.check}: ", style), finding.message))
-        if finding.fix:
-            screen.print(Text(f"      {finding.fix}"), soft_wrap=True)  # to be copied: never broken
+        for command in filter(None, (finding.fix, finding.template)):
+            screen.print(Text(f"      {command}"), soft_wrap=True)  # to be copied: never broken
 
 
 def _document(common: list[Finding], verdicts: list[Verdict]) -> dict[str, Any]:
@@ -219,4 +211,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "level": finding.level.value,
         "message": finding.message,
         "fix": finding.fix,
+        "template": finding.template,
     }

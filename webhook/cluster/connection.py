@@ -8,6 +8,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -84,6 +85,7 @@ class Connection:
         configuration.connection_pool_maxsize = 2 * _THREADS
         self._configuration = configuration
         self._client = ApiClient(configuration)
+        self._renewing = Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
 
     async def in_thread(self, function: Callable[[], T]) -> T:
@@ -129,7 +131,7 @@ class Connection:
         headers = {"Accept": "application/json", "User-Agent": "mxp-identity-webhook"}
         if body is not None:
             headers["Content-Type"] = content_type
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        self._authenticate(headers, path, method, body)
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
             response: BaseHTTPResponse = self._client.rest_client.request(
@@ -146,6 +148,11 @@ class Connection:
             response.release_conn()
             raise _error(response.status, f"{method} {path}: {response.status} {message}")
         return response
+
+    def _authenticate(self, headers: dict[str, str], path: str, method: str, body: Any) -> None:
+        """Put credentials into `headers`. Where they have expired one thread renews them, and the others wait."""
+        with self._renewing, failures_raised():
+            self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
 
 
 def _load_file(file: str | None, context: str | None, configuration: Configuration) -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def failures_raised() -> Iterator[None]:
-    """Raise ClusterError, with the plugin's own words, where a plugin fails while a kubeconfig is loaded.
+    """Raise ClusterError, with the plugin's own words, where a plugin fails to give credentials or to renew them.
 
-    The official client only logs it, by the root logger, and goes on as nobody.
+    The official client only logs it, by the root logger, and goes on as nobody, or with what has expired. To be
+    entered by one thread at a time.
     """
     heard: list[str] = []
 

@@ -133,6 +133,19 @@ class ConfigurationObject(msgspec.Struct, frozen=True):
     webhooks: list[Webhook] = []
 
 
+class DeploymentSpec(msgspec.Struct, frozen=True):
+    """How many pods a Deployment is to have."""
+
+    replicas: int = 1
+
+
+class DeploymentObject(msgspec.Struct, frozen=True):
+    """A Deployment of the program itself."""
+
+    metadata: Metadata
+    spec: DeploymentSpec
+
+
 class _Configurations(msgspec.Struct, frozen=True):
     items: list[ConfigurationObject] = []
 
@@ -153,12 +166,20 @@ class Inspection:
 
     async def accounts(self, name: str, namespace: str | None) -> dict[str, dict[str, str]]:
         """Annotations of the ServiceAccounts of that name, by namespace (list serviceaccounts)."""
-        found = await self._list("serviceaccounts", f"metadata.name={name}", namespace, AccountObject)
+        query = {"fieldSelector": f"metadata.name={name}"}
+        found = await self._list(_path("serviceaccounts", namespace), query, AccountObject)
         return {item.metadata.namespace: item.metadata.annotations or {} for item in found}
 
     async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
         """Pods that run as that ServiceAccount (list pods)."""
-        return await self._list("pods", f"spec.serviceAccountName={service_account}", namespace, PodObject)
+        query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
+        return await self._list(_path("pods", namespace), query, PodObject)
+
+    async def deployments(self, namespace: str, label: str) -> dict[str, int]:
+        """How many pods each Deployment with that label is to have, by its name (list deployments)."""
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        found = await self._list(path, {"labelSelector": label}, DeploymentObject)
+        return {item.metadata.name: item.spec.replicas for item in found}
 
     async def registrations(self, webhook: str) -> list[ConfigurationObject]:
         """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""
@@ -201,11 +222,9 @@ class Inspection:
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         return msgspec.json.decode(await self._call("POST", path, request), type=_Token).status.token
 
-    async def _list(self, resource: str, selector: str, namespace: str | None, kind: type[Any]) -> list[Any]:
-        place = f"/namespaces/{namespace}" if namespace else ""
-
+    async def _list(self, path: str, query: dict[str, str], kind: type[Any]) -> list[Any]:
         def read() -> Iterator[Any]:
-            for page in pages(self._connection, f"/api/v1{place}/{resource}", {"fieldSelector": selector}):
+            for page in pages(self._connection, path, query):
                 for item in page.items:
                     yield msgspec.json.decode(item, type=kind)
 
@@ -247,3 +266,8 @@ def _trial_pod(service_account: str) -> dict[str, Any]:
             "containers": [container],
         },
     }
+
+
+def _path(resource: str, namespace: str | None) -> str:
+    """Where those of one namespace are, or of all."""
+    return f"/api/v1/namespaces/{namespace}/{resource}" if namespace else f"/api/v1/{resource}"

@@ -91,7 +91,7 @@ def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Sha
         yield unknown("trust", "was not looked at")
         return
     if policy is None:
-        yield unread(role, statement.render(), shared)
+        yield unread(role, binding, statement.render(), shared)
         return
     claims = statement.claims_in(plane.subject.namespace)
     if (place := policy.denial_of_pod(claims)) is not None:

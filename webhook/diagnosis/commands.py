@@ -57,6 +57,12 @@ def delete_pod(namespace: str, pod: str) -> str:
     return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
 
 
+def scale(namespace: str, deployments: Sequence[str], replicas: int) -> str:
+    """Have Deployments run so many pods each."""
+    place = ["-n", namespace, "deployment", *deployments]
+    return shlex.join(["kubectl", "scale", *place, f"--replicas={replicas}"])
+
+
 _CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context"}
 
 
@@ -75,6 +81,12 @@ def in_context(command: str, context: str) -> str:
 def apply(options: Sequence[str], *more: str) -> str:
     """One pass of ours."""
     return shlex.join(["mxp-identity", "apply", *options, *more])
+
+
+def set_up(role: RoleArn, options: Sequence[str]) -> str:
+    """Make a role for backups with its permissions, once the bucket's NAME and the region's are put in."""
+    bucket = ["--bucket", "NAME", "--region", "NAME"]
+    return shlex.join(["mxp-identity", "setup", *bucket, "--role", role.name, *options, "--approve"])
 
 
 def create_provider(arn: str) -> str:

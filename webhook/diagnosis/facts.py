@@ -87,8 +87,12 @@ class Shared:
     providers: Mapping[str, Provider]
     registrations: tuple[Registration, ...] | None
     """Those that call a program of this name; None where they could not be listed."""
+    deployments: Mapping[str, int] | None = None
+    """The program's own, with how many pods each is to have; None where they could not be listed."""
     options: tuple[str, ...] = ()
     """Options of the command line that further commands need too."""
+    setup_options: tuple[str, ...] = ()
+    """Options with which `setup` means this cluster and this program."""
     now: float = 0.0
     """In seconds since 1970."""
     removable: Mapping[RoleArn, int] = field(default_factory=dict)

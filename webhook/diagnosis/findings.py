@@ -30,12 +30,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`fix` is a command that mends it, to be run as it stands, where there is one."""
+    """`fix` is a command that mends it, to be run as it stands, where there is one.
+
+    `template` is one that does more, once a person has put what only they know where NAME stands.
+    """
 
     check: str
     level: Level
     message: str
     fix: str | None = None
+    template: str | None = None
 
 
 def ok(check: str, message: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.diagnosis import commands
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn
 
 _GONE = "NoSuchEntity"
+_BACKS_UP = "mxp-controller"
+"""The ServiceAccount whose roles `setup` gives permissions on a bucket."""
 _LITTLE_ROOM = 3
 _MOST_KNOWN = 8192
 """Characters: the longest trust policy that AWS is known to have allowed. AWS names no limit in its API."""
@@ -45,7 +48,7 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
     policy = shared.account.policies.get(role)
     own = shared.installation.own_in(role)
     if policy is None:
-        yield unread(role, own.render([plane.subject]), shared)
+        yield unread(role, binding, own.render([plane.subject]), shared)
         return
     if (place := policy.denial(own, plane.subject)) is not None:
         why = f"{place} of {role} denies it, whatever else is said"
@@ -60,13 +63,21 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
     yield from look_at_room(role, policy, shared)
 
 
-def unread(role: RoleArn, statement: dict[str, Any], shared: Shared) -> Finding:
+def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: Shared) -> Finding:
     """What is said of a role that could not be read; one that is gone is made with `statement`."""
     reason = shared.account.unread.get(role, "was not looked at")
     if _GONE in reason:
-        why = f"there is no role {role}; made anew it also needs its permissions on the bucket"
-        return broken("role", why, commands.create_role(role, statement))
+        return _gone(role, binding, commands.create_role(role, statement), shared)
     return unknown("role", f"{role} could not be read: {reason}")
+
+
+def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
+    """`setup` knows the permissions of a role for backups; it makes none with a path, nor one of others' trust."""
+    why = f"there is no role {role}"
+    if binding.service_account != _BACKS_UP or not binding.edits_trust or not role.has_no_path:
+        return broken("role", f"{why}; made anew it also needs its permissions", fix)
+    why = f"{why}; the fix makes it with its trust alone, setup with its permissions on the bucket NAME"
+    return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
 
 
 def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared) -> Finding:
@@ -97,7 +108,9 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
     if stale:
         why = f"{full}, but holds {stale} that nobody wants any more"
         return broken("trust", why, commands.apply(shared.options, "--approve"))
-    return broken("trust", f"{full}; or add a role to the binding", _raise_quota(shared))
+    fix = _raise_quota(shared)
+    way_out = "raise the quota, or" if fix else "AWS is not known to give more:"
+    return broken("trust", f"{full}; {way_out} add a role to the binding", fix)
 
 
 def look_at_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:

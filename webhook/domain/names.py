@@ -61,6 +61,11 @@ class RoleArn:
         """What IAM's API takes as RoleName: without the path."""
         return self._part("name")
 
+    @property
+    def has_no_path(self) -> bool:
+        """Whether account and name say all of it."""
+        return self.value.endswith(f":role/{self.name}")
+
     def _part(self, group: str) -> str:
         match = _ROLE_ARN.fullmatch(self.value)
         assert match is not None  # noqa: S101  __post_init__ has matched it

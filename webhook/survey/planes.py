@@ -11,9 +11,10 @@ from webhook.aws.oidc import ask_for_provider
 from webhook.cluster.inspection import Inspection
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.mapping import names_a_role
+from webhook.diagnosis.registration import PROGRAM_LABEL
 from webhook.domain.bindings import service_accounts, trusted_roles
-from webhook.domain.errors import ClusterError
-from webhook.domain.names import Subject
+from webhook.domain.errors import ClusterError, InvalidNameError
+from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.domain.plan import make_plan
 from webhook.domain.snapshot import TrustedSubjects
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from webhook.cluster.inspection import ConfigurationObject, PodObject
-    from webhook.domain.names import RoleArn
     from webhook.domain.snapshot import ClusterSnapshot
     from webhook.survey.session import Session
 
 WEBHOOK = "serviceaccounts.mxp-identity.local"
 """The name of the webhook in the chart's MutatingWebhookConfiguration."""
+
+_PROGRAM = "mxp-identity-webhook"
+"""The ServiceAccount for which `setup` makes a role."""
 
 
 async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str | None) -> list[Plane]:
@@ -67,7 +70,6 @@ async def look_at_shared(
     here: Session,
     cluster: ClusterSnapshot,
     planes: Collection[Plane],
-    options: tuple[str, ...],
     progress: Callable[[str], None],
 ) -> Shared:
     """Trust policies, OIDC providers, the associations of `planes`, and the registration."""
@@ -87,7 +89,9 @@ async def look_at_shared(
             for arn, answer in zip(arns, answers, strict=True)
         },
         registrations=await _registrations(here),
-        options=options,
+        deployments=await _deployments(here),
+        options=here.where.options,
+        setup_options=await _setup_options(here),
         now=cluster.at,
         removable={change.role: len(change.removed) for change in plan.roles},
     )
@@ -105,6 +109,27 @@ async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Tria
 def _all_roles(here: Session) -> set[RoleArn]:
     every = {role for binding in here.installation.bindings for role in binding.roles}
     return every | trusted_roles(here.installation.bindings)
+
+
+async def _setup_options(here: Session) -> tuple[str, ...]:
+    """How `setup` is told of this cluster, and of the program and its own role as they are installed."""
+    given = {
+        "--context": here.where.context,
+        "--issuer": here.configuration.cluster.issuer,
+        "--namespace": here.namespace,
+        "--own-role": await _own_role(here),
+    }
+    return tuple(word for name, value in given.items() if value is not None for word in (name, value))
+
+
+async def _own_role(here: Session) -> str | None:
+    """The name of the role of the program's ServiceAccount; None where there is none that `setup` makes."""
+    try:
+        found = await Inspection(here.connection).accounts(_PROGRAM, here.namespace)
+        role = RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
+    except (ClusterError, InvalidNameError):
+        return None
+    return role.name if role.has_no_path else None
 
 
 async def _pods(inspection: Inspection, name: str, namespace: str | None) -> list[PodObject] | None:
@@ -144,6 +169,13 @@ async def _registrations(here: Session) -> tuple[Registration, ...] | None:
     except ClusterError:
         return None
     return tuple(_registration(item) for item in found)
+
+
+async def _deployments(here: Session) -> dict[str, int] | None:
+    try:
+        return await Inspection(here.connection).deployments(here.namespace, PROGRAM_LABEL)
+    except ClusterError:
+        return None
 
 
 def _registration(found: ConfigurationObject) -> Registration:

@@ -51,6 +51,12 @@ class Where:
     namespace: str | None = None
     context: str | None = None
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What another command must be told too, to mean the same installation."""
+        given = {"--config": self.file, "--namespace": self.namespace, "--context": self.context}
+        return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterToWrite:
@@ -64,6 +70,7 @@ class ClusterToWrite:
 class Session:
     """One command's ways to cluster and account. `namespace` is where the program is installed."""
 
+    where: Where
     configuration: Configuration
     namespace: str
     installation: Installation
@@ -140,6 +147,7 @@ async def session(where: Where) -> AsyncIterator[Session]:
         try:
             caller = CallerCheck(calls)
             yield Session(
+                where=where,
                 configuration=configuration,
                 namespace=namespace,
                 installation=Installation(
