@@ -37,6 +37,9 @@ CONTROLLERS = (
 CLIENT_LIMITS = ("--kube-api-qps=500", "--kube-api-burst=1000")
 WORKERS = 20
 
+# A heap that grows larger before it is collected: an API server lives for seconds here, and starts a fifth sooner.
+RARE_COLLECTIONS = ("env", "GOGC=400")
+
 
 def etcd(folder: Path, socket: Path) -> Argv:
     """Return the command line of etcd on Unix sockets, which no other cluster can be mistaken for."""
@@ -70,6 +73,7 @@ class ApiServer:
         """Return the command line."""
         made = self.credentials
         return [
+            *RARE_COLLECTIONS,
             binary("kube-apiserver"),
             f"--etcd-servers=unix://{self.etcd_socket}",
             f"--bind-address={self.place.bind}",
