@@ -17,7 +17,7 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.approved.carrying_out import Hands, add_and_repair, remove
+from webhook.approved.carrying_out import Done, Hands, add_and_repair, remove
 from webhook.approved.retiring import retire
 from webhook.domain.plan import Plan, make_plan
 from webhook.domain.retirement import retire_issuer
@@ -236,7 +236,8 @@ async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else(
     account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
-    done = await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet)
+    done = Done()
+    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
     assert (done.failed, len(done.written)) == ([], 1)
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 

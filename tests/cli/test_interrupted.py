@@ -12,11 +12,11 @@ from rig.aws.faults import Hang, Latency
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
-from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, label
 
 LINE = "interrupted: nothing is half done, and the same command goes on from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -126,3 +126,22 @@ def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> Non
     space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
     again = person("restart", namespace)
     assert (again.code, again.out) == (0, "no pod lacks an identity\n"), again.err
+
+
+@pytest.mark.rig
+def test_between_two_writes_it_tells_of_the_first(space: Space) -> None:
+    person, goes = Person(space), create_namespace(space)
+    create_account(space, goes)
+    assert person("apply").code == 0
+    label(space, goes, {CONTROL_PLANE_LABEL: None})
+    create_account(space, create_namespace(space))
+    written = len(space.aws.history("mxp-backup"))
+    with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
+        process = start("apply", "--approve", "--config", str(person.file), env=person.environment)
+        space.aws.wait_until(lambda: len(space.aws.history("mxp-backup")) > written, timeout=30)
+        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" not in space.aws.in_flight, timeout=30)
+        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
+        process.send_signal(signal.SIGINT)
+        told, printed = process.communicate(timeout=30)
+    assert (process.returncode, printed.splitlines()[-1]) == (130, LINE)
+    assert f"done: {space.roles[0]}: 1 added\n" in told

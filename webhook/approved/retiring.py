@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhook.approved.carrying_out import Done
 from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.survey.leases import check_locks
@@ -16,6 +15,7 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from webhook.approved.carrying_out import Done
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Plan, RoleChange
     from webhook.survey.session import Session
@@ -45,24 +45,24 @@ class NobodyWanted:
         return False
 
 
-async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None]) -> Done:
-    """Remove the statements that the plan removes, and wait until IAM shows it.
+async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
+    """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
 
     Raises ClusterError where whoever runs it may not take the locks.
     """
     await check_locks(here.connection, here.namespace)
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    return await retire(plan, here.policies_to_write(), lock, progress)
+    await retire(plan, here.policies_to_write(), lock, progress, done)
 
 
-async def retire(plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None]) -> Done:
+async def retire(
+    plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
+) -> None:
     """The same, one role after the other."""
-    done = Done()
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
         writer = RoleWriter(change.role, change.own, policies, lock, NobodyWanted())
         await _retire_from(change, writer, policies, done)
-    return done
 
 
 async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:

@@ -112,18 +112,24 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
         asked.show_plan_first(plan)
         if not plan.has_changes:
             return _told(asked, plan, Done())
-        progress.step("watching the cluster")
-        async with hands(here) as by:
-            progress.step("writing what is missing")
-            await add_and_repair(by, plan, progress.count)
-            if asked.approved:
-                progress.step("removing")
-                await remove(by, plan, progress.count)
+        done = Done()
+        try:
+            progress.step("watching the cluster")
+            async with hands(here, done=done) as by:
+                progress.step("writing what is missing")
+                await add_and_repair(by, plan, progress.count)
+                if asked.approved:
+                    progress.step("removing")
+                    await remove(by, plan, progress.count)
+        except BaseException:  # Ctrl-C too
+            progress.hide()
+            _told(asked, plan, done)
+            raise
         progress.hide()
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
             to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
             sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
-        return _told(asked, plan, by.done)
+        return _told(asked, plan, done)
 
 
 async def _retire(asked: _Asked, progress: Progress) -> Exit:
@@ -144,8 +150,14 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
             if asked.output is Output.TABLE:
                 sys.stdout.write("nothing is removed without --approve\n")
             return _told(asked, plan, Done(), is_left=True)
-        progress.step("removing")
-        done = await retire_here(here, plan, progress.count)
+        done = Done()
+        try:
+            progress.step("removing")
+            await retire_here(here, plan, progress.count, done)
+        except BaseException:  # Ctrl-C too
+            progress.hide()
+            _told(asked, plan, done)
+            raise
         progress.hide()
         return _told(asked, plan, done)
 
