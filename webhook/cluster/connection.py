@@ -165,11 +165,11 @@ def _load_file(file: str | None, context: str | None, configuration: Configurati
 
 def _error(status: int, message: str) -> ClusterError:
     match status:
+        case _ if _DENIAL.search(message):
+            return RefusedError(message)
         case 422:
             return InvalidError(message)
         case 403:
-            return RefusedError(message)
-        case _ if _DENIAL.search(message):
             return RefusedError(message)
         case 404:
             return NotFoundError(message)
