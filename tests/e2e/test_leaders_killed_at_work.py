@@ -47,10 +47,11 @@ def test_a_leader_killed_while_it_annotates_late_is_followed_by_one_that_annotat
         theirs, ours = names[:OF_OTHERS], names[OF_OTHERS:]
         with replicas(space, 2, reconciler={"interval": "1s"}) as running:
             leader = _leader(running)
-            labelling = threads.map(lambda name: label(space, name, {CONTROL_PLANE_LABEL: "late"}), names)
+            before = threads.map(lambda name: _label(space, name), names[: ALL // 2])
             eventually(lambda: log_events(leader, "annotated_late"), "it annotates")
             killed = _kill(running, leader)
-            list(labelling)
+            after = threads.map(lambda name: _label(space, name), names[ALL // 2 :])
+            _ = [*before, *after]
             left = [name for name in ours if annotation(space, name) is None]
             eventually(lambda: running.leader() not in {None, leader}, "another leads", timeout=LEASE_S + 10)
             eventually(lambda: not _bare(space, left), "the rest is annotated", timeout=60)
@@ -118,6 +119,10 @@ def test_a_leader_killed_between_paced_rollouts_is_followed_by_one_that_goes_on_
         most_under_way=most,
         all_were_rolled_out_after_s=round(done, 1),
     )
+
+
+def _label(space: Space, name: str) -> None:
+    label(space, name, {CONTROL_PLANE_LABEL: "late"})
 
 
 def _leader(running: Replicas) -> Webhook:
