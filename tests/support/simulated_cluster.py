@@ -159,6 +159,8 @@ class SimulatedCluster:
         }
         self.running: dict[str, RunningPod] = {}
         self.annotated: list[tuple[Subject, RoleArn]] = []
+        self.patches: list[Subject] = []
+        """Each call that asks for an annotation, whatever becomes of it."""
         self.reads: list[str] = []
         self.failing_annotations: float = 0
         self.failing_reads: float = 0
@@ -229,6 +231,7 @@ class SimulatedCluster:
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
+        self.patches.append(subject)
         await asyncio.sleep(self._latency)
         if self.failing_annotations > 0:
             self.failing_annotations -= 1
