@@ -168,10 +168,10 @@ class SimulatedCluster:
         self._latency = latency
 
     def add_namespace(
-        self, name: str, *, selected: bool = True, terminating: bool = False, uid: str = "uid-1"
+        self, name: str, *, selected: bool = True, terminating: bool = False, uid: str = "uid-1", **more: str
     ) -> None:
-        """Create or change a namespace."""
-        labels = {LABEL: "cp"} if selected else {}
+        """Create or change a namespace; `more` are its other labels."""
+        labels = {LABEL: "cp", **more} if selected else more
         before = self.namespaces.objects.get(name)
         created = before.created if before and before.uid == uid else asyncio.get_running_loop().time()
         self.namespaces.put(name, LiveNamespace(name, uid, labels, terminating, created))
