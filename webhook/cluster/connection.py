@@ -89,8 +89,12 @@ class Connection:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """Run a blocking call in the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        """Run a blocking call in the pool. Raises ClusterError after `close`."""
+        try:
+            called = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except RuntimeError as error:
+            raise ClusterError("the connection to the cluster is closed") from error
+        return await called
 
     def request(  # noqa: PLR0913  the parts of an HTTP request
         self,
