@@ -101,5 +101,8 @@ class Deployments(Protocol):
     async def nudge(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
 
-    async def restart(self, deployment: Deployment, moment: float) -> bool:
-        """Start a rollout of new pods, noting `moment`; False where it is not as it was read any more."""
+    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+        """Start a rollout of new pods, noting `moment` and the role that they are to carry.
+
+        False where it is not as it was read any more.
+        """
