@@ -156,7 +156,7 @@ def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> Non
 
     space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
     again = person("restart", namespace)
-    assert (again.code, again.out) == (0, "no pod lacks an identity\n"), again.err
+    assert (again.code, again.out) == (0, "no pod lacks its identity\n"), again.err
 
 
 @pytest.mark.rig

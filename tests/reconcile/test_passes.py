@@ -138,12 +138,17 @@ async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> N
     world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([WHO])))
     world.iam.limit = world.iam.answered_limit = 1
     async with world.running():
+        world.cluster.run_pod(WHO, "before", has_identity=True, role=wrong.value)
+        world.cluster.run_pod(WHO, "since", has_identity=True, role=home.value)
         world.cluster.add_namespace(WHO.namespace)
         world.cluster.add_account(WHO, wrong.value)
         await asyncio.sleep(2 * INTERVAL)
         assert world.cluster.annotation(WHO) == home.value
         assert world.homes(WHO) == [home]
         assert "AnnotatedLate" in world.events.reasons()
+        wrong_pods = [one for one in world.events.written if one.reason == "RunsWithAnotherRole"]
+        assert [one.about.name for one in wrong_pods] == ["before"]
+        assert f"runs with {wrong}," in wrong_pods[0].message
 
 
 @in_virtual_time

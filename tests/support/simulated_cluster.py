@@ -194,10 +194,11 @@ class SimulatedCluster:
         """The role annotation as it is."""
         return self.accounts[subject.service_account].objects[subject.namespace].role_annotation
 
-    def run_pod(self, subject: Subject, name: str, *, has_identity: bool) -> None:
-        """Start a pod."""
+    def run_pod(self, subject: Subject, name: str, *, has_identity: bool, role: str | None = None) -> None:
+        """Start a pod; `role` is the one that it carries by the annotation."""
+        roles = frozenset({role} if role else ())
         self.running[name] = RunningPod(
-            subject.namespace, name, subject.service_account, f"uid-{name}", has_identity
+            subject.namespace, name, subject.service_account, f"uid-{name}", has_identity, roles=roles
         )
 
     def break_watches(self) -> None:
