@@ -213,6 +213,32 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
 
 
 @in_virtual_time
+async def test_a_sweep_over_ten_roles_goes_through_by_approval() -> None:
+    """One of four from each role: more than a fifth of all, which a running program refuses."""
+    person = Person(*pool(10))
+    for number in range(60):
+        person.add(number)
+    await person.apply(await person.plan())
+    homes = {one: person.trusted(one) for one in person.roles}
+    leaving = {one: set(sorted(those)[: (len(those) + 3) // 4]) for one, those in homes.items()}
+    gone = set().union(*leaving.values())
+    assert len(gone) > 60 / 5
+    others = [_foreign(person, one) for one in person.roles]
+    for number in gone:
+        person.cluster.remove_namespace(subject(number))
+    person.iam.calls.clear()
+
+    by = await person.apply(await person.plan(), approve=True)
+    assert by.done.failed == []
+    assert sorted(by.done.written) == sorted(f"{one}: {len(those)} removed" for one, those in leaving.items())
+    assert {one: person.trusted(one) for one in person.roles} == {
+        one: those - leaving[one] for one, those in homes.items()
+    }
+    assert [len(person.iam.made("write", one)) for one in person.roles] == [1] * 10
+    assert [_foreign(person, one) for one in person.roles] == others
+
+
+@in_virtual_time
 async def test_whoever_cannot_be_looked_up_stays() -> None:
     person = Person()
     person.add(1, role().value)

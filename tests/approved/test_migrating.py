@@ -189,9 +189,39 @@ def test_what_was_done_is_noted_before_an_error_ends_it(monkeypatch: pytest.Monk
         scene, done = Scene(Mode.POD_IDENTITY, pods_listed=False), Done()
         with pytest.raises(ClusterError, match="503"):
             await scene.move_on(monkeypatch, Step.RESTART, Replaced(), done)
-        assert done.written == ["every pod of 2 ServiceAccounts carries the new variables"]
+        assert done.written == [
+            "every pod of 2 ServiceAccounts carries the new variables",
+            "2 annotations taken away",
+        ]
 
     scenario()
+
+
+def test_ctrl_c_between_a_deletion_and_the_new_pods_tells_that_time_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        scene, done, port = Scene(Mode.IRSA), Done(), Replaced()
+
+        async def for_ever(_: Subject) -> str:
+            await asyncio.sleep(1e6)
+            return ""
+
+        monkeypatch.setattr(port, "port", lambda: SimpleNamespace(settled=_at_once, told=for_ever))
+        moving = asyncio.create_task(scene.move_on(monkeypatch, Step.DETACH, port, done))
+        await asyncio.sleep(30)
+        moving.cancel()
+        await asyncio.wait([moving])
+        assert moving.cancelled()
+        assert not scene.eks.now
+        assert sorted(done.failed) == [
+            f"{one.namespace}/{one.service_account}: {TIME_RUNS}, so run this again" for one in scene.who
+        ]
+
+    scenario()
+
+
+async def _at_once(_: Subject) -> str:
+    return ""
 
 
 def test_so_it_is_before_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Ctrl-C at any moment: one line and exit code 130, no traceback, and a second run goes on from there."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,13 +14,17 @@ from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.scenes import create_account, create_namespace, label
+from webhook.domain.names import IssuerUrl, RoleArn, Subject
+from webhook.domain.statement import OwnStatement
 
 LINE = "interrupted: nothing is half done, and the same command goes on from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
 
@@ -35,7 +40,7 @@ def test_while_its_modules_load(module: str) -> None:
         printed = process.stderr.read()
     assert process.returncode == 130
     assert printed.splitlines()[-1] == LINE
-    assert "Traceback" not in printed
+    assert "Traceback" not in printed, printed
 
 
 def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
@@ -81,7 +86,7 @@ def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
         _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
     assert printed.splitlines()[-1] == LINE
-    assert "Traceback" not in printed
+    assert "Traceback" not in printed, printed
 
 
 @pytest.mark.rig
@@ -90,20 +95,46 @@ def test_in_the_middle_of_a_write_and_a_second_run_does_the_rest(space: Space, t
     person, namespace = Person(space), create_namespace(space)
     create_account(space, namespace)
     with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
-        process = start("apply", "--config", str(person.file), env=person.environment)
-        space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
-        for _ in range(times):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.2)  # a person's fingers
-        _, printed = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert printed.splitlines()[-1] == LINE
-    assert "Traceback" not in printed
-    space.aws.wait_until(lambda: not space.aws.in_flight, timeout=30)
+        _interrupt_while_it_writes(space, person, times, "apply")
     assert is_trusted(space, namespace)
 
     assert person("apply").code == 0
     assert annotation(space, namespace) == space.roles[0]
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("times", [1, 2])
+def test_in_the_middle_of_retiring_a_cluster_and_a_second_run_finds_nothing_left(space: Space, times: int) -> None:
+    person, before = Person(space), space.policy()
+    # An installation is called after its namespace.
+    own = OwnStatement.for_role(RoleArn(space.roles[0]), IssuerUrl(GONE_ISSUER), OWN_NAMESPACE)
+    theirs = own.render([Subject("mxp-far-system", SERVICE_ACCOUNT)])
+    with_theirs = {**before, "Statement": [*before["Statement"], theirs]}
+    iam = space.aws.admin_client("iam")
+    iam.update_assume_role_policy(RoleName="mxp-backup", PolicyDocument=json.dumps(with_theirs))
+    command = ("apply", "--retire-issuer", GONE_ISSUER, "--approve")
+    with space.aws.fault(Latency(actions=("UpdateAssumeRolePolicy",), seconds=1.5)):
+        _interrupt_while_it_writes(space, person, times, *command)
+    assert space.policy() == before
+
+    again = person(*command)
+    assert (again.code, again.out) == (2, "")
+    assert f"no role of the bindings names {GONE_ISSUER} in its trust policy" in again.err
+    assert space.policy() == before
+
+
+def _interrupt_while_it_writes(space: Space, person: Person, times: int, *command: str) -> None:
+    """See it end with one line, and the write at its end too."""
+    process = start(*command, "--config", str(person.file), env=person.environment)
+    space.aws.wait_until(lambda: "UpdateAssumeRolePolicy" in space.aws.in_flight, timeout=30)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)  # a person's fingers
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == LINE
+    assert "Traceback" not in printed, printed
+    space.aws.wait_until(lambda: not space.aws.in_flight, timeout=30)
 
 
 @pytest.mark.rig
@@ -125,7 +156,7 @@ def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> Non
 
     space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
     again = person("restart", namespace)
-    assert (again.code, again.out) == (0, "no pod lacks an identity\n"), again.err
+    assert (again.code, again.out) == (0, "no pod lacks its identity\n"), again.err
 
 
 @pytest.mark.rig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,18 @@ async def test_new_pods_without_identity_are_told_of() -> None:
     scene = Scene(1)
     scene.deployments.eks_works = False
     assert scene.whats(await scene.do()) == ["did not help"]
+
+
+@in_virtual_time
+async def test_new_pods_with_the_role_of_before_are_told_of_and_the_role_is_noted() -> None:
+    scene = Scene(1)
+    (step,) = scene.steps
+    moved = role("moved-to")
+    scene.steps = [replace(step, workload=replace(step.workload, role=moved))]
+    assert scene.whats(await scene.do()) == ["did not help"]
+    assert [one.restarted_for for one in scene.deployments.objects.values()] == [moved.value]
+    scene.cluster.add_account(step.workload.subject, moved.value)
+    assert scene.whats(await scene.do()) == ["rolled out"]
 
 
 @in_virtual_time

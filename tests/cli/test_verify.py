@@ -405,6 +405,29 @@ def test_without_a_namespace_the_worst_come_first(planes: dict[str, Plane], pers
     assert len(shown) == len(planes)
 
 
+@pytest.mark.rig
+def test_a_program_that_may_not_edit_the_role_is_named_and_gets_that_right_by_what_is_printed(
+    space: Space, planes: dict[str, Plane], person: Person, tmp_path: Path
+) -> None:
+    role, namespace = planes["label removed"].role, objects.host_namespace_name()
+    plane, program = Plane(space, namespace, role), f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}"
+    annotations = {ROLE_ANNOTATION: space.role_arn(PROGRAM)}
+    space.cluster.api.patch(program, {"metadata": {"annotations": annotations}})
+    rights = json.dumps(plane.iam.get_role_policy(RoleName=PROGRAM, PolicyName="trust")["PolicyDocument"])
+    readable = rights.replace("iam:UpdateAssumeRolePolicy", "iam:GetRole")
+    plane.iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=readable)
+    with serving(space, bindings=_bindings(person), reconciler={"interval": "500ms"}):
+        space.cluster.create([objects.namespace(namespace, {"role": role, CONTROL_PLANE_LABEL: "plane"})])
+        space.cluster.create([objects.service_account(namespace)])
+        (found,) = eventually(lambda: _broken(person, plane), "it is seen")
+        assert (found["check"], "because AWS refuses the program" in found["message"]) == ("trust", True), found
+        assert "iam:UpdateAssumeRolePolicy" in found["message"]
+        run_as_printed(found["fix"], person.environment, tmp_path)
+        eventually(lambda: not _broken(person, plane), "the program lets it in")
+        assert _sts_accepts(person, plane)
+    plane.iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=rights)
+
+
 def _bindings(person: Person) -> Any:
     return yaml.safe_load(person.file.read_text())["bindings"]
 

@@ -12,6 +12,7 @@ import pytest
 from webhook.cluster.connection import ConflictError, Connection, NotFoundError
 from webhook.cluster.deployments import DeploymentApi
 from webhook.cluster.objects import PodObject
+from webhook.domain.names import RoleArn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 STAMP = "2026-01-02T03:04:05Z"
 MOMENT = 1767323045.0
+ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 PATH = "/apis/apps/v1/namespaces/mxp-1-system/deployments/mxp-controller"
 
 
@@ -87,14 +89,15 @@ def test_a_restart_is_known_by_its_annotation_whoever_wrote_it(text: str, moment
 def test_what_a_restart_writes_is_what_is_read_of_it() -> None:
     connection = Recorded(stored())
     api = DeploymentApi(connection)
-    assert asyncio.run(api.restart(read(stored()), MOMENT))
+    assert asyncio.run(api.restart(read(stored()), MOMENT, ROLE))
     ((method, path, body),) = connection.sent
     assert (method, path) == ("PATCH", PATH)
     assert body["metadata"]["resourceVersion"] == "7"
     item = stored()
     item["spec"]["template"]["metadata"] = body["spec"]["template"]["metadata"]
     item["metadata"]["annotations"] = body["metadata"]["annotations"]
-    assert (read(item).restarted_at, read(item).restarted_by_us) == (MOMENT, MOMENT)
+    found = read(item)
+    assert (found.restarted_at, found.restarted_by_us, found.restarted_for) == (MOMENT, MOMENT, ROLE.value)
 
 
 def test_a_nudge_writes_the_deployments_own_metadata_alone() -> None:
@@ -110,7 +113,7 @@ def test_a_nudge_writes_the_deployments_own_metadata_alone() -> None:
 def test_a_deployment_that_is_not_as_it_was_read_is_left_alone(error: Exception) -> None:
     api = DeploymentApi(Recorded(stored(), error))
     assert not asyncio.run(api.nudge(read(stored())))
-    assert not asyncio.run(api.restart(read(stored()), MOMENT))
+    assert not asyncio.run(api.restart(read(stored()), MOMENT, None))
 
 
 @pytest.mark.parametrize(

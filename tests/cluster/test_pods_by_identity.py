@@ -8,12 +8,28 @@ import pytest
 from rig.kubernetes import objects
 from tests.support.pods_by_identity import CASES, Case
 from webhook.cluster.objects import PodObject
+from webhook.domain.bindings import Mode
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_a_pod_has_its_identity_where_every_container_has_that_eks_was_not_told_to_skip(case: Case) -> None:
     read = msgspec.json.decode(msgspec.json.encode(case.pod("mxp-1-system", "controller-1")), type=PodObject)
     assert read.running().has_identity == (not case.lacking)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_pod_carries_the_roles_of_the_containers_that_eks_was_not_told_to_skip(case: Case) -> None:
+    read = msgspec.json.decode(msgspec.json.encode(case.pod("mxp-1-system", "controller-1")), type=PodObject)
+    assert read.running().roles == set(case.roles)
+
+
+def test_a_role_that_stands_elsewhere_is_not_known() -> None:
+    pod = Case([{"name": "AWS_ROLE_ARN"}], []).pod("mxp-1-system", "controller-1")
+    variable = pod["spec"]["containers"][0]["env"][0]
+    variable["valueFrom"] = {"configMapKeyRef": {"name": "roles", "key": "backup"}}
+    read = msgspec.json.decode(msgspec.json.encode(pod), type=PodObject).running()
+    assert not read.roles
+    assert read.carries == {Mode.IRSA}
 
 
 def test_a_pod_with_no_more_than_it_must_have_is_read() -> None:

@@ -106,6 +106,22 @@ def test_a_failure_is_not_taken_for_a_refusal(tmp_path: Path, monkeypatch: pytes
     assert not isinstance(raised.value, RefusedError)
 
 
+@pytest.mark.parametrize("code", [404, 409, 422])
+def test_a_denial_is_no_conflict_whatever_code_a_policy_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Who meets a conflict looks again and tries again: a rule would refuse that for ever."""
+    message = (
+        "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
+    )
+    with (
+        _api_server(tmp_path, monkeypatch, code, {"kind": "Status", "message": message}) as connection,
+        pytest.raises(RefusedError) as raised,
+    ):
+        connection.request("POST", "/api/v1/namespaces", body={})
+    assert not isinstance(raised.value, ConflictError)
+
+
 def test_neither_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _api_server(tmp_path, monkeypatch, 200, {}):
         pass

@@ -177,7 +177,7 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account=GONE),
         "role",
-        f"there is no role {ROLE}; the fix makes it with its trust alone",
+        f"there is no role {ROLE}; made anew it also needs its permissions",
         [
             "aws",
             "iam",
@@ -284,7 +284,7 @@ def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(m
     if mode is Mode.POD_IDENTITY:
         shared = replace(shared, installation=replace(shared.installation, eks=EKS))
     (found,) = [one for one in diagnose(WELL, shared).findings if one.check == "role"]
-    assert found.message.endswith("setup with its permissions on the bucket NAME")
+    assert "setup with its permissions on the bucket NAME, and sees to the webhook's own role too" in found.message
     assert found.template == (
         f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
         "--namespace webhooks --own-role mxp-webhook --approve"
@@ -296,9 +296,16 @@ def test_setup_is_not_named_for_a_role_that_it_would_not_make(case: str) -> None
     binding = NOT_FOR_SETUP[case]
     account = AccountSnapshot({}, dict.fromkeys(binding.roles, "GetRole: NoSuchEntity"), 2048)
     plane = replace(WELL, subject=Subject(A.namespace, binding.service_account))
-    (found,) = [
-        one for one in diagnose(plane, _shared(account=account, binding=binding)).findings if one.check == "role"
-    ]
+    shared = _shared(account=account, binding=binding, setup_options=("--own-role", "mxp-webhook"))
+    _names_no_setup(plane, shared)
+
+
+def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() -> None:
+    _names_no_setup(WELL, _shared(account=GONE, setup_options=("--namespace", "webhooks")))
+
+
+def _names_no_setup(plane: Plane, shared: Shared) -> None:
+    (found,) = [one for one in diagnose(plane, shared).findings if one.check == "role"]
     assert (found.template, "setup" in found.message) == (None, False)
     assert found.message.endswith("made anew it also needs its permissions")
 
@@ -332,6 +339,52 @@ def test_of_a_role_that_is_full_the_way_out_is_said_and_a_larger_quota_asked_for
     for finding in (trust, place):
         asked = shlex.split(finding.fix)[-3] if finding.fix else None
         assert asked == raised
+
+
+NOBODY = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+REFUSAL = f"{ROLE} does not trust this ServiceAccount yet: AccessDenied: may not iam:UpdateAssumeRolePolicy"
+PROGRAMS = RoleArn("arn:aws:iam::123456789012:role/program")
+REFUSALS: dict[str, tuple[str, RoleArn | None, list[str] | None]] = {
+    "a permission that is missing": (
+        REFUSAL,
+        PROGRAMS,
+        ["aws", "iam", "put-role-policy", "--role-name", "program"],
+    ),
+    "its own role is not known": (REFUSAL, None, None),
+    "a Deny": (f"{REFUSAL} with an explicit deny", PROGRAMS, None),
+    "its own role": (REFUSAL, ROLE, None),
+    "throttled": (
+        f"{ROLE} does not trust this ServiceAccount yet: Throttling",
+        PROGRAMS,
+        ["mxp-identity", "apply"],
+    ),
+    "another role": (REFUSAL.replace(ROLE.value, PROGRAMS.value), PROGRAMS, ["mxp-identity", "apply"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_program_that_may_not_edit_the_role_is_given_that_right_and_no_other(case: str) -> None:
+    told, own_role, fix = REFUSALS[case]
+    plane = replace(WELL, pending=told)
+    (found,) = [
+        one for one in diagnose(plane, _shared(NOBODY, own_role=own_role)).findings if one.check == "trust"
+    ]
+    assert found.level is Level.BROKEN
+    assert ("because AWS refuses the program" in found.message) == ("mxp-identity" not in (fix or []))
+    if fix is None:
+        assert found.fix is None
+    else:
+        assert found.fix is not None
+        words = shlex.split(found.fix)
+        assert words[: len(fix)] == fix
+    if fix and fix[0] == "aws":
+        (allowed,) = json.loads(words[-1])["Statement"]
+        assert allowed == {
+            "Effect": "Allow",
+            "Action": ["iam:GetRole", "iam:UpdateAssumeRolePolicy"],
+            "Resource": ROLE.value,
+        }
+    assert diagnose(plane, _shared()).worst is Level.OK, "an old Event of one that is trusted by now"
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -135,3 +135,13 @@ def test_a_selected_namespace_is_wanted_before_its_service_account_exists() -> N
     assert namespace is not None
     (grant,) = wanted_grants([namespace], {}, (_binding("backup"),))
     assert grant.subject == Subject("mxp-1-system", "mxp-controller")
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("annotated", [True, False])
+def test_a_new_pod_carries_the_annotated_role_but_not_beside_an_association(mode: Mode, annotated: bool) -> None:  # noqa: FBT001
+    role = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
+    everywhere = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
+    binding = Binding("backup", "mxp-controller", everywhere, mode, (role,))
+    grant = Grant(Subject("mxp-1-system", "mxp-controller"), binding, role if annotated else None)
+    assert grant.role_of_pods == (role if annotated and mode is not Mode.POD_IDENTITY else None)

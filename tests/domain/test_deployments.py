@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.domain.deployments import Deployment, Verdict, judge
+from webhook.domain.names import RoleArn
 
 NOW, PATIENCE = 10_000.0, 600.0
+ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
+OTHER = RoleArn("arn:aws:iam::123456789012:role/other")
 USUAL = Deployment("mxp-1-system", "mxp-controller", "uid", "1", "mxp-controller", made=1, updated=1, available=1)
 
 REFUSED = [
@@ -62,6 +65,23 @@ def test_the_verdict_is_the_one_in_the_table(
     case: str, fields: dict[str, Any], started: list[float], verdict: Verdict
 ) -> None:
     assert judge(replace(USUAL, **fields), "mxp-controller", started, NOW, PATIENCE) is verdict, case
+
+
+@pytest.mark.parametrize(
+    ("noted", "role", "verdict"),
+    [
+        (ROLE.value, ROLE, Verdict.DID_NOT_HELP),
+        (ROLE.value, OTHER, Verdict.RESTART),
+        (ROLE.value, None, Verdict.DID_NOT_HELP),
+        (None, ROLE, Verdict.DID_NOT_HELP),
+        (None, None, Verdict.DID_NOT_HELP),
+    ],
+)
+def test_a_restart_for_another_role_says_nothing(
+    noted: str | None, role: RoleArn | None, verdict: Verdict
+) -> None:
+    restarted = replace(USUAL, restarted_at=200.0, restarted_by_us=200.0, restarted_for=noted)
+    assert judge(restarted.for_role(role), "mxp-controller", [250.0], NOW, PATIENCE) is verdict
 
 
 moments = st.floats(0, 1e6)

@@ -46,6 +46,22 @@ def test_a_deployment_is_restarted_or_left_with_the_reason(
     assert why in step.why
 
 
+@pytest.mark.parametrize(
+    ("noted", "why"),
+    [
+        (None, f"run with {OTHER}, which its ServiceAccount no longer names"),
+        (OTHER.value, f"run with {OTHER}, which its ServiceAccount no longer names"),
+        (ROLE.value, "EKS's pod identity webhook"),
+    ],
+)
+def test_pods_with_the_role_of_before_are_restarted_and_the_role_is_told(noted: str | None, why: str) -> None:
+    deployment = replace(USUAL, restarted_by_us=90.0 if noted else None, restarted_for=noted)
+    moved = replace(EARLY, role=ROLE, carried=(OTHER.value,))
+    (step,) = plan_restarts([moved], {(WHO.namespace, WHO.service_account): deployment}, {}, NOW, PATIENCE)
+    assert step.deployment == deployment
+    assert why in step.why
+
+
 def test_pods_of_no_deployment_that_a_binding_names_are_left_to_their_owner() -> None:
     alone = replace(EARLY, deployment="")
     foreign = replace(EARLY, deployment="somebody-elses")

@@ -107,7 +107,7 @@ NOT_THERE: dict[str, tuple[AccountSnapshot, str]] = {
     ),
     "nothing of ours in it": (
         AccountSnapshot({UNBOUND: TrustPolicy({"Statement": [OTHER_CLUSTER.render([SUBJECTS[0]])]})}),
-        f"{UNBOUND} has no statement of this installation",
+        f"{UNBOUND} has no statement of this installation that names ServiceAccounts",
     ),
 }
 

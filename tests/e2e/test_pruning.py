@@ -185,15 +185,19 @@ def test_a_binding_removed_and_a_subject_moved_to_another_role_leave_the_old_one
         assert annotation(space, namespace) == backup
     moved = {**both, "roles": [archive, backup], "existingAnnotation": "override"}
     only_plain = {"selector": {"matchLabels": {"tier": "none"}}, "pattern": "mxp-*-system"}
+    began = time.monotonic()
     # The binding named gold is gone; its role is still one of ours, because another binding names it.
     with leading(
         space,
         bindings=[binding(space, name="other", namespaces=only_plain), {**moved, "roles": [archive]}],
         reconciler=RECONCILER,
     ):
+        led = time.monotonic()
         eventually(lambda: annotation(space, namespace) == archive, "the annotation moves")
         assert is_trusted(space, namespace, archive)
         eventually(lambda: not named(space, namespace, "mxp-backup"), "it leaves the old role", timeout=20)
+        assert time.monotonic() - began >= GRACE_S - 0.1
+        assert time.monotonic() - led <= GRACE_S + 4 * INTERVAL_S + 5
         assert is_trusted(space, plain, archive)
 
 

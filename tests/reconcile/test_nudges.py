@@ -33,7 +33,7 @@ class Scene:
     def __init__(self) -> None:
         self.world = World()
         self.deployments = SimulatedDeployments(self.world.cluster, gate=True)
-        self.nudges = Nudges(Identities(self.world.view, self.world.grants), self.deployments, self.world.events)
+        self.nudges = self.leader()
 
     def add(self, number: int, annotation: str | None = None, *, selected: bool = True) -> None:
         """A control plane with its Deployment."""
@@ -41,6 +41,11 @@ class Scene:
         self.world.cluster.add_namespace(who.namespace, selected=selected)
         self.world.cluster.add_account(who, annotation)
         self.deployments.run(who)
+
+    def leader(self) -> Nudges:
+        """A new leader, with an empty memory."""
+        identities = Identities(self.world.view, self.world.grants)
+        return Nudges(identities, self.deployments, self.world.events)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -223,3 +228,22 @@ async def test_a_leader_that_comes_back_looks_at_all_again() -> None:
         assert scene.nudged() == [WHO.namespace]
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_leaders_that_end_at_any_moment_of_it_nudge_each_once() -> None:
+    """Each leads a little longer than the one before, and the last for long."""
+    scene = Scene()
+    for number in range(5):
+        scene.add(number)
+    async with scene.world.running():
+        for hundredths in [*range(2, 300, 2), 10_000]:
+            leading = asyncio.create_task(scene.leader().run())
+            await asyncio.sleep(hundredths / 100)
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+            nudges = scene.nudged()
+            await asyncio.sleep(SOON)
+            assert scene.nudged() == nudges, "who leads no longer nudges nobody"
+        assert sorted(scene.nudged()) == sorted(subject(number).namespace for number in range(5))
+        assert not any(one.is_refused for one in scene.deployments.objects.values())

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.invariants import assert_writes_were_careful
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import own_in, pool, role, subject
+from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
 from webhook.domain.bindings import ExistingAnnotation, Mode
@@ -138,12 +138,17 @@ async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> N
     world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([WHO])))
     world.iam.limit = world.iam.answered_limit = 1
     async with world.running():
+        world.cluster.run_pod(WHO, "before", has_identity=True, role=wrong.value)
+        world.cluster.run_pod(WHO, "since", has_identity=True, role=home.value)
         world.cluster.add_namespace(WHO.namespace)
         world.cluster.add_account(WHO, wrong.value)
         await asyncio.sleep(2 * INTERVAL)
         assert world.cluster.annotation(WHO) == home.value
         assert world.homes(WHO) == [home]
         assert "AnnotatedLate" in world.events.reasons()
+        wrong_pods = [one for one in world.events.written if one.reason == "RunsWithAnotherRole"]
+        assert [one.about.name for one in wrong_pods] == ["before"]
+        assert f"runs with {wrong}," in wrong_pods[0].message
 
 
 @in_virtual_time
@@ -250,14 +255,52 @@ async def test_trust_that_somebody_took_away_is_put_back_without_a_change_in_the
         assert_writes_were_careful(world.iam, own_in, {WHO})
 
 
+def _settle_with_what_is_not_ours(world: World) -> None:
+    """Control planes, of which one is annotated by hand and one has a pod that started too early."""
+    annotations = [ROLE.value, None, FOREIGN_ROLE, ROLE.value, None]
+    for number, annotation in enumerate(annotations):
+        world.cluster.add_namespace(subject(number).namespace)
+        world.cluster.add_account(subject(number), annotation)
+    world.cluster.run_pod(subject(3), "early", has_identity=False)
+
+
 @in_virtual_time
 async def test_an_idle_cluster_costs_one_read_a_pass_and_no_write() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO, ROLE.value)
+    _settle_with_what_is_not_ours(world)
     async with world.running():
         await asyncio.sleep(INTERVAL)
+        assert world.trusted_in(ROLE) == {subject(number) for number in (0, 1, 3, 4)}
+        assert set(world.cluster.patches) == {subject(1), subject(4)}
+        assert "StartedWithoutIdentity" in world.events.reasons()
         world.iam.calls.clear()
+        world.cluster.patches.clear()
+        world.events.written.clear()
         await asyncio.sleep(60 * INTERVAL)
         assert world.iam.made("write") == []
         assert len(world.iam.made("read")) == 60
+        assert world.cluster.patches == []
+        assert world.events.written == []
+
+
+@in_virtual_time
+async def test_an_idle_cluster_of_associations_costs_lists_and_descriptions_and_no_write() -> None:
+    world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
+    _settle_with_what_is_not_ours(world)
+    world.eks.put(subject(4), FOREIGN_ROLE)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        before = world.eks.now
+        assert set(before) == {subject(number) for number in (0, 1, 3, 4)}
+        assert world.iam.made("write"), "it lets EKS in"
+        world.eks.calls.clear()
+        world.iam.calls.clear()
+        world.events.written.clear()
+        await asyncio.sleep(60 * INTERVAL)
+        assert set(world.eks.calls) == {"list", "describe"}
+        assert world.eks.calls["list"] == 60
+        assert world.eks.now == before
+        assert world.iam.made("write") == []
+        assert len(world.iam.made("read")) == 60
+        assert world.cluster.patches == []
+        assert world.events.written == []

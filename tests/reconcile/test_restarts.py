@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.simulated_iam import Trouble
-from tests.support.sites import role, subject
+from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import INTERVAL, World
+from tests.support.worlds import INTERVAL, World, labelled
+from webhook.domain.bindings import Mode
 from webhook.reconcile.identities import Identities
 from webhook.reconcile.restarts import Pace, Restarts
 from webhook.telemetry import metrics
@@ -20,19 +21,20 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
 
 WHO = subject(1)
 KEY = (WHO.namespace, WHO.service_account)
 PATIENCE = 300.0
 HOUR = 3600.0
+OLD, NEW = pool(2)
 
 
 class Scene:
     """A world of control planes whose pods started too early."""
 
-    def __init__(self, at_a_time: int = 1, rollout: float | None = 5.0) -> None:
-        self.world = World()
+    def __init__(self, at_a_time: int = 1, rollout: float | None = 5.0, world: World | None = None) -> None:
+        self.world = world or World()
         self.world.iam.limit = 131072
         self.deployments = SimulatedDeployments(self.world.cluster, rollout=rollout)
         self.pace = Pace(at_a_time, PATIENCE)
@@ -43,6 +45,15 @@ class Scene:
         self.world.cluster.add_namespace(who.namespace)
         self.world.cluster.add_account(who)
         self.deployments.run(who)
+        return who
+
+    def add_moved(self, number: int) -> Subject:
+        """A control plane whose pod started when its ServiceAccount named another role of the pool."""
+        who = subject(number)
+        self.world.cluster.add_namespace(who.namespace)
+        self.world.cluster.add_account(who, OLD.value)
+        self.deployments.run(who)
+        self.world.cluster.add_account(who, NEW.value)
         return who
 
     def leader(self) -> Restarts:
@@ -65,6 +76,10 @@ class Scene:
     def lacking(self) -> int:
         """Pods without identity."""
         return sum(not pod.has_identity for pod in self.world.cluster.running.values())
+
+    def carrying(self, role: RoleArn) -> int:
+        """Pods that carry a role."""
+        return sum(pod.roles == {role.value} for pod in self.world.cluster.running.values())
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -231,3 +246,66 @@ async def test_a_cluster_whose_pods_have_identity_costs_no_call_about_deployment
         await asyncio.sleep(20 * INTERVAL)
         assert scene.deployments.reads == []
         assert scene.deployments.restarts == []
+
+
+@pytest.mark.parametrize("mode", [Mode.IRSA, Mode.ANNOTATE])
+@in_virtual_time
+async def test_pods_with_the_role_of_before_are_replaced_once_and_at_the_same_pace(mode: Mode) -> None:
+    scene = Scene(2, world=World(labelled(OLD, NEW, mode=mode)))
+    for number in range(6):
+        scene.add_moved(number)
+    before = counted("rolled_out")
+    async with scene.running():
+        await asyncio.sleep(10 * INTERVAL)
+        assert scene.carrying(NEW) == 6
+        assert sorted(scene.restarted()) == sorted(subject(number).namespace for number in range(6))
+        assert scene.deployments.most_under_way == 2
+        assert counted("rolled_out") - before == 6
+        reasons = scene.world.events.reasons()
+        assert (reasons.count("RunsWithAnotherRole"), reasons.count("RestartedForIdentity")) == (6, 6)
+
+
+@in_virtual_time
+async def test_no_pod_is_replaced_before_the_role_that_is_named_now_trusts_it() -> None:
+    scene = Scene(world=World(labelled(OLD, NEW)))
+    scene.world.iam.have(Trouble.REFUSED)
+    scene.add_moved(1)
+    async with scene.running():
+        await asyncio.sleep(10 * INTERVAL)
+        assert scene.restarted() == []
+        assert scene.world.events.reasons().count("RunsWithAnotherRole") == 1
+        scene.world.iam.recover()
+        await asyncio.sleep(3 * INTERVAL)
+        assert scene.restarted() == [WHO.namespace]
+        assert scene.carrying(NEW) == 1
+
+
+@in_virtual_time
+async def test_a_deployment_is_restarted_again_for_another_role_and_by_a_new_leader_once() -> None:
+    scene = Scene(world=World(labelled(OLD, NEW, mode=Mode.ANNOTATE)))
+    who = scene.add_moved(1)
+    async with scene.world.running():
+        for named in (NEW, OLD, NEW):
+            scene.world.cluster.add_account(who, named.value)
+            for _ in range(10):
+                leading = asyncio.create_task(scene.leader().run())
+                await asyncio.sleep(97)
+                await stop(leading)
+            assert scene.carrying(named) == 1
+        assert len(scene.restarted()) == 3
+
+
+@in_virtual_time
+async def test_what_did_not_help_for_one_role_is_tried_again_for_another() -> None:
+    scene = Scene(world=World(labelled(OLD, NEW, mode=Mode.ANNOTATE)))
+    scene.deployments.eks_works = False
+    who = scene.add_moved(1)
+    async with scene.running():
+        await asyncio.sleep(HOUR)
+        assert len(scene.restarted()) == 1
+        assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
+        scene.deployments.eks_works = True
+        scene.world.cluster.add_account(who, OLD.value)
+        await asyncio.sleep(HOUR)
+        assert len(scene.restarted()) == 2
+        assert scene.carrying(OLD) == 1

@@ -13,16 +13,20 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, INTERVAL, World, labelled
+from webhook.domain.bindings import ExistingAnnotation
+from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.reconcile.leadership import LEASE
 from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
+    from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn, Subject
 
-ROLE = role()
+ROLE, OTHER = role(), role("mxp-archive")
 WHO = subject(1)
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+TIER = "tier"
 LONGEST_DELAY = INTERVAL + 5
 """Seconds from when somebody's time has come until the removal is written."""
 
@@ -32,6 +36,12 @@ def _settle(world: World, *who: Subject) -> None:
     for one in who:
         world.cluster.add_namespace(one.namespace)
         world.cluster.add_account(one, ROLE.value)
+
+
+def _of_tier(tier: str) -> Binding:
+    """A binding to the usual role of the namespaces with a label."""
+    selector = NamespaceSelector((Requirement(TIER, Operator.IN, frozenset({tier})),))
+    return replace(labelled(ROLE, name=tier), namespaces=selector)
 
 
 def _trust_by_hand(world: World, one: RoleArn) -> None:
@@ -90,6 +100,37 @@ async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_
         await asyncio.sleep(2 * GRACE)
         assert world.iam.made("write") == []
         assert_writes_were_careful(world.iam, own_in, {WHO, subject(2)})
+
+
+@pytest.mark.parametrize("what", ["subject moved", "binding removed"])
+@in_virtual_time
+async def test_who_is_bound_to_another_role_is_trusted_in_the_old_one_until_the_grace_is_over(what: str) -> None:
+    """By another label, or because a replica starts without the binding; the old role is bound all the same."""
+    gold, silver = _of_tier("gold"), _of_tier("silver")
+    usual = labelled(OTHER, name="usual", existing=ExistingAnnotation.OVERRIDE)
+    world = World(gold, silver, usual)
+    async with world.running():
+        for who, tier in ((WHO, "gold"), (subject(2), "silver")):
+            world.cluster.add_namespace(who.namespace, tier=tier)
+            world.cluster.add_account(who, ROLE.value)
+        await asyncio.sleep(2 * GRACE)
+        assert (world.homes(WHO), world.homes(subject(2))) == ([ROLE], [ROLE])
+        if what == "subject moved":
+            world.cluster.add_namespace(WHO.namespace, tier="none")
+            await _see_it_move_after_the_grace(world)
+    if what == "binding removed":
+        world = World(silver, usual, before=world)
+        async with world.running():
+            await _see_it_move_after_the_grace(world)
+
+
+async def _see_it_move_after_the_grace(world: World) -> None:
+    await asyncio.sleep(GRACE - 2)
+    assert world.cluster.annotation(WHO) == OTHER.value
+    assert set(world.homes(WHO)) == {ROLE, OTHER}
+    await asyncio.sleep(2 * LONGEST_DELAY)
+    assert (world.homes(WHO), world.homes(subject(2))) == ([OTHER], [ROLE])
+    assert_writes_were_careful(world.iam, own_in, {WHO, subject(2)})
 
 
 @in_virtual_time
@@ -378,6 +419,7 @@ async def test_a_sweep_spread_thinly_over_many_roles_counts_as_one() -> None:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(5 * GRACE)
         assert all(world.homes(one) for one in crowd)
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 10
 
 
 @in_virtual_time

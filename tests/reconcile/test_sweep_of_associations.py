@@ -9,13 +9,16 @@ import pytest
 
 from tests.support.pods import OWNER
 from tests.support.simulated_cluster import LABEL
-from tests.support.simulated_eks import ADDON
+from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, World
 from webhook.domain.bindings import Mode
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
+from webhook.trust.ports import FailureKind
 
 ROLE = role()
 WHO = subject(1)
@@ -163,3 +166,31 @@ async def test_after_a_change_to_another_mode_an_association_stays_while_its_bin
         world.cluster.remove_namespace(moved)
         await asyncio.sleep(3600 + GRACE)  # more leave than an hour's limit allows
         assert set(world.eks.now) == set()
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["not deleted", "deleted, and the answer lost"])
+@in_virtual_time
+async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(applied: bool) -> None:  # noqa: FBT001
+    """The leader dies over the first deletion; the next, a new process, may still remove all three of an hour."""
+    world = pods_world()
+    async with world.running():
+        settle(world, *range(6))
+        await asyncio.sleep(GRACE)
+        for number in range(3):
+            world.cluster.remove_namespace(subject(number))
+        world.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", applied=applied))
+        world.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", times=1000))
+        while world.eks.calls["delete"] < 3:  # noqa: ASYNC110  in the middle of the first round, and not later
+            await asyncio.sleep(0.1)
+    await world.grants.close()
+    world.eks.recover()
+    assert len(world.eks.now) == 6 - applied
+    approved = {Place(ROLE, subject(number), associated=True).mark for number in range(3)}
+    assert set(world.leases.leases[LEASE].leaving) == approved
+    after = World(*world.bindings, before=world)
+    async with after.running():
+        await asyncio.sleep(GRACE - INTERVAL)
+        assert len(world.eks.now) == 6 - applied, "it begins the grace anew"
+        await asyncio.sleep(INTERVAL + 2 * LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(number) for number in range(3, 6)}
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 0

@@ -159,6 +159,8 @@ class SimulatedCluster:
         }
         self.running: dict[str, RunningPod] = {}
         self.annotated: list[tuple[Subject, RoleArn]] = []
+        self.patches: list[Subject] = []
+        """Each call that asks for an annotation, whatever becomes of it."""
         self.reads: list[str] = []
         self.failing_annotations: float = 0
         self.failing_reads: float = 0
@@ -166,10 +168,10 @@ class SimulatedCluster:
         self._latency = latency
 
     def add_namespace(
-        self, name: str, *, selected: bool = True, terminating: bool = False, uid: str = "uid-1"
+        self, name: str, *, selected: bool = True, terminating: bool = False, uid: str = "uid-1", **more: str
     ) -> None:
-        """Create or change a namespace."""
-        labels = {LABEL: "cp"} if selected else {}
+        """Create or change a namespace; `more` are its other labels."""
+        labels = {LABEL: "cp", **more} if selected else more
         before = self.namespaces.objects.get(name)
         created = before.created if before and before.uid == uid else asyncio.get_running_loop().time()
         self.namespaces.put(name, LiveNamespace(name, uid, labels, terminating, created))
@@ -192,10 +194,11 @@ class SimulatedCluster:
         """The role annotation as it is."""
         return self.accounts[subject.service_account].objects[subject.namespace].role_annotation
 
-    def run_pod(self, subject: Subject, name: str, *, has_identity: bool) -> None:
-        """Start a pod."""
+    def run_pod(self, subject: Subject, name: str, *, has_identity: bool, role: str | None = None) -> None:
+        """Start a pod; `role` is the one that it carries by the annotation."""
+        roles = frozenset({role} if role else ())
         self.running[name] = RunningPod(
-            subject.namespace, name, subject.service_account, f"uid-{name}", has_identity
+            subject.namespace, name, subject.service_account, f"uid-{name}", has_identity, roles=roles
         )
 
     def break_watches(self) -> None:
@@ -229,6 +232,7 @@ class SimulatedCluster:
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
+        self.patches.append(subject)
         await asyncio.sleep(self._latency)
         if self.failing_annotations > 0:
             self.failing_annotations -= 1

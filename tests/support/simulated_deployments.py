@@ -12,7 +12,7 @@ from webhook.reconcile.ports import ClusterError, RunningPod
 
 if TYPE_CHECKING:
     from tests.support.simulated_cluster import SimulatedCluster
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
 
 _LATENCY = 0.02
 
@@ -72,7 +72,7 @@ class SimulatedDeployments:
             self._make_pod(key)
         return True
 
-    async def restart(self, deployment: Deployment, moment: float) -> bool:
+    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
         """As the port says."""
         await self._call()
         if self.conflicts:
@@ -80,7 +80,8 @@ class SimulatedDeployments:
             return False
         key = (deployment.namespace, deployment.name)
         self.restarts.append((now(), deployment.namespace))
-        self.change(key, restarted_at=moment, restarted_by_us=moment, updated=0, available=0)
+        noted = {"restarted_by_us": moment, "restarted_for": role.value if role else None}
+        self.change(key, restarted_at=moment, updated=0, available=0, **noted)
         task = asyncio.get_running_loop().create_task(self._roll_out(key))
         self._rollouts.add(task)
         task.add_done_callback(self._rollouts.discard)
@@ -107,8 +108,10 @@ class SimulatedDeployments:
         for old in [one.name for one in self.cluster.running.values() if (one.namespace, one.deployment) == key]:
             del self.cluster.running[old]
         pod = f"{namespace}-{name}-{now()}"
+        role = account.role_annotation if account and has_identity else None
+        roles = frozenset({role} if role else ())
         self.cluster.running[pod] = RunningPod(
-            namespace, pod, deployment.service_account, uid, has_identity, now(), name
+            namespace, pod, deployment.service_account, uid, has_identity, now(), name, roles=roles
         )
 
     async def _call(self) -> None:

@@ -53,19 +53,30 @@ def labelled(
 
 
 class World:
-    """All parts of one program, put together as `serve` does it."""
+    """All parts of one program, put together as `serve` does it.
 
-    def __init__(self, *bindings: Binding, iam: SimulatedIam | None = None, refuses: bool = False) -> None:
+    With `before` it is a new process of that program, which knows nothing but what that one left behind.
+    """
+
+    def __init__(
+        self,
+        *bindings: Binding,
+        iam: SimulatedIam | None = None,
+        refuses: bool = False,
+        before: World | None = None,
+    ) -> None:
         self.bindings = bindings or (labelled(),)
-        self.iam = iam or SimulatedIam()
-        self.cluster = SimulatedCluster(*{binding.service_account for binding in self.bindings})
-        self.events = RecordedEvents()
+        accounts = {binding.service_account for binding in self.bindings}
+        self.iam: SimulatedIam = before.iam if before else iam or SimulatedIam()
+        self.cluster: SimulatedCluster = before.cluster if before else SimulatedCluster(*accounts)
+        self.events: RecordedEvents = before.events if before else RecordedEvents()
         self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        self.eks = SimulatedEks()
+        self.eks: SimulatedEks = before.eks if before else SimulatedEks()
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
-            self.iam.store(one, foreign_document(one))
+            if before is None or one not in before.roles:
+                self.iam.store(one, foreign_document(one))
         self.writers: dict[RoleArn, RoleWriter] = {}
         demand = OneRoleEach(self.view, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
@@ -90,7 +101,7 @@ class World:
             [],
             INTERVAL,
         )
-        self.leases = MemoryLeases()
+        self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = Leadership(self.leases, "a")
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from tests.support.locks import MemoryLeases
 from tests.support.pods import OWN, PODS, ROLE, PodSite
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import PATIENCE, foreign_document, subject
+from tests.support.sites import PATIENCE, Site, foreign_document, own_in, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.domain.pod_statement import SERVICE
 from webhook.domain.trust_policy import TrustPolicy, canonical
 from webhook.telemetry import metrics
+from webhook.trust.leases import LeaseLock
 from webhook.trust.outcomes import Proof, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from webhook.domain.names import RoleArn, Subject
 
 WHO = subject(1)
+
+
+def policy_of(iam: SimulatedIam) -> TrustPolicy:
+    return TrustPolicy(iam.document(ROLE))
 
 
 def policy(here: PodSite) -> TrustPolicy:
@@ -76,6 +87,45 @@ async def test_somebodys_edit_is_put_right_within_a_pass() -> None:
     await asyncio.sleep(10)
     assert policy(here).lets_pods_in(OWN)
     assert repairs() == before + 1
+
+
+class Following:
+    """The `Demand` of a command: whom the program trusts already, so that there is never anybody to add."""
+
+    def __init__(self, program: Site) -> None:
+        self._program = program
+
+    def wanted_in(self, one: RoleArn) -> list[Subject]:
+        return sorted(self._program.trusted_in(one))
+
+    def may_want(self, one: RoleArn, who: Subject) -> bool:
+        return self._program.may_want(one, who)
+
+    def may_leave(self, _: RoleArn, __: Subject) -> bool:
+        return False
+
+    def is_another(self, _: RoleArn, __: Subject) -> bool:
+        return False
+
+
+@in_virtual_time
+async def test_a_former_statement_goes_though_another_program_adds_somebody_every_other_second() -> None:
+    """No read is like the one before, and each lacks nobody: none of that makes it an old one."""
+    iam, store = SimulatedIam(limit=8192), MemoryLeases()
+    program = site(iam, ROLE, lock=LeaseLock(store, "a"))
+    iam.edit(ROLE, lambda document: document["Statement"].append(PODS.render()))
+    own = replace(own_in(ROLE), former=frozenset({PODS.sid}))
+    writer = RoleWriter(ROLE, own, iam.client("command"), LeaseLock(store, "b"), Following(program))
+    for number in range(20):
+        await program.grants.obtain(program.grant(subject(number)), PATIENCE)
+        await asyncio.sleep(1)
+        writer.check()
+        await asyncio.sleep(1)
+        if number == 3:
+            assert not policy_of(iam).has_former(own)
+    assert program.trusted_in(ROLE) == {subject(number) for number in range(20)}
+    assert len([put for put in iam.puts if put.call.who == "command"]) == 1
+    await writer.close()
 
 
 @in_virtual_time

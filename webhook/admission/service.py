@@ -13,7 +13,7 @@ from webhook.admission.reviews import Answer
 from webhook.domain.decisions import Account, Decision, Grant, Ignore, IgnoreReason, Refuse, decide
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
-from webhook.telemetry.events import EventSubject
+from webhook.telemetry.events import TRUST_PENDING, EventSubject
 from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class AdmissionService:
         subject = grant.subject
         self._events.warn(
             EventSubject("ServiceAccount", subject.namespace, subject.service_account),
-            "TrustPending",
+            TRUST_PENDING,
             f"{_lack(grant, outcome)}: {outcome.reason}",
         )
 

@@ -152,7 +152,12 @@ async def obtain(
         outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
-    await asyncio.gather(*(obtain(subject) for subject in grants))
+    try:
+        await asyncio.gather(*(obtain(subject) for subject in grants))
+    except BaseException:  # Ctrl-C too
+        if there := sum(isinstance(outcome, Trusted) for outcome in outcomes.values()):
+            by.done.written.append(f"{there} of {len(grants)} ServiceAccounts trusted or associated")
+        raise
     return outcomes
 
 

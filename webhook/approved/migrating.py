@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from webhook.approved.carrying_out import add_and_repair, hands, obtain, remove, shown
 from webhook.approved.replacing import Replacing
 from webhook.domain.bindings import Mode
-from webhook.domain.errors import ClusterError
+from webhook.domain.errors import ClusterError, InvalidPolicyError
 from webhook.domain.migration import Step
 from webhook.domain.plan import Change, Plan, RoleChange
 from webhook.reconcile.live import live
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from webhook.domain.migration import Migration, Move
     from webhook.domain.names import RoleArn, Subject
     from webhook.survey.migration import Journey
+    from webhook.trust.associations import Associations
     from webhook.trust.outcomes import Outcome
 
 _AT_ONCE = 500
@@ -122,13 +123,19 @@ class _Moving:
         self._by = by
         self._replacing = replacing
         self._detached: set[Subject] = set()
+        self._bared = 0
+        """How many annotations were taken away."""
 
     async def move(self, move: Move) -> str:
         """Have every pod carry the new variables; answers why that is not so, or nothing."""
         try:
             reason = await self._move(move)
-        except (ClusterError, AwsError) as error:
+        except (ClusterError, AwsError, InvalidPolicyError) as error:
             reason = str(error)
+        except asyncio.CancelledError:
+            if move.subject in self._detached:
+                self._by.done.failed.append(f"{_who(move.subject)}: {_TIME_RUNS}")
+            raise
         return f"{_TIME_RUNS}: {reason}" if reason and move.subject in self._detached else reason
 
     async def _move(self, move: Move) -> str:
@@ -140,11 +147,19 @@ class _Moving:
                 return ""
             if reason := await self._not_to_detach(subject, account):
                 return reason
-            await by.associations.remove(subject)
-            self._detached.add(subject)
+            await self._detach(subject, by.associations)
         if move.step is not Step.REMOVE and (reason := await self._replacing.told(subject)):
             return reason
         return await self._replacing.replaced(subject)
+
+    async def _detach(self, subject: Subject, associations: Associations) -> None:
+        """Delete an association; cut off in the middle, it counts as deleted, because it may be."""
+        try:
+            await associations.remove(subject)
+        except asyncio.CancelledError:
+            self._detached.add(subject)
+            raise
+        self._detached.add(subject)
 
     async def _not_to_detach(self, subject: Subject, account: Account | None) -> str:
         """Why a ServiceAccount's association must stay for now, by what is there at this moment."""
@@ -167,6 +182,14 @@ class _Moving:
 
         Pods are looked at once more in between: none that is made after the annotation is gone can carry the role.
         """
+        try:
+            await self._remove_irsa(subjects, progress)
+        except BaseException:  # Ctrl-C too
+            if self._bared:
+                self._by.done.written.append(f"{self._bared} annotations taken away")
+            raise
+
+    async def _remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         bare = [subject for subject in subjects if await self._without_annotation(subject)]
         name = self._journey.binding.service_account
         lagging = {
@@ -193,6 +216,7 @@ class _Moving:
             return True
         try:
             if await self._journey.here.api.take_annotation(subject, role):
+                self._bared += 1
                 return True
             reason = "it was put back: is the running program in the new mode?"
         except ClusterError as error:

@@ -78,7 +78,7 @@ def summary(plan: Plan) -> str:
 def _refusal(sweep: Forecast) -> str:
     return (
         f"! removals: {sweep.due}, of which the limit of an hour allows {sweep.allowed}: the running program "
-        "refuses them and waits for a person; if they are right, `mxp-identity apply --approve` does them"
+        "refuses them where they are due together; if they are right, `mxp-identity apply --approve` does them"
     )
 
 

@@ -1,4 +1,4 @@
-"""`restart`: Deployments whose pods run without identity."""
+"""`restart`: Deployments whose pods run without their identity."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def restart(  # noqa: PLR0913  each is an option
         ),
     ] = None,
 ) -> None:
-    """Restart Deployments whose pods run without identity though one is there. Without `--approve`: the plan.
+    """Restart Deployments whose pods run without their identity though it is there. Without `--approve`: the plan.
 
     It restarts a few at a time, waits for each rollout and says what came of it. Of pods that a restart would not
     help it says why.
@@ -106,7 +106,7 @@ def _show(lines: Sequence[_Line], output: Output) -> None:
     if lines:
         write_table(_COLUMNS, [_row(line) for line in lines])
     counts = {what: sum(line.what == what for line in lines) for what in sorted({line.what for line in lines})}
-    sys.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "no pod lacks an identity")
+    sys.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "no pod lacks its identity")
     sys.stdout.write("; do it with --approve\n" if "restart" in counts else "\n")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from webhook.domain.restart_plan import Step
     from webhook.reconcile.ports import Cluster, Deployments
 
+_STILL_LACKING = "EKS did not give its new pods their identity: see that its pod identity webhook runs"
+
 Outcome = tuple[str, str]
 """What has come of a step, in a word or two, and why."""
 
@@ -66,7 +68,7 @@ class Restarting:
             return "failed", str(error)
 
     async def _restart(self, step: Step, deployment: Deployment) -> Outcome:
-        if not await self._deployments.restart(deployment, self._clock()):
+        if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
         ended = await end_of_rollout(self._deployments, *place, self._patience, self._clock)
@@ -76,6 +78,6 @@ class Restarting:
             return "timed out", f"its new pods are not available after {self._patience:.0f} s: see why"
         subject = step.workload.subject
         pods = await self._cluster.pods(subject.service_account, subject.namespace)
-        if any(pod.deployment == deployment.name and not pod.has_identity for pod in pods):
-            return "did not help", "EKS gave its new pods no identity: see that its pod identity webhook runs"
+        if any(pod.deployment == deployment.name and pod.lacks(step.workload.role) for pod in pods):
+            return "did not help", _STILL_LACKING
         return "rolled out", "its new pods have their identity"

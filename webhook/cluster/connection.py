@@ -89,8 +89,12 @@ class Connection:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """Run a blocking call in the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        """Run a blocking call in the pool. Raises ClusterError after `close`."""
+        try:
+            called = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except RuntimeError as error:
+            raise ClusterError("the connection to the cluster is closed") from error
+        return await called
 
     def request(  # noqa: PLR0913  the parts of an HTTP request
         self,
@@ -165,11 +169,11 @@ def _load_file(file: str | None, context: str | None, configuration: Configurati
 
 def _error(status: int, message: str) -> ClusterError:
     match status:
+        case _ if _DENIAL.search(message):
+            return RefusedError(message)
         case 422:
             return InvalidError(message)
         case 403:
-            return RefusedError(message)
-        case _ if _DENIAL.search(message):
             return RefusedError(message)
         case 404:
             return NotFoundError(message)

@@ -10,12 +10,13 @@ import msgspec
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import Metadata
-from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, Deployment
+from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cluster.connection import Connection
+    from webhook.domain.names import RoleArn
 
 _MERGE = "application/merge-patch+json"
 
@@ -74,6 +75,7 @@ class _DeploymentObject(msgspec.Struct, frozen=True):
             is_failing=any(one.type == "ReplicaFailure" and one.status == "True" for one in status.conditions),
             restarted_at=_moment((template.metadata.annotations or {}).get(KUBECTL_RESTARTED)),
             restarted_by_us=_moment((metadata.annotations or {}).get(RESTARTED)),
+            restarted_for=(metadata.annotations or {}).get(RESTARTED_FOR),
         )
 
 
@@ -114,10 +116,11 @@ class DeploymentApi:
         annotations = {NUDGED: datetime.now(UTC).isoformat()}
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
-    async def restart(self, deployment: Deployment, moment: float) -> bool:
-        """Do as `kubectl rollout restart` does, and note that it was us (patch deployments)."""
+    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+        """Do as `kubectl rollout restart` does, and note that it was us, for which role (patch deployments)."""
         stamp = _stamp(moment)
-        noted = {**_seen(deployment), "annotations": {RESTARTED: stamp}}
+        note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
+        noted = {**_seen(deployment), "annotations": note}
         return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
 
     async def replace_pods(self, deployment: Deployment, moment: float) -> bool:

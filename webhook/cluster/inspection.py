@@ -146,6 +146,14 @@ class DeploymentObject(msgspec.Struct, frozen=True):
     spec: DeploymentSpec
 
 
+class EventObject(msgspec.Struct, rename="camel", frozen=True):
+    """An Event; `last_timestamp` sorts as it stands."""
+
+    metadata: Metadata
+    message: str = ""
+    last_timestamp: str | None = None
+
+
 class _Configurations(msgspec.Struct, frozen=True):
     items: list[ConfigurationObject] = []
 
@@ -175,8 +183,15 @@ class Inspection:
         query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
         return await self._list(_path("pods", namespace), query, PodObject)
 
-    async def deployments(self, namespace: str, label: str) -> dict[str, int]:
-        """How many pods each Deployment with that label is to have, by its name (list deployments)."""
+    async def events(self, account: str, reason: str, namespace: str | None) -> dict[str, str]:
+        """The newest message of that reason about ServiceAccounts of that name, by namespace (list events)."""
+        about = f"involvedObject.kind=ServiceAccount,involvedObject.name={account},reason={reason}"
+        found = await self._list(_path("events", namespace), {"fieldSelector": about}, EventObject)
+        newest = sorted(found, key=lambda item: item.last_timestamp or "")
+        return {item.metadata.namespace: item.message for item in newest}
+
+    async def deployments(self, namespace: str, label: str = "") -> dict[str, int]:
+        """How many pods each Deployment (with that label) is to have, by its name (list deployments)."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         found = await self._list(path, {"labelSelector": label}, DeploymentObject)
         return {item.metadata.name: item.spec.replicas for item in found}

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 # Either means that EKS gave the pod an identity.
-_IDENTITY_VARIABLES = {"AWS_ROLE_ARN": Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FULL_URI": Mode.POD_IDENTITY}
+_ROLE_VARIABLE = "AWS_ROLE_ARN"
+_IDENTITY_VARIABLES = {_ROLE_VARIABLE: Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FULL_URI": Mode.POD_IDENTITY}
 # How people tell EKS's webhook to leave a pod, or containers of it, without one.
 _SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
 _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
@@ -91,9 +92,10 @@ class ServiceAccountObject(msgspec.Struct, frozen=True):
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """One environment variable; its value is not read."""
+    """One environment variable; `value` is empty where it stands elsewhere."""
 
     name: str
+    value: str = ""
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -114,6 +116,15 @@ class Container(msgspec.Struct, frozen=True):
             _IDENTITY_VARIABLES[variable.name]
             for variable in self.env or ()
             if variable.name in _IDENTITY_VARIABLES
+        )
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The role that it was given by the annotation, if any."""
+        return frozenset(
+            intern(variable.value)
+            for variable in self.env or ()
+            if variable.name == _ROLE_VARIABLE and variable.value
         )
 
 
@@ -156,17 +167,17 @@ class PodObject(msgspec.Struct, frozen=True):
     @property
     def carries(self) -> frozenset[Mode]:
         """The ways for which any of its containers has variables."""
-        containers = [*self.spec.containers, *self.spec.init_containers]
-        return frozenset(way for one in containers for way in one.carries)
+        return frozenset(way for one in self._containers for way in one.carries)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of its containers that EKS was not told to skip: another's role is not the account's."""
+        return frozenset(role for one in self._meant_by_eks for role in one.roles)
 
     @property
     def has_identity(self) -> bool:
         """Whether every container has an AWS identity that EKS was not told to skip: the pod gate's own rule."""
-        if _SKIP_POD in (self.metadata.labels or {}):
-            return True
-        skipped = {name.strip() for name in (self.metadata.annotations or {}).get(_SKIP_CONTAINERS, "").split(",")}
-        containers = [*self.spec.containers, *self.spec.init_containers]
-        return all(one.has_identity or one.name in skipped for one in containers)
+        return all(one.has_identity for one in self._meant_by_eks)
 
     def running(self) -> RunningPod:
         """The pod, with whether it has its AWS identity."""
@@ -180,7 +191,20 @@ class PodObject(msgspec.Struct, frozen=True):
             deployment=_deployment_of(self.metadata),
             carries=self.carries,
             is_leaving=self.is_leaving,
+            roles=self.roles,
         )
+
+    @property
+    def _containers(self) -> list[Container]:
+        return [*self.spec.containers, *self.spec.init_containers]
+
+    @property
+    def _meant_by_eks(self) -> list[Container]:
+        """Those that EKS was not told to skip."""
+        if _SKIP_POD in (self.metadata.labels or {}):
+            return []
+        skipped = {name.strip() for name in (self.metadata.annotations or {}).get(_SKIP_CONTAINERS, "").split(",")}
+        return [one for one in self._containers if one.name not in skipped]
 
 
 def _deployment_of(pod: Metadata) -> str | None:

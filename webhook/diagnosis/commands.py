@@ -89,6 +89,14 @@ def set_up(role: RoleArn, options: Sequence[str]) -> str:
     return shlex.join(["mxp-identity", "setup", *bucket, "--role", role.name, *options, "--approve"])
 
 
+def let_edit(own_role: RoleArn, role: RoleArn) -> str:
+    """Give the program's role what it needs in `role`, and take nothing away: the policy has a name of its own."""
+    allowed = {"Effect": "Allow", "Action": ["iam:GetRole", "iam:UpdateAssumeRolePolicy"], "Resource": role.value}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
+    argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
+    return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])
+
+
 def create_provider(arn: str) -> str:
     """Tell the account of the cluster's issuer."""
     url = "https://" + arn.split(":oidc-provider/", 1)[1]

@@ -42,6 +42,8 @@ class Plane:
     """The ServiceAccount's; None where there is none."""
     pods: tuple[Pod, ...] | None
     """None where they could not be listed."""
+    pending: str = ""
+    """What the program told when it could not have it trusted; empty where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Shared:
     """The program's own, with how many pods each is to have; None where they could not be listed."""
     options: tuple[str, ...] = ()
     """Options of the command line that further commands need too."""
+    own_role: RoleArn | None = None
+    """The role of the program's ServiceAccount by its annotation; None where that is not known."""
     setup_options: tuple[str, ...] = ()
     """Options with which `setup` means this cluster and this program."""
     now: float = 0.0

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn
 
 _GONE = "NoSuchEntity"
+_DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
+_EDITING = ("iam:UpdateAssumeRolePolicy", "iam:GetRole")
 _BACKS_UP = "mxp-controller"
 """The ServiceAccount whose roles `setup` gives permissions on a bucket."""
 _LITTLE_ROOM = 3
@@ -72,11 +74,18 @@ def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: S
 
 
 def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
-    """`setup` knows the permissions of a role for backups; it makes none with a path, nor one of others' trust."""
+    """`setup` knows the permissions of a role for backups; it makes none with a path, nor one of others' trust.
+
+    It is named only where the webhook's own role is known: else it would make one, and give it rights.
+    """
     why = f"there is no role {role}"
-    if binding.service_account != _BACKS_UP or not binding.edits_trust or not role.has_no_path:
+    is_for_setup = binding.service_account == _BACKS_UP and binding.edits_trust and role.has_no_path
+    if not is_for_setup or "--own-role" not in shared.setup_options:
         return broken("role", f"{why}; made anew it also needs its permissions", fix)
-    why = f"{why}; the fix makes it with its trust alone, setup with its permissions on the bucket NAME"
+    why = (
+        f"{why}; the fix makes it with its trust alone, setup with its permissions on the bucket NAME, and sees "
+        "to the webhook's own role too"
+    )
     return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
 
 
@@ -93,7 +102,24 @@ def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolic
         return broken("trust", f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added))
     verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
     finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
+    if finding is None and _may_not_edit(plane, role):
+        return _without_right(plane, role, why, shared)
     return finding or broken("trust", why, commands.apply(shared.options))
+
+
+def _may_not_edit(plane: Plane, role: RoleArn) -> bool:
+    """Whether AWS refused the program itself when it was about to let this one in."""
+    refused = _DENIED in plane.pending and any(action in plane.pending for action in _EDITING)
+    return refused and role.value in plane.pending
+
+
+def _without_right(plane: Plane, role: RoleArn, why: str, shared: Shared) -> Finding:
+    """A permission is added by a policy of its own; a Deny, or a boundary, is for whoever put it there."""
+    why = f"{why}, because AWS refuses the program: {plane.pending}"
+    own_role = shared.own_role
+    if own_role is None or own_role == role or _EXPLICIT in plane.pending:
+        return broken("trust", why)
+    return broken("trust", why, commands.let_edit(own_role, role))
 
 
 def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: bool) -> Finding | None:

@@ -63,6 +63,11 @@ class Grant:
     binding: Binding
     annotated: RoleArn | None = None
 
+    @property
+    def role_of_pods(self) -> RoleArn | None:
+        """The role that a pod made now carries; None where that is not by the annotation, or it names none yet."""
+        return self.annotated if self.binding.annotates else None
+
 
 @dataclass(frozen=True, slots=True)
 class Refuse:

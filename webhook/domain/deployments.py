@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from webhook.domain.names import RoleArn
+
 NUDGED = "mxp-identity/nudged-at"
 """Annotation of a Deployment: a change of it is copied to the ReplicaSet, which then tries at once."""
 
 RESTARTED = "mxp-identity/restarted-at"
-"""Annotation of a Deployment that this program restarted: it never does so twice by itself."""
+"""Annotation of a Deployment that this program restarted: it never does so twice for one role by itself."""
+
+RESTARTED_FOR = "mxp-identity/restarted-for"
+"""Annotation beside it: the role that its ServiceAccount named then."""
 
 KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation of a Deployment's template, as `kubectl rollout restart` sets it."""
@@ -48,6 +53,14 @@ class Deployment:
     restarted_at: float | None = None
     """When it was restarted last, by whomever."""
     restarted_by_us: float | None = None
+    restarted_for: str | None = None
+    """The role that our restart was for, where pods get theirs by the annotation."""
+
+    def for_role(self, role: RoleArn | None) -> Deployment:
+        """As it is to be judged where pods are to carry `role`: a restart for another role says nothing."""
+        if role is None or self.restarted_for in {None, role.value}:
+            return self
+        return replace(self, restarted_by_us=None)
 
     @property
     def is_refused(self) -> bool:
@@ -82,8 +95,8 @@ def judge(
     """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
 
     Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `patience` is how
-    many seconds its rollout may take. RESTART is answered once in the life of a Deployment, and never for a pod
-    that a restart, by whomever, is replacing already.
+    many seconds its rollout may take. RESTART is answered once in the life of a Deployment for each role, never
+    for a pod that a restart, by whomever, is replacing already.
     """
     started = list(pods_started)
     if deployment.service_account != service_account:

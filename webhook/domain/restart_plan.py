@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
     from webhook.domain.decisions import Account
     from webhook.domain.deployments import Deployment
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.placement import Placement
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """Pods without identity that belong together: of one Deployment, or of none (then `deployment` is empty)."""
+    """Pods without their identity that belong together: of one Deployment, or of none (`deployment` is empty)."""
 
     subject: Subject
     deployment: str
     pods: tuple[str, ...]
     started: tuple[float, ...]
     """When each pod was created, in seconds since 1970."""
+    role: RoleArn | None = None
+    """The role that its ServiceAccount's annotation gives to new pods, if that is what gives them one."""
+    carried: tuple[str, ...] = ()
+    """The roles that its pods carry in place of that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,9 @@ _LEFT = {
 _RESTARTED = {
     Verdict.RESTART: "its pods started before the identity was there",
     Verdict.TIMED_OUT: "the last restart has not ended in time",
-    Verdict.DID_NOT_HELP: "the last restart gave its pods no identity: see that EKS's pod identity webhook runs",
+    Verdict.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
 }
+_NO_LONGER_NAMED = ", which its ServiceAccount no longer names"
 _NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
 
 _NOT_KNOWN = "whether its role trusts it could not be read: `mxp-identity plan` says why"
@@ -80,9 +85,12 @@ def _step(
     deployment = deployments.get((subject.namespace, workload.deployment))
     if deployment is None:
         return Step(workload, None, "of no Deployment that its binding names: have their owner make them anew")
-    verdict = judge(deployment, subject.service_account, workload.started, now, patience)
+    judged = deployment.for_role(workload.role)
+    verdict = judge(judged, subject.service_account, workload.started, now, patience)
     if verdict in _LEFT:
         return Step(workload, None, _LEFT[verdict])
+    if verdict is Verdict.RESTART and workload.carried:
+        return Step(workload, deployment, f"its pods run with {', '.join(workload.carried)}{_NO_LONGER_NAMED}")
     return Step(workload, deployment, _RESTARTED[verdict])
 
 

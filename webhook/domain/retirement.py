@@ -73,7 +73,7 @@ def _nothing_in(role: RoleArn, installation: Installation, account: AccountSnaps
         for one, policy in sorted(account.policies.items())
         if one not in bound and _is_there(policy, installation.own_in(one))
     ]
-    why = f"{role} has no statement of this installation"
+    why = f"{role} has no statement of this installation that names ServiceAccounts"
     if role in account.missing:
         why = f"there is no role {role} ({account.unread[role]})"
     return (

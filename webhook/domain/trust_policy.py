@@ -126,6 +126,10 @@ class TrustPolicy:
         found = {canonical(statement) for statement in self.statements if own.owns(statement)}
         return all(canonical(one.render()) in found for one in own.pods)
 
+    def has_former(self, own: OwnStatement) -> bool:
+        """Whether a statement is there that was ours, and is to go."""
+        return any(statement.get("Sid") in own.former for statement in self.statements)
+
     def pod_statement(self, one: PodStatement) -> Statement | None:
         """What stands in the place of a statement of ours for pods, as it is now."""
         return next((statement for statement in self.statements if statement.get("Sid") == one.sid), None)

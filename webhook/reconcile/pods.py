@@ -1,4 +1,4 @@
-"""Pods that started before their ServiceAccount had its role: they never recover by themselves."""
+"""Pods that started before their ServiceAccount had the role that it has now: they never get it by themselves."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.domain.names import Subject
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 
 if TYPE_CHECKING:
-    from webhook.domain.names import Subject
+    from collections.abc import Iterable, Mapping
+
+    from webhook.domain.decisions import Grant
+    from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster, RunningPod
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
 
+_READ_SECONDS = 5.0
+
 
 class PodsWithoutIdentity:
-    """Finds them, tells of each once, and, while it runs, counts them; it restarts none."""
+    """Finds them, tells of each once, and, while it runs, counts them; it restarts none.
+
+    A pod has its identity where it carries one, and, if that is a role by the annotation, the one that the
+    annotation names.
+    """
 
     def __init__(self, view: ClusterView, cluster: Cluster, events: Events) -> None:
         self._view = view
@@ -58,44 +68,87 @@ class PodsWithoutIdentity:
     async def find(self) -> None:
         """Look at all pods of bound ServiceAccounts. Raises ClusterError."""
         found = [pod for name in self._view.service_accounts for pod in await self._cluster.pods(name)]
-        self._keep(self._report_new(found))
+        seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
+        known = {uid: pod for uid, pod in seen.items() if uid in self._known}
+        self._keep(known | await self._lacking(pod for uid, pod in seen.items() if uid not in known))
         self._looked.set()
         self._looked = asyncio.Event()
 
     async def find_of(self, subject: Subject) -> list[RunningPod]:
         """Look at the pods of one ServiceAccount, and answer those without identity. Raises ClusterError."""
-        found = await self._cluster.pods(subject.service_account, subject.namespace)
-        lacking = self._report_new(found)
+        lacking = await self._lacking(await self._cluster.pods(subject.service_account, subject.namespace))
         if self._is_running:
-            self._keep({uid: pod for uid, pod in self._known.items() if not _is_of(pod, subject)} | lacking)
+            self._keep({uid: pod for uid, pod in self._known.items() if _subject(pod) != subject} | lacking)
         return list(lacking.values())
 
     def _keep(self, known: dict[str, RunningPod]) -> None:
         self._known = known
         metrics.pods_without_identity.set(len(known))
 
-    def _report_new(self, found: list[RunningPod]) -> dict[str, RunningPod]:
-        lacking = {pod.uid: pod for pod in found if not pod.has_identity and self._is_bound(pod)}
-        for uid, pod in lacking.items():
-            if uid not in self._known:
-                self._report(pod)
+    def _seems_to_lack(self, pod: RunningPod) -> bool:
+        """By what the watch last showed of its ServiceAccount."""
+        grant = self._grant(_subject(pod))
+        return grant is not None and pod.lacks(grant.role_of_pods)
+
+    async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
+        """Those that lack their identity, told of where that is new.
+
+        What the annotation names is read after the pod: the watch may not have shown yet what the pod carries.
+        """
+        pods = list(pods)
+        named: dict[Subject, RoleArn | None] = {}
+        for subject in {_subject(pod): None for pod in pods if pod.roles}:
+            named[subject] = await self._role_of_pods(subject)
+        lacking = {
+            pod.uid: pod
+            for pod in pods
+            if self._grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
+        }
+        self._report_new(lacking, named)
         return lacking
 
-    def _is_bound(self, pod: RunningPod) -> bool:
-        grants = self._view.grants_in(pod.namespace)
-        return any(grant.subject.service_account == pod.service_account for grant in grants)
+    async def _role_of_pods(self, subject: Subject) -> RoleArn | None:
+        """The role of the binding that the annotation names now, where pods get theirs by it."""
+        grant = self._grant(subject)
+        if grant is None or not grant.binding.annotates:
+            return None
+        account = await self._cluster.account(subject, _READ_SECONDS)
+        annotation = account.role_annotation if account else None
+        return next((role for role in grant.binding.roles if role.value == annotation), None)
 
-    def _report(self, pod: RunningPod) -> None:
-        log.warning(
-            "pod_without_identity", namespace=pod.namespace, service_account=pod.service_account, pod=pod.name
+    def _grant(self, subject: Subject) -> Grant | None:
+        return next((one for one in self._view.grants_in(subject.namespace) if one.subject == subject), None)
+
+    def _report_new(self, lacking: Mapping[str, RunningPod], named: Mapping[Subject, RoleArn | None]) -> None:
+        for uid, pod in lacking.items():
+            if uid in self._known:
+                continue
+            if pod.has_identity:
+                self._report_another_role(pod, ", ".join(pod.others_than(named.get(_subject(pod)))))
+            else:
+                self._report_none(pod)
+
+    def _report_none(self, pod: RunningPod) -> None:
+        log.warning("pod_without_identity", **_facts(pod))
+        self._warn(
+            pod, "StartedWithoutIdentity", f"started before ServiceAccount {pod.service_account} had its AWS role"
         )
+
+    def _report_another_role(self, pod: RunningPod, role: str) -> None:
+        log.warning("pod_with_another_role", role_arn=role, **_facts(pod))
+        self._warn(pod, "RunsWithAnotherRole", f"runs with {role}, which its ServiceAccount no longer names")
+
+    def _warn(self, pod: RunningPod, reason: str, what: str) -> None:
         self._events.warn(
             EventSubject("Pod", pod.namespace, pod.name, pod.uid),
-            "StartedWithoutIdentity",
-            f"started before ServiceAccount {pod.service_account} had its AWS role: restart its Deployment, for "
-            f"example kubectl rollout restart deployment -n {pod.namespace}",
+            reason,
+            f"{what}: restart its Deployment, for example kubectl rollout restart deployment -n {pod.namespace}",
         )
 
 
-def _is_of(pod: RunningPod, subject: Subject) -> bool:
-    return pod.namespace == subject.namespace and pod.service_account == subject.service_account
+def _subject(pod: RunningPod) -> Subject:
+    return Subject(pod.namespace, pod.service_account)
+
+
+def _facts(pod: RunningPod) -> dict[str, str]:
+    return {"namespace": pod.namespace, "service_account": pod.service_account, "pod": pod.name}

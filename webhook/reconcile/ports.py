@@ -58,6 +58,19 @@ class RunningPod:
     """The ways for which any of its containers has variables."""
     is_leaving: bool = False
     """Whether it is on its way out."""
+    roles: frozenset[str] = frozenset()
+    """The roles that its containers were given by the annotation, as it was when the pod was created."""
+
+    def lacks(self, role: RoleArn | None) -> bool:
+        """Whether it has to be made anew to have its identity; `role` is the one that its annotation has to name.
+
+        None is for a ServiceAccount whose annotation says nothing of its pods, as in mode pod-identity.
+        """
+        return not self.has_identity or bool(self.others_than(role))
+
+    def others_than(self, role: RoleArn | None) -> list[str]:
+        """The roles that it carries in place of `role`."""
+        return [] if role is None else sorted(self.roles - {role.value})
 
 
 class Cluster(Protocol):
@@ -88,5 +101,8 @@ class Deployments(Protocol):
     async def nudge(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
 
-    async def restart(self, deployment: Deployment, moment: float) -> bool:
-        """Start a rollout of new pods, noting `moment`; False where it is not as it was read any more."""
+    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+        """Start a rollout of new pods, noting `moment` and the role that they are to carry.
+
+        False where it is not as it was read any more.
+        """

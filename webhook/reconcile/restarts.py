@@ -1,7 +1,7 @@
 """Restarts: Deployments whose pods lack the identity that their ServiceAccount has, a few at a time.
 
 A pod gets its identity when it is created and never later, so those pods must be made anew. A restart is noted in
-the Deployment itself, where a later leader reads it: none is restarted twice.
+the Deployment itself, where a later leader reads it: none is restarted twice for one role.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from webhook.telemetry.events import EventSubject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from webhook.domain.decisions import Grant
     from webhook.domain.deployments import Deployment
+    from webhook.domain.names import RoleArn
     from webhook.reconcile.identities import Identities
     from webhook.reconcile.pods import PodsWithoutIdentity
     from webhook.reconcile.ports import Deployments, RunningPod
@@ -40,9 +42,9 @@ _FIRST_PAUSE, _LAST_PAUSE = 60.0, 3600.0
 _FOR_A_PERSON = {
     Verdict.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its new "
     "pods do not become available",
-    Verdict.DID_NOT_HELP: "was restarted, but its new pods have no AWS identity either: see whether EKS's pod "
-    "identity webhook runs, then restart it by hand",
-    Verdict.PAUSED: "has pods without AWS identity, but its rollouts are paused: resume it, then restart it",
+    Verdict.DID_NOT_HELP: "was restarted, but its new pods do not have their AWS identity either: see whether "
+    "EKS's pod identity webhook runs, then restart it by hand",
+    Verdict.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then restart it",
 }
 
 
@@ -52,6 +54,15 @@ class Pace:
 
     at_a_time: int = 1
     patience: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A Deployment whose pods lack their identity, what to do about it, and the role that they are to carry."""
+
+    verdict: Verdict
+    deployment: Deployment
+    role: RoleArn | None
 
 
 class Restarts:
@@ -76,7 +87,7 @@ class Restarts:
         self._events = events
         self._pace = pace
         self._clock = clock
-        self._told: dict[tuple[str, str], Verdict] = {}
+        self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
         self._in_vain = 0
         self._not_before = 0.0
 
@@ -89,7 +100,7 @@ class Restarts:
     async def _round(self) -> None:
         waiting = deque(_workloads(self._pods.found))
         lacking = {(subject.namespace, name) for subject, name in waiting}
-        self._told = {key: verdict for key, verdict in self._told.items() if key in lacking}
+        self._told = {key: told for key, told in self._told.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._pace.at_a_time):
                 tasks.create_task(self._work_off(waiting))
@@ -101,32 +112,48 @@ class Restarts:
             await survive("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
-        if self._told.get((subject.namespace, name)) is Verdict.DID_NOT_HELP:
+        grant = self._identities.grant(subject)
+        in_vain = (Verdict.DID_NOT_HELP, grant.role_of_pods if grant else None)
+        if self._told.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
-            verdict, deployment = await self._judge(subject, name)
-            if deployment is None:
+            case = await self._judge(subject, name)
+            if case is None:
                 return
-            if verdict is Verdict.RESTART:
-                if not await self._deployments.restart(deployment, self._clock()):
+            if case.verdict is Verdict.RESTART:
+                if not await self._deployments.restart(case.deployment, self._clock(), case.role):
                     continue
-                self._report_restarted(deployment)
-            elif verdict is not Verdict.UNDER_WAY or deployment.restarted_by_us is None:
-                self._report_verdict(deployment, verdict)
+                self._report_restarted(case.deployment)
+            elif case.verdict is not Verdict.UNDER_WAY or case.deployment.restarted_by_us is None:
+                self._report_verdict(case.deployment, case.verdict, case.role)
                 return
             await self._see_through(subject, name)
             return
 
-    async def _judge(self, subject: Subject, name: str) -> tuple[Verdict, Deployment | None]:
-        """What to do by what is there now; no Deployment where its pods lack nothing that is to be had."""
+    async def _judge(self, subject: Subject, name: str) -> _Case | None:
+        """What to do by what is there now; None where its pods lack nothing that is to be had."""
+        if self._whole_grant(subject, name) is None:
+            return None
+        deployment = await self._deployments.get(subject.namespace, name)
+        lacking = await self._pods.find_of(subject)
+        # Once more: the role that the pods lack has to be the one that is known to trust them.
+        grant = self._whole_grant(subject, name)
+        if deployment is None or grant is None:
+            return None
+        role = grant.role_of_pods
+        started = [pod.created for pod in lacking if pod.deployment == name and pod.lacks(role)]
+        if not started:
+            return None
+        now, patience = self._clock(), self._pace.patience
+        verdict = judge(deployment.for_role(role), subject.service_account, started, now, patience)
+        return _Case(verdict, deployment, role)
+
+    def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
+        """The subject's grant, where its binding names the Deployment and its identity is there."""
         grant = self._identities.grant(subject)
         if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
-            return Verdict.NOT_OURS, None
-        deployment = await self._deployments.get(subject.namespace, name)
-        started = [pod.created for pod in await self._pods.find_of(subject) if pod.deployment == name]
-        if deployment is None or not started:
-            return Verdict.NOT_OURS, None
-        return judge(deployment, subject.service_account, started, self._clock(), self._pace.patience), deployment
+            return None
+        return grant
 
     async def _see_through(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
@@ -135,7 +162,8 @@ class Restarts:
         )
         if deployment is None:
             return
-        verdict, _ = await self._judge(subject, name)
+        case = await self._judge(subject, name)
+        verdict, role = (case.verdict, case.role) if case else (Verdict.NOT_OURS, None)
         if verdict is not Verdict.DID_NOT_HELP and deployment.is_rolled_out:
             self._in_vain = 0
             metrics.deployments_restarted.labels("rolled_out").inc()
@@ -147,22 +175,23 @@ class Restarts:
         else:
             verdict = Verdict.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
-        self._report_verdict(deployment, verdict)
+        self._report_verdict(deployment, verdict, role)
 
     def _report_restarted(self, deployment: Deployment) -> None:
         log.info("deployment_restarted", namespace=deployment.namespace, deployment=deployment.name)
         self._events.note(
             _event_subject(deployment),
             "RestartedForIdentity",
-            f"restarted: its pods started before ServiceAccount {deployment.service_account} had its AWS role",
+            f"restarted: its pods started before ServiceAccount {deployment.service_account} had the AWS "
+            "role that it has now",
         )
 
-    def _report_verdict(self, deployment: Deployment, verdict: Verdict) -> None:
+    def _report_verdict(self, deployment: Deployment, verdict: Verdict, role: RoleArn | None) -> None:
         """Tell people once of what only they can mend."""
         key = (deployment.namespace, deployment.name)
-        if verdict not in _FOR_A_PERSON or self._told.get(key) is verdict:
+        if verdict not in _FOR_A_PERSON or self._told.get(key) == (verdict, role):
             return
-        self._told[key] = verdict
+        self._told[key] = verdict, role
         facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": verdict.value}
         log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[verdict], **facts)
         self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[verdict])

@@ -17,6 +17,7 @@ from webhook.domain.errors import ClusterError, InvalidNameError
 from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.domain.plan import make_plan
 from webhook.domain.snapshot import TrustedSubjects
+from webhook.telemetry.events import TRUST_PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -44,6 +45,7 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
         pods = await _pods(inspection, name, namespace)
+        pending = await _pending(inspection, name, namespace)
         due = cluster.grants_due(here.installation)
         wanted = {grant.subject.namespace for grant in due if grant.subject.service_account == name}
         names = (
@@ -56,6 +58,7 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
                 Subject(each, name),
                 annotations.get(each),
                 None if pods is None else tuple(_pod(pod) for pod in pods if pod.metadata.namespace == each),
+                pending.get(each, ""),
             )
             for each in names
         ]
@@ -79,6 +82,7 @@ async def look_at_shared(
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
     answers = await asyncio.gather(*(ask_for_provider(here.calls, arn) for arn in arns))
     plan = make_plan(here.installation, cluster, account)
+    own_role = await _own_role(here)
     return Shared(
         installation=here.installation,
         cluster=cluster,
@@ -91,7 +95,8 @@ async def look_at_shared(
         registrations=await _registrations(here),
         deployments=await _deployments(here),
         options=here.where.options,
-        setup_options=await _setup_options(here),
+        own_role=own_role,
+        setup_options=_setup_options(here, own_role),
         now=cluster.at,
         removable={change.role: len(change.removed) for change in plan.roles},
     )
@@ -111,25 +116,32 @@ def _all_roles(here: Session) -> set[RoleArn]:
     return every | trusted_roles(here.installation.bindings)
 
 
-async def _setup_options(here: Session) -> tuple[str, ...]:
+def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
     """How `setup` is told of this cluster, and of the program and its own role as they are installed."""
     given = {
         "--context": here.where.context,
         "--issuer": here.configuration.cluster.issuer,
         "--namespace": here.namespace,
-        "--own-role": await _own_role(here),
+        "--own-role": own_role.name if own_role and own_role.has_no_path else None,
     }
     return tuple(word for name, value in given.items() if value is not None for word in (name, value))
 
 
-async def _own_role(here: Session) -> str | None:
-    """The name of the role of the program's ServiceAccount; None where there is none that `setup` makes."""
+async def _own_role(here: Session) -> RoleArn | None:
+    """The role that the program's ServiceAccount names."""
     try:
         found = await Inspection(here.connection).accounts(_PROGRAM, here.namespace)
-        role = RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
+        return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
     except (ClusterError, InvalidNameError):
         return None
-    return role.name if role.has_no_path else None
+
+
+async def _pending(inspection: Inspection, name: str, namespace: str | None) -> dict[str, str]:
+    """What the program told of trust that it could not give, within the hour for which Events are kept."""
+    try:
+        return await inspection.events(name, TRUST_PENDING, namespace)
+    except ClusterError:
+        return {}
 
 
 async def _pods(inspection: Inspection, name: str, namespace: str | None) -> list[PodObject] | None:
@@ -172,8 +184,11 @@ async def _registrations(here: Session) -> tuple[Registration, ...] | None:
 
 
 async def _deployments(here: Session) -> dict[str, int] | None:
+    """None too where there are others alone: with the chart's `nameOverride` one of them is the program's."""
+    inspection = Inspection(here.connection)
     try:
-        return await Inspection(here.connection).deployments(here.namespace, PROGRAM_LABEL)
+        found = await inspection.deployments(here.namespace, PROGRAM_LABEL)
+        return found if found or not await inspection.deployments(here.namespace) else None
     except ClusterError:
         return None
 

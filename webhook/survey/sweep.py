@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def forecast(
     plan: Plan, account: AccountSnapshot, installation: Installation, rules: SweepRules, store: LeaseStore
 ) -> Forecast:
-    """Whether a pass would refuse the removals, whose grace may still run.
+    """Whether a pass would refuse the removals if the grace of all were over.
 
     What leaders have removed within the hour, and are about to remove, is in their Lease (get leases); where that
     cannot be read, nothing is known to be.
@@ -31,9 +31,10 @@ async def forecast(
     lease = Lease(LEASE, "")
     with suppress(ClusterError):
         lease = await store.get(LEASE) or lease
-    due = sum(place.mark not in lease.leaving for place in _removed(plan))
-    staying = _trusted(account, installation) - (plan.removals - due)
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
+    leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
+    due = sum(place.mark not in leaving for place in _removed(plan))
+    staying = _trusted(account, installation) - (plan.removals - due)
     return Forecast(due, rules.left(staying, removed))
 
 

@@ -1,4 +1,4 @@
-"""Pods without identity, by the Deployments that they are of."""
+"""Pods without their identity, by the Deployments that they are of."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from webhook.domain.deployments import Deployment
+    from webhook.domain.names import RoleArn
     from webhook.domain.placement import Placement
     from webhook.domain.restart_plan import Step
     from webhook.domain.wanted import AccountKey
@@ -57,7 +58,8 @@ async def _workloads_without_identity(
 ) -> list[Workload]:
     names = sorted({subject.service_account for subject in placed})
     pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
-    return _grouped(pod for pod in pods if not pod.has_identity and _subject(pod) in placed)
+    roles = {subject: placement.grant.role_of_pods for subject, placement in placed.items()}
+    return _grouped((pod for pod in pods if (who := _subject(pod)) in roles and pod.lacks(roles[who])), roles)
 
 
 async def _deployments_of(
@@ -74,12 +76,19 @@ async def _deployments_of(
     return found
 
 
-def _grouped(pods: Iterable[RunningPod]) -> list[Workload]:
+def _grouped(pods: Iterable[RunningPod], roles: Mapping[Subject, RoleArn | None]) -> list[Workload]:
     groups: defaultdict[tuple[Subject, str], list[RunningPod]] = defaultdict(list)
     for pod in pods:
         groups[_subject(pod), pod.deployment or ""].append(pod)
     return [
-        Workload(subject, name, tuple(pod.name for pod in group), tuple(pod.created for pod in group))
+        Workload(
+            subject,
+            name,
+            tuple(pod.name for pod in group),
+            tuple(pod.created for pod in group),
+            roles[subject],
+            tuple(sorted({role for pod in group for role in pod.others_than(roles[subject])})),
+        )
         for (subject, name), group in groups.items()
     ]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+TRUST_PENDING = "TrustPending"
+"""The reason of an Event: a ServiceAccount was created before its role trusts it, or is associated with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventSubject:

@@ -166,7 +166,8 @@ pass_interval = Gauge(
 )
 pods_without_identity = Gauge(
     "pods_without_identity",
-    "Running pods of bound ServiceAccounts that carry no AWS identity, as of the last pass.",
+    "Running pods of bound ServiceAccounts that carry no AWS identity, or another role than is named, as of the "
+    "last pass.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -178,7 +179,7 @@ deployments_nudged = Counter(
 )
 deployments_restarted = Counter(
     "deployments_restarted",
-    "Deployments restarted because their pods ran without identity, by what came of it.",
+    "Deployments restarted because their pods ran without their identity, by what came of it.",
     ["outcome"],
     namespace=_PREFIX,
     registry=REGISTRY,

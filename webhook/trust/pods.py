@@ -46,16 +46,17 @@ class PodTrust:
         return self._ticket
 
     def lacking(self, policy: TrustPolicy) -> bool:
-        """Whether a policy lacks it, and not because it was read too early."""
-        return not policy.lets_pods_in(self._own) and not self.written_lately
+        """Whether a policy lacks it, or has what is to go, and not because it was read too early."""
+        is_right = policy.lets_pods_in(self._own) and not policy.has_former(self._own)
+        return not is_right and not self.written_lately
 
     def is_new(self, before: TrustPolicy) -> bool:
         """Whether it was not in the policy that was read, and never known to be there."""
         return self.proof is None and not before.lets_pods_in(self._own)
 
     def wrote(self) -> None:
-        """A policy was written, with it."""
-        if self._own.pods:
+        """A policy was written, with it, and without what was to go."""
+        if self._own.pods or self._own.former:
             self._written = _now()
 
     def settle(self, policy: TrustPolicy) -> None:
