@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,9 @@ from tests.support.associating import (
     association,
     cluster,
 )
-from tests.support.printed_commands import commands_of, without_context
+from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
 from webhook.diagnosis.facts import Plane, Pod, Shared, Trial
-from webhook.diagnosis.findings import Level, in_context
+from webhook.diagnosis.findings import Level
 from webhook.diagnosis.registration import look_at_webhook
 from webhook.diagnosis.verdict import diagnose
 from webhook.domain.associations import QUOTA, FoundAssociations
@@ -241,22 +240,13 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
-    plane, shared, check, words, fix = CASES[case]
-    (found,) = [one for one in diagnose(plane, shared).findings if one.level is not Level.OK]
-    assert (found.check, words in found.message) == (check, True), found
-    assert (None if found.fix is None else shlex.split(found.fix)) == fix
+    assert_said_once(*CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case: str) -> None:
     plane, shared, *_ = CASES[case]
-    context = ("--context", "new one")
-    elsewhere = replace(
-        shared, options=(*shared.options, *context), setup_options=(*shared.setup_options, *context)
-    )
-    commands = commands_of(in_context(diagnose(plane, elsewhere).findings, "new one"))
-    given = commands_of(diagnose(plane, shared).findings)
-    assert [without_context(command, "new one") for command in commands] == given
+    assert_another_context_is_asked(plane, shared)
 
 
 def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
