@@ -164,16 +164,15 @@ class Space:
         registration = Registration(
             url, self.authority.certificate if ca_pem is None else ca_pem, failure_policy=failure_policy
         )
-        before = sum(self.webhook_calls().values())
         self.cluster.register_webhook(WEBHOOK_NAME, registration)
-        probe = service_account("default")
+        eventually(self.is_called, "the API server calls the webhook")
 
-        def is_called() -> bool:
-            with suppress(ApiError):  # failurePolicy Fail and nobody there
-                self.cluster.api.create(probe, dryRun="All")
-            return sum(self.webhook_calls().values()) > before
-
-        eventually(is_called, "the API server calls the webhook")
+    def is_called(self) -> bool:
+        """Whether the API server calls the program for a ServiceAccount, which is sent as a dry run."""
+        before = sum(self.webhook_calls().values())
+        with suppress(ApiError):  # failurePolicy Fail and nobody there
+            self.cluster.api.create(service_account("default"), dryRun="All")
+        return sum(self.webhook_calls().values()) > before
 
     def webhook_calls(self) -> dict[str, float]:
         """The API server's own count of calls to the program by HTTP status; `0` is no answer."""
