@@ -119,7 +119,7 @@ class Scene:
         journey: Any = SimpleNamespace(
             here=SimpleNamespace(api=api), binding=self.binding, own_in=own_in, pods=None
         )
-        monkeypatch.setattr(migrating, "hands", lambda *some: self.hands(*some[:-1], done=some[-1]))
+        monkeypatch.setattr(migrating, "hands", lambda _, done, *more: self.hands(*more, done=done))
         monkeypatch.setattr(migrating, "Replacing", lambda *_: replaced.port())
         situations = [Situation(one, Footing(works=True), Footing(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)

@@ -74,9 +74,9 @@ class Hands:
 @asynccontextmanager
 async def hands(
     here: Session,
+    done: Done,
     own_in: Callable[[RoleArn], OwnStatement] | None = None,
     pods: PodIdentity | None = None,
-    done: Done | None = None,
 ) -> AsyncIterator[Hands]:
     """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
 
@@ -112,7 +112,7 @@ async def hands(
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants, associations, done or Done())
+        yield Hands(here.api, here.policies, view, demand, writers, grants, associations, done)
     finally:
         await grants.close()
         mirror.cancel()

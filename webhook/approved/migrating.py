@@ -45,7 +45,7 @@ async def add(journey: Journey, migration: Migration, progress: Callable[[str], 
     """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
     subjects = [move.subject for move in migration.at(Step.ADD)]
     associates = journey.binding.associates
-    async with hands(journey.here, journey.own_in, journey.pods if associates else None, done) as by:
+    async with hands(journey.here, done, journey.own_in, journey.pods if associates else None) as by:
         if not associates:
             await add_and_repair(by, migration.additions, progress)
             return
@@ -73,7 +73,7 @@ async def move_on(
     Interrupted, it leaves rollouts to the cluster, where they go on. Raises ClusterError, AwsError.
     """
     moves = migration.at(Step.DETACH, Step.RESTART, Step.REMOVE)
-    async with hands(journey.here, journey.own_in, journey.pods, done) as by:
+    async with hands(journey.here, done, journey.own_in, journey.pods) as by:
         if by.associations:
             await by.associations.first_list()
         moving = _Moving(journey, by, Replacing(journey, pace))
@@ -107,7 +107,7 @@ async def drop_statement(journey: Journey, migration: Migration, done: Done) -> 
 
     Raises ClusterError.
     """
-    async with hands(journey.here, journey.own_at_the_end_in, done=done) as by:
+    async with hands(journey.here, done, journey.own_at_the_end_in) as by:
         for role in migration.statement_in:
             if await shown(
                 by, role, lambda policy: all(one.get("Sid") != journey.sid for one in policy.statements)

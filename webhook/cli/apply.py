@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ from webhook.cli.plan_shown import plan_document, show_plan
 from webhook.cli.running import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from webhook.approved.carrying_out import Done
     from webhook.cli.progress import Progress
     from webhook.domain.names import IssuerUrl, RoleArn
@@ -113,19 +116,14 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
         if not plan.has_changes:
             return _told(asked, plan, Done())
         done = Done()
-        try:
+        with _told_if_cut_off(asked, plan, done, progress):
             progress.step("watching the cluster")
-            async with hands(here, done=done) as by:
+            async with hands(here, done) as by:
                 progress.step("writing what is missing")
                 await add_and_repair(by, plan, progress.count)
                 if asked.approved:
                     progress.step("removing")
                     await remove(by, plan, progress.count)
-        except BaseException:  # Ctrl-C too
-            progress.hide()
-            _told(asked, plan, done)
-            raise
-        progress.hide()
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
             to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
             sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
@@ -151,14 +149,9 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
                 sys.stdout.write("nothing is removed without --approve\n")
             return _told(asked, plan, Done(), is_left=True)
         done = Done()
-        try:
+        with _told_if_cut_off(asked, plan, done, progress):
             progress.step("removing")
             await retire_here(here, plan, progress.count, done)
-        except BaseException:  # Ctrl-C too
-            progress.hide()
-            _told(asked, plan, done)
-            raise
-        progress.hide()
         return _told(asked, plan, done)
 
 
@@ -173,6 +166,18 @@ async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Ses
         return retire_role(retired, here.installation, account)
     account = await here.look_at_account(progress.count)
     return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
+
+
+@contextmanager
+def _told_if_cut_off(asked: _Asked, plan: Plan, done: Done, progress: Progress) -> Iterator[None]:
+    """Hide the progress in the end, and tell what was done by then where something ends it early."""
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        progress.hide()
+        _told(asked, plan, done)
+        raise
+    progress.hide()
 
 
 def _told(asked: _Asked, plan: Plan, done: Done, *, is_left: bool = False) -> Exit:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
 
 
+EDITING = ("iam:GetRole", "iam:UpdateAssumeRolePolicy")
+"""What the program needs in a role whose trust it edits."""
+
 _AND = "&&"
 """Between two commands: the second is for when the first went well."""
+
+
+def options(given: Mapping[str, object]) -> tuple[str, ...]:
+    """The options that have a value, as words of a command line."""
+    return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
 
 
 def list_associations(cluster: str, subject: Subject) -> str:
@@ -91,7 +99,7 @@ def set_up(role: RoleArn, options: Sequence[str]) -> str:
 
 def let_edit(own_role: RoleArn, role: RoleArn) -> str:
     """Give the program's role what it needs in `role`, and take nothing away: the policy has a name of its own."""
-    allowed = {"Effect": "Allow", "Action": ["iam:GetRole", "iam:UpdateAssumeRolePolicy"], "Resource": role.value}
+    allowed = {"Effect": "Allow", "Action": EDITING, "Resource": role.value}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
     argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
     return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
-_EDITING = ("iam:UpdateAssumeRolePolicy", "iam:GetRole")
 _BACKS_UP = "mxp-controller"
 """The ServiceAccount whose roles `setup` gives permissions on a bucket."""
 _LITTLE_ROOM = 3
@@ -109,7 +108,7 @@ def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolic
 
 def _may_not_edit(plane: Plane, role: RoleArn) -> bool:
     """Whether AWS refused the program itself when it was about to let this one in."""
-    refused = _DENIED in plane.pending and any(action in plane.pending for action in _EDITING)
+    refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
     return refused and role.value in plane.pending
 
 

@@ -9,6 +9,7 @@ from cryptography import x509
 
 from webhook.aws.oidc import ask_for_provider
 from webhook.cluster.inspection import Inspection
+from webhook.diagnosis.commands import options
 from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.mapping import names_a_role
 from webhook.diagnosis.registration import PROGRAM_LABEL
@@ -124,7 +125,7 @@ def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
         "--namespace": here.namespace,
         "--own-role": own_role.name if own_role and own_role.has_no_path else None,
     }
-    return tuple(word for name, value in given.items() if value is not None for word in (name, value))
+    return options(given)
 
 
 async def _own_role(here: Session) -> RoleArn | None:

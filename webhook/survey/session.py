@@ -17,6 +17,7 @@ from webhook.cluster.connection import Connection
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace
+from webhook.diagnosis.commands import options
 from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
 from webhook.domain.snapshot import ClusterSnapshot, Installation
 from webhook.domain.sweep import SweepRules
@@ -54,8 +55,7 @@ class Where:
     @property
     def options(self) -> tuple[str, ...]:
         """What another command must be told too, to mean the same installation."""
-        given = {"--config": self.file, "--namespace": self.namespace, "--context": self.context}
-        return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
+        return options({"--config": self.file, "--namespace": self.namespace, "--context": self.context})
 
 
 @dataclass(frozen=True, slots=True)
