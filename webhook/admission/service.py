@@ -118,9 +118,10 @@ class AdmissionService:
         annotations, annotates = metadata.annotations, grant.binding.annotates
         patch = annotation_patch(annotations, ROLE_ARN_ANNOTATION, outcome.role.value) if annotates else []
         if isinstance(outcome, Trusted):
-            audit["trust"] = "not-asked" if dry_run else outcome.proof.value
-            said = "dry_run" if dry_run else f"granted_{outcome.proof.value}"
-            return Answer(allowed=True, outcome=said, patch=patch, audit=audit)
+            audit["trust"] = "not-asked" if dry_run else outcome.label
+            said = "dry_run" if dry_run else f"granted_{outcome.label}"
+            warnings = [outcome.doubt] if outcome.doubt else []
+            return Answer(allowed=True, outcome=said, patch=patch, warnings=warnings, audit=audit)
         audit |= {"trust": outcome.kind.value, "reason": outcome.reason}
         self._tell_the_owner(grant, outcome)
         if self._policy.refuse_without_trust:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.diagnosis import commands
-from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
+from webhook.diagnosis.findings import Finding, Level, broken, note, ok, unknown
 from webhook.diagnosis.near_misses import near_misses
 from webhook.diagnosis.rewriting import without, without_principal
 from webhook.domain.amendment import Standing, amend, room
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.diagnosis.facts import Plane, Shared
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn
+    from webhook.domain.trust_policy import Place
 
 _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
@@ -56,12 +57,24 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         yield broken("trust", why, commands.write_policy(role, without(policy, place)))
         return
     if shared.trusted.lets_in(role, plane.subject):
-        yield ok("trust", f"our statement {own.sid} in {role} lets it in")
+        trust = ok("trust", f"our statement {own.sid} in {role} lets it in")
     elif (place := policy.foreign_grant(own, plane.subject)) is not None:
-        yield ok("trust", f"{place} of {role} lets it in; it is somebody else's")
+        trust = ok("trust", f"{place} of {role} lets it in; it is somebody else's")
     else:
-        yield _untrusted(plane, role, binding, policy, shared)
+        trust = _untrusted(plane, role, binding, policy, shared)
+    doubtful = policy.possible_denial(own, plane.subject)
+    if doubtful is None or trust.level is not Level.OK:
+        yield trust
+    if doubtful is not None:
+        yield may_be_denied(
+            doubtful, role, "STS says whether it does", commands.ask_sts(plane.subject, shared.options)
+        )
     yield from look_at_room(role, policy, shared)
+
+
+def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
+    """A Deny of which only AWS knows whether it holds: nobody can say that the trust works."""
+    return unknown("trust", f"{place} of {role} may deny it, by what only AWS knows: {next_step}", fix)
 
 
 def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: Shared) -> Finding:

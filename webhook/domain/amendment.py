@@ -39,6 +39,8 @@ class Verdict:
 
     standing: Standing
     place: Place | None = None
+    possible_denial: Place | None = None
+    """A foreign statement that may deny it all the same, where it counts as trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def amend(
             if used + cost > quota:
                 verdict = Verdict(Standing.NO_ROOM)
             else:
-                verdict = Verdict(Standing.ADDED)
+                verdict = Verdict(Standing.ADDED, possible_denial=policy.possible_denial(own, subject))
                 trusted.add(subject)
                 used += cost
         verdicts.setdefault(subject, verdict)
@@ -109,9 +111,9 @@ def _without_adding(
     if (place := policy.denial(own, subject)) is not None:
         return Verdict(Standing.DENIED, place)
     if subject in trusted:
-        return Verdict(Standing.KEPT)
+        return Verdict(Standing.KEPT, possible_denial=policy.possible_denial(own, subject))
     if (place := policy.foreign_grant(own, subject)) is not None:
-        return Verdict(Standing.FOREIGN, place)
+        return Verdict(Standing.FOREIGN, place, policy.possible_denial(own, subject))
     return None
 
 

@@ -88,14 +88,16 @@ def _with(
     if granting is None:
         why = f"{bound} selects it, and no statement lets EKS assume the role for its pods"
         return Finding.WANTED_NOT_TRUSTED, why, None
+    if (doubtful := policy.possible_denial_of_pod(claims)) is not None:
+        why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
+        return Finding.MAY_BE_DENIED, why, doubtful
     if installation.owner and installation.owner.owns(found):
         return Finding.AS_WANTED, bound, granting
     return Finding.AS_WANTED, f"{bound} selects it, and an association {whose(found)} gives it the role", granting
 
 
 def _statement(grant: Grant, installation: Installation) -> PodStatement | None:
-    own = installation.own_in(grant.binding.roles[0])
-    return next((one for one in own.pods if one.binding == grant.binding.name), None)
+    return installation.own_in(grant.binding.roles[0]).for_pods_of(grant.binding.name)
 
 
 def _role_of(found: Association) -> RoleArn | None:

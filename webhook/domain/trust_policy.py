@@ -183,6 +183,14 @@ class TrustPolicy:
         """A statement that certainly keeps `subject` out whatever ours says: any Deny wins."""
         return self._denying(own, subject, certainly=True)
 
+    def may_deny_some(self, own: OwnStatement) -> bool:
+        """Whether a statement that is not ours denies some subject of this cluster, or may: mostly none does."""
+        claims = own.claims_of_all()
+        return any(
+            denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
+            for _, statement in self._others(own)
+        )
+
     def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement that may do so: AWS alone knows what it asks about."""
         return self._denying(own, subject, certainly=None)

@@ -57,13 +57,12 @@ class Grants:
         if self._associations and grant.binding.associates:
             role = _order(grant)[0]
             proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
-            return Trusted(role, proof) if proof else None
-        if grant.annotated and (proof := self._writers[grant.annotated].trusts(grant.subject)):
-            return Trusted(grant.annotated, proof)  # first in its order, which a pass need not work out
-        for role in _order(grant):
-            if proof := self._writers[role].trusts(grant.subject):
-                return Trusted(role, proof)
-        return None
+            return Trusted(role, proof, self._writers[role].doubt_of_pods(*_pods_of(grant))) if proof else None
+        if grant.annotated and (trust := self._writers[grant.annotated].trusts(grant.subject)):
+            return trust  # first in its order, which a pass need not work out
+        return next(
+            (trust for role in _order(grant) if (trust := self._writers[role].trusts(grant.subject))), None
+        )
 
     async def obtain(self, grant: Grant, seconds: float) -> Outcome:
         """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
@@ -245,6 +244,8 @@ class _Pursuit:
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
             outcome = await self._settled(associations.submit(self._grant.subject, role, look=self._look))
+        if isinstance(outcome, Trusted):
+            outcome = replace(outcome, doubt=self._writers[role].doubt_of_pods(*_pods_of(self._grant)))
         return outcome
 
     async def _try(self, role: RoleArn) -> Outcome:
@@ -271,9 +272,16 @@ class _Pursuit:
         if isinstance(outcome, Trusted):
             self._waiting.end(self._grant.subject)
             metrics.trust_seconds.observe(seconds)
-            log.info("subject_trusted", outcome=outcome.proof.value, **facts)
+            if outcome.doubt:
+                log.warning("subject_may_be_denied", outcome=outcome.label, reason=outcome.doubt, **facts)
+            else:
+                log.info("subject_trusted", outcome=outcome.label, **facts)
         else:
             log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
+
+
+def _pods_of(grant: Grant) -> tuple[str, str]:
+    return grant.binding.name, grant.subject.namespace
 
 
 def _order(grant: Grant) -> tuple[RoleArn, ...]:

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
     """What a verdict means to who asked; `quota` is in characters."""
+    doubt = may_be_denied(role, verdict.possible_denial) if verdict.possible_denial else ""
     match verdict.standing:
         case Standing.ADDED:
-            return Trusted(role, Proof.WRITTEN)
+            return Trusted(role, Proof.WRITTEN, doubt)
         case Standing.KEPT:
-            return Trusted(role, Proof.ALREADY)
+            return Trusted(role, Proof.ALREADY, doubt)
         case Standing.FOREIGN:
-            return Trusted(role, Proof.FOREIGN)
+            return Trusted(role, Proof.FOREIGN, doubt)
         case Standing.NO_ROOM:
             return full(role, quota)
         case Standing.DENIED:
@@ -35,6 +36,15 @@ def denied(role: RoleArn, place: Place | None) -> Untrusted:
     """A Deny of somebody else wins over all that ours says."""
     reason = f"{place} of the trust policy of {role} denies it: change that statement"
     return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
+
+
+def may_be_denied(role: RoleArn, place: Place) -> str:
+    """A Deny of which only AWS knows whether it holds; short, because a warning is cut."""
+    return f"{place} of the trust policy of {role} may deny it: {ASK}"
+
+
+ASK = "only AWS knows what it asks about, so check that statement"
+"""What a person does about a Deny that may hold; completes a sentence."""
 
 
 WAYS_OUT = (

@@ -75,7 +75,7 @@ class RoleWriter:
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
-        self._known = KnownTrust(own)
+        self._known = KnownTrust(role, own)
         self._ceiling = Ceiling()
         self._to_confirm = False
         self._differing = DifferingReads()
@@ -90,9 +90,9 @@ class RoleWriter:
 
     # What is known without asking AWS
 
-    def trusts(self, subject: Subject) -> Proof | None:
+    def trusts(self, subject: Subject) -> Trusted | None:
         """How the role is known to trust `subject`, or None; no call is made."""
-        return self._known.proof(subject)
+        return self._known.trust(subject)
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -141,6 +141,10 @@ class RoleWriter:
     def lets_pods_in(self) -> Proof | None:
         """How EKS is known to be let in for the pods of its bindings, or None; no call is made."""
         return self._pods.proof
+
+    def doubt_of_pods(self, binding: str, namespace: str) -> str:
+        """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
+        return self._known.doubt_of_pods(binding, namespace)
 
     # Asking for trust
 
@@ -417,7 +421,7 @@ class RoleWriter:
         """Count those heard of whom the cluster is known to want by now."""
         for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
             self._known.hear_of(subject)
-            self._tickets.settle(subject, Trusted(self.role, Proof.ALREADY))
+            self._tickets.settle(subject, self.trusts(subject) or Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
         return self._recent_writes.subjects(asyncio.get_running_loop().time())
