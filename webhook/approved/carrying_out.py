@@ -12,7 +12,6 @@ from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
-from webhook.domain.names import RoleArn
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
 from webhook.survey.leases import check_locks
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.association_plan import Associating, Dissociating
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -193,11 +192,11 @@ def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[S
 
 async def _dissociate(by: Hands, item: Dissociating) -> None:
     """Delete an association of ours whose ServiceAccount the API server, asked once more, does not want either."""
-    subject = item.found.subject
+    subject, role = item.found.subject, item.found.role_arn
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)
-        if by.view.cause_to_dissociate(RoleArn(item.found.role), subject, namespace, account) is None:
+        if role is None or by.view.cause_to_dissociate(role, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")

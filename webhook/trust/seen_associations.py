@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from webhook.domain.names import RoleArn
 from webhook.trust.outcomes import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from webhook.domain.associations import Association, Listing, Ownership
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
 
 SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
@@ -71,8 +70,10 @@ class SeenAssociations:
     def see(self, found: Association) -> None:
         """It was described or made."""
         self.hear_of(found.subject, found.id)
-        if self._owner.owns(found):
-            self._ours[found.subject] = RoleArn(found.role)
+        role = found.role_arn
+        if role is not None and self._owner.owns(found):
+            self._ours[found.subject] = role
+            self._foreign.discard(found.id)
         else:
             self._ours.pop(found.subject, None)
             self._foreign.add(found.id)
