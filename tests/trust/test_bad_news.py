@@ -44,6 +44,14 @@ def _have_no_policy_at_all(iam: SimulatedIam) -> None:
     iam.store(ROLE, {"Version": "2012-10-17", "Statement": ["this is no statement"]})
 
 
+def _have_a_sid_that_is_no_string(iam: SimulatedIam) -> None:
+    iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid=None))
+
+
+def _have_a_character_that_could_not_be_read(iam: SimulatedIam) -> None:
+    iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid="caf\ufffd"))
+
+
 def _mend(iam: SimulatedIam) -> None:
     iam.recover()
     iam.store(ROLE, foreign_document(ROLE))
@@ -54,6 +62,8 @@ PERSONAL = [
     (_have_no_role, FailureKind.NO_SUCH_ROLE, "mxp-backup"),
     (_have_dangling_principal, FailureKind.MALFORMED, f"{DELETED} in statement"),
     (_have_no_policy_at_all, FailureKind.MALFORMED, "not a list of objects"),
+    (_have_a_sid_that_is_no_string, FailureKind.MALFORMED, "of the trust policy has a Sid that is not a string"),
+    (_have_a_character_that_could_not_be_read, FailureKind.MALFORMED, "(Sid caf\ufffd) of the trust policy holds"),
 ]
 
 
