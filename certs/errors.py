@@ -15,6 +15,8 @@ class Reason(StrEnum):
     EXPIRING = "expiring"
     CA_EXPIRING = "ca_expiring"
     CA_REPLACED = "ca_replaced"
+    CA_UNUSABLE = "ca_unusable"
+    NOT_ACCEPTED = "not_accepted"
 
 
 class Difference(StrEnum):
