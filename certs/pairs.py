@@ -231,7 +231,6 @@ def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pai
 
 
 def _wrapped(certificate: x509.Certificate) -> Certificate:
-    """The certificate, all of whose parts have been parsed once: none raises later."""
-    _ = certificate.version, certificate.extensions, certificate.public_key(), certificate.signature_hash_algorithm
-    _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    """The certificate; what is read of it later has been parsed once, so that it does not raise then."""
+    _ = certificate.extensions, certificate.public_key(), certificate.signature_hash_algorithm
     return Certificate(certificate.public_bytes(serialization.Encoding.PEM), certificate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ class Recipe:
     key: Callable[[], Any] = p256
     begins: dt.timedelta = -DAY
     ends: dt.timedelta = DAY
-    hash: Any = field(default_factory=hashes.SHA256)
     without: tuple[type[x509.ExtensionType], ...] = ()
     adding: Mapping[x509.ExtensionType, bool] = field(default_factory=dict)
 
@@ -119,5 +118,22 @@ class Recipe:
         kept = {value: critical for value, critical in ordinary.items() if not isinstance(value, self.without)}
         for value, critical in {**kept, **self.adding}.items():
             builder = builder.add_extension(value, critical=critical)
-        algorithm = None if isinstance(signer.private, ed25519.Ed25519PrivateKey) else self.hash
+        algorithm = None if isinstance(signer.private, ed25519.Ed25519PrivateKey) else hashes.SHA256()
         return Odd(builder.sign(signer.private, algorithm), key)
+
+
+def with_sha1(now: dt.datetime) -> Odd:
+    """A leaf that an RSA authority signed with SHA-1, which `cryptography` does not make any more."""
+    sha256, sha1 = bytes.fromhex("06092a864886f70d01010b"), bytes.fromhex("06092a864886f70d010105")
+    signer = Recipe(key=rsa2048).authority(now)
+    leaf = Recipe().leaf(now, signer)
+    body = leaf.certificate.tbs_certificate_bytes.replace(sha256, sha1)
+    signature = signer.private.sign(body, padding.PKCS1v15(), hashes.SHA1())
+    whole = leaf.certificate.public_bytes(serialization.Encoding.DER)
+    for old, new in (
+        (leaf.certificate.tbs_certificate_bytes, body),
+        (leaf.certificate.signature, signature),
+        (sha256, sha1),
+    ):
+        whole = whole.replace(old, new)
+    return Odd(x509.load_der_x509_certificate(whole), leaf.private)
