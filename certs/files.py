@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class CertificateFiles:
     """Two PEM files; `look` takes a new pair into service as soon as both are there and fit."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it works with, handed in once
+    def __init__(
         self,
         certificate: Path,
         key: Path,

@@ -128,7 +128,7 @@ def _unreadable(what: str) -> Iterator[None]:
     """Whatever a parser raises is a BundleError: those who write what it reads can have it raise anything."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  by default, as the kinds of error of a parser are no contract
+    except Exception as error:
         message = f"{what} cannot be read: {type(error).__name__}: {error}"
         raise BundleError(Reason.UNREADABLE, message[:200]) from error
 

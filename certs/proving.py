@@ -1,9 +1,9 @@
 """Whether a client like the API server accepts a pair: found out by being that client, before anybody is.
 
-Two judges, and both must agree. `cryptography` checks the path as strictly as Go's crypto/x509 or more so: SHA-1, weak
-keys, name constraints, key usage, unknown critical extensions and a name that stands in the subject alone are refused.
-OpenSSL then goes through a whole handshake in memory. What neither needs to know is the time: how long a certificate
-lasts is judged by `rotation`, with the caller's clock.
+Two judges, and both must agree. `cryptography` checks the path as strictly as Go's crypto/x509 or more so: SHA-1,
+weak keys, name constraints, key usage, unknown critical extensions and a name that stands in the subject alone are
+refused. OpenSSL then goes through a whole handshake in memory. What neither needs to know is the time: how long a
+certificate lasts is judged by `rotation`, with the caller's clock.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def refusal(leaf: Pair, issuer: Certificate, announced: bytes, names: frozenset[
 
 @lru_cache(maxsize=16)
 def can_sign(authority: Pair, names: frozenset[str]) -> bool:
-    """Whether a client accepts a leaf for these names that the authority signs: tried with one that is thrown away."""
+    """Whether a client accepts a leaf for these names that the authority signs: tried with one."""
     begins = authority.certificate.begins
     try:
         leaf = new_leaf(authority, names, begins, dt.timedelta(hours=1))
@@ -94,7 +94,9 @@ def _shake_hands(server_side: ssl.SSLContext, trusted: bytes | None, name: str) 
     if trusted is None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     else:
-        context.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)  # roots as Go has them
+        context.verify_flags = ssl.VerifyFlags(
+            ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
+        )  # roots as Go has them
         context.load_verify_locations(cadata=trusted.decode())
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = context.wrap_bio(to_client, to_server, server_hostname=name or None)

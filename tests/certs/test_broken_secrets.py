@@ -1,4 +1,4 @@
-"""Whatever the Secret holds: within ten seconds a client like the API server is answered, and none was turned away."""
+"""Whatever the Secret holds: within ten seconds a client like the API server is answered, and meanwhile too."""
 
 import datetime as dt
 from collections import Counter
@@ -15,11 +15,11 @@ from tests.support.odd_certificates import (
     DAY,
     NAME,
     SIGNS,
-    Odd,
     Recipe,
     ed,
     key_usage,
     p224,
+    parts,
     rsa2048,
 )
 from tests.support.shared_certificates import World, handshake
@@ -32,15 +32,6 @@ UNREADABLE_SAN = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), 
 ELSEWHERE = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example.org")], excluded_subtrees=None)
 LARGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.2"), bytes(100_000))
 CLIENT = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
-
-
-def parts(**pairs: Odd) -> Data:
-    """Pairs as a Secret has them, by the names of their files (`next_ca` for `next-ca`)."""
-    return {
-        f"{name.replace('_', '-')}.{suffix}": value
-        for name, pair in pairs.items()
-        for suffix, value in (("crt", pair.pem), ("key", pair.key))
-    }
 
 
 def bare(recipe: Recipe) -> Callable[[dt.datetime], Data]:
@@ -104,7 +95,10 @@ BROKEN: Mapping[str, tuple[Callable[[dt.datetime], Data], Reason | None]] = {
     ),
     "an authority that may sign for clients only": (signing(Recipe(adding={CLIENT: False})), Reason.CA_UNUSABLE),
     "an authority that is none": (signing(Recipe(without=(x509.BasicConstraints,))), Reason.UNREADABLE),
-    "an authority with an unknown critical extension": (signing(Recipe(adding={UNKNOWN: True})), Reason.CA_UNUSABLE),
+    "an authority with an unknown critical extension": (
+        signing(Recipe(adding={UNKNOWN: True})),
+        Reason.CA_UNUSABLE,
+    ),
     "an authority of tomorrow": (signing(Recipe(begins=DAY, ends=2 * DAY)), Reason.CA_EXPIRING),
     "an authority of yesterday": (signing(Recipe(begins=-2 * DAY, ends=-DAY)), Reason.CA_EXPIRING),
     "an authority too large for a handshake": (signing(Recipe(adding={LARGE: False})), Reason.UNREADABLE),
@@ -128,7 +122,10 @@ BROKEN: Mapping[str, tuple[Callable[[dt.datetime], Data], Reason | None]] = {
     "a leaf of yesterday": (leaf(Recipe(begins=-2 * DAY, ends=-DAY)), Reason.EXPIRING),
     "a leaf too large for a handshake": (leaf(Recipe(adding={LARGE: False})), Reason.UNREADABLE),
     "a next authority of RSA": (leaf(Recipe(), next_ca=Recipe(key=rsa2048)), Reason.CA_UNUSABLE),
-    "a next authority for other names": (leaf(Recipe(), next_ca=Recipe(adding={ELSEWHERE: True})), Reason.CA_UNUSABLE),
+    "a next authority for other names": (
+        leaf(Recipe(), next_ca=Recipe(adding={ELSEWHERE: True})),
+        Reason.CA_UNUSABLE,
+    ),
     "a next authority of tomorrow": (leaf(Recipe(), next_ca=Recipe(begins=DAY, ends=2 * DAY)), Reason.CA_EXPIRING),
     "five hundred previous authorities": (many_previous, None),
     "additional keys": (with_others(extra=b"x" * 500_000, other__crt=b"garbage"), None),
@@ -138,7 +135,10 @@ BROKEN: Mapping[str, tuple[Callable[[dt.datetime], Data], Reason | None]] = {
         None,
     ),
     "a leaf's key of a megabyte": (with_others(tls__key=b"x" * 1_000_000), Reason.UNREADABLE),
-    "nothing but garbage": (lambda _: dict.fromkeys(("ca.crt", "ca.key", "tls.crt"), b"\x00\xff"), Reason.UNREADABLE),
+    "nothing but garbage": (
+        lambda _: dict.fromkeys(("ca.crt", "ca.key", "tls.crt"), b"\x00\xff"),
+        Reason.UNREADABLE,
+    ),
 }
 
 

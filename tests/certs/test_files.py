@@ -33,7 +33,10 @@ REFUSED: dict[str, tuple[Callable[[], Odd], str]] = {
     "signed with SHA-1": (lambda: with_sha1(NOW), "signed with sha1"),
     "an unknown critical extension": (of(Recipe(adding={UNKNOWN: True})), "a critical extension"),
     "a curve that Go does not have": (of(Recipe(key=p224)), "Go's TLS does not have"),
-    "too large": (of(Recipe(adding={x509.UnrecognizedExtension(UNKNOWN.oid, bytes(50_000)): False})), "characters"),
+    "too large": (
+        of(Recipe(adding={x509.UnrecognizedExtension(UNKNOWN.oid, bytes(50_000)): False})),
+        "characters",
+    ),
 }
 ACCEPTED: dict[str, Callable[[], Odd]] = {
     "an ordinary one": of(Recipe()),

@@ -130,8 +130,6 @@ def _rules(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]]
 
 
-
-
 @EVERY
 def test_the_pods_are_within_the_restricted_standard(path: Path) -> None:
     spec = only(rendered(read(path)), "Deployment")["spec"]["template"]["spec"]

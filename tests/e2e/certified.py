@@ -79,7 +79,7 @@ def two_replicas(space: Space, **certificates: Any) -> Iterator[Pair]:
 
 def secret(space: Space) -> dict[str, str]:
     """What the Secret holds, in base64."""
-    return dict(space.cluster.api.get(SECRET)["data"])
+    return dict(space.cluster.api.get(SECRET).get("data", {}))
 
 
 def empty(space: Space) -> None:

@@ -122,6 +122,15 @@ class Recipe:
         return Odd(builder.sign(signer.private, algorithm), key)
 
 
+def parts(**pairs: Odd) -> dict[str, bytes]:
+    """Pairs as a Secret has them, by the names of their files (`next_ca` for `next-ca`)."""
+    return {
+        f"{name.replace('_', '-')}.{suffix}": value
+        for name, pair in pairs.items()
+        for suffix, value in (("crt", pair.pem), ("key", pair.key))
+    }
+
+
 def with_sha1(now: dt.datetime) -> Odd:
     """A leaf that an RSA authority signed with SHA-1, which `cryptography` does not make any more."""
     sha256, sha1 = bytes.fromhex("06092a864886f70d01010b"), bytes.fromhex("06092a864886f70d010105")

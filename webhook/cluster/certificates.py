@@ -23,7 +23,7 @@ _JSON_PATCH = "application/json-patch+json"
 
 
 class SecretStore:
-    """One Secret of the program's own namespace (get and update it by name; whoever installs the program creates it).
+    """One Secret of the program's own namespace (get and update it by name); an installation creates it.
 
     What is in it beside the data stays: labels and annotations of others, its type.
     """
@@ -32,8 +32,8 @@ class SecretStore:
         self._connection = connection
         self._path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
         self._missing = (
-            f"there is no Secret {namespace}/{name}, and the program may not create one: the chart does, so run helm "
-            f"upgrade again (without the chart: kubectl -n {namespace} create secret generic {name})"
+            f"there is no Secret {namespace}/{name}, and the program may not create one: the chart does, so run "
+            f"helm upgrade again (without the chart: kubectl -n {namespace} create secret generic {name})"
         )
 
     async def read(self) -> Stored:

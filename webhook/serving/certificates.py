@@ -90,7 +90,7 @@ class Certificates:
                 "server sends no reviews; create it, or correct certificates.webhookConfiguration"
             )
         if source.refused_because:
-            return f"a handshake with what is served, against the API server's caBundle, fails: {source.refused_because}"
+            return f"a handshake against the API server's caBundle fails: {source.refused_because}"
         return self._last_reason or "the API server's caBundle does not have our authority yet"
 
 
