@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something in the bundle is made anew; a label of a metric, so the values are a contract."""
+    """Why something in the bundle is recreated; a label of a metric, so the values are a contract."""
 
     MISSING = "missing"
     UNREADABLE = "unreadable"

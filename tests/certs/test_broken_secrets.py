@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.bundle import read_bundle
 from certs.errors import Reason
@@ -31,7 +32,7 @@ UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"
 UNREADABLE_SAN = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\xff\xff")
 ELSEWHERE = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example.org")], excluded_subtrees=None)
 LARGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.2"), bytes(100_000))
-CLIENT = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+CLIENT = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 def bare(recipe: Recipe) -> Callable[[dt.datetime], Data]:
@@ -142,14 +143,18 @@ BROKEN: Mapping[str, tuple[Callable[[dt.datetime], Data], Reason | None]] = {
 }
 
 
+def stored(world: World) -> Data:
+    assert world.secret is not None
+    return dict(world.secret)
+
+
 def reasons(world: World) -> set[Reason]:
     return set(sum((replica.told.reasons for replica in world.replicas), start=Counter()))
 
 
 def assert_answered(world: World) -> None:
     """Each replica is ready, and a client that trusts the caBundle and nothing else gets through."""
-    assert world.secret is not None
-    assert set(read_bundle(world.secret).trusted) <= set(read_certificates(world.ca_bundle))
+    assert set(read_bundle(stored(world)).trusted) <= set(read_certificates(world.ca_bundle))
     for replica in world.replicas:
         assert replica.source.is_proven
         handshake(replica.context, world.ca_bundle, NAME)
@@ -179,7 +184,7 @@ def test_while_a_broken_secret_is_repaired_what_is_served_stays_in_service(name:
     assert reason is None or reasons(world)
     world.look(40)
     assert_answered(world)
-    assert len(read_bundle(world.secret or {}).trusted) == 1
+    assert len(read_bundle(stored(world)).trusted) == 1
     assert world.turned_away == []
 
 
@@ -194,25 +199,24 @@ def test_while_a_broken_secret_is_repaired_what_is_served_stays_in_service(name:
 def test_an_authority_of_others_that_works_stays(usable: Recipe) -> None:
     world = World(now=dt.datetime.now(dt.UTC))
     world.put(signing(usable)(world.now))
-    before = dict(world.secret or {})
+    before = stored(world)
     world.look(5)
     assert_answered(world)
     assert reasons(world) == set()
-    assert (world.secret or {})["tls.crt"] == before["tls.crt"]
+    assert stored(world)["tls.crt"] == before["tls.crt"]
 
 
 def test_while_the_secret_is_missing_what_is_served_stays_and_is_put_back_when_it_is_there_again() -> None:
     world = World()
     world.look(3)
-    served = dict(world.secret or {})
+    served = stored(world)
     world.put(None)
     world.look(5)
     assert all(replica.source.is_proven for replica in world.replicas)
-    assert world.secret is None
     world.put({})
     world.look(1)
-    assert (world.secret or {})["tls.crt"] == served["tls.crt"]
+    assert stored(world)["tls.crt"] == served["tls.crt"]
     assert reasons(world) == {Reason.MISSING}
     world.look(40)
-    assert (world.secret or {})["ca.crt"] != served["ca.crt"]
+    assert stored(world)["ca.crt"] != served["ca.crt"]
     assert world.turned_away == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.errors import PairError
 from certs.files import CertificateFiles
@@ -17,7 +18,7 @@ from tests.support.shared_certificates import Told, handshake
 NOW = dt.datetime.now(dt.UTC)
 AUTHORITY = Recipe(key=rsa2048).authority(NOW)
 USAGE, NAMES = x509.ExtendedKeyUsage, x509.SubjectAlternativeName
-ANY, CLIENT = x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, x509.ExtendedKeyUsageOID.CLIENT_AUTH
+ANY, CLIENT = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, ExtendedKeyUsageOID.CLIENT_AUTH
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.diagnosis.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, ROLE, WELL, _shared
+from tests.diagnosis.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
+from tests.domain.policies import ROLE
 from webhook.diagnosis.facts import Own
 from webhook.diagnosis.findings import Level
 from webhook.diagnosis.own_identity import look_at_own_pods

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.bundle import Bundle, read_bundle
 from certs.pairs import new_authority, new_leaf
@@ -91,7 +92,7 @@ def for_clients(space: Space) -> None:
     authority = Recipe().authority(now)
     usage, alternative = x509.ExtendedKeyUsage, x509.SubjectAlternativeName
     adding = {
-        usage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]): False,
+        usage([ExtendedKeyUsageOID.CLIENT_AUTH]): False,
         names.certificate.parsed.extensions.get_extension_for_class(alternative).value: False,
     }
     leaf = Recipe(without=(usage, alternative), adding=adding).leaf(now, authority)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +98,7 @@ class Recipe:
         ordinary: dict[x509.ExtensionType, bool] = {
             x509.SubjectAlternativeName([x509.DNSName(NAME)]): False,
             x509.BasicConstraints(ca=False, path_length=None): True,
-            x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]): False,
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]): False,
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.private.public_key()): False,
         }
         return self._signed(now, name, self.key(), ordinary, signer, signer.certificate.subject)
