@@ -1,6 +1,7 @@
 """Whatever the Secret holds: within ten seconds a client like the API server is answered, and meanwhile too."""
 
 import datetime as dt
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -27,6 +28,9 @@ from tests.support.shared_certificates import World, handshake
 
 REPAIRED_S = 10
 LOOK_S = 2
+MOST_STORED = 50_000
+"""Bytes; a Secret may have a million."""
+MOST_TRUSTED = 16
 Data = dict[str, bytes]
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
 UNREADABLE_SAN = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\xff\xff")
@@ -73,8 +77,14 @@ def with_others(**values: bytes) -> Callable[[dt.datetime], Data]:
 
 
 def many_previous(now: dt.datetime) -> Data:
-    one = new_authority("previous", now, DAY).certificate.pem
-    return {**leaf(Recipe())(now), "previous-ca.crt": one * 500}
+    some = b"".join(new_authority("previous", now, DAY).certificate.pem for _ in range(100))
+    return {**leaf(Recipe())(now), "previous-ca.crt": some}
+
+
+def many_replicas(now: dt.datetime) -> Data:
+    """So many that the Secret would be too large for what a replica adds."""
+    told = {f"replica-{number}": {"ca": "f" * 64, "at": now.timestamp()} for number in range(9000)}
+    return {**leaf(Recipe())(now), "replicas.json": json.dumps({"since": 0, "replicas": told}).encode()}
 
 
 def many_authorities(now: dt.datetime) -> Data:
@@ -128,9 +138,10 @@ BROKEN: Mapping[str, tuple[Callable[[dt.datetime], Data], Reason | None]] = {
         Reason.CA_UNUSABLE,
     ),
     "a next authority of tomorrow": (leaf(Recipe(), next_ca=Recipe(begins=DAY, ends=2 * DAY)), Reason.CA_EXPIRING),
-    "five hundred previous authorities": (many_previous, None),
+    "a hundred previous authorities": (many_previous, None),
     "additional keys": (with_others(extra=b"x" * 500_000, other__crt=b"garbage"), None),
-    "megabytes of what replicas say": (with_others(replicas__json=b'{"replicas":' + b"[" * 900_000), None),
+    "thousands of replicas": (many_replicas, None),
+    "what replicas say, endlessly nested": (with_others(replicas__json=b'{"x":' + b"[" * 60_000), None),
     "what replicas say, in the far future": (
         with_others(replicas__json=b'{"since": 9e15, "replicas": {"gone": {"ca": "x", "at": 9e15}}}'),
         None,
@@ -154,6 +165,8 @@ def reasons(world: World) -> set[Reason]:
 
 def assert_answered(world: World) -> None:
     """Each replica is ready, and a client that trusts the caBundle and nothing else gets through."""
+    assert sum(map(len, stored(world).values())) < MOST_STORED
+    assert len(read_certificates(world.ca_bundle)) <= MOST_TRUSTED
     assert set(read_bundle(stored(world)).trusted) <= set(read_certificates(world.ca_bundle))
     for replica in world.replicas:
         assert replica.source.is_proven
@@ -165,7 +178,9 @@ def test_after_a_restart_a_broken_secret_is_repaired_and_served_within_ten_secon
     content, reason = BROKEN[name]
     world = World(now=dt.datetime.now(dt.UTC))
     world.put(content(world.now))
-    world.look(REPAIRED_S // LOOK_S, LOOK_S)
+    for _ in range(REPAIRED_S // LOOK_S):
+        world.look(1, LOOK_S)
+        assert len(read_certificates(world.ca_bundle)) <= MOST_TRUSTED
     assert_answered(world)
     assert reasons(world) == ({reason} if reason else set())
 
@@ -204,6 +219,15 @@ def test_an_authority_of_others_that_works_stays(usable: Recipe) -> None:
     assert_answered(world)
     assert reasons(world) == set()
     assert stored(world)["tls.crt"] == before["tls.crt"]
+
+
+def test_a_replacement_that_is_said_to_begin_in_the_far_future_ends_in_seconds() -> None:
+    world = World(now=dt.datetime.now(dt.UTC))
+    previous = new_authority("previous", world.now, DAY).certificate.pem
+    world.put({**leaf(Recipe())(world.now), "previous-ca.crt": previous, "replicas.json": b'{"since": 9e15}'})
+    world.look(20)
+    assert len(read_bundle(stored(world)).trusted) == 1
+    assert_answered(world)
 
 
 def test_while_the_secret_is_missing_what_is_served_stays_and_is_put_back_when_it_is_there_again() -> None:
