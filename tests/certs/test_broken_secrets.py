@@ -197,7 +197,7 @@ def test_while_a_broken_secret_is_repaired_what_is_served_stays_in_service(name:
             handshake(replica.context, world.ca_bundle, NAME)
     assert_answered(world)
     assert reason is None or reasons(world)
-    world.look(40)
+    world.look(20)
     assert_answered(world)
     assert len(read_bundle(stored(world)).trusted) == 1
     assert world.turned_away == []
