@@ -197,7 +197,9 @@ def test_while_a_broken_secret_is_repaired_what_is_served_stays_in_service(name:
             handshake(replica.context, world.ca_bundle, NAME)
     assert_answered(world)
     assert reason is None or reasons(world)
-    world.look(20)
+    world.look(12, every_s=LOOK_S)
+    world.let_pass(60)
+    world.look(12, every_s=LOOK_S)
     assert_answered(world)
     assert len(read_bundle(stored(world)).trusted) == 1
     assert world.turned_away == []

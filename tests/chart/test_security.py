@@ -31,7 +31,7 @@ def rights(values: dict[str, Any], resource: str) -> list[tuple[str, tuple[str, 
 @pytest.mark.parametrize("source", CERTIFICATES)
 @EVERY
 def test_only_the_source_self_managed_needs_a_right_to_a_webhook_configuration(path: Path, source: str) -> None:
-    values = {**read(path), "certificates": CERTIFICATES[source]}
+    values = {**read(path), "certificates": CERTIFICATES[source], "webhook": {}}
     own = only(rendered(values), "MutatingWebhookConfiguration")["metadata"]["name"]
     needed = [("ClusterRole", ("get", "patch"), (own,))] if source == "self-managed" else []
     assert rights(values, "mutatingwebhookconfigurations") == needed
