@@ -18,10 +18,8 @@ ACCOUNT = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}"
 
 @pytest.mark.rig
 def test_a_pod_that_runs_without_an_identity_is_named_and_restarted_once_there_is_a_role(tmp_path: Path) -> None:
-    with bare_space() as space, released(space) as release:
+    with bare_space() as space, released(space):
         env, namespace = environment(space), create_namespace(space)
-        release.start_replica()
-        release.wait_until_called()
         create_account(space, namespace)
 
         def findings() -> list[dict[str, Any]]:
@@ -43,9 +41,9 @@ def test_a_pod_that_runs_without_an_identity_is_named_and_restarted_once_there_i
         space.cluster.api.patch(ACCOUNT, {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": role}}})
         (found,) = findings()
         assert f"its ServiceAccount names {role}: a restart" in found["message"]
-        before = _template(release.space)
+        before = _template(space)
         run_as_printed(found["fix"], env, tmp_path)
-        assert _template(release.space) != before
+        assert _template(space) != before
 
 
 def _template(space: Any) -> Any:
