@@ -61,6 +61,34 @@ def test_an_upgrade_leaves_the_ca_bundle_that_somebody_else_wrote(cluster: Clust
     helm.uninstall()
 
 
+@pytest.mark.parametrize("side", ["true", "false"])
+def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
+    cluster: Cluster, side: str
+) -> None:
+    namespace = f"secret-{side}"
+    cluster.create([objects.namespace(namespace)])
+    helm = Helm(f"{PROGRAM}-{side}", namespace, cluster.kubeconfig)
+    helm.install(right(), f"--server-side={side}")
+    path = f"/api/v1/namespaces/{namespace}/secrets/{helm.release}-tls"
+    found = cluster.api.get(path)
+    written = {"ca.crt": base64.b64encode(b"written by the program").decode()}
+    cluster.api.put(path, {**found, "data": written})
+    for seconds in (7, 8):
+        helm.upgrade(right(webhook={"timeoutSeconds": seconds}))
+        assert cluster.api.get(path)["data"] == written
+
+    rendered = yaml.safe_dump_all(item for item in helm.template(right()) if item["kind"] == "Secret")
+    for flags in ((), (), ("--server-side", "--force-conflicts", "--field-manager=argocd-controller")):
+        applied = cluster.kubectl("apply", *flags, "-f", "-", stdin=rendered)
+        assert applied.returncode == 0, applied.stderr
+        assert cluster.api.get(path)["data"] == written
+
+    cluster.api.delete(path)
+    helm.upgrade(right())
+    assert "data" not in cluster.api.get(path)
+    helm.uninstall()
+
+
 def test_a_release_answers_through_an_upgrade_and_leaves_nothing_that_blocks(space: Space) -> None:
     with released(space, webhook=STRICT) as release:
         first = release.start_replica()

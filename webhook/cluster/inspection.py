@@ -183,6 +183,10 @@ class Inspection:
         query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
         return await self._list(_path("pods", namespace), query, PodObject)
 
+    async def pods_labelled(self, label: str, namespace: str) -> list[PodObject]:
+        """Pods of a namespace with that label (list pods)."""
+        return await self._list(_path("pods", namespace), {"labelSelector": label}, PodObject)
+
     async def events(self, account: str, reason: str, namespace: str | None) -> dict[str, str]:
         """The newest message of that reason about ServiceAccounts of that name, by namespace (list events)."""
         about = f"involvedObject.kind=ServiceAccount,involvedObject.name={account},reason={reason}"

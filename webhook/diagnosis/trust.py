@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, Level, broken, note, ok, unknown
 from webhook.diagnosis.near_misses import near_misses
+from webhook.diagnosis.own_identity import refused_as_node
 from webhook.diagnosis.rewriting import without, without_principal
 from webhook.domain.amendment import Standing, amend, room
 from webhook.domain.trust_policy import TrustPolicy
@@ -115,7 +116,7 @@ def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolic
     verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
     finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
     if finding is None and _may_not_edit(plane, role):
-        return _without_right(plane, role, why, shared)
+        return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
     return finding or broken("trust", why, commands.apply(shared.options))
 
 

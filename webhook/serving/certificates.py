@@ -89,6 +89,8 @@ class Certificates:
                 f"there is no MutatingWebhookConfiguration {self._registration} with a webhook in it, so the API "
                 "server sends no reviews; create it, or correct certificates.webhookConfiguration"
             )
+        if source.refused_because:
+            return f"a handshake against the API server's caBundle fails: {source.refused_because}"
         return self._last_reason or "the API server's caBundle does not have our authority yet"
 
 
@@ -130,8 +132,12 @@ def certificates_of(
 ) -> Certificates:
     """The certificates that the configuration asks for. Raises ConfigurationError where files are no pair."""
     context, report = ServingContext(), _Report()
+
+    def clock() -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
     if isinstance(section, FilesSection):
-        files = CertificateFiles(Path(section.cert_file), Path(section.key_file), context, report)
+        files = CertificateFiles(Path(section.cert_file), Path(section.key_file), context, report, clock)
         _load(files, section)
         return Certificates(context.context, files, "")
     source = SelfManaged(
@@ -141,7 +147,7 @@ def certificates_of(
         report,
         replica=replica,
         names=service_names(section, namespace),
-        clock=lambda: dt.datetime.now(dt.UTC),
+        clock=clock,
         lifetimes=Lifetimes(
             dt.timedelta(seconds=section.ca_validity), dt.timedelta(seconds=section.leaf_validity)
         ),
@@ -165,6 +171,5 @@ def _load(files: CertificateFiles, section: FilesSection) -> None:
         files.load()
     except (PairError, OSError) as error:
         raise ConfigurationError(
-            f"certificates: {section.cert_file} and {section.key_file} are not a certificate chain and its key in "
-            f"PEM: {error}"
+            f"certificates: {section.cert_file} and {section.key_file} cannot be served: {error}"
         ) from error

@@ -10,7 +10,7 @@ from cryptography import x509
 from webhook.aws.oidc import ask_for_provider
 from webhook.cluster.inspection import Inspection
 from webhook.diagnosis.commands import options
-from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.diagnosis.facts import Own, Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.mapping import names_a_role
 from webhook.diagnosis.registration import PROGRAM_LABEL
 from webhook.domain.bindings import service_accounts, trusted_roles
@@ -99,6 +99,7 @@ async def look_at_shared(
         own_role=own_role,
         setup_options=_setup_options(here, own_role),
         now=cluster.at,
+        own=await _own_pods(here),
         removable={change.role: len(change.removed) for change in plan.roles},
     )
 
@@ -135,6 +136,14 @@ async def _own_role(here: Session) -> RoleArn | None:
         return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
     except (ClusterError, InvalidNameError):
         return None
+
+
+async def _own_pods(here: Session) -> Own | None:
+    try:
+        found = await Inspection(here.connection).pods_labelled(PROGRAM_LABEL, here.namespace)
+    except ClusterError:
+        return None
+    return Own(here.namespace, tuple(_pod(pod) for pod in found))
 
 
 async def _pending(inspection: Inspection, name: str, namespace: str | None) -> dict[str, str]:
