@@ -36,20 +36,29 @@ class NoRoomError(Exception):
 class Room:
     """Room for `size` bytes of bodies that are being read.
 
-    Where there is not enough, the body that has been read for the longest time gives way once it had `patience`
-    seconds, and its reader gets NoRoomError. Until then a new one waits, for `longest_wait` seconds at most and
-    with at most `queue` others.
+    Where there is not enough, the body of which nothing has come for the longest time, and for `patience` seconds,
+    gives way: its reader gets NoRoomError. What comes of it after `longest_read` seconds wins it no more time. Until
+    one gives way a new one waits, for `longest_wait` seconds at most and as one of `queue` at most.
     """
 
-    def __init__(self, size: int, patience: float, longest_wait: float = 5.0, queue: int = 16) -> None:
+    def __init__(
+        self,
+        size: int,
+        patience: float,
+        longest_read: float = 3.0,
+        longest_wait: float = 5.0,
+        queue: int = 16,
+    ) -> None:
         self._left = size
         self._patience = patience
+        self._longest_read = longest_read
         self._longest_wait = longest_wait
         self._queue = queue
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
-        self._reading: OrderedDict[asyncio.Timeout, tuple[float, int]] = OrderedDict()
+        self._reading: OrderedDict[asyncio.Timeout, float] = OrderedDict()
+        """When something of each came last."""
 
     @asynccontextmanager
     async def held(self, request: Request, size: int) -> AsyncIterator[bytearray]:
@@ -59,8 +68,7 @@ class Room:
             reading = asyncio.timeout(None)
             try:
                 async with reading:
-                    self._reading[reading] = (asyncio.get_running_loop().time(), size)
-                    body = await _read(request, size)
+                    body = await self._read(request, size, reading)
             except TimeoutError:
                 raise NoRoomError from None
             finally:
@@ -70,8 +78,22 @@ class Room:
             self._left += size
             self._freed.set()
 
+    async def _read(self, request: Request, size: int, reading: asyncio.Timeout) -> bytearray:
+        time = asyncio.get_running_loop().time
+        until = time() + self._longest_read
+        self._reading[reading] = time()
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > size:
+                raise BodyTooLargeError
+            if reading in self._reading and time() < until:
+                self._reading[reading] = time()
+                self._reading.move_to_end(reading)
+        return body
+
     async def _take(self, size: int) -> None:
-        if self._waiting > self._queue:
+        if self._waiting >= self._queue:
             raise NoRoomError
         self._waiting += 1
         try:
@@ -90,7 +112,7 @@ class Room:
         now = asyncio.get_running_loop().time()
         patience = None
         if self._reading:
-            oldest, (since, _) = next(iter(self._reading.items()))
+            oldest, since = next(iter(self._reading.items()))
             patience = since + self._patience - now
             if patience <= 0:
                 del self._reading[oldest]
@@ -125,12 +147,3 @@ def _announced(request: Request) -> int:
     """The most that may come: what the request says, or all that is allowed."""
     length = request.headers.get("content-length", "")
     return int(length) if _LENGTH.fullmatch(length) else LARGEST_BODY
-
-
-async def _read(request: Request, size: int) -> bytearray:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > size:
-            raise BodyTooLargeError
-    return body

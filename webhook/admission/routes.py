@@ -35,16 +35,16 @@ _TIMEOUT = re.compile(r"([0-9]{1,3})s")
 _BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 413, 415, 503
 
 
-def admission_router(service: AdmissionService) -> APIRouter:
+def admission_router(service: AdmissionService, bodies: Bodies | None = None) -> APIRouter:
     """The route that the MutatingWebhookConfiguration points to."""
-    router, bodies = APIRouter(), Bodies()
+    router, held = APIRouter(), bodies or Bodies()
 
     async def mutate(request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + _seconds(request)
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
             return _refused(_UNSUPPORTED, "the content type is not application/json")
         try:
-            return await _answered(await _review(request, bodies), deadline)
+            return await _answered(await _review(request, held), deadline)
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
         except BodyTooLargeError:

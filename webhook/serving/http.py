@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from webhook.admission.bodies import Bodies
     from webhook.admission.service import AdmissionService
     from webhook.serving.lifecycle import Lifecycle
 
@@ -25,10 +26,10 @@ _SCRAPE_PAUSE = 9
 """Times what writing the metrics took, for which the same text is given again."""
 
 
-def review_application(service: AdmissionService, lifecycle: Lifecycle) -> ASGIApp:
+def review_application(service: AdmissionService, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
     """What the API server talks to."""
     application = _bare_application()
-    application.include_router(admission_router(service))
+    application.include_router(admission_router(service, bodies))
     return CloseWhileDraining(application, lifecycle)
 
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 
 _FILES = 8192
+"""More than there are connections, with those to AWS and to the API server."""
 
-_UNREAD_BY_US = 16 * 1024
-"""Bytes that the kernel keeps of what a client sent. TLS buffers as much again for each connection, for ever."""
+_RECEIVED, _SENT = 16 * 1024, 64 * 1024
+"""Bytes that the kernel keeps for a connection. TLS keeps buffers as large as what was ever received at once."""
 
 _LAST_ANSWERS = 5
 """Seconds that requests under way have at the very end."""
@@ -116,7 +117,8 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD_BY_US)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
     except OSError:
