@@ -36,9 +36,9 @@ class NoRoomError(Exception):
 class Room:
     """Room for `size` bytes of bodies that are being read.
 
-    Where there is not enough, the body of which nothing has come for the longest time, and for `patience` seconds,
-    gives way: its reader gets NoRoomError. What comes of it after `longest_read` seconds wins it no more time. Until
-    one gives way a new one waits, for `longest_wait` seconds at most and as one of `queue` at most.
+    Where there is not enough, the body of which nothing has come for longest, and for `patience` seconds, gives
+    way: its reader gets NoRoomError. What comes of it after `longest_read` seconds wins it no more time. Until one
+    gives way a new one waits, for `longest_wait` seconds at most and as one of `queue` at most.
     """
 
     def __init__(
