@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from webhook.admission.namespaces import LiveNamespaces
     from webhook.admission.reviews import Metadata, Request
     from webhook.domain.bindings import Binding
+    from webhook.domain.names import RoleArn
+    from webhook.domain.patches import Patch
     from webhook.telemetry.events import Events
     from webhook.trust.grants import Grants
 
@@ -75,8 +77,8 @@ class AdmissionService:
         account = Account(
             namespace=request.namespace,
             name=metadata.name or request.name,
-            role_annotation=(metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
-            being_deleted=metadata.deletion_timestamp is not None,
+            role_annotation=metadata.role_annotation,
+            being_deleted=metadata.being_deleted,
         )
         if account.name not in self._names:
             return Answer(allowed=True, outcome=IgnoreReason.NOT_BOUND.value)
@@ -90,7 +92,7 @@ class AdmissionService:
                 return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
             case Grant():
                 left = budget - (asyncio.get_running_loop().time() - started)
-                return await self._grant(decision, metadata, dry_run=bool(request.dry_run), seconds=left)
+                return await self._grant(decision, metadata, dry_run=request.dry_run, seconds=left)
 
     async def _decide(self, account: Account, seconds: float) -> Decision:
         """Decide by the watch cache; nobody is turned away before the API server itself was asked."""
@@ -115,8 +117,8 @@ class AdmissionService:
         else:
             outcome = await self._grants.obtain(grant, seconds)
         audit = {"binding": grant.binding.name, "role": outcome.role.value}
-        annotations, annotates = metadata.annotations, grant.binding.annotates
-        patch = annotation_patch(annotations, ROLE_ARN_ANNOTATION, outcome.role.value) if annotates else []
+        annotates = grant.binding.annotates
+        patch = _patch(metadata, outcome.role) if annotates else []
         if isinstance(outcome, Trusted):
             audit["trust"] = "not-asked" if dry_run else outcome.label
             said = "dry_run" if dry_run else f"granted_{outcome.label}"
@@ -139,6 +141,12 @@ class AdmissionService:
             TRUST_PENDING,
             f"{_lack(grant, outcome)}: {outcome.reason}",
         )
+
+
+def _patch(metadata: Metadata, role: RoleArn) -> Patch:
+    """The annotations that are not known stay as they are: only additions are sent."""
+    known = {} if metadata.role_annotation is None else {ROLE_ARN_ANNOTATION: metadata.role_annotation}
+    return annotation_patch(known if metadata.has_annotations else None, ROLE_ARN_ANNOTATION, role.value)
 
 
 def _ignored(decision: Ignore) -> Answer:
