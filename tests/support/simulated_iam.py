@@ -103,6 +103,8 @@ class SimulatedIam:
     """One account's IAM. `stale` and `latency` are seconds and may be changed at any time."""
 
     latency: float = 0.05
+    credentials_take: float = 0.0
+    """Seconds that a writer's credentials take, before its write is sent."""
     stale: float = 0.0
     limit: int = 2048
     """Characters that are enforced."""
@@ -226,8 +228,11 @@ class SimulatedPolicies:
         self._read[role] = document
         return TrustPolicy.parse(copy.deepcopy(document))
 
-    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
         """As the port says."""
+        await asyncio.sleep(self._iam.credentials_take)
+        if not may_send():
+            raise AwsError(FailureKind.UNAVAILABLE, "the lock would not have outlasted the write")
         before, base = self._last_call.get(role), self._read.get(role)
         await self._made(
             "write",

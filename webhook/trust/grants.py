@@ -230,7 +230,12 @@ class _Pursuit:
             if not self._writers[role].has_looked:
                 self._writers[role].check()
         for role in roles:
-            await self._writers[role].first_look()
+            await self._writers[role].first_look(self._hear)
+
+    def _hear(self, failure: Untrusted) -> None:
+        """A role cannot be read, which is news for who waits unless a moment's patience may be enough."""
+        if not failure.kind.passes_soon and not self.bad_news.done():
+            self.bad_news.set_result(failure)
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:
