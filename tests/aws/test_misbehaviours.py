@@ -1,4 +1,4 @@
-"""Whatever comes back in place of AWS is one AwsError with the true reason and code; the next call is well again."""
+"""Whatever comes back in place of AWS is one AwsError with the true reason; the next call is well again."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     ACCESS_DENIED = "access_denied"
     NOT_ALLOWED = "not_allowed"
+    UNEXPECTED = "unexpected"
+    """A proxy's page."""
     FAILS_AFTERWARDS = "fails_afterwards"
     """Applied, then an error as if it had not been."""
     ANSWER_LOST = "answer_lost"
@@ -49,6 +51,7 @@ SAID_AT_ONCE = {
     Trouble.REFUSED: AwsError(FailureKind.UNAVAILABLE, "ServiceFailure: unknown error"),
     Trouble.ACCESS_DENIED: AwsError(FailureKind.ACCESS_DENIED, "AccessDenied: not authorized to perform this"),
     Trouble.NOT_ALLOWED: AwsError(FailureKind.NOT_ALLOWED, "UnmodifiableEntity: protected role"),
+    Trouble.UNEXPECTED: AwsError(FailureKind.UNEXPECTED, "HTTP 403, text/html: not AWS's answer"),
 }
 _LATE_SECONDS = 8.0
 

@@ -233,8 +233,9 @@ class _Pursuit:
             await self._writers[role].first_look(self._hear)
 
     def _hear(self, failure: Untrusted) -> None:
-        """A role cannot be read, which is news for who waits unless a moment's patience may be enough."""
-        if not failure.kind.passes_soon and not self.bad_news.done():
+        """A role cannot be read: news where neither a moment's patience is enough, nor others go on without it."""
+        kind = failure.kind
+        if not (kind.passes_soon or kind.needs_a_person or self.bad_news.done()):
             self.bad_news.set_result(failure)
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
