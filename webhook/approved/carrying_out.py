@@ -12,7 +12,6 @@ from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
-from webhook.domain.names import RoleArn
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
 from webhook.survey.leases import check_locks
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.association_plan import Associating, Dissociating
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -197,7 +196,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)
-        if by.view.cause_to_dissociate(RoleArn(item.found.role), subject, namespace, account) is None:
+        if by.view.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")

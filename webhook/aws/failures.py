@@ -136,20 +136,22 @@ def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, 
 
 def _kind_of(error: Exception) -> tuple[FailureKind, str]:
     """The kind of what no answer caused, and what to say of it."""
-    causes = list(_causes(error))
+    causes, said = list(_causes(error)), str(error)
+    if isinstance(error, sdk.ProxyConnectionError):
+        said += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
     if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.ACCESS_DENIED, f"{error}; {_HOW_TO_GIVE_THEM}"
+        return FailureKind.ACCESS_DENIED, f"{said}; {_HOW_TO_GIVE_THEM}"
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
-        return _kind_of_status(int(found[1] or found[2])), str(error)
+        return _kind_of_status(int(found[1] or found[2])), said
     if any(isinstance(one, sdk.SSLError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{error}: {_WHO_ANSWERS}"
+        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if any(isinstance(one, _NO_ANSWER) for one in causes):
-        return FailureKind.UNAVAILABLE, str(error)
+        return FailureKind.UNAVAILABLE, said
     if isinstance(error, sdk.HTTPClientError):
-        return FailureKind.UNEXPECTED, f"{error}: {_WHO_ANSWERS}"
+        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if isinstance(error, KeyError):
-        return FailureKind.UNEXPECTED, f"the answer has no {error}"
-    return FailureKind.UNEXPECTED, str(error) or type(error).__name__
+        return FailureKind.UNEXPECTED, f"the answer has no {said}"
+    return FailureKind.UNEXPECTED, said or type(error).__name__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import RoleArn
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.domain.names import ClusterArn, RoleArn, Subject
+    from webhook.domain.names import ClusterArn, Subject
 
 QUOTA = 5000
 """Associations that an EKS cluster may have; it cannot be raised, nor asked for (EKS User Guide, Pod Identity)."""
@@ -45,6 +48,14 @@ class Association:
     owner_arn: str | None = None
     session_tags: bool = True
     target_role: str | None = None
+
+    @property
+    def role_arn(self) -> RoleArn | None:
+        """The role that it gives; None for one that no binding can name, such as one with `!` in its path."""
+        try:
+            return RoleArn(self.role)
+        except InvalidNameError:
+            return None
 
     def gives(self, role: RoleArn) -> bool:
         """Whether a pod gets `role` by it, with the session tags that our trust statement looks at."""

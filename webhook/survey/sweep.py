@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import ClusterError
-from webhook.domain.names import RoleArn
 from webhook.domain.sweep import HOUR, Forecast, SweepRules
 from webhook.reconcile.leadership import LEASE
 from webhook.reconcile.sweep import Place
@@ -43,7 +42,7 @@ def _removed(plan: Plan) -> Iterator[Place]:
         for item in change.removed:
             yield Place(change.role, item.subject)
     for gone in plan.associations.removed:
-        yield Place(RoleArn(gone.found.role), gone.found.subject, associated=True)
+        yield Place(gone.found.role_arn, gone.found.subject, associated=True)
 
 
 def _trusted(account: AccountSnapshot, installation: Installation) -> int:
