@@ -32,6 +32,10 @@ def _have_access_denied(iam: SimulatedIam) -> None:
     iam.have(Trouble.ACCESS_DENIED, "read", "write")
 
 
+def _have_a_page(iam: SimulatedIam) -> None:
+    iam.have(Trouble.UNEXPECTED)
+
+
 def _have_no_role(iam: SimulatedIam) -> None:
     iam.delete(ROLE)
 
@@ -59,6 +63,7 @@ def _mend(iam: SimulatedIam) -> None:
 
 PERSONAL = [
     (_have_access_denied, FailureKind.ACCESS_DENIED, "not authorized"),
+    (_have_a_page, FailureKind.UNEXPECTED, "HTTP 403"),
     (_have_no_role, FailureKind.NO_SUCH_ROLE, "mxp-backup"),
     (_have_dangling_principal, FailureKind.MALFORMED, f"{DELETED} in statement"),
     (_have_no_policy_at_all, FailureKind.MALFORMED, "not a list of objects"),

@@ -196,7 +196,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)
-        if role is None or by.view.cause_to_dissociate(role, subject, namespace, account) is None:
+        if by.view.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")

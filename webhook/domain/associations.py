@@ -52,7 +52,7 @@ class Association:
 
     @property
     def role_arn(self) -> RoleArn | None:
-        """The role that it names; None where that is no ARN of a role: then this one alone is left as it is."""
+        """The role that it gives; None for one that no binding can name, such as one with `!` in its path."""
         try:
             return RoleArn(self.role)
         except InvalidNameError:

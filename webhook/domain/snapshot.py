@@ -96,15 +96,10 @@ class ClusterSnapshot:
         return cause
 
     def cause_to_dissociate(self, found: Association, installation: Installation) -> Cause | None:
-        """Why no binding wants an association of ours, or None where one does, or may soon.
-
-        None, too, for one that names no role: whatever that is, it is not removed unseen.
-        """
-        subject, role = found.subject, found.role_arn
-        if role is None:
-            return None
+        """Why no binding wants an association of ours, or None where one does, or may soon."""
+        subject = found.subject
         cause = cause_to_dissociate(
-            role,
+            found.role_arn,
             subject,
             self.namespaces.get(subject.namespace),
             self.account(subject),

@@ -46,11 +46,12 @@ _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A subject that has a role."""
 
-    role: RoleArn
+    role: RoleArn | None
+    """None for an association with one that no binding can name."""
     subject: Subject
     associated: bool = False
     """Whether it is there by an association and not by the role's trust policy."""
@@ -183,7 +184,7 @@ class Sweep:
                 found[Place(role, subject, associated=True)] = cause
         return found
 
-    def _associated(self) -> Mapping[Subject, RoleArn]:
+    def _associated(self) -> Mapping[Subject, RoleArn | None]:
         return self._associations.subjects if self._associations else {}
 
     def _staying(self) -> int:
@@ -193,11 +194,12 @@ class Sweep:
         return trusted + len(self._associated()) - leaving
 
     def _is_there(self, place: Place) -> bool:
-        there = self._associated() if place.associated else self._writers[place.role].subjects
-        return place.subject in there
+        if place.associated or place.role is None:
+            return place.subject in self._associated()
+        return place.subject in self._writers[place.role].subjects
 
     def _may_leave(self, place: Place) -> bool:
-        if place.associated:
+        if place.associated or place.role is None:
             return self._view.may_dissociate(place.subject, place.role)
         return self._demand.may_leave(place.role, place.subject)
 
@@ -236,7 +238,7 @@ class Sweep:
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
-        if place.associated:
+        if place.associated or role is None:
             cause = self._view.cause_to_dissociate(role, subject, namespace, account)
         else:
             cause = self._demand.cause_by(role, subject, namespace, account)
@@ -278,7 +280,7 @@ class Sweep:
 
 def _loss(place: Place) -> str:
     if place.associated:
-        return f"this ServiceAccount is to be associated with {place.role} no longer"
+        return f"this ServiceAccount is to be associated with {place.role or 'another role'} no longer"
     return f"{place.role} is to trust this ServiceAccount no longer"
 
 
@@ -286,5 +288,5 @@ def _facts(place: Place) -> dict[str, str]:
     return {
         "namespace": place.subject.namespace,
         "service_account": place.subject.service_account,
-        "role_arn": place.role.value,
+        "role_arn": place.role.value if place.role else "",
     }

@@ -132,7 +132,7 @@ class ClusterView:
             for grant in self.grants_in(subject.namespace)
         )
 
-    def may_dissociate(self, subject: Subject, role: RoleArn) -> bool:
+    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
         """Whether no binding wants `subject` associated with `role`, by what was last shown.
 
         Where the ServiceAccount is not there it may still come, as long as the namespace is young.
@@ -148,7 +148,7 @@ class ClusterView:
         return was_replaced(subject, *seen, self._bindings, former_uid=self._former.get(subject.namespace))
 
     def cause_to_dissociate(
-        self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+        self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:
         """Why no binding wants `subject` associated with `role`, or None where one does."""
         former = self._former.get(subject.namespace)

@@ -42,8 +42,7 @@ def _removed(plan: Plan) -> Iterator[Place]:
         for item in change.removed:
             yield Place(change.role, item.subject)
     for gone in plan.associations.removed:
-        if (role := gone.found.role_arn) is not None:
-            yield Place(role, gone.found.subject, associated=True)
+        yield Place(gone.found.role_arn, gone.found.subject, associated=True)
 
 
 def _trusted(account: AccountSnapshot, installation: Installation) -> int:

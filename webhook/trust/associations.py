@@ -64,7 +64,7 @@ class Associations:
         api: AssociationApi,
         owner: Ownership,
         wanted: Callable[[], Mapping[Subject, RoleArn]],
-        may_leave: Callable[[Subject, RoleArn], bool],
+        may_leave: Callable[[Subject, RoleArn | None], bool],
         is_another: Callable[[Subject], bool],
     ) -> None:
         self._api = api
@@ -97,8 +97,11 @@ class Associations:
         return self._seen.is_heard_of(subject)
 
     @property
-    def subjects(self) -> Mapping[Subject, RoleArn]:
-        """Whose association is ours, and with which role, as last seen or made; none before the first look."""
+    def subjects(self) -> Mapping[Subject, RoleArn | None]:
+        """Whose association is ours, and with which role, as last seen or made; none before the first look.
+
+        None for a role that no binding can name.
+        """
         return self._seen.ours
 
     # Asking for an association, and taking one away
@@ -172,10 +175,9 @@ class Associations:
     async def _let_leave(self) -> None:
         """Remove those approved, each after one more look at whether it is wanted."""
         for subject in sorted(self._approved & self.subjects.keys()):
-            role = self.subjects.get(subject)
-            if role is None or subject not in self._approved or subject in self._work:
+            if subject not in self.subjects or subject not in self._approved or subject in self._work:
                 continue
-            if not self._may_leave(subject, role):
+            if not self._may_leave(subject, self.subjects[subject]):
                 continue
             try:
                 await self.remove(subject)

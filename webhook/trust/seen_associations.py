@@ -41,7 +41,7 @@ class SeenAssociations:
         self._since: dict[Subject, float] = {}
         self._known: dict[Subject, _Known] = {}
         self._foreign: set[str] = set()
-        self._ours: dict[Subject, RoleArn] = {}
+        self._ours: dict[Subject, RoleArn | None] = {}
 
     def id_of(self, subject: Subject) -> str | None:
         """The id of the subject's association, as far as one was seen."""
@@ -58,8 +58,11 @@ class SeenAssociations:
         return listed is not None and listed not in self._foreign and subject not in self._known
 
     @property
-    def ours(self) -> Mapping[Subject, RoleArn]:
-        """Whose association is ours for certain, and which role it gave when it was seen."""
+    def ours(self) -> Mapping[Subject, RoleArn | None]:
+        """Whose association is ours for certain, and which role it gave when it was seen.
+
+        None for a role that no binding can name.
+        """
         return self._ours
 
     def hear_of(self, subject: Subject, association_id: str) -> None:
@@ -70,10 +73,8 @@ class SeenAssociations:
     def see(self, found: Association) -> None:
         """It was described or made."""
         self.hear_of(found.subject, found.id)
-        role = found.role_arn
-        if role is not None and self._owner.owns(found):
-            self._ours[found.subject] = role
-            self._foreign.discard(found.id)
+        if self._owner.owns(found):
+            self._ours[found.subject] = found.role_arn
         else:
             self._ours.pop(found.subject, None)
             self._foreign.add(found.id)

@@ -28,7 +28,7 @@ from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -47,7 +47,7 @@ _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
 WRITE_TIME = 4.0
-"""Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
+"""Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
 
 
 class RoleWriter:
@@ -83,6 +83,7 @@ class RoleWriter:
         self._trouble: Untrusted | None = None
         self._pods = PodTrust(role, own)
         self._looked = asyncio.Event()
+        self._hearers: set[Callable[[Untrusted], None] | None] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._waits_for_lock = False
@@ -117,7 +118,7 @@ class RoleWriter:
     @property
     def needs_a_person(self) -> bool:
         """Whether the role cannot be read or written for a reason that patience does not mend."""
-        return self._trouble is not None and not self._trouble.kind.passes_soon
+        return self._trouble is not None and self._trouble.kind.needs_a_person
 
     def has_room_for(self, subject: Subject) -> bool:
         """Whether `subject` fits by what is known; an unread policy is taken to have room."""
@@ -178,14 +179,22 @@ class RoleWriter:
         if not self.subjects.isdisjoint(subjects):
             self.check()
 
-    async def first_look(self) -> None:
+    async def first_look(self, hear: Callable[[Untrusted], None] | None = None) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
 
-        At once if that was so before.
+        At once if that was so before. `hear` is called with each failure until then.
         """
-        if not self.has_looked:
-            self.check()
+        if self.has_looked:
+            return
+        self.check()
+        if hear:
+            self._hearers.add(hear)
+            if self._trouble:
+                hear(self._trouble)
+        try:
             await self._looked.wait()
+        finally:
+            self._hearers.discard(hear)
 
     def check(self) -> None:
         """Read the policy again soon, and put our statement right if it is not what the cluster wants."""
@@ -335,10 +344,8 @@ class RoleWriter:
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
     ) -> None:
-        if not hold.outlasts(WRITE_TIME):
-            raise AwsError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
         try:
-            await self._policies.write(self.role, policy)
+            await self._policies.write(self.role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
@@ -402,6 +409,8 @@ class RoleWriter:
             self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
+        for hear in filter(None, tuple(self._hearers)):
+            hear(failure)
         self._tickets.fail(failure)
         self._pods.fail(failure)
         return pause
