@@ -10,7 +10,7 @@ from webhook.domain.decisions import Account, LiveNamespace
 from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.telemetry.events import EventSubject
@@ -78,7 +78,15 @@ class SimulatedSource(Generic[T]):
             raise ClusterError(f"list {self.resource}: 503 service unavailable")
         return objects, version
 
-    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+    async def newest_version(self) -> str:
+        """As the port says."""
+        await asyncio.sleep(self._latency)
+        if self.failing_lists > 0:
+            self.failing_lists -= 1
+            raise ClusterError(f"list {self.resource}: 503 service unavailable")
+        return str(self.version)
+
+    async def watch(self, version: str) -> AsyncGenerator[Change[T], None]:
         """As the port says."""
         loop = asyncio.get_running_loop()
         self.watches.append(loop.time())

@@ -59,16 +59,14 @@ class SecretStore:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Stored:
         try:
-            answer = await self._connection.in_thread(
-                lambda: self._connection.request(method, path, body=body, seconds=_SECONDS)
+            return await self._connection.in_thread(
+                lambda: _stored(self._connection.ask(dict[str, Any], method, path, body=body, seconds=_SECONDS)),
+                urgent=True,
             )
         except (ConflictError, NotFoundError):
             raise
         except ClusterError as error:
             raise StoreError(str(error)) from error
-        found = msgspec.json.decode(answer, type=dict[str, Any])
-        data = {key: _decoded(value) for key, value in (found.get("data") or {}).items()}
-        return Stored(data, found["metadata"]["resourceVersion"], found)
 
 
 class Registration:
@@ -81,10 +79,9 @@ class Registration:
     async def announced(self) -> Announced | None:
         """The caBundle of each of its webhooks; None where there is no such object, or no webhook in it."""
         try:
-            answer = await self._call("GET")
+            found = await self._call("GET")
         except NotFoundError:
             return None
-        found = msgspec.json.decode(answer, type=_Configuration)
         bundles = tuple(_decoded(webhook.client_config.ca_bundle or "") for webhook in found.webhooks or ())
         return Announced(bundles, found.metadata.resource_version) if bundles else None
 
@@ -103,12 +100,13 @@ class Registration:
             return False
         return True
 
-    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> bytes:
+    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> _Configuration:
         try:
             return await self._connection.in_thread(
-                lambda: self._connection.request(
-                    method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
-                )
+                lambda: self._connection.ask(
+                    _Configuration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
+                ),
+                urgent=True,
             )
         except (ConflictError, NotFoundError):
             raise
@@ -128,9 +126,21 @@ class _Metadata(msgspec.Struct, rename="camel", frozen=True):
     resource_version: str
 
 
+class _Secret(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
+
+
 class _Configuration(msgspec.Struct, frozen=True):
     metadata: _Metadata
     webhooks: list[_Webhook] | None = None
+
+
+def _stored(secret: dict[str, Any]) -> Stored:
+    """A Secret with all that is in it; what is not as the API server writes one is another server's."""
+    kept = msgspec.convert(secret, type=_Secret)
+    data = {key: _decoded(value) for key, value in (kept.data or {}).items()}
+    return Stored(data, kept.metadata.resource_version, secret)
 
 
 def _decoded(value: str) -> bytes:
