@@ -55,14 +55,13 @@ def answered_by(deadline: Deadline) -> Iterator[None]:
 
 def respect_deadlines(manager: PoolManager) -> None:
     """Make `answered_by` hold for the requests of a pool manager; it has sent none so far."""
-    manager.pool_classes_by_scheme = {
-        scheme: type(pool.__name__, (pool,), {"ConnectionCls": _respecting(pool.ConnectionCls)})
-        for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
+    kinds: dict[str, Any] = manager.pool_classes_by_scheme  # other ones where a proxy speaks SOCKS
+    manager.pool_classes_by_scheme = {scheme: _respecting(kind) for scheme, kind in kinds.items()}
 
 
-def _respecting(connection: type[Any]) -> type[Any]:
-    return type(connection.__name__, (connection,), {"response_class": _Response})
+def _respecting(pool: Any) -> Any:
+    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 class _Response(HTTPResponse):

@@ -103,11 +103,11 @@ class Leases:
         def call() -> tuple[Lease, list[str]]:
             return parse_lease(self._connection.request(method, path, body=body, seconds=_SECONDS))
 
-        lease, left_out = await self._connection.in_thread(call, urgent=True)
-        if left_out and lease.name not in self._complained_of:
-            self._complained_of.add(lease.name)
-            log.warning("lease_not_understood", lease=lease.name, reason=f"left out: {', '.join(left_out)}")
-        return lease
+        stored, left_out = await self._connection.in_thread(call, urgent=True)
+        if left_out and stored.name not in self._complained_of:
+            self._complained_of.add(stored.name)
+            log.warning("lease_not_understood", lease=stored.name, reason=f"left out: {', '.join(left_out)}")
+        return stored
 
 
 def lease_object(lease: Lease) -> dict[str, Any]:

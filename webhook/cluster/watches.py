@@ -138,7 +138,7 @@ class Resource(Generic[T]):
 
 
 def _lines_of(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """The lines of a watch, which arrive in pieces that end anywhere. Raises ClusterError for one that never ends."""
+    """The lines of a watch, which arrive in pieces that end anywhere. Raises ClusterError for an endless one."""
     rest = bytearray()
     while chunk := response.read1(_CHUNK, decode_content=False):
         first, *others = chunk.split(b"\n")
