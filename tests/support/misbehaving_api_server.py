@@ -67,8 +67,8 @@ def says(
     """An answer; `length` is the one that it announces, where that is not its own."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     announced = len(content) if length is None else length
-    head = f"HTTP/1.1 {status} Any\r\nContent-Type: {kind}\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n"
-    return lambda connection, _: connection.sendall(head.encode() + content)
+    head = f"HTTP/1.1 {status} Any\r\nContent-Type: {kind}\r\nContent-Length: {announced}\r\nConnection: close"
+    return sends(f"{head}\r\n\r\n".encode() + content)
 
 
 def sends(content: bytes) -> Callable[[socket.socket, str], None]:
@@ -83,14 +83,13 @@ def api_server(
     answer: Callable[[socket.socket, str], None],
     *,
     user: dict[str, Any] | None = None,
-    cluster: dict[str, Any] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[MisbehavingApiServer]:
-    """Such a server, with a KUBECONFIG that points to it; `user` and `cluster` are parts of that."""
+    """Such a server, with a KUBECONFIG that points to it; `user` is a part of that."""
     server = MisbehavingApiServer(answer, tls)
     address = f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
     file = folder / "kubeconfig"
-    file.write_text(json.dumps(kubeconfig({"server": address, **(cluster or {})}, user or {"token": "t"})))
+    file.write_text(json.dumps(kubeconfig({"server": address}, user or {"token": "t"})))
     monkeypatch.setenv("KUBECONFIG", str(file))
     try:
         yield server

@@ -12,6 +12,7 @@ from msgspec import MsgspecError
 from urllib3.exceptions import HTTPError
 
 from webhook.cluster.answers import shown
+from webhook.cluster.deadlines import DeadlineError
 from webhook.domain.errors import ClusterError
 from webhook.telemetry import metrics
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_USUAL = (HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
+_USUAL = (DeadlineError, HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
 """What networks, servers and credentials bring about; RecursionError is JSON that is nested too deeply."""
 
 

@@ -123,6 +123,7 @@ class _Webhook(msgspec.Struct, rename="camel", frozen=True):
 
 
 class _Metadata(msgspec.Struct, rename="camel", frozen=True):
+    name: str
     resource_version: str
 
 

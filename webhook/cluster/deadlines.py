@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _of_thread = local()
 
 
+class DeadlineError(Exception):
+    """The answer was not complete in time. No OSError, which urllib3 would put into other words."""
+
+
 class Deadline:
     """`seconds` from now; it can be moved, but not past the moment that is `at_most` seconds from now."""
 
@@ -36,11 +40,15 @@ class Deadline:
         self._moment = min(monotonic() + seconds, self._end)
 
     def left(self) -> float:
-        """The seconds until then. Raises TimeoutError where there are none."""
+        """The seconds until then. Raises DeadlineError where there are none."""
         left = self._moment - monotonic()
         if left <= 0:
-            raise TimeoutError(f"no complete answer within {self._seconds:g} s")
+            raise self.passed()
         return left
+
+    def passed(self) -> DeadlineError:
+        """What to raise once it has passed."""
+        return DeadlineError(f"no complete answer within {self._seconds:g} s")
 
 
 @contextmanager
@@ -83,13 +91,11 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline.left()
+        self._sock.settimeout(self._deadline.left())
         try:
-            self._sock.settimeout(left)
             read: int | None = self._raw.readinto(buffer)
-        except TimeoutError:
-            self._deadline.left()  # says which deadline it was
-            raise
+        except TimeoutError as error:
+            raise self._deadline.passed() from error
         return read
 
     def close(self) -> None:
