@@ -152,7 +152,10 @@ def test_what_no_api_server_answers_is_an_error_in_one_short_line(
 
 
 def _silent(server: MisbehavingApiServer) -> Callable[[socket.socket, str], None]:
-    return lambda *_: server.stopped.wait(PATIENCE) and None
+    def wait(_: socket.socket, __: str) -> None:
+        server.stopped.wait(PATIENCE)
+
+    return wait
 
 
 def _dripping(server: MisbehavingApiServer, start: bytes, drop: bytes) -> Callable[[socket.socket, str], None]:
@@ -164,7 +167,7 @@ def _dripping(server: MisbehavingApiServer, start: bytes, drop: bytes) -> Callab
     return drip
 
 
-SLOW = {
+SLOW: dict[str, Callable[[MisbehavingApiServer], Callable[[socket.socket, str], None]]] = {
     "nothing": _silent,
     "a status line": lambda server: _dripping(server, b"HTTP/1.1 2", b"0"),
     "headers": lambda server: _dripping(server, CLOSED, b"a: b\r\n"),

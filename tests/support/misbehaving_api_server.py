@@ -20,11 +20,15 @@ MIB = 1024 * 1024
 
 
 class MisbehavingApiServer:
-    """Answers each request with `answer`, on a thread of its own; `requests` are their first lines."""
+    """Answers each request with `answer`, on a thread of its own.
+
+    `requests` are their first lines, `heads` all their headers.
+    """
 
     def __init__(self, answer: Callable[[socket.socket, str], None], tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.requests: list[str] = []
+        self.heads: list[str] = []
         self.stopped = threading.Event()
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -46,6 +50,7 @@ class MisbehavingApiServer:
         with suppress(OSError), client:
             connection = self._tls.wrap_socket(client, server_side=True) if self._tls else client
             request = _request_of(connection)
+            self.heads.append(request)
             self.requests.append(request.partition("\r\n")[0])
             self.answer(connection, request)
 
