@@ -60,7 +60,7 @@ def _request_of(connection: socket.socket) -> str:
     with connection.makefile("rb") as reader:
         lines = []
         while (line := reader.readline()) not in {b"\r\n", b""}:
-            lines.append(line.decode())
+            lines.append(line.decode("latin-1"))
         length = next((int(one.split(":")[1]) for one in lines if one.lower().startswith("content-length:")), 0)
         reader.read(length)
     return "".join(lines)
