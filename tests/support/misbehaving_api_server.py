@@ -22,13 +22,14 @@ MIB = 1024 * 1024
 class MisbehavingApiServer:
     """Answers each request with `answer`, on a thread of its own.
 
-    `requests` are their first lines, `heads` all their headers.
+    `requests` are their first lines, `heads` all their headers; `connections` counts all who came.
     """
 
     def __init__(self, answer: Callable[[socket.socket, str], None], tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.requests: list[str] = []
         self.heads: list[str] = []
+        self.connections = 0
         self.stopped = threading.Event()
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -44,6 +45,7 @@ class MisbehavingApiServer:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
