@@ -192,7 +192,7 @@ def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[S
 
 async def _dissociate(by: Hands, item: Dissociating) -> None:
     """Delete an association of ours whose ServiceAccount the API server, asked once more, does not want either."""
-    subject, role = item.found.subject, item.found.role_arn
+    subject = item.found.subject
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)

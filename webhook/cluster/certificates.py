@@ -52,15 +52,13 @@ class SecretStore:
             return None
 
     async def _call(self, method: str, body: dict[str, Any] | None = None) -> Stored:
-        def call() -> Stored:
-            found = msgspec.json.decode(
-                self._connection.request(method, self._path, body=body, seconds=_SECONDS), type=dict[str, Any]
-            )
-            data = {key: _decoded(value) for key, value in (found.get("data") or {}).items()}
-            return Stored(data, found["metadata"]["resourceVersion"], found)
-
         try:
-            return await self._connection.in_thread(call)
+            return await self._connection.in_thread(
+                lambda: _stored(
+                    self._connection.ask(dict[str, Any], method, self._path, body=body, seconds=_SECONDS)
+                ),
+                urgent=True,
+            )
         except (ConflictError, NotFoundError):
             raise
         except ClusterError as error:
@@ -99,14 +97,13 @@ class Registration:
         return True
 
     async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> _Configuration:
-        def call() -> _Configuration:
-            answer = self._connection.request(
-                method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
-            )
-            return msgspec.json.decode(answer, type=_Configuration)
-
         try:
-            return await self._connection.in_thread(call)
+            return await self._connection.in_thread(
+                lambda: self._connection.ask(
+                    _Configuration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
+                ),
+                urgent=True,
+            )
         except (ConflictError, NotFoundError):
             raise
         except ClusterError as error:
@@ -122,12 +119,25 @@ class _Webhook(msgspec.Struct, rename="camel", frozen=True):
 
 
 class _Metadata(msgspec.Struct, rename="camel", frozen=True):
+    name: str
     resource_version: str
+
+
+class _Secret(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
 
 
 class _Configuration(msgspec.Struct, frozen=True):
     metadata: _Metadata
     webhooks: list[_Webhook] | None = None
+
+
+def _stored(secret: dict[str, Any]) -> Stored:
+    """A Secret with all that is in it; what is not as the API server writes one is another server's."""
+    kept = msgspec.convert(secret, type=_Secret)
+    data = {key: _decoded(value) for key, value in (kept.data or {}).items()}
+    return Stored(data, kept.metadata.resource_version, secret)
 
 
 def _decoded(value: str) -> bytes:

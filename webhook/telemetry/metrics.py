@@ -296,7 +296,7 @@ unexpected_errors = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations"):
+for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations", "kubernetes"):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
 build_info = Gauge(
     "build_info",
