@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from webhook.domain.names import ROLE_ARN_ANNOTATION
+
 if TYPE_CHECKING:
     from webhook.domain.patches import Patch
 
@@ -40,6 +42,18 @@ class ReviewedObject(msgspec.Struct, frozen=True):
     metadata: Metadata
 
 
+class _RoleAnnotation(msgspec.Struct, frozen=True):
+    role: str | None = msgspec.field(default=None, name=ROLE_ARN_ANNOTATION)
+
+
+class _OldMetadata(msgspec.Struct, frozen=True):
+    annotations: _RoleAnnotation | None = None
+
+
+class _OldObject(msgspec.Struct, frozen=True):
+    metadata: _OldMetadata
+
+
 class Kind(msgspec.Struct, frozen=True):
     """Group, version and kind of the object."""
 
@@ -58,6 +72,7 @@ class Request(msgspec.Struct, rename="camel", frozen=True):
     name: str = ""
     dry_run: bool | None = None
     object: msgspec.Raw = _NULL
+    old_object: msgspec.Raw = _NULL
 
     @property
     def is_service_account(self) -> bool:
@@ -70,6 +85,17 @@ class Request(msgspec.Struct, rename="camel", frozen=True):
             return msgspec.json.decode(self.object, type=ReviewedObject).metadata
         except _UNREADABLE as error:
             raise InvalidReviewError(f"the review's object is not a ServiceAccount: {error}") from error
+
+    def old_role_annotation(self) -> str | None:
+        """The role that the object named before an UPDATE, None for none; of other annotations nothing is kept.
+
+        Raises InvalidReviewError if what is there is not an object with metadata.
+        """
+        try:
+            old = msgspec.json.decode(self.old_object, type=_OldObject | None)
+        except _UNREADABLE as error:
+            raise InvalidReviewError(f"the review's oldObject is not a ServiceAccount: {error}") from error
+        return old.metadata.annotations.role or None if old and old.metadata.annotations else None
 
 
 class _Review(msgspec.Struct, rename="camel", frozen=True):

@@ -21,6 +21,7 @@ class FailureKind(StrEnum):
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
+    UNEXPECTED = "unexpected_response"
     NO_SUCH_ROLE = "no_such_role"
     MALFORMED = "malformed"
     FULL = "full"
@@ -38,6 +39,11 @@ class FailureKind(StrEnum):
     def passes_soon(self) -> bool:
         """Whether waiting a moment may be enough, so that an admission still hopes within its budget."""
         return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE, FailureKind.ROLE_NOT_ACCEPTED}
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether it does not pass by itself. A response that is not AWS's may, but not within a budget."""
+        return not self.passes_soon and self is not FailureKind.UNEXPECTED
 
     @property
     def is_final(self) -> bool:
@@ -116,6 +122,9 @@ class Demand(Protocol):
 
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:
         """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
