@@ -382,13 +382,13 @@ class RoleWriter:
         """Remember the policy as it is now, for those who ask without a call."""
         recent = self._recent()
         self._known.learn(amendment, recent, asyncio.get_running_loop().time())
-        self._has_looked()
+        self._note_look()
         self._known.room = room(amendment.policy, self._own, self._ceiling.characters)
         self._gauges.show(
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
 
-    def _has_looked(self) -> None:
+    def _note_look(self) -> None:
         self._looked.set()
         self._first_look = None
 
@@ -424,7 +424,7 @@ class RoleWriter:
         )
         self._trouble = None if failure.kind is FailureKind.FULL else failure
         if self.needs_a_person or failure.kind.is_final:
-            self._has_looked()
+            self._note_look()
         if failure.kind.is_final:
             self._to_confirm = False
         if self._first_look:
