@@ -83,7 +83,10 @@ class LiveNamespaces:
         if read is None:
             wait = self._wait_for_turn()
             if wait >= seconds:
-                return await self._shown(name, seconds)
+                await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
+                if (shown := self._shown(name)) is not None:
+                    return shown
+                raise NamespaceUnknownError("too many namespaces are being looked up")
             self._tokens -= 1
             read = asyncio.get_running_loop().create_task(self._look(name, wait), name=f"look up {name}")
             self._next[name] = read
@@ -95,16 +98,19 @@ class LiveNamespaces:
             raise NamespaceUnknownError(str(found))
         return found
 
-    async def _shown(self, name: str, seconds: float) -> LiveNamespace:
-        if self.in_touch:
-            await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
-            if (namespace := self.cached(name)) is not None and self.in_touch:
-                return namespace
-        raise NamespaceUnknownError("too many namespaces are being looked up")
+    def _shown(self, name: str) -> LiveNamespace | None:
+        """The namespace by a watch that is in touch: where reads have to queue it has it sooner, as a rule."""
+        return self.cached(name) if self.in_touch else None
 
     async def _look(self, name: str, wait: float) -> _Found:
         """Read once it is its turn, and once the read before it is done: until then others can join."""
-        await asyncio.sleep(wait)
+        sooner = min(wait, _WATCH_DELAY)
+        await asyncio.sleep(sooner)
+        if wait and (shown := self._shown(name)) is not None:
+            self._tokens += 1
+            del self._next[name]
+            return shown
+        await asyncio.sleep(wait - sooner)
         if before := self._under_way.get(name):
             await asyncio.wait([before])
         self._under_way[name] = self._next.pop(name)
