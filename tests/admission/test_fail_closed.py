@@ -1,4 +1,4 @@
-"""Where `deny` is set, what cannot be known is refused with 503, and only creation or a change of role is judged."""
+"""Where `deny` is set what cannot be known is refused, and only creation or a change of role is judged."""
 
 from __future__ import annotations
 

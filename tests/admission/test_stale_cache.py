@@ -28,7 +28,7 @@ WHO, TRUSTED = subject(1), subject(2)
 
 @asynccontextmanager
 async def _out_of_touch(world: World) -> AsyncIterator[Reviewer]:
-    """A program that has shown two namespaces, the ServiceAccount of one, and then loses the watch of namespaces."""
+    """A program that knows two namespaces and the ServiceAccount of one, and loses the watch of namespaces."""
     for who in (WHO, TRUSTED):
         # Too old for a grant that comes before its ServiceAccount.
         world.cluster.namespaces.put(
