@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     ACCESS_DENIED = "access_denied"
     NOT_ALLOWED = "not_allowed"
+    UNEXPECTED = "unexpected"
+    """An answer that is not IAM's, such as a proxy's page."""
     FAILS_AFTERWARDS = "fails_afterwards"
     """Applied, then an error as if it had not been."""
     ANSWER_LOST = "answer_lost"
@@ -48,6 +50,7 @@ SAID_AT_ONCE = {
     Trouble.THROTTLED: AwsError(FailureKind.THROTTLED, "Throttling: Rate exceeded"),
     Trouble.REFUSED: AwsError(FailureKind.UNAVAILABLE, "ServiceFailure: unknown error"),
     Trouble.ACCESS_DENIED: AwsError(FailureKind.ACCESS_DENIED, "AccessDenied: not authorized to perform this"),
+    Trouble.UNEXPECTED: AwsError(FailureKind.UNEXPECTED, "an answer that is not IAM's: 403 <!DOCTYPE html>"),
     Trouble.NOT_ALLOWED: AwsError(FailureKind.NOT_ALLOWED, "UnmodifiableEntity: protected role"),
 }
 _LATE_SECONDS = 8.0
