@@ -161,3 +161,41 @@ async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_made
         world.cluster.namespaces.objects[WHO.namespace] = replace(live, uid="uid-2", terminating=False)
         reply = await reviewer.send(review(WHO))
     assert reply.annotation == ROLE.value
+
+
+@in_virtual_time
+async def test_all_who_ask_for_one_namespace_at_once_share_one_read() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    async with reviewing(world) as reviewer:
+        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(50)))
+    assert world.cluster.reads == [WHO.namespace]
+    assert {reply.annotation for reply in replies} == {ROLE.value}
+
+
+@in_virtual_time
+async def test_a_read_that_began_before_the_label_came_answers_nobody_who_asked_after_it() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace, selected=False)
+    world.cluster._latency = 1.0  # noqa: SLF001
+    async with reviewing(world) as reviewer:
+        early = asyncio.create_task(reviewer.send(review(WHO)))
+        await asyncio.sleep(0.5)
+        late = [asyncio.create_task(reviewer.send(review(WHO))) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.gather(early, *late)
+    assert len(world.cluster.reads) == 2
+    assert {(await one).annotation for one in late} == {ROLE.value}
+
+
+@in_virtual_time
+async def test_a_read_that_fails_is_told_to_all_who_share_it_and_the_next_is_another() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.failing_reads = 1
+    async with reviewing(world) as reviewer:
+        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(10)))
+        assert all(len(reply.warnings) == 1 for reply in replies)
+        assert (await reviewer.send(review(WHO))).annotation == ROLE.value
+    assert len(world.cluster.reads) == 2

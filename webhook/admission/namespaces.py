@@ -83,7 +83,8 @@ class LiveNamespaces:
         if read is None:
             wait = self._wait_for_turn()
             if wait >= seconds:
-                await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
+                if self.in_touch:
+                    await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
                 if (shown := self._shown(name)) is not None:
                     return shown
                 raise NamespaceUnknownError("too many namespaces are being looked up")
