@@ -36,7 +36,7 @@ _OF_ALL = {
 OUTCOMES: dict[str, dict[str, FailureKind | str]] = {
     "DescribeCluster": {
         "ResourceNotFoundException": FailureKind.NO_SUCH_CLUSTER,
-        "ClientException": FailureKind.UNAVAILABLE,
+        "ClientException": FailureKind.UNEXPECTED,
         "ServerException": FailureKind.UNAVAILABLE,
         "ServiceUnavailableException": FailureKind.UNAVAILABLE,
     },

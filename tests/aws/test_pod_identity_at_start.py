@@ -100,7 +100,32 @@ def test_the_region_is_what_either_variable_says(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "eu-central-1")
-    calls = AwsCalls()
-    regions = {client.meta.region_name for client in (calls.iam, calls.sts, calls.eks)}
-    calls.close()
-    assert (calls.region, "eu-central-1" in regions) == ("eu-central-1", True)
+    assert asyncio.run(_regions(AwsCalls())) == ("eu-central-1", "eu-central-1")
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"),
+    [
+        ("aws", "us-east-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+        ("aws-iso", "us-iso-east-1"),
+        ("aws-iso-b", "us-isob-east-1"),
+        ("aws-of-tomorrow", "us-east-1"),
+    ],
+)
+def test_without_a_region_it_follows_the_partition_of_the_roles(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, partition: str, region: str
+) -> None:
+    use(monkeypatch, aws.environment())
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    assert asyncio.run(_regions(AwsCalls(partition=partition))) == (region, region)
+
+
+async def _regions(calls: AwsCalls) -> tuple[str, str]:
+    """The region that is called, by what the calls and the clients say."""
+    try:
+        return await calls.region(), await calls.call("Any", lambda clients: clients.sts.meta.region_name)
+    finally:
+        calls.close()

@@ -32,6 +32,10 @@ def _have_access_denied(iam: SimulatedIam) -> None:
     iam.have(Trouble.ACCESS_DENIED, "read", "write")
 
 
+def _have_a_page(iam: SimulatedIam) -> None:
+    iam.have(Trouble.UNEXPECTED)
+
+
 def _have_no_role(iam: SimulatedIam) -> None:
     iam.delete(ROLE)
 
@@ -51,6 +55,7 @@ def _mend(iam: SimulatedIam) -> None:
 
 PERSONAL = [
     (_have_access_denied, FailureKind.ACCESS_DENIED, "not authorized"),
+    (_have_a_page, FailureKind.UNEXPECTED, "HTTP 403"),
     (_have_no_role, FailureKind.NO_SUCH_ROLE, "mxp-backup"),
     (_have_dangling_principal, FailureKind.MALFORMED, f"{DELETED} in statement"),
     (_have_no_policy_at_all, FailureKind.MALFORMED, "not a list of objects"),
@@ -174,7 +179,7 @@ async def test_an_answer_that_is_not_iams_is_told_at_once_and_trust_follows_when
     for number in (1, 2):
         refused = await _refused(here, number)
         assert refused.kind is FailureKind.UNEXPECTED
-        assert "not IAM's" in refused.reason
+        assert "not AWS's answer" in refused.reason
     assert now() <= 0.5
     await asyncio.sleep(60)
     iam.recover()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhook.aws.values import text
 from webhook.domain.names import ClusterArn
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.domain.names import IssuerUrl, RoleArn
 
 
@@ -42,24 +44,26 @@ class ClusterCheck:
         await self.confirm()
 
     async def _objection(self) -> str | None:
+        def describe(clients: AwsClients) -> tuple[str, str]:
+            found = clients.eks.describe_cluster(name=self.name)["cluster"]
+            return text(found["identity"]["oidc"]["issuer"]), text(found["arn"])
+
         try:
-            answer = await self._calls.call("DescribeCluster", self._calls.eks.describe_cluster, name=self.name)
+            issuer, arn = await self._calls.call("DescribeCluster", describe)
         except AwsError as error:
             if error.kind is FailureKind.NOT_FOUND:
                 raise AwsError(
                     FailureKind.NO_SUCH_CLUSTER, f"{error}: correct cluster.name, or the region (AWS_REGION)"
                 ) from error
             raise
-        found = answer["cluster"]
-        issuer = found.get("identity", {}).get("oidc", {}).get("issuer")
         if issuer != self._issuer.value:
             return (
                 f"EKS cluster {self.name} issues tokens as {issuer}, but this cluster's are issued by "
                 f"{self._issuer}: cluster.name names another cluster; correct it"
             )
-        if found.get("arn") != self._arn.value:
+        if arn != self._arn.value:
             return (
-                f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: correct the region "
+                f"EKS cluster {self.name} is {arn}, not {self._arn}: correct the region "
                 "(AWS_REGION), or bind roles of its account"
             )
         return None

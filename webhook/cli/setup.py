@@ -194,13 +194,14 @@ def _arn(partition: str, account: str, name: str) -> RoleArn:
 
 async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import partition_of
     from webhook.aws.foundations import look_at_account
     from webhook.blueprint.steps import missing_steps
     from webhook.cli.values_files import write_values
 
     progress.step("asking the API server for its issuer")
     issuer = asked.issuer or await _issuer(asked.context)
-    calls = AwsCalls(attempts=5)
+    calls = AwsCalls(attempts=5, partition=partition_of(asked.bucket.region))
     try:
         progress.step("looking at the account")
         wish = await _wish(asked, issuer, calls)
@@ -231,10 +232,9 @@ async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
     from webhook.blueprint.presets import Workload
 
     caller = await CallerCheck(calls).caller()
-    partition = caller.arn.split(":")[1]
 
     def arn(name: str) -> RoleArn:
-        return _arn(partition, caller.account, name)
+        return _arn(caller.partition, caller.account, name)
 
     return Wish(
         asked.bucket,

@@ -160,6 +160,8 @@ async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
     except ClusterError as error:
         return unknown("STS", f"no token to try with: {error}")
     except AwsError as error:
+        if not error.kind.is_refusal:
+            return unknown("STS", f"could not be asked: {error}")
         return broken("STS", f"refuses a token of it for {role}: {error}")
     return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
 

@@ -142,3 +142,8 @@ def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
 def trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
     """The roles whose trust policies are ours to add to."""
     return {role for binding in bindings if binding.edits_trust for role in binding.roles}
+
+
+def partition(bindings: tuple[Binding, ...]) -> str:
+    """The partition of AWS that the bindings' roles are in."""
+    return next((role.partition for binding in bindings for role in binding.roles), "aws")

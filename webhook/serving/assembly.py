@@ -13,14 +13,14 @@ from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
-from webhook.aws.trust_policies import IamTrustPolicies
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
 from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace, process_identity
-from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
+from webhook.domain.bindings import label_keys, partition, service_accounts, trusted_roles
 from webhook.domain.statement import OwnStatement
 from webhook.domain.sweep import SweepRules
 from webhook.reconcile.identities import Identities
@@ -37,7 +37,8 @@ from webhook.serving.lifecycle import Lifecycle
 from webhook.serving.listeners import Listener
 from webhook.serving.pod_identity import pod_identity
 from webhook.serving.program import Program
-from webhook.serving.startup import check_roles, find_issuer, report_providers
+from webhook.serving.providers import watch_providers
+from webhook.serving.startup import check_roles, find_issuer
 from webhook.telemetry import metrics
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
@@ -62,7 +63,7 @@ async def assemble(configuration: Configuration) -> Program:
     )
     api = KubernetesApi(connection, label_keys(bindings))
     issuer = await find_issuer(configuration.cluster.issuer, api)
-    calls = AwsCalls()
+    calls = AwsCalls(partition=partition(bindings))
     caller = CallerCheck(calls)
     await check_roles(bindings, caller)
 
@@ -84,6 +85,7 @@ async def assemble(configuration: Configuration) -> Program:
     )
     leases, identity = Leases(connection, namespace), process_identity()
     lock = LeaseLock(leases, identity)
+    quota = AccountQuota(calls)
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
         Associations(pods.api, pods.owner, view.associations, view.may_dissociate, view.was_replaced, view.may_add)
@@ -93,7 +95,7 @@ async def assemble(configuration: Configuration) -> Program:
     grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
         statements = pods.statements(role) if pods else ()
-        policies = IamTrustPolicies(calls, pods.cluster if pods and statements else caller)
+        policies = IamTrustPolicies(calls, pods.cluster if pods and statements else caller, quota)
         own = OwnStatement.for_role(role, issuer, installation, statements)
         writers[role] = RoleWriter(role, own, policies, lock, demand)
     events = EventWriter(connection)
@@ -134,7 +136,7 @@ async def assemble(configuration: Configuration) -> Program:
             view.run(),
             passes.run(reconciler.interval),
             Leadership(leases, identity).run(leader.lead),
-            report_providers(bindings, issuer, calls),
+            watch_providers(bindings, issuer, calls),
             certificates.run(),
         ),
         drain_time=server.drain_time,

@@ -58,7 +58,11 @@ async def pod_identity(  # noqa: PLR0913  what the program is made of
     associating = tuple(binding for binding in bindings if binding.associates)
     if not associating or name is None:
         return None
-    arn = cluster_arn(associating[0].roles[0], calls.region, name)
+    try:
+        region = await calls.region()
+    except AwsError as error:
+        raise ConfigurationError(f"cluster.name: its region is not known: {error}") from error
+    arn = cluster_arn(associating[0].roles[0], region, name)
     check = ClusterCheck(calls, caller, arn, issuer)
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):

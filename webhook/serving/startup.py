@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.aws.oidc import provider_problem
 from webhook.config.errors import ConfigurationError
 from webhook.domain.errors import ClusterError, InvalidNameError
 from webhook.domain.names import IssuerUrl
@@ -15,13 +14,11 @@ from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
     from webhook.aws.caller import CallerCheck
-    from webhook.aws.calls import AwsCalls
     from webhook.cluster.api import KubernetesApi
     from webhook.domain.bindings import Binding
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = 30.0
 _PATIENCE_SECONDS = 2.0
 
 
@@ -82,22 +79,3 @@ async def check_roles(bindings: tuple[Binding, ...], caller: CallerCheck) -> Non
     if problems:
         raise ConfigurationError(*problems)
     log.info("caller_known", arn=identity.arn)
-
-
-async def report_providers(bindings: tuple[Binding, ...], issuer: IssuerUrl, calls: AwsCalls) -> None:
-    """Log what is wrong with the OIDC providers of the bindings' accounts, until nothing is. Never fatal."""
-    wanted = {
-        issuer.provider_arn(role.partition, role.account)
-        for binding in bindings
-        if binding.names_subjects
-        for role in binding.roles
-    }
-    while wanted:
-        for provider in sorted(wanted):
-            problem = await provider_problem(calls, provider)
-            if problem is None:
-                log.info("oidc_provider_usable", provider_arn=provider)
-                wanted.discard(provider)
-            else:
-                log.error("oidc_provider_problem", provider_arn=provider, reason=problem)
-        await asyncio.sleep(_RETRY_SECONDS)

@@ -47,6 +47,13 @@ aws_seconds = Histogram(
     registry=REGISTRY,
     buckets=_AWS_BUCKETS,
 )
+oidc_provider_usable = Gauge(
+    "oidc_provider_usable",
+    "1 where the account has the cluster's OIDC provider with the right audience, as last answered; else 0.",
+    ["provider_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 trust_writes = Counter(
     "trust_writes",
     "Trust policies written, repairs among them.",

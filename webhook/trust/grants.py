@@ -229,9 +229,15 @@ class _Pursuit:
         """Wait for every role's first look. All begin at once; no task for each, as thousands may wait here."""
         for role in roles:
             if not self._writers[role].has_looked:
-                self._writers[role].submit_look().bad_news.add_done_callback(self._pass_on)
+                self._writers[role].check()
         for role in roles:
-            await self._writers[role].first_look()
+            await self._writers[role].first_look(self._hear)
+
+    def _hear(self, failure: Untrusted) -> None:
+        """A role cannot be read: news where neither a moment's patience is enough, nor others go on without it."""
+        kind = failure.kind
+        if not (kind.passes_soon or kind.needs_a_person or self.bad_news.done()):
+            self.bad_news.set_result(failure)
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:

@@ -29,7 +29,7 @@ from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -51,7 +51,7 @@ _HELD_BACK = 2.0
 """Seconds until those are looked at again who may not be written while the watch is out of touch."""
 
 WRITE_TIME = 4.0
-"""Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
+"""Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
 
 
 class RoleWriter:
@@ -88,7 +88,7 @@ class RoleWriter:
         self._trouble: Untrusted | None = None
         self._pods = PodTrust(role, own)
         self._looked = asyncio.Event()
-        self._first_look: Ticket | None = None
+        self._hearers: set[Callable[[Untrusted], None] | None] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._waits_for_lock = False
@@ -180,22 +180,22 @@ class RoleWriter:
         if not self.subjects.isdisjoint(subjects):
             self.check()
 
-    def submit_look(self) -> Ticket:
-        """Have the policy read for the first time. The ticket only brings bad news; `first_look` says when."""
-        self._first_look = self._first_look or Ticket()
-        if self._trouble:
-            self._first_look.fail(self._trouble)
-        self.check()
-        return self._first_look
-
-    async def first_look(self) -> None:
+    async def first_look(self, hear: Callable[[Untrusted], None] | None = None) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
 
-        At once if that was so before.
+        At once if that was so before. `hear` is called with each failure until then.
         """
-        if not self.has_looked:
-            self.check()
+        if self.has_looked:
+            return
+        self.check()
+        if hear:
+            self._hearers.add(hear)
+            if self._trouble:
+                hear(self._trouble)
+        try:
             await self._looked.wait()
+        finally:
+            self._hearers.discard(hear)
 
     def check(self) -> None:
         """Read the policy again soon, and put our statement right if it is not what the cluster wants."""
@@ -356,10 +356,8 @@ class RoleWriter:
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
     ) -> None:
-        if not hold.outlasts(WRITE_TIME):
-            raise AwsError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
         try:
-            await self._policies.write(self.role, policy)
+            await self._policies.write(self.role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
@@ -382,15 +380,11 @@ class RoleWriter:
         """Remember the policy as it is now, for those who ask without a call."""
         recent = self._recent()
         self._known.learn(amendment, recent, asyncio.get_running_loop().time())
-        self._note_look()
+        self._looked.set()
         self._known.room = room(amendment.policy, self._own, self._ceiling.characters)
         self._gauges.show(
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
-
-    def _note_look(self) -> None:
-        self._looked.set()
-        self._first_look = None
 
     def _let_go(self, removed: frozenset[Subject], now: float) -> None:
         """Remember who has left, tell of it, and keep them no longer."""
@@ -424,11 +418,11 @@ class RoleWriter:
         )
         self._trouble = None if failure.kind is FailureKind.FULL else failure
         if self.needs_a_person or failure.kind.is_final:
-            self._note_look()
+            self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
-        if self._first_look:
-            self._first_look.fail(failure)
+        for hear in filter(None, tuple(self._hearers)):
+            hear(failure)
         self._tickets.fail(failure)
         self._pods.fail(failure)
         return pause
