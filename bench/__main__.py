@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import admission, hanging, memory
+from bench import admission, attacks, hanging, memory
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
 
@@ -59,6 +59,15 @@ PARTS = {
         "a pass is all that the program spent meanwhile.",
         lambda: memory.report(memory.measure()),
         lambda: memory.report(memory.measure((50, 200), quiet_passes=1)),
+    ),
+    "attacks": Part(
+        "Attacks on the ports",
+        "Clients in another process attack the program from loopback, each in its way for 20 seconds, while AWS "
+        "does not answer. Meanwhile an honest client sends reviews of a trusted ServiceAccount, on a connection "
+        "that it keeps and on new ones, and asks for /healthz on new connections. Memory is the most that was "
+        "resident at any time; left open is for how long a request was that was begun and not finished, at most.",
+        lambda: attacks.report(attacks.measure()),
+        lambda: attacks.report(attacks.measure(("bodies", "handshakes", "unread"))),
     ),
 }
 

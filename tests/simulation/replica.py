@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
@@ -12,9 +11,8 @@ from tests.simulation.processes import Process
 from tests.support.locks import InProcessLock
 from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
 from webhook.admission.namespaces import LiveNamespaces
-from webhook.admission.reviews import Kind, Request
+from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
-from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.statement import OwnStatement
 from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from webhook.reconcile.leadership import Term
     from webhook.telemetry.events import EventSubject
 
-import msgspec
 
 _NEIGHBOUR_INTERVAL = 60.0
 
@@ -109,17 +106,15 @@ class Replica:
 
     def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
         """Have it answer a review."""
-        metadata = {"name": who.service_account, "namespace": who.namespace}
-        annotations = {ROLE_ARN_ANNOTATION: annotation} if annotation else None
-        body = {"metadata": {**metadata, "annotations": annotations}}
         request = Request(
             uid="1",
-            kind=Kind("", "v1", "ServiceAccount"),
+            group="",
+            kind="ServiceAccount",
             operation=operation,
             namespace=who.namespace,
             name=who.service_account,
             dry_run=dry,
-            object=msgspec.Raw(json.dumps(body).encode()),
+            object=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
         )
         return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
 

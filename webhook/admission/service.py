@@ -112,8 +112,8 @@ class AdmissionService:
         account = Account(
             namespace=request.namespace,
             name=metadata.name or request.name,
-            role_annotation=(metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
-            being_deleted=metadata.deletion_timestamp is not None,
+            role_annotation=metadata.role_annotation,
+            being_deleted=metadata.being_deleted,
         )
         if account.name not in self._names:
             return Answer(allowed=True, outcome=IgnoreReason.NOT_BOUND.value)
@@ -235,9 +235,12 @@ def _audit(grant: Grant, outcome: Outcome) -> dict[str, str]:
 
 
 def _patch(grant: Grant, review: _Review, outcome: Outcome) -> Patch:
+    """The annotations that are not known stay as they are: only additions are sent."""
     if not grant.binding.annotates:
         return []
-    return annotation_patch(review.metadata.annotations, ROLE_ARN_ANNOTATION, outcome.role.value)
+    metadata = review.metadata
+    known = {} if metadata.role_annotation is None else {ROLE_ARN_ANNOTATION: metadata.role_annotation}
+    return annotation_patch(known if metadata.has_annotations else None, ROLE_ARN_ANNOTATION, outcome.role.value)
 
 
 def _ignored(decision: Ignore) -> Answer:

@@ -34,6 +34,7 @@ from webhook.serving.care import care_of_deployments
 from webhook.serving.certificates import certificates_of
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
+from webhook.serving.limits import PLAIN_LIMITS, REVIEW_LIMITS
 from webhook.serving.listeners import Listener
 from webhook.serving.pod_identity import pod_identity
 from webhook.serving.program import Program
@@ -128,9 +129,18 @@ async def assemble(configuration: Configuration) -> Program:
     return Program(
         lifecycle=lifecycle,
         reviews=Listener(
-            review_application(service, lifecycle), (server.host, server.port), "server.port", certificates.context
+            review_application(service, lifecycle),
+            (server.host, server.port),
+            "server.port",
+            REVIEW_LIMITS,
+            certificates.context,
         ),
-        plain=Listener(plain_application(lifecycle), (server.host, server.metrics_port), "server.metricsPort"),
+        plain=Listener(
+            plain_application(lifecycle),
+            (server.host, server.metrics_port),
+            "server.metricsPort",
+            PLAIN_LIMITS,
+        ),
         grants=grants,
         background=(
             view.run(),

@@ -34,11 +34,21 @@ admission_seconds = Histogram(
 )
 reviews_refused = Counter(
     "invalid_reviews",
-    "Requests to the webhook that were not reviews, by HTTP status.",
+    "Requests answered with an HTTP error: they were no reviews, or more than the limits allow; by HTTP status.",
     ["status"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+connections_closed = Counter(
+    "connections_closed",
+    "Connections closed because of what the client did: too slow in the handshake or in the head or body of a "
+    "request, an answer unread; or evicted, because a newer one needed the place.",
+    ["cause"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _cause in ("handshake", "head", "body", "unread", "evicted"):
+    connections_closed.labels(_cause)
 aws_seconds = Histogram(
     "aws_request_duration_seconds",
     "Time of a call to AWS, by operation and error code (OK when there was none).",
