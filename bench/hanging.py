@@ -25,6 +25,7 @@ from rig.webhook import Webhook
 COUNTS = (500, 1_000)
 BUDGET_S, TARGET_S = 1.0, 0.5
 CREATORS = 16
+"""Connections that create namespaces, or are opened, at the same time."""
 WATCHED = "mxp_identity_watched_objects"
 
 
@@ -98,19 +99,26 @@ async def _create(cluster: Cluster, names: Sequence[str]) -> None:
 async def _send(webhook: Webhook, authority: str, names: Sequence[str], *, opened: bool) -> Wave:
     context = ssl.create_default_context(cadata=authority)
     loop = asyncio.get_running_loop()
-    ready = asyncio.Barrier(len(names))
+    ready, opening = asyncio.Barrier(len(names)), asyncio.Semaphore(CREATORS)
 
     async def connect() -> Client:
         _, client = await loop.create_connection(Client, "127.0.0.1", webhook.port, ssl=context)
         return client
 
+    async def open_one(name: str) -> Client:
+        async with opening:
+            client = await connect()
+            await client.send(
+                _review(name, "DELETE")
+            )  # answered at once: a connection without a request is closed
+            return client
+
     async def one(name: str) -> float:
-        request = _review(name)
-        client = await connect() if opened else None
+        client = await open_one(name) if opened else None
         await ready.wait()
         began = time.perf_counter()
         client = client or await connect()
-        await client.send(request)
+        await client.send(_review(name, "CREATE"))
         seconds = time.perf_counter() - began
         client.close()
         return seconds
@@ -118,12 +126,12 @@ async def _send(webhook: Webhook, authority: str, names: Sequence[str], *, opene
     return Wave(opened, list(await asyncio.gather(*(one(name) for name in names))))
 
 
-def _review(namespace: str) -> bytes:
+def _review(namespace: str, operation: str) -> bytes:
     kind = {"group": "", "version": "v1", "kind": "ServiceAccount"}
     request = {
         "uid": namespace,
         "kind": kind,
-        "operation": "CREATE",
+        "operation": operation,
         "namespace": namespace,
         "name": objects.SERVICE_ACCOUNT,
         "object": objects.service_account(namespace),
