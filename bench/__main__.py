@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import admission, attacks, memory
+from bench import admission, attacks, hanging, memory
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
 
@@ -41,6 +41,14 @@ PARTS = {
         "this one, which AWS does not have to be asked for, because the subject is trusted already.",
         lambda: admission.report(admission.measure(3000)),
         lambda: admission.report(admission.measure(100, (1, 4))),
+    ),
+    "hanging": Part(
+        "Many reviews at once while AWS does not answer",
+        "IAM hangs, and so many ServiceAccounts that no role trusts yet are reviewed at once, with a budget of "
+        f"{hanging.BUDGET_S:g} s: how long after it they are answered, with the annotation and a warning. The "
+        "reviews come from the same machine, on connections that were open before, or with the opening counted.",
+        lambda: hanging.report(hanging.measure()),
+        lambda: hanging.report(hanging.measure((50,))),
     ),
     "memory": Part(
         "Memory and start",

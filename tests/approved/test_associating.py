@@ -77,7 +77,9 @@ class Person:
         demand, policies = OneRoleEach(view, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, own, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced)
+        associations = Associations(
+            self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
+        )
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import admission, memory
+from bench import admission, hanging, memory
 from bench.figures import MB, percentile, table
 
 
@@ -24,6 +24,15 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
     assert {len(way.seconds) for way in alone.ways.values()} == {16}
     assert {len(way.seconds) for way in together.ways.values()} == {16}
     assert "this webhook" in admission.report([alone, together])
+
+
+@pytest.mark.rig
+def test_reviews_are_answered_in_time_while_aws_hangs() -> None:
+    waves = hanging.measure((40,))
+    assert [len(wave.seconds) for wave in waves] == [40, 40]
+    assert all(seconds >= hanging.BUDGET_S for wave in waves for seconds in wave.seconds)
+    assert all(wave.over < 2.0 for wave in waves)
+    assert "40 reviews, open connections" in hanging.report(waves)
 
 
 def test_memory_is_measured_in_the_environment_of_the_image() -> None:

@@ -80,7 +80,7 @@ class Replica:
         self._leadership = Leadership(client, name)
         self._service = AdmissionService(
             (binding,),
-            LiveNamespaces(self._view.cached, client.namespace),
+            LiveNamespaces(self._view, client.namespace),
             self._grants,
             _NoEvents(),
             Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
@@ -188,6 +188,10 @@ class Neighbour:
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """As the port Demand says; nobody is removed here."""
         return subject not in self._wanted[role]
+
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says; it knows its namespaces."""
+        return True
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says; its namespaces are not made anew."""

@@ -83,7 +83,12 @@ class World:
         associations = None
         if associating:
             associations = Associations(
-                self.eks, OWNER, self.view.associations, self.view.may_dissociate, self.view.was_replaced
+                self.eks,
+                OWNER,
+                self.view.associations,
+                self.view.may_dissociate,
+                self.view.was_replaced,
+                self.view.may_add,
             )
         self.grants = Grants(self.writers, associations)
         for one in self.roles:
@@ -103,7 +108,7 @@ class World:
         )
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = Leadership(self.leases, "a")
-        self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
+        self.namespaces = LiveNamespaces(self.view, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
         )

@@ -102,10 +102,17 @@ async def hands(
         writers[role] = RoleWriter(role, own, eks.policies if eks and own.pods else policies, lock, demand)
     associations = None
     if pods:
-        associations = Associations(pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced)
+        associations = Associations(
+            pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced, view.may_add
+        )
     elif eks and installation.owner:
         associations = Associations(
-            eks.associations, installation.owner, view.associations, view.may_dissociate, view.was_replaced
+            eks.associations,
+            installation.owner,
+            view.associations,
+            view.may_dissociate,
+            view.was_replaced,
+            view.may_add,
         )
     grants = Grants(writers, associations)
     mirror = asyncio.create_task(view.run())

@@ -40,6 +40,10 @@ class NobodyWanted:
         """Always."""
         return True
 
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never."""
+        return False
+
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         """Never: nobody comes back here."""
         return False

@@ -120,6 +120,15 @@ def first_match(
     return None
 
 
+def possible_matches(bindings: tuple[Binding, ...], service_account: str, namespace: str) -> tuple[Binding, ...]:
+    """The bindings that a ServiceAccount may fall under while the labels of its namespace are not known."""
+    return tuple(
+        binding
+        for binding in bindings
+        if binding.service_account == service_account and binding.namespaces.may_select(namespace)
+    )
+
+
 def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
     """The names of the ServiceAccounts that bindings are about, in order."""
     return sorted({binding.service_account for binding in bindings})

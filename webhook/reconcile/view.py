@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _MOST_FORMER = 10_000
 """Namespaces, selected once and no longer, whose uid is remembered: the last ones."""
 
+_LIVE_SECONDS = 10.0
+"""Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
+
 
 class ClusterView:
     """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
@@ -48,6 +51,7 @@ class ClusterView:
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
         self._former: dict[str, str] = {}
+        self._live: dict[str, float] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     @property
@@ -69,6 +73,30 @@ class ClusterView:
     def in_touch(self) -> bool:
         """Whether every list has been read, and no list or watch has failed since its last news."""
         return all(reflector.in_touch for reflector in self._reflectors())
+
+    @property
+    def namespaces_in_touch(self) -> bool:
+        """Whether namespaces are known as they are now, up to the watch's own delay."""
+        return self._namespaces.in_touch
+
+    def note_live(self, namespace: str, *, selected: bool) -> None:
+        """Take note that a live read has just shown a namespace, `selected` by a binding or not."""
+        self._live.pop(namespace, None)
+        now = asyncio.get_running_loop().time()
+        while self._live and (oldest := next(iter(self._live))) and self._live[oldest] <= now - _LIVE_SECONDS:
+            del self._live[oldest]
+        if selected:
+            self._live[namespace] = now
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether `subject` may be given something new: the watch is in touch, or a live read was just now.
+
+        A cache that is out of touch may show a namespace that was recreated since, by somebody else.
+        """
+        if self.namespaces_in_touch:
+            return True
+        read_at = self._live.get(subject.namespace, float("-inf"))
+        return read_at > asyncio.get_running_loop().time() - _LIVE_SECONDS
 
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""

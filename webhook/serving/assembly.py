@@ -89,7 +89,7 @@ async def assemble(configuration: Configuration) -> Program:
     quota = AccountQuota(calls)
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
-        Associations(pods.api, pods.owner, view.associations, view.may_dissociate, view.was_replaced)
+        Associations(pods.api, pods.owner, view.associations, view.may_dissociate, view.was_replaced, view.may_add)
         if pods
         else None
     )
@@ -114,7 +114,7 @@ async def assemble(configuration: Configuration) -> Program:
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
-    service = AdmissionService(bindings, LiveNamespaces(view.cached, api.namespace), grants, events, patience)
+    service = AdmissionService(bindings, LiveNamespaces(view, api.namespace), grants, events, patience)
     lifecycle = Lifecycle(
         lambda: None if view.synced else "waiting for the first list of namespaces and ServiceAccounts",
         certificates.not_ready_because,

@@ -19,6 +19,7 @@ from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.trust.reasons import NOT_CERTAIN
 from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
@@ -54,24 +55,27 @@ class _Work:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    It makes, mends and deletes what carries our tags, and nothing else. Three questions are answered without a
+    It makes, mends and deletes what carries our tags, and nothing else. Four questions are answered without a
     call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with it;
-    `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it.
+    `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it; `may_add`,
+    whether what is known of its namespace is fresh enough to make one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what the cluster answers without a call
         self,
         api: AssociationApi,
         owner: Ownership,
         wanted: Callable[[], Mapping[Subject, RoleArn]],
         may_leave: Callable[[Subject, RoleArn | None], bool],
         is_another: Callable[[Subject], bool],
+        may_add: Callable[[Subject], bool],
     ) -> None:
         self._api = api
         self._owner = owner
         self._wanted = wanted
         self._may_leave = may_leave
         self._is_another = is_another
+        self._may_add = may_add
         self._pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
@@ -244,6 +248,8 @@ class Associations:
             reason = "its namespace was made anew and no binding selects it"
             return Untrusted(role, FailureKind.WITHDRAWN, reason)
         if found is None:
+            if not self._may_add(subject):
+                raise AwsError(FailureKind.UNAVAILABLE, NOT_CERTAIN)
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:

@@ -80,9 +80,10 @@ class Grants:
         )
         if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
-        late = self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
+        reason = f"AWS has not answered within {seconds:.1f} s" if seconds > 0 else "AWS was not waited for"
         # The annotation follows this answer: it names the role under way, or another replica would try a second.
-        return replace(pursuit.last_failure or late, role=pursuit.tried or late.role)
+        role = pursuit.tried or self.likely_role(grant)
+        return replace(pursuit.last_failure or Untrusted(role, FailureKind.PENDING, reason), role=role)
 
     def start(self, grant: Grant) -> Trusted | None:
         """Have the subject trusted in the background; answers the trust that is there already."""

@@ -138,6 +138,9 @@ class Demand(Protocol):
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
 
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+
     def is_another(self, role: RoleArn, subject: Subject) -> bool:
         """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import Place, TrustPolicy
 
 
+NOT_CERTAIN = (
+    "the watch of namespaces is interrupted, and the namespace may have been recreated since: trust follows when "
+    "the watch is back"
+)
+"""Why something new has to wait though AWS answers."""
+
+
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
     """What a verdict means to who asked; `quota` is in characters."""
     doubt = may_be_denied(role, verdict.possible_denial) if verdict.possible_denial else ""

@@ -23,7 +23,8 @@ from webhook.trust.known import KnownTrust
 from webhook.trust.outcomes import Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
-from webhook.trust.reasons import full, outcome_of, with_dangling_principals
+from webhook.trust.prospects import Prospects
+from webhook.trust.reasons import NOT_CERTAIN, full, outcome_of, with_dangling_principals
 from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
@@ -45,6 +46,9 @@ An idle role answers at once. Without it IAM throttles six roles under a burst, 
 
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
+
+_HELD_BACK = 2.0
+"""Seconds until those are looked at again who may not be written while the watch is out of touch."""
 
 WRITE_TIME = 4.0
 """Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
@@ -72,6 +76,7 @@ class RoleWriter:
         self._lock = lock
         self._demand = demand
         self._tickets = Tickets(role)
+        self._prospects = Prospects(own, self._tickets)
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
@@ -121,12 +126,11 @@ class RoleWriter:
         return self._trouble is not None and self._trouble.kind.needs_a_person
 
     def has_room_for(self, subject: Subject) -> bool:
-        """Whether `subject` fits by what is known; an unread policy is taken to have room."""
+        """Whether `subject` fits beside those who wait, by what is known; an unread policy has room."""
         if self._known.policy is None:
             return True
-        asked = [*self._tickets.subjects, subject]
-        amendment = amend(self._known.policy, self._own, self._recent(), asked, self._ceiling.characters)
-        return not amendment.finds_no_room_for(subject)
+        characters = self._ceiling.characters
+        return self._prospects.has_room_for(subject, self._known.policy, self._recent(), characters)
 
     @property
     def was_full_lately(self) -> bool:
@@ -136,7 +140,8 @@ class RoleWriter:
         """
         if asyncio.get_running_loop().time() - self.read_at > _FULL_FOR:
             return False
-        return self._known.room <= len(self._recent() - self._known.subjects)
+        room, recent = self._known.room, self._recent()
+        return room <= len(recent) and room <= len(recent - self._known.subjects)
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -276,7 +281,7 @@ class RoleWriter:
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
         self._forget_others()
-        batch = list(self._tickets.subjects)
+        batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
@@ -305,7 +310,17 @@ class RoleWriter:
         self._learn(amendment)
         self._settle(amendment, batch)
         self._pods.settle(policy)
-        return pause
+        return max(pause, self._hold_back())
+
+    def _may_write(self, subject: Subject) -> bool:
+        """Whether it may be in what is written: it is trusted already, or its namespace is known for certain."""
+        return subject in self._known.trusted or self._demand.may_add(subject)
+
+    def _hold_back(self) -> float:
+        """Tell those who wait for the watch so; answers how many seconds to wait before the next look at them."""
+        held = [one for one in self._tickets.subjects if not self._may_write(one)]
+        self._tickets.fail_some(held, Untrusted(self.role, FailureKind.UNAVAILABLE, NOT_CERTAIN))
+        return _HELD_BACK if held else 0.0
 
     def _forget_others(self) -> None:
         """Ask for nobody, and bring back nobody, whose namespace was made anew since, without being selected.
@@ -323,7 +338,8 @@ class RoleWriter:
         """The policy as it is to be, from the read and all that is known."""
         wanted = self._demand.wanted_in(self.role)
         known = [subject for subject in wanted if subject in self._known.trusted]
-        asked = [one for one in dict.fromkeys([*known, *batch, *wanted]) if one not in leaving]
+        new = [subject for subject in wanted if self._may_write(subject)]
+        asked = [one for one in dict.fromkeys([*known, *batch, *new]) if one not in leaving]
         # Those known come first: the last room is not for newcomers.
         staying = policy.without(self._own, leaving)
         return amend(staying, self._own, self._recent() - leaving, asked, self._ceiling.characters)
