@@ -11,11 +11,14 @@ import pytest
 from tests.support.locks import MemoryLeases
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.errors import ClusterError
-from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
+from webhook.reconcile.leadership import Leadership, NotLeadingError, leader_lease
 from webhook.trust.leases import DURATION, Lease
 
 if TYPE_CHECKING:
     from webhook.reconcile.leadership import Term
+
+INSTALLATION = "mxp-identity"
+LEASE = leader_lease(INSTALLATION)
 
 
 class _Replica:
@@ -24,7 +27,7 @@ class _Replica:
     def __init__(self, leases: MemoryLeases, name: str) -> None:
         self._leading = False
         self.terms: list[Term] = []
-        self.task = asyncio.ensure_future(Leadership(leases, name).run(self._lead))
+        self.task = asyncio.ensure_future(Leadership(leases, INSTALLATION, name).run(self._lead))
 
     def leads(self) -> bool:
         return self._leading

@@ -21,7 +21,7 @@ from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.leader import Leader
-from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.leadership import Leadership, leader_lease
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.statement import OwnStatement
 
+INSTALLATION = "mxp-identity"
+LEASE = leader_lease(INSTALLATION)
 INTERVAL = 60.0
 GRACE = 600.0
 BUDGET = 3.0
@@ -86,10 +89,12 @@ class World:
                 self.eks, OWNER, self.view.associations, self.view.may_dissociate, self.view.was_replaced
             )
         self.grants = Grants(self.writers, associations)
+
+        def own(one: RoleArn) -> OwnStatement:
+            pods = tuple(pods_of(binding) for binding in associating if one in binding.roles)
+            return replace(own_in(one), pods=pods)
+
         for one in self.roles:
-            own = replace(
-                own_in(one), pods=tuple(pods_of(binding) for binding in associating if one in binding.roles)
-            )
             self.writers[one] = RoleWriter(one, own, policies, lock, demand)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events)
         self.leader = Leader(
@@ -98,11 +103,11 @@ class World:
             ),
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
-            [],
+            {},
             INTERVAL,
         )
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
-        self.leadership = Leadership(self.leases, "a")
+        self.leadership = Leadership(self.leases, INSTALLATION, "a")
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)

@@ -61,7 +61,7 @@ async def retire(
     """The same, one role after the other."""
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, change.own, policies, lock, NobodyWanted())
+        writer = RoleWriter(change.role, lambda _, own=change.own: own, policies, lock, NobodyWanted())
         await _retire_from(change, writer, policies, done)
 
 

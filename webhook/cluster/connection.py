@@ -119,6 +119,13 @@ class Connection:
         """Open a watch; `seconds` is how long it may be silent. Blocks until it answers; raises ClusterError."""
         return self._send("GET", path, query, None, "application/json", seconds)
 
+    def token(self) -> str | None:
+        """The token that a request carries now, or None where it carries another credential. Blocks."""
+        headers: dict[str, str] = {}
+        self._authenticate(headers, "/", "GET", None)
+        kind, _, token = next((v for k, v in headers.items() if k.lower() == "authorization"), "").partition(" ")
+        return token if kind.lower() == "bearer" else None
+
     def close(self) -> None:
         """Start nothing more; calls under way end by their timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -14,6 +14,7 @@ import structlog
 
 from webhook.reconcile.ports import ClusterError, ExpiredError
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,21 @@ _FIRST_BACKOFF = 0.2
 _LAST_BACKOFF = 10.0
 _SHORTEST_WATCH = 1.0
 
+LONGEST_LIST = 1800.0
+"""Seconds for a list: of a slow API server each page takes some, and there may be a hundred."""
+
 
 class Reflector(Generic[T]):
     """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
 
-    def __init__(self, source: Source[T], changed: Callable[[str, T | None], None]) -> None:
+    def __init__(
+        self,
+        source: Source[T],
+        changed: Callable[[str, T | None], None],
+        progress: Progress | None = None,
+    ) -> None:
         self._source = source
+        self._progress = progress or Progress()
         self._changed = changed
         self._version: str | None = None
         self._failures = 0
@@ -65,7 +75,8 @@ class Reflector(Generic[T]):
 
     async def _list_and_watch(self) -> None:
         if self._version is None:
-            objects, version = await self._source.list()
+            with self._progress.step("reflector", LONGEST_LIST):
+                objects, version = await self._source.list()
             self._replace(objects)
             self._version = version
             self.synced.set()

@@ -21,6 +21,7 @@ from webhook.reconcile.live import live
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 from webhook.trust.leases import mark
 from webhook.trust.recent import REMEMBERED
 
@@ -41,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
 """Removals confirmed at the same time."""
+
+_LONGEST_STEP = 300.0
+"""Seconds of a few calls that wait for their turn."""
 
 _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
@@ -77,6 +81,7 @@ class Sweep:
         events: Events,
         rules: SweepRules,
         associations: Associations | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._view = view
         self._writers = writers
@@ -85,6 +90,7 @@ class Sweep:
         self._events = events
         self._rules = rules
         self._associations = associations
+        self._progress = progress or Progress()
         self._first_seen: dict[Place, float] = {}
         self._places: defaultdict[str, set[Place]] = defaultdict(set)
         self._approved: dict[Place, float] = {}
@@ -130,7 +136,8 @@ class Sweep:
         confirmed = await self._confirm(due)
         if confirmed:
             leaving = {one.mark for one in [*self._approved, *confirmed] if one in unwanted}
-            await term.record_removals(len(confirmed), leaving)
+            with self._progress.step("sweep", _LONGEST_STEP):
+                await term.record_removals(len(confirmed), leaving)
             self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))
         self._have_them_leave()
@@ -232,7 +239,8 @@ class Sweep:
         role, subject = place.role, place.subject
         async with self._slots:
             try:
-                namespace, account = await live(self._cluster, self._view, subject)
+                with self._progress.step("sweep", _LONGEST_STEP):
+                    namespace, account = await live(self._cluster, self._view, subject)
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None

@@ -63,11 +63,18 @@ class Listener(uvicorn.Server):
         return int(self._socket.getsockname()[1])
 
     async def listen(self) -> None:
-        """Serve until stopped; then answer what is under way."""
-        await self.serve(sockets=[self._socket])
+        """Serve until stopped; then answer what is under way. May be called again where it has raised."""
+        self.started = False
+        try:
+            await self.serve(sockets=[self._socket.dup()])  # the port stays open where this raises
+        finally:
+            if self.started:
+                for server in self.servers:
+                    server.close()
 
     def stop(self) -> None:
         """Close the port, answer what is under way, and have `listen` return."""
+        self._socket.close()
         self.should_exit = True
 
     @contextlib.contextmanager

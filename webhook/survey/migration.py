@@ -103,13 +103,13 @@ async def set_out(here: Session, name: str, target: Mode) -> Journey:
     # Associations and statements for pods are looked after here, not by the plan.
     there = replace(here, installation=replace(here.installation, bindings=bindings, eks=None))
     calls = AwsCalls()
-    pods = await pod_identity(
+    pods = pod_identity(
         (replace(found, mode=Mode.POD_IDENTITY),),
         name=cluster,
         installation=here.installation.name,
         calls=calls,
         caller=here.caller,
-        issuer=here.installation.issuer,
+        issuer=lambda: here.installation.issuer,
     )
     if pods is None:
         raise ConfigurationError("cluster.name: is missing")

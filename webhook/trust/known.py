@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 class KnownTrust:
     """The policy and whom it trusts. Times are seconds on one clock."""
 
-    def __init__(self, own: OwnStatement) -> None:
-        self._own = own
+    def __init__(self) -> None:
         self._trusted: dict[Subject, Proof] = {}
         self.policy: TrustPolicy | None = None
         """None before the first look."""
@@ -39,10 +38,12 @@ class KnownTrust:
         """How the role is known to trust `subject`, or None."""
         return self._trusted.get(subject)
 
-    def learn(self, amendment: Amendment, written_lately: frozenset[Subject], now: float) -> None:
+    def learn(
+        self, own: OwnStatement, amendment: Amendment, written_lately: frozenset[Subject], now: float
+    ) -> None:
         """Take the policy as it is now; who was written lately counts though a read may not show it."""
         self.policy, self.read_at = amendment.policy, now
-        self.subjects = amendment.policy.subjects(self._own)
+        self.subjects = amendment.policy.subjects(own)
         self._trusted = dict.fromkeys(self.subjects | written_lately, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:
