@@ -26,6 +26,7 @@ from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
+from webhook.telemetry.progress import Progress
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -73,7 +74,10 @@ class World:
         self.iam: SimulatedIam = before.iam if before else iam or SimulatedIam()
         self.cluster: SimulatedCluster = before.cluster if before else SimulatedCluster(*accounts)
         self.events: RecordedEvents = before.events if before else RecordedEvents()
-        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        self.progress = Progress()
+        self.view = ClusterView(
+            self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE, self.progress
+        )
         self.eks: SimulatedEks = before.eks if before else SimulatedEks()
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
@@ -86,7 +90,12 @@ class World:
         associations = None
         if associating:
             associations = Associations(
-                self.eks, OWNER, self.view.associations, self.view.may_dissociate, self.view.was_replaced
+                self.eks,
+                OWNER,
+                self.view.associations,
+                self.view.may_dissociate,
+                self.view.was_replaced,
+                self.progress,
             )
         self.grants = Grants(self.writers, associations)
 
@@ -95,11 +104,18 @@ class World:
             return replace(own_in(one), pods=pods)
 
         for one in self.roles:
-            self.writers[one] = RoleWriter(one, own, policies, lock, demand)
-        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
+            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress)
+        self.passes = Passes(self.view, self.grants, self.cluster, self.events, self.progress)
         self.leader = Leader(
             Sweep(
-                self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2), associations
+                self.view,
+                self.writers,
+                demand,
+                self.cluster,
+                self.events,
+                SweepRules(GRACE, 0.2),
+                associations,
+                self.progress,
             ),
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
@@ -107,7 +123,7 @@ class World:
             INTERVAL,
         )
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
-        self.leadership = Leadership(self.leases, INSTALLATION, "a")
+        self.leadership = Leadership(self.leases, INSTALLATION, "a", self.progress)
         self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
