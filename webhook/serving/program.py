@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LAST_SECONDS = 8.0
+_LAST_SECONDS = 6.0
 """Seconds for a server to answer what is under way, and for Leases to be given back; then they are cut off."""
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.aws.oidc import provider_problem
+from webhook.aws.oidc import ask_for_provider, problem_of
+from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 30.0
+_AGAIN_SECONDS = 3600.0
 _LONGEST_CALL = 120.0
 
 
 async def report_providers(
     bindings: tuple[Binding, ...], issuer: ClusterIssuer, calls: AwsCalls, progress: Progress
 ) -> None:
-    """Once the issuer is known, log what is wrong with the providers, until nothing is."""
+    """Once the issuer is known, look at the providers every hour, and soon again where something is wrong."""
     await issuer.wait()
     wanted = {
         issuer.get().provider_arn(role.partition, role.account)
@@ -32,13 +34,17 @@ async def report_providers(
         if binding.names_subjects
         for role in binding.roles
     }
+    said: dict[str, str | None] = {}
     while wanted:
         for provider in sorted(wanted):
             with progress.step("providers", _LONGEST_CALL):
-                problem = await provider_problem(calls, provider)
-            if problem is None:
-                log.info("oidc_provider_usable", provider_arn=provider)
-                wanted.discard(provider)
-            else:
+                answer = await ask_for_provider(calls, provider)
+            problem = problem_of(provider, answer)
+            if answer.exists is not None:
+                metrics.oidc_provider_usable.labels(provider).set(0 if problem else 1)
+            if problem:
                 log.error("oidc_provider_problem", provider_arn=provider, reason=problem)
-        await asyncio.sleep(_RETRY_SECONDS)
+            elif provider not in said or said[provider]:
+                log.info("oidc_provider_usable", provider_arn=provider)
+            said[provider] = problem
+        await asyncio.sleep(_RETRY_SECONDS if any(said.values()) else _AGAIN_SECONDS)

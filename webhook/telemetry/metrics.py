@@ -299,6 +299,14 @@ writes_stopped = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+oidc_provider_usable = Gauge(
+    "oidc_provider_usable",
+    "1 where AWS accepts the cluster's tokens by the account's OIDC provider, 0 where it is missing or lacks the "
+    "audience, as last looked at.",
+    ["provider_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 build_info = Gauge(
     "build_info",
     "The program's version; always 1.",

@@ -27,7 +27,7 @@ class ClusterIssuer:
         return self._issuer
 
     async def wait(self) -> None:
-        """Wait until it was known once."""
+        """Wait until it is known."""
         await self._known.wait()
 
     def learn(self, issuer: IssuerUrl) -> None:
@@ -43,4 +43,5 @@ class ClusterIssuer:
     def is_wrong(self, reason: str) -> None:
         """The configured issuer is not this cluster's: nothing is written any more."""
         self._issuer = None
+        self._known.clear()
         self._kind, self._reason = FailureKind.NOT_ALLOWED, reason
