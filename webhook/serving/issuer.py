@@ -14,8 +14,17 @@ from webhook.domain.names import IssuerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Protocol
 
-    from webhook.cluster.api import KubernetesApi
+    class IssuerSources(Protocol):
+        """What can say how the cluster's tokens are issued. Both raise ClusterError."""
+
+        async def token_issuer(self) -> str | None:
+            """The issuer of the program's own token, where it is a ServiceAccount's."""
+
+        async def issuer(self) -> str:
+            """The issuer of the API server's discovery document."""
+
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +45,7 @@ def configured_issuer(text: str | None) -> IssuerUrl | None:
         raise ConfigurationError(f"cluster.issuer: {error}") from error
 
 
-async def look_for_issuer(configured: IssuerUrl | None, api: KubernetesApi) -> FoundIssuer:
+async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
     """The issuer by the program's own token, else by the API server's discovery document.
 
     Where both are there and differ, as after the API server was given another issuer, the token's is used, which

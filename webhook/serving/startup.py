@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from webhook.aws.caller import CallerCheck
     from webhook.aws.cluster import ClusterCheck
-    from webhook.cluster.api import KubernetesApi
     from webhook.domain.bindings import Binding
     from webhook.domain.names import IssuerUrl
+    from webhook.serving.issuer import IssuerSources
     from webhook.telemetry.progress import Progress
     from webhook.trust.cluster_issuer import ClusterIssuer
 
@@ -103,7 +103,7 @@ async def refused_at_once(checks: Sequence[Check]) -> ConfigurationError | None:
     return ConfigurationError(*problems) if problems else None
 
 
-def issuer_check(configured: IssuerUrl | None, api: KubernetesApi, issuer: ClusterIssuer) -> Check:
+def issuer_check(configured: IssuerUrl | None, api: IssuerSources, issuer: ClusterIssuer) -> Check:
     """Find the cluster's issuer, and compare a configured one with what the cluster says."""
     known: list[IssuerUrl] = []
 
