@@ -6,11 +6,15 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.support.worlds import World
 from webhook.config.errors import ConfigurationError
+from webhook.reconcile.supervision import supervise
+from webhook.serving.http import plain_application
 from webhook.serving.lifecycle import Lifecycle
+from webhook.serving.listeners import Listener
 from webhook.serving.program import Program
 from webhook.serving.startup import Check
 from webhook.telemetry import metrics
@@ -165,3 +169,19 @@ def test_a_check_that_does_not_answer_delays_the_serving_for_a_moment_only(
     run = _Run(monkeypatch, Check("role", never))
     assert run.reviews.listens
     assert run.given_back
+
+
+def test_a_port_whose_server_raises_goes_on_answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> int:
+        listener = Listener(plain_application(Lifecycle(), Progress()), ("127.0.0.1", 0), "server.metricsPort")
+        answering, times = listener.main_loop, iter([_raise, _raise])
+        monkeypatch.setattr(listener, "main_loop", lambda: next(times, answering)())  # noqa: PLW0108  each time anew
+        task, url = asyncio.create_task(supervise("port", listener.listen)), f"http://127.0.0.1:{listener.port}"
+        await asyncio.sleep(SECONDS)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            status = (await client.get(f"{url}/healthz")).status_code
+        listener.stop()
+        await task
+        return status
+
+    assert asyncio.run(work()) == 200
