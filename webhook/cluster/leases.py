@@ -14,6 +14,7 @@ import structlog
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
+from webhook.telemetry.progress import Progress
 from webhook.trust.leases import DURATION, MARK_DIGITS, Lease
 from webhook.trust.recent import MOST_HEARD
 
@@ -28,6 +29,8 @@ _K = TypeVar("_K")
 
 _PREFIX = "mxp-identity/"
 _SECONDS = 3.0
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
 
 _LONGEST_IDENTITY = 512
 """Characters; a replica's identity is the name of a pod (253 at most) and a UUID."""
@@ -70,8 +73,9 @@ class Leases:
     rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
     """
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, progress: Progress | None = None) -> None:
         self._connection = connection
+        self._progress = progress or Progress()
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._complained_of: set[str] = set()
 
@@ -102,7 +106,8 @@ class Leases:
         def call() -> bytes:
             return self._connection.request(method, path, body=body, seconds=_SECONDS)
 
-        lease, left_out = parse_lease(await self._connection.in_thread(call))
+        with self._progress.step("leases", _LONGEST_CALL):
+            lease, left_out = parse_lease(await self._connection.in_thread(call))
         if left_out and lease.name not in self._complained_of:
             self._complained_of.add(lease.name)
             log.warning("lease_not_understood", lease=lease.name, reason=f"left out: {', '.join(left_out)}")

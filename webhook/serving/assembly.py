@@ -96,7 +96,7 @@ def assemble(configuration: Configuration) -> Program:
     def own_in(role: RoleArn) -> OwnStatement:
         return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
 
-    leases, identity = Leases(connection, namespace), process_identity()
+    leases, identity = Leases(connection, namespace, progress), process_identity()
     lock = LeaseLock(leases, identity)
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
