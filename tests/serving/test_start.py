@@ -208,6 +208,7 @@ def test_its_own_role_found_late_stops_writes_and_says_so_and_reviews_go_on(
     token = tmp_path / "token"
     token.write_text(place.token)
     place.come()
+    place.aws.forget_calls()
     place.aws.switch_on(Hang())
     with place.serving(**place.aws.environment(role_arn=place.role, token_file=token, base={})) as webhook:
         place.aws.clear_faults()

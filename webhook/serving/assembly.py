@@ -57,7 +57,7 @@ log = structlog.get_logger(__name__)
 
 
 def assemble(configuration: Configuration) -> Program:
-    """The program for a configuration; asks nobody. Needs a running event loop.
+    """The program for a configuration, without a call to anything. Needs a running event loop.
 
     Raises ConfigurationError for what the configuration itself shows, ClusterError without a way to the cluster.
     """

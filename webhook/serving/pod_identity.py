@@ -46,7 +46,7 @@ def pod_identity(  # noqa: PLR0913  what the program is made of
     caller: CallerCheck,
     issuer: Callable[[], IssuerUrl],
 ) -> PodIdentity | None:
-    """The parts, or None where no binding is in mode pod-identity. Asks nobody."""
+    """The parts, or None where no binding is in mode pod-identity. Makes no call."""
     associating = tuple(binding for binding in bindings if binding.associates)
     if not associating or name is None:
         return None
