@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -19,6 +19,9 @@ from webhook.serving.lifecycle import Lifecycle
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.simulated_cluster import SimulatedSource
     from webhook.telemetry.progress import Progress
 
 HOUR = 3600.0
@@ -39,7 +42,7 @@ async def hangs(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
 
 
-HANGING = {
+HANGING: dict[str, Callable[[World], tuple[object, str]]] = {
     "reflector": lambda world: (world.cluster.namespaces, "list"),
     "leadership": lambda world: (world.leases, "update"),
     "pods": lambda world: (world.cluster, "pods"),
@@ -54,7 +57,8 @@ async def test_a_loop_that_hangs_is_named_and_for_how_long(monkeypatch: pytest.M
     mode = Mode.POD_IDENTITY if loop == "associations" else Mode.IRSA
     world = World(labelled(role(), mode=mode))
     world.cluster.add_namespace(subject(1).namespace)
-    monkeypatch.setattr(*HANGING[loop](world), hangs)
+    target, name = HANGING[loop](world)
+    monkeypatch.setattr(target, name, hangs)
     async with world.running():
         assert await healthz(world.progress) == (200, "ok\n")
         await asyncio.sleep(HOUR)
@@ -85,9 +89,10 @@ async def test_an_hour_without_aws_and_the_api_server_is_no_lack_of_health(
 
     async with world.running():
         world.iam.have(Trouble.HANGS if silent else Trouble.REFUSED)
-        for source in (world.cluster.namespaces, *world.cluster.accounts.values()):
+        sources: list[SimulatedSource[Any]] = [world.cluster.namespaces, *world.cluster.accounts.values()]
+        for source in sources:
             monkeypatch.setattr(source, "list", fails)
-            source.failing_watches = float("inf")
+            monkeypatch.setattr(source, "failing_watches", float("inf"))
             source.break_watches()
         for name in ("pods", "namespace", "account", "annotate"):
             monkeypatch.setattr(world.cluster, name, fails)

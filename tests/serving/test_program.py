@@ -67,7 +67,7 @@ class _Run:
 
     async def _run(self, checks: tuple[Check, ...], raises: int) -> None:
         self.reviews, plain, began = _Server(raises), _Server(), asyncio.get_running_loop().time()
-        loops = {"ticks": self._tick, "lease": self._hold_lease}
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"ticks": self._tick, "lease": self._hold_lease}
         if self.background is not None:
             loops["broken"] = self.background
         program = Program(

@@ -21,7 +21,7 @@ from tests.support.sites import ISSUER, foreign_document, role, subject
 from tests.support.stub_api_server import StubApiServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 WHO = subject(1)
@@ -50,11 +50,10 @@ class Place:
             RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(foreign_document(role()))
         )
 
-    def environment(self, **aws: str) -> dict[str, str]:
+    def environment(self, aws: Mapping[str, str] | None = None) -> dict[str, str]:
         """Its API server and AWS, as somebody who may do everything there unless `aws` says who else."""
         kubeconfig = self.api.kubeconfig(self._folder, self.token)
-        aws = aws or self.aws.environment(base={})
-        return {**aws, "KUBECONFIG": str(kubeconfig), "POD_NAME": "one"}
+        return {**(aws or self.aws.environment(base={})), "KUBECONFIG": str(kubeconfig), "POD_NAME": "one"}
 
     def configuration(self, **sections: Any) -> dict[str, Any]:
         """One binding of all control planes to the role."""
@@ -69,7 +68,9 @@ class Place:
         return {"namespace": "mxp-identity", "bindings": [binding], "reconciler": {"interval": "5s"}, **sections}
 
     @contextmanager
-    def serving(self, configuration: dict[str, Any] | None = None, **aws: str) -> Iterator[Webhook]:
+    def serving(
+        self, configuration: dict[str, Any] | None = None, aws: Mapping[str, str] | None = None
+    ) -> Iterator[Webhook]:
         """`serve`, until the end of the `with`: it must end by SIGTERM with 0."""
         with Workspace() as workspace:
             one = Webhook(
@@ -77,7 +78,7 @@ class Place:
                 "webhook",
                 configuration or self.configuration(),
                 Authority("a"),
-                self.environment(**aws),
+                self.environment(aws),
             )
             one.wait_until_serving()
             yield one
@@ -118,7 +119,7 @@ def stopped(webhook: Webhook, reason: str) -> float:
 
 
 def test_without_the_api_server_and_aws_it_serves_is_not_ready_and_ends_by_a_signal_at_once(place: Place) -> None:
-    with place.serving(**{**place.aws.environment(base={}), "AWS_ENDPOINT_URL": UNREACHABLE}) as webhook:
+    with place.serving(aws={**place.aws.environment(base={}), "AWS_ENDPOINT_URL": UNREACHABLE}) as webhook:
         assert health(webhook) == 200
         assert health(webhook, "readyz") == 503
         assert asked(webhook).allowed
@@ -210,7 +211,7 @@ def test_its_own_role_found_late_stops_writes_and_says_so_and_reviews_go_on(
     place.come()
     place.aws.forget_calls()
     place.aws.switch_on(Hang())
-    with place.serving(**place.aws.environment(role_arn=place.role, token_file=token, base={})) as webhook:
+    with place.serving(aws=place.aws.environment(role_arn=place.role, token_file=token, base={})) as webhook:
         place.aws.clear_faults()
         eventually(lambda: stopped(webhook, "role") == 1, "writes are stopped", timeout=RECOVERY_S)
         reply = asked(webhook)

@@ -147,4 +147,4 @@ class _Raising:
 
 
 def _count(loop: str) -> float:
-    return metrics.unexpected_errors.labels(loop)._value.get()  # noqa: SLF001
+    return metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": loop}) or 0.0

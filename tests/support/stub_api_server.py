@@ -88,8 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         if path == "/.well-known/openid-configuration":
-            found: Object | None = {"issuer": self.api.issuer}
-            self._answer(200 if self.api.issuer else 403, found if self.api.issuer else {"message": "forbidden"})
+            said: Object = {"issuer": self.api.issuer} if self.api.issuer else {"message": "forbidden"}
+            self._answer(200 if self.api.issuer else 403, said)
         elif "watch=" in query:
             self.send_response(200)
             self.send_header("Connection", "close")
