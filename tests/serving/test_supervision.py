@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.simulated_iam import SimulatedPolicies
-from tests.support.sites import role, subject
+from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import BUDGET, INTERVAL, World
+from tests.support.worlds import BUDGET, GRACE, INTERVAL, World
+from webhook.domain.bindings import Mode
 from webhook.domain.decisions import Grant
 from webhook.reconcile.supervision import supervise
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 ROLE, WHO = role(), subject(1)
 HOUR = 3600.0
@@ -131,6 +136,42 @@ async def test_a_bug_in_a_writer_is_the_reason_in_the_review_and_the_writer_goes
             assert "an unexpected error of this program" in outcome.reason
         await asyncio.sleep(15)
         assert WHO in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_a_bug_in_removing_one_association_leaves_the_others_and_a_later_sweep_removes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, before = World(binding(ROLE, mode=Mode.POD_IDENTITY)), _count("associations")
+    everybody = [subject(number) for number in range(3)]
+    async with world.running():
+        for who in everybody:
+            world.cluster.add_namespace(who.namespace)
+            world.cluster.add_account(who)
+        await asyncio.sleep(2 * GRACE)
+        assert set(world.eks.now) == set(everybody)
+        for who in everybody[:2]:
+            world.cluster.remove_namespace(who)
+        with monkeypatch.context() as bug:
+            bug.setattr(type(world.eks), "delete", _raises_for(world.eks.delete))
+            await asyncio.sleep(GRACE + 2 * INTERVAL)
+        assert len(world.eks.now) == 2
+        assert _count("associations") > before
+        await asyncio.sleep(2 * INTERVAL)
+        assert set(world.eks.now) == {everybody[2]}
+
+
+def _raises_for(delete: Callable[[str], Awaitable[None]]) -> Callable[[object, str], Awaitable[None]]:
+    """A deletion with a bug that shows with one association alone."""
+    broken: list[str] = []
+
+    async def delete_most(_: object, association_id: str) -> None:
+        broken[:] = broken or [association_id]
+        if association_id in broken:
+            raise KeyError("a bug")
+        await delete(association_id)
+
+    return delete_most
 
 
 def _raise(*_: object) -> None:
