@@ -60,7 +60,7 @@ class Eks(Program):
 
     def __init__(self, arn: ClusterArn = CLUSTER, issuer: IssuerUrl = ISSUER) -> None:
         super().__init__()
-        self.cluster = ClusterCheck(self.calls, self.caller, arn, issuer)
+        self.cluster = ClusterCheck(self.calls, self.caller, arn, lambda: issuer)
         self.associations = EksAssociations(self.calls, self.cluster)
 
     def create(self, number: int = 1, one: RoleArn = PODS_ROLE) -> Callable[[], Coroutine[Any, Any, Any]]:

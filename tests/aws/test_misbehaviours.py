@@ -77,7 +77,7 @@ class World:
             "GetAccountSummary": AccountQuota(calls).characters,
             "GetOpenIDConnectProvider": lambda: provider_audiences(calls, PROVIDER),
             "AssumeRoleWithWebIdentity": lambda: seconds_until_accepted(calls, ROLE, token, 0),
-            "DescribeCluster": ClusterCheck(calls, program.caller, CLUSTER, ISSUER).confirm,
+            "DescribeCluster": ClusterCheck(calls, program.caller, CLUSTER, lambda: ISSUER).confirm,
             "ListPodIdentityAssociations": program.associations.list,
         }
 

@@ -119,7 +119,7 @@ def test_in_a_pod_the_token_may_come_late_and_change(
         connection.close()
 
 
-WRONG_AUTHORITY: dict[str, Callable[[Path], None]] = {
+WRONG_AUTHORITY: dict[str, Callable[[Path], int | None]] = {
     "another's": lambda file: file.write_text(Authority().certificate) and None,
     "missing": lambda file: file.unlink(missing_ok=True),
     "empty": lambda file: file.write_bytes(b"") and None,

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 import yaml
 
-from rig.chart import Helm
+from rig.chart import Helm, HelmError
 from rig.kubernetes import objects
 from rig.kubernetes.api import Reply
 from rig.kubernetes.cluster import Cluster
@@ -87,6 +87,21 @@ def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
     helm.upgrade(right())
     assert "data" not in cluster.api.get(path)
     helm.uninstall()
+
+
+def test_a_second_release_in_a_namespace_needs_an_installation_of_its_own(cluster: Cluster) -> None:
+    namespace = "two-releases"
+    cluster.create([objects.namespace(namespace)])
+    first, second = (Helm(f"{PROGRAM}-{name}", namespace, cluster.kubeconfig) for name in ("first", "second"))
+    first.install(right())
+    with pytest.raises(HelmError, match=f'release "{PROGRAM}-first" in namespace {namespace} is installation'):
+        second.install(right())
+    second.install(right(installation="second"))
+    first.upgrade(right(webhook={"timeoutSeconds": 7}))
+    with pytest.raises(HelmError, match="each would remove the trust that the other gives"):
+        first.upgrade(right(installation="second"))
+    first.uninstall()
+    second.uninstall()
 
 
 def test_a_release_answers_through_an_upgrade_and_leaves_nothing_that_blocks(space: Space) -> None:

@@ -12,10 +12,9 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
-from tests.support.worlds import GRACE, INTERVAL, World
+from tests.support.worlds import GRACE, INTERVAL, LEASE, World
 from webhook.domain.bindings import Mode
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.reconcile.leadership import LEASE
 from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
 from webhook.trust.ports import FailureKind

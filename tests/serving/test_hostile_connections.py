@@ -15,6 +15,7 @@ from tests.support.worlds import World
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -36,7 +37,7 @@ def _reviews(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
 
 
 def _plain(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
-    return listening(plain_application(Lifecycle()), limits)
+    return listening(plain_application(Lifecycle(), Progress()), limits)
 
 
 PORTS = {"reviews": _reviews, "plain": _plain}

@@ -15,6 +15,7 @@ from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.serving.http import plain_application, review_application
 from webhook.serving.lifecycle import Lifecycle
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -108,7 +109,7 @@ async def test_while_all_are_answered_a_new_one_waits_for_its_turn() -> None:
 
 @on_sockets
 async def test_health_is_answered_on_new_connections_whatever_holds_the_port() -> None:
-    async with listening(plain_application(Lifecycle()), LIMITS) as port:
+    async with listening(plain_application(Lifecycle(), Progress()), LIMITS) as port:
         for sent in (b"", head()[:20], GET_HEALTH):
             for _ in range(FLOOD):
                 client = await port.connect()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from webhook.telemetry.events import EventSubject
 
 
+INSTALLATION = "mxp-identity"
 _NEIGHBOUR_INTERVAL = 60.0
 
 
@@ -71,13 +72,13 @@ class Replica:
         demand = OneRoleEach(self._view, writers)
         self._grants = Grants(writers)
         for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in(role), policies, lock, demand)
+            writers[role] = RoleWriter(role, own_in, policies, lock, demand)
         sweeper = _SweepersClient(api, self.process, self._witness)
         sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
         mappings = Mappings(self._view, (binding,), _NoEvents())
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
-        self._leader = Leader(sweep, mappings, self._passes.pods, [], self._plan.interval)
-        self._leadership = Leadership(client, name)
+        self._leader = Leader(sweep, mappings, self._passes.pods, {}, self._plan.interval)
+        self._leadership = Leadership(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),
             LiveNamespaces(self._view, client.namespace),
@@ -171,9 +172,7 @@ class Neighbour:
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
         self._writers = self.process.run(
-            lambda: [
-                RoleWriter(role, neighbours_own_in(role), policies, lock, self) for role in plan.binding.roles
-            ]
+            lambda: [RoleWriter(role, neighbours_own_in, policies, lock, self) for role in plan.binding.roles]
         )
         self.process.start(self._check_for_ever(), "neighbour")
 

@@ -47,7 +47,7 @@ class PodSite:
             self.iam.store(ROLE, foreign_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
-        self.writer = RoleWriter(ROLE, OWN, self.iam.client(name), InProcessLock(), self)
+        self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
         self.associations = Associations(
             self.eks,

@@ -44,6 +44,7 @@ async def test_the_doubt_stays_for_all_who_ask_later_and_costs_no_call() -> None
     first = await here.grants.obtain(here.grant(WHO), PATIENCE)
     calls = len(iam.made("read"))
     again = here.grants.known(here.grant(WHO))
+    assert isinstance(first, Trusted)
     assert again == replace(first, proof=Proof.ALREADY)
     assert len(iam.made("read")) == calls
 

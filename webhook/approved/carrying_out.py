@@ -98,8 +98,8 @@ async def hands(
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
-        own = own_in(role)
-        writers[role] = RoleWriter(role, own, eks.policies if eks and own.pods else policies, lock, demand)
+        by = eks.policies if eks and own_in(role).pods else policies
+        writers[role] = RoleWriter(role, own_in, by, lock, demand)
     associations = None
     if pods:
         associations = Associations(

@@ -9,6 +9,8 @@ from webhook.domain.names import ClusterArn
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 class ClusterCheck:
     """Asks once whether the named cluster is the one that we run in; until EKS says so, nothing is made for it."""
 
-    def __init__(self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: IssuerUrl) -> None:
+    def __init__(
+        self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: Callable[[], IssuerUrl]
+    ) -> None:
         self._calls = calls
         self._caller = caller
         self._arn = arn
@@ -31,9 +35,13 @@ class ClusterCheck:
         return self._arn.name
 
     async def confirm(self) -> None:
-        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said."""
+        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said.
+
+        Raises what `issuer` raises too, as long as our own issuer is not known.
+        """
+        issuer = self._issuer()
         if not self._confirmed:
-            objection = await self._objection()
+            objection = await self._objection(issuer)
             if objection:
                 raise AwsError(FailureKind.NOT_ALLOWED, objection)
             self._confirmed = True
@@ -43,7 +51,7 @@ class ClusterCheck:
         await self._caller.allow(role)
         await self.confirm()
 
-    async def _objection(self) -> str | None:
+    async def _objection(self, own: IssuerUrl) -> str | None:
         def describe(clients: AwsClients) -> tuple[str, str]:
             found = clients.eks.describe_cluster(name=self.name)["cluster"]
             return text(found["identity"]["oidc"]["issuer"]), text(found["arn"])
@@ -56,10 +64,10 @@ class ClusterCheck:
                     FailureKind.NO_SUCH_CLUSTER, f"{error}: correct cluster.name, or the region (AWS_REGION)"
                 ) from error
             raise
-        if issuer != self._issuer.value:
+        if issuer != own.value:
             return (
                 f"EKS cluster {self.name} issues tokens as {issuer}, but this cluster's are issued by "
-                f"{self._issuer}: cluster.name names another cluster; correct it"
+                f"{own}: cluster.name names another cluster; correct it"
             )
         if arn != self._arn.value:
             return (

@@ -9,6 +9,7 @@ import msgspec
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import NamespaceObject, PodObject, ServiceAccountObject
+from webhook.cluster.tokens import issuer_in
 from webhook.cluster.watches import Resource
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
@@ -164,6 +165,13 @@ class KubernetesApi:
             return self._connection.ask(_Discovery, "GET", "/.well-known/openid-configuration", seconds=5).issuer
 
         return await self._connection.in_thread(call)
+
+    async def token_issuer(self) -> str | None:
+        """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
+
+        AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
+        """
+        return issuer_in(await self._connection.in_thread(self._connection.token))
 
 
 class _Discovery(msgspec.Struct):

@@ -111,6 +111,11 @@ class Connection:
         with every_outcome(f"GET {path}"):
             return self._send("GET", path, query, None, "application/json", deadline)
 
+    def token(self) -> str | None:
+        """The token that a request carries now, or None where it carries another credential. Blocks."""
+        kind, _, token = (self._access.authorization(_CONNECT_SECONDS) or "").partition(" ")
+        return token if kind.lower() == "bearer" else None
+
     def close(self) -> None:
         """Start nothing more; calls under way end by their deadlines."""
         for threads in (self._bulk, self._urgent):

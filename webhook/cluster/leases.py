@@ -15,6 +15,7 @@ from webhook.cluster.answers import shown
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
+from webhook.telemetry.progress import Progress
 from webhook.trust.leases import DURATION, MARK_DIGITS, Lease
 from webhook.trust.recent import MOST_HEARD
 
@@ -29,6 +30,8 @@ _K = TypeVar("_K")
 
 _PREFIX = "mxp-identity/"
 _SECONDS = 3.0
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
 
 _LONGEST_IDENTITY = 512
 """Characters; a replica's identity is the name of a pod (253 at most) and a UUID."""
@@ -71,8 +74,9 @@ class Leases:
     rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
     """
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, progress: Progress | None = None) -> None:
         self._connection = connection
+        self._progress = progress or Progress()
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._complained_of: set[str] = set()
 
@@ -103,7 +107,8 @@ class Leases:
         def call() -> tuple[Lease, list[str]]:
             return parse_lease(self._connection.request(method, path, body=body, seconds=_SECONDS))
 
-        stored, left_out = await self._connection.in_thread(call, urgent=True)
+        with self._progress.step("leases", _LONGEST_CALL):
+            stored, left_out = await self._connection.in_thread(call, urgent=True)
         if left_out and stored.name not in self._complained_of:
             self._complained_of.add(stored.name)
             log.warning("lease_not_understood", lease=stored.name, reason=f"left out: {', '.join(left_out)}")

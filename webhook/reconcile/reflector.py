@@ -21,6 +21,7 @@ import structlog
 
 from webhook.reconcile.ports import ClusterError, ExpiredError
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +46,21 @@ _MOST_DIGITS = 20
 
 _BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
 
+LONGEST_LIST = 1800.0
+"""Seconds for a list: of a slow API server each page takes some, and there may be a hundred."""
+
 
 class Reflector(Generic[T]):
     """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
 
-    def __init__(self, source: Source[T], changed: Callable[[str, T | None], None]) -> None:
+    def __init__(
+        self,
+        source: Source[T],
+        changed: Callable[[str, T | None], None],
+        progress: Progress | None = None,
+    ) -> None:
         self._source = source
+        self._progress = progress or Progress()
         self._changed = changed
         self._version: str | None = None
         self._list_at = 0.0
@@ -111,7 +121,8 @@ class Reflector(Generic[T]):
         Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
         """
         self._list_at = asyncio.get_running_loop().time() + _LIST_FAILED_SECONDS
-        objects, version = await self._source.list()
+        with self._progress.step("reflector", LONGEST_LIST):
+            objects, version = await self._source.list()
         self._version = version
         self._replace(objects)
         self._list_at = asyncio.get_running_loop().time() + random.uniform(*_LIST_SECONDS)  # noqa: S311

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
+from webhook.reconcile.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Account, Grant, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
     from webhook.reconcile.ports import Source
+    from webhook.telemetry.progress import Progress
 
 _MOST_FORMER = 10_000
 """Namespaces, selected once and no longer, whose uid is remembered: the last ones."""
@@ -33,20 +35,22 @@ class ClusterView:
     seconds after its creation even without its ServiceAccount, so that trust is there before it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it mirrors, and how
         self,
         bindings: tuple[Binding, ...],
         namespaces: Source[LiveNamespace],
         accounts: Mapping[str, Source[Account]],
         clock: Callable[[], float],
         grace: float,
+        progress: Progress | None = None,
     ) -> None:
         self._bindings = bindings
         self._clock = clock
         self._grace = grace
-        self._namespaces = Reflector(namespaces, self._namespace_changed)
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._changed(key)) for name, source in accounts.items()
+            name: Reflector(source, lambda key, _: self._changed(key), progress)
+            for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
@@ -107,7 +111,7 @@ class ClusterView:
         """Mirror the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors():
-                tasks.create_task(reflector.run())
+                tasks.create_task(supervise("reflector", reflector.run))
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Have `listener` called with the name of each namespace in which something changed."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.admission.bodies import Bodies
     from webhook.admission.service import AdmissionService
     from webhook.serving.lifecycle import Lifecycle
+    from webhook.telemetry.progress import Progress
 
 
 _SCRAPE_PAUSE = 9
@@ -33,14 +34,15 @@ def review_application(service: AdmissionService, lifecycle: Lifecycle, bodies: 
     return CloseWhileDraining(application, lifecycle)
 
 
-def plain_application(lifecycle: Lifecycle) -> FastAPI:
+def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
     """What the kubelet and Prometheus talk to."""
     application, exposition = _bare_application(), Exposition()
 
     @application.get("/healthz")
     async def healthz() -> Response:
-        """Whether the event loop answers."""
-        return PlainTextResponse("ok\n")
+        """Whether the event loop answers and every loop gets on; if not, which does not."""
+        reason = progress.hanging()
+        return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
 
     @application.get("/readyz")
     async def readyz() -> Response:

@@ -76,8 +76,14 @@ class Listener(uvicorn.Server):
         return int(self._socket.getsockname()[1])
 
     async def listen(self) -> None:
-        """Serve until stopped; then answer what is under way."""
-        await self.serve(sockets=[self._socket])
+        """Serve until stopped; then answer what is under way. May be called again where it has raised."""
+        self.started = False
+        try:
+            await self.serve(sockets=[self._socket.dup()])  # the port stays open where this raises
+        finally:
+            if self.started:
+                for server in self.servers:
+                    server.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Accept connections within the limits, instead of with uvicorn's own server, which has none."""
@@ -92,6 +98,7 @@ class Listener(uvicorn.Server):
 
     def stop(self) -> None:
         """Close the port, answer what is under way, and have `listen` return."""
+        self._socket.close()
         self.should_exit = True
 
     @contextlib.contextmanager

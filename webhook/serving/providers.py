@@ -14,7 +14,8 @@ from webhook.trust.ports import AwsError
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.domain.bindings import Binding
-    from webhook.domain.names import IssuerUrl
+    from webhook.telemetry.progress import Progress
+    from webhook.trust.cluster_issuer import ClusterIssuer
 
 log = structlog.get_logger(__name__)
 
@@ -24,15 +25,20 @@ AGAIN_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
 """The same where it was not, or could not be checked."""
 
+_LONGEST_CALL = 120.0
 
-async def watch_providers(bindings: tuple[Binding, ...], issuer: IssuerUrl, calls: AwsCalls) -> None:
-    """Check them again and again: log what is wrong, and show it as a metric. Never fatal.
+
+async def watch_providers(
+    bindings: tuple[Binding, ...], issuer: ClusterIssuer, calls: AwsCalls, progress: Progress
+) -> None:
+    """Once the issuer is known, check them again and again: log what is wrong, and show it as a metric.
 
     A provider that could not be checked keeps what was last known of it.
     """
+    await issuer.wait()
     wanted = sorted(
         {
-            issuer.provider_arn(role.partition, role.account)
+            issuer.get().provider_arn(role.partition, role.account)
             for binding in bindings
             if binding.names_subjects
             for role in binding.roles
@@ -40,7 +46,8 @@ async def watch_providers(bindings: tuple[Binding, ...], issuer: IssuerUrl, call
     )
     known: dict[str, str | None] = {}
     while wanted:
-        are_usable = [await _is_usable(calls, provider, known) for provider in wanted]
+        with progress.step("providers", _LONGEST_CALL * len(wanted)):
+            are_usable = [await _is_usable(calls, provider, known) for provider in wanted]
         await asyncio.sleep(AGAIN_SECONDS if all(are_usable) else RETRY_SECONDS)
 
 

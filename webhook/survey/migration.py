@@ -109,7 +109,7 @@ async def set_out(here: Session, name: str, target: Mode) -> Journey:
         installation=here.installation.name,
         calls=calls,
         caller=here.caller,
-        issuer=here.installation.issuer,
+        issuer=lambda: here.installation.issuer,
     )
     if pods is None:
         raise ConfigurationError("cluster.name: is missing")

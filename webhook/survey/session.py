@@ -21,7 +21,7 @@ from webhook.diagnosis.commands import options
 from webhook.domain.bindings import label_keys, partition, service_accounts, trusted_roles
 from webhook.domain.snapshot import ClusterSnapshot, Installation
 from webhook.domain.sweep import SweepRules
-from webhook.serving.startup import find_issuer
+from webhook.serving.issuer import configured_issuer, look_for_issuer
 from webhook.survey.account import look_at_roles
 from webhook.survey.associations import look_at
 from webhook.survey.configuration import configuration_from_file, configuration_of_release
@@ -94,7 +94,7 @@ class Session:
         if self.installation.eks is None:
             return None
         calls = self.calls_to_write()
-        check = ClusterCheck(calls, self.caller, self.installation.eks, self.installation.issuer)
+        check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
         return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
 
     async def look_at_cluster(self) -> ClusterSnapshot:
@@ -121,7 +121,7 @@ class Session:
         """The same account with the cluster's associations, or those of `only`: where a binding makes any."""
         if self.installation.eks is None:
             return account
-        check = ClusterCheck(self.calls, self.caller, self.installation.eks, self.installation.issuer)
+        check = ClusterCheck(self.calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
         found = await look_at(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
 
@@ -147,7 +147,7 @@ async def session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = await find_issuer(configuration.cluster.issuer, api)
+        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
         calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)

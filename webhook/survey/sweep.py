@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.domain.errors import ClusterError
 from webhook.domain.sweep import HOUR, Forecast, SweepRules
-from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.leadership import leader_lease
 from webhook.reconcile.sweep import Place
 from webhook.trust.leases import Lease
 
@@ -27,9 +27,9 @@ async def forecast(
     What leaders have removed within the hour, and are about to remove, is in their Lease (get leases); where that
     cannot be read, nothing is known to be.
     """
-    lease = Lease(LEASE, "")
+    lease = Lease(leader_lease(installation.name), "")
     with suppress(ClusterError):
-        lease = await store.get(LEASE) or lease
+        lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
     leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
     due = sum(place.mark not in leaving for place in _removed(plan))

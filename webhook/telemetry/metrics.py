@@ -291,13 +291,32 @@ ca_bundle_writes = Counter(
 )
 unexpected_errors = Counter(
     "unexpected_errors",
-    "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
+    "Unexpected errors of a loop, which went on or was run again; each is a bug, with a traceback in the log.",
     ["loop"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations", "kubernetes"):
+for _loop in (
+    "pass",
+    "pods",
+    "reflector",
+    "trust_writer",
+    "certificates",
+    "leader",
+    "associations",
+    "grants",
+    "task",
+    "kubernetes",
+):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
+writes_stopped = Gauge(
+    "writes_stopped",
+    "1 where writes in AWS are stopped, because the configuration is another cluster's (issuer, cluster) or names "
+    "a role that these credentials must not write (role); else 0.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 build_info = Gauge(
     "build_info",
     "The program's version; always 1.",

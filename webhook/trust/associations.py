@@ -7,6 +7,7 @@ with each pass, those seen longest ago first: what somebody changed by hand is f
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,17 @@ import structlog
 
 from webhook.domain.associations import Step, judge
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
 from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
-from webhook.trust.reasons import NOT_CERTAIN
+from webhook.trust.reasons import NOT_CERTAIN, unexpected
 from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from webhook.domain.associations import Association, Ownership
     from webhook.domain.names import RoleArn, Subject
@@ -36,6 +38,9 @@ CALLS_PER_SECOND = 20.0
 
 BURST = 20
 PARALLEL = 8
+
+_LONGEST_TURN = 900.0
+"""Seconds: a list of all 5,000 is fifty calls of some seconds each, anything else is a few."""
 
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
@@ -61,7 +66,7 @@ class Associations:
     whether what is known of its namespace is fresh enough to make one.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what the cluster answers without a call
+    def __init__(  # noqa: PLR0913, PLR0917  what it calls and what it asks
         self,
         api: AssociationApi,
         owner: Ownership,
@@ -69,6 +74,7 @@ class Associations:
         may_leave: Callable[[Subject, RoleArn | None], bool],
         is_another: Callable[[Subject], bool],
         may_add: Callable[[Subject], bool],
+        progress: Progress | None = None,
     ) -> None:
         self._api = api
         self._owner = owner
@@ -84,6 +90,7 @@ class Associations:
         self._leaving: asyncio.Task[None] | None = None
         self._approved: frozenset[Subject] = frozenset()
         self._gauges = AssociationGauges()
+        self._progress = progress or Progress()
         self._closing = False
 
     # What is known without asking AWS
@@ -150,7 +157,7 @@ class Associations:
         """
         self._withdraw(subject)
         await self._listed()
-        async with self._pace.turn():
+        async with self._turn():
             found = await self._find(subject)
             if found is None or not self._owner.owns(found):
                 return False
@@ -188,6 +195,9 @@ class Associations:
             except AwsError as error:
                 outcome, reason = error.kind.value, str(error)
                 log.warning("association_not_deleted", outcome=outcome, reason=reason, **_facts(subject))
+            except Exception:
+                log.exception("association_not_deleted", **_facts(subject))
+                metrics.unexpected_errors.labels("associations").inc()
 
     def _withdraw(self, subject: Subject) -> None:
         work = self._work.pop(subject, None)
@@ -205,14 +215,14 @@ class Associations:
                 if self.expects(subject) and not work.look:
                     work.ticket.settle(Trusted(work.role, Proof.ALREADY))
                     break
-                async with self._pace.turn():
+                async with self._turn():
                     work.ticket.settle(await self._settle(subject, work.role, work))
             except AwsError as error:
                 failure = Untrusted(work.role, error.kind, str(error))
             except Exception as error:
                 log.exception("association_failed", **_facts(subject))
                 metrics.unexpected_errors.labels("associations").inc()
-                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, repr(error))
+                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, str(unexpected(error)))
             else:
                 break
             failures += 1
@@ -299,6 +309,13 @@ class Associations:
         self._seen.learn(subject, role, proof)
         return Trusted(role, proof)
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One turn to call EKS."""
+        async with self._pace.turn():
+            with self._progress.step("associations", _LONGEST_TURN):
+                yield
+
     # The whole cluster
 
     async def _listed(self) -> None:
@@ -309,7 +326,7 @@ class Associations:
         await asyncio.shield(self._first_list)
 
     async def _read_list(self) -> None:
-        async with self._pace.turn():
+        async with self._turn():
             listing = await self._api.list()
         self._seen.take(listing)
         self._gauges.show(len(listing.ids))
@@ -334,7 +351,7 @@ class Associations:
     async def _look(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
         try:
-            async with self._pace.turn():
+            async with self._turn():
                 outcome = await self._settle(subject, role)
         except AwsError as error:
             outcome = Untrusted(role, error.kind, str(error))
@@ -344,7 +361,7 @@ class Associations:
     async def _look_at_unwanted(self, subject: Subject) -> None:
         """Describe one that nobody wants: whether it is ours, and may leave, only a look tells."""
         try:
-            async with self._pace.turn():
+            async with self._turn():
                 await self._find(subject)
         except AwsError as error:
             facts = _facts(subject)

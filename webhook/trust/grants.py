@@ -16,7 +16,7 @@ import structlog
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
-from webhook.trust.reasons import all_full
+from webhook.trust.reasons import all_full, unexpected
 from webhook.trust.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class _Pursuit:
         self._started = loop.time()
         self._waiting.begin(grant.subject, self._started)
         self.bad_news: asyncio.Future[Outcome] = loop.create_future()
-        self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
+        self.task = loop.create_task(self._run_to_an_outcome(), name=f"grant {grant.subject}")
 
     @property
     def last_failure(self) -> Untrusted | None:
@@ -206,6 +206,16 @@ class _Pursuit:
         self._grant = grant
         if self.tried and self.tried != grant.annotated:
             self._writers[self.tried].withdraw(grant.subject)
+
+    async def _run_to_an_outcome(self) -> Outcome:
+        """Like `_run`, but an error that is a bug is an outcome too: the next pass tries again."""
+        try:
+            return await self._run()
+        except Exception as error:
+            log.exception("grant_failed", namespace=self._grant.subject.namespace)
+            metrics.unexpected_errors.labels("grants").inc()
+            failure = unexpected(error)
+            return Untrusted(self.tried or _order(self._grant)[0], failure.kind, str(failure))
 
     async def _run(self) -> Outcome:
         roles = self._grant.binding.roles

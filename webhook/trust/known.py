@@ -9,6 +9,7 @@ from webhook.trust.outcomes import Proof, Trusted
 from webhook.trust.reasons import may_be_denied
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from webhook.domain.amendment import Amendment
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 
 
 class KnownTrust:
-    """The policy and whom it trusts. Times are seconds on one clock."""
+    """The policy and whom it trusts. Times are seconds on one clock.
 
-    def __init__(self, role: RoleArn, own: OwnStatement) -> None:
+    `own` answers our statement; it is asked only once a policy was read.
+    """
+
+    def __init__(self, role: RoleArn, own: Callable[[], OwnStatement]) -> None:
         self._role = role
         self._own = own
         self._trusted: dict[Subject, Proof] = {}
@@ -44,13 +48,12 @@ class KnownTrust:
         proof = self._trusted.get(subject)
         if proof is None:
             return None
-        place = self._doubtful.possible_denial(self._own, subject) if self._doubtful else None
+        place = self._doubtful.possible_denial(self._own(), subject) if self._doubtful else None
         return Trusted(self._role, proof, may_be_denied(self._role, place) if place else "")
 
     def doubt_of_pods(self, binding: str, namespace: str) -> str:
         """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
-        statement = self._own.for_pods_of(binding)
-        if self.policy is None or statement is None:
+        if self.policy is None or (statement := self._own().for_pods_of(binding)) is None:
             return ""
         place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
         return may_be_denied(self._role, place) if place else ""
@@ -58,8 +61,9 @@ class KnownTrust:
     def learn(self, amendment: Amendment, written_lately: frozenset[Subject], now: float) -> None:
         """Take the policy as it is now; who was written lately counts though a read may not show it."""
         self.policy, self.read_at = amendment.policy, now
-        self._doubtful = amendment.policy if amendment.policy.may_deny_some(self._own) else None
-        self.subjects = amendment.policy.subjects(self._own)
+        own = self._own()
+        self._doubtful = amendment.policy if amendment.policy.may_deny_some(own) else None
+        self.subjects = amendment.policy.subjects(own)
         self._trusted = dict.fromkeys(self.subjects | written_lately, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from webhook.domain.amendment import Amending, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.domain.names import Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -21,7 +23,7 @@ class Prospects:
     the recent writes or the quota changed, and where a wait has ended.
     """
 
-    def __init__(self, own: OwnStatement, tickets: Tickets) -> None:
+    def __init__(self, own: Callable[[], OwnStatement], tickets: Tickets) -> None:
         self._own = own
         self._tickets = tickets
         self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
@@ -37,7 +39,7 @@ class Prospects:
         base = policy, recent, quota, self._tickets.ended
         if self._amending is None or base != self._base:
             self._base, self._judged = base, 0
-            self._amending = Amending(policy, self._own, recent, quota)
+            self._amending = Amending(policy, self._own(), recent, quota)
         if self._judged < len(self._tickets.subjects):
             for subject in islice(self._tickets.subjects, self._judged, None):
                 self._amending.ask(subject)

@@ -72,6 +72,16 @@ def all_full(roles: Sequence[RoleArn], binding: str) -> Untrusted:
     return Untrusted(roles[0], FailureKind.FULL, reason)
 
 
+_LONGEST_ERROR = 200
+"""Characters."""
+
+
+def unexpected(error: Exception) -> AwsError:
+    """What an error that is a bug of this program means to who waits: the work goes on, and is tried again."""
+    what = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    return AwsError(FailureKind.UNAVAILABLE, f"an unexpected error of this program, see its log: {what}")
+
+
 def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
     """The error, with the place of what makes IAM refuse every write, if that is why."""
     dangling = policy.dangling_principals()

@@ -7,6 +7,7 @@ once, and a burst of hundreds costs a few writes.
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,8 @@ import structlog
 from webhook.domain.amendment import Amendment, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
-from webhook.trust.backoff import LONGEST, pause_after
+from webhook.telemetry.progress import Progress
+from webhook.trust.backoff import pause_after
 from webhook.trust.ceiling import Ceiling
 from webhook.trust.departures import Departures
 from webhook.trust.differing import DifferingReads
@@ -24,7 +26,7 @@ from webhook.trust.outcomes import Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.prospects import Prospects
-from webhook.trust.reasons import NOT_CERTAIN, full, outcome_of, with_dangling_principals
+from webhook.trust.reasons import NOT_CERTAIN, full, outcome_of, unexpected, with_dangling_principals
 from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
@@ -53,6 +55,9 @@ _HELD_BACK = 2.0
 WRITE_TIME = 4.0
 """Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
 
+_LONGEST_CYCLE = 900.0
+"""Seconds: four calls of some seconds each, of which the one for the quota waits for those of all other roles."""
+
 
 class RoleWriter:
     """Makes one role trust subjects. It adds, and takes away only whom `leave` names.
@@ -60,39 +65,49 @@ class RoleWriter:
     What is written is (read + wanted + waiting + written in the last minute, by any replica - leaving), so a stale
     read drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
     cluster may want.
+
+    `own_in` answers our statement in a role. Where it raises AwsError, as long as the cluster is not known, each
+    try ends with that error before a call is made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it reads, writes and asks
         self,
         role: RoleArn,
-        own: OwnStatement,
+        own_in: Callable[[RoleArn], OwnStatement],
         policies: TrustPolicies,
         lock: RoleLock,
         demand: Demand,
+        progress: Progress | None = None,
     ) -> None:
         self.role = role
-        self._own = own
+        self._own_in = own_in
         self._policies = policies
         self._lock = lock
         self._demand = demand
         self._tickets = Tickets(role)
-        self._prospects = Prospects(own, self._tickets)
+        self._prospects = Prospects(lambda: self._own, self._tickets)
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
-        self._known = KnownTrust(role, own)
+        self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
-        self._pods = PodTrust(role, own)
+        self._pods = PodTrust(role, lambda: self._own)
+        self._progress = progress or Progress()
         self._looked = asyncio.Event()
         self._hearers: set[Callable[[Untrusted], None] | None] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._waits_for_lock = False
         self._task: asyncio.Task[None] | None = None
+
+    @cached_property
+    def _own(self) -> OwnStatement:
+        """Our statement, as it was when a cycle first asked for it."""
+        return self._own_in(self.role)
 
     # What is known without asking AWS
 
@@ -228,10 +243,10 @@ class RoleWriter:
         while self._has_work:
             try:
                 pause = await self._hold_and_work()
-            except Exception:
+            except Exception as error:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
-                pause = LONGEST
+                pause = self._failed(unexpected(error))
             if pause and not self._closing:
                 await self._sleep(pause)
 
@@ -243,6 +258,7 @@ class RoleWriter:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
         self._wake.clear()
         try:
+            self._own_in(self.role)  # raises while nothing may be written
             self._waits_for_lock, began = True, asyncio.get_running_loop().time()
             async with self._lock.hold(
                 self.role, self._learn_from_others, lambda: self._waits_since(began)
@@ -251,7 +267,8 @@ class RoleWriter:
                 pause = 0.0
                 mine = self._has_work
                 while mine and not pause:
-                    pause = await self._cycle(hold)
+                    with self._progress.step("trust_writer", _LONGEST_CYCLE):
+                        pause = await self._cycle(hold)
                     self._failures, self._trouble = 0, None
                     mine = self._has_work and not pause and await hold.again()
                 return pause
@@ -277,6 +294,7 @@ class RoleWriter:
     async def _cycle(self, hold: Hold) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
         await asyncio.sleep(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time())
+        self._own_in(self.role)  # what was waited for may have taken long
         self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
