@@ -62,7 +62,7 @@ PARTS = {
     ),
     "attacks": Part(
         "Attacks on the ports",
-        "Clients in another process attack the program from loopback, each in its way for 20 seconds, while AWS "
+        "Clients in another process attack the program from loopback, each in its way for 12 seconds, while AWS "
         "does not answer. Meanwhile an honest client sends reviews of a trusted ServiceAccount, on a connection "
         "that it keeps and on new ones, and asks for /healthz on new connections. Memory is the most that was "
         "resident at any time; left open is for how long a request was that was begun and not finished, at most.",

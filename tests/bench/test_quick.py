@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import admission, hanging, memory
+from bench import admission, attacks, hanging, memory
 from bench.figures import MB, percentile, table
 
 
@@ -51,3 +51,14 @@ def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
     assert size.adopting.resident > MB
     assert size.again.pass_cpu > 0
     assert "| 30 |" in memory.report([size])
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_an_attack_is_measured_beside_honest_clients() -> None:
+    (attack,) = attacks.measure(("nesting",))
+    assert attack.most > 0
+    assert attack.waits.kept
+    assert attack.waits.new
+    assert attack.waits.health
+    assert attack.waits.failures == 0

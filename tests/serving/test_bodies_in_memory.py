@@ -148,3 +148,23 @@ async def test_reviews_that_wait_for_aws_hold_nothing_of_their_bodies() -> None:
         assert [await client.status() for client in clients] == [b"200"] * 12
     assert held < 3 * MIB
     assert most < 120 * MIB  # of which the clients' own buffers are 65
+
+
+@on_sockets
+async def test_idle_connections_hold_nothing_of_bodies_that_were_refused() -> None:
+    refused = post(b"x" * 60 * KIB).replace(b"application/json", b"text/plain")
+    async with _port() as port:
+        clients = [await port.connect() for _ in range(30)]
+        tracemalloc.start()
+        try:
+            held = []
+            for _ in range(2):
+                for client in clients:
+                    client.send(refused if held else refused[:200].replace(b"61440", b"00000").split(b"xx")[0])
+                    assert await client.status() == b"415"
+                await asyncio.sleep(0.1)
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    assert held[1] - held[0] < 30 * 4 * KIB

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
-    from webhook.domain.removal import Cause
     from webhook.domain.sweep import SweepRules
     from webhook.reconcile.leadership import Term
     from webhook.reconcile.ports import Cluster
