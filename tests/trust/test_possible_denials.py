@@ -42,6 +42,7 @@ async def test_the_doubt_stays_for_all_who_ask_later_and_costs_no_call() -> None
     here = site(iam, ROLE)
     doubt(iam)
     first = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    assert isinstance(first, Trusted)
     calls = len(iam.made("read"))
     again = here.grants.known(here.grant(WHO))
     assert isinstance(first, Trusted)

@@ -10,6 +10,7 @@ from webhook.diagnosis.mapping import no_account
 from webhook.diagnosis.rewriting import without
 from webhook.diagnosis.trust import blocked, look_at_room, may_be_denied, unread
 from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.domain.documents import shown
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def look_at_account(plane: Plane, role: RoleArn, binding: Binding) -> Iterator[F
         )
         yield note("annotation", why, fix)
     else:
-        why = f"names {named}, which is no role of binding {binding.name}: so its review associates it with none"
+        wrong = f"names {shown(named)}, which is no role of binding {binding.name}"
+        why = f"{wrong}: so its review associates it with none"
         yield broken("annotation", why, fix)
 
 

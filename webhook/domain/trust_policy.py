@@ -230,19 +230,22 @@ class TrustPolicy:
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:
     """A form in which two documents are equal exactly when IAM gives them the same meaning."""
-    return canonical({"Version": _OLDEST_VERSION, **document})
+    lone = {"Statement": [document["Statement"]]} if isinstance(document.get("Statement"), dict) else {}
+    return canonical({"Version": _OLDEST_VERSION, **document, **lone})
 
 
 def canonical(value: Any) -> Hashable:
-    """A form without the order of keys and elements, and with one-element lists unwrapped.
+    """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
+    A list around an object or a list is none of IAM's forms: what stands in ours like that is not what we write.
     Condition keys compare without case, as IAM does; everything else with it.
     """
     if isinstance(value, dict):
         return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
     if isinstance(value, list):
         members = frozenset(canonical(inner) for inner in value)
-        return next(iter(members)) if len(members) == 1 else members
+        is_lone = len(members) == 1 and not any(isinstance(inner, dict | list) for inner in value)
+        return next(iter(members)) if is_lone else members
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
