@@ -163,7 +163,7 @@ class Sweep:
     def _forget_who_is_wanted_again(self, namespace: str) -> None:
         """Have whoever is wanted between two sweeps, if only for a moment, wait for the whole grace anew."""
         for place in self._places.get(namespace, ()):
-            if self._demand.cause_to_leave(place.role, place.subject) is None:
+            if place.role is not None and self._demand.cause_to_leave(place.role, place.subject) is None:
                 self._first_seen.pop(place, None)
                 if self._approved.pop(place, None) is not None:
                     self._have_them_leave()
@@ -176,12 +176,12 @@ class Sweep:
                     await asyncio.sleep(0)
                 if (cause := self._demand.cause_to_leave(role, subject)) is not None:
                     found[Place(role, subject)] = cause
-        for number, (subject, role) in enumerate(self._associated().items()):
+        for number, (subject, given) in enumerate(self._associated().items()):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             seen = self._view.cached(subject.namespace), self._view.account(subject)
-            if (cause := self._view.cause_to_dissociate(role, subject, *seen)) is not None:
-                found[Place(role, subject, associated=True)] = cause
+            if (cause := self._view.cause_to_dissociate(given, subject, *seen)) is not None:
+                found[Place(given, subject, associated=True)] = cause
         return found
 
     def _associated(self) -> Mapping[Subject, RoleArn | None]:
