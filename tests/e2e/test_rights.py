@@ -196,7 +196,7 @@ CLUSTER = {
 ACCOUNT = {
     "iam:GetRole": Need(makes_trust, "trust_not_written", "AccessDenied"),
     "iam:UpdateAssumeRolePolicy": Need(makes_trust, "trust_not_written", "AccessDenied"),
-    "iam:GetOpenIDConnectProvider": Need(checks_the_provider, "oidc_provider_problem", "AccessDenied"),
+    "iam:GetOpenIDConnectProvider": Need(checks_the_provider, "oidc_provider_not_checked", "AccessDenied"),
     "iam:GetAccountSummary": Need(knows_the_quota, "quota_unknown", "AccessDenied"),
 }
 

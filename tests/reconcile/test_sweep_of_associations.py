@@ -167,6 +167,18 @@ async def test_after_a_change_to_another_mode_an_association_stays_while_its_bin
         assert set(world.eks.now) == set()
 
 
+@in_virtual_time
+async def test_an_association_with_a_role_that_no_binding_can_name_is_removed_like_any_other() -> None:
+    world = pods_world()
+    odd, other = subject(7), subject(8)
+    world.eks.put(odd, "arn:aws:iam::123456789012:role/a!b/other", tags=OWNER.tags())
+    world.eks.put(other, ROLE.value, tags=OWNER.tags())
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(1), subject(2)}
+
+
 @pytest.mark.parametrize("applied", [False, True], ids=["not deleted", "deleted, and the answer lost"])
 @in_virtual_time
 async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(applied: bool) -> None:  # noqa: FBT001

@@ -328,6 +328,21 @@ async def test_who_waits_for_the_answer_is_told_what_is_there_and_not_what_is_ex
 
 
 @in_virtual_time
+async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_blocks_no_other() -> None:
+    here = PodSite()
+    everybody = [subject(number) for number in range(5)]
+    for one in everybody:
+        await here.associations.submit(one, ROLE).settled
+    here.wanted = dict.fromkeys(everybody, ROLE)
+    await asyncio.sleep(60)
+    for one in everybody:
+        here.eks.edit(one, role="arn:aws:iam::123456789012:role/a!b/other")
+    here.associations.check()
+    await asyncio.sleep(60)
+    assert {found.role for found in here.eks.now.values()} == {ROLE.value}
+
+
+@in_virtual_time
 async def test_who_still_waits_for_what_is_taken_away_is_told() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))

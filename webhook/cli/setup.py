@@ -198,6 +198,7 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     from webhook.aws.foundations import look_at_account
     from webhook.blueprint.steps import missing_steps
     from webhook.cli.values_files import write_values
+    from webhook.trust.ports import AwsError
 
     progress.step("asking the API server for its issuer")
     issuer = asked.issuer or await _issuer(asked.context)
@@ -208,12 +209,20 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
         steps = missing_steps(wish, await look_at_account(calls, wish))
         files = {path: values(wish) for path, values in asked.files if path is not None}
         write_values(files, overwrite=asked.approved)
-        for step in steps if asked.approved else ():
+        for number, step in enumerate(steps if asked.approved else ()):
             progress.step(step.what)
-            await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
+            try:
+                await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
+            except AwsError as error:
+                raise AwsError(error.kind, f"{error}; {_how_far(number, steps)}") from error
     finally:
         calls.close()
     return steps
+
+
+def _how_far(done: int, steps: list[Step]) -> str:
+    """What a person has to know whose setup ended in the middle."""
+    return f"{done} of {len(steps)} steps were done before, and the same command goes on from there"
 
 
 async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -> None:

@@ -45,8 +45,9 @@ def configure_logs(level: int = logging.INFO) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     # It warns of each request that is not HTTP; ours are counted, and logged now and then.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    # While STS is silent it warns with a traceback every few seconds; our own line names the call and the reason.
-    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
+    # While AWS is silent or a proxy answers it warns with tracebacks, which hold whole answers; our own line names
+    # the call and the reason.
+    logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 
 def _json(event: dict[str, Any], **_: Any) -> bytes:
