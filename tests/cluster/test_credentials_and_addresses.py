@@ -119,13 +119,11 @@ def test_in_a_pod_the_token_may_come_late_and_change(
         connection.close()
 
 
-WRONG_AUTHORITY: dict[str, Callable[[Path], None]] = {
-    "another's": lambda file: file.write_text(Authority().certificate) and None,
-    "missing": lambda file: file.unlink(missing_ok=True),
-    "empty": lambda file: file.write_bytes(b"") and None,
-    "garbage": lambda file: (
-        file.write_bytes(b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n") and None
-    ),
+WRONG_AUTHORITY: dict[str, Callable[[Path], object]] = {
+    "another's": lambda file: file.write_text(Authority().certificate),
+    "missing": lambda _: None,
+    "empty": lambda file: file.write_bytes(b""),
+    "garbage": lambda file: file.write_bytes(b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"),
 }
 
 
