@@ -24,6 +24,7 @@ ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 WHO = subject(1)
 CROWD = 50
 AT_ONCE_S = 1.0
+PATIENCE_S = 8.0
 OBJECT = {"metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1"}}
 
 
@@ -35,7 +36,7 @@ def test_lease_reads_and_look_ups_are_answered_while_patches_take_long(
     def answer(connection: socket.socket, request: str) -> None:
         if request.startswith("PATCH"):
             patches.release()
-            released.wait()
+            released.wait(PATIENCE_S)
         says(OBJECT)(connection, request)
 
     async def look_up(to: Connection) -> float:

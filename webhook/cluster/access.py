@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 import yaml
 from kubernetes.client import Configuration
-from kubernetes.client.rest import RESTClientObject
+from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
 from kubernetes.config import ConfigException
 from kubernetes.config.incluster_config import (
     SERVICE_CERT_FILENAME,
@@ -126,14 +126,13 @@ class Access:
         configuration = self._configuration
         if not _is_address(configuration.host, _SCHEMES):
             raise ConfigException(f"the server in {where} is not like https://host:port")
-        if configuration.proxy is None:
+        proxy = configuration.proxy
+        if not proxy or should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
             return
-        if not _is_address(configuration.proxy, _PROXY_SCHEMES):
-            raise ConfigException(
-                f"the proxy-url in {where} is not like https://host:port, nor socks5://host:port"
-            )
-        if configuration.proxy.startswith("socks5:"):  # with kubectl it is the proxy that looks up names
-            configuration.proxy = "socks5h" + configuration.proxy.removeprefix("socks5")
+        if not _is_address(proxy, _PROXY_SCHEMES):
+            raise ConfigException(f"the proxy in {where} is not like https://host:port, nor socks5://host:port")
+        if proxy.startswith("socks5:"):  # with kubectl it is the proxy that looks up names
+            configuration.proxy = "socks5h" + proxy.removeprefix("socks5")
 
 
 def _user_of(config: Any, context: dict[str, Any]) -> Any:

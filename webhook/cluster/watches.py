@@ -177,7 +177,8 @@ class _Lines(Generic[T]):
 
     def put(self, change: Change[T]) -> None:
         """From the thread; waits for room. Nothing once the loop wants no more."""
-        self._room.acquire()
+        if not self._stopped:
+            self._room.acquire()
         if not self._stopped:
             self._hand_over(change)
 
