@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from webhook.serving.limits import Limits
+
 MEGABYTE = 1_000_000
 WHO = subject(1)
 CHUNKED = head("/mutate", "Transfer-Encoding: chunked")
 
 
-def _reviews(**limits: float) -> AbstractAsyncContextManager[Port]:
+def _reviews(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     application = review_application(world.service, Lifecycle())
-    return listening(application, replace(SHORT, **limits), tls=True)
+    return listening(application, limits, tls=True)
 
 
-def _plain(**limits: float) -> AbstractAsyncContextManager[Port]:
-    return listening(plain_application(Lifecycle()), replace(SHORT, **limits))
+def _plain(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
+    return listening(plain_application(Lifecycle()), limits)
 
 
 PORTS = {"reviews": _reviews, "plain": _plain}
@@ -96,7 +98,7 @@ async def test_a_request_beyond_the_limits_is_told_so(request_: bytes, status: b
 
 @on_sockets
 async def test_a_body_for_which_there_is_no_use_is_not_read_to_its_end() -> None:
-    async with _plain(body=1000) as port:
+    async with _plain(replace(SHORT, body=1000, body_time=30)) as port:
         client = await port.connect()
         client.send(head("/healthz", f"Content-Length: {100 * MEGABYTE}"))
         await client.flood(b"x" * 10_000, 10 * MEGABYTE)

@@ -85,6 +85,6 @@ class Acceptor:
         except OSError:  # a client that is gone, or does not trust the certificate
             pass
         finally:
-            if protocol.transport is None:
+            if not protocol.is_open:
                 self._connections.forget(protocol)
                 accepted.close()

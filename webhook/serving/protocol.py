@@ -43,14 +43,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, state, app_state={})
         self.opening: asyncio.Task[None] | None = None
         """The task that does the TLS handshake."""
+        self.is_open = False
         self._limits = limits
-        self._open = connections
+        self._connections = connections
         self._doing = _Doing.IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._refusal = (HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
-        self._too_large_head = f"the request without its body is larger than {limits.head} bytes"
-        self._headers = 0
         self._body = 0
         self._overhead = 0
         """Bytes of the request so far that were not its body."""
@@ -68,12 +67,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """asyncio: it is open, its handshake done."""
         super().connection_made(transport)
+        self.is_open = True
         transport.set_write_buffer_limits(high=1, low=0)  # so that writing is paused until the client has read all
         self._keep()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed."""
-        self._open.forget(self)
+        self._connections.forget(self)
         self._stop_clock()
         self.resume_writing()
         super().connection_lost(exc)
@@ -87,7 +87,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._overhead += len(data) - self._body_in_data
         if self._overhead > self._limits.head:
-            self._refusal = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, self._too_large_head)
+            self._refusal = (
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"the request without its body is larger than {self._limits.head} bytes",
+            )
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -103,13 +106,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
         if len(self.url) > self._limits.url:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is longer than {self._limits.url} bytes")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: a header, or a trailer."""
-        self._headers += len(name) + len(value)
-        if self._headers > self._limits.head:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, self._too_large_head)
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """httptools: all headers are there."""
@@ -132,13 +128,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._rest()
         else:
             self._doing = _Doing.ANSWERING
-            self._open.answer(self)
+            self._connections.answer(self)
 
     def on_response_complete(self) -> None:
         """uvicorn: the whole answer was given to the transport."""
-        self.cycle.body = (
-            bytearray()
-        )  # what came of a body that was not read; it would stay until the next request
+        # What came of a body that was not read would stay until the next request.
+        self.cycle.body = bytearray()
         super().on_response_complete()
         if self._doing is _Doing.ANSWERING:
             self._rest()
@@ -180,13 +175,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         self._doing = _Doing.READING
-        self._headers = self._body = self._overhead = 0
-        self._open.begin(self)
+        self._body = self._overhead = 0
+        self._connections.begin(self)
         self._start_clock(self._limits.head_time, "head")
 
     def _rest(self) -> None:
         self._doing = _Doing.IDLE
-        self._open.rest(self)
+        self._connections.rest(self)
         if self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self._keep()  # the rest of the body came after the answer
 
@@ -214,5 +209,5 @@ class BoundedProtocol(HttpToolsProtocol):
         note_closing(cause)
         if self.opening is not None and not self.opening.done():
             self.opening.cancel()
-        elif self.transport is not None:
+        elif self.is_open:
             self.transport.abort()
