@@ -135,24 +135,6 @@ def test_a_cluster_with_more_than_four_fifths_of_its_associations_comes_true() -
 
 @pytest.mark.rig
 @pytest.mark.proof
-def test_an_account_without_the_oidc_provider_comes_true_and_is_over_once_it_is_there() -> None:
-    with bare_space() as space:
-        iam, provider = (
-            space.aws.admin_client("iam"),
-            space.aws.admin_client("iam").list_open_id_connect_providers(),
-        )
-        for one in provider["OpenIDConnectProviderList"]:
-            iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=one["Arn"])
-        webhook = space.start_webhook(wait=False)
-        webhook.wait_until_serving()
-        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
-        here.becomes_true("MxpIdentityOidcProviderUnusable")
-        iam.create_open_id_connect_provider(Url=space.cluster.issuer, ClientIDList=["sts.amazonaws.com"])
-        eventually(lambda: not here.holds("MxpIdentityOidcProviderUnusable"), "the end of it", timeout=60)
-
-
-@pytest.mark.rig
-@pytest.mark.proof
 def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails() -> None:
     with bare_space() as space, without_cluster_right(space, "namespaces", "list"):
         webhook = space.start_webhook(wait=False)
