@@ -10,6 +10,8 @@ from tests.support.sites import ISSUER, binding, role
 from tests.support.virtual_time import in_virtual_time
 from webhook.serving.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
 from webhook.telemetry.metrics import REGISTRY
+from webhook.telemetry.progress import Progress
+from webhook.trust.cluster_issuer import ClusterIssuer
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ class Account:
 @asynccontextmanager
 async def watched(account: Account) -> AsyncIterator[None]:
     """With the program looking."""
-    task = asyncio.create_task(watch_providers((binding(role()),), ISSUER, account))  # type: ignore[arg-type]
+    issuer = ClusterIssuer()
+    issuer.learn(ISSUER)
+    looking = watch_providers((binding(role()),), issuer, account, Progress())  # type: ignore[arg-type]
+    task = asyncio.create_task(looking)
     await asyncio.sleep(0.1)
     yield
     task.cancel()
