@@ -205,7 +205,6 @@ _EDITS: tuple[Edit, ...] = (
     lambda ours: {**{name: ours[name] for name in ours if name != "Action"}, "NotAction": "sts:AssumeRole"},
     lambda ours: {**{name: ours[name] for name in ours if name != "Principal"}, "NotPrincipal": {"AWS": "*"}},
     lambda ours: {**ours, "Condition": [ours["Condition"]]},
-    lambda ours: {**ours, "Effect": ["Allow"]},
     lambda ours: _edited(ours, OWN.subject_key, [ours["Condition"]["StringEquals"][OWN.subject_key]]),
     lambda ours: _edited(ours, OWN.subject_key, [[str(SUBJECTS[2])], {"x": str(SUBJECTS[3])}, 5, None, True]),
     lambda ours: _edited(ours, OWN.subject_key, {"StringLike": "*"}),

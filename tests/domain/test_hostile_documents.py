@@ -119,6 +119,10 @@ def _deep(levels: int) -> Any:
 PLAIN = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a Sid that is a list": ({**PLAIN, "Sid": [OWN.sid]}, "statement 3 of the trust policy has a Sid that is not"),
+    "an Effect that is a list": (
+        {**PLAIN, "Effect": ["Deny"]},
+        "statement 3 of the trust policy has an Effect that is not",
+    ),
     "a Sid that is null": ({**PLAIN, "Sid": None}, "statement 3 of the trust policy has a Sid that is not"),
     "a Sid that is an object": ({**PLAIN, "Sid": {}}, "statement 3 of the trust policy has a Sid that is not"),
     "the replacement character in a value": (

@@ -23,7 +23,7 @@ def allows(
     statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str]
 ) -> bool | None:
     """Whether it lets the principal, by name, do all of `actions`; `claims` are by lower-case condition key."""
-    if as_list(statement.get("Effect")) != ["Allow"] or principal not in principals(statement, kind):
+    if statement.get("Effect") != "Allow" or principal not in principals(statement, kind):
         return False
     return all_hold([*(_covers(statement, action) for action in actions), *_rest_holds(statement, claims)])
 
@@ -32,7 +32,7 @@ def denies(
     statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str]
 ) -> bool | None:
     """Whether it keeps the principal from any of `actions`."""
-    if as_list(statement.get("Effect")) != ["Deny"]:
+    if statement.get("Effect") != "Deny":
         return False
     covered = [_covers(statement, action) for action in actions]
     covers_any = True if True in covered else None if None in covered else False

@@ -108,7 +108,7 @@ class OwnStatement:
         Only names under `StringEquals` of an Allow count. Anything else in our place (patterns, other
         operators, other keys) is somebody's edit: it is not carried over when the statement is put right.
         """
-        if as_list(statement.get("Effect")) != ["Allow"]:
+        if statement.get("Effect") != "Allow":
             return frozenset()
         if statement.get("Sid") != self.sid:
             return frozenset()

@@ -68,8 +68,11 @@ class TrustPolicy:
             raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
         for index, statement in enumerate(statements):
             sid = statement.get("Sid", "")
-            if not isinstance(sid, str):
-                raise _not_kept(f"{Place(index, None)} of the trust policy", "has a Sid that is not a string")
+            for name, value in (("a Sid", sid), ("an Effect", statement.get("Effect", ""))):
+                if not isinstance(value, str):
+                    raise _not_kept(
+                        f"{Place(index, None)} of the trust policy", f"has {name} that is not a string"
+                    )
             if reason := why_not_kept(statement):
                 raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
         if reason := why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
