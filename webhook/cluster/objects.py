@@ -285,16 +285,10 @@ class WatchEvent(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
-class VersionOnly(msgspec.Struct, rename="camel", frozen=True):
-    """Of an object: its version."""
-
-    resource_version: Version
-
-
 class AnyObject(msgspec.Struct, frozen=True):
     """An object of which only the version matters."""
 
-    metadata: VersionOnly
+    metadata: ListMetadata
 
 
 class StatusObject(msgspec.Struct, frozen=True):
