@@ -157,7 +157,7 @@ async def test_idle_connections_hold_nothing_of_bodies_that_were_refused() -> No
         clients = [await port.connect() for _ in range(30)]
         tracemalloc.start()
         try:
-            held = []
+            held: list[int] = []
             for _ in range(2):
                 for client in clients:
                     client.send(refused if held else refused[:200].replace(b"61440", b"00000").split(b"xx")[0])

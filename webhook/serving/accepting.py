@@ -10,11 +10,14 @@ from webhook.telemetry.refusals import note_closing
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from webhook.serving.connections import Connections
     from webhook.serving.limits import Limits
     from webhook.serving.protocol import BoundedProtocol
+
+_AT_ONCE = 64
+"""Connections accepted in one turn of the event loop; a handshake takes it a millisecond."""
 
 _PAUSE = 0.05
 """Seconds until the next try where the system has no file or memory for a connection."""
@@ -61,15 +64,31 @@ class Acceptor:
                 self._connections.evict_one()
                 await asyncio.sleep(_PAUSE)
                 continue
-            protocol = self._protocol()
+            await self._admit(accepted)
+            for accepted in self._others_that_wait():
+                await self._admit(accepted)
+            await asyncio.sleep(0)
+
+    def _others_that_wait(self) -> Iterator[socket.socket]:
+        """Else a flood of requests, which makes each turn of the loop long, would let in one connection a turn."""
+        for _ in range(_AT_ONCE):
             try:
-                await self._connections.admit(protocol)
-            except asyncio.CancelledError:
-                accepted.close()
-                raise
-            protocol.opening = loop.create_task(self._open(accepted, protocol))
-            self._opening.add(protocol.opening)
-            protocol.opening.add_done_callback(self._opening.discard)
+                accepted, _ = self._listening.accept()
+            except OSError:
+                return
+            accepted.settimeout(0)
+            yield accepted
+
+    async def _admit(self, accepted: socket.socket) -> None:
+        protocol = self._protocol()
+        try:
+            await self._connections.admit(protocol)
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        protocol.opening = asyncio.get_running_loop().create_task(self._open(accepted, protocol))
+        self._opening.add(protocol.opening)
+        protocol.opening.add_done_callback(self._opening.discard)
 
     async def _open(self, accepted: socket.socket, protocol: BoundedProtocol) -> None:
         try:

@@ -52,7 +52,8 @@ class Connections:
         """Have one give way; False where none can."""
         victim = next(iter(self._unfinished), None)
         if victim is None and self._idle:
-            victim = next(iter(max(self._idle.values(), key=lambda idle: len(idle))))  # noqa: PLW0108
+            most_idle = max(self._idle.values(), key=len)
+            victim = next(iter(most_idle))
         if victim is None:
             return False
         self.forget(victim)
