@@ -40,6 +40,15 @@ def dripping(connection: socket.socket) -> None:
             time.sleep(0.1)
 
 
+def dripping_last(connection: socket.socket) -> None:
+    """The same with a body, of an answer after which the connection carries no other."""
+    with suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\nConnection: close\r\n\r\n")
+        for _ in range(200):
+            connection.sendall(b"x")
+            time.sleep(0.1)
+
+
 def endless(connection: socket.socket) -> None:
     """Send a body without an end, as fast as it is taken."""
     with suppress(OSError):

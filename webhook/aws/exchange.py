@@ -62,11 +62,12 @@ class Exchange:
         self.may_send: Callable[[], bool] | None = None
         """Asked right before a trust policy is written."""
         self._connection: Any = None
+        self._socket: Any = None
 
     def end(self) -> None:
         """Cut its connection; called by another thread."""
         self.is_over = True
-        found: Any = getattr(self._connection, "sock", None)
+        found: Any = getattr(self._connection, "sock", None) or self._socket
         if isinstance(found, socket.socket):
             with suppress(OSError):
                 socket.socket.shutdown(found, socket.SHUT_RDWR)  # below TLS, which would wait for the other side
@@ -74,6 +75,7 @@ class Exchange:
     def use(self, connection: Any) -> None:
         """A request is about to use `connection`. Raises TimeoutError once the call is over."""
         self._connection = connection
+        self._socket = connection.sock
         if self.is_over:
             raise TimeoutError("the call is over")
 
@@ -85,7 +87,7 @@ class Exchange:
             yield
         finally:
             _here.exchange = None
-            self._connection = None
+            self._connection = self._socket = None
 
 
 _here = threading.local()
@@ -153,6 +155,7 @@ class _Bounded:
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
+        _use(self)  # where the answer is the last one, the connection forgets its socket when it has read the head
         response = super().getresponse()  # type: ignore[misc]
         whole = response.stream
 
