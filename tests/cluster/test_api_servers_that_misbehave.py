@@ -151,6 +151,42 @@ def test_what_no_api_server_answers_is_an_error_in_one_short_line(
         connection.close()
 
 
+COUNTED = {
+    "403 with a page": "HTTP_403",
+    "500 with nothing": "HTTP_500",
+    "200 with a page": "DecodeError",
+    "200 with other types": "ValidationError",
+    "200 with 10 MB": "TooLargeError",
+}
+
+
+@pytest.mark.parametrize(("answer", "code"), COUNTED.items())
+def test_a_request_that_fails_is_counted_once_by_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: str
+) -> None:
+    with api_server(tmp_path, monkeypatch, ANSWERS[answer]):
+        connection, before = Connection(), _failures()
+        _call(connection, "lease")
+        connection.close()
+    assert _failures() == {**before, code: before.get(code, 0) + 1}
+
+
+def test_what_is_not_there_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with api_server(tmp_path, monkeypatch, says(b"{}", 404)):
+        connection, before = Connection(), _failures()
+        assert asyncio.run(Leases(connection, "a").get("b")) is None
+        connection.close()
+    assert _failures() == before
+
+
+def _failures() -> dict[str, float]:
+    return {
+        sample.labels["code"]: sample.value
+        for family in metrics.kubernetes_failures.collect()
+        for sample in family.samples
+    }
+
+
 def _silent(server: MisbehavingApiServer) -> Callable[[socket.socket, str], None]:
     def wait(_: socket.socket, __: str) -> None:
         server.stopped.wait(PATIENCE)

@@ -69,22 +69,27 @@ def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
         return None
     body, _ = _read(response, _LONGEST_ERROR)
     said = _message(body)
-    message = f"{what}: {status} {shown(said)}"
+    error = _kind(status, said)(f"{what}: {status} {shown(said)}")
+    error.status = status
+    return error
+
+
+def _kind(status: int, said: str) -> type[ClusterError]:
     match status:
         case _ if _DENIAL.search(said):
-            return RefusedError(message)
+            return RefusedError
         case 422:
-            return InvalidError(message)
+            return InvalidError
         case 403:
-            return RefusedError(message)
+            return RefusedError
         case 404:
-            return NotFoundError(message)
+            return NotFoundError
         case 409:
-            return ConflictError(message)
+            return ConflictError
         case 410:
-            return ExpiredError(message)
+            return ExpiredError
         case _:
-            return ClusterError(message)
+            return ClusterError
 
 
 def shown(text: str) -> str:

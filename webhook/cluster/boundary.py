@@ -11,7 +11,7 @@ from kubernetes.config import ConfigException
 from msgspec import MsgspecError
 from urllib3.exceptions import HTTPError
 
-from webhook.cluster.answers import shown
+from webhook.cluster.answers import ConflictError, NotFoundError, shown
 from webhook.cluster.deadlines import DeadlineError
 from webhook.domain.errors import ClusterError
 from webhook.telemetry import metrics
@@ -41,3 +41,20 @@ def every_outcome(what: str) -> Iterator[None]:
         log.exception("kubernetes_failed", call=what)
         metrics.unexpected_errors.labels("kubernetes").inc()
         raise ClusterError(f"{what}: {shown(repr(error))}") from error
+
+
+@contextmanager
+def counted() -> Iterator[None]:
+    """Count the ClusterError that is raised, by its code. What is not there or has changed since is an answer."""
+    try:
+        yield
+    except (NotFoundError, ConflictError):
+        raise
+    except ClusterError as error:
+        metrics.kubernetes_failures.labels(_code(error)).inc()
+        raise
+
+
+def _code(error: ClusterError) -> str:
+    """The HTTP status, or the name of what was raised instead of an answer: one of a bounded number."""
+    return f"HTTP_{error.status}" if error.status else type(error.__cause__ or error).__name__

@@ -22,7 +22,7 @@ from webhook.cluster.answers import (
     error_of,
     shown,
 )
-from webhook.cluster.boundary import every_outcome
+from webhook.cluster.boundary import counted, every_outcome
 from webhook.cluster.deadlines import Deadline, answered_by, respect_deadlines
 from webhook.domain.errors import ClusterError
 
@@ -66,7 +66,7 @@ class Connection:
         """
 
         def called() -> T:
-            with every_outcome("a call of the API server"):
+            with counted(), every_outcome("a call of the API server"):
                 return function()
 
         try:

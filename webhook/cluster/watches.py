@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from webhook.cluster.answers import MIB, shown
-from webhook.cluster.boundary import every_outcome
+from webhook.cluster.boundary import counted, every_outcome
 from webhook.cluster.deadlines import Deadline
 from webhook.cluster.lists import LARGEST_OBJECT, newest_version, pages
 from webhook.cluster.objects import AnyObject, StatusObject, WatchEvent
@@ -97,7 +97,7 @@ class Resource(Generic[T]):
     def _read_watch(self, version: str, lines: _Lines[T]) -> None:
         """The thread: hands on each change, and how the watch ended, whatever ended it."""
         try:
-            with every_outcome(f"watch {self.resource}"):
+            with counted(), every_outcome(f"watch {self.resource}"):
                 self._follow(version, lines)
         except ClusterError as error:
             lines.end(error)

@@ -261,6 +261,13 @@ watch_failures = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+kubernetes_failures = Counter(
+    "kubernetes_request_failures",
+    "Requests to the API server that failed, watches among them, by code.",
+    ["code"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 certificate_expiry = Gauge(
     "certificate_expiry_timestamp_seconds",
     "When the served certificate (leaf) ends, and the authority of ours that signs (ca), in seconds since 1970.",
