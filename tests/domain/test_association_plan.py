@@ -73,7 +73,10 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "an association of ours that names no role": (
         _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
-        {"mended": {A.namespace: "somebody gave it no role"}},
+        {
+            "mended": {A.namespace: "somebody gave it no role"},
+            "removed": {B.namespace: "its namespace is gone"},
+        },
     ),
     "an association of ours whose role has a path that only IAM knows": (
         _plan(cluster(A), account(association(), association(B, role=ODD))),

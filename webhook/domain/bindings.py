@@ -81,7 +81,7 @@ class Binding:
         """
         return self.associates and role in self.roles and annotated == role
 
-    def may_be_associated(self, role: RoleArn) -> bool:
+    def may_be_associated(self, role: RoleArn | None) -> bool:
         """Whether pods may use a role by an association: in this mode, or since the time before a change of mode.
 
         EKS prefers an association to the annotation, so that one which is taken away from under its pods costs

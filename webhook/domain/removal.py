@@ -71,7 +71,7 @@ def cause_to_dissociate(  # noqa: PLR0913  all that decides it
     grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
     if not isinstance(grant, Grant):
         return grant
-    if role is None or not grant.binding.may_be_associated(role):
+    if not grant.binding.may_be_associated(role):
         return Cause.NOT_BOUND
     return Cause.ACCOUNT_GONE if account is None else None
 
