@@ -80,16 +80,17 @@ def shuffled(value: Any) -> st.SearchStrategy[Any]:
     return st.just(value)
 
 
-def as_stored(value: Any) -> st.SearchStrategy[Any]:
-    """The same value as IAM may answer it: keys and elements in any order, a lone one unwrapped or not."""
+def as_stored(value: Any, key: str = "") -> st.SearchStrategy[Any]:
+    """The same value as IAM may answer it: keys and elements in any order, a lone scalar or statement unwrapped."""
     if isinstance(value, dict):
         return st.permutations(list(value)).flatmap(
-            lambda keys: st.fixed_dictionaries({key: as_stored(value[key]) for key in keys})
+            lambda keys: st.fixed_dictionaries({key: as_stored(value[key], key) for key in keys})
         )
     if isinstance(value, list):
+        may_unwrap = len(value) == 1 and (key == "Statement" or not isinstance(value[0], dict | list))
         return st.tuples(*map(as_stored, value)).flatmap(
             lambda members: st.permutations(members).flatmap(
-                lambda order: st.sampled_from([order, *order]) if len(order) == 1 else st.just(order)
+                lambda order: st.sampled_from([order, *order]) if may_unwrap else st.just(order)
             )
         )
     return st.just(value)
