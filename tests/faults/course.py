@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-START_S = 20.0
+START_S = 60.0
 REVIEW_S = TRUST_BUDGET_S + 2.0
 COUNTED_S = 20.0
 RECOVERY_S = 30.0
@@ -63,9 +63,8 @@ def play(stage: Stage, cell: Cell) -> Outcome:
     try:
         course = _Course(lane)
         course.run()
-    except (CellError, httpx.HTTPError, AssertionError) as error:
-        said = course.webhook.process.log_tail(30) if course and course.webhook else ""
-        raise CellError(f"{error!r}\n--- its log\n{said}") from error
+    except (CellError, httpx.HTTPError) as error:
+        raise CellError(f"{cell.name}: {error}\n{course.last_words() if course else ''}") from error
     finally:
         if course and course.webhook:
             stage.space.cluster.workspace.forget(course.webhook.process)
@@ -79,8 +78,17 @@ class _Course:
         self._space = lane.space
         self._cell = lane.cell
         self._looked_at = 0.0
+        self._problems: list[str] = []
         self.outcome = Outcome()
         self.webhook: Webhook | None = None
+
+    def last_words(self) -> str:
+        """The end of the program's log, and whether the program has ended."""
+        if self.webhook is None:
+            return ""
+        process = self.webhook.process
+        ended = "" if process.running else f"it ended with exit code {process.exit_code}\n"
+        return f"{ended}--- the end of its log\n{process.log_tail()}"
 
     def run(self) -> None:
         """Everything in order."""
@@ -103,6 +111,9 @@ class _Course:
         if self._cell.dependency.startswith("api"):
             self._unreviewed()
         self._check_memory()
+
+        if self._problems:
+            raise CellError("; ".join(self._problems))
 
     # ---- parts
 
@@ -164,6 +175,15 @@ class _Course:
         self._space.cluster.create([objects.service_account(subject.namespace)])
         self._until(lambda: self._has_identity(subject), "a subject without a review is trusted", RECOVERY_S)
 
+    def _look_at_metrics(self, before: dict[str, float]) -> None:
+        try:
+            counted = self._until(lambda: _more(before, self._failures()), "/metrics has the code", COUNTED_S)
+        except CellError:
+            self._check_life()
+            self._problems.append("/metrics counts no failure")
+        else:
+            self.outcome.counted = counted
+
     def _check_readiness(self) -> None:
         unready = self._cell.hides_the_namespace
         status = self._get("/readyz")
@@ -222,7 +242,11 @@ class _Course:
 
     def _get(self, path: str) -> int:
         assert self.webhook is not None
-        return httpx.get(f"{self.webhook.plain_url}{path}", trust_env=False).status_code
+        try:
+            return httpx.get(f"{self.webhook.plain_url}{path}", trust_env=False).status_code
+        except httpx.TransportError:
+            self._expect(self.webhook.process.running, f"it lives (exit code {self.webhook.process.exit_code})")
+            raise
 
     # ---- waiting
 
@@ -248,7 +272,7 @@ class _Course:
 
     def _expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
         if not holds:
-            raise CellError(f"{self._cell.name}: not so: {what}")
+            raise CellError(f"not so: {what}")
 
 
 def _more(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:

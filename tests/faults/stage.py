@@ -35,12 +35,6 @@ _POD_TRUST = {
     "Principal": {"Service": "pods.eks.amazonaws.com"},
     "Action": ["sts:AssumeRole", "sts:TagSession"],
 }
-# Where a pod finds its token is a constant of the official client.
-_SITE = """
-from kubernetes.config import incluster_config
-incluster_config.SERVICE_TOKEN_FILENAME = {token!r}
-incluster_config.SERVICE_CERT_FILENAME = {ca!r}
-"""
 
 
 class Stage:
@@ -57,7 +51,7 @@ class Stage:
     def lane(self, cell: Cell) -> Lane:
         """Open a cell's ports and make what is its own."""
         space, name = self.space, cell.name
-        folder = space.cluster.workspace.path / f"cell-{name}"
+        folder = space.cluster.workspace.path / f"files-{name}"
         folder.mkdir()
         role = f"cell-{name}"
         trust = {"Version": "2012-10-17", "Statement": foreign_statements(space.aws.account)}
@@ -187,19 +181,9 @@ class Lane:
         return {"AWS_ROLE_ARN": own, "AWS_WEB_IDENTITY_TOKEN_FILE": str(self._token_file("sts", AUDIENCE))}
 
     def _kubernetes(self) -> dict[str, str]:
-        front, cluster = self.fronts["api"], self.space.cluster
-        if self.cell.dependency == "api-reads" and self.cell.misbehaviour in TOKEN_FILES:
-            file, ca = self._token_file("api", None), self.stage.fronts.ca_file
-            (self.folder / "sitecustomize.py").write_text(_SITE.format(token=str(file), ca=str(ca)))
-            return {
-                "PYTHONPATH": str(self.folder),
-                "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                "KUBERNETES_SERVICE_PORT": str(front.port),
-            }
-        endpoint = Endpoint(front.url, self.stage.fronts.ca_file)
-        credentials = cluster.server.credentials
-        file = credentials.write_kubeconfig(self.cell.name, endpoint, self._token(None), OWN_NAMESPACE)
-        return {"KUBECONFIG": str(file)}
+        endpoint = Endpoint(self.fronts["api"].url, self.stage.fronts.ca_file)
+        credentials, token = self.space.cluster.server.credentials, self._token_file("api", None)
+        return {"KUBECONFIG": str(credentials.write_kubeconfig(self.cell.name, endpoint, token, OWN_NAMESPACE))}
 
     def _token(self, audience: str | None) -> str:
         return self.space.cluster.token(OWN_NAMESPACE, PROGRAM, audience=audience, expiration_seconds=24 * 3600)
