@@ -13,8 +13,8 @@ import httpx
 from rig.faults import MISBEHAVIOURS
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
-from rig.space import EKS_CLUSTER
-from tests.e2e.observe import annotation, is_trusted
+from rig.space import AUDIENCE, EKS_CLUSTER
+from tests.e2e.observe import annotation
 from tests.faults.counts import failures
 from tests.faults.dependencies import SERVING, START
 from tests.faults.stage import CELL_LABEL, TRUST_BUDGET_S
@@ -209,6 +209,9 @@ class _Course:
         assert self.webhook is not None
         with self.webhook.client(timeout=10.0) as client:
             answer = client.post(f"{self.webhook.url}?timeout=10s", json=review(subject))
+        self._expect(
+            answer.status_code == _OK, f"a review is answered with {answer.status_code} {answer.text[:200]}"
+        )
         return Reply(answer.status_code, answer.text)
 
     def _create(self, subject: Subject, reply: Reply) -> None:
@@ -231,7 +234,10 @@ class _Course:
             return True
         space = self._space
         is_annotated = annotation(space, subject.namespace) == self._lane.role
-        return is_annotated and is_trusted(space, subject.namespace, self._lane.role)
+        if not is_annotated:
+            return False
+        token = space.cluster.token(subject.namespace, SERVICE_ACCOUNT, audience=AUDIENCE)
+        return self._lane.stage.is_assumed(self._lane.role, token)
 
     def _failures(self) -> dict[str, float]:
         assert self.webhook is not None

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mypy_boto3_sts.type_defs import CredentialsTypeDef
+
 CELL_LABEL = "rig.local/cell"
-TRUST_BUDGET_S = 2.0
+TRUST_BUDGET_S = 3.0
+"""The default."""
 
 _AGENT = "credentials-from-agent"
 _POD_TRUST = {
@@ -44,6 +47,8 @@ class Stage:
         self.space = space
         self.fronts = fronts
         self.agent = agent
+        self._iam = space.aws.admin_client("iam")
+        self._sts = space.aws.client("sts", space.aws.root, UNSIGNED_ONCE)
         self._rights = [
             item for item in kubernetes_objects([SERVICE_ACCOUNT]) if item["kind"] in {"Role", "RoleBinding"}
         ]
@@ -55,10 +60,25 @@ class Stage:
         folder.mkdir()
         role = f"cell-{name}"
         trust = {"Version": "2012-10-17", "Statement": foreign_statements(space.aws.account)}
-        space.aws.admin_client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
+        self._iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
         own = [{**item, "metadata": {**item["metadata"], "namespace": role}} for item in self._rights]
         space.cluster.create([objects.namespace(role), *own])
         return Lane(self, cell, folder, space.role_arn(role), self._open(cell))
+
+    def is_assumed(self, role: str, token: str) -> bool:
+        """Whether STS gives credentials of a role for a token."""
+        try:
+            self.assume(role, token)
+        except self._sts.exceptions.ClientError:
+            return False
+        return True
+
+    def assume(self, role: str, token: str) -> CredentialsTypeDef:
+        """Return the credentials that STS gives. Raises ClientError."""
+        answer = self._sts.assume_role_with_web_identity(
+            RoleArn=role, RoleSessionName="cell", WebIdentityToken=token
+        )
+        return answer["Credentials"]
 
     def _open(self, cell: Cell) -> dict[str, Front]:
         space, cluster = self.space, self.space.cluster
@@ -109,7 +129,6 @@ class Lane:
             "namespace": name,
             "installation": name,
             "bindings": [binding],
-            "admission": {"trustBudget": f"{TRUST_BUDGET_S:g}s"},
         }
         if self.associates:
             configuration["cluster"] = {"name": EKS_CLUSTER}
@@ -169,10 +188,7 @@ class Lane:
             }
         own = self.space.role_arn(PROGRAM)
         if self.cell.dependency == "sts":
-            sts = self.space.aws.client("sts", self.space.aws.root, UNSIGNED_ONCE)
-            made = sts.assume_role_with_web_identity(
-                RoleArn=own, RoleSessionName="cell", WebIdentityToken=self._token(AUDIENCE)
-            )["Credentials"]
+            made = self.stage.assume(own, self._token(AUDIENCE))
             return {
                 "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
                 "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
