@@ -43,3 +43,8 @@ def _of_kubernetes(metrics: Metrics) -> dict[str, float]:
             key = " ".join(["watch" if "watch" in sample.name else "request", *sample.labels.values()])
             counts[key] = counts.get(key, 0) + sample.value
     return counts
+
+
+def more(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    """What there is now and was not before."""
+    return {code: count - before.get(code, 0) for code, count in now.items() if count > before.get(code, 0)}

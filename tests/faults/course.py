@@ -2,201 +2,181 @@
 
 from __future__ import annotations
 
-import re
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import httpx
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rig.faults import MISBEHAVIOURS
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.space import AUDIENCE, EKS_CLUSTER
 from tests.e2e.observe import annotation
-from tests.faults.counts import failures
+from tests.faults.counts import failures, more
 from tests.faults.dependencies import SERVING, START
-from tests.faults.stage import CELL_LABEL, TRUST_BUDGET_S
-from tests.support.reviews import Reply, annotated, review
+from tests.faults.lane import CELL_LABEL
+from tests.faults.program import OK, UNAVAILABLE, CellError, Program, expect
+from tests.support.reviews import annotated
 from webhook.domain.names import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
 
-    from rig.webhook import Webhook
     from tests.faults.dependencies import Cell
-    from tests.faults.stage import Lane, Stage
+    from tests.faults.lane import Lane
+    from tests.faults.stage import Stage
+    from tests.support.reviews import Reply
 
-T = TypeVar("T")
-
+BUDGET_S = 3.0
+REVIEW_S = BUDGET_S + 2.0
 START_S = 60.0
-REVIEW_S = TRUST_BUDGET_S + 2.0
 COUNTED_S = 20.0
 RECOVERY_S = 30.0
 LARGEST_MIB = 256.0
 
-_PAUSE_S = 0.1
-_HEALTH_S = 1.0
-_OK, _UNAVAILABLE = 200, 503
+_OF_NOBODY = Subject("mxp-of-nobody-system", SERVICE_ACCOUNT)
 
 
-class CellError(AssertionError):
-    """What went wrong in a cell."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What was measured in a cell."""
 
-    review_s: float = 0.0
-    recovery_s: float = 0.0
-    peak_mib: float = 0.0
-    counted: dict[str, float] = field(default_factory=dict)
-    """Failed calls by the code that /metrics has for them."""
+    counted: dict[str, float]
+    """Failed calls by what /metrics says of them."""
+    review_s: float
+    recovery_s: float
+    peak_mib: float
 
 
-def play(stage: Stage, cell: Cell) -> Outcome:
-    """Go through one cell. Raises CellError."""
-    lane = stage.lane(cell)
-    course = None
+def play(stage: Stage, cells: Sequence[Cell]) -> Iterator[Outcome | CellError]:
+    """Go through cells of one dependency and phase, in turn; those while serving meet the same program.
+
+    After a cell that went wrong the next meets a new one.
+    """
+    course: Course | None = None
     try:
-        course = _Course(lane)
-        course.run()
-    except (CellError, httpx.HTTPError) as error:
-        raise CellError(f"{cell.name}: {error}\n{course.last_words() if course else ''}") from error
+        for cell in cells:
+            try:
+                if course is None:
+                    course = Course(stage.lane(cell.name, cell.dependency))
+                yield course.run(cell)
+            except CellError as error:
+                said = course.program.last_words() if course and course.program else ""
+                yield CellError(f"{cell.name}: {error}\n{said}")
+                if course:
+                    course.end()
+                course = None
     finally:
-        if course and course.webhook:
-            stage.space.cluster.workspace.forget(course.webhook.process)
-        lane.close()
-    return course.outcome
+        if course:
+            course.end()
 
 
-class _Course:
+class Course:
+    """One program, and the cells that it goes through."""
+
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._space = lane.space
-        self._cell = lane.cell
-        self._looked_at = 0.0
-        self._problems: list[str] = []
-        self.outcome = Outcome()
-        self.webhook: Webhook | None = None
+        self.program: Program | None = None
 
-    def last_words(self) -> str:
-        """The end of the program's log, and whether the program has ended."""
-        if self.webhook is None:
-            return ""
-        process = self.webhook.process
-        ended = "" if process.running else f"it ended with exit code {process.exit_code}\n"
-        return f"{ended}--- the end of its log\n{process.log_tail()}"
-
-    def run(self) -> None:
-        """Everything in order."""
-        if self._cell.phase == START:
-            self._lane.break_it()
-            self._start()
-            before: dict[str, float] = {}
+    def run(self, cell: Cell) -> Outcome:
+        """Go through one cell. Raises CellError."""
+        lane = self._lane
+        before: dict[str, float] = {}
+        if cell.phase == START:
+            lane.misbehave(cell.misbehaviour)
+            program = self._started()
         else:
-            self._serve_undisturbed()
-            before = self._failures()
-        subject = self._met_while_broken()
-        self.outcome.counted = self._until(
-            lambda: _more(before, self._failures()), "/metrics has the code", COUNTED_S
-        )
-        self._check_readiness()
-        self._lane.heal()
-        healed = time.monotonic()
-        self._until(lambda: self._has_identity(subject), "the subject is trusted", RECOVERY_S)
-        self.outcome.recovery_s = time.monotonic() - healed
-        if self._cell.dependency.startswith("api"):
-            self._unreviewed()
-        self._check_memory()
+            program = self.program or self._serving_undisturbed()
+            before = failures(cell.dependency, program.metrics())
+        subject, took = self._met_while_broken(cell, program)
+        counted, problems = self._counted(cell, program, before)
+        unready = cell.hides_the_namespace
+        ready = program.status("/readyz")
+        expect(ready == (UNAVAILABLE if unready else OK), f"/readyz is as documented, it is {ready}")
+        lane.behave(cell.misbehaviour)
+        recovered = time.monotonic()
+        program.until(lambda: self._has_identity(subject), "the subject is trusted after recovery", RECOVERY_S)
+        recovery = time.monotonic() - recovered
+        if cell.is_of_the_api_server:
+            self._unreviewed(program)
+        peak = program.peak_mib()
+        expect(0 < peak <= LARGEST_MIB, f"it never holds more than {LARGEST_MIB:g} MiB, it held {peak:.0f}")
+        expect(not problems, problems)
+        return Outcome(counted, took, recovery, peak)
 
-        if self._problems:
-            raise CellError("; ".join(self._problems))
+    def end(self) -> None:
+        """End the program and close its ports."""
+        if self.program:
+            self.program.end(self._space.cluster.workspace)
+        self._lane.close()
 
-    # ---- parts
+    def _started(self) -> Program:
+        self.program = Program(self._lane.start())
+        self.program.wait_until_serving(START_S)
+        return self.program
 
-    def _start(self) -> None:
-        self.webhook = self._lane.start()
-
-        def serves() -> bool:
-            assert self.webhook is not None
-            return self.webhook._learn_ports()  # noqa: SLF001
-
-        self._until(serves, "it serves", START_S)
-
-    def _serve_undisturbed(self) -> None:
+    def _serving_undisturbed(self) -> Program:
         """Start with everything well, and have one control plane trusted."""
-        if self._cell.dependency == "sts":  # it is asked once who calls: it must not have answered yet
-            self._lane.fronts["sts"].misbehave(MISBEHAVIOURS["html-503"])
-        self._start()
-        self._until(self._is_ready, "it is ready", START_S)
-        if self._cell.dependency != "sts":
+        lane = self._lane
+        if lane.dependency == "sts":  # it is asked once who calls: it must not have answered yet
+            lane.fronts["sts"].misbehave(MISBEHAVIOURS["refused"])
+        program = self._started()
+        program.until(lambda: program.status("/readyz") == OK, "it is ready", START_S)
+        if lane.dependency != "sts":
             first = self._namespace()
-            self._create(first, self._review(first))
-            self._until(lambda: self._has_identity(first), "the first subject is trusted", RECOVERY_S)
+            reply, _ = program.review(first)
+            self._create(first, reply)
+            program.until(lambda: self._has_identity(first), "the first subject is trusted", RECOVERY_S)
+        return program
 
-    def _met_while_broken(self) -> Subject:
-        """Break it, create a control plane, and check how its review is answered."""
-        cell = self._cell
-        seen_before = cell.phase == SERVING and cell.breaks_the_whole_api_server
-        if cell.phase == SERVING and not seen_before:
-            self._lane.break_it()
+    def _met_while_broken(self, cell: Cell, program: Program) -> tuple[Subject, float]:
+        """Create a control plane while the dependency misbehaves, and check how its review is answered."""
+        is_seen_first = cell.phase == SERVING and cell.breaks_the_whole_api_server
+        if cell.phase == SERVING and not is_seen_first:
+            self._lane.misbehave(cell.misbehaviour)
         subject = self._namespace()
-        if cell.dependency == "api-reads" and cell.phase == SERVING:
-            self._until(lambda: self._is_written(subject), "the watch has shown the namespace", RECOVERY_S)
-        if seen_before:
-            self._lane.break_it()
-        began = time.monotonic()
-        reply = self._review(subject)
-        self.outcome.review_s = time.monotonic() - began
-        self._expect(self.outcome.review_s <= REVIEW_S, f"reviewed in {self.outcome.review_s:.1f} s")
-        self._expect(reply.allowed, "allowed")
+        if cell.phase == SERVING and cell.dependency == "api-reads":
+            program.until(lambda: self._is_written(subject), "a watch has shown the namespace", RECOVERY_S)
+        if is_seen_first:
+            self._lane.misbehave(cell.misbehaviour)
+        reply, took = program.review(subject)
+        expect(took <= REVIEW_S, f"a review is answered within {REVIEW_S:g} s, it took {took:.1f}")
+        expect(reply.allowed, f"it is allowed: {reply.text}")
         if cell.hides_the_namespace:
-            self._expect(reply.annotation is None and "follows" in " ".join(reply.warnings), f"{reply.text}")
+            follows = reply.annotation is None and any("follows" in warning for warning in reply.warnings)
+            expect(follows, f"a warning says that the annotation follows: {reply.text}")
         elif not self._lane.associates:
-            self._expect(reply.annotation == self._lane.role, f"annotated: {reply.text}")
+            expect(reply.annotation == self._lane.role, f"it is annotated: {reply.text}")
         self._create(subject, reply)
-        if cell.dependency == "api-reads" and cell.phase == SERVING:
-            self._review_of_an_unknown_namespace()
-        return subject
+        if cell.phase == SERVING and cell.dependency == "api-reads":
+            self._review_what_only_a_read_could_tell_of(program)
+        return subject, took
 
-    def _review_of_an_unknown_namespace(self) -> None:
-        """One that only a read could tell of."""
-        began = time.monotonic()
-        reply = self._review(Subject("mxp-of-nobody-system", SERVICE_ACCOUNT))
-        self._expect(time.monotonic() - began <= REVIEW_S, "an unknown namespace's is reviewed in time")
-        self._expect(reply.allowed and bool(reply.warnings), f"an unknown namespace's: {reply.text}")
+    def _review_what_only_a_read_could_tell_of(self, program: Program) -> None:
+        reply, took = program.review(_OF_NOBODY)
+        expect(took <= REVIEW_S, f"an unknown namespace's review is answered in time, it took {took:.1f} s")
+        expect(reply.allowed and bool(reply.warnings), f"it is allowed, with a warning: {reply.text}")
 
-    def _unreviewed(self) -> None:
+    def _counted(self, cell: Cell, program: Program, before: dict[str, float]) -> tuple[dict[str, float], str]:
+        """Failures that /metrics has, and what is wrong with them."""
+
+        def found() -> dict[str, float]:
+            return more(before, failures(cell.dependency, program.metrics()))
+
+        try:
+            return program.until(found, "/metrics has the code", COUNTED_S), ""
+        except CellError as error:
+            program.check()
+            return {}, str(error)
+
+    def _unreviewed(self, program: Program) -> None:
         """Create a control plane of which only watches can tell."""
         subject = self._namespace()
         self._space.cluster.create([objects.service_account(subject.namespace)])
-        self._until(lambda: self._has_identity(subject), "a subject without a review is trusted", RECOVERY_S)
+        what = "a subject without a review is trusted after recovery"
+        program.until(lambda: self._has_identity(subject), what, RECOVERY_S)
 
-    def _look_at_metrics(self, before: dict[str, float]) -> None:
-        try:
-            counted = self._until(lambda: _more(before, self._failures()), "/metrics has the code", COUNTED_S)
-        except CellError:
-            self._check_life()
-            self._problems.append("/metrics counts no failure")
-        else:
-            self.outcome.counted = counted
-
-    def _check_readiness(self) -> None:
-        unready = self._cell.hides_the_namespace
-        status = self._get("/readyz")
-        self._expect(status == (_UNAVAILABLE if unready else _OK), f"/readyz is {status}")
-
-    def _check_memory(self) -> None:
-        assert self.webhook is not None
-        status = Path(f"/proc/{self.webhook.process.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        self.outcome.peak_mib = int(found[1]) / 1024 if found else 0.0
-        self._expect(0 < self.outcome.peak_mib <= LARGEST_MIB, f"peak of {self.outcome.peak_mib:.0f} MiB")
-
-    # ---- the cluster and the program
+    # ---- in the cluster and in the account
 
     def _namespace(self) -> Subject:
         name = objects.host_namespace_name()
@@ -204,27 +184,18 @@ class _Course:
         self._space.cluster.create([objects.namespace(name, labels)])
         return Subject(name, SERVICE_ACCOUNT)
 
-    def _review(self, subject: Subject) -> Reply:
-        """Send a review as the API server does."""
-        assert self.webhook is not None
-        with self.webhook.client(timeout=10.0) as client:
-            answer = client.post(f"{self.webhook.url}?timeout=10s", json=review(subject))
-        self._expect(
-            answer.status_code == _OK, f"a review is answered with {answer.status_code} {answer.text[:200]}"
-        )
-        return Reply(answer.status_code, answer.text)
-
     def _create(self, subject: Subject, reply: Reply) -> None:
         """Create the ServiceAccount with what the review's answer adds to it."""
         added = annotated(reply.annotation) if reply.annotation else {}
         self._space.cluster.create([objects.service_account(subject.namespace, annotations=added)])
 
     def _is_written(self, subject: Subject) -> bool:
+        aws, role = self._space.aws, self._lane.role
         if self._lane.associates:
-            found = self._space.aws.associations(EKS_CLUSTER)
-            return any(one.namespace == subject.namespace and one.role_arn == self._lane.role for one in found)
+            found = aws.associations(EKS_CLUSTER)
+            return any(one.namespace == subject.namespace and one.role_arn == role for one in found)
         name = f"system:serviceaccount:{subject.namespace}:{subject.service_account}"
-        return name in self._space.aws.history(self._lane.role.rpartition("/")[2])[-1].document
+        return name in aws.history(role.rpartition("/")[2])[-1].document
 
     def _has_identity(self, subject: Subject) -> bool:
         """Whether it has its annotation and AWS trusts it."""
@@ -232,54 +203,7 @@ class _Course:
             return False
         if self._lane.associates:
             return True
-        space = self._space
-        is_annotated = annotation(space, subject.namespace) == self._lane.role
-        if not is_annotated:
+        if annotation(self._space, subject.namespace) != self._lane.role:
             return False
-        token = space.cluster.token(subject.namespace, SERVICE_ACCOUNT, audience=AUDIENCE)
+        token = self._space.cluster.token(subject.namespace, SERVICE_ACCOUNT, audience=AUDIENCE)
         return self._lane.stage.is_assumed(self._lane.role, token)
-
-    def _failures(self) -> dict[str, float]:
-        assert self.webhook is not None
-        return failures(self._cell.dependency, self.webhook.metrics())
-
-    def _is_ready(self) -> bool:
-        return self._get("/readyz") == _OK
-
-    def _get(self, path: str) -> int:
-        assert self.webhook is not None
-        try:
-            return httpx.get(f"{self.webhook.plain_url}{path}", trust_env=False).status_code
-        except httpx.TransportError:
-            self._expect(self.webhook.process.running, f"it lives (exit code {self.webhook.process.exit_code})")
-            raise
-
-    # ---- waiting
-
-    def _until(self, condition: Callable[[], T | None], what: str, seconds: float) -> T:
-        """Wait for something, while the process lives and is healthy."""
-        deadline = time.monotonic() + seconds
-        while True:
-            self._check_life()
-            if value := condition():
-                return value
-            self._expect(time.monotonic() < deadline, f"{what}, within {seconds:g} s")
-            time.sleep(_PAUSE_S)
-
-    def _check_life(self) -> None:
-        webhook = self.webhook
-        assert webhook is not None
-        self._expect(webhook.process.running, f"it lives (exit code {webhook.process.exit_code})")
-        now = time.monotonic()
-        if webhook.plain_url and now - self._looked_at > _HEALTH_S:
-            self._looked_at = now
-            status = self._get("/healthz")
-            self._expect(status == _OK, f"/healthz is {status}")
-
-    def _expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
-        if not holds:
-            raise CellError(f"not so: {what}")
-
-
-def _more(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
-    return {code: count - before.get(code, 0) for code, count in now.items() if count > before.get(code, 0)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rig.faults import MISBEHAVIOURS
@@ -12,7 +12,7 @@ from rig.faults.misbehaviours import Refused, UntrustedCertificate
 from tests.faults.credentials import expired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rig.faults import Request
 
@@ -124,6 +124,11 @@ class Cell:
         return f"{self.dependency}-{self.misbehaviour}-{self.phase}"
 
     @property
+    def is_of_the_api_server(self) -> bool:
+        """Whether a part of the API server misbehaves."""
+        return DEPENDENCIES[self.dependency].is_kubernetes
+
+    @property
     def breaks_the_whole_api_server(self) -> bool:
         """Whether reads, watches and Leases fail together."""
         return self.dependency == "api-reads" and self.misbehaviour in OF_THE_WHOLE_PORT | TOKEN_FILES.keys()
@@ -158,4 +163,38 @@ def pairs() -> Iterator[tuple[str, str]]:
 
 
 CELLS = tuple(Cell(*pair, phase) for pair in pairs() for phase in PHASES)
-SLICE = tuple(Cell(*pair, phase) for pair, phase in zip(pairs(), cycle(PHASES), strict=False))
+
+
+def _slice() -> Iterator[Cell]:
+    """Each pair while serving, where one program meets one after another; some also at the start.
+
+    STS is asked who calls until it has answered: there no cell can follow another, and all are at the start. Of
+    the others each misbehaviour is, at one dependency after another.
+    """
+    early = {
+        misbehaviour: sorted(other for other, name in pairs() if name == misbehaviour and other != "sts")
+        for misbehaviour in KINDS
+    }
+    starts = {(found[number % len(found)], name) for number, (name, found) in enumerate(early.items())}
+    for dependency, misbehaviour in pairs():
+        if dependency != "sts":
+            yield Cell(dependency, misbehaviour, SERVING)
+        if dependency == "sts" or (dependency, misbehaviour) in starts:
+            yield Cell(dependency, misbehaviour, START)
+
+
+SLICE = tuple(_slice())
+
+
+def _of_one_program(cell: Cell) -> tuple[str, str]:
+    return cell.dependency, cell.phase
+
+
+def chains(cells: Iterable[Cell], longest: int) -> list[list[Cell]]:
+    """The cells in groups that one program can meet one after another, `longest` at most; a start is one alone."""
+    found: list[list[Cell]] = []
+    for (_, phase), group in groupby(sorted(cells, key=_of_one_program), key=_of_one_program):
+        members = list(group)
+        length = longest if phase == SERVING else 1
+        found += [members[first : first + length] for first in range(0, len(members), length)]
+    return found
