@@ -129,6 +129,7 @@ class Front:
     # ---- in the loop
 
     async def _switch_on(self, misbehaviour: Any, matching: Matching) -> None:
+        await self._switch_off()
         self._misbehaviour, self._matching, self.met = misbehaviour, matching, 0
         if isinstance(misbehaviour, Refused | UntrustedCertificate):
             await self._cut(every_request)
@@ -143,7 +144,7 @@ class Front:
         if isinstance(ended, Refused | UntrustedCertificate):
             await self._unlisten()
             await self._listen()
-        else:
+        elif ended is not None:
             await self._cut(self._matching)
 
     async def _listen(self, *, trusted: bool = True) -> None:

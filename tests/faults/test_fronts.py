@@ -198,6 +198,13 @@ def test_every_misbehaviour_ends(front: Front, client: httpx.Client) -> None:
         assert ask(client).json() == GENUINE
 
 
+def test_one_misbehaviour_follows_another(front: Front, client: httpx.Client) -> None:
+    for misbehaviour in MISBEHAVIOURS.values():
+        front.misbehave(misbehaviour)
+        front.misbehave(MISBEHAVIOURS["html-503"])
+        assert ask(client).status_code == 503
+
+
 def test_an_answer_may_be_changed_on_its_way(fronts: Fronts, upstream: str) -> None:
     def shout(answer: Answer) -> Answer:
         return Answer(answer.status, answer.content_type, answer.body.upper())
