@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from tests.faults.dependencies import DEPENDENCIES
+from tests.faults.dependencies import DEPENDENCIES, TOKEN_FILES
 
 if TYPE_CHECKING:
     from rig.kubernetes.metrics import Metrics
+    from tests.faults.dependencies import Cell
 
 _OPERATIONS = {
     "iam": {"GetRole", "UpdateAssumeRolePolicy", "GetAccountSummary", "GetOpenIDConnectProvider"},
@@ -21,6 +23,28 @@ _OPERATIONS = {
     },
 }
 _ANY = _OPERATIONS["iam"] | _OPERATIONS["sts"]
+
+
+_ANY_ERROR = r"[A-Z]\w*"
+"""Some answers are no answer of AWS in a way that only the SDK's error has a name for."""
+
+_CODES = {
+    "silence": "ReadTimeoutError|TimeoutError",
+    "slow-drip": "ReadTimeoutError|TimeoutError",
+    "refused": "EndpointConnectionError",
+    "tls-failure": "SSLError",
+    "token-missing": "FileNotFoundError",
+    **{f"html-{status}": f"HTTP_{status}" for status in (401, 403, 407, 429, 500, 503)},
+}
+
+
+def code_of(cell: Cell) -> str:
+    """A pattern of the code that /metrics is to have, whole."""
+    if cell.is_of_the_api_server:
+        return ".*"
+    if cell.dependency == "credentials-from-agent" and cell.misbehaviour not in TOKEN_FILES:
+        return _ANY_ERROR  # the SDK calls by one name whatever became of the agent
+    return _CODES.get(cell.misbehaviour, _ANY_ERROR)
 
 
 def failures(dependency: str, metrics: Metrics) -> dict[str, float]:
@@ -45,6 +69,10 @@ def _of_kubernetes(metrics: Metrics) -> dict[str, float]:
     return counts
 
 
-def more(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
-    """What there is now and was not before."""
-    return {code: count - before.get(code, 0) for code, count in now.items() if count > before.get(code, 0)}
+def matching(cell: Cell, before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    """Failures with the cell's code that there are now and were not before."""
+    return {
+        name: count - before.get(name, 0)
+        for name, count in now.items()
+        if count > before.get(name, 0) and re.fullmatch(code_of(cell), name.rpartition(" ")[2])
+    }

@@ -11,7 +11,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.space import AUDIENCE, EKS_CLUSTER
 from tests.e2e.observe import annotation
-from tests.faults.counts import failures, more
+from tests.faults.counts import failures, matching
 from tests.faults.dependencies import SERVING, START
 from tests.faults.lane import CELL_LABEL
 from tests.faults.program import OK, UNAVAILABLE, CellError, Program, expect
@@ -161,13 +161,14 @@ class Course:
         """Failures that /metrics has, and what is wrong with them."""
 
         def found() -> dict[str, float]:
-            return more(before, failures(cell.dependency, program.metrics()))
+            return matching(cell, before, failures(cell.dependency, program.metrics()))
 
         try:
             return program.until(found, "/metrics has the code", COUNTED_S), ""
         except CellError as error:
             program.check()
-            return {}, str(error)
+            now = failures(cell.dependency, program.metrics())
+            return {}, f"{error}: it has {now}"
 
     def _unreviewed(self, program: Program) -> None:
         """Create a control plane of which only watches can tell."""
