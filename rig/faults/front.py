@@ -192,9 +192,12 @@ class Front:
 
     async def _serve(self, request: Request, upstream: "_Upstream", writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection may carry another."""
-        if self._misbehaviour is not None and self._matching(request):
+        misbehaviour = self._misbehaviour
+        if isinstance(misbehaviour, Refused | UntrustedCertificate):
+            raise ConnectionAbortedError("the port is about to be closed")
+        if misbehaviour is not None and self._matching(request):
             self.met += 1
-            await self._misbehaviour(Exchange(request, upstream, writer))
+            await misbehaviour(Exchange(request, upstream, writer))
             return False
         if self._changed and self._changed[0](request):
             await Exchange(request, upstream, writer).say(self._changed[1](await upstream.whole(request)))

@@ -66,7 +66,7 @@ async def _empty(exchange: Exchange) -> None:
 async def _truncated(exchange: Exchange) -> None:
     """Answer the first half of what the real endpoint does, as if that were all."""
     answer = await _genuine(exchange)
-    await exchange.say(Answer(answer.status, answer.content_type, answer.body[: len(answer.body) // 2]))
+    await exchange.say(Answer(200, answer.content_type, answer.body[: len(answer.body) // 2]))
 
 
 async def _broken_off(exchange: Exchange) -> None:
@@ -142,10 +142,14 @@ _EVENT = b'{"type":"ADDED","object":{"kind":"Namespace","metadata":{"name":"n","
 
 
 async def _genuine(exchange: Exchange) -> Answer:
-    """What the real endpoint answers; a watch's answer has no end, so one change stands for it."""
+    """What the real endpoint answers, as a success: else its status alone would say enough.
+
+    A watch's answer has no end, so one change stands for it.
+    """
     if exchange.request.is_watch:
         return Answer(200, "application/json", _EVENT)
-    return await exchange.genuine()
+    answer = await exchange.genuine()
+    return Answer(200, answer.content_type, answer.body)
 
 
 def _with_values(answer: Answer, change: Callable[[Any], Any], text: bytes) -> Answer:
@@ -153,10 +157,10 @@ def _with_values(answer: Answer, change: Callable[[Any], Any], text: bytes) -> A
     if root := _ROOT.search(answer.body):
         name, namespace = root[1], root[2] or b""
         body = b"<%bResponse%b><%bResult>%b</%bResult></%bResponse>" % (name, namespace, name, text, name, name)
-        return Answer(answer.status, answer.content_type, body)
+        return Answer(200, answer.content_type, body)
     fields = {key: change(value) for key, value in json.loads(answer.body).items()}
     body = json.dumps({key: value for key, value in fields.items() if value is not None}).encode()
-    return Answer(answer.status, answer.content_type, body + b"\n")
+    return Answer(200, answer.content_type, body + b"\n")
 
 
 def _of_another_type(value: Any) -> Any:
