@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rig.faults import MISBEHAVIOURS
@@ -186,15 +185,16 @@ def _slice() -> Iterator[Cell]:
 SLICE = tuple(_slice())
 
 
-def _of_one_program(cell: Cell) -> tuple[str, str]:
-    return cell.dependency, cell.phase
-
-
 def chains(cells: Iterable[Cell], longest: int) -> list[list[Cell]]:
-    """The cells in groups that one program can meet one after another, `longest` at most; a start is one alone."""
+    """The cells in groups that one program can meet one after another, `longest` at most; a start is one alone.
+
+    The longest groups come first: played side by side, all end at about the same time.
+    """
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.dependency, cell.phase), []).append(cell)
     found: list[list[Cell]] = []
-    for (_, phase), group in groupby(sorted(cells, key=_of_one_program), key=_of_one_program):
-        members = list(group)
+    for (_, phase), members in groups.items():
         length = longest if phase == SERVING else 1
         found += [members[first : first + length] for first in range(0, len(members), length)]
-    return found
+    return sorted(found, key=len, reverse=True)

@@ -14,7 +14,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects, pod_identity_policy
 from rig.space import EKS_CLUSTER, Space, foreign_statements
-from tests.e2e.scenes import bare_space
+from tests.e2e.scenes import LARGE_QUOTA, bare_space
 from tests.faults.lane import Lane
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     """Start everything that the cells share."""
     with ExitStack() as stack:
-        space = stack.enter_context(bare_space())
+        space = stack.enter_context(bare_space(quota=LARGE_QUOTA))
         _let_the_program_work_on_cells(space)
         agent = stack.enter_context(Agent(space.aws, EKS_CLUSTER))
         fronts = stack.enter_context(Fronts(space.cluster.workspace.path / "fronts"))
