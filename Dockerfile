@@ -23,9 +23,10 @@ RUN export PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOAD
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # Nothing is written where the program lives, so its root may be read-only. SAFEPATH: nor is anything imported
-# from where it happens to be started. MALLOC_ARENA_MAX: glibc would keep freed memory apart for each thread.
+# from where it happens to be started. MALLOC_*: glibc would keep freed memory apart for each
+# thread, and the buffers of closed connections for ever.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 \
-    MALLOC_ARENA_MAX=2
+    MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m", "webhook"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import admission, memory
+from bench import admission, attacks, hanging, memory
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
 
@@ -42,6 +42,14 @@ PARTS = {
         lambda: admission.report(admission.measure(3000)),
         lambda: admission.report(admission.measure(100, (1, 4))),
     ),
+    "hanging": Part(
+        "Many reviews at once while AWS does not answer",
+        "IAM hangs, and so many ServiceAccounts that no role trusts yet are reviewed at once, with a budget of "
+        f"{hanging.BUDGET_S:g} s: how long after it they are answered, with the annotation and a warning. The "
+        "reviews come from the same machine, on connections that were open before, or with the opening counted.",
+        lambda: hanging.report(hanging.measure()),
+        lambda: hanging.report(hanging.measure((50,))),
+    ),
     "memory": Part(
         "Memory and start",
         "The program starts beside a cluster in which so many control planes are there already: first when none "
@@ -51,6 +59,15 @@ PARTS = {
         "a pass is all that the program spent meanwhile.",
         lambda: memory.report(memory.measure()),
         lambda: memory.report(memory.measure((50, 200), quiet_passes=1)),
+    ),
+    "attacks": Part(
+        "Attacks on the ports",
+        "Clients in another process attack the program from loopback, each in its way for 12 seconds, while AWS "
+        "does not answer. Meanwhile an honest client sends reviews of a trusted ServiceAccount, on a connection "
+        "that it keeps and on new ones, and asks for /healthz on new connections. Memory is the most that was "
+        "resident at any time; left open is for how long a request was that was begun and not finished, at most.",
+        lambda: attacks.report(attacks.measure()),
+        lambda: attacks.report(attacks.measure(("bodies", "handshakes", "unread"))),
     ),
 }
 

@@ -30,7 +30,7 @@ ROLES = 10
 QUOTA = 131072
 CLIENTS = 16
 PAGE = 500
-IMAGE_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+IMAGE_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072"}
 """What the Dockerfile sets that memory depends on."""
 PASS_TIMEOUT_S = 300.0
 INTERVAL_S = 5.0
@@ -67,7 +67,7 @@ class Size:
 
 def measure(sizes: Sequence[int] = SIZES, quiet_passes: int = QUIET_PASSES) -> list[Size]:
     """Start the program beside a new cluster of each size, and watch so many passes that find nothing to do."""
-    _prepare()
+    prepare()
     return [_measure(size, quiet_passes) for size in sizes]
 
 
@@ -160,7 +160,7 @@ def _verdicts(results: Sequence[Size]) -> list[str]:
     ]
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Have the program run as in its image: with its bytecode there, and with what its environment says."""
     os.environ |= IMAGE_ENVIRONMENT
     writing = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}

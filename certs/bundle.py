@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from certs.pairs import Certificate
 
 
+_MOST_PREVIOUS = 8
+"""Previous authorities that count: a rotation leaves one, each restoration from memory a few."""
+
+_LONGEST_TOLD = 65536
+"""Bytes of what replicas say of themselves; a line takes about 120."""
+
+
 class Served(msgspec.Struct, frozen=True):
     """What a replica says of itself: the fingerprint of its leaf's authority, and when it said so (Unix time)."""
 
@@ -99,6 +106,7 @@ def read_bundle(data: Mapping[str, bytes]) -> Bundle:
     authority = _authority(data, "ca")
     following = _authority(data, "next-ca") if data.keys() & {"next-ca.crt", "next-ca.key"} else None
     previous = read_certificates(data["previous-ca.crt"]) if data.get("previous-ca.crt") else ()
+    previous = tuple(one for one in previous if one.is_authority)[:_MOST_PREVIOUS]
     told = _told(data.get("replicas.json", b"{}"))
     bundle = Bundle(authority, None, Reason.MISSING, following, previous, told.since, told.replicas)
     try:
@@ -125,7 +133,9 @@ def _pair(data: Mapping[str, bytes], name: str) -> Pair:
 
 
 def _told(text: bytes) -> _Replicas:
+    if len(text) > _LONGEST_TOLD:
+        return _Replicas()
     try:
         return msgspec.json.decode(text, type=_Replicas)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _Replicas()  # somebody edited it: each replica writes its own line again

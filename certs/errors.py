@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something in the bundle is made anew; a label of a metric, so the values are a contract."""
+    """Why something in the bundle is recreated; a label of a metric, so the values are a contract."""
 
     MISSING = "missing"
     UNREADABLE = "unreadable"
@@ -15,6 +15,8 @@ class Reason(StrEnum):
     EXPIRING = "expiring"
     CA_EXPIRING = "ca_expiring"
     CA_REPLACED = "ca_replaced"
+    CA_UNUSABLE = "ca_unusable"
+    NOT_ACCEPTED = "not_accepted"
 
 
 class Difference(StrEnum):

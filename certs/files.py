@@ -1,4 +1,7 @@
-"""A certificate and its key in two files that somebody else renews: cert-manager, or a person."""
+"""A certificate and its key in two files that somebody else renews: cert-manager, or a person.
+
+Which authorities callers trust is not known here, so a pair is judged by itself: see `proving.check_alone`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from certs.errors import BundleError, PairError
 from certs.pairs import read_certificates
+from certs.proving import check_alone
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
     from pathlib import Path
 
+    from certs.pairs import Certificate
     from certs.report import Report
     from certs.serving import ServingContext
 
@@ -18,10 +24,18 @@ if TYPE_CHECKING:
 class CertificateFiles:
     """Two PEM files; `look` takes a new pair into service as soon as both are there and fit."""
 
-    def __init__(self, certificate: Path, key: Path, context: ServingContext, report: Report) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        context: ServingContext,
+        report: Report,
+        clock: Callable[[], dt.datetime],
+    ) -> None:
         self._paths = certificate, key
         self._context = context
         self._report = report
+        self._clock = clock
         self._last: tuple[bytes, bytes] | None = None
         self._complaint = ""
 
@@ -30,10 +44,11 @@ class CertificateFiles:
         read = self._read()
         if read != self._last:
             leaf = _leaf(read[0])
+            check_alone(*read, leaf, self._clock())
             self._context.load(*read)
             self._last = read
-            self._report.expiries(leaf, None)
-            self._report.reloaded("loaded", f"valid until {leaf.isoformat()}")
+            self._report.expiries(leaf.expires, None)
+            self._report.reloaded("loaded", f"valid until {leaf.expires.isoformat()}")
 
     def look(self) -> None:
         """As `load`, but what cannot be used is told, once, and the pair before stays in service."""
@@ -57,9 +72,11 @@ class CertificateFiles:
                 return before, found
 
 
-def _leaf(chain: bytes) -> dt.datetime:
-    """When the first certificate of the chain ends."""
+def _leaf(chain: bytes) -> Certificate:
+    """The first certificate of the chain."""
     try:
-        return read_certificates(chain)[0].expires
-    except (BundleError, IndexError) as error:
+        return read_certificates(chain)[0]
+    except BundleError as error:
+        raise PairError(f"not a certificate chain in PEM: {error}") from error
+    except IndexError as error:
         raise PairError("not a certificate chain in PEM") from error

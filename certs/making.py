@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ AUTHORITY_NAME = "mxp-identity-webhook"
 
 _MOST_ADOPTED = 4
 """Authorities taken over from a caBundle: a rotation of ours leaves fewer there."""
+
+_MOST_OTHER_NAMES = 16
+"""Names of other replicas that a leaf keeps: five are usual."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9a-f:]{2,39}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def carried_out(
         case Step.PROMOTE if found.following is not None:
             return _promoted(found, found.following, situation, lifetimes)
         case Step.KEEP if situation.served_by is not None:
-            previous = (*found.previous, situation.served_by)
+            previous = (situation.served_by, *found.previous)
             return replace(found, previous=previous, since=now.timestamp(), replicas=stamped(found, now))
         case Step.FORGET:
             return replace(found, previous=())
@@ -100,5 +106,6 @@ def _renewed(found: Bundle, situation: Situation, lifetimes: Lifetimes) -> Bundl
     leaf = found.leaf
     others: frozenset[str] = frozenset()
     if leaf is not None and not situation.names <= leaf.certificate.names():
-        others = leaf.certificate.names()
+        hosts = sorted(name for name in leaf.certificate.names() if _HOST.fullmatch(name))
+        others = frozenset(hosts[:_MOST_OTHER_NAMES])
     return found.with_leaf(new_leaf(found.authority, situation.names | others, situation.now, lifetimes.leaf))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from certs.errors import BundleError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _LONGEST_BACKDATING = dt.timedelta(hours=1)
 _RENEWED_AT = 2 / 3
 _PEM_END = b"-----END CERTIFICATE-----"
+_LONGEST_PEM = 16384
+"""Characters of a certificate or a key: theirs are below 3,000, and what is larger fits no handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that has been read; two are equal where their bytes are."""
+    """A certificate that has been read, all of it; two are equal where their bytes are."""
 
     pem: bytes
     parsed: x509.Certificate = field(compare=False, repr=False)
@@ -36,6 +39,11 @@ class Certificate:
         return self.parsed.fingerprint(hashes.SHA256()).hex()
 
     @property
+    def begins(self) -> dt.datetime:
+        """Its first moment."""
+        return self.parsed.not_valid_before_utc
+
+    @property
     def expires(self) -> dt.datetime:
         """Its last moment."""
         return self.parsed.not_valid_after_utc
@@ -43,30 +51,36 @@ class Certificate:
     @property
     def renewed_from(self) -> dt.datetime:
         """When two thirds of its life are over (the rule of cert-manager, and of the kubelet)."""
-        begins = self.parsed.not_valid_before_utc
-        return begins + (self.expires - begins) * _RENEWED_AT
+        return self.begins + (self.expires - self.begins) * _RENEWED_AT
 
     @property
     def is_authority(self) -> bool:
         """Whether it may sign others."""
         try:
             return self.parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        except (x509.ExtensionNotFound, ValueError):
+        except x509.ExtensionNotFound:
             return False
 
     def is_valid(self, now: dt.datetime) -> bool:
         """Whether `now` lies within its life."""
-        return self.parsed.not_valid_before_utc <= now <= self.expires
+        return self.begins <= now <= self.expires
 
     def names(self) -> frozenset[str]:
         """The DNS names and IP addresses that it is for."""
         try:
             found = self.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (x509.ExtensionNotFound, ValueError):
+        except x509.ExtensionNotFound:
             return frozenset()
         return frozenset(
             [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
         )
+
+    def usages(self) -> frozenset[x509.ObjectIdentifier]:
+        """Its extended key usages; none where it is for everything."""
+        try:
+            return frozenset(self.parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        except x509.ExtensionNotFound:
+            return frozenset()
 
     def is_signed_by(self, authority: Certificate) -> bool:
         """Whether that authority signed it."""
@@ -88,14 +102,10 @@ class Pair:
     def read(cls, certificate: bytes, key: bytes) -> Pair:
         """The pair in two PEM texts. Raises BundleError: unreadable, or not each other's."""
         (found,) = read_certificates(certificate, exactly=1)
-        try:
+        _check_length(key)
+        with _unreadable("the private key"):
             private = serialization.load_pem_private_key(key, password=None)
-        except (ValueError, TypeError, UnicodeDecodeError) as error:
-            raise BundleError(Reason.UNREADABLE, "the private key is not PEM that can be read") from error
-        try:
             belongs = private.public_key() == found.parsed.public_key()
-        except ValueError as error:
-            raise BundleError(Reason.UNREADABLE, f"the certificate's own key cannot be read: {error}") from error
         if not belongs:
             raise BundleError(Reason.KEY_MISMATCH, "the private key is not that of the certificate")
         return cls(found, key)
@@ -103,13 +113,29 @@ class Pair:
 
 def read_certificates(text: bytes, *, exactly: int | None = None) -> tuple[Certificate, ...]:
     """The certificates of a PEM text in their order. Raises BundleError for anything else."""
-    try:
+    with _unreadable("the certificate"):
         parsed = x509.load_pem_x509_certificates(text) if _PEM_END in text else []
-    except ValueError as error:
-        raise BundleError(Reason.UNREADABLE, f"the certificate is not PEM that can be read: {error}") from error
-    if exactly is not None and len(parsed) != exactly:
-        raise BundleError(Reason.UNREADABLE, f"{len(parsed)} certificates are where {exactly} should be")
-    return tuple(_wrapped(certificate) for certificate in parsed)
+        found = tuple(_wrapped(certificate) for certificate in parsed)
+    if exactly is not None and len(found) != exactly:
+        raise BundleError(Reason.UNREADABLE, f"{len(found)} certificates are where {exactly} should be")
+    for certificate in found:
+        _check_length(certificate.pem)
+    return found
+
+
+@contextmanager
+def _unreadable(what: str) -> Iterator[None]:
+    """Whatever a parser raises is a BundleError: those who write what it reads can have it raise anything."""
+    try:
+        yield
+    except Exception as error:
+        message = f"{what} cannot be read: {type(error).__name__}: {error}"
+        raise BundleError(Reason.UNREADABLE, message[:200]) from error
+
+
+def _check_length(pem: bytes) -> None:
+    if len(pem) > _LONGEST_PEM:
+        raise BundleError(Reason.UNREADABLE, f"{len(pem)} characters are more than a certificate or a key has")
 
 
 def new_authority(name: str, now: dt.datetime, validity: dt.timedelta) -> Pair:
@@ -205,4 +231,6 @@ def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pai
 
 
 def _wrapped(certificate: x509.Certificate) -> Certificate:
+    """The certificate; what is read of it later has been parsed once, so that it does not raise then."""
+    _ = certificate.extensions, certificate.public_key(), certificate.signature_hash_algorithm
     return Certificate(certificate.public_bytes(serialization.Encoding.PEM), certificate)

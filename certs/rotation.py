@@ -1,4 +1,4 @@
-"""The rules of rotation: what a replica does about the bundle that it finds. No I/O, no clock, no randomness.
+"""The rules of rotation: what a replica does about the bundle that it finds. No I/O and no clock.
 
 An authority is replaced in four steps, each one write of the bundle:
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from certs.bundle import Served
 from certs.errors import Reason
+from certs.proving import can_sign, refusal
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -81,6 +82,8 @@ def decide(found: Bundle, situation: Situation, timing: Timing) -> Decision | No
     now = situation.now
     if not found.authority.certificate.is_valid(now):
         return Decision(Step.RESTORE, Reason.CA_EXPIRING)
+    if not can_sign(found.authority, situation.names):
+        return Decision(Step.RESTORE, Reason.CA_UNUSABLE)
     mine = situation.served_by
     if mine is not None and mine not in found.trusted and mine.is_valid(now):
         return Decision(Step.KEEP)
@@ -100,14 +103,19 @@ def _leaf_fault(found: Bundle, situation: Situation) -> Reason | None:
     another_would_last = leaf.expires < authority.expires
     if situation.now >= leaf.renewed_from and another_would_last:
         return Reason.EXPIRING
-    return None if leaf.is_valid(situation.now) else Reason.EXPIRING
+    if not leaf.is_valid(situation.now):
+        return Reason.EXPIRING
+    refused = refusal(found.leaf, authority, found.ca_bundle, situation.names)
+    return None if refused is None else Reason.NOT_ACCEPTED
 
 
 def _about_authorities(found: Bundle, situation: Situation, timing: Timing) -> Decision | None:
     now, following = situation.now, found.following
     if following is None and now >= found.authority.certificate.renewed_from:
         return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
-    if following is not None and now >= following.certificate.renewed_from:
+    if following is not None and not can_sign(following, situation.names):
+        return Decision(Step.ANNOUNCE, Reason.CA_UNUSABLE)
+    if following is not None and not following.certificate.begins <= now < following.certificate.renewed_from:
         return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
     if following is not None and _is_settled(following.certificate, situation, timing):
         return Decision(Step.PROMOTE, Reason.CA_REPLACED)
@@ -158,7 +166,7 @@ def _is_settled(authority: Certificate, situation: Situation, timing: Timing) ->
 
 def _nobody_serves_previous(found: Bundle, situation: Situation, timing: Timing) -> bool:
     at, current = situation.now.timestamp(), found.authority.certificate
-    if situation.served_by != current or at - found.since < timing.overlap:
+    if situation.served_by != current or abs(at - found.since) < timing.overlap:
         return False
     return all(
         word.ca == current.fingerprint for word in found.replicas.values() if abs(at - word.at) < timing.stale

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from certs.bundle import read_bundle
-from certs.errors import BundleError, Difference, PairError, Reason, StoreError
+from certs.errors import BundleError, Difference, PairError, StoreError
 from certs.making import Lifetimes, carried_out
 from certs.pairs import read_certificates
+from certs.proving import refusal
 from certs.rotation import Decision, Situation, Step, Timing, decide, may_serve, with_own_word
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class SelfManaged:
         self._served_by: Certificate | None = None
         self._seen: dict[Certificate, dt.datetime] | None = None
         self._proven = False
+        self._refusal: str | None = None
         self._first_look: dt.datetime | None = None
 
     @property
@@ -85,6 +87,11 @@ class SelfManaged:
         caBundle, would mend neither, and would be missing when that is mended.
         """
         return self._proven
+
+    @property
+    def refused_because(self) -> str | None:
+        """Why a client that trusts what callers do refuses what is served, as of the last look."""
+        return self._refusal
 
     async def look(self) -> None:
         """See what there is and do what is to be done. Raises StoreError; the next look goes on from there.
@@ -107,7 +114,7 @@ class SelfManaged:
         if said is not None and await self._store.write(said.written(), stored) is not None:
             self._remembered = said
 
-    async def _settled(self) -> tuple[Stored | None, Bundle]:
+    async def _settled(self) -> tuple[Stored, Bundle]:
         """The bundle as it is when no step is left to do."""
         stored = await self._store.read()
         for _ in range(_MOST_STEPS):
@@ -180,9 +187,13 @@ class SelfManaged:
         return sorted(valid, key=lambda authority: authority.fingerprint)
 
     def _prove(self) -> None:
-        """Callers have had the time to read what the registration says."""
+        """Callers have had the time to read what the registration says, and with that a handshake succeeds."""
         seen = None if self._served_by is None else (self._seen or {}).get(self._served_by)
-        self._proven |= seen is not None and (self._clock() - seen).total_seconds() >= _LEARNT_S
+        if self._proven or self._served is None or self._served_by is None or seen is None:
+            return
+        announced = b"".join(authority.pem for authority in self._seen or ())
+        self._refusal = refusal(self._served, self._served_by, announced, self._names)
+        self._proven = self._refusal is None and (self._clock() - seen).total_seconds() >= _LEARNT_S
 
     def _observe(self, announced: Announced | None) -> None:
         if announced is None:
@@ -208,9 +219,7 @@ class SelfManaged:
         )
 
 
-def _read(stored: Stored | None) -> Bundle | BundleError:
-    if stored is None:
-        return BundleError(Reason.MISSING, "there is no bundle")
+def _read(stored: Stored) -> Bundle | BundleError:
     try:
         return read_bundle(stored.data)
     except BundleError as error:

@@ -31,19 +31,24 @@ class ServingContext:
 
     def load(self, certificate: bytes, key: bytes) -> None:
         """Serve this chain and its key (PEM) from the next handshake on. Raises PairError."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
-                context.load_cert_chain(certificate_file, key_file, password=_no_password)
-        except (ssl.SSLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            raise PairError(f"not a certificate chain and its key in PEM: {reason}") from error
-        self._proven = context
+        self._proven = server_context(certificate, key)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:  # noqa: ARG002
         """Called in every handshake, whether or not the client names a server."""
         if self._proven is not None:
             connection.context = self._proven
+
+
+def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
+    """A TLS context of its own for a chain and its key (PEM). Raises PairError, without a word of the key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
+            context.load_cert_chain(certificate_file, key_file, password=_no_password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise PairError(f"not a certificate chain and its key in PEM: {reason}") from error
+    return context
 
 
 def _no_password() -> str:

@@ -27,13 +27,16 @@ class Announced:
 
 
 class Store(Protocol):
-    """One object that all replicas share, changed only by compare-and-swap. All raise StoreError."""
+    """One object that all replicas share, changed only by compare-and-swap. All raise StoreError.
 
-    async def read(self) -> Stored | None:
-        """What it holds now, or None where there is nothing."""
+    The object itself is made by others, with nothing in it; where it is missing is a StoreError too.
+    """
 
-    async def write(self, data: Mapping[str, bytes], replacing: Stored | None) -> Stored | None:
-        """Write `data` in the place of that version (None: of nothing); None where it has changed since."""
+    async def read(self) -> Stored:
+        """What it holds now."""
+
+    async def write(self, data: Mapping[str, bytes], replacing: Stored) -> Stored | None:
+        """Write `data` in the place of that version; None where it has changed since."""
 
 
 class Trust(Protocol):

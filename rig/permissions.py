@@ -37,10 +37,10 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
-    """Return namespace, ServiceAccount and RBAC of the program, as the chart has them with these values."""
+    """Return namespace, ServiceAccount, RBAC and the empty Secret of the program, as the chart has them."""
     rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
-    return [namespace, *(item for item in rendered if item["kind"] in RIGHTS)]
+    return [namespace, *(item for item in rendered if item["kind"] in {*RIGHTS, "Secret"})]
 
 
 def iam_policy(roles: Sequence[str], provider_arn: str, own_role: str) -> dict[str, Any]:

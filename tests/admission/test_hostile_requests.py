@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.reviews import UID, Reply, review, reviewing
+from tests.support.reviews import UID, Reply, annotated, review, reviewing
 from tests.support.sites import foreign_document, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
+from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,10 +68,11 @@ REFUSED: dict[str, Any] = {
     "an object that is a list": _changed(object=[]),
     "metadata that is a number": _changed(object={"metadata": 1}),
     "annotations that are a list": _changed(object={"metadata": {"annotations": []}}),
-    "an annotation that is a number": _changed(object={"metadata": {"annotations": {"a": 1}}}),
+    "a role that is a number": _changed(object={"metadata": {"annotations": {ROLE_ARN_ANNOTATION: 1}}}),
+    "a uid as long as the body": _changed(uid="u" * 100_000),
     "a name that is no text": _changed(object={"metadata": {"name": {}}}),
     "bytes that are no UTF-8": json.dumps(VALID).encode().replace(b"ServiceAccount", b"\xff\xfe"),
-    "no UTF-8 in an annotation": json.dumps(review(WHO, annotations={"a": "XX"}))
+    "no UTF-8 in the role annotation": json.dumps(review(WHO, annotations=annotated("XX")))
     .encode()
     .replace(b"XX", b"\xc3\x28"),
     "half of a surrogate pair": json.dumps(review(WHO, annotations={"a": "XX"}))

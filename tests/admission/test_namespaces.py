@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from tests.support.reviews import review, reviewing
+from tests.support.simulated_cluster import SimulatedSource
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import World
 from webhook.admission.namespaces import LiveNamespaces, NamespaceUnknownError
 from webhook.domain.decisions import LiveNamespace
+from webhook.reconcile.view import ClusterView
 
 ROLE = role()
 WHO = subject(1)
@@ -104,12 +106,12 @@ class Counted:
         return LiveNamespace(name, "uid", {})
 
     def namespaces(self) -> LiveNamespaces:
-        return LiveNamespaces(lambda _: None, self.read)
+        return LiveNamespaces(ClusterView((), SimulatedSource("namespaces", 0), {}, now, 0), self.read)
 
 
-async def _fetch(namespaces: LiveNamespaces, seconds: float) -> bool:
+async def _fetch(namespaces: LiveNamespaces, seconds: float, number: int = 0) -> bool:
     try:
-        await namespaces.fetch("mxp-a-system", seconds)
+        await namespaces.fetch(f"mxp-{number}-system", seconds)
     except NamespaceUnknownError:
         return False
     return True
@@ -119,7 +121,7 @@ async def _fetch(namespaces: LiveNamespaces, seconds: float) -> bool:
 async def test_reads_are_two_hundred_a_second_at_most_after_a_burst_of_four_hundred() -> None:
     server = Counted()
     namespaces = server.namespaces()
-    answered = await asyncio.gather(*(_fetch(namespaces, 3.0) for _ in range(5000)))
+    answered = await asyncio.gather(*(_fetch(namespaces, 3.0, number) for number in range(5000)))
     assert sum(answered) == len(server.asked)
     assert 400 + 3 * 200 - 5 <= len(server.asked) <= 400 + 3 * 200
     assert sum(at < 1.0 for at in server.asked) <= 400 + 200
@@ -131,7 +133,7 @@ async def test_a_flood_of_forged_reviews_is_over_when_it_is_over() -> None:
     server = Counted()
     namespaces = server.namespaces()
     for _ in range(10):
-        await asyncio.gather(*(_fetch(namespaces, 1.0) for _ in range(2000)))
+        await asyncio.gather(*(_fetch(namespaces, 1.0, number) for number in range(2000)))
     flood_over = now()
     await asyncio.sleep(3)
     assert await _fetch(namespaces, 1.0)
@@ -142,7 +144,7 @@ async def test_a_flood_of_forged_reviews_is_over_when_it_is_over() -> None:
 async def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
     server = Counted()
     namespaces = server.namespaces()
-    waiting = [asyncio.create_task(_fetch(namespaces, 3.0)) for _ in range(1000)]
+    waiting = [asyncio.create_task(_fetch(namespaces, 3.0, number)) for number in range(1, 1001)]
     await asyncio.sleep(0.1)
     before = now()
     assert not await _fetch(namespaces, 1.0)
@@ -159,3 +161,41 @@ async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_made
         world.cluster.namespaces.objects[WHO.namespace] = replace(live, uid="uid-2", terminating=False)
         reply = await reviewer.send(review(WHO))
     assert reply.annotation == ROLE.value
+
+
+@in_virtual_time
+async def test_all_who_ask_for_one_namespace_at_once_share_one_read() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    async with reviewing(world) as reviewer:
+        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(50)))
+    assert world.cluster.reads == [WHO.namespace]
+    assert {reply.annotation for reply in replies} == {ROLE.value}
+
+
+@in_virtual_time
+async def test_a_read_that_began_before_the_label_came_answers_nobody_who_asked_after_it() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace, selected=False)
+    world.cluster._latency = 1.0  # noqa: SLF001
+    async with reviewing(world) as reviewer:
+        early = asyncio.create_task(reviewer.send(review(WHO)))
+        await asyncio.sleep(0.5)
+        late = [asyncio.create_task(reviewer.send(review(WHO))) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.gather(early, *late)
+    assert len(world.cluster.reads) == 2
+    assert {(await one).annotation for one in late} == {ROLE.value}
+
+
+@in_virtual_time
+async def test_a_read_that_fails_is_told_to_all_who_share_it_and_the_next_is_another() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.failing_reads = 1
+    async with reviewing(world) as reviewer:
+        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(10)))
+        assert all(len(reply.warnings) == 1 for reply in replies)
+        assert (await reviewer.send(review(WHO))).annotation == ROLE.value
+    assert len(world.cluster.reads) == 2

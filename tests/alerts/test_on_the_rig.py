@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 import pytest
 
-from rig.aws.faults import Deny
+from rig.aws.faults import Deny, Refuse
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.permissions import PROGRAM
 from rig.ports import free_port
 from rig.prometheus import Prometheus
 from rig.space import EKS_CLUSTER, Space
@@ -157,6 +158,25 @@ def test_a_certificate_that_ends_soon_and_one_that_cannot_be_served_come_true() 
         assert not here.holds("MxpIdentityCertificateRefused")
         (folder / "serving.crt").write_text("no certificate")
         here.becomes_true("MxpIdentityCertificateRefused")
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_its_own_role_learned_late_and_an_account_without_the_provider_come_true() -> None:
+    with bare_space() as space:
+        missing = Refuse(code="NoSuchEntity", status=404, message="no", actions=("GetOpenIDConnectProvider",))
+        space.aws.switch_on(missing)
+        space.aws.switch_on(Refuse(actions=("GetCallerIdentity",)))
+        configuration = space.configuration()
+        configuration["bindings"][0]["roles"] = [*space.roles, space.role_arn(PROGRAM)]
+        webhook = space.start_webhook(configuration)
+        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        here.becomes_true("MxpIdentityOidcProviderUnusable")
+        assert not here.holds("MxpIdentityWritesStopped")
+        space.aws.clear_faults()
+        here.becomes_true("MxpIdentityWritesStopped")
+        eventually(lambda: not here.holds("MxpIdentityOidcProviderUnusable"), "it is looked at again", timeout=60)
+        assert webhook.process.running
 
 
 def test_every_alert_but_one_is_shown_here() -> None:

@@ -76,8 +76,10 @@ class Person:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = OneRoleEach(view, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
-        writers[self.role] = RoleWriter(self.role, own, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced)
+        writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
+        associations = Associations(
+            self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
+        )
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:

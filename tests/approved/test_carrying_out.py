@@ -79,7 +79,7 @@ class Person:
         demand, grants = OneRoleEach(view, writers), Grants(writers)
         policies, lock = self.iam.client("apply"), InProcessLock()
         for one in self.roles:
-            writers[one] = RoleWriter(one, self.installation.own_in(one), policies, lock, demand)
+            writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
         mirror = asyncio.create_task(view.run())
         try:
             await view.wait_until_synced()

@@ -90,8 +90,8 @@ class Scene:
         view = ClusterView((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = OneRoleEach(view, writers), self.iam.client("migrate")
-        writers[ROLE] = RoleWriter(ROLE, own_in(ROLE), policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced)
+        writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
+        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:

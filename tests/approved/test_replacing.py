@@ -11,7 +11,7 @@ import pytest
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.approved import replacing
 from webhook.approved.replacing import Pace, Replacing
-from webhook.cluster.connection import RefusedError
+from webhook.cluster.connection import Connection, RefusedError
 from webhook.domain.bindings import Mode
 from webhook.domain.errors import ClusterError
 from webhook.domain.migration import Course
@@ -72,14 +72,14 @@ NO_VARIABLES, IRSA, POD_IDENTITY = VARIABLES
 TO_IRSA, TO_POD_IDENTITY = Course(Mode.IRSA, switched=True), Course(Mode.POD_IDENTITY, switched=True)
 
 
-class _Trials:
+class _Trials(Connection):
     """An API server that answers each pod that is tried, or refuses it."""
 
     def __init__(self, answer: Callable[[float], frozenset[Mode] | ClusterError]) -> None:
         self._answer = answer
         self.at: list[float] = []
 
-    async def in_thread(self, function: Callable[[], bytes]) -> bytes:
+    async def in_thread(self, function: Callable[[], Any], *, urgent: bool = False) -> Any:  # noqa: ARG002  the base class's
         return function()
 
     def request(self, method: str, path: str, **options: Any) -> bytes:

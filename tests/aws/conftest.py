@@ -13,7 +13,7 @@ from tests.support.quiet import _nothing_unexpected
 from tests.support.sites import ELSEWHERE, ISSUER, foreign_document, role
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
-from webhook.aws.trust_policies import IamTrustPolicies
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Program:
     def __init__(self) -> None:
         self.calls = AwsCalls()
         self.caller = CallerCheck(self.calls)
-        self.policies = IamTrustPolicies(self.calls, self.caller)
+        self.quota = AccountQuota(self.calls)
+        self.policies = IamTrustPolicies(self.calls, self.caller, self.quota)
 
     def run(self, *work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Do one thing after another; answers what the last one answered."""
@@ -112,6 +113,11 @@ def program_in_a_pod(aws: AwsStandIn, tmp_path: Path, monkeypatch: pytest.Monkey
     program = Program()
     yield program
     program.calls.close()
+
+
+def always() -> bool:
+    """A write may be sent."""
+    return True
 
 
 def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:

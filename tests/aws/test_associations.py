@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rig.aws import AwsStandIn, Deny, FailAfterwards, Hang, LoseAnswer, Refuse, Throttle
-from tests.aws.conftest import Program, use
+from tests.aws.conftest import Program, always, use
 from tests.support.pods import CLUSTER, OWN, OWNER, PODS
 from tests.support.sites import ELSEWHERE, ISSUER, role, subject
 from webhook.aws.associations import EksAssociations
@@ -60,7 +60,7 @@ class Eks(Program):
 
     def __init__(self, arn: ClusterArn = CLUSTER, issuer: IssuerUrl = ISSUER) -> None:
         super().__init__()
-        self.cluster = ClusterCheck(self.calls, self.caller, arn, issuer)
+        self.cluster = ClusterCheck(self.calls, self.caller, arn, lambda: issuer)
         self.associations = EksAssociations(self.calls, self.cluster)
 
     def create(self, number: int = 1, one: RoleArn = PODS_ROLE) -> Callable[[], Coroutine[Any, Any, Any]]:
@@ -188,7 +188,7 @@ WRONG: dict[str, tuple[str, FailureKind, str]] = {
 def test_under_a_wrong_name_nothing_is_made_and_no_role_is_touched(aws: AwsStandIn, case: str) -> None:
     name, kind, words = WRONG[case]
     program = Eks(ClusterArn(CLUSTER.value.replace(CLUSTER.name, name)))
-    policies = IamTrustPolicies(program.calls, program.cluster)
+    policies = IamTrustPolicies(program.calls, program.cluster, program.quota)
     attempts: list[Callable[[], Coroutine[Any, Any, Any]]] = [
         program.create(),
         program.associations.list,
@@ -213,7 +213,7 @@ def test_while_eks_does_not_say_which_cluster_it_is_nothing_is_made(eks: Eks, aw
 
 
 def test_a_role_of_the_cluster_is_read_and_written_as_any_other(eks: Eks) -> None:
-    policies = IamTrustPolicies(eks.calls, eks.cluster)
+    policies = IamTrustPolicies(eks.calls, eks.cluster, eks.quota)
     policy = eks.run(lambda: policies.read(PODS_ROLE))
-    eks.run(lambda: policies.write(PODS_ROLE, policy.with_subjects(OWN, [WHO])))
+    eks.run(lambda: policies.write(PODS_ROLE, policy.with_subjects(OWN, [WHO]), always))
     assert eks.run(lambda: policies.read(PODS_ROLE)).subjects(OWN) == {WHO}

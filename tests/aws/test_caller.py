@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rig.aws import Refuse
-from tests.aws.conftest import ROLE, Program
+from tests.aws.conftest import ROLE, Program, always
 from webhook.aws.caller import Caller
 from webhook.domain.names import RoleArn
 from webhook.domain.trust_policy import TrustPolicy
@@ -39,7 +39,7 @@ def test_its_own_role_is_refused(program_in_a_pod: Program, aws: AwsStandIn, ope
     refusal = program_in_a_pod.refused(
         program_in_a_pod.read(OWN_ROLE)
         if operation == "read"
-        else lambda: program_in_a_pod.policies.write(OWN_ROLE, TrustPolicy({"Statement": []}))
+        else lambda: program_in_a_pod.policies.write(OWN_ROLE, TrustPolicy({"Statement": []}), always)
     )
     assert refusal.kind is FailureKind.NOT_ALLOWED
     assert "the role that this program runs as" in str(refusal)
@@ -51,7 +51,7 @@ def test_a_role_of_another_account_is_refused(program: Program, aws: AwsStandIn,
     refusal = program.refused(
         program.read(ELSEWHERE)
         if operation == "read"
-        else lambda: program.policies.write(ELSEWHERE, TrustPolicy({"Statement": []}))
+        else lambda: program.policies.write(ELSEWHERE, TrustPolicy({"Statement": []}), always)
     )
     assert refusal.kind is FailureKind.NOT_ALLOWED
     assert "210987654321" in str(refusal)
@@ -61,7 +61,7 @@ def test_a_role_of_another_account_is_refused(program: Program, aws: AwsStandIn,
 
 def test_until_aws_says_who_it_is_nothing_is_read_or_written(program: Program, aws: AwsStandIn) -> None:
     aws.switch_on(Refuse(actions=("GetCallerIdentity",)))
-    write = lambda: program.policies.write(ROLE, TrustPolicy({"Statement": []}))  # noqa: E731
+    write = lambda: program.policies.write(ROLE, TrustPolicy({"Statement": []}), always)  # noqa: E731
     for attempt in (program.read(), write):
         refusal = program.refused(attempt)
         assert refusal.kind is FailureKind.UNAVAILABLE

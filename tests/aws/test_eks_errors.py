@@ -36,7 +36,7 @@ _OF_ALL = {
 OUTCOMES: dict[str, dict[str, FailureKind | str]] = {
     "DescribeCluster": {
         "ResourceNotFoundException": FailureKind.NO_SUCH_CLUSTER,
-        "ClientException": FailureKind.UNAVAILABLE,
+        "ClientException": FailureKind.UNEXPECTED,
         "ServerException": FailureKind.UNAVAILABLE,
         "ServiceUnavailableException": FailureKind.UNAVAILABLE,
     },
@@ -73,7 +73,7 @@ def test_each_error_has_its_kind_and_eks_own_words(
 ) -> None:
     use(monkeypatch, aws.environment())
     program, expected = Program(), OUTCOMES[operation][code]
-    eks = EksAssociations(program.calls, ClusterCheck(program.calls, program.caller, CLUSTER, ISSUER))
+    eks = EksAssociations(program.calls, ClusterCheck(program.calls, program.caller, CLUSTER, lambda: ISSUER))
     status = 404 if code == "ResourceNotFoundException" else 400
     message = f"Association already exists: {ID}" if code == "ResourceInUseException" else "EKS says no"
     with aws.fault(Refuse(code=code, status=status, message=message, actions=(operation,))):

@@ -15,6 +15,8 @@ from webhook.aws.calls import AwsCalls
 from webhook.config.errors import ConfigurationError
 from webhook.domain.bindings import Mode
 from webhook.serving.pod_identity import PodIdentity, pod_identity
+from webhook.serving.startup import cluster_check
+from webhook.trust.cluster_issuer import ClusterIssuer
 from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
@@ -37,28 +39,37 @@ def aws() -> Iterator[AwsStandIn]:
 @pytest.fixture
 def program(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     use(monkeypatch, aws.environment())
-    # What EKS answers is what matters here, however busy the machine that answers for it.
-    monkeypatch.setattr("webhook.serving.pod_identity._PATIENCE_SECONDS", 30.0)
     running = Program()
     yield running
     running.calls.close()
 
 
-async def start(
+def parts_of(
     program: Program, name: str | None = CLUSTER.name, bindings: tuple[Binding, ...] = (PODS_BINDING,)
 ) -> PodIdentity | None:
-    return await pod_identity(
-        bindings,
-        name=name,
-        installation="mxp-identity",
-        calls=program.calls,
-        caller=program.caller,
-        issuer=ISSUER,
+    return asyncio.run(
+        pod_identity(
+            bindings,
+            name=name,
+            installation="mxp-identity",
+            calls=program.calls,
+            caller=program.caller,
+            issuer=lambda: ISSUER,
+        )
     )
 
 
+async def check(parts: PodIdentity | None) -> bool:
+    """Ask once, as `serve` does until it is answered."""
+    assert parts is not None
+    issuer = ClusterIssuer()
+    issuer.learn(ISSUER)
+    return await cluster_check(parts.cluster, issuer).ask()
+
+
 def test_the_parts_are_of_the_cluster_that_eks_has_confirmed(program: Program, aws: AwsStandIn) -> None:
-    parts = asyncio.run(start(program))
+    parts = parts_of(program)
+    assert asyncio.run(check(parts))
     assert parts is not None
     assert parts.owner.cluster == CLUSTER
     assert parts.statements(ROLE) == (PODS,)
@@ -71,14 +82,16 @@ def test_the_parts_are_of_the_cluster_that_eks_has_confirmed(program: Program, a
 )
 def test_a_wrong_name_is_a_wrong_configuration(program: Program, name: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as refused:
-        asyncio.run(start(program, name))
+        asyncio.run(check(parts_of(program, name)))
     assert str(refused.value).startswith("cluster.name: ")
 
 
-def test_where_eks_does_not_say_the_program_starts_and_makes_nothing(program: Program, aws: AwsStandIn) -> None:
+def test_where_eks_does_not_say_nothing_is_made(program: Program, aws: AwsStandIn) -> None:
     async def work() -> None:
-        parts = await start(program)
+        parts = parts_of(program)
         assert parts is not None
+        with pytest.raises(AwsError):
+            await check(parts)
         with pytest.raises(AwsError):
             await parts.api.list()
 
@@ -88,7 +101,7 @@ def test_where_eks_does_not_say_the_program_starts_and_makes_nothing(program: Pr
 
 def test_without_a_binding_in_this_mode_eks_is_not_asked(program: Program, aws: AwsStandIn) -> None:
     aws.forget_calls()
-    assert asyncio.run(start(program, bindings=(binding(ROLE),))) is None
+    assert parts_of(program, bindings=(binding(ROLE),)) is None
     assert aws.log == []
 
 
@@ -100,7 +113,32 @@ def test_the_region_is_what_either_variable_says(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "eu-central-1")
-    calls = AwsCalls()
-    regions = {client.meta.region_name for client in (calls.iam, calls.sts, calls.eks)}
-    calls.close()
-    assert (calls.region, "eu-central-1" in regions) == ("eu-central-1", True)
+    assert asyncio.run(_regions(AwsCalls())) == ("eu-central-1", "eu-central-1")
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"),
+    [
+        ("aws", "us-east-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+        ("aws-iso", "us-iso-east-1"),
+        ("aws-iso-b", "us-isob-east-1"),
+        ("aws-of-tomorrow", "us-east-1"),
+    ],
+)
+def test_without_a_region_it_follows_the_partition_of_the_roles(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, partition: str, region: str
+) -> None:
+    use(monkeypatch, aws.environment())
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    assert asyncio.run(_regions(AwsCalls(partition=partition))) == (region, region)
+
+
+async def _regions(calls: AwsCalls) -> tuple[str, str]:
+    """The region that is called, by what the calls and the clients say."""
+    try:
+        return await calls.region(), await calls.call("Any", lambda clients: clients.sts.meta.region_name)
+    finally:
+        calls.close()

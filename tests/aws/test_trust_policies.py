@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rig.aws import Deny, FailAfterwards, Hang, LoseAnswer, Refuse, Reorder, Throttle
-from tests.aws.conftest import ROLE, Program
+from tests.aws.conftest import ROLE, Program, always
 from tests.support.sites import own_in, role, subject
 from webhook.domain.names import RoleArn
 from webhook.domain.trust_policy import TrustPolicy
@@ -27,7 +27,7 @@ def _grown(policy: TrustPolicy, *numbers: int) -> TrustPolicy:
 
 def test_what_was_written_is_read_back_with_everything_of_others(program: Program, aws: AwsStandIn) -> None:
     before: TrustPolicy = program.run(program.read())
-    program.run(lambda: program.policies.write(ROLE, _grown(before, 1, 2)))
+    program.run(lambda: program.policies.write(ROLE, _grown(before, 1, 2), always))
     after: TrustPolicy = program.run(program.read())
     assert after.subjects(OWN) == {subject(1), subject(2)}
     assert after.with_subjects(OWN, ()).same_meaning(before)
@@ -37,7 +37,7 @@ def test_what_was_written_is_read_back_with_everything_of_others(program: Progra
 
 def test_a_policy_in_the_order_that_iam_likes_means_the_same(program: Program, aws: AwsStandIn) -> None:
     before: TrustPolicy = program.run(program.read())
-    program.run(lambda: program.policies.write(ROLE, _grown(before, 1)))
+    program.run(lambda: program.policies.write(ROLE, _grown(before, 1), always))
     aws.switch_on(Reorder(seed=3))
     assert program.run(program.read()).same_meaning(_grown(before, 1))
 
@@ -45,7 +45,7 @@ def test_a_policy_in_the_order_that_iam_likes_means_the_same(program: Program, a
 def test_one_read_and_one_write_are_one_request_each(program: Program, aws: AwsStandIn) -> None:
     policy: TrustPolicy = program.run(program.read())
     aws.forget_calls()
-    program.run(program.read(), lambda: program.policies.write(ROLE, _grown(policy, 1)))
+    program.run(program.read(), lambda: program.policies.write(ROLE, _grown(policy, 1), always))
     assert [(record.action, record.code) for record in aws.log] == [
         ("GetRole", "OK"),
         ("UpdateAssumeRolePolicy", "OK"),
@@ -59,7 +59,7 @@ KINDS: list[tuple[Fault, FailureKind, str]] = [
     (Refuse(), FailureKind.UNAVAILABLE, "ServiceFailure"),
     (Refuse(code="ServiceUnavailable", status=503), FailureKind.UNAVAILABLE, "ServiceUnavailable"),
     (Refuse(code="InternalFailure", status=500), FailureKind.UNAVAILABLE, "InternalFailure"),
-    (Refuse(code="NobodyKnowsThisOne", status=400), FailureKind.UNAVAILABLE, "NobodyKnowsThisOne"),
+    (Refuse(code="NobodyKnowsThisOne", status=400), FailureKind.UNEXPECTED, "NobodyKnowsThisOne"),
     (Refuse(code="ThrottlingException", status=400), FailureKind.THROTTLED, "ThrottlingException"),
     (Refuse(code="RequestLimitExceeded", status=503), FailureKind.THROTTLED, "RequestLimitExceeded"),
     (Refuse(code="InvalidClientTokenId", status=403), FailureKind.ACCESS_DENIED, "InvalidClientTokenId"),
@@ -86,7 +86,7 @@ def test_each_error_has_its_kind_its_operation_and_awss_own_words(
     policy: TrustPolicy = program.run(program.read())
     aws.forget_calls()
     aws.switch_on(fault)
-    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, 1)))
+    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, 1), always))
     assert refusal.kind is kind
     assert str(refusal).startswith("UpdateAssumeRolePolicy: ")
     assert words in str(refusal)
@@ -96,7 +96,7 @@ def test_each_error_has_its_kind_its_operation_and_awss_own_words(
 def test_a_document_over_the_quota_is_full(program: Program, aws: AwsStandIn) -> None:
     policy: TrustPolicy = program.run(program.read())
     aws.quota = 1000
-    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, *range(9))))
+    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, *range(9)), always))
     assert refusal.kind is FailureKind.FULL
     assert "ACLSizePerRole: 1000" in str(refusal)
 
@@ -105,13 +105,13 @@ def test_a_deleted_principal_is_malformed_and_its_place_can_be_found(program: Pr
     stranger = "arn:aws:iam::210987654321:user/gone"
     policy: TrustPolicy = program.run(program.read())
     document = {**policy.document, "Statement": [*policy.statements, _statement(stranger)]}
-    program.run(lambda: program.policies.write(ROLE, TrustPolicy(document)))
+    program.run(lambda: program.policies.write(ROLE, TrustPolicy(document), always))
     aws.delete_principal(stranger)
     policy = program.run(program.read())
     (place, principal) = policy.dangling_principals()[0]
     assert str(place) == "statement 3"
     assert principal.startswith("AIDA")
-    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, 1)))
+    refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, 1), always))
     assert refusal.kind is FailureKind.MALFORMED
     assert principal in str(refusal)
 

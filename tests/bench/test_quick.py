@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import admission, memory
+from bench import admission, attacks, hanging, memory
 from bench.figures import MB, percentile, table
 
 
@@ -26,6 +26,15 @@ def test_admissions_are_measured_in_turn_for_one_client_and_for_many() -> None:
     assert "this webhook" in admission.report([alone, together])
 
 
+@pytest.mark.rig
+def test_reviews_are_answered_in_time_while_aws_hangs() -> None:
+    waves = hanging.measure((40,))
+    assert [len(wave.seconds) for wave in waves] == [40, 40]
+    assert all(seconds >= hanging.BUDGET_S for wave in waves for seconds in wave.seconds)
+    assert all(wave.over < 2.0 for wave in waves)
+    assert "40 reviews, open connections" in hanging.report(waves)
+
+
 def test_memory_is_measured_in_the_environment_of_the_image() -> None:
     dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
     _, _, environment = dockerfile.rpartition("\nENV ")
@@ -42,3 +51,14 @@ def test_memory_is_measured_when_adopting_and_when_started_again() -> None:
     assert size.adopting.resident > MB
     assert size.again.pass_cpu > 0
     assert "| 30 |" in memory.report([size])
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_an_attack_is_measured_beside_honest_clients() -> None:
+    (attack,) = attacks.measure(("nesting",))
+    assert attack.most > 0
+    assert attack.waits.kept
+    assert attack.waits.new
+    assert attack.waits.health
+    assert attack.waits.failures == 0

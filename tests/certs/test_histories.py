@@ -86,7 +86,6 @@ def overwritten(world: World) -> None:
 
 
 SECRET_FAULTS: dict[str, tuple[Fault, Reason | None]] = {
-    "deleted": (lambda world: world.put(None), Reason.MISSING),
     "emptied": (lambda world: world.put({}), Reason.MISSING),
     "garbage in the authority": (garbage_in("ca.crt"), Reason.UNREADABLE),
     "garbage in the authority's key": (garbage_in("ca.key"), Reason.UNREADABLE),
@@ -153,7 +152,7 @@ def test_an_authority_that_could_be_read_is_replaced_after_the_secret_was_lost()
     world = World()
     world.look(8)
     before = world.ca_bundle
-    world.put(None)
+    world.put({})
     world.look(40)
     assert read_bundle(world.secret or {}).previous == ()
     assert world.ca_bundle != before
@@ -164,7 +163,7 @@ def test_an_authority_that_could_be_read_is_replaced_after_the_secret_was_lost()
 def test_all_replicas_restarted_after_the_secret_was_lost_find_together() -> None:
     world = World(replicas=3)
     world.look(8)
-    world.put(None)
+    world.put({})
     for number in range(2):
         world.restart(number)
     world.look(1)
@@ -183,6 +182,7 @@ RESTARTS = st.integers(0, 2).map(lambda number: lambda world: world.restart(numb
 OUTSIDE = st.one_of(
     st.sampled_from(sorted(CA_BUNDLE_FAULTS)).map(lambda name: CA_BUNDLE_FAULTS[name][0]),
     st.booleans().map(lambda silent: lambda world: setattr(world, "silent", silent)),
+    st.sampled_from([None, {}]).map(lambda secret: lambda world: world.put(secret)),
 )
 Round = tuple[Fault | None, float, list[int]]
 """What happens, how long it is until the next, and the order in which the replicas' calls come."""
@@ -200,14 +200,20 @@ def went_through(world: World, rounds: list[Round]) -> None:
         if event is not None:
             event(world)
         race([replica.look() for replica in world.replicas], order)
-        silent_s = silent_s + pause if world.silent else 0.0
+        silent_s = silent_s + pause if world.silent or world.secret is None else 0.0
         if silent_s > HEALED_S:  # no leaf of a minute outlives a silence of minutes
-            world.silent = False
+            _there_again(world)
         world.let_pass(pause)
-    world.silent = False
+    _there_again(world)
     world.look(40)
     assert is_whole(world)
     assert len({replica.context.leaf for replica in world.replicas}) == 1
+
+
+def _there_again(world: World) -> None:
+    world.silent = False
+    if world.secret is None:
+        world.put({})
 
 
 @settings(max_examples=25, deadline=None)

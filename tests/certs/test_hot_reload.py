@@ -91,7 +91,7 @@ def test_new_files_are_served_and_bad_ones_told_once(tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     certificate.write_bytes(first.certificate.pem)
     key.write_bytes(first.key)
-    files = CertificateFiles(certificate, key, context, told)
+    files = CertificateFiles(certificate, key, context, told, lambda: dt.datetime.now(dt.UTC))
     files.load()
     files.look()
     assert told.reloads == {"loaded": 1}

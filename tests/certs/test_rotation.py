@@ -210,7 +210,7 @@ def test_what_is_served_goes_on_when_the_secret_is_lost_while_its_authority_is_r
     world = World()
     world.look(2)
     before = bundle(world)
-    world.put(None)
+    world.put({})
     world.look()
     assert bundle(world).leaf == before.leaf
     assert bundle(world).authority == before.authority
@@ -226,7 +226,7 @@ def test_a_replica_that_restores_from_an_old_memory_keeps_what_the_others_serve_
         world.let_pass(LOOK_S)
         race([ahead.look()], [])
     world.let_pass(LOOK_S)
-    world.put(None)
+    world.put({})
     race([behind.look()], [])
     world.check()
     assert world.turned_away == []

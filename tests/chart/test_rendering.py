@@ -130,16 +130,6 @@ def _rules(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [rule for item in rendered(values) if item["kind"] in {"ClusterRole", "Role"} for rule in item["rules"]]
 
 
-def test_secrets_are_only_touched_in_the_own_namespace_and_only_when_the_program_makes_its_certificate() -> None:
-    for source, touched in (("self-managed", {"Role"}), ("files", set())):
-        name = {"self-managed": "default-values.yaml", "files": "files-values.yaml"}[source]
-        objects = rendered(read(CHART / "ci" / name))
-        kinds = {
-            item["kind"] for item in objects for rule in item.get("rules", []) if "secrets" in rule["resources"]
-        }
-        assert kinds == touched
-
-
 @EVERY
 def test_the_pods_are_within_the_restricted_standard(path: Path) -> None:
     spec = only(rendered(read(path)), "Deployment")["spec"]["template"]["spec"]

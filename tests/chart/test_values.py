@@ -51,7 +51,8 @@ def test_a_value_that_is_not_known_is_refused(values: dict[str, Any]) -> None:
 
 
 def test_the_schema_is_closed_but_for_what_kubernetes_defines() -> None:
-    theirs = {".resources", ".tolerations[]", ".affinity", ".extraEnv[]", ".global"}
+    peers = {".networkPolicy.reviewsFrom[]", ".networkPolicy.metricsFrom[]"}
+    theirs = {".resources", ".tolerations[]", ".affinity", ".extraEnv[]", ".global", *peers}
     open_ones = {path for path, part in _objects(SCHEMA) if "additionalProperties" not in part}
     assert open_ones == theirs
 

@@ -12,11 +12,14 @@ from threading import Thread
 import pytest
 import yaml
 
+from rig.aws import AwsStandIn, Deny
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from tests.cli.commands import Person, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
 from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving, kubeconfig
+from tests.support.misbehaving import PAGE, Between
+from tests.support.misbehaving import answer as answer_of
 
 COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
@@ -208,6 +211,54 @@ def test_setup_without_a_way_to_aws_says_why(name: str) -> None:
     answer = run("setup", *SETUP, "--issuer", ISSUER, env={**PLAIN, **nothing, **given})
     assert answer.code == 1
     _is_one_line(answer.err, "AWS: ", words)
+
+
+AWS_ANSWERS = {
+    "403 and a page": (
+        answer_of(403, PAGE),
+        "AWS: GetCallerIdentity: HTTP 403, text/html, begins '<!DOCTYPE",
+    ),
+    "407 and a page": (
+        answer_of(407, PAGE),
+        "does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY",
+    ),
+    "an empty success": (answer_of(200, b""), "HTTP 200, text/html, no body"),
+    "a page as a success": (answer_of(200, PAGE), "HTTP 200, text/html"),
+    "XML that stops": (answer_of(200, b"<GetCallerIdentityResponse><Get", "text/xml"), "HTTP 200, text/xml"),
+}
+
+
+@pytest.mark.parametrize("name", AWS_ANSWERS)
+def test_an_answer_that_is_not_awss_is_one_line(name: str) -> None:
+    how, words = AWS_ANSWERS[name]
+    with Between(0) as between:
+        between.misbehave(how)
+        given = {**PLAIN, **KEY, "AWS_ENDPOINT_URL": between.url}
+        answer = run("setup", *SETUP, "--issuer", ISSUER, env=given)
+    assert answer.code == 1
+    _is_one_line(answer.err, words)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://["])
+def test_a_proxy_that_is_none_is_one_line(proxy: str) -> None:
+    given = {**PLAIN, **KEY, "AWS_ENDPOINT_URL": "https://sts.example", "HTTPS_PROXY": proxy}
+    answer = run("setup", *SETUP, "--issuer", ISSUER, env=given)
+    assert answer.code == 1
+    _is_one_line(answer.err, "AWS: ")
+
+
+def test_setup_that_fails_in_the_middle_says_how_far_it_came_and_goes_on_from_there() -> None:
+    with AwsStandIn() as aws:
+        call = ("setup", *SETUP, "--issuer", ISSUER, "--approve")
+        with aws.fault(Deny(actions=("PutRolePolicy",))):
+            answer = run(*call, env={**PLAIN, **aws.environment()})
+        assert answer.code == 1
+        done = answer.out.count("done: ")
+        assert done > 0
+        assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
+        assert f"{done} of 5 steps were done before, and the same command goes on from there" in answer.err
+        answer = run(*call, env={**PLAIN, **aws.environment()})
+        assert (answer.code, answer.out.count("done: ")) == (0, 5 - done)
 
 
 def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from tests.e2e.scenes import create_account, create_namespace, label
 from webhook.domain.names import IssuerUrl, RoleArn, Subject
 from webhook.domain.statement import OwnStatement
 
-LINE = "interrupted: nothing is half done, and the same command goes on from here"
+LINE = "interrupted: run the same command again, it goes on from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"

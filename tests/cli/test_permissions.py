@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rig.aws import Refuse
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
@@ -118,6 +119,15 @@ def test_without_a_right_that_only_some_findings_need_the_others_are_made(space:
     webhook = [(one["level"], one["message"]) for one in answer.document["webhook"]]
     assert [level for level, _ in webhook] == ["unknown", "note"]
     assert "403" in webhook[0][1]
+
+
+def test_sts_that_cannot_be_asked_is_not_said_to_refuse(space: Space, plane: str) -> None:
+    with space.aws.fault(Refuse(code="a page", status=403, actions=("AssumeRoleWithWebIdentity",))):
+        answer = Person(space)("verify", plane, "--assume", "-o", "json")
+    (found,) = answer.document["controlPlanes"]
+    levels = {one["check"]: (one["level"], one["message"]) for one in found["findings"]}
+    assert levels["STS"][0] == "unknown"
+    assert levels["STS"][1].startswith("could not be asked: AssumeRoleWithWebIdentity: HTTP 403, ")
 
 
 def test_apply_names_what_it_may_not_write_and_a_second_run_does_the_rest(space: Space, plane: str) -> None:

@@ -33,7 +33,7 @@ class Recorded(Connection):
         self.sent: list[tuple[str, str, Any]] = []
         self.error = error
 
-    async def in_thread(self, function: Callable[[], Any]) -> Any:
+    async def in_thread(self, function: Callable[[], Any], *, urgent: bool = False) -> Any:  # noqa: ARG002  the base class's
         return function()
 
     def request(self, method: str, path: str, **options: Any) -> bytes:

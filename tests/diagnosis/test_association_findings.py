@@ -79,6 +79,7 @@ def _put(*statements: dict[str, Any]) -> list[str]:
     return [*update, _policy(*statements)]
 
 
+DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 TAKEN_FIX = [*DELETE, "&&", *APPLY]
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     "no association": (WELL, _shared(account()), "association", "EKS has none for it", APPLY),
@@ -87,6 +88,13 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         _shared(account(there=QUOTA)),
         "association",
         "takes no more than the 5000",
+        None,
+    ),
+    "a Deny that only AWS can judge": (
+        WELL,
+        _shared(account(association(), statements=[PODS.render(), DENY_OUTSIDE])),
+        "trust",
+        f"of {ROLE} may deny it, by what only AWS knows: check that statement",
         None,
     ),
     "the role changed by hand": (

@@ -83,6 +83,7 @@ def _running(**changes: Any) -> Plane:
 
 
 DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:*"}
+OUTSIDE = {**DENY, "Sid": "Org", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}}}
 SAME = "eks.amazonaws.com/role-arn"
 GONE = AccountSnapshot({}, {ROLE: "GetRole: NoSuchEntity"}, 2048)
 CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
@@ -152,6 +153,20 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
             "--policy-document",
             json.dumps({"Version": "2012-10-17", "Statement": [OWN.render([A])]}, separators=(",", ":")),
         ],
+    ),
+    "a Deny that only AWS can judge": (
+        WELL,
+        _shared(OWN.render([A]), OUTSIDE),
+        "trust",
+        f"statement 2 (Sid Org) of {ROLE} may deny it, by what only AWS knows",
+        ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
+    ),
+    "a Deny with NotPrincipal": (
+        WELL,
+        _shared({"Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "sts:*"}, OWN.render([A])),
+        "trust",
+        f"statement 1 of {ROLE} may deny it, by what only AWS knows",
+        ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
     ),
     "no provider": (
         WELL,
@@ -259,6 +274,14 @@ def test_in_another_context_the_webhook_is_mended_there(
     assert commands
     for command in commands:
         assert "new" not in without_context(command, "new")
+
+
+def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_is_said_too() -> None:
+    well = diagnose(WELL, _shared(OWN.render([A]), OUTSIDE))
+    assert well.worst is Level.UNKNOWN
+    assert [one.level for one in well.findings if one.check == "trust"] == [Level.UNKNOWN]
+    untrusted = diagnose(WELL, _shared(OUTSIDE))
+    assert [one.level for one in untrusted.findings if one.check == "trust"] == [Level.BROKEN, Level.UNKNOWN]
 
 
 IN_A_PATH = RoleArn("arn:aws:iam::123456789012:role/teams/mxp-backup")

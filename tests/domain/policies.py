@@ -202,6 +202,13 @@ _EDITS: tuple[Edit, ...] = (
     lambda ours: {**ours, "Principal": {"AWS": "arn:aws:iam::210987654321:root"}},
     lambda ours: {**ours, "Action": "sts:*"},
     lambda ours: {**ours, "Action": "sts:AssumeRole"},
+    lambda ours: {**{name: ours[name] for name in ours if name != "Action"}, "NotAction": "sts:AssumeRole"},
+    lambda ours: {**{name: ours[name] for name in ours if name != "Principal"}, "NotPrincipal": {"AWS": "*"}},
+    lambda ours: {**ours, "Condition": [ours["Condition"]]},
+    lambda ours: _edited(ours, OWN.subject_key, [ours["Condition"]["StringEquals"][OWN.subject_key]]),
+    lambda ours: _edited(ours, OWN.subject_key, [[str(SUBJECTS[2])], {"x": str(SUBJECTS[3])}, 5, None, True]),
+    lambda ours: _edited(ours, OWN.subject_key, {"StringLike": "*"}),
+    lambda ours: {**ours, "Condition": {**ours["Condition"], "Null": {OWN.subject_key: "true"}}},
     lambda ours: {**ours, "Condition": {**ours["Condition"], "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}},
 )
 

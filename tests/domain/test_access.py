@@ -30,6 +30,13 @@ PATTERN: dict[str, Any] = {
         "StringEquals": {OWN.audience_key: AUDIENCE},
     },
 }
+OUTSIDE: dict[str, Any] = {
+    "Sid": "Org",
+    "Effect": "Deny",
+    "Principal": {"AWS": "*"},
+    "Action": "sts:*",
+    "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}},
+}
 DENY_B: dict[str, Any] = {
     "Effect": "Deny",
     "Principal": "*",
@@ -73,6 +80,18 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, Finding, str | None]
     "the pattern itself": ([PATTERN], "system:serviceaccount:mxp-*", Finding.OTHERS, "statement 1 (Sid Pattern)"),
     "nowhere": ([OWN.render([B])], A, Finding.WANTED_NOT_TRUSTED, None),
     "denied though trusted": ([OWN.render([A, B]), DENY_B], B, Finding.DENIED, "statement 2"),
+    "trusted, and perhaps denied": (
+        [OWN.render([A]), OUTSIDE],
+        A,
+        Finding.MAY_BE_DENIED,
+        "statement 2 (Sid Org)",
+    ),
+    "by somebody else's pattern, and perhaps denied": (
+        [PATTERN, OUTSIDE],
+        A,
+        Finding.MAY_BE_DENIED,
+        "statement 2 (Sid Org)",
+    ),
     "gone": ([OWN.render([A, B, GONE])], GONE, Finding.TRUSTED_NOT_WANTED, OURS),
     "an administrator": (
         [ADMIN],

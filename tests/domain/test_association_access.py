@@ -59,8 +59,13 @@ def _of(who: Subject | str, lines: list[Access]) -> list[tuple[str, Finding, str
 
 Said = tuple[str, Finding, str | None, str | None, str | None]
 ID = f"a-{A.namespace}"
+DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     "by ours": (account(association()), [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "ours")]),
+    "by ours, and perhaps denied": (
+        account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
+        [("mxp-backup", Finding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+    ),
     "by somebody else's": (
         account(association(ours=False)),
         [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "somebody else")],

@@ -57,6 +57,8 @@ def _summary(plan: Plan) -> dict[str, Any]:
 
 SELECTED = "binding backup selects it"
 IRSA = replace(INSTALLATION, bindings=(replace(BINDING, mode=Mode.IRSA),))
+ODD = "arn:aws:iam::123456789012:role/a!/*?/b"
+DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CANARY = Ownership(CLUSTER, "canary").tags()
 CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "all is well": (_plan(cluster(A), account(association())), {}),
@@ -64,6 +66,18 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "nothing is there": (
         _plan(cluster(A), account(statements=[])),
         {"made": {A.namespace: SELECTED}, "missing": ["backup"]},
+    ),
+    "a Deny that only AWS can judge": (
+        _plan(cluster(A), account(association(), statements=[PODS.render(), DENY_OUTSIDE])),
+        {"problems": [ProblemKind.MAY_BE_DENIED]},
+    ),
+    "an association of ours that names no role": (
+        _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
+        {"mended": {A.namespace: "somebody gave it no role"}},
+    ),
+    "an association of ours whose role has a path that only IAM knows": (
+        _plan(cluster(A), account(association(), association(B, role=ODD))),
+        {"removed": {B.namespace: "its namespace is gone"}},
     ),
     "our statement for pods loosened": (
         _plan(cluster(A), account(association(), statements=[LOOSE])),

@@ -157,7 +157,6 @@ def test_a_string_like_that_already_lets_the_subject_in_makes_the_grant_a_no_op(
     [
         {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
         {"Bool": {"aws:SecureTransport": "true"}},
-        {"Null": {OWN.subject_key: "false"}},
         {"StringNotLike": {OWN.subject_key: "${aws:PrincipalTag/subject}"}},
         {"StringLike": {OWN.subject_key: ["*", 5]}},
         {"StringLike": {f"{OTHER_CLUSTER.issuer.key}:sub": "*"}},
@@ -180,6 +179,7 @@ def test_a_condition_that_the_token_does_not_decide_is_no_grant_and_no_denial(
     policy = TrustPolicy.parse({"Statement": [statement]})
     assert policy.foreign_grant(OWN, SUBJECTS[0]) is None
     assert policy.denial(OWN, SUBJECTS[0]) is None
+    assert policy.possible_denial(OWN, SUBJECTS[0]) == (Place(0, None) if effect == "Deny" else None)
 
 
 _GONE = ("AIDAJQABLZS4A3QDU576Q", "AROAEXAMPLEEXAMPLE123")

@@ -82,6 +82,7 @@ def _without_account(age: float) -> Plan:
 
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/by-hand"
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "sts:*"}
+OUTSIDE: dict[str, Any] = {**DENY, "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}}}
 DANGLING: dict[str, Any] = {
     "Effect": "Allow",
     "Principal": {"AWS": "AIDAEXAMPLEEXAMPLE123"},
@@ -96,6 +97,18 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "a control plane from before": (
         _plan({A: None}, _account()),
         {"added": {str(A)}, "annotated": {str(A): ("mxp-backup", None)}},
+    ),
+    "a Deny that only AWS can judge": (
+        _plan({A: None}, _account(OUTSIDE)),
+        {
+            "added": {str(A)},
+            "annotated": {str(A): ("mxp-backup", None)},
+            "problems": [ProblemKind.MAY_BE_DENIED],
+        },
+    ),
+    "a Deny that only AWS can judge of one who is trusted": (
+        _plan({A: ROLE.value}, _account(OWN.render([A]), OUTSIDE)),
+        {"problems": [ProblemKind.MAY_BE_DENIED]},
     ),
     "an annotation without trust": (_plan({A: ROLE.value}, _account()), {"added": {str(A)}}),
     "a namespace that is gone": (

@@ -57,7 +57,7 @@ class Pair:
 
 @contextmanager
 def two_replicas(space: Space, **certificates: Any) -> Iterator[Pair]:
-    """Two replicas behind one address, with no Secret before, and a registration without a caBundle."""
+    """Two replicas behind one address, with an empty Secret before, and a registration without a caBundle."""
     section = {"source": "self-managed", "extraNames": ["127.0.0.1"], **certificates}
     configuration = space.configuration(certificates=section)
     webhooks = [space.start_webhook(configuration, wait=False) for _ in range(2)]
@@ -74,12 +74,17 @@ def two_replicas(space: Space, **certificates: Any) -> Iterator[Pair]:
             space.unregister()
             for webhook in pair.serving:
                 webhook.process.kill()
-            space.cluster.api.delete(SECRET)
+            empty(space)
 
 
 def secret(space: Space) -> dict[str, str]:
     """What the Secret holds, in base64."""
-    return dict(space.cluster.api.get(SECRET)["data"])
+    return dict(space.cluster.api.get(SECRET).get("data", {}))
+
+
+def empty(space: Space) -> None:
+    """Somebody empties the Secret."""
+    space.cluster.api.patch(SECRET, {"data": None})
 
 
 def ca_bundles(space: Space) -> list[str]:

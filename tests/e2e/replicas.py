@@ -21,11 +21,12 @@ from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import is_trusted
 from tests.e2e.scenes import unregister
+from webhook.reconcile.leadership import leader_lease
 
 ALREADY_EXISTS = 409
 INTERNAL_ERROR = 500
 
-LEADER_LEASE = "mxp-identity-leader"
+LEADER_LEASE = leader_lease(OWN_NAMESPACE)
 LEASE_S = 10.0
 """Seconds that a lock is held without renewal (docs/configuration.md has no key for it)."""
 

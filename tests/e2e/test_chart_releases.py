@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 import yaml
 
-from rig.chart import Helm
+from rig.chart import Helm, HelmError
 from rig.kubernetes import objects
 from rig.kubernetes.api import Reply
 from rig.kubernetes.cluster import Cluster
@@ -59,6 +59,49 @@ def test_an_upgrade_leaves_the_ca_bundle_that_somebody_else_wrote(cluster: Clust
         assert entry["timeoutSeconds"] == seconds
         assert entry["clientConfig"]["caBundle"] == bundle
     helm.uninstall()
+
+
+@pytest.mark.parametrize("side", ["true", "false"])
+def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
+    cluster: Cluster, side: str
+) -> None:
+    namespace = f"secret-{side}"
+    cluster.create([objects.namespace(namespace)])
+    helm = Helm(f"{PROGRAM}-{side}", namespace, cluster.kubeconfig)
+    helm.install(right(), f"--server-side={side}")
+    path = f"/api/v1/namespaces/{namespace}/secrets/{helm.release}-tls"
+    found = cluster.api.get(path)
+    written = {"ca.crt": base64.b64encode(b"written by the program").decode()}
+    cluster.api.put(path, {**found, "data": written})
+    for seconds in (7, 8):
+        helm.upgrade(right(webhook={"timeoutSeconds": seconds}))
+        assert cluster.api.get(path)["data"] == written
+
+    rendered = yaml.safe_dump_all(item for item in helm.template(right()) if item["kind"] == "Secret")
+    for flags in ((), (), ("--server-side", "--force-conflicts", "--field-manager=argocd-controller")):
+        applied = cluster.kubectl("apply", *flags, "-f", "-", stdin=rendered)
+        assert applied.returncode == 0, applied.stderr
+        assert cluster.api.get(path)["data"] == written
+
+    cluster.api.delete(path)
+    helm.upgrade(right())
+    assert "data" not in cluster.api.get(path)
+    helm.uninstall()
+
+
+def test_a_second_release_in_a_namespace_needs_an_installation_of_its_own(cluster: Cluster) -> None:
+    namespace = "two-releases"
+    cluster.create([objects.namespace(namespace)])
+    first, second = (Helm(f"{PROGRAM}-{name}", namespace, cluster.kubeconfig) for name in ("first", "second"))
+    first.install(right())
+    with pytest.raises(HelmError, match=f'release "{PROGRAM}-first" in namespace {namespace} is installation'):
+        second.install(right())
+    second.install(right(installation="second"))
+    first.upgrade(right(webhook={"timeoutSeconds": 7}))
+    with pytest.raises(HelmError, match="each would remove the trust that the other gives"):
+        first.upgrade(right(installation="second"))
+    first.uninstall()
+    second.uninstall()
 
 
 def test_a_release_answers_through_an_upgrade_and_leaves_nothing_that_blocks(space: Space) -> None:

@@ -27,12 +27,13 @@ from tests.e2e.scenes import (
     label,
     serving,
 )
+from webhook.reconcile.leadership import leader_lease
 
 GRACE_S = 6.0
 INTERVAL_S = 1.0
 RECONCILER = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s", "maxRemovalFraction": 1.0}
 LIMITED = {**RECONCILER, "maxRemovalFraction": 0.2}
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/mxp-identity-leader"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{leader_lease(OWN_NAMESPACE)}"
 PASSES = "mxp_identity_pass_duration_seconds_count"
 FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
 REFUSING = "no-service-accounts"

@@ -11,20 +11,23 @@ import pytest
 from tests.support.locks import MemoryLeases
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.errors import ClusterError
-from webhook.reconcile.leadership import LEASE, Leadership, NotLeadingError
+from webhook.reconcile.leadership import Leadership, NotLeadingError, leader_lease
 from webhook.trust.leases import DURATION, Lease
 
 if TYPE_CHECKING:
     from webhook.reconcile.leadership import Term
 
+INSTALLATION = "mxp-identity"
+LEASE = leader_lease(INSTALLATION)
+
 
 class _Replica:
     """One that takes part; `leads` and `terms` say how it went."""
 
-    def __init__(self, leases: MemoryLeases, name: str) -> None:
+    def __init__(self, leases: MemoryLeases, name: str, installation: str = INSTALLATION) -> None:
         self._leading = False
         self.terms: list[Term] = []
-        self.task = asyncio.ensure_future(Leadership(leases, name).run(self._lead))
+        self.task = asyncio.ensure_future(Leadership(leases, installation, name).run(self._lead))
 
     def leads(self) -> bool:
         return self._leading
@@ -46,6 +49,7 @@ class _FailingLeases(MemoryLeases):
         self.away = False
         self.silence = 0.0
         self.loses_answers = 0
+        self.bug = False
 
     async def get(self, name: str) -> Lease | None:
         self._answer()
@@ -53,6 +57,9 @@ class _FailingLeases(MemoryLeases):
 
     async def update(self, lease: Lease) -> Lease | None:
         await asyncio.sleep(self.silence)
+        if self.bug:
+            self.bug = False
+            raise KeyError("a bug")
         self._answer()
         stored = await super().update(lease)
         if self.loses_answers:
@@ -73,6 +80,29 @@ async def test_one_of_three_leads() -> None:
         await asyncio.sleep(1.7)
         assert [one.leads() for one in replicas].count(True) == 1
     assert sum(len(one.terms) for one in replicas) == 1
+
+
+@in_virtual_time
+async def test_two_installations_in_one_namespace_have_a_leader_each() -> None:
+    leases = MemoryLeases()
+    replicas = [_Replica(leases, name, installation) for name, installation in ("ax", "bx", "ay")]
+    await asyncio.sleep(60)
+    assert [one.leads() for one in replicas] == [True, False, True]
+
+
+@in_virtual_time
+async def test_a_bug_in_renewing_ends_the_work_of_the_leader_and_lets_another_lead() -> None:
+    leases = _FailingLeases()
+    leader = _Replica(leases, "a")
+    await asyncio.sleep(30)
+    assert leader.leads()
+    follower = _Replica(leases, "b")
+    leases.bug = True
+    with pytest.raises(KeyError):
+        await leader.task
+    assert not leader.leads()
+    await asyncio.sleep(2 * DURATION)
+    assert follower.leads()
 
 
 @in_virtual_time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,26 @@ import pytest
 
 from tests.support.simulated_cluster import SimulatedSource
 from tests.support.virtual_time import in_virtual_time
+from webhook.reconcile.ports import ClusterError
 from webhook.reconcile.reflector import Reflector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from webhook.reconcile.ports import Change
 
 A_FEW_SECONDS = 5.0
 HOUR = 3600.0
+HALF_AN_HOUR = HOUR / 2
 A_MINUTE = 60.0
 ATTEMPTS_A_MINUTE = 20
 
 
 @asynccontextmanager
-async def _mirrored() -> AsyncIterator[tuple[SimulatedSource[str], Reflector[str], list[str]]]:
-    source: SimulatedSource[str] = SimulatedSource("namespaces", latency=0.02)
+async def _mirrored(
+    kind: type[SimulatedSource[str]] = SimulatedSource,
+) -> AsyncIterator[tuple[SimulatedSource[str], Reflector[str], list[str]]]:
+    source = kind("namespaces", latency=0.02)
     source.put("old", "1")
     told: list[str] = []
     reflector = Reflector(source, lambda key, _: told.append(key))
@@ -57,18 +64,18 @@ async def test_it_lists_once_and_then_follows_the_watch() -> None:
 @in_virtual_time
 async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was() -> None:
     async with _mirrored() as (source, reflector, _):
-        for number in range(int(HOUR / A_MINUTE)):
+        for number in range(int(HALF_AN_HOUR / A_MINUTE)):
             source.put("counter", str(number))
             await asyncio.sleep(A_MINUTE)
             assert reflector.objects["counter"] == str(number)
         assert len(source.lists) == 1
-        assert len(source.watches) < HOUR / source.watch_seconds + 2
+        assert len(source.watches) < HALF_AN_HOUR / source.watch_seconds + 2
 
 
 @in_virtual_time
 async def test_quiet_watches_are_no_reason_to_list_again() -> None:
     async with _mirrored() as (source, _, told):
-        await asyncio.sleep(HOUR)
+        await asyncio.sleep(HALF_AN_HOUR)
         assert len(source.lists) == 1
         assert told == ["old"]
 
@@ -173,3 +180,123 @@ async def test_backoff_is_spread_so_that_replicas_do_not_come_together() -> None
         gaps = [round(later - earlier, 3) for earlier, later in pairwise(source.watches)]
         assert len(set(gaps[-20:])) > 15
         assert max(gaps) <= 10.1
+
+
+@in_virtual_time
+async def test_it_lists_again_within_each_hour_though_nothing_seems_wrong() -> None:
+    async with _mirrored() as (source, _, told):
+        await asyncio.sleep(10 * HOUR)
+        between = [after - before for before, after in pairwise(source.lists)]
+        assert max(between) <= HOUR
+        assert min(between) > HALF_AN_HOUR
+        assert told == ["old"]
+
+
+@in_virtual_time
+async def test_a_list_that_is_due_and_fails_does_not_keep_the_watch_from_going_on() -> None:
+    async with _mirrored() as (source, reflector, _):
+        await asyncio.sleep(A_MINUTE)
+        with_lists_failing = source.list
+        source.list = _failing  # type: ignore[method-assign]
+        for number in range(int(3 * HOUR / A_MINUTE)):
+            source.put("counter", str(number))
+            await asyncio.sleep(A_MINUTE)
+            assert reflector.objects["counter"] == str(number)
+        source.list = with_lists_failing  # type: ignore[method-assign]
+        await asyncio.sleep(3 * source.watch_seconds)
+        assert len(source.lists) == 2
+
+
+async def _failing() -> tuple[dict[str, str], str]:
+    raise ClusterError("list namespaces: 503 service unavailable")
+
+
+@pytest.mark.parametrize("cut", [True, False])
+@in_virtual_time
+async def test_what_an_older_revision_of_etcd_has_is_seen_soon(cut: bool) -> None:  # noqa: FBT001  a parameter of the test
+    async with _mirrored() as (source, reflector, told):
+        for number in range(100):
+            source.put(f"{number}", "1")
+        await asyncio.sleep(10)
+        assert len(reflector.objects) == 101
+        told.clear()
+        source.restore(2, {"old": "0"})
+        if cut:
+            source.break_watches()
+        source.put("new", "1")
+        await asyncio.sleep(A_FEW_SECONDS if cut else source.watch_seconds + A_FEW_SECONDS)
+        assert reflector.objects == {"old": "0", "new": "1"}
+        assert len(source.lists) == 2
+        assert sorted(told) == sorted({"old", "new"} | {f"{number}" for number in range(100)})
+        source.put("newer", "1")
+        await asyncio.sleep(1)
+        assert reflector.objects["newer"] == "1"
+
+
+@in_virtual_time
+async def test_a_change_with_a_lower_version_leads_to_a_new_list() -> None:
+    async with _mirrored() as (source, reflector, _):
+        source.put("a", "1")
+        source.put("b", "1")
+        await asyncio.sleep(1)
+        source.restore(1, {"old": "1"})
+        source.show(1, "restored", "1")
+        await asyncio.sleep(A_FEW_SECONDS)
+        assert reflector.objects == {"old": "1"}
+        assert len(source.lists) == 2
+
+
+@in_virtual_time
+async def test_a_bookmark_without_progress_leads_to_a_look_at_the_version() -> None:
+    async with _mirrored() as (source, reflector, _):
+        source.put("a", "1")
+        await asyncio.sleep(1)
+        source.show(source.version)
+        await asyncio.sleep(1)
+        assert reflector.in_touch
+        assert len(source.lists) == 1
+        before = source.version
+        source.restore(1, {"old": "1"})
+        source.show(before)
+        await asyncio.sleep(A_FEW_SECONDS)
+        assert reflector.objects == {"old": "1"}
+
+
+class OpaqueVersions(SimulatedSource[str]):
+    """Its versions are no numbers, and the newest one looks lower than others."""
+
+    async def list(self) -> tuple[dict[str, str], str]:
+        objects, version = await super().list()
+        return objects, f"v{version}"
+
+    async def newest_version(self) -> str:
+        return f"a{await super().newest_version()}"
+
+    async def watch(self, version: str) -> AsyncGenerator[Change[str], None]:
+        async for change in super().watch(version.removeprefix("v")):
+            yield replace(change, version=f"v{change.version}")
+
+
+@in_virtual_time
+async def test_versions_that_are_no_numbers_are_not_compared() -> None:
+    async with _mirrored(OpaqueVersions) as (source, reflector, _):
+        await asyncio.sleep(3 * source.watch_seconds)
+        source.put("new", "1")
+        await asyncio.sleep(1)
+        assert reflector.objects == {"old": "1", "new": "1"}
+        assert reflector.in_touch
+        assert len(source.lists) == 1
+
+
+@in_virtual_time
+async def test_after_a_failure_it_is_in_touch_again_with_the_first_news_and_no_sooner() -> None:
+    async with _mirrored() as (source, reflector, _):
+        await asyncio.sleep(1)
+        seen = [reflector.in_touch]
+        source.break_watches()
+        for _ in range(2):
+            await asyncio.sleep(A_MINUTE)
+            seen.append(reflector.in_touch)
+        source.bookmark()
+        await asyncio.sleep(0.1)
+        assert [*seen, reflector.in_touch] == [True, False, False, True]

@@ -12,10 +12,9 @@ from tests.support.invariants import assert_writes_were_careful, never_dropped
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import GRACE, INTERVAL, World, labelled
+from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
 from webhook.domain.bindings import ExistingAnnotation
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
-from webhook.reconcile.leadership import LEASE
 from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
 

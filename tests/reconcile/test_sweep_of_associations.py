@@ -12,10 +12,9 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
-from tests.support.worlds import GRACE, INTERVAL, World
+from tests.support.worlds import GRACE, INTERVAL, LEASE, World
 from webhook.domain.bindings import Mode
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.reconcile.leadership import LEASE
 from webhook.reconcile.sweep import Place
 from webhook.telemetry import metrics
 from webhook.trust.ports import FailureKind
@@ -166,6 +165,18 @@ async def test_after_a_change_to_another_mode_an_association_stays_while_its_bin
         world.cluster.remove_namespace(moved)
         await asyncio.sleep(3600 + GRACE)  # more leave than an hour's limit allows
         assert set(world.eks.now) == set()
+
+
+@in_virtual_time
+async def test_an_association_with_a_role_that_no_binding_can_name_is_removed_like_any_other() -> None:
+    world = pods_world()
+    odd, other = subject(7), subject(8)
+    world.eks.put(odd, "arn:aws:iam::123456789012:role/a!b/other", tags=OWNER.tags())
+    world.eks.put(other, ROLE.value, tags=OWNER.tags())
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
+        assert set(world.eks.now) == {subject(1), subject(2)}
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["not deleted", "deleted, and the answer lost"])

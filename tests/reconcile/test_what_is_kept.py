@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tests.support.simulated_cluster import LABEL
 from tests.support.simulated_iam import SimulatedIam, Trouble
@@ -13,12 +13,12 @@ from tests.support.sites import SERVICE_ACCOUNT, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World, labelled
 from webhook.cluster.api import KubernetesApi
+from webhook.cluster.connection import Connection
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhook.cluster.connection import Connection
     from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
 
@@ -115,13 +115,16 @@ async def _most_tasks(prefix: str) -> int:
         return most
 
 
-class _Pages:
+class _Pages(Connection):
     """The connection to an API server that has the crowd, in objects with as much around them as real ones."""
 
-    async def in_thread(self, function: Callable[[], Any]) -> Any:
+    def __init__(self) -> None:
+        """It connects to nothing."""
+
+    async def in_thread(self, function: Callable[[], Any], *, urgent: bool = False) -> Any:  # noqa: ARG002  the base class's
         return function()
 
-    def request(self, _method: str, path: str, **_: Any) -> bytes:
+    def request(self, method: str, path: str, **_: Any) -> bytes:  # noqa: ARG002  the base class's
         items = [
             {"metadata": {**_AROUND, "name": who.namespace, "labels": {LABEL: who.namespace, "team": "a"}}}
             if path.endswith("/namespaces")
@@ -146,7 +149,7 @@ _AROUND = {
 
 
 async def _lists() -> tuple[dict[str, LiveNamespace], dict[str, Account]]:
-    api = KubernetesApi(cast("Connection", _Pages()), [LABEL])
+    api = KubernetesApi(_Pages(), [LABEL])
     namespaces, _ = await api.namespaces().list()
     accounts, _ = await api.service_accounts(SERVICE_ACCOUNT).list()
     return namespaces, accounts

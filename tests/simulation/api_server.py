@@ -15,7 +15,7 @@ from webhook.domain.decisions import Account, LiveNamespace
 from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from tests.simulation.wire import Wire
     from tests.simulation.wishes import Wishes
@@ -207,7 +207,11 @@ class ObjectSource(Generic[T]):
         self._server.sights.listed(self._who, self.resource, version, cut)
         return objects, str(version)
 
-    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+    async def newest_version(self) -> str:
+        """As the port says."""
+        return str(await self._client.call(lambda: self._server.version))
+
+    async def watch(self, version: str) -> AsyncGenerator[Change[T], None]:
         """As the port says."""
         watcher: _Watcher = await self._client.call(lambda: self._open(int(version)))
         try:

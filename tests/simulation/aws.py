@@ -84,8 +84,10 @@ class AwsClient:
         self._process.last_seen[role] = checks.subjects_in(document, self._own(role))
         return TrustPolicy.parse(copy.deepcopy(document))
 
-    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
         """As the port says."""
+        if not may_send():
+            raise AwsError(FailureKind.UNAVAILABLE, "the lock would not have outlasted the write")
         write = Write(
             self._process,
             self._cluster,

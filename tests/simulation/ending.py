@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from tests.simulation import checks
 from tests.simulation.plan import ROOMY
 from tests.simulation.removals import CLOCK_FAULTS
-from tests.simulation.replica import neighbours_own_in
+from tests.simulation.replica import INSTALLATION, neighbours_own_in
 from tests.support.invariants import assert_statement_is_whole
 from tests.support.sites import own_in
 from webhook.domain.trust_policy import TrustPolicy
-from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.leadership import leader_lease
 
 if TYPE_CHECKING:
     from tests.simulation.aws import Write
@@ -84,7 +84,7 @@ def check_leavers(world: World) -> None:
 
     Only where as many have left within the hour as may, or would with those who are left, a person has to look.
     """
-    wishes, lease = world.wishes, world.api.leases.get(LEASE)
+    wishes, lease = world.wishes, world.api.leases.get(leader_lease(INSTALLATION))
     trusting = {
         role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles
     }

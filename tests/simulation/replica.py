@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
@@ -12,9 +11,8 @@ from tests.simulation.processes import Process
 from tests.support.locks import InProcessLock
 from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
 from webhook.admission.namespaces import LiveNamespaces
-from webhook.admission.reviews import Kind, Request
+from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
-from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.statement import OwnStatement
 from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
@@ -39,8 +37,8 @@ if TYPE_CHECKING:
     from webhook.reconcile.leadership import Term
     from webhook.telemetry.events import EventSubject
 
-import msgspec
 
+INSTALLATION = "mxp-identity"
 _NEIGHBOUR_INTERVAL = 60.0
 
 
@@ -74,16 +72,16 @@ class Replica:
         demand = OneRoleEach(self._view, writers)
         self._grants = Grants(writers)
         for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in(role), policies, lock, demand)
+            writers[role] = RoleWriter(role, own_in, policies, lock, demand)
         sweeper = _SweepersClient(api, self.process, self._witness)
         sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
         mappings = Mappings(self._view, (binding,), _NoEvents())
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
-        self._leader = Leader(sweep, mappings, self._passes.pods, [], self._plan.interval)
-        self._leadership = Leadership(client, name)
+        self._leader = Leader(sweep, mappings, self._passes.pods, {}, self._plan.interval)
+        self._leadership = Leadership(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),
-            LiveNamespaces(self._view.cached, client.namespace),
+            LiveNamespaces(self._view, client.namespace),
             self._grants,
             _NoEvents(),
             Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
@@ -109,17 +107,15 @@ class Replica:
 
     def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
         """Have it answer a review."""
-        metadata = {"name": who.service_account, "namespace": who.namespace}
-        annotations = {ROLE_ARN_ANNOTATION: annotation} if annotation else None
-        body = {"metadata": {**metadata, "annotations": annotations}}
         request = Request(
             uid="1",
-            kind=Kind("", "v1", "ServiceAccount"),
+            group="",
+            kind="ServiceAccount",
             operation=operation,
             namespace=who.namespace,
             name=who.service_account,
             dry_run=dry,
-            object=msgspec.Raw(json.dumps(body).encode()),
+            object=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
         )
         return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
 
@@ -176,9 +172,7 @@ class Neighbour:
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
         self._writers = self.process.run(
-            lambda: [
-                RoleWriter(role, neighbours_own_in(role), policies, lock, self) for role in plan.binding.roles
-            ]
+            lambda: [RoleWriter(role, neighbours_own_in, policies, lock, self) for role in plan.binding.roles]
         )
         self.process.start(self._check_for_ever(), "neighbour")
 
@@ -193,6 +187,10 @@ class Neighbour:
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """As the port Demand says; nobody is removed here."""
         return subject not in self._wanted[role]
+
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says; it knows its namespaces."""
+        return True
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says; its namespaces are not made anew."""

@@ -47,7 +47,7 @@ class PodSite:
             self.iam.store(ROLE, foreign_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
-        self.writer = RoleWriter(ROLE, OWN, self.iam.client(name), InProcessLock(), self)
+        self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
         self.associations = Associations(
             self.eks,
@@ -55,6 +55,7 @@ class PodSite:
             lambda: self.wanted,
             may_leave=lambda who, _: who not in self.wanted,
             is_another=lambda who: who in self.others,
+            may_add=lambda _: True,
         )
         self.grants = Grants({ROLE: self.writer}, self.associations)
 
@@ -69,6 +70,10 @@ class PodSite:
     def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""
         return False
+
+    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return True
 
     def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""

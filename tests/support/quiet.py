@@ -13,7 +13,17 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOPS = ("trust_writer", "reflector", "pass", "associations")
+LOOPS = (
+    "trust_writer",
+    "reflector",
+    "pass",
+    "associations",
+    "grants",
+    "sweep",
+    "mappings",
+    "nudges",
+    "restarts",
+)
 
 
 @pytest.fixture(autouse=True)

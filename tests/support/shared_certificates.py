@@ -52,7 +52,7 @@ class World:
     def __init__(self, replicas: int = 2, lifetimes: Lifetimes | None = None, now: dt.datetime = START) -> None:
         self.now = now
         self.lifetimes = lifetimes or Lifetimes()
-        self.secret: dict[str, bytes] | None = None
+        self.secret: dict[str, bytes] | None = {}
         self.version = 0
         self.registered = True
         self.versions = [Version(self.now, b"", ours=False)]
@@ -111,13 +111,15 @@ class World:
 
     # ---- certs.store.Store and certs.store.Trust
 
-    async def read(self) -> Stored | None:
+    async def read(self) -> Stored:
         await self._answer()
-        return None if self.secret is None else Stored(dict(self.secret), str(self.version))
+        if self.secret is None:
+            raise StoreError("there is no Secret")
+        return Stored(dict(self.secret), str(self.version))
 
-    async def write(self, data: Mapping[str, bytes], replacing: Stored | None) -> Stored | None:
+    async def write(self, data: Mapping[str, bytes], replacing: Stored) -> Stored | None:
         await self._answer()
-        if (None if self.secret is None else str(self.version)) != (replacing and replacing.version):
+        if self.secret is None or str(self.version) != replacing.version:
             return None
         self.put(dict(data))
         return Stored(dict(data), str(self.version))

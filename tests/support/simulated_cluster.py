@@ -10,7 +10,7 @@ from webhook.domain.decisions import Account, LiveNamespace
 from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.telemetry.events import EventSubject
@@ -36,6 +36,7 @@ class SimulatedSource(Generic[T]):
         self.watch_seconds = WATCH_SECONDS
         self._latency = latency
         self._log: list[tuple[int, Change[T]]] = []
+        self._shown: list[Change[T]] = []
         self._forgotten = 0
         self._changed = asyncio.Event()
         self._broken = asyncio.Event()
@@ -58,6 +59,17 @@ class SimulatedSource(Generic[T]):
         """Tell watchers the version, without a change."""
         self._note(Change(str(self.version + 1)))
 
+    def restore(self, version: int, objects: dict[str, T]) -> None:
+        """Go back to an older version, as etcd does from a backup: watches that are open notice nothing."""
+        self.version, self.objects = version, dict(objects)
+        self._log = [entry for entry in self._log if entry[0] <= version]
+
+    def show(self, version: int, key: str | None = None, value: T | None = None) -> None:
+        """Tell the one watcher of something with a version that it should not have."""
+        self._shown.append(Change(str(version), key, value))
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     def break_watches(self) -> None:
         """Cut every watch that is open."""
         self._broken.set()
@@ -78,7 +90,15 @@ class SimulatedSource(Generic[T]):
             raise ClusterError(f"list {self.resource}: 503 service unavailable")
         return objects, version
 
-    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+    async def newest_version(self) -> str:
+        """As the port says."""
+        await asyncio.sleep(self._latency)
+        if self.failing_lists > 0:
+            self.failing_lists -= 1
+            raise ClusterError(f"list {self.resource}: 503 service unavailable")
+        return str(self.version)
+
+    async def watch(self, version: str) -> AsyncGenerator[Change[T], None]:
         """As the port says."""
         loop = asyncio.get_running_loop()
         self.watches.append(loop.time())
@@ -98,6 +118,8 @@ class SimulatedSource(Generic[T]):
                     break
                 seen = number
                 yield change
+            while self._shown:
+                yield self._shown.pop(0)
             if broken.is_set():
                 raise ClusterError(f"watch {self.resource}: connection reset by peer")
             await self._wait_for_change(seen, broken, end)

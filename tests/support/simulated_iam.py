@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     ACCESS_DENIED = "access_denied"
     NOT_ALLOWED = "not_allowed"
+    UNEXPECTED = "unexpected"
+    """A proxy's page."""
     FAILS_AFTERWARDS = "fails_afterwards"
     """Applied, then an error as if it had not been."""
     ANSWER_LOST = "answer_lost"
@@ -49,6 +51,7 @@ SAID_AT_ONCE = {
     Trouble.REFUSED: AwsError(FailureKind.UNAVAILABLE, "ServiceFailure: unknown error"),
     Trouble.ACCESS_DENIED: AwsError(FailureKind.ACCESS_DENIED, "AccessDenied: not authorized to perform this"),
     Trouble.NOT_ALLOWED: AwsError(FailureKind.NOT_ALLOWED, "UnmodifiableEntity: protected role"),
+    Trouble.UNEXPECTED: AwsError(FailureKind.UNEXPECTED, "HTTP 403, text/html: not AWS's answer"),
 }
 _LATE_SECONDS = 8.0
 
@@ -103,6 +106,8 @@ class SimulatedIam:
     """One account's IAM. `stale` and `latency` are seconds and may be changed at any time."""
 
     latency: float = 0.05
+    credentials_take: float = 0.0
+    """Seconds that a writer's credentials take, before its write is sent."""
     stale: float = 0.0
     limit: int = 2048
     """Characters that are enforced."""
@@ -226,8 +231,11 @@ class SimulatedPolicies:
         self._read[role] = document
         return TrustPolicy.parse(copy.deepcopy(document))
 
-    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
         """As the port says."""
+        await asyncio.sleep(self._iam.credentials_take)
+        if not may_send():
+            raise AwsError(FailureKind.UNAVAILABLE, "the lock would not have outlasted the write")
         before, base = self._last_call.get(role), self._read.get(role)
         await self._made(
             "write",

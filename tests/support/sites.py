@@ -80,7 +80,7 @@ class Site:
         self.wanted: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.others: set[Subject] = set()
         policies, lock = iam.client(name), lock or InProcessLock()
-        self.writers = {one: RoleWriter(one, own_in(one), policies, lock, self) for one in roles}
+        self.writers = {one: RoleWriter(one, own_in, policies, lock, self) for one in roles}
         self.grants = Grants(self.writers)
 
     def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
@@ -99,6 +99,10 @@ class Site:
     def may_leave(self, one: RoleArn, who: Subject) -> bool:
         """As the port Demand says."""
         return who not in self.wanted[one]
+
+    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return True
 
     def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""

@@ -21,11 +21,12 @@ from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.leader import Leader
-from webhook.reconcile.leadership import Leadership
+from webhook.reconcile.leadership import Leadership, leader_lease
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
 from webhook.reconcile.view import ClusterView
+from webhook.telemetry.progress import Progress
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.statement import OwnStatement
 
+INSTALLATION = "mxp-identity"
+LEASE = leader_lease(INSTALLATION)
 INTERVAL = 60.0
 GRACE = 600.0
 BUDGET = 3.0
@@ -70,7 +74,10 @@ class World:
         self.iam: SimulatedIam = before.iam if before else iam or SimulatedIam()
         self.cluster: SimulatedCluster = before.cluster if before else SimulatedCluster(*accounts)
         self.events: RecordedEvents = before.events if before else RecordedEvents()
-        self.view = ClusterView(self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        self.progress = Progress()
+        self.view = ClusterView(
+            self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE, self.progress
+        )
         self.eks: SimulatedEks = before.eks if before else SimulatedEks()
         policies, lock = self.iam.client(), InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
@@ -83,27 +90,42 @@ class World:
         associations = None
         if associating:
             associations = Associations(
-                self.eks, OWNER, self.view.associations, self.view.may_dissociate, self.view.was_replaced
+                self.eks,
+                OWNER,
+                self.view.associations,
+                self.view.may_dissociate,
+                self.view.was_replaced,
+                self.view.may_add,
+                self.progress,
             )
         self.grants = Grants(self.writers, associations)
+
+        def own(one: RoleArn) -> OwnStatement:
+            pods = tuple(pods_of(binding) for binding in associating if one in binding.roles)
+            return replace(own_in(one), pods=pods)
+
         for one in self.roles:
-            own = replace(
-                own_in(one), pods=tuple(pods_of(binding) for binding in associating if one in binding.roles)
-            )
-            self.writers[one] = RoleWriter(one, own, policies, lock, demand)
-        self.passes = Passes(self.view, self.grants, self.cluster, self.events)
+            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress)
+        self.passes = Passes(self.view, self.grants, self.cluster, self.events, self.progress)
         self.leader = Leader(
             Sweep(
-                self.view, self.writers, demand, self.cluster, self.events, SweepRules(GRACE, 0.2), associations
+                self.view,
+                self.writers,
+                demand,
+                self.cluster,
+                self.events,
+                SweepRules(GRACE, 0.2),
+                associations,
+                self.progress,
             ),
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
-            [],
+            {},
             INTERVAL,
         )
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
-        self.leadership = Leadership(self.leases, "a")
-        self.namespaces = LiveNamespaces(self.view.cached, self.cluster.namespace)
+        self.leadership = Leadership(self.leases, INSTALLATION, "a", self.progress)
+        self.namespaces = LiveNamespaces(self.view, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
         )

@@ -295,6 +295,26 @@ async def test_one_that_cannot_be_described_is_named_and_keeps_no_other_from_bei
     assert after.associations.subjects.keys() == {subject(2), subject(3)}
 
 
+@pytest.mark.parametrize("odd", ["", "no role", "arn:aws:iam::123456789012:role/a b/c"])
+@in_virtual_time
+async def test_one_of_ours_that_names_no_role_keeps_no_other_from_being_looked_at_and_is_corrected(
+    odd: str,
+) -> None:
+    here = PodSite()
+    await obtained(here, 1, 2, 3)
+    here.eks.edit(WHO, role=odd)
+    here.eks.edit(subject(2), role=OTHER)
+    after = PodSite(here.iam, here.eks, "b")
+    after.wanted = {subject(2): ROLE}
+    await passing(after, 2)
+    assert after.associations.subjects.keys() == {subject(2), subject(3)}
+    assert here.eks.now[subject(2)].role == ROLE.value
+    after.wanted = {WHO: ROLE, subject(2): ROLE}
+    await passing(after, 3)
+    assert here.eks.now[WHO].role == ROLE.value
+    assert WHO in after.associations.subjects
+
+
 @in_virtual_time
 async def test_who_waits_for_the_answer_is_told_what_is_there_and_not_what_is_expected() -> None:
     here = PodSite()
@@ -305,6 +325,21 @@ async def test_who_waits_for_the_answer_is_told_what_is_there_and_not_what_is_ex
     outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.TAKEN
+
+
+@in_virtual_time
+async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_blocks_no_other() -> None:
+    here = PodSite()
+    everybody = [subject(number) for number in range(5)]
+    for one in everybody:
+        await here.associations.submit(one, ROLE).settled
+    here.wanted = dict.fromkeys(everybody, ROLE)
+    await asyncio.sleep(60)
+    for one in everybody:
+        here.eks.edit(one, role="arn:aws:iam::123456789012:role/a!b/other")
+    here.associations.check()
+    await asyncio.sleep(60)
+    assert {found.role for found in here.eks.now.values()} == {ROLE.value}
 
 
 @in_virtual_time

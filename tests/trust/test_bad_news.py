@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import PATIENCE, Site, foreign_document, own_in, role, site, subject
+from tests.support.sites import PATIENCE, Site, foreign_document, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
@@ -32,6 +32,10 @@ def _have_access_denied(iam: SimulatedIam) -> None:
     iam.have(Trouble.ACCESS_DENIED, "read", "write")
 
 
+def _have_a_page(iam: SimulatedIam) -> None:
+    iam.have(Trouble.UNEXPECTED)
+
+
 def _have_no_role(iam: SimulatedIam) -> None:
     iam.delete(ROLE)
 
@@ -44,6 +48,14 @@ def _have_no_policy_at_all(iam: SimulatedIam) -> None:
     iam.store(ROLE, {"Version": "2012-10-17", "Statement": ["this is no statement"]})
 
 
+def _have_a_sid_that_is_no_string(iam: SimulatedIam) -> None:
+    iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid=None))
+
+
+def _have_a_character_that_could_not_be_read(iam: SimulatedIam) -> None:
+    iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid="caf\ufffd"))
+
+
 def _mend(iam: SimulatedIam) -> None:
     iam.recover()
     iam.store(ROLE, foreign_document(ROLE))
@@ -51,9 +63,12 @@ def _mend(iam: SimulatedIam) -> None:
 
 PERSONAL = [
     (_have_access_denied, FailureKind.ACCESS_DENIED, "not authorized"),
+    (_have_a_page, FailureKind.UNEXPECTED, "HTTP 403"),
     (_have_no_role, FailureKind.NO_SUCH_ROLE, "mxp-backup"),
     (_have_dangling_principal, FailureKind.MALFORMED, f"{DELETED} in statement"),
     (_have_no_policy_at_all, FailureKind.MALFORMED, "not a list of objects"),
+    (_have_a_sid_that_is_no_string, FailureKind.MALFORMED, "of the trust policy has a Sid that is not a string"),
+    (_have_a_character_that_could_not_be_read, FailureKind.MALFORMED, "(Sid caf\ufffd) of the trust policy holds"),
 ]
 
 
@@ -161,6 +176,40 @@ async def test_who_comes_while_iam_is_silent_learns_what_is_the_matter() -> None
     assert now() == before + PATIENCE
     assert refused.kind is FailureKind.UNAVAILABLE
     assert "Read timeout" in refused.reason
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@in_virtual_time
+async def test_an_answer_that_is_not_iams_is_told_at_once_and_trust_follows_when_it_is_over(size: int) -> None:
+    iam, roles = SimulatedIam(latency=0.1), pool(size)
+    here = site(iam, *roles)
+    home = here.binding.roles_in_order(subject(1))[-1]
+    iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([subject(1)])))
+    iam.have(Trouble.UNEXPECTED)
+    for number in (1, 2):
+        refused = await _refused(here, number)
+        assert refused.kind is FailureKind.UNEXPECTED
+        assert "not AWS's answer" in refused.reason
+    assert now() <= 0.5
+    await asyncio.sleep(60)
+    iam.recover()
+    await asyncio.sleep(30)
+    assert [one for one in roles if here.trusts(one, subject(1))] == [home]  # no second role meanwhile
+    assert any(here.trusts(one, subject(2)) for one in roles)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@in_virtual_time
+async def test_who_asked_before_iam_fell_silent_learns_what_failed_last(size: int) -> None:
+    iam, roles = SimulatedIam(), pool(size)
+    here = site(iam, *roles)
+    trouble = iam.have(Trouble.THROTTLED)
+    here.grants.start(here.grant(subject(1)))
+    await asyncio.sleep(5)
+    trouble.off()
+    iam.have(Trouble.HANGS)
+    await asyncio.sleep(0.5)
+    assert (await _refused(here)).kind in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
 
 
 @in_virtual_time

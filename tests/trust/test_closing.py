@@ -13,6 +13,7 @@ from tests.support.sites import PATIENCE, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.trust.outcomes import Trusted, Untrusted
 from webhook.trust.ports import FailureKind
+from webhook.trust.writer import WRITE_TIME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -144,3 +145,32 @@ async def test_no_write_starts_under_a_lock_that_would_not_outlast_it() -> None:
     assert iam.made("write") == []
     assert isinstance(outcome, Untrusted)
     assert "lock" in outcome.reason
+
+
+class OldLock:
+    """Hands out locks that end four seconds after the cycle has begun."""
+
+    @asynccontextmanager
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002
+        yield _EndsAt(now() + WRITE_TIME + 1)
+
+
+class _EndsAt(InProcessHold):
+    def __init__(self, end: float) -> None:
+        self._end = end
+
+    def outlasts(self, seconds: float) -> bool:
+        return now() + seconds < self._end
+
+
+@in_virtual_time
+async def test_a_write_whose_credentials_took_too_long_is_not_sent_under_a_lock_that_ends() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE, lock=OldLock())
+    iam.credentials_take = 2.0
+    outcome = await here.grants.obtain(here.grant(subject(1)), PATIENCE)
+    assert iam.made("write") == []
+    assert isinstance(outcome, Untrusted)
+    iam.credentials_take = 0.0
+    await asyncio.sleep(30)
+    assert here.trusts(ROLE, subject(1))

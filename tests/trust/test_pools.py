@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.invariants import assert_writes_were_careful
-from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.simulated_iam import SAID_AT_ONCE, SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, own_in, pool, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.trust.outcomes import Proof, Trusted, Untrusted
@@ -179,6 +179,23 @@ async def test_while_iam_is_silent_the_annotation_names_the_first_choice_and_the
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
+@in_virtual_time
+async def test_one_that_is_trusted_in_a_role_behind_a_proxys_page_is_not_trusted_in_a_second(place: int) -> None:
+    iam = SimulatedIam()
+    here = site(iam, *ROLES)
+    hidden = _order(here)[place]
+    iam.edit(hidden, lambda document: document["Statement"].append(own_in(hidden).render([NEWCOMER])))
+    iam.have(Trouble.UNEXPECTED, "read", role=hidden)
+    outcome = await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
+    assert isinstance(outcome, Untrusted)
+    assert outcome.kind is FailureKind.UNEXPECTED
+    await asyncio.sleep(60)
+    iam.recover()
+    await asyncio.sleep(30)
+    assert _roles_of(here, NEWCOMER) == [hidden]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.NOT_ALLOWED])
 @in_virtual_time
 async def test_a_role_that_only_a_person_can_mend_does_not_keep_others_from_theirs(
@@ -223,18 +240,21 @@ async def test_an_annotated_role_that_cannot_be_read_is_told_and_kept() -> None:
     assert _roles_of(here, NEWCOMER) == [annotated]
 
 
+@pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.UNEXPECTED])
 @in_virtual_time
-async def test_when_no_role_can_be_read_the_reason_is_told_at_once() -> None:
+async def test_when_no_role_can_be_read_the_reason_is_told_at_once(trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
-    iam.have(Trouble.ACCESS_DENIED, "read")
-    outcome = await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
-    assert isinstance(outcome, Untrusted)
-    assert outcome.kind is FailureKind.ACCESS_DENIED
-    assert now() < 1
+    iam.have(trouble, "read")
+    for number in (1, 2):
+        before = now()
+        outcome = await here.grants.obtain(here.grant(subject(number)), PATIENCE)
+        assert isinstance(outcome, Untrusted)
+        assert outcome.kind is SAID_AT_ONCE[trouble].kind
+        assert now() < before + 1
     iam.recover()
     await asyncio.sleep(30)
-    assert len(_roles_of(here, NEWCOMER)) == 1
+    assert all(len(_roles_of(here, subject(number))) == 1 for number in (1, 2))
 
 
 @in_virtual_time

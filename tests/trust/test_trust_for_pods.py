@@ -104,6 +104,9 @@ class Following:
     def may_leave(self, _: RoleArn, __: Subject) -> bool:
         return False
 
+    def may_add(self, _: Subject) -> bool:
+        return True
+
     def is_another(self, _: RoleArn, __: Subject) -> bool:
         return False
 
@@ -115,7 +118,7 @@ async def test_a_former_statement_goes_though_another_program_adds_somebody_ever
     program = site(iam, ROLE, lock=LeaseLock(store, "a"))
     iam.edit(ROLE, lambda document: document["Statement"].append(PODS.render()))
     own = replace(own_in(ROLE), former=frozenset({PODS.sid}))
-    writer = RoleWriter(ROLE, own, iam.client("command"), LeaseLock(store, "b"), Following(program))
+    writer = RoleWriter(ROLE, lambda _: own, iam.client("command"), LeaseLock(store, "b"), Following(program))
     for number in range(20):
         await program.grants.obtain(program.grant(subject(number)), PATIENCE)
         await asyncio.sleep(1)

@@ -73,7 +73,7 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     here = site(iam, ROLE)
     view = ClusterView((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
-    writer = RoleWriter(ROLE, own_in(ROLE), iam.client("b"), lock, OneRoleEach(view, here.writers))
+    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, OneRoleEach(view, here.writers))
     running = asyncio.create_task(view.run())
     store.forge(ROLE, {subject(1): 0.0})
     await writer.submit(subject(2)).settled

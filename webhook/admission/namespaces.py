@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from webhook.domain.errors import ClusterError
 
@@ -14,53 +14,120 @@ if TYPE_CHECKING:
 
 _READS_PER_SECOND = 200.0
 _BURST = 400.0
+_LONGEST_READ = 3.0
+"""Seconds that one read may take, however long those that share it would wait."""
+_WATCH_DELAY = 0.1
+"""Seconds within which the watch shows a new namespace, as a rule."""
 
 
 class NamespaceUnknownError(Exception):
     """The API server could not be asked in time what a namespace is."""
 
 
-class LiveNamespaces:
-    """The namespaces by the watch cache (`cached`) and by the API server itself (`read`, with seconds).
+if TYPE_CHECKING:
+    _Found = LiveNamespace | NamespaceUnknownError | None
 
-    Reads go to the API server at 200 a second at most, 400 in a burst: forged reviews cannot flood it. Who could
-    not be served in time takes no turn, so that a flood is over when it is over.
-    """
 
-    def __init__(
-        self,
-        cached: Callable[[str], LiveNamespace | None],
-        read: Callable[[str, float], Awaitable[LiveNamespace | None]],
-    ) -> None:
-        self._cached = cached
-        self._read = read
-        self._tokens = _BURST
-        self._counted_at = 0.0
+class NamespaceCache(Protocol):
+    """The namespaces by the watch."""
+
+    @property
+    def namespaces_in_touch(self) -> bool:
+        """Whether namespaces are known as they are now, up to the watch's own delay."""
 
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
-        return self._cached(name)
+
+    def note_live(self, namespace: str, *, selected: bool) -> None:
+        """Take note that a live read has just shown a namespace, `selected` by a binding or not."""
+
+
+class LiveNamespaces:
+    """The namespaces by the watch (`cache`) and by the API server itself (`read`, with seconds).
+
+    Reads go to the API server at 200 a second at most, 400 in a burst: forged reviews cannot flood it. Who could
+    not be served in time takes no turn, so that a flood is over when it is over. Of one namespace one read at most
+    is under way and one waits for its turn, however many ask. Each is answered by a read that began afterwards.
+    """
+
+    def __init__(
+        self, cache: NamespaceCache, read: Callable[[str, float], Awaitable[LiveNamespace | None]]
+    ) -> None:
+        self._cache = cache
+        self._read = read
+        self._tokens = _BURST
+        self._counted_at = 0.0
+        self._next: dict[str, asyncio.Task[_Found]] = {}
+        self._under_way: dict[str, asyncio.Task[_Found]] = {}
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether what is cached is how the API server has it now, up to the watch's own delay."""
+        return self._cache.namespaces_in_touch
+
+    def cached(self, name: str) -> LiveNamespace | None:
+        """The namespace as the watch last showed it."""
+        return self._cache.cached(name)
+
+    def note_live(self, name: str, *, selected: bool) -> None:
+        """Take note that a namespace has just been fetched, and whether a binding selects it."""
+        self._cache.note_live(name, selected=selected)
 
     async def fetch(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as the API server has it now.
 
-        Raises NamespaceUnknownError after `seconds`, or at once where its turn would come later.
+        Raises NamespaceUnknownError after `seconds`. Where its turn would come later, only a watch in touch may
+        still show the namespace, within a tenth of a second.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._take_turn(seconds)
-                return await self._read(name, seconds)
-        except TimeoutError as error:
-            raise NamespaceUnknownError(f"namespace {name} was not read within {seconds:.1f} s") from error
-        except ClusterError as error:
-            raise NamespaceUnknownError(str(error)) from error
+        read = self._next.get(name)
+        if read is None:
+            wait = self._wait_for_turn()
+            if wait >= seconds:
+                if self.in_touch:
+                    await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
+                if (shown := self._shown(name)) is not None:
+                    return shown
+                raise NamespaceUnknownError("too many namespaces are being looked up")
+            self._tokens -= 1
+            read = asyncio.get_running_loop().create_task(self._look(name, wait), name=f"look up {name}")
+            self._next[name] = read
+        done, _ = await asyncio.wait([read], timeout=max(seconds, 0))
+        if not done:
+            raise NamespaceUnknownError(f"namespace {name} was not read within {seconds:.1f} s")
+        found = read.result()
+        if isinstance(found, NamespaceUnknownError):
+            raise NamespaceUnknownError(str(found))
+        return found
 
-    async def _take_turn(self, seconds: float) -> None:
+    def _shown(self, name: str) -> LiveNamespace | None:
+        """The namespace by a watch that is in touch: where reads have to queue it has it sooner, as a rule."""
+        return self.cached(name) if self.in_touch else None
+
+    async def _look(self, name: str, wait: float) -> _Found:
+        """Read once it is its turn, and once the read before it is done: until then others can join."""
+        sooner = min(wait, _WATCH_DELAY)
+        await asyncio.sleep(sooner)
+        if wait and (shown := self._shown(name)) is not None:
+            self._tokens += 1
+            del self._next[name]
+            return shown
+        await asyncio.sleep(wait - sooner)
+        if before := self._under_way.get(name):
+            await asyncio.wait([before])
+        self._under_way[name] = self._next.pop(name)
+        try:
+            async with asyncio.timeout(_LONGEST_READ):
+                return await self._read(name, _LONGEST_READ)
+        except TimeoutError:
+            return NamespaceUnknownError(f"namespace {name} was not read within {_LONGEST_READ:.1f} s")
+        except ClusterError as error:
+            return NamespaceUnknownError(str(error))
+        finally:
+            del self._under_way[name]
+
+    def _wait_for_turn(self) -> float:
+        """Seconds until the next turn."""
         now = asyncio.get_running_loop().time()
         self._tokens = min(self._tokens + (now - self._counted_at) * _READS_PER_SECOND, _BURST)
         self._counted_at = now
-        wait = max(1 - self._tokens, 0) / _READS_PER_SECOND
-        if wait > seconds:
-            raise NamespaceUnknownError("too many namespaces are being looked up")
-        self._tokens -= 1
-        await asyncio.sleep(wait)
+        return max(1 - self._tokens, 0) / _READS_PER_SECOND

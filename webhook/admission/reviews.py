@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from webhook.domain.patches import Patch
@@ -18,6 +21,14 @@ _NULL = msgspec.Raw(b"null")
 # What msgspec raises for bytes that are no such JSON; RecursionError for a hundred thousand open brackets.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+_SERVICE_ACCOUNT = ("", "ServiceAccount")
+
+_LONGEST_UID = 253
+"""Characters; an API server's has 36."""
+
+_LONGEST_ARN = 2048
+"""Characters that IAM takes."""
+
 _LONGEST_WARNING = 256
 """Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
 
@@ -26,75 +37,137 @@ class InvalidReviewError(Exception):
     """A body is not a review that can be answered; the message says why."""
 
 
-class Metadata(msgspec.Struct, rename="camel", frozen=True):
-    """An object's metadata; API servers leave out what is empty."""
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is kept of an object's metadata. A review can wait for seconds, and annotations can be megabytes."""
 
     name: str = ""
-    annotations: dict[str, str] | None = None
+    role_annotation: str | None = None
+    """At most 2,048 characters of it: more than any ARN has."""
+    has_annotations: bool = False
+    being_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the API server asks. It holds nothing of the body that it was read from."""
+
+    uid: str
+    group: str
+    kind: str
+    operation: str
+    namespace: str = ""
+    name: str = ""
+    dry_run: bool = False
+    object: Metadata | str = Metadata()
+    """Metadata of the object, or why it has none."""
+    old_object: Metadata | str = Metadata()
+
+    @property
+    def is_service_account(self) -> bool:
+        """Whether the object is a core ServiceAccount."""
+        return (self.group, self.kind) == _SERVICE_ACCOUNT
+
+    def reviewed(self) -> Metadata:
+        """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
+        return _known(self.object)
+
+    def old_role_annotation(self) -> str | None:
+        """The role annotation before an UPDATE; None where there was none, or no object.
+
+        Raises InvalidReviewError if there was something else than an object with metadata.
+        """
+        return _known(self.old_object).role_annotation
+
+
+class _Annotations(msgspec.Struct, frozen=True):
+    role: str | None = msgspec.field(name=ROLE_ARN_ANNOTATION, default=None)
+
+
+class _Metadata(msgspec.Struct, rename="camel", frozen=True):
+    """API servers leave out what is empty."""
+
+    name: str = ""
+    annotations: _Annotations | None = None
     deletion_timestamp: str | None = None
 
 
-class ReviewedObject(msgspec.Struct, frozen=True):
-    """The object under review."""
-
-    metadata: Metadata
+class _Object(msgspec.Struct, frozen=True):
+    metadata: _Metadata
 
 
-class Kind(msgspec.Struct, frozen=True):
-    """Group, version and kind of the object."""
-
+class _Kind(msgspec.Struct, frozen=True):
     group: str
-    version: str
     kind: str
 
 
-class Request(msgspec.Struct, rename="camel", frozen=True):
-    """What the API server asks."""
-
+class _Request(msgspec.Struct, rename="camel", frozen=True):
     uid: str
-    kind: Kind
+    kind: _Kind
     operation: str
     namespace: str = ""
     name: str = ""
     dry_run: bool | None = None
     object: msgspec.Raw = _NULL
-
-    @property
-    def is_service_account(self) -> bool:
-        """Whether the object is a core ServiceAccount."""
-        return self.kind.group == "" and self.kind.kind == "ServiceAccount"
-
-    def reviewed(self) -> Metadata:
-        """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
-        try:
-            return msgspec.json.decode(self.object, type=ReviewedObject).metadata
-        except _UNREADABLE as error:
-            raise InvalidReviewError(f"the review's object is not a ServiceAccount: {error}") from error
+    old_object: msgspec.Raw = _NULL
 
 
 class _Review(msgspec.Struct, rename="camel", frozen=True):
     api_version: str
     kind: str
-    request: Request | None = None
+    request: _Request | None = None
 
 
-_decoder = msgspec.json.Decoder(_Review)
+_review_decoder = msgspec.json.Decoder(_Review)
+_object_decoder = msgspec.json.Decoder(_Object)
 
 
-def parse_review(body: bytes) -> Request:
+def parse_review(body: bytes | bytearray) -> Request:
     """The request in an AdmissionReview. Raises InvalidReviewError for anything else."""
     try:
-        review = _decoder.decode(body)
+        review = _review_decoder.decode(body)
     except _UNREADABLE as error:
-        raise InvalidReviewError(f"the body is not an AdmissionReview: {error}") from error
+        raise InvalidReviewError(_deliverable(f"the body is not an AdmissionReview: {error}")) from error
     if (review.api_version, review.kind) != (API_VERSION, KIND):
         raise InvalidReviewError(
             f"the body is {_short(review.kind)} of {_short(review.api_version)}, not {KIND} of {API_VERSION}: set "
             "admissionReviewVersions to v1"
         )
-    if review.request is None or not review.request.uid:
+    request = review.request
+    if request is None or not 0 < len(request.uid) <= _LONGEST_UID:
         raise InvalidReviewError("the AdmissionReview has no request with a uid to answer to")
-    return review.request
+    of_interest = (request.kind.group, request.kind.kind) == _SERVICE_ACCOUNT
+    return Request(
+        uid=request.uid,
+        group=request.kind.group,
+        kind=request.kind.kind,
+        operation=request.operation,
+        namespace=request.namespace,
+        name=request.name,
+        dry_run=bool(request.dry_run),
+        object=_metadata(request.object) if of_interest else Metadata(),
+        old_object=_metadata(request.old_object) if of_interest and request.old_object != _NULL else Metadata(),
+    )
+
+
+def _metadata(raw: msgspec.Raw) -> Metadata | str:
+    try:
+        metadata = _object_decoder.decode(raw).metadata
+    except _UNREADABLE as error:
+        return _deliverable(f"the review's object is not a ServiceAccount: {error}")
+    role = metadata.annotations and metadata.annotations.role
+    return Metadata(
+        name=metadata.name,
+        role_annotation=role[:_LONGEST_ARN] if role else None,
+        has_annotations=metadata.annotations is not None,
+        being_deleted=metadata.deletion_timestamp is not None,
+    )
+
+
+def _known(metadata: Metadata | str) -> Metadata:
+    if isinstance(metadata, str):
+        raise InvalidReviewError(metadata)
+    return metadata
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
+from webhook.admission.bodies import LARGEST_BODY, Bodies, BodyTooLargeError, NoRoomError
 from webhook.admission.reviews import InvalidReviewError, parse_review
 from webhook.telemetry import metrics
+from webhook.telemetry.refusals import note_refusal
 
 if TYPE_CHECKING:
+    from webhook.admission.reviews import Request as ReviewRequest
     from webhook.admission.service import AdmissionService
 
 log = structlog.get_logger(__name__)
-
-LARGEST_BODY = 7 * 1024 * 1024
-"""Bytes. The API server takes objects up to 3 MiB, and a review carries two of them."""
 
 MARGIN = 0.5
 """Seconds kept free of the API server's own timeout for the way back."""
@@ -29,30 +31,34 @@ _DEFAULT_TIMEOUT = 10.0
 _LONGEST_NAME = 253
 """Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
 
-_LENGTH = re.compile(r"[0-9]{1,18}")
 _TIMEOUT = re.compile(r"([0-9]{1,3})s")
-_BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED = 400, 413, 415
+_BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 413, 415, 503
 
 
-def admission_router(service: AdmissionService) -> APIRouter:
+def admission_router(service: AdmissionService, bodies: Bodies | None = None) -> APIRouter:
     """The route that the MutatingWebhookConfiguration points to."""
-    router = APIRouter()
+    router, held = APIRouter(), bodies or Bodies()
 
     async def mutate(request: Request) -> Response:
+        deadline = asyncio.get_running_loop().time() + _seconds(request)
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
             return _refused(_UNSUPPORTED, "the content type is not application/json")
-        body = await _body(request)
-        if body is None:
-            return _refused(_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
         try:
-            return await _answered(body, _seconds(request))
+            return await _answered(await _review(request, held), deadline)
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
+        except BodyTooLargeError:
+            # Not read any further: whoever sends that much is no API server.
+            return _refused(_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes", {"connection": "close"})
+        except NoRoomError:
+            # The API server tries again after so many seconds, up to ten times within its own timeout.
+            return _refused(_UNAVAILABLE, "too many large reviews at once", {"retry-after": "1"})
+        except ClientDisconnect:
+            return Response(status_code=_BAD_REQUEST)
 
-    async def _answered(body: bytes, seconds: float) -> Response:
+    async def _answered(review: ReviewRequest, deadline: float) -> Response:
         started = time.perf_counter()
-        review = parse_review(body)
-        answer = await service.answer(review, seconds)
+        answer = await service.answer(review, max(deadline - asyncio.get_running_loop().time(), 0))
         duration = time.perf_counter() - started
         operation = review.operation if review.operation in {"CREATE", "UPDATE"} else "other"
         metrics.admission_requests.labels(operation, answer.outcome).inc()
@@ -77,19 +83,10 @@ def admission_router(service: AdmissionService) -> APIRouter:
     return router
 
 
-async def _body(request: Request) -> bytes | None:
-    """The body, or None for one that is too large, of which no more than the limit is kept."""
-    announced = request.headers.get("content-length", "")
-    if _LENGTH.fullmatch(announced) and int(announced) > LARGEST_BODY:
-        return None  # at once; a length that is no number is not believed, what comes is counted below
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
+async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
+    """The review, when nothing of the body is held any more."""
+    async with bodies.read(request) as body:
+        return parse_review(body)
 
 
 def _seconds(request: Request) -> float:
@@ -98,7 +95,6 @@ def _seconds(request: Request) -> float:
     return max((float(match[1]) if match else _DEFAULT_TIMEOUT) - MARGIN, MARGIN)
 
 
-def _refused(status: int, message: str) -> Response:
-    metrics.reviews_refused.labels(str(status)).inc()
-    log.warning("request_refused", status=status, reason=message)
-    return Response(message + "\n", status_code=status, media_type="text/plain")
+def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    note_refusal(status, message)
+    return Response(message + "\n", status_code=status, media_type="text/plain", headers=headers)

@@ -10,16 +10,28 @@ import structlog
 
 from webhook.admission.namespaces import NamespaceUnknownError
 from webhook.admission.reviews import Answer
-from webhook.domain.decisions import Account, Decision, Grant, Ignore, IgnoreReason, Refuse, decide
+from webhook.domain.decisions import (
+    Account,
+    Decision,
+    Grant,
+    Ignore,
+    IgnoreReason,
+    Refuse,
+    decide,
+    possible_decisions,
+)
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
+from webhook.trust.ports import FailureKind
 
 if TYPE_CHECKING:
     from webhook.admission.namespaces import LiveNamespaces
     from webhook.admission.reviews import Metadata, Request
     from webhook.domain.bindings import Binding
+    from webhook.domain.names import RoleArn
+    from webhook.domain.patches import Patch
     from webhook.telemetry.events import Events
     from webhook.trust.grants import Grants
 
@@ -29,13 +41,8 @@ _FORBIDDEN = 403
 _UNAVAILABLE = 503
 _REVIEWED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 # What a namespace newer than the watch cache could change.
-_WORTH_A_LOOK = frozenset(
-    {
-        IgnoreReason.NO_SUCH_NAMESPACE,
-        IgnoreReason.NAMESPACE_TERMINATING,
-        IgnoreReason.NOT_BOUND,
-        IgnoreReason.FOREIGN_ROLE,
-    }
+_NOT_SHOWN_YET = frozenset(
+    {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
 )
 
 
@@ -47,6 +54,36 @@ class Policy:
     """Seconds that a review waits for AWS at most."""
     refuse_without_trust: bool
     """Whether a ServiceAccount that AWS does not trust in time is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Review:
+    """A review as far as it is judged: only what creates a ServiceAccount or changes its role can be refused.
+
+    A forged review can lie about the old object. All that it gains is an answer that is allowed, and answers count
+    only where the API server asked.
+    """
+
+    account: Account
+    metadata: Metadata
+    is_creation: bool
+    old_role: str | None
+    dry_run: bool
+
+    @property
+    def changes_role(self) -> bool:
+        """Whether it creates the ServiceAccount, or names another role than before."""
+        return self.is_creation or self.old_role != self.account.role_annotation
+
+    def keeps_role(self, binding: Binding) -> bool:
+        """Whether it leaves the role as it was, so that nothing has to be waited for."""
+        return not self.changes_role and (binding.associates or self.account.role_annotation is not None)
+
+    def gives(self, role: RoleArn, binding: Binding) -> bool:
+        """Whether the ServiceAccount would have `role` by it, and not before."""
+        if self.is_creation:
+            return True
+        return self.changes_role and not binding.associates and self.old_role != role.value
 
 
 class AdmissionService:
@@ -75,60 +112,116 @@ class AdmissionService:
         account = Account(
             namespace=request.namespace,
             name=metadata.name or request.name,
-            role_annotation=(metadata.annotations or {}).get(ROLE_ARN_ANNOTATION) or None,
-            being_deleted=metadata.deletion_timestamp is not None,
+            role_annotation=metadata.role_annotation,
+            being_deleted=metadata.being_deleted,
         )
         if account.name not in self._names:
             return Answer(allowed=True, outcome=IgnoreReason.NOT_BOUND.value)
-        started = asyncio.get_running_loop().time()
-        budget = min(self._policy.trust_budget, seconds)
-        decision = await self._decide(account, budget)
+        review = _Review(
+            account,
+            metadata,
+            is_creation=request.operation == "CREATE",
+            old_role=None if request.operation == "CREATE" else request.old_role_annotation(),
+            dry_run=bool(request.dry_run),
+        )
+        return await self._answer(review, min(self._policy.trust_budget, seconds))
+
+    async def _answer(self, review: _Review, budget: float) -> Answer:
+        account, started = review.account, asyncio.get_running_loop().time()
+        namespace = self._namespaces.cached(account.namespace)
+        decision = decide(account, namespace, self._bindings)
+        if self._is_worth_a_look(decision, review):
+            try:
+                live = await self._namespaces.fetch(account.namespace, budget)
+            except NamespaceUnknownError as error:
+                # What a watch in touch shows is as good as a look, but for a moment's delay.
+                if namespace is None or not self._namespaces.in_touch:
+                    return self._unknown(review, decision, str(error))
+            else:
+                decision = decide(account, live, self._bindings)
+                self._namespaces.note_live(account.namespace, selected=isinstance(decision, Grant))
         match decision:
             case Ignore():
                 return _ignored(decision)
-            case Refuse():
+            case Refuse() if review.changes_role:
                 return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
+            case Refuse():
+                return _ignored(Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason))
             case Grant():
                 left = budget - (asyncio.get_running_loop().time() - started)
-                return await self._grant(decision, metadata, dry_run=bool(request.dry_run), seconds=left)
+                return await self._grant(decision, review, left)
 
-    async def _decide(self, account: Account, seconds: float) -> Decision:
-        """Decide by the watch cache; nobody is turned away before the API server itself was asked."""
-        decision = decide(account, self._namespaces.cached(account.namespace), self._bindings)
-        if isinstance(decision, Ignore) and decision.reason in _WORTH_A_LOOK:
-            try:
-                namespace = await self._namespaces.fetch(account.namespace, seconds)
-            except NamespaceUnknownError as error:
-                log.warning("namespace_unknown", namespace=account.namespace, reason=str(error))
-                return Ignore(
-                    IgnoreReason.NO_SUCH_NAMESPACE,
-                    f"namespace {account.namespace} could not be looked up: the role annotation follows "
-                    "later, and pods started before it need a restart",
-                )
-            decision = decide(account, namespace, self._bindings)
-        return decision
+    def _is_worth_a_look(self, decision: Decision, review: _Review) -> bool:
+        """Whether the API server itself is asked what the namespace is, before the cache's word is taken.
 
-    async def _grant(self, grant: Grant, metadata: Metadata, *, dry_run: bool, seconds: float) -> Answer:
+        It is asked before anyone is turned away for a namespace that the watch may be about to show. While the
+        watch is out of touch it is asked before all that would write, refuse, or leave another role alone.
+        """
+        if isinstance(decision, Ignore) and decision.reason in _NOT_SHOWN_YET:
+            return bool(possible_decisions(review.account, self._bindings))
+        if self._namespaces.in_touch:
+            return False
+        if isinstance(decision, Grant):
+            return not review.dry_run and self._grants.known(decision) is None
+        return isinstance(decision, Refuse) or decision.reason is IgnoreReason.FOREIGN_ROLE
+
+    def _unknown(self, review: _Review, cached: Decision, reason: str) -> Answer:
+        """Answer without knowing the namespace: `cached` is what would be decided by a cache out of touch."""
+        account = review.account
+        log.warning("namespace_unknown", namespace=account.namespace, reason=reason)
+        lack = f"namespace {account.namespace} could not be looked up"
+        if review.changes_role and any(
+            self._might_refuse(one, review) for one in possible_decisions(account, self._bindings)
+        ):
+            refusal = f"{lack}, so that it is not known whether this is to be allowed, try again: {reason}"
+            return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
+        if isinstance(cached, Grant) and not review.dry_run:
+            # The annotation alone gives no rights. What is started waits until the namespace is known for certain.
+            self._grants.start(cached)
+            role = self._grants.likely_role(cached)
+            return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{lack}: {reason}"))
+        return _ignored(
+            Ignore(
+                IgnoreReason.NO_SUCH_NAMESPACE,
+                f"{lack}: the role annotation follows later, and pods started before it need a restart",
+            )
+        )
+
+    def _might_refuse(self, possible: Decision, review: _Review) -> bool:
+        """Whether this decision, if it is the one, could end in a refusal."""
+        if isinstance(possible, Grant):
+            is_judged = review.is_creation or not possible.binding.associates
+            return self._policy.refuse_without_trust and possible.binding.edits_trust and is_judged
+        return isinstance(possible, Refuse)
+
+    async def _grant(self, grant: Grant, review: _Review, seconds: float) -> Answer:
         outcome: Outcome
-        if dry_run:
+        if review.dry_run:
             outcome = Trusted(self._grants.likely_role(grant), Proof.UNMANAGED)
         else:
-            outcome = await self._grants.obtain(grant, seconds)
-        audit = {"binding": grant.binding.name, "role": outcome.role.value}
-        annotations, annotates = metadata.annotations, grant.binding.annotates
-        patch = annotation_patch(annotations, ROLE_ARN_ANNOTATION, outcome.role.value) if annotates else []
-        if isinstance(outcome, Trusted):
-            audit["trust"] = "not-asked" if dry_run else outcome.proof.value
-            said = "dry_run" if dry_run else f"granted_{outcome.proof.value}"
-            return Answer(allowed=True, outcome=said, patch=patch, audit=audit)
-        audit |= {"trust": outcome.kind.value, "reason": outcome.reason}
+            outcome = await self._grants.obtain(grant, 0.0 if review.keeps_role(grant.binding) else seconds)
+        if isinstance(outcome, Untrusted):
+            return self._untrusted(grant, review, outcome)
+        audit = _audit(grant, outcome) | {"trust": "not-asked" if review.dry_run else outcome.label}
+        said = "dry_run" if review.dry_run else f"granted_{outcome.label}"
+        warnings = [outcome.doubt] if outcome.doubt else []
+        return Answer(
+            allowed=True, outcome=said, patch=_patch(grant, review, outcome), warnings=warnings, audit=audit
+        )
+
+    def _untrusted(self, grant: Grant, review: _Review, outcome: Untrusted) -> Answer:
+        audit = _audit(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
+        keeps = review.keeps_role(grant.binding)
+        if keeps and outcome.kind is FailureKind.PENDING:
+            return Answer(allowed=True, outcome="unchanged", audit=audit)
         self._tell_the_owner(grant, outcome)
-        if self._policy.refuse_without_trust:
+        if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
             refusal = f"{_lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
             )
-        said = "annotated_untrusted" if annotates else "not_associated"
+        said = "annotated_untrusted" if grant.binding.annotates else "not_associated"
+        patch = [] if keeps else _patch(grant, review, outcome)
         return Answer(allowed=True, outcome=said, patch=patch, warnings=_warnings(grant, outcome), audit=audit)
 
     def _tell_the_owner(self, grant: Grant, outcome: Untrusted) -> None:
@@ -138,6 +231,19 @@ class AdmissionService:
             TRUST_PENDING,
             f"{_lack(grant, outcome)}: {outcome.reason}",
         )
+
+
+def _audit(grant: Grant, outcome: Outcome) -> dict[str, str]:
+    return {"binding": grant.binding.name, "role": outcome.role.value}
+
+
+def _patch(grant: Grant, review: _Review, outcome: Outcome) -> Patch:
+    """The annotations that are not known stay as they are: only additions are sent."""
+    if not grant.binding.annotates:
+        return []
+    metadata = review.metadata
+    known = {} if metadata.role_annotation is None else {ROLE_ARN_ANNOTATION: metadata.role_annotation}
+    return annotation_patch(known if metadata.has_annotations else None, ROLE_ARN_ANNOTATION, outcome.role.value)
 
 
 def _ignored(decision: Ignore) -> Answer:

@@ -12,7 +12,6 @@ from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import service_accounts, trusted_roles
 from webhook.domain.errors import ClusterError
-from webhook.domain.names import RoleArn
 from webhook.reconcile.live import live
 from webhook.reconcile.view import ClusterView
 from webhook.survey.leases import check_locks
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.association_plan import Associating, Dissociating
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -99,14 +98,21 @@ async def hands(
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
-        own = own_in(role)
-        writers[role] = RoleWriter(role, own, eks.policies if eks and own.pods else policies, lock, demand)
+        by = eks.policies if eks and own_in(role).pods else policies
+        writers[role] = RoleWriter(role, own_in, by, lock, demand)
     associations = None
     if pods:
-        associations = Associations(pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced)
+        associations = Associations(
+            pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced, view.may_add
+        )
     elif eks and installation.owner:
         associations = Associations(
-            eks.associations, installation.owner, view.associations, view.may_dissociate, view.was_replaced
+            eks.associations,
+            installation.owner,
+            view.associations,
+            view.may_dissociate,
+            view.was_replaced,
+            view.may_add,
         )
     grants = Grants(writers, associations)
     mirror = asyncio.create_task(view.run())
@@ -197,7 +203,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     who = f"{subject.namespace}/{subject.service_account}"
     try:
         namespace, account = await live(by.cluster, by.view, subject)
-        if by.view.cause_to_dissociate(RoleArn(item.found.role), subject, namespace, account) is None:
+        if by.view.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")

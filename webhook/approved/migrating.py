@@ -172,10 +172,12 @@ class _Moving:
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
         writer = self._by.writers[role]
         await writer.first_look()
-        if writer.trusts(subject):
-            return True
+        if trust := writer.trusts(subject):
+            return not trust.doubt
         policy, own = await self._by.policies.read(role), self._journey.own_in(role)
-        return policy.foreign_grant(own, subject) is not None and policy.denial(own, subject) is None
+        if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
+            return False
+        return policy.foreign_grant(own, subject) is not None
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         """Take away the annotations of those whose pods need them no more, then the trust.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from webhook.approved.carrying_out import Done
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Plan, RoleChange
+    from webhook.domain.statement import OwnStatement
     from webhook.survey.session import Session
     from webhook.trust.ports import RoleLock, TrustPolicies
 
@@ -40,6 +41,10 @@ class NobodyWanted:
         """Always."""
         return True
 
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never."""
+        return False
+
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         """Never: nobody comes back here."""
         return False
@@ -61,8 +66,12 @@ async def retire(
     """The same, one role after the other."""
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, change.own, policies, lock, NobodyWanted())
+        writer = RoleWriter(change.role, _is(change.own), policies, lock, NobodyWanted())
         await _retire_from(change, writer, policies, done)
+
+
+def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
+    return lambda _: own
 
 
 async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from webhook.aws.values import text
 from webhook.domain.associations import Association, Listing
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import Subject
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from mypy_boto3_eks import EKSClient
     from mypy_boto3_eks.type_defs import PodIdentityAssociationTypeDef
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.cluster import ClusterCheck
     from webhook.domain.names import RoleArn
+
+T = TypeVar("T")
 
 _PAGE = 100
 # ResourceInUseException says which in its text: "Association already exists: a-..." (crossplane/upjet-aws#2199).
@@ -35,49 +41,47 @@ class EksAssociations:
         """All of them, by ListPodIdentityAssociations, page by page."""
         ids: dict[Subject, str] = {}
         of_addons: set[str] = set()
-        more: dict[str, Any] = {}
+        token: str | None = None
         while True:
-            answer = await self._call(
-                "ListPodIdentityAssociations",
-                self._calls.eks.list_pod_identity_associations,
-                maxResults=_PAGE,
-                **more,
-            )
-            for one in answer["associations"]:
-                if (subject := _subject(one["namespace"], one["serviceAccount"])) is None:
+            page, token = await self._call("ListPodIdentityAssociations", partial(_page, token))
+            for one in page:
+                if (subject := _subject(one.namespace, one.service_account)) is None:
                     continue
-                ids[subject] = one["associationId"]
-                if one.get("ownerArn"):
-                    of_addons.add(one["associationId"])
-            if not (token := answer.get("nextToken")):
+                ids[subject] = one.id
+                if one.is_of_addon:
+                    of_addons.add(one.id)
+            if not token:
                 return Listing(ids, frozenset(of_addons))
-            more = {"nextToken": token}
 
     async def describe(self, association_id: str) -> Association | None:
         """One of them, by DescribePodIdentityAssociation."""
+
+        def describe(eks: EKSClient, cluster: str) -> Association | None:
+            answer = eks.describe_pod_identity_association(clusterName=cluster, associationId=association_id)
+            return _association(answer["association"])
+
         try:
-            answer = await self._call(
-                "DescribePodIdentityAssociation",
-                self._calls.eks.describe_pod_identity_association,
-                associationId=association_id,
-            )
+            return await self._call("DescribePodIdentityAssociation", describe)
         except AwsError as error:
             if error.kind is FailureKind.NOT_FOUND:
                 return None
             raise
-        return _association(answer["association"])
 
     async def create(self, subject: Subject, role: RoleArn, tags: Mapping[str, str]) -> Association:
         """Make one, by CreatePodIdentityAssociation; boto3 gives each request a token of its own."""
-        try:
-            answer = await self._call(
-                "CreatePodIdentityAssociation",
-                self._calls.eks.create_pod_identity_association,
+
+        def create(eks: EKSClient, cluster: str) -> Association | None:
+            answer = eks.create_pod_identity_association(
+                clusterName=cluster,
                 namespace=subject.namespace,
                 serviceAccount=subject.service_account,
                 roleArn=role.value,
                 tags=dict(tags),
             )
+            return _association(answer["association"])
+
+        try:
+            made = await self._call("CreatePodIdentityAssociation", create)
         except AwsError as error:
             if error.kind is FailureKind.IN_USE:
                 named = _ID.search(str(error))
@@ -85,51 +89,78 @@ class EksAssociations:
             if error.kind is FailureKind.NOT_FOUND:
                 raise AwsError(FailureKind.NO_SUCH_CLUSTER, str(error)) from error
             raise
-        made = _association(answer["association"])
-        if made is None:
-            raise AwsError(FailureKind.UNAVAILABLE, f"CreatePodIdentityAssociation: no answer about {subject}")
+        if made is None or made.subject != subject:
+            raise AwsError(FailureKind.UNEXPECTED, f"CreatePodIdentityAssociation: no answer about {subject}")
         return made
 
     async def update(self, association_id: str, role: RoleArn) -> None:
         """Have one give `role`, by UpdatePodIdentityAssociation."""
-        await self._call(
-            "UpdatePodIdentityAssociation",
-            self._calls.eks.update_pod_identity_association,
-            associationId=association_id,
-            roleArn=role.value,
-            disableSessionTags=False,
-        )
+
+        def update(eks: EKSClient, cluster: str) -> None:
+            eks.update_pod_identity_association(
+                clusterName=cluster, associationId=association_id, roleArn=role.value, disableSessionTags=False
+            )
+
+        await self._call("UpdatePodIdentityAssociation", update)
 
     async def delete(self, association_id: str) -> None:
         """Delete one, by DeletePodIdentityAssociation."""
+
+        def delete(eks: EKSClient, cluster: str) -> None:
+            eks.delete_pod_identity_association(clusterName=cluster, associationId=association_id)
+
         try:
-            await self._call(
-                "DeletePodIdentityAssociation",
-                self._calls.eks.delete_pod_identity_association,
-                associationId=association_id,
-            )
+            await self._call("DeletePodIdentityAssociation", delete)
         except AwsError as error:
             if error.kind is not FailureKind.NOT_FOUND:
                 raise
 
-    async def _call(self, operation: str, function: Any, **arguments: Any) -> Any:
+    async def _call(self, operation: str, function: Callable[[EKSClient, str], T]) -> T:
         await self._cluster.confirm()
-        return await self._calls.call(operation, function, clusterName=self._cluster.name, **arguments)
+        return await self._calls.call(operation, lambda clients: function(clients.eks, self._cluster.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What the list says of an association."""
+
+    namespace: str
+    service_account: str
+    id: str
+    is_of_addon: bool
+
+
+def _page(token: str | None, eks: EKSClient, cluster: str) -> tuple[list[_Listed], str | None]:
+    """A page, and the token of the next where there is one."""
+    more: dict[str, Any] = {"nextToken": token} if token else {}
+    answer = eks.list_pod_identity_associations(clusterName=cluster, maxResults=_PAGE, **more)
+    listed = [
+        _Listed(
+            text(one["namespace"]),
+            text(one["serviceAccount"]),
+            text(one["associationId"]),
+            bool(one.get("ownerArn")),
+        )
+        for one in answer["associations"]
+    ]
+    following = answer.get("nextToken")
+    return listed, text(following) if following else None
 
 
 def _association(found: PodIdentityAssociationTypeDef) -> Association | None:
     """What EKS describes; None for names that no ServiceAccount of Kubernetes has."""
-    subject = _subject(found.get("namespace", ""), found.get("serviceAccount", ""))
+    subject = _subject(text(found["namespace"]), text(found["serviceAccount"]))
     if subject is None:
         return None
+    owner, target = found.get("ownerArn"), found.get("targetRoleArn")
     return Association(
-        id=found.get("associationId", ""),
+        id=text(found["associationId"]),
         subject=subject,
-        role=found.get("roleArn", ""),
-        tags=found.get("tags", {}),
-        owner_arn=found.get("ownerArn"),
+        role=text(found["roleArn"]),
+        tags={text(key): text(value) for key, value in found.get("tags", {}).items()},
+        owner_arn=text(owner) if owner else None,
         session_tags=not found.get("disableSessionTags", False),
-        target_role=found.get("targetRoleArn"),
+        target_role=text(target) if target else None,
     )
 
 

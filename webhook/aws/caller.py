@@ -6,14 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.aws.values import text
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.domain.names import RoleArn
 
 # GetCallerIdentity names a session by its role's name, without the path.
 _SESSION = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<name>[^/]+)/.+")
+_CALLER = re.compile(r"arn:[\w-]+:(sts|iam)::\d{12}:.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class Caller:
 
     arn: str
     account: str
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn`, `aws-us-gov`, ..."""
+        return self.arn.split(":")[1]
 
     def runs_as(self, role: RoleArn) -> bool:
         """Whether `role` is the one that this session was assumed from; names are unique in an account."""
@@ -46,6 +54,14 @@ class Caller:
         return None
 
 
+def _ask(clients: AwsClients) -> Caller:
+    answer = clients.sts.get_caller_identity()
+    caller = Caller(text(answer["Arn"]), text(answer["Account"]))
+    if not _CALLER.fullmatch(caller.arn):
+        raise ValueError("the caller's ARN is none")
+    return caller
+
+
 class CallerCheck:
     """Asks once who we are; until AWS has answered, no trust policy is read or written."""
 
@@ -56,8 +72,7 @@ class CallerCheck:
     async def caller(self) -> Caller:
         """Who we are. Raises AwsError while AWS does not say."""
         if self._caller is None:
-            answer = await self._calls.call("GetCallerIdentity", self._calls.sts.get_caller_identity)
-            self._caller = Caller(answer["Arn"], answer["Account"])
+            self._caller = await self._calls.call("GetCallerIdentity", _ask)
         return self._caller
 
     async def allow(self, role: RoleArn) -> None:

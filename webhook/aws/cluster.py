@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhook.aws.values import text
 from webhook.domain.names import ClusterArn
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.domain.names import IssuerUrl, RoleArn
 
 
 class ClusterCheck:
     """Asks once whether the named cluster is the one that we run in; until EKS says so, nothing is made for it."""
 
-    def __init__(self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: IssuerUrl) -> None:
+    def __init__(
+        self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: Callable[[], IssuerUrl]
+    ) -> None:
         self._calls = calls
         self._caller = caller
         self._arn = arn
@@ -29,9 +35,13 @@ class ClusterCheck:
         return self._arn.name
 
     async def confirm(self) -> None:
-        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said."""
+        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said.
+
+        Raises what `issuer` raises too, as long as our own issuer is not known.
+        """
+        issuer = self._issuer()
         if not self._confirmed:
-            objection = await self._objection()
+            objection = await self._objection(issuer)
             if objection:
                 raise AwsError(FailureKind.NOT_ALLOWED, objection)
             self._confirmed = True
@@ -41,25 +51,27 @@ class ClusterCheck:
         await self._caller.allow(role)
         await self.confirm()
 
-    async def _objection(self) -> str | None:
+    async def _objection(self, own: IssuerUrl) -> str | None:
+        def describe(clients: AwsClients) -> tuple[str, str]:
+            found = clients.eks.describe_cluster(name=self.name)["cluster"]
+            return text(found["identity"]["oidc"]["issuer"]), text(found["arn"])
+
         try:
-            answer = await self._calls.call("DescribeCluster", self._calls.eks.describe_cluster, name=self.name)
+            issuer, arn = await self._calls.call("DescribeCluster", describe)
         except AwsError as error:
             if error.kind is FailureKind.NOT_FOUND:
                 raise AwsError(
                     FailureKind.NO_SUCH_CLUSTER, f"{error}: correct cluster.name, or the region (AWS_REGION)"
                 ) from error
             raise
-        found = answer["cluster"]
-        issuer = found.get("identity", {}).get("oidc", {}).get("issuer")
-        if issuer != self._issuer.value:
+        if issuer != own.value:
             return (
                 f"EKS cluster {self.name} issues tokens as {issuer}, but this cluster's are issued by "
-                f"{self._issuer}: cluster.name names another cluster; correct it"
+                f"{own}: cluster.name names another cluster; correct it"
             )
-        if found.get("arn") != self._arn.value:
+        if arn != self._arn.value:
             return (
-                f"EKS cluster {self.name} is {found.get('arn')}, not {self._arn}: correct the region "
+                f"EKS cluster {self.name} is {arn}, not {self._arn}: correct the region "
                 "(AWS_REGION), or bind roles of its account"
             )
         return None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from webhook.aws.oidc import ask_for_provider
+from webhook.aws.oidc import provider_audiences
 from webhook.blueprint.found import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_iam import IAMClient
+
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.blueprint.documents import Wish
     from webhook.blueprint.steps import Step
     from webhook.domain.names import RoleArn
@@ -18,44 +24,49 @@ if TYPE_CHECKING:
 
 async def look_at_account(calls: AwsCalls, wish: Wish) -> Found:
     """What is there (iam:GetOpenIDConnectProvider, iam:GetRole, iam:GetRolePolicy). Raises AwsError."""
-    provider = await ask_for_provider(calls, wish.provider_arn)
-    if provider.exists is None:
-        raise AwsError(FailureKind.ACCESS_DENIED, provider.why)
+    audiences = await provider_audiences(calls, wish.provider_arn)
     roles = {}
     for role in (*wish.bound_roles, wish.own_role):
         found = await _role(calls, role)
         if found is not None:
             roles[role] = found
-    return Found(provider.audiences if provider.exists else None, roles)
+    return Found(audiences, roles)
 
 
 async def carry_out(calls: AwsCalls, step: Step) -> None:
     """Make the call. Raises AwsError."""
-    name = calls.iam.meta.method_to_api_mapping[step.operation]
-    await calls.call(name, getattr(calls.iam, step.operation), **step.parameters)
+    words = step.operation.split("_")
+    operation = "".join("ID" if word == "id" else word.capitalize() for word in words)
+
+    def carry_out(clients: AwsClients) -> None:
+        getattr(clients.iam, step.operation)(**step.parameters)
+
+    await calls.call(operation, carry_out)
 
 
 async def _role(calls: AwsCalls, role: RoleArn) -> FoundRole | None:
-    try:
-        answer = await calls.call("GetRole", calls.iam.get_role, RoleName=role.name)
-    except AwsError as error:
-        if error.kind is FailureKind.NO_SUCH_ROLE:
-            return None
-        raise
+    document = await _document(
+        calls, "GetRole", lambda iam: iam.get_role(RoleName=role.name)["Role"]["AssumeRolePolicyDocument"]
+    )
+    if document is None:
+        return None
     policies = {}
     for name in (BUCKET_POLICY, OWN_POLICY):
-        document = await _inline(calls, role, name)
-        if document is not None:
-            policies[name] = document
-    return FoundRole(TrustPolicy.parse(answer["Role"].get("AssumeRolePolicyDocument")), policies)
+        found = await _document(calls, "GetRolePolicy", partial(_inline, role, name))
+        if isinstance(found, dict):
+            policies[name] = found
+    return FoundRole(TrustPolicy.parse(document), policies)
 
 
-async def _inline(calls: AwsCalls, role: RoleArn, name: str) -> dict[str, Any] | None:
+def _inline(role: RoleArn, name: str, iam: IAMClient) -> object:
+    return iam.get_role_policy(RoleName=role.name, PolicyName=name)["PolicyDocument"]
+
+
+async def _document(calls: AwsCalls, operation: str, read: Callable[[IAMClient], object]) -> object | None:
+    """A document of IAM, or None where there is no such role or policy."""
     try:
-        answer = await calls.call("GetRolePolicy", calls.iam.get_role_policy, RoleName=role.name, PolicyName=name)
+        return await calls.call(operation, lambda clients: read(clients.iam))
     except AwsError as error:
         if error.kind is FailureKind.NO_SUCH_ROLE:
             return None
         raise
-    document: Any = answer["PolicyDocument"]
-    return document if isinstance(document, dict) else None

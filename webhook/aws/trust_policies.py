@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from webhook.aws.values import text
 from webhook.domain.amendment import DEFAULT_QUOTA
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.domain.names import RoleArn
 
 log = structlog.get_logger(__name__)
@@ -31,44 +35,17 @@ class RoleCheck(Protocol):
         """Raise AwsError unless we may read and write the trust policy of `role`."""
 
 
-class IamTrustPolicies:
-    """Reads and writes trust policies, of roles that the check allows and of no others."""
+class AccountQuota:
+    """The account's AssumeRolePolicySizeQuota, asked once an hour for all of its roles."""
 
-    def __init__(self, calls: AwsCalls, check: RoleCheck) -> None:
+    def __init__(self, calls: AwsCalls) -> None:
         self._calls = calls
-        self._check = check
         self._quota: int | None = None
-        self._quota_until = 0.0
+        self._until = 0.0
         self._asking = asyncio.Lock()
 
-    async def read(self, role: RoleArn) -> TrustPolicy:
-        """The role's trust policy by GetRole.
-
-        IAM finds roles by name alone, so the answer's ARN is compared: a role of the same name under another
-        path is not the one that was bound.
-        """
-        await self._check.allow(role)
-        answer = await self._calls.call("GetRole", self._calls.iam.get_role, RoleName=role.name)
-        found = answer["Role"]["Arn"]
-        if found != role.value:
-            raise AwsError(
-                FailureKind.NO_SUCH_ROLE,
-                f"GetRole: role {role.name} is {found}, not {role}: correct the ARN in the binding",
-            )
-        return TrustPolicy.parse(answer["Role"].get("AssumeRolePolicyDocument"))
-
-    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
-        """Replace the role's trust policy by UpdateAssumeRolePolicy."""
-        await self._check.allow(role)
-        await self._calls.call(
-            "UpdateAssumeRolePolicy",
-            self._calls.iam.update_assume_role_policy,
-            RoleName=role.name,
-            PolicyDocument=policy.text(),
-        )
-
-    async def quota(self) -> int:
-        """The account's AssumeRolePolicySizeQuota, asked once an hour.
+    async def characters(self) -> int:
+        """The characters that a trust policy may have. Raises AwsError.
 
         Without the right to ask it is taken to be IAM's default, 2048. Any other error is raised the first time:
         a guess that is too small would call a role full that is not. Later the last answer is good enough.
@@ -76,26 +53,77 @@ class IamTrustPolicies:
         async with self._asking:
             now = asyncio.get_running_loop().time()
             if self._quota is None:
-                self._quota, self._quota_until = await self._ask_quota(), now + _QUOTA_AGE
-            elif now >= self._quota_until:
-                self._quota, self._quota_until = await self._renewed(self._quota, now)
+                self._quota, self._until = await self._ask(), now + _QUOTA_AGE
+            elif now >= self._until:
+                self._quota, self._until = await self._renewed(self._quota, now)
             return self._quota
 
     async def _renewed(self, last: int, now: float) -> tuple[int, float]:
         """The quota, and until when it is used."""
         try:
-            return await self._ask_quota(), now + _QUOTA_AGE
+            return await self._ask(), now + _QUOTA_AGE
         except AwsError as error:
             log.warning("quota_not_renewed", reason=str(error), assumed_characters=last)
             return last, now + _QUOTA_RETRY
 
-    async def _ask_quota(self) -> int:
+    async def _ask(self) -> int:
+        def ask(clients: AwsClients) -> int:
+            summary = clients.iam.get_account_summary()["SummaryMap"]
+            return int(summary.get("AssumeRolePolicySizeQuota", DEFAULT_QUOTA))
+
         try:
-            answer = await self._calls.call("GetAccountSummary", self._calls.iam.get_account_summary)
+            return await self._calls.call("GetAccountSummary", ask)
         except AwsError as error:
             if error.kind is not FailureKind.ACCESS_DENIED:
                 raise
             assumed = self._quota or DEFAULT_QUOTA
             log.warning("quota_unknown", reason=str(error), assumed_characters=assumed)
             return assumed
-        return answer["SummaryMap"].get("AssumeRolePolicySizeQuota", DEFAULT_QUOTA)
+
+
+class IamTrustPolicies:
+    """Reads and writes trust policies, of roles that the check allows and of no others.
+
+    `quota` is the account's, shared by all that read its roles.
+    """
+
+    def __init__(self, calls: AwsCalls, check: RoleCheck, quota: AccountQuota) -> None:
+        self._calls = calls
+        self._check = check
+        self._quota = quota
+
+    async def read(self, role: RoleArn) -> TrustPolicy:
+        """The role's trust policy by GetRole. Raises AwsError, and InvalidPolicyError for what is no policy.
+
+        IAM finds roles by name alone, so the answer's ARN is compared: a role of the same name under another
+        path is not the one that was bound.
+        """
+        await self._check.allow(role)
+
+        def read(clients: AwsClients) -> tuple[str, object]:
+            found = clients.iam.get_role(RoleName=role.name)["Role"]
+            return text(found["Arn"]), found["AssumeRolePolicyDocument"]
+
+        arn, document = await self._calls.call("GetRole", read)
+        if arn != role.value:
+            raise AwsError(
+                FailureKind.NO_SUCH_ROLE,
+                f"GetRole: role {role.name} is {arn}, not {role}: correct the ARN in the binding",
+            )
+        return TrustPolicy.parse(document)
+
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
+        """Replace the role's trust policy by UpdateAssumeRolePolicy, if `may_send` holds when it is sent."""
+        await self._check.allow(role)
+        document = policy.text()
+
+        def write(clients: AwsClients) -> None:
+            iam = clients.iam
+            with clients.sending_only_while(may_send):
+                iam.update_assume_role_policy(RoleName=role.name, PolicyDocument=document)
+
+        await self._calls.call("UpdateAssumeRolePolicy", write)
+
+    async def quota(self) -> int:
+        """Characters that a trust policy may have. Raises AwsError."""
+        return await self._quota.characters()

@@ -50,9 +50,10 @@ def _edits_trust(right: Right) -> bool:
 
 def _role(resource: str) -> RoleArn | None:
     try:
-        return RoleArn(resource)
+        role = RoleArn(resource)
     except InvalidNameError:
         return None
+    return role if role.is_plain else None
 
 
 def _named(statement: dict[str, Any], element: str) -> list[str]:

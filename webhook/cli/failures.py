@@ -7,8 +7,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Never
 
-import msgspec
-
 from webhook.cli.exits import Exit
 from webhook.config.errors import ConfigurationError
 from webhook.domain.errors import ClusterError, InvalidNameError, InvalidPolicyError
@@ -29,8 +27,6 @@ def explained() -> Iterator[None]:
         _end_with("the call is wrong", error, Exit.WRONG)
     except ClusterError as error:
         _end_with("the API server", error, Exit.FAILED)
-    except msgspec.MsgspecError as error:
-        _end_with("the API server answered what none does, is there another server in between", error, Exit.FAILED)
     except (AwsError, InvalidPolicyError) as error:
         _end_with("AWS", error, Exit.FAILED)
 

@@ -37,6 +37,6 @@ def _end() -> Never:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever presses it twice gets one line too
     with suppress(OSError):
         sys.stdout.flush()
-    sys.stderr.write("interrupted: nothing is half done, and the same command goes on from here\n")
+    sys.stderr.write("interrupted: run the same command again, it goes on from here\n")
     sys.stderr.flush()
     os._exit(Exit.INTERRUPTED)

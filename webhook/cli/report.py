@@ -16,7 +16,7 @@ from webhook.cli.running import run
 if TYPE_CHECKING:
     from webhook.cli.progress import Progress
     from webhook.domain.access_line import Access, Finding
-    from webhook.survey.session import Where
+    from webhook.survey.session import Session, Where
 
 
 class ReportOutput(StrEnum):
@@ -67,7 +67,6 @@ def report(
 
 
 async def _look(where: Where, progress: Progress) -> list[Access]:
-    from webhook.aws.oidc import ask_for_provider
     from webhook.domain.access import accesses, provider_arns
     from webhook.domain.bindings import trusted_roles
     from webhook.survey.leases import roles_written_before
@@ -84,9 +83,20 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
             progress.step("describing associations")
             account = await here.with_associations(account, progress.count)
         providers = sorted(provider_arns(account))
-        answers = await asyncio.gather(*(ask_for_provider(here.calls, provider) for provider in providers))
-        exist = {provider: answer.exists for provider, answer in zip(providers, answers, strict=True)}
+        answers = await asyncio.gather(*(_exists(here, provider) for provider in providers))
+        exist = dict(zip(providers, answers, strict=True))
         return accesses(here.installation, cluster, account, exist)
+
+
+async def _exists(here: Session, provider: str) -> bool | None:
+    """Whether the account has an OIDC provider; None where AWS does not say."""
+    from webhook.aws.oidc import provider_audiences
+    from webhook.trust.ports import AwsError
+
+    try:
+        return await provider_audiences(here.calls, provider) is not None
+    except AwsError:
+        return None
 
 
 _STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}

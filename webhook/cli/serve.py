@@ -20,8 +20,9 @@ def serve(
 ) -> None:
     """Answer admission reviews and keep AWS's trust in step with the cluster: what the chart runs.
 
-    On SIGTERM or Ctrl-C it drains, ends the writes under way and exits with 0; a second one cuts the draining
-    short.
+    A wrong configuration ends it with 2 before it serves. After that only a signal ends it, whether AWS and the
+    API server answer or not. On SIGTERM or Ctrl-C it drains, ends the writes under way and exits with 0; a second
+    one cuts the draining short.
     """
     from webhook.serving.assembly import assemble
 

@@ -194,25 +194,35 @@ def _arn(partition: str, account: str, name: str) -> RoleArn:
 
 async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import partition_of
     from webhook.aws.foundations import look_at_account
     from webhook.blueprint.steps import missing_steps
     from webhook.cli.values_files import write_values
+    from webhook.trust.ports import AwsError
 
     progress.step("asking the API server for its issuer")
     issuer = asked.issuer or await _issuer(asked.context)
-    calls = AwsCalls(attempts=5)
+    calls = AwsCalls(attempts=5, partition=partition_of(asked.bucket.region))
     try:
         progress.step("looking at the account")
         wish = await _wish(asked, issuer, calls)
         steps = missing_steps(wish, await look_at_account(calls, wish))
         files = {path: values(wish) for path, values in asked.files if path is not None}
         write_values(files, overwrite=asked.approved)
-        for step in steps if asked.approved else ():
+        for number, step in enumerate(steps if asked.approved else ()):
             progress.step(step.what)
-            await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
+            try:
+                await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
+            except AwsError as error:
+                raise AwsError(error.kind, f"{error}; {_how_far(number, steps)}") from error
     finally:
         calls.close()
     return steps
+
+
+def _how_far(done: int, steps: list[Step]) -> str:
+    """What a person has to know whose setup ended in the middle."""
+    return f"{done} of {len(steps)} steps were done before, and the same command goes on from there"
 
 
 async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -> None:
@@ -231,10 +241,9 @@ async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
     from webhook.blueprint.presets import Workload
 
     caller = await CallerCheck(calls).caller()
-    partition = caller.arn.split(":")[1]
 
     def arn(name: str) -> RoleArn:
-        return _arn(partition, caller.account, name)
+        return _arn(caller.partition, caller.account, name)
 
     return Wish(
         asked.bucket,

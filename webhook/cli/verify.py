@@ -108,6 +108,7 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
 
     One that is to be annotated comes first: only there an answer shows.
     """
+    from webhook.diagnosis.own_identity import look_at_own_pods
     from webhook.diagnosis.registration import look_at_webhook
     from webhook.survey.planes import try_admission
 
@@ -115,7 +116,8 @@ async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> lis
     tried = min(selected, key=lambda verdict: verdict.associates, default=None)
     trial = await try_admission(here, tried.subject, shows=not tried.associates) if tried else None
     self_managed = here.configuration.certificates.source == "self-managed"
-    return list(look_at_webhook(shared, trial, here.namespace, self_managed=self_managed))
+    found = look_at_webhook(shared, trial, here.namespace, self_managed=self_managed)
+    return [*found, *look_at_own_pods(shared)]
 
 
 async def _with_sts(here: Session, verdicts: list[Verdict], progress: Progress) -> list[Verdict]:
@@ -160,6 +162,8 @@ async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
     except ClusterError as error:
         return unknown("STS", f"no token to try with: {error}")
     except AwsError as error:
+        if not error.kind.is_refusal:
+            return unknown("STS", f"could not be asked: {error}")
         return broken("STS", f"refuses a token of it for {role}: {error}")
     return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
 

@@ -9,6 +9,7 @@ import msgspec
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.cluster.lists import pages
 from webhook.cluster.objects import NamespaceObject, PodObject, ServiceAccountObject
+from webhook.cluster.tokens import issuer_in
 from webhook.cluster.watches import Resource
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
@@ -54,27 +55,26 @@ class KubernetesApi:
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as it is now, or None where there is none (get namespaces)."""
 
-        def call() -> bytes:
-            return self._connection.request("GET", f"/api/v1/namespaces/{name}", seconds=seconds)
+        def call() -> LiveNamespace:
+            path = f"/api/v1/namespaces/{name}"
+            return self._connection.ask(NamespaceObject, "GET", path, seconds=seconds).live(self._label_keys)
 
         try:
-            body = await self._connection.in_thread(call)
+            return await self._connection.in_thread(call, urgent=True)
         except NotFoundError:
             return None
-        return msgspec.json.decode(body, type=NamespaceObject).live(self._label_keys)
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:
         """The ServiceAccount as it is now, or None where there is none (get serviceaccounts)."""
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
-        def call() -> bytes:
-            return self._connection.request("GET", path, seconds=seconds)
+        def call() -> Account:
+            return self._connection.ask(ServiceAccountObject, "GET", path, seconds=seconds).account()
 
         try:
-            body = await self._connection.in_thread(call)
+            return await self._connection.in_thread(call, urgent=True)
         except NotFoundError:
             return None
-        return msgspec.json.decode(body, type=ServiceAccountObject).account()
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
@@ -87,14 +87,18 @@ class KubernetesApi:
     def _annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
         try:
-            found = msgspec.json.decode(self._connection.request("GET", path), type=ServiceAccountObject)
+            found = self._connection.ask(ServiceAccountObject, "GET", path)
             version = found.metadata.resource_version
             if found.account().role_annotation != replacing:
                 return False
-            patch = annotation_patch(found.metadata.annotations, ROLE_ARN_ANNOTATION, role.value)
+            patch = annotation_patch(found.annotations_that_count(), ROLE_ARN_ANNOTATION, role.value)
             unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-            self._connection.request(
-                "PATCH", path, body=[unchanged, *patch], content_type="application/json-patch+json"
+            self._connection.ask(
+                ServiceAccountObject,
+                "PATCH",
+                path,
+                body=[unchanged, *patch],
+                content_type="application/json-patch+json",
             )
         except (NotFoundError, ConflictError):
             return False
@@ -111,7 +115,7 @@ class KubernetesApi:
     def _take_annotation(self, subject: Subject, role: RoleArn) -> bool:
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
         try:
-            found = msgspec.json.decode(self._connection.request("GET", path), type=ServiceAccountObject)
+            found = self._connection.ask(ServiceAccountObject, "GET", path)
             named = found.account().role_annotation
             if named != role.value:
                 return named is None
@@ -121,14 +125,19 @@ class KubernetesApi:
                     "annotations": {ROLE_ARN_ANNOTATION: None},
                 }
             }
-            left = self._connection.request(
-                "PATCH", path, body=patch, content_type="application/merge-patch+json", seconds=_REVIEWED_SECONDS
+            left = self._connection.ask(
+                ServiceAccountObject,
+                "PATCH",
+                path,
+                body=patch,
+                content_type="application/merge-patch+json",
+                seconds=_REVIEWED_SECONDS,
             )
         except NotFoundError:
             return True
         except ConflictError:
             return False
-        return msgspec.json.decode(left, type=ServiceAccountObject).account().role_annotation is None
+        return left.account().role_annotation is None
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all (list pods)."""
@@ -145,17 +154,24 @@ class KubernetesApi:
         return [
             pod.running()
             for page in pages(self._connection, path, query)
-            for item in page.items
+            for item in page.items or ()
             if not (pod := msgspec.json.decode(item, type=PodObject)).has_ended
         ]
 
     async def issuer(self) -> str:
         """The issuer of ServiceAccount tokens (get /.well-known/openid-configuration; any account may)."""
 
-        def call() -> bytes:
-            return self._connection.request("GET", "/.well-known/openid-configuration", seconds=5)
+        def call() -> str:
+            return self._connection.ask(_Discovery, "GET", "/.well-known/openid-configuration", seconds=5).issuer
 
-        return msgspec.json.decode(await self._connection.in_thread(call), type=_Discovery).issuer
+        return await self._connection.in_thread(call)
+
+    async def token_issuer(self) -> str | None:
+        """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
+
+        AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
+        """
+        return issuer_in(await self._connection.in_thread(self._connection.token))
 
 
 class _Discovery(msgspec.Struct):

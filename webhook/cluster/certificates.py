@@ -23,52 +23,46 @@ _JSON_PATCH = "application/json-patch+json"
 
 
 class SecretStore:
-    """One Secret of the program's own namespace (get and update it by name, create secrets).
+    """One Secret of the program's own namespace (get and update it by name); an installation creates it.
 
     What is in it beside the data stays: labels and annotations of others, its type.
     """
 
     def __init__(self, connection: Connection, namespace: str, name: str) -> None:
         self._connection = connection
-        self._collection = f"/api/v1/namespaces/{namespace}/secrets"
-        self._new = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "mxp-identity-webhook"}},
-            "type": "Opaque",
-        }
-        self._name = name
+        self._path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        self._missing = (
+            f"there is no Secret {namespace}/{name}, and the program may not create one: the chart does, so run "
+            f"helm upgrade again (without the chart: kubectl -n {namespace} create secret generic {name})"
+        )
 
-    async def read(self) -> Stored | None:
-        """The Secret, or None where there is none."""
+    async def read(self) -> Stored:
+        """The Secret. Raises StoreError where there is none, with what to do."""
         try:
-            return await self._call("GET", f"{self._collection}/{self._name}")
-        except NotFoundError:
-            return None
+            return await self._call("GET")
+        except NotFoundError as error:
+            raise StoreError(self._missing) from error
 
-    async def write(self, data: Mapping[str, bytes], replacing: Stored | None) -> Stored | None:
-        """Replace its data, or create it; None where somebody else was first."""
-        body = dict(self._new if replacing is None else replacing.origin)
-        body["data"] = {key: b64encode(value).decode() for key, value in data.items()}
+    async def write(self, data: Mapping[str, bytes], replacing: Stored) -> Stored | None:
+        """Replace its data; None where somebody else was first."""
+        body = {**replacing.origin, "data": {key: b64encode(value).decode() for key, value in data.items()}}
         try:
-            if replacing is None:
-                return await self._call("POST", self._collection, body)
-            return await self._call("PUT", f"{self._collection}/{self._name}", body)
+            return await self._call("PUT", body)
         except (ConflictError, NotFoundError):
             return None
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Stored:
+    async def _call(self, method: str, body: dict[str, Any] | None = None) -> Stored:
         try:
-            answer = await self._connection.in_thread(
-                lambda: self._connection.request(method, path, body=body, seconds=_SECONDS)
+            return await self._connection.in_thread(
+                lambda: _stored(
+                    self._connection.ask(dict[str, Any], method, self._path, body=body, seconds=_SECONDS)
+                ),
+                urgent=True,
             )
         except (ConflictError, NotFoundError):
             raise
         except ClusterError as error:
             raise StoreError(str(error)) from error
-        found = msgspec.json.decode(answer, type=dict[str, Any])
-        data = {key: _decoded(value) for key, value in (found.get("data") or {}).items()}
-        return Stored(data, found["metadata"]["resourceVersion"], found)
 
 
 class Registration:
@@ -81,10 +75,9 @@ class Registration:
     async def announced(self) -> Announced | None:
         """The caBundle of each of its webhooks; None where there is no such object, or no webhook in it."""
         try:
-            answer = await self._call("GET")
+            found = await self._call("GET")
         except NotFoundError:
             return None
-        found = msgspec.json.decode(answer, type=_Configuration)
         bundles = tuple(_decoded(webhook.client_config.ca_bundle or "") for webhook in found.webhooks or ())
         return Announced(bundles, found.metadata.resource_version) if bundles else None
 
@@ -103,12 +96,13 @@ class Registration:
             return False
         return True
 
-    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> bytes:
+    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> _Configuration:
         try:
             return await self._connection.in_thread(
-                lambda: self._connection.request(
-                    method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
-                )
+                lambda: self._connection.ask(
+                    _Configuration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
+                ),
+                urgent=True,
             )
         except (ConflictError, NotFoundError):
             raise
@@ -125,12 +119,25 @@ class _Webhook(msgspec.Struct, rename="camel", frozen=True):
 
 
 class _Metadata(msgspec.Struct, rename="camel", frozen=True):
+    name: str
     resource_version: str
+
+
+class _Secret(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
 
 
 class _Configuration(msgspec.Struct, frozen=True):
     metadata: _Metadata
     webhooks: list[_Webhook] | None = None
+
+
+def _stored(secret: dict[str, Any]) -> Stored:
+    """A Secret with all that is in it; what is not as the API server writes one is another server's."""
+    kept = msgspec.convert(secret, type=_Secret)
+    data = {key: _decoded(value) for key, value in (kept.data or {}).items()}
+    return Stored(data, kept.metadata.resource_version, secret)
 
 
 def _decoded(value: str) -> bytes:

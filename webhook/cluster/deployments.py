@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.cluster.lists import pages
-from webhook.cluster.objects import Metadata
+from webhook.cluster.objects import Metadata, name_of_role
 from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class _DeploymentObject(msgspec.Struct, frozen=True):
             is_failing=any(one.type == "ReplicaFailure" and one.status == "True" for one in status.conditions),
             restarted_at=_moment((template.metadata.annotations or {}).get(KUBECTL_RESTARTED)),
             restarted_by_us=_moment((metadata.annotations or {}).get(RESTARTED)),
-            restarted_for=(metadata.annotations or {}).get(RESTARTED_FOR),
+            restarted_for=_role((metadata.annotations or {}).get(RESTARTED_FOR)),
         )
 
 
@@ -88,14 +88,13 @@ class DeploymentApi:
     async def get(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment as it is now, or None where there is none (get deployments)."""
 
-        def call() -> bytes:
-            return self._connection.request("GET", _path(namespace, name))
+        def call() -> Deployment:
+            return self._connection.ask(_DeploymentObject, "GET", _path(namespace, name)).deployment()
 
         try:
-            body = await self._connection.in_thread(call)
+            return await self._connection.in_thread(call)
         except NotFoundError:
             return None
-        return msgspec.json.decode(body, type=_DeploymentObject).deployment()
 
     async def named(self, name: str) -> list[Deployment]:
         """All of that name, in all namespaces (list deployments)."""
@@ -108,7 +107,7 @@ class DeploymentApi:
     def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}
         for page in pages(self._connection, "/apis/apps/v1/deployments", query):
-            for item in page.items:
+            for item in page.items or ():
                 yield msgspec.json.decode(item, type=_DeploymentObject).deployment()
 
     async def nudge(self, deployment: Deployment) -> bool:
@@ -135,8 +134,8 @@ class DeploymentApi:
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
 
-        def call() -> bytes:
-            return self._connection.request("PATCH", path, body=body, content_type=_MERGE)
+        def call() -> _DeploymentObject:
+            return self._connection.ask(_DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
 
         try:
             await self._connection.in_thread(call)
@@ -164,6 +163,10 @@ def _moment(text: str | None) -> float | None:
         return datetime.fromisoformat(text).timestamp() if text else None
     except (ValueError, OverflowError):
         return None
+
+
+def _role(text: str | None) -> str | None:
+    return None if text is None else name_of_role(text)
 
 
 def _path(namespace: str, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from webhook.cluster.objects import AnyObject
 from webhook.reconcile.ports import ClusterError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class EventWriter:
     async def _send(self, namespace: str, event: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{namespace}/events"
         try:
-            await self._connection.in_thread(lambda: self._connection.request("POST", path, body=event))
+            await self._connection.in_thread(lambda: self._connection.ask(AnyObject, "POST", path, body=event))
         except ClusterError as error:
             log.warning("event_not_written", namespace=namespace, reason=str(error))
 

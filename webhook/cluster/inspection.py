@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from webhook.cluster.connection import Connection
     from webhook.domain.bindings import Mode
     from webhook.domain.names import Subject
+
+T = TypeVar("T")
 
 _SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
@@ -154,10 +156,6 @@ class EventObject(msgspec.Struct, rename="camel", frozen=True):
     last_timestamp: str | None = None
 
 
-class _Configurations(msgspec.Struct, frozen=True):
-    items: list[ConfigurationObject] = []
-
-
 class _TokenStatus(msgspec.Struct, frozen=True):
     token: str
 
@@ -183,6 +181,10 @@ class Inspection:
         query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
         return await self._list(_path("pods", namespace), query, PodObject)
 
+    async def pods_labelled(self, label: str, namespace: str) -> list[PodObject]:
+        """Pods of a namespace with that label (list pods)."""
+        return await self._list(_path("pods", namespace), {"labelSelector": label}, PodObject)
+
     async def events(self, account: str, reason: str, namespace: str | None) -> dict[str, str]:
         """The newest message of that reason about ServiceAccounts of that name, by namespace (list events)."""
         about = f"involvedObject.kind=ServiceAccount,involvedObject.name={account},reason={reason}"
@@ -198,8 +200,7 @@ class Inspection:
 
     async def registrations(self, webhook: str) -> list[ConfigurationObject]:
         """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""
-        body = await self._call("GET", _REGISTRATIONS)
-        found = msgspec.json.decode(body, type=_Configurations).items
+        found = await self._list(_REGISTRATIONS, {}, ConfigurationObject)
         return [item for item in found if any(one.name == webhook for one in item.webhooks)]
 
     async def role_after_dry_run(self, subject: Subject) -> str | None:
@@ -211,12 +212,11 @@ class Inspection:
         patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
         try:
             path = f"{collection}/{subject.service_account}"
-            body = await self._call("PATCH", path, patch, "application/merge-patch+json", _DRY_RUN)
+            found = await self._call(AccountObject, "PATCH", path, patch, "application/merge-patch+json", _DRY_RUN)
         except NotFoundError:
             item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
-            body = await self._call("POST", collection, item, query=_DRY_RUN)
-        annotations = msgspec.json.decode(body, type=AccountObject).metadata.annotations or {}
-        return annotations.get(ROLE_ARN_ANNOTATION)
+            found = await self._call(AccountObject, "POST", collection, item, query=_DRY_RUN)
+        return (found.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
 
     async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
         """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
@@ -225,37 +225,39 @@ class Inspection:
         """
         path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
-            body = await self._call("POST", path, _trial_pod(subject.service_account), query=_DRY_RUN)
+            pod = _trial_pod(subject.service_account)
+            found = await self._call(objects.PodObject, "POST", path, pod, query=_DRY_RUN)
         except (RefusedError, NotFoundError):
             return None
-        return msgspec.json.decode(body, type=objects.PodObject).carries
+        return found.carries
 
     async def token(self, subject: Subject) -> str:
         """A token for STS, as a pod gets it (create serviceaccounts/token)."""
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}/token"
         spec = {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        return msgspec.json.decode(await self._call("POST", path, request), type=_Token).status.token
+        return (await self._call(_Token, "POST", path, request)).status.token
 
     async def _list(self, path: str, query: dict[str, str], kind: type[Any]) -> list[Any]:
         def read() -> Iterator[Any]:
             for page in pages(self._connection, path, query):
-                for item in page.items:
+                for item in page.items or ():
                     yield msgspec.json.decode(item, type=kind)
 
         return await self._connection.in_thread(lambda: list(read()))
 
-    async def _call(
+    async def _call(  # noqa: PLR0913, PLR0917  the parts of an HTTP request
         self,
+        kind: type[T],
         method: str,
         path: str,
         body: Any = None,
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
-    ) -> bytes:
+    ) -> T:
         return await self._connection.in_thread(
-            lambda: self._connection.request(
-                method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
+            lambda: self._connection.ask(
+                kind, method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
             )
         )
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import structlog
 
+from webhook.cluster.answers import shown
 from webhook.cluster.connection import ConflictError, NotFoundError
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
+from webhook.telemetry.progress import Progress
 from webhook.trust.leases import DURATION, MARK_DIGITS, Lease
 from webhook.trust.recent import MOST_HEARD
 
@@ -28,6 +30,8 @@ _K = TypeVar("_K")
 
 _PREFIX = "mxp-identity/"
 _SECONDS = 3.0
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
 
 _LONGEST_IDENTITY = 512
 """Characters; a replica's identity is the name of a pod (253 at most) and a UUID."""
@@ -70,8 +74,9 @@ class Leases:
     rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
     """
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, progress: Progress | None = None) -> None:
         self._connection = connection
+        self._progress = progress or Progress()
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._complained_of: set[str] = set()
 
@@ -99,14 +104,15 @@ class Leases:
     async def _call(self, method: str, path: str, lease: Lease | None = None) -> Lease:
         body = None if lease is None else lease_object(lease)
 
-        def call() -> bytes:
-            return self._connection.request(method, path, body=body, seconds=_SECONDS)
+        def call() -> tuple[Lease, list[str]]:
+            return parse_lease(self._connection.request(method, path, body=body, seconds=_SECONDS))
 
-        lease, left_out = parse_lease(await self._connection.in_thread(call))
-        if left_out and lease.name not in self._complained_of:
-            self._complained_of.add(lease.name)
-            log.warning("lease_not_understood", lease=lease.name, reason=f"left out: {', '.join(left_out)}")
-        return lease
+        with self._progress.step("leases", _LONGEST_CALL):
+            stored, left_out = await self._connection.in_thread(call, urgent=True)
+        if left_out and stored.name not in self._complained_of:
+            self._complained_of.add(stored.name)
+            log.warning("lease_not_understood", lease=stored.name, reason=f"left out: {', '.join(left_out)}")
+        return stored
 
 
 def lease_object(lease: Lease) -> dict[str, Any]:
@@ -154,8 +160,8 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     """
     try:
         found = msgspec.json.decode(body, type=_LeaseObject)
-    except msgspec.MsgspecError as error:
-        raise ClusterError(f"the API server answered something else than a Lease: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ClusterError(f"the API server answered something else than a Lease: {shown(str(error))}") from error
     left_out: list[str] = []
     annotations = found.metadata.annotations
 

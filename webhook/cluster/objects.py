@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,18 @@ _IDENTITY_VARIABLES = {_ROLE_VARIABLE: Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FUL
 _SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
 _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
 _ENDED = frozenset({"Succeeded", "Failed"})
+
+_LONGEST_ROLE = 2048
+"""Characters that are kept of what stands where a role's ARN belongs: no ARN has as many, and no more is kept of
+it than tells it from one (an annotation may have 256 KiB, a variable more than 1 MiB)."""
+
+_MOST_ROLES = 10
+"""Roles of one pod that are kept: each but one is a wrong one."""
+
+
+def name_of_role(text: str) -> str:
+    """What stands where a role's ARN belongs, at bounded length. It is interned: thousands of objects name one."""
+    return intern(text[:_LONGEST_ROLE])
 
 
 class OwnerReference(msgspec.Struct, frozen=True):
@@ -54,10 +66,20 @@ class NamespaceStatus(msgspec.Struct, frozen=True):
     phase: str = ""
 
 
+class NamespaceMetadata(msgspec.Struct, rename="camel", frozen=True):
+    """Of a namespace; its annotations, which may be large, are passed over."""
+
+    name: str
+    uid: str
+    labels: dict[str, str] | None = None
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: str | None = None
+
+
 class NamespaceObject(msgspec.Struct, frozen=True):
     """A Namespace."""
 
-    metadata: Metadata
+    metadata: NamespaceMetadata
     status: NamespaceStatus = NamespaceStatus()
 
     def live(self, label_keys: Collection[str]) -> LiveNamespace:
@@ -75,20 +97,43 @@ class NamespaceObject(msgspec.Struct, frozen=True):
         )
 
 
+class RoleAnnotation(msgspec.Struct, rename={"role": ROLE_ARN_ANNOTATION}, frozen=True):
+    """Annotations, of which one counts."""
+
+    role: str | None = None
+
+
+class ServiceAccountMetadata(msgspec.Struct, rename="camel", frozen=True):
+    """Of a ServiceAccount; annotations other than the role are passed over."""
+
+    name: str
+    namespace: str
+    resource_version: str
+    annotations: RoleAnnotation | None = None
+    deletion_timestamp: str | None = None
+
+
 class ServiceAccountObject(msgspec.Struct, frozen=True):
     """A ServiceAccount."""
 
-    metadata: Metadata
+    metadata: ServiceAccountMetadata
 
     def account(self) -> Account:
         """The ServiceAccount as decisions look at it."""
-        annotation = (self.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
+        annotations = self.metadata.annotations
         return Account(
             namespace=intern(self.metadata.namespace),
             name=intern(self.metadata.name),
-            role_annotation=intern(annotation) if annotation else None,
+            role_annotation=name_of_role(annotations.role) if annotations and annotations.role else None,
             being_deleted=self.metadata.deletion_timestamp is not None,
         )
+
+    def annotations_that_count(self) -> dict[str, str] | None:
+        """The role annotation, if it is there; None where there are no annotations at all."""
+        found = self.metadata.annotations
+        if found is None:
+            return None
+        return {} if found.role is None else {ROLE_ARN_ANNOTATION: found.role}
 
 
 class Variable(msgspec.Struct, frozen=True):
@@ -122,7 +167,7 @@ class Container(msgspec.Struct, frozen=True):
     def roles(self) -> frozenset[str]:
         """The role that it was given by the annotation, if any."""
         return frozenset(
-            intern(variable.value)
+            name_of_role(variable.value)
             for variable in self.env or ()
             if variable.name == _ROLE_VARIABLE and variable.value
         )
@@ -172,7 +217,7 @@ class PodObject(msgspec.Struct, frozen=True):
     @property
     def roles(self) -> frozenset[str]:
         """The roles of its containers that EKS was not told to skip: another's role is not the account's."""
-        return frozenset(role for one in self._meant_by_eks for role in one.roles)
+        return frozenset(sorted({role for one in self._meant_by_eks for role in one.roles})[:_MOST_ROLES])
 
     @property
     def has_identity(self) -> bool:
@@ -216,31 +261,34 @@ def _deployment_of(pod: Metadata) -> str | None:
     return None
 
 
+Version = Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
     """Of a list: where to watch from, and how to get the next page."""
 
-    resource_version: str = ""
+    resource_version: Version
     continue_: str = msgspec.field(default="", name="continue")
 
 
 class RawList(msgspec.Struct, frozen=True):
-    """A page of a list, its items not read yet."""
+    """A page of a list, its items not read yet. Both parts have to be there: an empty list empties a mirror."""
 
     metadata: ListMetadata
-    items: list[msgspec.Raw] = []
+    items: list[msgspec.Raw] | None
 
 
 class WatchEvent(msgspec.Struct, frozen=True):
     """A line of a watch, its object not read yet."""
 
-    type: str
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
     object: msgspec.Raw
 
 
 class AnyObject(msgspec.Struct, frozen=True):
-    """An object of which only the metadata matters."""
+    """An object of which only the version matters."""
 
-    metadata: Metadata
+    metadata: ListMetadata
 
 
 class StatusObject(msgspec.Struct, frozen=True):

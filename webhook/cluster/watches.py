@@ -8,14 +8,16 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
-import urllib3
 
-from webhook.cluster.lists import pages
+from webhook.cluster.answers import MIB, shown
+from webhook.cluster.boundary import counted, every_outcome
+from webhook.cluster.deadlines import Deadline
+from webhook.cluster.lists import LARGEST_OBJECT, newest_version, pages
 from webhook.cluster.objects import AnyObject, StatusObject, WatchEvent
 from webhook.reconcile.ports import Change, ClusterError, ExpiredError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse
 
@@ -26,8 +28,15 @@ T = TypeVar("T")
 _SERVER_SECONDS = (240, 300)
 """How long the API server keeps a watch open: spread, so that watches do not all end at once."""
 
+_OPEN_SECONDS = 30.0
+"""The API server answers a watch at once, before there is anything to tell."""
+
 _SILENCE_SECONDS = 90.0
-"""Bookmarks come about once a minute; a watch that is silent for longer is dead."""
+"""Bookmarks come about once a minute; a watch that has no whole line for longer is dead."""
+
+_CHUNK = 65536
+_WAITING = 1000
+"""Changes on their way from the thread to the loop, each a few names: an object is not kept."""
 
 _GONE = 410
 
@@ -57,13 +66,20 @@ class Resource(Generic[T]):
         """All objects by key, and the version to watch from. Raises ClusterError."""
         return await self._connection.in_thread(self._list)
 
-    async def watch(self, version: str) -> AsyncIterator[Change[T]]:
+    async def newest_version(self) -> str:
+        """The version that the API server has now. Raises ClusterError."""
+        return await self._connection.in_thread(lambda: newest_version(self._connection, self._path, self._query))
+
+    async def watch(self, version: str) -> AsyncGenerator[Change[T], None]:
         """Changes after `version`, until the API server ends the watch. Raises ClusterError, ExpiredError."""
         lines: _Lines[T] = _Lines(asyncio.get_running_loop())
         thread = threading.Thread(
             target=self._read_watch, args=(version, lines), name=f"watch {self.resource}", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise ClusterError(f"watch {self.resource}: {error}") from error
         try:
             while (change := await lines.next()) is not None:
                 yield change
@@ -74,37 +90,46 @@ class Resource(Generic[T]):
         objects: dict[str, T] = {}
         version = ""
         for page in pages(self._connection, self._path, self._query):
-            objects.update(self._read(item) for item in page.items)
+            objects.update(self._read(item) for item in page.items or ())
             version = page.metadata.resource_version
         return objects, version
 
     def _read_watch(self, version: str, lines: _Lines[T]) -> None:
-        """The thread: hands on each change, and how the watch ended."""
+        """The thread: hands on each change, and how the watch ended, whatever ended it."""
+        try:
+            with counted(), every_outcome(f"watch {self.resource}"):
+                self._follow(version, lines)
+        except ClusterError as error:
+            lines.end(error)
+        else:
+            lines.end(None)
+
+    def _follow(self, version: str, lines: _Lines[T]) -> None:
+        server_seconds = random.randint(*_SERVER_SECONDS)  # noqa: S311
         query = {
             **self._query,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
-            "timeoutSeconds": str(random.randint(*_SERVER_SECONDS)),  # noqa: S311
+            "timeoutSeconds": str(server_seconds),
         }
+        deadline = Deadline(_OPEN_SECONDS, at_most=server_seconds + _SILENCE_SECONDS)
+        response = self._connection.stream(self._path, query, deadline)
         try:
-            response = self._connection.stream(self._path, query, _SILENCE_SECONDS)
             lines.opened(response)
-            for line in _split(response.stream()):
+            deadline.extend(_SILENCE_SECONDS)
+            for line in _lines_of(response):
                 lines.put(self._change(line))
-        except ClusterError as error:
-            lines.end(error)
-        except (urllib3.exceptions.HTTPError, OSError, msgspec.MsgspecError) as error:
-            lines.end(ClusterError(f"watch {self.resource}: {error}"))
-        else:
-            lines.end(None)
+                deadline.extend(_SILENCE_SECONDS)
+        finally:
+            response.close()
 
     def _change(self, line: bytes) -> Change[T]:
         event = _event_decoder.decode(line)
         if event.type == "ERROR":
             status = msgspec.json.decode(event.object, type=StatusObject)
             kind = ExpiredError if status.code == _GONE else ClusterError
-            raise kind(f"watch {self.resource}: {status.code} {status.message}")
+            raise kind(f"watch {self.resource}: {status.code} {shown(status.message)}")
         version = msgspec.json.decode(event.object, type=AnyObject).metadata.resource_version
         if event.type == "BOOKMARK":
             return Change(version)
@@ -112,19 +137,31 @@ class Resource(Generic[T]):
         return Change(version, key, None if event.type == "DELETED" else value)
 
 
-def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines in a stream of chunks that end anywhere."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from filter(None, lines)
+def _lines_of(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """The lines of a watch, which arrive in pieces that end anywhere. Raises ClusterError for an endless one."""
+    rest = bytearray()
+    while chunk := response.read1(_CHUNK, decode_content=False):
+        first, *others = chunk.split(b"\n")
+        rest += first
+        for part in others:
+            if rest:
+                yield bytes(rest)
+            rest = bytearray(part)
+        if len(rest) > LARGEST_OBJECT:
+            raise ClusterError(f"an object has more than {LARGEST_OBJECT / MIB:g} MiB")
+    if rest:
+        raise ClusterError("the answer ended within an object")
 
 
 class _Lines(Generic[T]):
-    """Hands changes from the watch's thread to the loop, and the loop's wish to stop to the thread."""
+    """Hands changes from the watch's thread to the loop, and the loop's wish to stop to the thread.
+
+    The thread waits while the loop has many to see to; then the API server has to wait as well.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._room = threading.Semaphore(_WAITING)
         self._queue: asyncio.Queue[Change[T] | ClusterError | None] = asyncio.Queue()
         self._lock = threading.Lock()
         self._response: BaseHTTPResponse | None = None
@@ -133,13 +170,17 @@ class _Lines(Generic[T]):
     async def next(self) -> Change[T] | None:
         """The next change, or None at the end. Raises what the watch ended with."""
         item = await self._queue.get()
+        self._room.release()
         if isinstance(item, ClusterError):
             raise item
         return item
 
     def put(self, change: Change[T]) -> None:
-        """From the thread."""
-        self._hand_over(change)
+        """From the thread; waits for room. Nothing once the loop wants no more."""
+        if not self._stopped:
+            self._room.acquire()
+        if not self._stopped:
+            self._hand_over(change)
 
     def end(self, error: ClusterError | None) -> None:
         """From the thread, last."""
@@ -156,6 +197,7 @@ class _Lines(Generic[T]):
         """From the loop: end the thread, which may be blocked reading."""
         with self._lock:
             self._stopped = True
+            self._room.release()
             if self._response is not None:
                 _shut(self._response)
 
@@ -169,5 +211,5 @@ class _Lines(Generic[T]):
 def _shut(response: BaseHTTPResponse) -> None:
     try:
         response.shutdown()
-    except (ValueError, OSError):  # it has ended already
+    except (ValueError, RuntimeError, OSError):  # it has ended already
         return

@@ -75,9 +75,15 @@ def _roles(section: BindingSection, path: str) -> Iterator[RoleArn]:
         if value in section.roles[:index]:
             raise ConfigurationError(f"{path}.{index}: {value} is given twice; name each role once")
         try:
-            yield RoleArn(value)
+            role = RoleArn(value)
         except InvalidNameError as error:
             raise ConfigurationError(f"{path}.{index}: {error}") from error
+        if not role.is_plain:
+            raise ConfigurationError(
+                f"{path}.{index}: the path of {value} has more than letters, digits and +=,.@_-: *, ? and $ mean "
+                "something in policies, and EKS's own webhook knows no others; name a role without them"
+            )
+        yield role
 
 
 def _namespaces(section: BindingSection, path: str) -> NamespaceSelector:

@@ -8,8 +8,9 @@ from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
 from webhook.diagnosis.mapping import no_account
 from webhook.diagnosis.rewriting import without
-from webhook.diagnosis.trust import blocked, look_at_room, unread
+from webhook.diagnosis.trust import blocked, look_at_room, may_be_denied, unread
 from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.domain.documents import shown
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def look_at_account(plane: Plane, role: RoleArn, binding: Binding) -> Iterator[F
         )
         yield note("annotation", why, fix)
     else:
-        why = f"names {named}, which is no role of binding {binding.name}: so its review associates it with none"
+        wrong = f"names {shown(named)}, which is no role of binding {binding.name}"
+        why = f"{wrong}: so its review associates it with none"
         yield broken("annotation", why, fix)
 
 
@@ -86,7 +88,7 @@ def _made_anew(found: Association, owner: Ownership, shared: Shared) -> str | No
 def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the role lets EKS in for the control plane's pods, by which statement, and if not, why."""
     policy = shared.account.policies.get(role)
-    statement = next((one for one in shared.installation.own_in(role).pods if one.binding == binding.name), None)
+    statement = shared.installation.own_in(role).for_pods_of(binding.name)
     if statement is None:
         yield unknown("trust", "was not looked at")
         return
@@ -98,9 +100,11 @@ def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Sha
         why = f"{place} of {role} keeps EKS out, whatever else is said"
         yield broken("trust", why, commands.write_policy(role, without(policy, place)))
         return
-    if policy.has_whole(statement):
+    if (place := policy.possible_denial_of_pod(claims)) is not None:
+        yield may_be_denied(place, role, "check that statement, a pod shows whether it does")
+    elif policy.has_whole(statement):
         yield ok("trust", f"our statement {statement.sid} in {role} lets EKS in for its pods")
-    else:
+    if not policy.has_whole(statement):
         yield _untrusted(role, statement, policy, shared)
     yield from look_at_room(role, policy, shared)
 

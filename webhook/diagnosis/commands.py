@@ -91,6 +91,11 @@ def apply(options: Sequence[str], *more: str) -> str:
     return shlex.join(["mxp-identity", "apply", *options, *more])
 
 
+def ask_sts(subject: Subject, options: Sequence[str]) -> str:
+    """Have STS say whether a token of the ServiceAccount is accepted."""
+    return shlex.join(["mxp-identity", "verify", subject.namespace, "--assume", *options])
+
+
 def set_up(role: RoleArn, options: Sequence[str]) -> str:
     """Make a role for backups with its permissions, once the bucket's NAME and the region's are put in."""
     bucket = ["--bucket", "NAME", "--region", "NAME"]

@@ -67,6 +67,14 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """The program's namespace, and its own pods in it."""
+
+    namespace: str
+    pods: tuple[Pod, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """What became of a ServiceAccount that was sent through admission as a dry run.
 
@@ -101,3 +109,5 @@ class Shared:
     """In seconds since 1970."""
     removable: Mapping[RoleArn, int] = field(default_factory=dict)
     """How many subjects of our statement in a role nobody wants any more."""
+    own: Own | None = None
+    """None where its pods could not be listed."""

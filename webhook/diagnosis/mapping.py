@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, broken, note, ok
 from webhook.domain.bindings import Binding, ExistingAnnotation, first_match
+from webhook.domain.documents import shown
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn
 from webhook.domain.selectors import Operator
@@ -110,7 +111,7 @@ def look_at_annotation(plane: Plane, shared: Shared, binding: Binding) -> Iterat
     if audience is not None and audience != _STS:
         yield broken(
             "audience",
-            f"annotation {_AUDIENCE} asks for tokens for {audience}, which STS refuses",
+            f"annotation {_AUDIENCE} asks for tokens for {shown(audience)}, which STS refuses",
             commands.annotate(subject, f"{_AUDIENCE}-"),
         )
 
@@ -131,11 +132,11 @@ def _role_named(plane: Plane, annotations: Mapping[str, str], shared: Shared, bi
     try:
         account = RoleArn(named).account
     except InvalidNameError:
-        return broken("annotation", f"names {named!r}, which is not the ARN of a role", fix)
+        return broken("annotation", f"names {shown(named)!r}, which is not the ARN of a role", fix)
     if account != role.account:
-        return broken("annotation", f"names a role of account {account}, not {role.account}: {named}", fix)
+        return broken("annotation", f"names a role of account {account}, not {role.account}: {shown(named)}", fix)
     kept = " and is left alone" if binding.existing_annotation is ExistingAnnotation.KEEP else ""
-    return broken("annotation", f"names {named}, which is no role of binding {binding.name}{kept}", fix)
+    return broken("annotation", f"names {shown(named)}, which is no role of binding {binding.name}{kept}", fix)
 
 
 def should_have(plane: Plane, shared: Shared, binding: Binding) -> RoleArn:

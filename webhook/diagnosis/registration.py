@@ -66,7 +66,12 @@ def _down(why: str, shared: Shared, release: str) -> Finding:
         stopped = sorted(deployments)
         why = f"{why}; its Deployment {', '.join(stopped)} is scaled to 0"
         return broken("webhook", why, commands.scale(release, stopped, _REPLICAS))
-    return broken("webhook", why, f"kubectl rollout restart -n {release} deployment -l {PROGRAM_LABEL}")
+    return broken("webhook", why, restart(release))
+
+
+def restart(release: str) -> str:
+    """Have the program's pods replaced; `release` is its namespace."""
+    return f"kubectl rollout restart -n {release} deployment -l {PROGRAM_LABEL}"
 
 
 def _upgrade(release: str) -> str:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.diagnosis import commands
-from webhook.diagnosis.findings import Finding, broken, note, ok, unknown
+from webhook.diagnosis.findings import Finding, Level, broken, note, ok, unknown
 from webhook.diagnosis.near_misses import near_misses
+from webhook.diagnosis.own_identity import refused_as_node
 from webhook.diagnosis.rewriting import without, without_principal
 from webhook.domain.amendment import Standing, amend, room
 from webhook.domain.trust_policy import TrustPolicy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.diagnosis.facts import Plane, Shared
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn
+    from webhook.domain.trust_policy import Place
 
 _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
@@ -56,12 +58,24 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         yield broken("trust", why, commands.write_policy(role, without(policy, place)))
         return
     if shared.trusted.lets_in(role, plane.subject):
-        yield ok("trust", f"our statement {own.sid} in {role} lets it in")
+        trust = ok("trust", f"our statement {own.sid} in {role} lets it in")
     elif (place := policy.foreign_grant(own, plane.subject)) is not None:
-        yield ok("trust", f"{place} of {role} lets it in; it is somebody else's")
+        trust = ok("trust", f"{place} of {role} lets it in; it is somebody else's")
     else:
-        yield _untrusted(plane, role, binding, policy, shared)
+        trust = _untrusted(plane, role, binding, policy, shared)
+    doubtful = policy.possible_denial(own, plane.subject)
+    if doubtful is None or trust.level is not Level.OK:
+        yield trust
+    if doubtful is not None:
+        yield may_be_denied(
+            doubtful, role, "STS says whether it does", commands.ask_sts(plane.subject, shared.options)
+        )
     yield from look_at_room(role, policy, shared)
+
+
+def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
+    """A Deny of which only AWS knows whether it holds: nobody can say that the trust works."""
+    return unknown("trust", f"{place} of {role} may deny it, by what only AWS knows: {next_step}", fix)
 
 
 def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: Shared) -> Finding:
@@ -102,7 +116,7 @@ def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolic
     verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
     finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
     if finding is None and _may_not_edit(plane, role):
-        return _without_right(plane, role, why, shared)
+        return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
     return finding or broken("trust", why, commands.apply(shared.options))
 
 

@@ -104,6 +104,9 @@ def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterat
     if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
         finding, place = Finding.DENIED, denying
         why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
+    elif granting is not None and (doubtful := policy.possible_denial(own, grant.subject)) is not None:
+        finding, place = Finding.MAY_BE_DENIED, doubtful
+        why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
     elif granting is not None:
         finding, place = Finding.AS_WANTED, granting
         why = bound if is_ours else f"{bound} selects it, and somebody else's statement lets it in"

@@ -21,6 +21,7 @@ class Finding(StrEnum):
     ASSOCIATION_OF_OTHERS = "association of others"
     TRUSTED_NOT_WANTED = "trusted, not wanted"
     DENIED = "denied"
+    MAY_BE_DENIED = "may be denied"
     CHANGED = "changed by somebody"
     NOT_KNOWN = "not known"
     OTHERS = "somebody else's"

@@ -39,6 +39,8 @@ class Verdict:
 
     standing: Standing
     place: Place | None = None
+    possible_denial: Place | None = None
+    """A foreign statement that may deny it all the same, where it counts as trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,61 @@ class Amendment:
         return self.verdicts[subject].standing is Standing.NO_ROOM
 
 
+class Amending:
+    """An amendment under way: each subject that is asked for is judged by those before it.
+
+    First come, first served, up to `quota` characters. Who is in the statement or in `keep` is never dropped for
+    room. Who a foreign statement lets in already takes no room, nor does who a Deny keeps out. Each question costs
+    the same however many were asked before.
+    """
+
+    def __init__(self, policy: TrustPolicy, own: OwnStatement, keep: frozenset[Subject], quota: int) -> None:
+        self._policy = policy
+        self._own = own
+        self._quota = quota
+        self._trusted = set(policy.subjects(own) | keep)
+        # Adding anyone renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
+        self._used = policy.with_subjects(own, ()).with_subjects(own, self._trusted).size()
+        self._verdicts: dict[Subject, Verdict] = {}
+
+    def ask(self, subject: Subject) -> None:
+        """Trust `subject` too, where that is needed and it fits."""
+        verdict, cost = self._judge(subject)
+        if verdict.standing is Standing.ADDED:
+            self._trusted.add(subject)
+            self._used += cost
+        self._verdicts.setdefault(subject, verdict)
+
+    def verdict(self, subject: Subject) -> Verdict:
+        """What becomes of `subject`, or would if it were asked for now."""
+        return self._verdicts.get(subject) or self._judge(subject)[0]
+
+    def amendment(self) -> Amendment:
+        """The policy with all who were asked for and fit."""
+        return Amendment(self._policy.with_subjects(self._own, self._trusted), self._verdicts)
+
+    def _judge(self, subject: Subject) -> tuple[Verdict, int]:
+        if (place := self._policy.denial(self._own, subject)) is not None:
+            return Verdict(Standing.DENIED, place), 0
+        if subject in self._trusted:
+            return Verdict(Standing.KEPT, possible_denial=self._possible_denial(subject)), 0
+        if (place := self._policy.foreign_grant(self._own, subject)) is not None:
+            return Verdict(Standing.FOREIGN, place, self._possible_denial(subject)), 0
+        cost = self._cost(subject)
+        if self._used + cost > self._quota:
+            return Verdict(Standing.NO_ROOM), cost
+        return Verdict(Standing.ADDED, possible_denial=self._possible_denial(subject)), cost
+
+    def _possible_denial(self, subject: Subject) -> Place | None:
+        return self._policy.possible_denial(self._own, subject)
+
+    def _cost(self, subject: Subject) -> int:
+        """Characters that one subject more takes; the first brings the statement along."""
+        if not self._trusted:
+            return self._policy.with_subjects(self._own, [subject]).size() - self._used
+        return len(str(subject)) + _QUOTES_AND_COMMA
+
+
 def amend(
     policy: TrustPolicy,
     own: OwnStatement,
@@ -65,27 +122,11 @@ def amend(
     asked: Iterable[Subject],
     quota: int,
 ) -> Amendment:
-    """Trust in our statement everyone in it, everyone in `keep`, and of `asked` who needs it and fits.
-
-    First come, first served, up to `quota` characters. Who is in the statement or in `keep` is never dropped
-    for room. Who a foreign statement lets in already takes no room, nor does who a Deny keeps out.
-    """
-    trusted = set(policy.subjects(own) | keep)
-    # Adding anyone writes the statement anew: IAM's way of storing it (a lone subject unwrapped) does not count.
-    used = policy.with_subjects(own, ()).with_subjects(own, trusted).size()
-    verdicts: dict[Subject, Verdict] = {}
+    """Trust in our statement everyone in it, everyone in `keep`, and of `asked` who needs it and fits."""
+    amending = Amending(policy, own, keep, quota)
     for subject in asked:
-        verdict = _without_adding(policy, own, trusted, subject)
-        if verdict is None:
-            cost = _cost(policy, own, subject, used=used, first=not trusted)
-            if used + cost > quota:
-                verdict = Verdict(Standing.NO_ROOM)
-            else:
-                verdict = Verdict(Standing.ADDED)
-                trusted.add(subject)
-                used += cost
-        verdicts.setdefault(subject, verdict)
-    return Amendment(policy.with_subjects(own, trusted), verdicts)
+        amending.ask(subject)
+    return amending.amendment()
 
 
 def room(policy: TrustPolicy, own: OwnStatement, quota: int) -> int:
@@ -101,22 +142,3 @@ def room(policy: TrustPolicy, own: OwnStatement, quota: int) -> int:
         return max(0, (quota - used) * len(subjects) // each)
     used = policy.with_subjects(own, [_TYPICAL]).size()
     return max(0, 1 + (quota - used) // (len(str(_TYPICAL)) + _QUOTES_AND_COMMA))
-
-
-def _without_adding(
-    policy: TrustPolicy, own: OwnStatement, trusted: set[Subject], subject: Subject
-) -> Verdict | None:
-    if (place := policy.denial(own, subject)) is not None:
-        return Verdict(Standing.DENIED, place)
-    if subject in trusted:
-        return Verdict(Standing.KEPT)
-    if (place := policy.foreign_grant(own, subject)) is not None:
-        return Verdict(Standing.FOREIGN, place)
-    return None
-
-
-def _cost(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, used: int, first: bool) -> int:
-    """Characters that one subject more takes; the first brings the statement along."""
-    if first:
-        return policy.with_subjects(own, [subject]).size() - used
-    return len(str(subject)) + _QUOTES_AND_COMMA

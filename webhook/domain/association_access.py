@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from webhook.domain.access_line import Access, Finding
 from webhook.domain.associations import Step, judge, what_was_changed, whose
-from webhook.domain.errors import InvalidNameError
-from webhook.domain.names import RoleArn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from webhook.domain.associations import Association, Ownership
     from webhook.domain.decisions import Grant
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.pod_statement import PodStatement
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.domain.trust_policy import Place
@@ -41,7 +39,7 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
     else:
         why = verdict.reason or f"{what_was_changed(found, role)}: the next passes put it right"
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
-        if (other := _role_of(found)) is not None and other != role:
+        if (other := found.role_arn) is not None and other != role:
             finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
             why = f"its association gives it this role, and {bound} wants {role}"
             yield _line(other, grant.subject, finding, why, issuer, None, found, owner)
@@ -59,7 +57,7 @@ def associations_beside(
         {role.value for one in installation.bindings for role in one.roles},
     )
     for subject, found in seen.described.items():
-        role = _role_of(found)
+        role = found.role_arn
         if subject in told or role is None or not (owner.owns(found) or found.role in bound):
             continue
         finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
@@ -88,21 +86,16 @@ def _with(
     if granting is None:
         why = f"{bound} selects it, and no statement lets EKS assume the role for its pods"
         return Finding.WANTED_NOT_TRUSTED, why, None
+    if (doubtful := policy.possible_denial_of_pod(claims)) is not None:
+        why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
+        return Finding.MAY_BE_DENIED, why, doubtful
     if installation.owner and installation.owner.owns(found):
         return Finding.AS_WANTED, bound, granting
     return Finding.AS_WANTED, f"{bound} selects it, and an association {whose(found)} gives it the role", granting
 
 
 def _statement(grant: Grant, installation: Installation) -> PodStatement | None:
-    own = installation.own_in(grant.binding.roles[0])
-    return next((one for one in own.pods if one.binding == grant.binding.name), None)
-
-
-def _role_of(found: Association) -> RoleArn | None:
-    try:
-        return RoleArn(found.role)
-    except InvalidNameError:
-        return None
+    return installation.own_in(grant.binding.roles[0]).for_pods_of(grant.binding.name)
 
 
 def _line(  # noqa: PLR0913, PLR0917  what a line says

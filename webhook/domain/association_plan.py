@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from webhook.domain.associations import Association, FoundAssociations, Ownership
+    from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
@@ -90,6 +91,7 @@ def plan_associations(
         elif found is not None and verdict.step is Step.ACCEPT:
             why = f"association {found.id} {whose(found)} gives it {role}: left as it is"
             notes.append(Problem(ProblemKind.ASSOCIATION_OF_OTHERS, why, grant.subject, role))
+    problems += _doubts(grants, installation, account)
     fit = associations_that_fit(seen.there)
     problems += _no_room(made[fit:])
     removed = _unwanted(installation, cluster, seen, owner)
@@ -102,6 +104,20 @@ def _unwanted(
     for _, found in sorted(seen.described.items()):
         if owner.owns(found) and (cause := cluster.cause_to_dissociate(found, installation)):
             yield Dissociating(found, cause.sentence)
+
+
+def _doubts(grants: Iterable[Grant], installation: Installation, account: AccountSnapshot) -> Iterable[Problem]:
+    """Statements that may keep EKS from assuming a role for a ServiceAccount's pods."""
+    for grant in grants:
+        role = grant.binding.roles[0]
+        policy, statement = account.policies.get(role), installation.own_in(role).for_pods_of(grant.binding.name)
+        if policy is None or statement is None:
+            continue
+        if (place := policy.possible_denial_of_pod(statement.claims_in(grant.subject.namespace))) is not None:
+            why = (
+                f"{place} of the trust policy of {role} may deny it, by what only AWS knows: check that statement"
+            )
+            yield Problem(ProblemKind.MAY_BE_DENIED, why, grant.subject, role)
 
 
 def _no_room(left: list[Associating]) -> Iterable[Problem]:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from webhook.domain.documents import shown
+from webhook.domain.errors import InvalidNameError
+from webhook.domain.names import RoleArn
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.domain.names import ClusterArn, RoleArn, Subject
+    from webhook.domain.names import ClusterArn, Subject
 
 QUOTA = 5000
 """Associations that an EKS cluster may have; it cannot be raised, nor asked for (EKS User Guide, Pod Identity)."""
@@ -45,6 +49,14 @@ class Association:
     owner_arn: str | None = None
     session_tags: bool = True
     target_role: str | None = None
+
+    @property
+    def role_arn(self) -> RoleArn | None:
+        """The role that it gives; None for one that no binding can name, such as one with `!` in its path."""
+        try:
+            return RoleArn(self.role)
+        except InvalidNameError:
+            return None
 
     def gives(self, role: RoleArn) -> bool:
         """Whether a pod gets `role` by it, with the session tags that our trust statement looks at."""
@@ -109,7 +121,8 @@ def judge(found: Association | None, role: RoleArn, owner: Ownership) -> Verdict
         if found.target_role:
             # An update sets a target role and has no way to take one away.
             return Verdict(
-                Step.REPORT, f"association {found.id} was given {found.target_role} as its target: delete it"
+                Step.REPORT,
+                f"association {found.id} was given {shown(found.target_role)} as its target: delete it",
             )
         return Verdict(Step.KEEP if found.gives(role) else Step.UPDATE)
     if found.gives(role):
@@ -120,24 +133,28 @@ def judge(found: Association | None, role: RoleArn, owner: Ownership) -> Verdict
 def whose(found: Association) -> str:
     """Whose an association is that is not ours, to follow its id."""
     if found.owner_arn:
-        return f"of add-on {found.owner_arn}"
+        return f"of add-on {shown(found.owner_arn)}"
     if CLUSTER_TAG in found.tags or INSTALLATION_TAG in found.tags:
         named = found.tags.get(INSTALLATION_TAG, "?"), found.tags.get(CLUSTER_TAG, "?")
-        return "of installation {} in cluster {}".format(*named)
+        return "of installation {} in cluster {}".format(*map(shown, named))
     return "that somebody else made"
 
 
 def _what(found: Association, role: RoleArn) -> str:
     if found.role != role.value:
-        return f"names {found.role}: delete it, and it is made anew with {role}"
+        return f"names {shown(found.role)}: delete it, and it is made anew with {role}"
     if found.target_role:
-        return f"passes on to {found.target_role}: delete it, and it is made anew without"
+        return f"passes on to {shown(found.target_role)}: delete it, and it is made anew without"
     return "disables session tags, which the trust policy needs: delete it, and it is made anew with them"
 
 
 def what_was_changed(found: Association, role: RoleArn) -> str:
     """What somebody did to an association of ours that was to give `role`."""
-    return f"somebody gave it {found.role}" if found.role != role.value else "somebody disabled its session tags"
+    return (
+        f"somebody gave it {shown(found.role)}"
+        if found.role != role.value
+        else "somebody disabled its session tags"
+    )
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

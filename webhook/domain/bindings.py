@@ -120,6 +120,15 @@ def first_match(
     return None
 
 
+def possible_matches(bindings: tuple[Binding, ...], service_account: str, namespace: str) -> tuple[Binding, ...]:
+    """The bindings that a ServiceAccount may fall under while the labels of its namespace are not known."""
+    return tuple(
+        binding
+        for binding in bindings
+        if binding.service_account == service_account and binding.namespaces.may_select(namespace)
+    )
+
+
 def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
     """The names of the ServiceAccounts that bindings are about, in order."""
     return sorted({binding.service_account for binding in bindings})
@@ -133,3 +142,8 @@ def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
 def trusted_roles(bindings: tuple[Binding, ...]) -> set[RoleArn]:
     """The roles whose trust policies are ours to add to."""
     return {role for binding in bindings if binding.edits_trust for role in binding.roles}
+
+
+def partition(bindings: tuple[Binding, ...]) -> str:
+    """The partition of AWS that the bindings' roles are in."""
+    return next((role.partition for binding in bindings for role in binding.roles), "aws")

@@ -1,7 +1,8 @@
 """Reading IAM conditions as far as a ServiceAccount's token decides them.
 
-The answer is True, False, or None where the condition looks at something that the token does not say. Callers
-choose the safe side: a grant counts only when True.
+The answer is True, False, or None where the condition looks at something that the token does not say: whether the
+request carries another key, and with which value, is AWS's to know. Callers choose the safe side: a grant counts
+only when True, and a Deny is only out of the way when False.
 
 Rules: IAM User Guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys".
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _SET_PREFIXES = ("forallvalues:", "foranyvalue:")
 _IF_EXISTS = "ifexists"
@@ -29,14 +30,21 @@ def conditions_hold(condition: Any, claims: Mapping[str, str]) -> bool | None:
         return True
     if not isinstance(condition, dict):
         return None
-    answers = [
+    return all_hold(
         _operator_holds(operator, key, values, claims)
         for operator, block in condition.items()
         for key, values in (block.items() if isinstance(block, dict) else [("", None)])
-    ]
-    if False in answers:
-        return False
-    return None if None in answers else True
+    )
+
+
+def all_hold(answers: Iterable[bool | None]) -> bool | None:
+    """Parts joined by AND: one False decides, else one that is unknown leaves all of it unknown."""
+    known = True
+    for answer in answers:
+        if answer is False:
+            return False
+        known = known and answer is not None
+    return True if known else None
 
 
 def as_list(value: Any) -> list[Any]:
@@ -46,7 +54,7 @@ def as_list(value: Any) -> list[Any]:
 
 def _operator_holds(operator: str, key: str, values: Any, claims: Mapping[str, str]) -> bool | None:
     claim = claims.get(key.lower())
-    wanted = as_list(values)
+    wanted = [str(value).lower() if isinstance(value, bool) else value for value in as_list(values)]
     if claim is None or not all(isinstance(value, str) and "${" not in value for value in wanted):
         return None
     # With one value in the token, present, ForAllValues, ForAnyValue and IfExists change nothing.
@@ -69,6 +77,10 @@ def _like(claim: str, wanted: list[str]) -> bool:
     return any(matches_wildcard(value, claim) for value in wanted)
 
 
+def _is_there(_: str, wanted: list[str]) -> bool:
+    return "false" in {value.lower() for value in wanted}
+
+
 def _not(compare: Callable[[str, list[str]], bool]) -> Callable[[str, list[str]], bool]:
     return lambda claim, wanted: not compare(claim, wanted)
 
@@ -80,4 +92,5 @@ _COMPARISONS: dict[str, Callable[[str, list[str]], bool]] = {
     "stringnotequalsignorecase": _not(_equals_ignoring_case),
     "stringlike": _like,
     "stringnotlike": _not(_like),
+    "null": _is_there,
 }

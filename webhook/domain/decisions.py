@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.bindings import Binding, ExistingAnnotation, first_match
+from webhook.domain.bindings import Binding, ExistingAnnotation, first_match, possible_matches
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import RoleArn, Subject
 
@@ -88,15 +88,31 @@ def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Bi
         subject = Subject(account.namespace, account.name)
     except InvalidNameError:
         return Ignore(IgnoreReason.NOT_A_NAME)
+    if account.being_deleted:
+        return Ignore(IgnoreReason.BEING_DELETED)
     if namespace is None or namespace.name != account.namespace:
         return Ignore(IgnoreReason.NO_SUCH_NAMESPACE)
     if namespace.terminating:
         return Ignore(IgnoreReason.NAMESPACE_TERMINATING)
-    if account.being_deleted:
-        return Ignore(IgnoreReason.BEING_DELETED)
     binding = first_match(bindings, account.name, namespace.name, namespace.labels)
     if binding is None:
         return Ignore(IgnoreReason.NOT_BOUND)
+    return _by_annotation(account, subject, binding)
+
+
+def possible_decisions(account: Account, bindings: tuple[Binding, ...]) -> list[Decision]:
+    """What could be decided about `account`, whatever labels its namespace has; empty where no binding fits it."""
+    try:
+        subject = Subject(account.namespace, account.name)
+    except InvalidNameError:
+        return []
+    if account.being_deleted:
+        return []
+    found = possible_matches(bindings, account.name, account.namespace)
+    return [_by_annotation(account, subject, binding) for binding in found]
+
+
+def _by_annotation(account: Account, subject: Subject, binding: Binding) -> Decision:
     if not account.role_annotation:
         return Grant(subject, binding)
     for role in binding.roles:

@@ -14,6 +14,9 @@ class InvalidPolicyError(ValueError):
 class ClusterError(Exception):
     """The API server did not do what was asked; the message says what and why."""
 
+    status: int | None = None
+    """The HTTP status that said so, where one did."""
+
 
 class ExpiredError(ClusterError):
     """The version to watch from is too old (410 Gone): list again."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.snapshot import AccountSnapshot, Installation
     from webhook.domain.statement import OwnStatement
+    from webhook.domain.trust_policy import Place, TrustPolicy
 
 
 class IrsaFootings:
@@ -34,10 +35,13 @@ class IrsaFootings:
         """As the way to go to; where there is no ServiceAccount yet, it is annotated as it is created."""
         subject, roles = grant.subject, grant.binding.roles
         letting = {role for role in roles if self._lets_in(role, subject)}
-        works = grant.annotated in letting if has_account else bool(letting)
+        certain = {role for role in letting if self._doubt(role, subject) is None}
+        works = grant.annotated in certain if has_account else bool(certain)
         if works:
             return Footing(works=True)
-        return Footing(trouble=self._problems.get(subject) or self._unread(roles))
+        doubts = (self._doubt(role, subject) for role in roles if role in letting)
+        doubt = next((doubt for doubt in doubts if doubt), "")
+        return Footing(trouble=self._problems.get(subject) or self._unread(roles) or doubt)
 
     def as_old(self, grant: Grant) -> Footing:
         """As the way to come from: the annotation, where it names a role of the binding, and our statements."""
@@ -50,6 +54,10 @@ class IrsaFootings:
         if policy is None or policy.denial(own, subject) is not None:
             return False
         return self._trusted.lets_in(role, subject) or policy.foreign_grant(own, subject) is not None
+
+    def _doubt(self, role: RoleArn, subject: Subject) -> str | None:
+        place = self._account.policies[role].possible_denial(self._installation.own_in(role), subject)
+        return f"{place} of the trust policy of {role} may deny it: change that statement" if place else None
 
     def _names(self, role: RoleArn, subject: Subject) -> bool:
         policy = self._account.policies.get(role)
@@ -78,7 +86,16 @@ class PodIdentityFootings:
         verdict = judge(found, self.role, self.owner)
         if verdict.step is Step.REPORT:
             return Footing(trouble=verdict.reason)
+        if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
+            return Footing(
+                trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
+            )
         return Footing(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.lets_pods_in(self.own))
+
+    def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
+        ours = (one for one in self.own.pods if one.service_account == subject.service_account)
+        places = (policy.possible_denial_of_pod(one.claims_in(subject.namespace)) for one in ours)
+        return next((place for place in places if place), None)
 
     def as_old(self, found: Association | None) -> Footing:
         """As the way to come from: EKS prefers an association, whoever made it."""

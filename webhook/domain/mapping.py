@@ -25,6 +25,7 @@ class ProblemKind(StrEnum):
     UNREAD = "role not read"
     FULL = "no room"
     DENIED = "denied"
+    MAY_BE_DENIED = "may be denied"
     DANGLING = "deleted principal"
     FOREIGN_ANNOTATION = "foreign annotation"
     NOT_SELECTED = "no binding"

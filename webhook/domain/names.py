@@ -15,12 +15,14 @@ AUDIENCE = "sts.amazonaws.com"
 ROLE_ARN_ANNOTATION = "eks.amazonaws.com/role-arn"
 """The ServiceAccount annotation that EKS's own webhook reads."""
 
-# RoleName and path as IAM's API model has them; partition and account as EKS's own webhook checks them.
+# RoleName and path as IAM's API model has them (a path is `/`, or `/`, printable ASCII and `/`); partition and
+# account as EKS's own webhook checks them.
 _ROLE_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z0-9-]*):iam::(?P<account>\d{12}):role/"
-    r"(?P<path>(?:[\w+=,.@-]+/)*)(?P<name>[\w+=,.@-]{1,64})",
+    r"(?P<path>([!-~]{1,510}/)?)(?P<name>[\w+=,.@-]{1,64})",
     re.ASCII,
 )
+_PLAIN_PATH = re.compile(r"([\w+=,.@-]+/)*", re.ASCII)
 # The name as EKS's API model has it.
 _CLUSTER_NAME = r"[0-9A-Za-z][A-Za-z0-9_-]{0,99}"
 _CLUSTER_ARN = re.compile(rf"arn:aws[a-z0-9-]*:eks:[a-z0-9-]+:\d{{12}}:cluster/{_CLUSTER_NAME}", re.ASCII)
@@ -65,6 +67,11 @@ class RoleArn:
     def has_no_path(self) -> bool:
         """Whether account and name say all of it."""
         return self.value.endswith(f":role/{self.name}")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its path has no character that means something in a policy, or is new to EKS's webhook."""
+        return _PLAIN_PATH.fullmatch(self._part("path")) is not None
 
     def _part(self, group: str) -> str:
         match = _ROLE_ARN.fullmatch(self.value)

@@ -199,6 +199,12 @@ def _problem(placement: Placement) -> Problem | None:
     if placement.verdict.standing is Standing.DENIED:
         why = f"{placement.verdict.place} of the trust policy of {role} denies it: change that statement"
         return Problem(ProblemKind.DENIED, why, subject, role)
+    if placement.verdict.possible_denial is not None:
+        why = (
+            f"{placement.verdict.possible_denial} of the trust policy of {role} may deny it: `mxp-identity verify "
+            f"{subject.namespace} --assume` asks STS whether it does"
+        )
+        return Problem(ProblemKind.MAY_BE_DENIED, why, subject, role)
     if placement.verdict.standing is Standing.NO_ROOM:
         why = (
             f"no role of binding {placement.grant.binding.name} has room: raise IAM quota L-C07B4B0D, or add a "

@@ -55,7 +55,7 @@ _SENTENCES = {
 
 
 def cause_to_dissociate(  # noqa: PLR0913  all that decides it
-    role: RoleArn,
+    role: RoleArn | None,
     subject: Subject,
     namespace: LiveNamespace | None,
     account: Account | None,
@@ -65,12 +65,13 @@ def cause_to_dissociate(  # noqa: PLR0913  all that decides it
 ) -> Cause | None:
     """Why `subject` is not wanted associated with `role`, or None where it is, or may still need it.
 
-    `former_uid` is the uid of the namespace of that name that was last selected, where that is known.
+    `role` is None for one that no binding can name. `former_uid` is the uid of the namespace of that name that was
+    last selected, where that is known.
     """
     grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
     if not isinstance(grant, Grant):
         return grant
-    if not grant.binding.may_be_associated(role):
+    if role is None or not grant.binding.may_be_associated(role):
         return Cause.NOT_BOUND
     return Cause.ACCOUNT_GONE if account is None else None
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from webhook.domain.associations import Ownership
-from webhook.domain.names import RoleArn
 from webhook.domain.pod_statement import pod_statements
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate
 from webhook.domain.statement import OwnStatement
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from webhook.domain.associations import Association, FoundAssociations
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
-    from webhook.domain.names import ClusterArn, IssuerUrl, Subject
+    from webhook.domain.names import ClusterArn, IssuerUrl, RoleArn, Subject
     from webhook.domain.trust_policy import TrustPolicy
     from webhook.domain.wanted import AccountKey
 
@@ -100,7 +99,7 @@ class ClusterSnapshot:
         """Why no binding wants an association of ours, or None where one does, or may soon."""
         subject = found.subject
         cause = cause_to_dissociate(
-            RoleArn(found.role),
+            found.role_arn,
             subject,
             self.namespaces.get(subject.namespace),
             self.account(subject),

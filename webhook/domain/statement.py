@@ -54,6 +54,10 @@ class OwnStatement:
         """The one that names subjects alone: what was done to those for pods says nothing of it."""
         return replace(self, pods=())
 
+    def for_pods_of(self, binding: str) -> PodStatement | None:
+        """The statement for the pods of one binding, where it has one in this role."""
+        return next((one for one in self.pods if one.binding == binding), None)
+
     @property
     def audience_key(self) -> str:
         """The condition key of the token's audience."""
@@ -66,7 +70,11 @@ class OwnStatement:
 
     def claims(self, subject: Subject) -> dict[str, str]:
         """What a token of `subject` says, by lower-case condition key: IAM ignores the case of keys."""
-        return {self.audience_key.lower(): AUDIENCE, self.subject_key.lower(): str(subject)}
+        return {**self.claims_of_all(), self.subject_key.lower(): str(subject)}
+
+    def claims_of_all(self) -> dict[str, str]:
+        """What every token of the cluster for AWS says, by lower-case condition key."""
+        return {self.audience_key.lower(): AUDIENCE}
 
     def render(self, subjects: Iterable[Subject]) -> dict[str, Any]:
         """The statement that trusts exactly `subjects`, of which there is at least one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.domain.conditions import as_list
+from webhook.domain.documents import shown
 
 if TYPE_CHECKING:
     from webhook.domain.trust_policy import Statement
@@ -17,7 +18,7 @@ def pods_it_is_for(statement: Statement) -> str:
         for block in _blocks(statement.get("Condition"))
         for key, values in block.items()
     }
-    return (
+    return shown(
         f"EKS assumes it for ServiceAccount {tags.get('kubernetes-service-account', 'any')} of namespaces "
         f"{tags.get('kubernetes-namespace', 'of any name')} of {tags.get('eks-cluster-arn', 'any cluster')}"
     )
@@ -29,13 +30,13 @@ def effect_of(statement: Statement) -> str:
     actions = statement.get("Action", statement.get("NotAction", []))
     spelled = ", ".join(str(action) for action in as_list(actions))
     rest = " with conditions" if statement.get("Condition") else ""
-    return f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}"
+    return shown(f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}")
 
 
 def whom_it_names(statement: Statement) -> list[str]:
     """The subjects that a statement's condition names, as they stand there; else its principals."""
     subjects = [
-        str(value)
+        shown(value)
         for block in _blocks(statement.get("Condition"))
         for key, values in block.items()
         if key.lower().endswith(":sub")
@@ -45,7 +46,7 @@ def whom_it_names(statement: Statement) -> list[str]:
         return subjects
     principal = statement.get("Principal")
     if isinstance(principal, dict):
-        return [str(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
+        return [shown(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
     return ["everybody"] if principal == "*" else ["everybody but those it names"]
 
 

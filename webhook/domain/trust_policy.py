@@ -12,11 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.domain.conditions import as_list, conditions_hold
+from webhook.domain.conditions import as_list
+from webhook.domain.documents import shown, why_not_kept
 from webhook.domain.errors import InvalidPolicyError
+from webhook.domain.evaluation import allows, denies, principals
 from webhook.domain.pod_statement import ACTIONS, SERVICE
 from webhook.domain.statement import ASSUME_WITH_TOKEN
-from webhook.domain.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ Statement = dict[str, Any]
 
 # Beyond ASCII it is not known what IAM leaves out: counting it errs on the safe side.
 _WHITE_SPACE = re.compile(r"\s", re.ASCII)
+_BEYOND_LATIN_1 = re.compile("[^\x00-\xff]")
 # A principal that was deleted shows as its unique id (IAM identifiers: AIDA user, AROA role).
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}")
 _OLDEST_VERSION = "2008-10-17"
@@ -43,7 +45,7 @@ class Place:
 
     def __str__(self) -> str:
         number = f"statement {self.index + 1}"
-        return f"{number} (Sid {self.sid})" if self.sid else number
+        return f"{number} (Sid {shown(self.sid)})" if self.sid else number
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,25 @@ class TrustPolicy:
     def parse(cls, document: object) -> Self:
         """The policy that IAM's GetRole answered.
 
-        Raises InvalidPolicyError when it is not an object with statements: such a document is not guessed at.
+        Raises InvalidPolicyError when it is not an object with statements, or could not be written back as it was
+        read: such a document is not guessed at.
         """
         if not isinstance(document, dict):
             raise InvalidPolicyError("the trust policy is not a JSON object")
         statements = as_list(document.get("Statement", []))
         if not all(isinstance(statement, dict) for statement in statements):
             raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
+        for index, statement in enumerate(statements):
+            sid = statement.get("Sid", "")
+            for name, value in (("a Sid", sid), ("an Effect", statement.get("Effect", ""))):
+                if not isinstance(value, str):
+                    raise _not_kept(
+                        f"{Place(index, None)} of the trust policy", f"has {name} that is not a string"
+                    )
+            if reason := why_not_kept(statement):
+                raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
+        if reason := why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
+            raise _not_kept("the trust policy", reason)
         return cls(document)
 
     @property
@@ -71,8 +85,9 @@ class TrustPolicy:
         return as_list(self.document.get("Statement", []))
 
     def text(self) -> str:
-        """The document as it is sent: compact. Characters beyond ASCII stay as they are; IAM allows U+00FF."""
-        return json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
+        """The document as it is sent: compact, with escapes for characters beyond U+00FF, which IAM refuses."""
+        text = json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
+        return _BEYOND_LATIN_1.sub(lambda char: json.dumps(char[0])[1:-1], text)
 
     def size(self) -> int:
         """Characters that count against AssumeRolePolicySizeQuota: all but white space."""
@@ -141,60 +156,58 @@ class TrustPolicy:
 
     def lets_pod_in(self, claims: Mapping[str, str]) -> Place | None:
         """A statement, ours or not, that certainly lets EKS assume the role for a pod with these session tags."""
-        for index, statement in enumerate(self.statements):
-            if (
-                statement.get("Effect") == "Allow"
-                and SERVICE in _principals(statement, "Service")
-                and all(_covers_action(statement, action) for action in ACTIONS)
-                and conditions_hold(statement.get("Condition"), claims)
-            ):
-                return Place(index, statement.get("Sid"))
-        return None
+        places = (place for place, one in self._placed() if allows(one, "Service", SERVICE, ACTIONS, claims))
+        return next(places, None)
 
     def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
         """A statement that certainly keeps EKS from assuming the role for a pod with these session tags."""
-        for index, statement in enumerate(self.statements):
-            if (
-                statement.get("Effect") == "Deny"
-                and _may_be(statement, "Service", SERVICE)
-                and any(_covers_action(statement, action) for action in ACTIONS)
-                and conditions_hold(statement.get("Condition"), claims)
-            ):
-                return Place(index, statement.get("Sid"))
-        return None
+        return self._denying_pod(claims, certainly=True)
+
+    def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement that may do so: AWS alone knows what it asks about."""
+        return self._denying_pod(claims, certainly=None)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
         for place, statement in self._others(own):
-            if statement.get("Effect") != "Deny" or not _may_be(statement, "Service", SERVICE):
-                continue
-            for one in own.pods:
-                holds = conditions_hold(statement.get("Condition"), one.claims())
-                if holds and any(_covers_action(statement, action) for action in ACTIONS):
-                    return place
+            if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
+                return place
         return None
 
     def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement of somebody else that certainly lets `subject` in already."""
+        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
         for place, statement in self._others(own):
-            if (
-                statement.get("Effect") == "Allow"
-                and own.provider_arn in _principals(statement, "Federated")
-                and _covers_action(statement, ASSUME_WITH_TOKEN)
-                and conditions_hold(statement.get("Condition"), own.claims(subject))
-            ):
+            if allows(statement, "Federated", own.provider_arn, actions, claims):
                 return place
         return None
 
     def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement that certainly keeps `subject` out whatever ours says: any Deny wins."""
+        return self._denying(own, subject, certainly=True)
+
+    def may_deny_some(self, own: OwnStatement) -> bool:
+        """Whether a statement that is not ours denies some subject of this cluster, or may: mostly none does."""
+        claims = own.claims_of_all()
+        return any(
+            denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
+            for _, statement in self._others(own)
+        )
+
+    def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement that may do so: AWS alone knows what it asks about."""
+        return self._denying(own, subject, certainly=None)
+
+    def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
+        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
         for place, statement in self._others(own):
-            if (
-                statement.get("Effect") == "Deny"
-                and _may_be(statement, "Federated", own.provider_arn)
-                and _covers_action(statement, ASSUME_WITH_TOKEN)
-                and conditions_hold(statement.get("Condition"), own.claims(subject))
-            ):
+            if denies(statement, "Federated", own.provider_arn, actions, claims) is certainly:
+                return place
+        return None
+
+    def _denying_pod(self, claims: Mapping[str, str], *, certainly: bool | None) -> Place | None:
+        for place, statement in self._placed():
+            if denies(statement, "Service", SERVICE, ACTIONS, claims) is certainly:
                 return place
         return None
 
@@ -204,62 +217,44 @@ class TrustPolicy:
         Error: `MalformedPolicyDocument: Invalid principal in policy`.
         """
         return [
-            (Place(index, statement.get("Sid")), value)
-            for index, statement in enumerate(self.statements)
-            for value in _principals(statement, "AWS")
+            (place, value)
+            for place, statement in self._placed()
+            for value in principals(statement, "AWS")
             if _UNIQUE_ID.fullmatch(value)
         ]
 
-    def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
+    def _placed(self) -> Iterator[tuple[Place, Statement]]:
         for index, statement in enumerate(self.statements):
-            if not own.owns(statement):
-                yield Place(index, statement.get("Sid")), statement
+            yield Place(index, statement.get("Sid")), statement
+
+    def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
+        return ((place, statement) for place, statement in self._placed() if not own.owns(statement))
 
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:
     """A form in which two documents are equal exactly when IAM gives them the same meaning."""
-    return canonical({"Version": _OLDEST_VERSION, **document})
+    lone = {"Statement": [document["Statement"]]} if isinstance(document.get("Statement"), dict) else {}
+    return canonical({"Version": _OLDEST_VERSION, **document, **lone})
 
 
 def canonical(value: Any) -> Hashable:
-    """A form without the order of keys and elements, and with one-element lists unwrapped.
+    """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
+    A list around an object or a list is none of IAM's forms: what stands in ours like that is not what we write.
     Condition keys compare without case, as IAM does; everything else with it.
     """
     if isinstance(value, dict):
         return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
     if isinstance(value, list):
         members = frozenset(canonical(inner) for inner in value)
-        return next(iter(members)) if len(members) == 1 else members
+        is_lone = len(members) == 1 and not any(isinstance(inner, dict | list) for inner in value)
+        return next(iter(members)) if is_lone else members
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _not_kept(what: str, reason: str) -> InvalidPolicyError:
+    return InvalidPolicyError(f"{what} {reason}: correct it, nothing is written before")
 
 
 def _folded(key: str) -> str:
     return key.lower() if ":" in key else key
-
-
-def _principals(statement: Statement, kind: str) -> list[str]:
-    principal = statement.get("Principal")
-    if not isinstance(principal, dict):
-        return []
-    return [value for value in as_list(principal.get(kind, [])) if isinstance(value, str)]
-
-
-def _may_be(statement: Statement, kind: str, principal: str) -> bool:
-    if statement.get("Principal") == "*":
-        return True
-    everyone = "*" in _principals(statement, "AWS")
-    return everyone or not {principal, "*"}.isdisjoint(_principals(statement, kind))
-
-
-def _covers_action(statement: Statement, action: str) -> bool:
-    if "NotAction" in statement:
-        return not _any_action_matches(statement["NotAction"], action)
-    return _any_action_matches(statement.get("Action", []), action)
-
-
-def _any_action_matches(patterns: Any, action: str) -> bool:
-    return any(
-        isinstance(pattern, str) and matches_wildcard(pattern.lower(), action.lower())
-        for pattern in as_list(patterns)
-    )

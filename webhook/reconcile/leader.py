@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.reconcile.supervision import supervise
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from webhook.reconcile.leadership import Term
@@ -23,7 +25,7 @@ class Leader:
     sweep: Sweep
     mappings: Mappings
     pods: PodsWithoutIdentity
-    care: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """What is done for Deployments, each until cancelled."""
     interval: float
     """Seconds from one round to the next."""
@@ -31,8 +33,8 @@ class Leader:
     async def lead(self, term: Term) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.sweep.run(term, self.interval))
-            tasks.create_task(self.mappings.run(self.interval))
-            tasks.create_task(self.pods.run(self.interval))
-            for loop in self.care:
-                tasks.create_task(loop())
+            tasks.create_task(supervise("sweep", lambda: self.sweep.run(term, self.interval)))
+            tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))
+            tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
+            for name, loop in self.care.items():
+                tasks.create_task(supervise(name, loop))

@@ -17,7 +17,8 @@ import structlog
 from webhook.domain.errors import ClusterError
 from webhook.domain.sweep import HOUR
 from webhook.telemetry import metrics
-from webhook.trust.leases import DURATION, Lease, Observation
+from webhook.telemetry.progress import Progress
+from webhook.trust.leases import DURATION, Lease, Observation, mark
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -26,12 +27,22 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LEASE = "mxp-identity-leader"
+_LONGEST_STEP = 120.0
+"""Seconds of one try to take or renew the Lease: three calls of some seconds each."""
 
 _RENEWAL_SECONDS = 3.0
 _POLL = (1.0, 2.0)
 _COUNTED_TOGETHER = 60.0
 """Seconds within which removals become one number, so that an hour of them fits into the Lease."""
+
+
+def leader_lease(installation: str) -> str:
+    """The name of the Lease by which the replicas of an installation choose their leader.
+
+    Two installations in one namespace have one each. A name of an installation is too long and may have the wrong
+    characters.
+    """
+    return f"mxp-identity-leader-{mark(installation)}"
 
 
 class NotLeadingError(ClusterError):
@@ -93,7 +104,7 @@ class Term:
             noted = await self.renew()
         except ClusterError as error:
             self._removals, self._leaving = before  # nobody is removed: these must not use up the hour's limit
-            raise NotLeadingError(f"removals could not be noted in Lease {LEASE}: {error}") from error
+            raise NotLeadingError(f"removals could not be noted in Lease {self._lease.name}: {error}") from error
         if not noted:
             raise NotLeadingError("another replica leads by now")
 
@@ -123,7 +134,7 @@ class Term:
                 if stored is not None:
                     self._lease, self._until = stored, asked + DURATION
                     return True
-                found = await self._store.get(LEASE)
+                found = await self._store.get(mine.name)
                 if found is None or found.holder != mine.holder:
                     return False
                 self._lease = found  # still ours: somebody has edited it, or the answer to our renewal was lost
@@ -135,11 +146,15 @@ class Term:
 
 
 class Leadership:
-    """Takes part in choosing the leader. `identity` names this replica: unique for ever."""
+    """Takes part in choosing the leader of an installation. `identity` names this replica: unique for ever."""
 
-    def __init__(self, store: LeaseStore, identity: str) -> None:
+    def __init__(
+        self, store: LeaseStore, installation: str, identity: str, progress: Progress | None = None
+    ) -> None:
         self._store = store
+        self._name = leader_lease(installation)
         self._identity = identity
+        self._progress = progress or Progress()
         metrics.leading.set(0)
 
     async def run(self, lead: Callable[[Term], Awaitable[None]]) -> None:
@@ -158,35 +173,40 @@ class Leadership:
             finally:
                 metrics.leading.set(0)
             log.warning("leading_no_longer")
+            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
 
     async def _win(self) -> Term:
         """Wait until the Lease is free or its holder silent for too long, and take it. Raises ClusterError."""
         observed = Observation()
         while True:
             now = asyncio.get_running_loop().time()
-            found = await self._store.get(LEASE)
-            if found is None:
-                taken = await self._store.create(Lease(LEASE, "", holder=self._identity, renewals=1))
-            elif observed.may_take(found, self._identity, now):
-                taken = await self._store.update(
-                    replace(found, holder=self._identity, waiter=None, renewals=found.renewals + 1)
-                )
-            else:
-                taken = None
+            with self._progress.step("leadership", _LONGEST_STEP):
+                taken = await self._try_to_take(observed, now)
             if taken is not None:
                 return Term(self._store, taken, now + DURATION)
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
 
+    async def _try_to_take(self, observed: Observation, now: float) -> Lease | None:
+        found = await self._store.get(self._name)
+        if found is None:
+            return await self._store.create(Lease(self._name, "", holder=self._identity, renewals=1))
+        if not observed.may_take(found, self._identity, now):
+            return None
+        return await self._store.update(
+            replace(found, holder=self._identity, waiter=None, renewals=found.renewals + 1)
+        )
+
     async def _lead(self, term: Term, lead: Callable[[Term], Awaitable[None]]) -> None:
         work = asyncio.ensure_future(lead(term))
         try:
-            while await self._goes_on(term, work):
-                pass
-        except asyncio.CancelledError:
-            await _stop(work)
+            try:
+                while await self._goes_on(term, work):
+                    pass
+            finally:
+                await _stop(work)
+        except (Exception, asyncio.CancelledError):
             await self._give_back(term)
             raise
-        await _stop(work)
 
     async def _goes_on(self, term: Term, work: asyncio.Future[None]) -> bool:
         """Wait, and renew; False once leading is over, which it is with the Lease, however slow an answer."""
@@ -195,8 +215,9 @@ class Leadership:
         if work.done():
             return False
         try:
-            async with asyncio.timeout_at(term.until):
-                return await term.renew()
+            with self._progress.step("leadership", _LONGEST_STEP):
+                async with asyncio.timeout_at(term.until):
+                    return await term.renew()
         except (ClusterError, TimeoutError) as error:
             log.warning("lead_not_renewed", reason=str(error) or "no answer before the Lease ended")
             return term.holds

@@ -14,9 +14,11 @@ import structlog
 from webhook.domain.deployments import NUDGE_PAUSES
 from webhook.domain.names import Subject
 from webhook.reconcile.ports import ClusterError
+from webhook.reconcile.reflector import LONGEST_LIST
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from webhook.domain.decisions import Grant
@@ -39,6 +41,9 @@ _SPACING_SECONDS = 0.02
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 """Seconds after which a list that failed at start is tried again."""
 
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
+
 _YIELD_EVERY = 200
 """ServiceAccounts looked at before the loop may answer reviews again."""
 
@@ -50,11 +55,18 @@ class Nudges:
     identity has become whole, so a cluster in which nothing changes costs nothing.
     """
 
-    def __init__(self, identities: Identities, deployments: Deployments, events: Events) -> None:
+    def __init__(
+        self,
+        identities: Identities,
+        deployments: Deployments,
+        events: Events,
+        progress: Progress | None = None,
+    ) -> None:
         self._view = identities.view
         self._identities = identities
         self._deployments = deployments
         self._events = events
+        self._progress = progress or Progress()
         self._is_running = False
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -100,7 +112,9 @@ class Nudges:
                 pause = min(2 * pause, _LAST_RETRY)
 
     async def _look_for_refused(self, name: str) -> None:
-        for deployment in await self._deployments.refused(name):
+        with self._progress.step("nudges", LONGEST_LIST):
+            found = await self._deployments.refused(name)
+        for deployment in found:
             subject = Subject(deployment.namespace, deployment.service_account)
             self._whole.discard(subject)
             self._waiting[subject] = None
@@ -169,13 +183,16 @@ class Nudges:
     async def _refused(self, grant: Grant, name: str) -> Deployment | None:
         async with self._spacing:
             await asyncio.sleep(_SPACING_SECONDS)
-        deployment = await self._deployments.get(grant.subject.namespace, name)
+        with self._progress.step("nudges", _LONGEST_CALL):
+            deployment = await self._deployments.get(grant.subject.namespace, name)
         if deployment is None or deployment.service_account != grant.subject.service_account:
             return None
         return deployment if deployment.is_refused else None
 
     async def _nudge(self, deployment: Deployment) -> None:
-        if not await self._deployments.nudge(deployment):
+        with self._progress.step("nudges", _LONGEST_CALL):
+            is_done = await self._deployments.nudge(deployment)
+        if not is_done:
             return
         metrics.deployments_nudged.inc()
         log.info("deployment_nudged", namespace=deployment.namespace, deployment=deployment.name)

@@ -17,6 +17,7 @@ from webhook.reconcile.pods import PodsWithoutIdentity
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ _FIRST_LOOK_SECONDS = 5.0
 _AT_ONCE = 16
 """ServiceAccounts annotated late at the same time."""
 
+_LONGEST_PASS = 300.0
+"""Seconds of a pass: it makes no call."""
+
+_LONGEST_ANNOTATION = 600.0
+"""Seconds: some calls of ten seconds, each of which may wait for a turn."""
+
 _YIELD_EVERY = 200
 """Namespaces looked at before the loop may answer reviews again."""
 
@@ -45,7 +52,14 @@ _YIELD_EVERY = 200
 class Passes:
     """Brings AWS and annotations to what the cluster wants."""
 
-    def __init__(self, view: ClusterView, grants: Grants, cluster: Cluster, events: Events) -> None:
+    def __init__(
+        self,
+        view: ClusterView,
+        grants: Grants,
+        cluster: Cluster,
+        events: Events,
+        progress: Progress | None = None,
+    ) -> None:
         self._view = view
         self._grants = grants
         self._cluster = cluster
@@ -55,7 +69,8 @@ class Passes:
         self._late: OrderedDict[Subject, Grant] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
-        self.pods = PodsWithoutIdentity(view, cluster, events)
+        self._progress = progress = progress or Progress()
+        self.pods = PodsWithoutIdentity(view, cluster, events, progress)
         view.on_change(self._note)
 
     async def run(self, interval: float) -> None:
@@ -85,7 +100,7 @@ class Passes:
         self._wake.set()
 
     async def _pass(self) -> None:
-        with metrics.pass_seconds.time():
+        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
             self._grants.check()
             self._grants.forget_refused(self._view.wanted())
             self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
@@ -127,7 +142,8 @@ class Passes:
             subject, grant = self._late.popitem(last=False)
             self._annotating.add(subject)
             facts = {"namespace": subject.namespace, "service_account": subject.service_account}
-            await survive("late_annotation_failed", self._annotate(grant), **facts)
+            with self._progress.step("late_annotations", _LONGEST_ANNOTATION):
+                await survive("late_annotation_failed", self._annotate(grant), **facts)
             self._annotating.discard(subject)
 
     async def _annotate(self, grant: Grant) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.domain.names import Subject
+from webhook.reconcile.reflector import LONGEST_LIST
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +27,9 @@ log = structlog.get_logger(__name__)
 
 _READ_SECONDS = 5.0
 
+_LONGEST_READ = 300.0
+"""Seconds of a read that waits for its turn."""
+
 
 class PodsWithoutIdentity:
     """Finds them, tells of each once, and, while it runs, counts them; it restarts none.
@@ -33,10 +38,13 @@ class PodsWithoutIdentity:
     annotation names.
     """
 
-    def __init__(self, view: ClusterView, cluster: Cluster, events: Events) -> None:
+    def __init__(
+        self, view: ClusterView, cluster: Cluster, events: Events, progress: Progress | None = None
+    ) -> None:
         self._view = view
         self._cluster = cluster
         self._events = events
+        self._progress = progress or Progress()
         self._known: dict[str, RunningPod] = {}
         self._is_running = False
         self._looked = asyncio.Event()
@@ -67,7 +75,10 @@ class PodsWithoutIdentity:
 
     async def find(self) -> None:
         """Look at all pods of bound ServiceAccounts. Raises ClusterError."""
-        found = [pod for name in self._view.service_accounts for pod in await self._cluster.pods(name)]
+        found: list[RunningPod] = []
+        for name in self._view.service_accounts:
+            with self._progress.step("pods", LONGEST_LIST):
+                found += await self._cluster.pods(name)
         seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
         known = {uid: pod for uid, pod in seen.items() if uid in self._known}
         self._keep(known | await self._lacking(pod for uid, pod in seen.items() if uid not in known))
@@ -112,7 +123,8 @@ class PodsWithoutIdentity:
         grant = self._grant(subject)
         if grant is None or not grant.binding.annotates:
             return None
-        account = await self._cluster.account(subject, _READ_SECONDS)
+        with self._progress.step("pods", _LONGEST_READ):
+            account = await self._cluster.account(subject, _READ_SECONDS)
         annotation = account.role_annotation if account else None
         return next((role for role in grant.binding.roles if role.value == annotation), None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from webhook.domain.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from webhook.domain.bindings import Mode
     from webhook.domain.decisions import Account, LiveNamespace
@@ -37,7 +37,10 @@ class Source(Protocol[T]):
     async def list(self) -> tuple[dict[str, T], str]:
         """All objects by key, and the version to watch from. Raises ClusterError."""
 
-    def watch(self, version: str) -> AsyncIterator[Change[T]]:
+    async def newest_version(self) -> str:
+        """The version that a list would have now, which is cheap to ask for. Raises ClusterError."""
+
+    def watch(self, version: str) -> AsyncGenerator[Change[T], None]:
         """Changes after `version`, until the API server ends the watch. Raises ClusterError, ExpiredError."""
 
 

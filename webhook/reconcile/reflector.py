@@ -2,18 +2,26 @@
 
 The official client's informer has no backoff and does not notice a silent watch, so this is our own: paged list,
 watch with server and client timeouts, bookmarks, jittered backoff, a new list when the version is too old.
+
+A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
+where it began. So before each watch that goes on, and where a bookmark shows no progress, the version is compared
+with the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within
+the hour shows. (Versions of one cluster may be compared as numbers: KEP-5504.)
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import aclosing
+from math import nan
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
 from webhook.reconcile.ports import ClusterError, ExpiredError
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,24 +36,44 @@ _FIRST_BACKOFF = 0.2
 _LAST_BACKOFF = 10.0
 _SHORTEST_WATCH = 1.0
 
+_LIST_SECONDS = (2400.0, 3200.0)
+"""Until the next list: within the hour even where a watch of 5 minutes has to end first, and not all at once."""
+
+_LIST_FAILED_SECONDS = 300.0
+
+_MOST_DIGITS = 20
+"""Of a revision of etcd, a number of 64 bits."""
+
+_BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
+
+LONGEST_LIST = 1800.0
+"""Seconds for a list: of a slow API server each page takes some, and there may be a hundred."""
+
 
 class Reflector(Generic[T]):
     """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
 
-    def __init__(self, source: Source[T], changed: Callable[[str, T | None], None]) -> None:
+    def __init__(
+        self,
+        source: Source[T],
+        changed: Callable[[str, T | None], None],
+        progress: Progress | None = None,
+    ) -> None:
         self._source = source
+        self._progress = progress or Progress()
         self._changed = changed
         self._version: str | None = None
+        self._list_at = 0.0
         self._failures = 0
         # From the start, or nobody sees the first failure: a rate needs two samples.
         self._failed = metrics.watch_failures.labels(source.resource)
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
+        self.in_touch = False
+        """Whether nothing has failed since the last news: a list, a change or a bookmark.
 
-    @property
-    def in_touch(self) -> bool:
-        """Whether there was a list, and the last list or watch did not fail."""
-        return self.synced.is_set() and not self._failures
+        A watch that could be opened is no news yet: what happened before may still be on its way.
+        """
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -64,23 +92,52 @@ class Reflector(Generic[T]):
                 await self._back_off(repr(error))
 
     async def _list_and_watch(self) -> None:
-        if self._version is None:
-            objects, version = await self._source.list()
-            self._replace(objects)
-            self._version = version
-            self.synced.set()
+        now = asyncio.get_running_loop().time()
+        if self._version is None or now >= self._list_at:
+            version = await self._list()
+        else:
+            version = self._version
+            await self._check_not_older_than(version)
         started = asyncio.get_running_loop().time()
         silent = True
-        async for change in self._source.watch(self._version):
-            self._apply(change)
-            self._failures = 0
-            silent = False
+        async with aclosing(self._source.watch(version)) as changes:
+            async for change in changes:
+                if _number(change.version) < _number(self._version or ""):
+                    raise ExpiredError(f"watch {self._source.resource}: {_BACKWARDS.format(change.version)}")
+                if change.key is None and change.version == self._version:
+                    await self._check_not_older_than(change.version)
+                self._apply(change)
+                self._failures = 0
+                self.in_touch = True
+                silent = False
         # The server ends a watch after some minutes; something is wrong where it does so at once.
         if silent and asyncio.get_running_loop().time() - started < _SHORTEST_WATCH:
             raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
         await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
 
+    async def _list(self) -> str:
+        """Replace the mirror by a new list, and answer its version.
+
+        Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
+        """
+        self._list_at = asyncio.get_running_loop().time() + _LIST_FAILED_SECONDS
+        with self._progress.step("reflector", LONGEST_LIST):
+            objects, version = await self._source.list()
+        self._version = version
+        self._replace(objects)
+        self._list_at = asyncio.get_running_loop().time() + random.uniform(*_LIST_SECONDS)  # noqa: S311
+        self.synced.set()
+        self.in_touch = True
+        return version
+
+    async def _check_not_older_than(self, version: str) -> None:
+        """Raise ExpiredError where the API server's version is older than `version`: it was set back."""
+        found = await self._source.newest_version()
+        if _number(found) < _number(version):
+            raise ExpiredError(f"list {self._source.resource}: {_BACKWARDS.format(found)}")
+
     async def _back_off(self, reason: str) -> None:
+        self.in_touch = False
         self._failures += 1
         pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
         self._failed.inc()
@@ -110,3 +167,8 @@ class Reflector(Generic[T]):
 
     def _count(self) -> None:
         metrics.watched_objects.labels(self._source.resource).set(len(self.objects))
+
+
+def _number(version: str) -> float:
+    """A version as a number, to compare; one that is none is neither lower nor higher than any other."""
+    return int(version) if version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS else nan

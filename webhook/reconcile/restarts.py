@@ -19,6 +19,7 @@ from webhook.reconcile.rollouts import end_of_rollout
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 _TRIES = 3
 """How often a Deployment that changes between read and write is read again in one round."""
+
+_LONGEST_CALLS = 600.0
+"""Seconds of a few calls that wait for their turn."""
 
 _FIRST_PAUSE, _LAST_PAUSE = 60.0, 3600.0
 """Seconds without a further restart after one that did not help; twice as many after the next."""
@@ -80,6 +84,7 @@ class Restarts:
         events: Events,
         pace: Pace,
         clock: Callable[[], float],
+        progress: Progress | None = None,
     ) -> None:
         self._pods = pods
         self._identities = identities
@@ -87,6 +92,7 @@ class Restarts:
         self._events = events
         self._pace = pace
         self._clock = clock
+        self._progress = progress or Progress()
         self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
         self._in_vain = 0
         self._not_before = 0.0
@@ -121,7 +127,9 @@ class Restarts:
             if case is None:
                 return
             if case.verdict is Verdict.RESTART:
-                if not await self._deployments.restart(case.deployment, self._clock(), case.role):
+                with self._progress.step("restarts", _LONGEST_CALLS):
+                    is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
+                if not is_done:
                     continue
                 self._report_restarted(case.deployment)
             elif case.verdict is not Verdict.UNDER_WAY or case.deployment.restarted_by_us is None:
@@ -134,8 +142,9 @@ class Restarts:
         """What to do by what is there now; None where its pods lack nothing that is to be had."""
         if self._whole_grant(subject, name) is None:
             return None
-        deployment = await self._deployments.get(subject.namespace, name)
-        lacking = await self._pods.find_of(subject)
+        with self._progress.step("restarts", _LONGEST_CALLS):
+            deployment = await self._deployments.get(subject.namespace, name)
+            lacking = await self._pods.find_of(subject)
         # Once more: the role that the pods lack has to be the one that is known to trust them.
         grant = self._whole_grant(subject, name)
         if deployment is None or grant is None:

@@ -21,12 +21,14 @@ from webhook.reconcile.live import live
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
 from webhook.trust.leases import mark
 from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.sweep import SweepRules
     from webhook.reconcile.leadership import Term
@@ -42,15 +44,19 @@ log = structlog.get_logger(__name__)
 _AT_ONCE = 8
 """Removals confirmed at the same time."""
 
+_LONGEST_STEP = 300.0
+"""Seconds of a few calls that wait for their turn."""
+
 _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A subject that has a role."""
 
-    role: RoleArn
+    role: RoleArn | None
+    """None for an association with one that no binding can name."""
     subject: Subject
     associated: bool = False
     """Whether it is there by an association and not by the role's trust policy."""
@@ -77,6 +83,7 @@ class Sweep:
         events: Events,
         rules: SweepRules,
         associations: Associations | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._view = view
         self._writers = writers
@@ -85,6 +92,7 @@ class Sweep:
         self._events = events
         self._rules = rules
         self._associations = associations
+        self._progress = progress or Progress()
         self._first_seen: dict[Place, float] = {}
         self._places: defaultdict[str, set[Place]] = defaultdict(set)
         self._approved: dict[Place, float] = {}
@@ -130,7 +138,8 @@ class Sweep:
         confirmed = await self._confirm(due)
         if confirmed:
             leaving = {one.mark for one in [*self._approved, *confirmed] if one in unwanted}
-            await term.record_removals(len(confirmed), leaving)
+            with self._progress.step("sweep", _LONGEST_STEP):
+                await term.record_removals(len(confirmed), leaving)
             self._approve({place: cause for place, cause in confirmed.items() if place in self._first_seen})
         metrics.removals_pending.set(len(unwanted))
         self._have_them_leave()
@@ -162,7 +171,8 @@ class Sweep:
     def _forget_who_is_wanted_again(self, namespace: str) -> None:
         """Have whoever is wanted between two sweeps, if only for a moment, wait for the whole grace anew."""
         for place in self._places.get(namespace, ()):
-            if self._demand.cause_to_leave(place.role, place.subject) is None:
+            seen = self._view.cached(namespace), self._view.account(place.subject)
+            if self._cause_by(place, *seen) is None:
                 self._first_seen.pop(place, None)
                 if self._approved.pop(place, None) is not None:
                     self._have_them_leave()
@@ -175,15 +185,15 @@ class Sweep:
                     await asyncio.sleep(0)
                 if (cause := self._demand.cause_to_leave(role, subject)) is not None:
                     found[Place(role, subject)] = cause
-        for number, (subject, role) in enumerate(self._associated().items()):
+        for number, (subject, given) in enumerate(self._associated().items()):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             seen = self._view.cached(subject.namespace), self._view.account(subject)
-            if (cause := self._view.cause_to_dissociate(role, subject, *seen)) is not None:
-                found[Place(role, subject, associated=True)] = cause
+            if (cause := self._view.cause_to_dissociate(given, subject, *seen)) is not None:
+                found[Place(given, subject, associated=True)] = cause
         return found
 
-    def _associated(self) -> Mapping[Subject, RoleArn]:
+    def _associated(self) -> Mapping[Subject, RoleArn | None]:
         return self._associations.subjects if self._associations else {}
 
     def _staying(self) -> int:
@@ -193,11 +203,12 @@ class Sweep:
         return trusted + len(self._associated()) - leaving
 
     def _is_there(self, place: Place) -> bool:
-        there = self._associated() if place.associated else self._writers[place.role].subjects
-        return place.subject in there
+        if place.associated or place.role is None:
+            return place.subject in self._associated()
+        return place.subject in self._writers[place.role].subjects
 
     def _may_leave(self, place: Place) -> bool:
-        if place.associated:
+        if place.associated or place.role is None:
             return self._view.may_dissociate(place.subject, place.role)
         return self._demand.may_leave(place.role, place.subject)
 
@@ -229,20 +240,22 @@ class Sweep:
 
     async def _ask(self, place: Place) -> Cause | None:
         """The cause by the live objects; None where there is none, or they cannot be read now."""
-        role, subject = place.role, place.subject
         async with self._slots:
             try:
-                namespace, account = await live(self._cluster, self._view, subject)
+                with self._progress.step("sweep", _LONGEST_STEP):
+                    namespace, account = await live(self._cluster, self._view, place.subject)
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
-        if place.associated:
-            cause = self._view.cause_to_dissociate(role, subject, namespace, account)
-        else:
-            cause = self._demand.cause_by(role, subject, namespace, account)
+        cause = self._cause_by(place, namespace, account)
         if cause is None:
             log.warning("removal_not_confirmed", **_facts(place), reason="the API server itself still wants it")
         return cause
+
+    def _cause_by(self, place: Place, namespace: LiveNamespace | None, account: Account | None) -> Cause | None:
+        if place.associated or place.role is None:
+            return self._view.cause_to_dissociate(place.role, place.subject, namespace, account)
+        return self._demand.cause_by(place.role, place.subject, namespace, account)
 
     def _approve(self, confirmed: Mapping[Place, Cause]) -> None:
         now = asyncio.get_running_loop().time()
@@ -278,7 +291,7 @@ class Sweep:
 
 def _loss(place: Place) -> str:
     if place.associated:
-        return f"this ServiceAccount is to be associated with {place.role} no longer"
+        return f"this ServiceAccount is to be associated with {place.role or 'another role'} no longer"
     return f"{place.role} is to trust this ServiceAccount no longer"
 
 
@@ -286,5 +299,5 @@ def _facts(place: Place) -> dict[str, str]:
     return {
         "namespace": place.subject.namespace,
         "service_account": place.subject.service_account,
-        "role_arn": place.role.value,
+        "role_arn": place.role.value if place.role else "",
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
+from webhook.reconcile.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Account, Grant, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
     from webhook.reconcile.ports import Source
+    from webhook.telemetry.progress import Progress
 
 _MOST_FORMER = 10_000
 """Namespaces, selected once and no longer, whose uid is remembered: the last ones."""
+
+_LIVE_SECONDS = 10.0
+"""Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
 
 
 class ClusterView:
@@ -30,24 +35,27 @@ class ClusterView:
     seconds after its creation even without its ServiceAccount, so that trust is there before it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it mirrors, and how
         self,
         bindings: tuple[Binding, ...],
         namespaces: Source[LiveNamespace],
         accounts: Mapping[str, Source[Account]],
         clock: Callable[[], float],
         grace: float,
+        progress: Progress | None = None,
     ) -> None:
         self._bindings = bindings
         self._clock = clock
         self._grace = grace
-        self._namespaces = Reflector(namespaces, self._namespace_changed)
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._changed(key)) for name, source in accounts.items()
+            name: Reflector(source, lambda key, _: self._changed(key), progress)
+            for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
         self._former: dict[str, str] = {}
+        self._live: dict[str, float] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     @property
@@ -70,6 +78,30 @@ class ClusterView:
         """Whether every list has been read, and no list or watch has failed since its last news."""
         return all(reflector.in_touch for reflector in self._reflectors())
 
+    @property
+    def namespaces_in_touch(self) -> bool:
+        """Whether namespaces are known as they are now, up to the watch's own delay."""
+        return self._namespaces.in_touch
+
+    def note_live(self, namespace: str, *, selected: bool) -> None:
+        """Take note that a live read has just shown a namespace, `selected` by a binding or not."""
+        self._live.pop(namespace, None)
+        now = asyncio.get_running_loop().time()
+        while self._live and (oldest := next(iter(self._live))) and self._live[oldest] <= now - _LIVE_SECONDS:
+            del self._live[oldest]
+        if selected:
+            self._live[namespace] = now
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether `subject` may be given something new: the watch is in touch, or a live read was just now.
+
+        A cache that is out of touch may show a namespace that was recreated since, by somebody else.
+        """
+        if self.namespaces_in_touch:
+            return True
+        read_at = self._live.get(subject.namespace, float("-inf"))
+        return read_at > asyncio.get_running_loop().time() - _LIVE_SECONDS
+
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""
         for reflector in self._reflectors():
@@ -79,7 +111,7 @@ class ClusterView:
         """Mirror the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors():
-                tasks.create_task(reflector.run())
+                tasks.create_task(supervise("reflector", reflector.run))
 
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Have `listener` called with the name of each namespace in which something changed."""
@@ -132,7 +164,7 @@ class ClusterView:
             for grant in self.grants_in(subject.namespace)
         )
 
-    def may_dissociate(self, subject: Subject, role: RoleArn) -> bool:
+    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
         """Whether no binding wants `subject` associated with `role`, by what was last shown.
 
         Where the ServiceAccount is not there it may still come, as long as the namespace is young.
@@ -148,7 +180,7 @@ class ClusterView:
         return was_replaced(subject, *seen, self._bindings, former_uid=self._former.get(subject.namespace))
 
     def cause_to_dissociate(
-        self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+        self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:
         """Why no binding wants `subject` associated with `role`, or None where one does."""
         former = self._former.get(subject.namespace)

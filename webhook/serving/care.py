@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from webhook.reconcile.identities import Identities
     from webhook.reconcile.pods import PodsWithoutIdentity
     from webhook.telemetry.events import Events
+    from webhook.telemetry.progress import Progress
 
 
-def care_of_deployments(
+def care_of_deployments(  # noqa: PLR0913, PLR0917  the parts of a program that they work with
     section: ReconcilerSection,
     pods: PodsWithoutIdentity,
     identities: Identities,
     connection: Connection,
     events: Events,
-) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    progress: Progress,
+) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
     """Nudges and restarts, each where the configuration asks for it: to be run while this replica leads."""
     deployments = DeploymentApi(connection)
-    loops: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
     if section.nudge_refused_pods:
-        loops.append(Nudges(identities, deployments, events).run)
+        loops["nudges"] = Nudges(identities, deployments, events, progress).run
     if section.restart_pods_without_identity:
         pace = Pace(section.restarts_at_a_time, section.restart_timeout)
-        loops.append(Restarts(pods, identities, deployments, events, pace, time.time).run)
+        loops["restarts"] = Restarts(pods, identities, deployments, events, pace, time.time, progress).run
     return loops

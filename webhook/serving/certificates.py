@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from webhook.cluster.connection import Connection
     from webhook.config.contract import CertificatesSection, SelfManagedSection
+    from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +36,21 @@ _LOOK_SECONDS = 2.0
 _FIRST_LOOKS_SECONDS = 0.5
 """The same while the program waits for them to be ready."""
 
+_LONGEST_LOOK = 300.0
+"""Seconds: some calls of ten seconds, each of which may wait for its turn."""
+
 
 class Certificates:
     """The serving certificate while the program runs: `context` for the server, `run` beside it."""
 
-    def __init__(self, context: ssl.SSLContext, source: CertificateFiles | SelfManaged, registration: str) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        source: CertificateFiles | SelfManaged,
+        registration: str,
+        progress: Progress,
+    ) -> None:
+        self._progress = progress
         self.context = context
         self._source = source
         self._registration = registration
@@ -55,7 +66,8 @@ class Certificates:
     async def run(self) -> None:
         """Look at them until cancelled."""
         while True:
-            await self._look()
+            with self._progress.step("certificates", _LONGEST_LOOK):
+                await self._look()
             await asyncio.sleep(_FIRST_LOOKS_SECONDS if self.not_ready_because() else _LOOK_SECONDS)
 
     async def _look(self) -> None:
@@ -89,6 +101,8 @@ class Certificates:
                 f"there is no MutatingWebhookConfiguration {self._registration} with a webhook in it, so the API "
                 "server sends no reviews; create it, or correct certificates.webhookConfiguration"
             )
+        if source.refused_because:
+            return f"a handshake against the API server's caBundle fails: {source.refused_because}"
         return self._last_reason or "the API server's caBundle does not have our authority yet"
 
 
@@ -126,14 +140,18 @@ class _Report:
 
 
 def certificates_of(
-    section: CertificatesSection, connection: Connection, namespace: str, replica: str
+    section: CertificatesSection, connection: Connection, namespace: str, replica: str, progress: Progress
 ) -> Certificates:
     """The certificates that the configuration asks for. Raises ConfigurationError where files are no pair."""
     context, report = ServingContext(), _Report()
+
+    def clock() -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
     if isinstance(section, FilesSection):
-        files = CertificateFiles(Path(section.cert_file), Path(section.key_file), context, report)
+        files = CertificateFiles(Path(section.cert_file), Path(section.key_file), context, report, clock)
         _load(files, section)
-        return Certificates(context.context, files, "")
+        return Certificates(context.context, files, "", progress)
     source = SelfManaged(
         SecretStore(connection, namespace, section.secret),
         Registration(connection, section.webhook_configuration),
@@ -141,12 +159,12 @@ def certificates_of(
         report,
         replica=replica,
         names=service_names(section, namespace),
-        clock=lambda: dt.datetime.now(dt.UTC),
+        clock=clock,
         lifetimes=Lifetimes(
             dt.timedelta(seconds=section.ca_validity), dt.timedelta(seconds=section.leaf_validity)
         ),
     )
-    return Certificates(context.context, source, section.webhook_configuration)
+    return Certificates(context.context, source, section.webhook_configuration, progress)
 
 
 def service_names(section: SelfManagedSection, namespace: str) -> frozenset[str]:
@@ -165,6 +183,5 @@ def _load(files: CertificateFiles, section: FilesSection) -> None:
         files.load()
     except (PairError, OSError) as error:
         raise ConfigurationError(
-            f"certificates: {section.cert_file} and {section.key_file} are not a certificate chain and its key in "
-            f"PEM: {error}"
+            f"certificates: {section.cert_file} and {section.key_file} cannot be served: {error}"
         ) from error

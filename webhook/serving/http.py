@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Response
@@ -12,27 +13,36 @@ from webhook.admission.routes import admission_router
 from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from webhook.admission.bodies import Bodies
     from webhook.admission.service import AdmissionService
     from webhook.serving.lifecycle import Lifecycle
+    from webhook.telemetry.progress import Progress
 
 
-def review_application(service: AdmissionService, lifecycle: Lifecycle) -> ASGIApp:
+_SCRAPE_PAUSE = 9
+"""Times what writing the metrics took, for which the same text is given again."""
+
+
+def review_application(service: AdmissionService, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
     """What the API server talks to."""
     application = _bare_application()
-    application.include_router(admission_router(service))
+    application.include_router(admission_router(service, bodies))
     return CloseWhileDraining(application, lifecycle)
 
 
-def plain_application(lifecycle: Lifecycle) -> FastAPI:
+def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
     """What the kubelet and Prometheus talk to."""
-    application = _bare_application()
+    application, exposition = _bare_application(), Exposition()
 
     @application.get("/healthz")
     async def healthz() -> Response:
-        """Whether the event loop answers."""
-        return PlainTextResponse("ok\n")
+        """Whether the event loop answers and every loop gets on; if not, which does not."""
+        reason = progress.hanging()
+        return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
 
     @application.get("/readyz")
     async def readyz() -> Response:
@@ -43,9 +53,30 @@ def plain_application(lifecycle: Lifecycle) -> FastAPI:
     @application.get("/metrics")
     async def metrics() -> Response:
         """Everything that is counted."""
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition.text(), media_type=CONTENT_TYPE_LATEST)
 
     return application
+
+
+class Exposition:
+    """All metrics as text, written again as often as that takes a tenth of the time at most.
+
+    A scrape costs milliseconds, for which no review is answered.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._text = b""
+        self._good_until = clock()
+
+    def text(self) -> bytes:
+        """The metrics of a moment ago at most."""
+        began = self._clock()
+        if began >= self._good_until:
+            self._text = generate_latest(REGISTRY)
+            ended = self._clock()
+            self._good_until = ended + _SCRAPE_PAUSE * (ended - began)
+        return self._text
 
 
 class CloseWhileDraining:

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
 from webhook.config.errors import ConfigurationError
+from webhook.serving.accepting import Acceptor
+from webhook.serving.connections import Connections
+from webhook.serving.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
-KEEP_ALIVE = 120
-"""Seconds that an idle connection stays open: longer than the API server's 90 s, or reviews fail at random."""
+    from webhook.serving.limits import Limits
 
 _BACKLOG = 2048
+
+_FILES = 8192
+"""More than there are connections, with those to AWS and to the API server."""
+
+_RECEIVED, _SENT = 16 * 1024, 64 * 1024
+"""Bytes that the kernel keeps for a connection. TLS keeps buffers as large as what was ever received at once."""
 
 _LAST_ANSWERS = 5
 """Seconds that requests under way have at the very end."""
 
 
 class Listener(uvicorn.Server):
-    """One server on one port. Raises ConfigurationError where the port cannot be had.
+    """One server on one port, within `limits`. Raises ConfigurationError where the port cannot be had.
 
     `key` is the setting to name then. `tls` is used as it is, and its certificate may change meanwhile. Port 0
     takes a free one; `port` says which.
@@ -37,13 +47,14 @@ class Listener(uvicorn.Server):
         application: ASGIApp,
         address: tuple[str, int],
         key: str,
+        limits: Limits,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
-                ssl_context_factory=None if tls is None else lambda _, __: tls,
-                timeout_keep_alive=KEEP_ALIVE,
+                ws="none",
+                timeout_keep_alive=limits.idle_time,  # type: ignore[arg-type]  # it takes fractions too
                 timeout_graceful_shutdown=_LAST_ANSWERS,
                 lifespan="off",
                 access_log=False,
@@ -51,6 +62,8 @@ class Listener(uvicorn.Server):
                 server_header=False,
             )
         )
+        self._limits = limits
+        self._tls = tls
         host, port = address
         try:
             self._socket = _listening_socket(host, port)
@@ -63,17 +76,45 @@ class Listener(uvicorn.Server):
         return int(self._socket.getsockname()[1])
 
     async def listen(self) -> None:
-        """Serve until stopped; then answer what is under way."""
-        await self.serve(sockets=[self._socket])
+        """Serve until stopped; then answer what is under way. May be called again where it has raised."""
+        self.started = False
+        try:
+            await self.serve(sockets=[self._socket.dup()])  # the port stays open where this raises
+        finally:
+            if self.started:
+                for server in self.servers:
+                    server.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Accept connections within the limits, instead of with uvicorn's own server, which has none."""
+        connections = Connections(min(self._limits.connections, _open_files() // 2))
+
+        def protocol() -> BoundedProtocol:
+            return BoundedProtocol(self.config, self.server_state, self._limits, connections)
+
+        acceptor = Acceptor(self._socket, self._tls, self._limits, connections, protocol)
+        self.servers = cast("list[asyncio.Server]", [acceptor])
+        self.started = True
 
     def stop(self) -> None:
         """Close the port, answer what is under way, and have `listen` return."""
+        self._socket.close()
         self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+def _open_files() -> int:
+    """How many files this process may open, after asking for enough: some systems allow 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
@@ -83,6 +124,8 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
     except OSError:

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import structlog
 
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.config.errors import ConfigurationError
 from webhook.domain.associations import Ownership
 from webhook.domain.pod_statement import pod_statements
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.domain.bindings import Binding
     from webhook.domain.names import IssuerUrl, RoleArn
     from webhook.domain.pod_statement import PodStatement
 
-log = structlog.get_logger(__name__)
-
-_PATIENCE_SECONDS = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class PodIdentity:
-    """The cluster as EKS knows it, whose associations are ours, and what its roles' trust has to say."""
+    """The cluster as EKS knows it, whose associations are ours, and what its roles' trust has to say.
+
+    Nothing is made for the cluster before EKS has confirmed that it is this one.
+    """
 
     cluster: ClusterCheck
     owner: Ownership
@@ -48,27 +46,19 @@ async def pod_identity(  # noqa: PLR0913  what the program is made of
     installation: str,
     calls: AwsCalls,
     caller: CallerCheck,
-    issuer: IssuerUrl,
+    issuer: Callable[[], IssuerUrl],
 ) -> PodIdentity | None:
-    """The parts, or None where no binding is in mode pod-identity.
+    """The parts, or None where no binding is in mode pod-identity. Makes no call.
 
-    Raises ConfigurationError where EKS says that the named cluster is another, or that there is none. Where it
-    does not say so in time that is not fatal: nothing is made for the cluster before it has.
+    Raises ConfigurationError where the SDK's own configuration, which names the region, cannot be used.
     """
     associating = tuple(binding for binding in bindings if binding.associates)
     if not associating or name is None:
         return None
-    arn = cluster_arn(associating[0].roles[0], calls.region, name)
-    check = ClusterCheck(calls, caller, arn, issuer)
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await check.confirm()
+        region = await calls.region()
     except AwsError as error:
-        if error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}:
-            raise ConfigurationError(f"cluster.name: {error}") from error
-        log.warning("cluster_unknown", reason=str(error))
-    except TimeoutError:
-        log.warning("cluster_unknown", reason=f"no answer within {_PATIENCE_SECONDS} s")
-    else:
-        log.info("cluster_known", arn=arn.value)
+        raise ConfigurationError(f"cluster.name: its region is not known: {error}") from error
+    arn = cluster_arn(associating[0].roles[0], region, name)
+    check = ClusterCheck(calls, caller, arn, issuer)
     return PodIdentity(check, Ownership(arn, installation), EksAssociations(calls, check), associating)

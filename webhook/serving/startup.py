@@ -1,66 +1,143 @@
-"""What is found out before the first review: the cluster's issuer, and who we are to AWS."""
+"""What is found out beside the serving: the cluster's issuer, and which role and which EKS cluster are ours.
+
+Each is asked until it is known. What contradicts the configuration at once is a wrong configuration; found later
+it stops the writes that it is about, and the program goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.aws.oidc import provider_problem
 from webhook.config.errors import ConfigurationError
-from webhook.domain.errors import ClusterError, InvalidNameError
-from webhook.domain.names import IssuerUrl
-from webhook.trust.ports import AwsError
+from webhook.domain.errors import ClusterError
+from webhook.serving.issuer import look_for_issuer
+from webhook.telemetry import metrics
+from webhook.trust.backoff import pause_after
+from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from webhook.aws.caller import CallerCheck
-    from webhook.aws.calls import AwsCalls
-    from webhook.cluster.api import KubernetesApi
+    from webhook.aws.cluster import ClusterCheck
     from webhook.domain.bindings import Binding
+    from webhook.domain.names import IssuerUrl
+    from webhook.serving.issuer import IssuerSources
+    from webhook.telemetry.progress import Progress
+    from webhook.trust.cluster_issuer import ClusterIssuer
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = 30.0
-_PATIENCE_SECONDS = 2.0
+PATIENCE = 2.0
+"""Seconds for which the program waits, before it serves, for what contradicts its configuration."""
+
+_LONGEST_ASKING = 120.0
+"""Seconds: a few calls of some seconds each, of which one may fetch credentials first."""
+
+_AGAIN_SECONDS = 300.0
+"""From one look to the next at what is usable, though it could not be compared yet."""
 
 
-async def find_issuer(configured: str | None, api: KubernetesApi) -> IssuerUrl:
-    """The cluster's issuer: the API server's word, which a configured one must equal.
+@dataclass(slots=True)
+class Check:
+    """One thing to find out. `ask` answers whether it need not be asked again.
 
-    Raises ConfigurationError for an issuer that is malformed or not the API server's, ClusterError where neither
-    says.
+    It raises ConfigurationError where the configuration is contradicted, AwsError or ClusterError where that is
+    not known yet.
     """
+
+    name: str
+    """The value of the metric's label."""
+    ask: Callable[[], Awaitable[bool]]
+    precondition: Callable[[], Awaitable[None]] | None = None
+    """Waits until it makes sense to ask."""
+    refusal: ConfigurationError | None = None
+    """What contradicts the configuration now."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with the first answer, whichever it is."""
+
+    async def run(self, progress: Progress) -> None:
+        """Ask until it is known for good."""
+        stopped = metrics.writes_stopped.labels(self.name)
+        stopped.set(0)
+        failures, said = 0, ""
+        while True:
+            if self.precondition:
+                await self.precondition()
+            try:
+                with progress.step(f"check_{self.name}", _LONGEST_ASKING):
+                    is_known = await self.ask()
+            except ConfigurationError as error:
+                self.refusal, reason, failures = error, str(error), failures + 1
+                stopped.set(1)
+                if reason != said:
+                    log.error("writes_stopped", check=self.name, reason=reason)  # noqa: TRY400  no bug of ours
+                self.answered.set()
+            except (AwsError, ClusterError) as error:
+                reason, failures = str(error), failures + 1
+                if reason != said:
+                    log.warning("not_known_yet", check=self.name, reason=reason)
+            else:
+                self.refusal, reason, failures = None, "", 0
+                stopped.set(0)
+                self.answered.set()
+                if is_known:
+                    return
+            said = reason
+            await asyncio.sleep(pause_after(failures) if failures else _AGAIN_SECONDS)
+
+
+async def refused_at_once(checks: Sequence[Check]) -> ConfigurationError | None:
+    """What contradicts the configuration within `PATIENCE`, while the checks run; None where nothing does."""
     try:
-        wanted = None if configured is None else IssuerUrl(configured)
-    except InvalidNameError as error:
-        raise ConfigurationError(f"cluster.issuer: {error}") from error
-    try:
-        answered = await api.issuer()
-    except ClusterError as error:
-        if wanted is None:
-            raise ClusterError(
-                f"{error}; if it never tells its issuer, set cluster.issuer to what "
-                "`aws eks describe-cluster --query cluster.identity.oidc.issuer` prints"
-            ) from error
-        log.warning("issuer_not_compared", issuer=wanted.value, reason=str(error))
-        return wanted
-    if wanted is not None and wanted.value != answered:
+        async with asyncio.timeout(PATIENCE):
+            for check in checks:
+                await check.answered.wait()
+    except TimeoutError:
+        log.warning("served_before_checked", checks=[one.name for one in checks if not one.answered.is_set()])
+    problems = [problem for check in checks if check.refusal for problem in check.refusal.problems]
+    return ConfigurationError(*problems) if problems else None
+
+
+def issuer_check(configured: IssuerUrl | None, api: IssuerSources, issuer: ClusterIssuer) -> Check:
+    """Find the cluster's issuer, and compare a configured one with what the cluster says."""
+    known: list[IssuerUrl] = []
+
+    async def ask() -> bool:
+        try:
+            found = await look_for_issuer(configured, api)
+            _check_unchanged(known, found.issuer)
+        except ConfigurationError as error:
+            issuer.is_wrong(str(error))
+            raise
+        except ClusterError as error:
+            issuer.is_unknown(str(error))
+            raise
+        if not known:
+            log.info("issuer_known", issuer=found.issuer.value, compared=found.is_compared)
+        known[:] = [found.issuer]
+        issuer.learn(found.issuer)
+        return found.is_compared
+
+    return Check("issuer", ask)
+
+
+def _check_unchanged(known: list[IssuerUrl], found: IssuerUrl) -> None:
+    if known and known[0] != found:
         raise ConfigurationError(
-            f"cluster.issuer: is {wanted}, but the API server's tokens are issued by {answered}; correct it, or "
-            "leave it out"
+            f"this cluster's tokens are issued by {found} now, and no longer by {known[0]}: restart the program, "
+            "so that it writes trust for the new one"
         )
-    try:
-        return IssuerUrl(answered)
-    except InvalidNameError as error:
-        raise ConfigurationError(f"cluster.issuer: the API server's own issuer cannot be used: {error}") from error
 
 
-async def check_roles(bindings: tuple[Binding, ...], caller: CallerCheck) -> None:
-    """Raise ConfigurationError for a binding whose role must not be written by these credentials.
+def role_check(bindings: tuple[Binding, ...], caller: CallerCheck) -> Check:
+    """Find out who we are to AWS, and whether a binding's role must not be written by these credentials.
 
-    Where AWS does not say in time who we are this is not fatal: reviews must be answered without AWS too. No
-    trust policy is touched before it has said so.
+    No trust policy is touched before AWS has said who we are.
     """
     roles = {
         role: f"bindings.{index}.roles.{position}"
@@ -68,36 +145,33 @@ async def check_roles(bindings: tuple[Binding, ...], caller: CallerCheck) -> Non
         if binding.edits_trust
         for position, role in enumerate(binding.roles)
     }
-    if not roles:
-        return
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            identity = await caller.caller()
-    except (AwsError, TimeoutError) as error:
-        log.warning("caller_unknown", reason=str(error) or f"no answer within {_PATIENCE_SECONDS} s")
-        return
-    problems = [
-        f"{path}: {objection}" for role, path in roles.items() if (objection := identity.objection_to(role))
-    ]
-    if problems:
-        raise ConfigurationError(*problems)
-    log.info("caller_known", arn=identity.arn)
+
+    async def ask() -> bool:
+        if not roles:
+            return True
+        identity = await caller.caller()
+        problems = [
+            f"{path}: {objection}" for role, path in roles.items() if (objection := identity.objection_to(role))
+        ]
+        if problems:
+            raise ConfigurationError(*problems)
+        log.info("caller_known", arn=identity.arn)
+        return True
+
+    return Check("role", ask)
 
 
-async def report_providers(bindings: tuple[Binding, ...], issuer: IssuerUrl, calls: AwsCalls) -> None:
-    """Log what is wrong with the OIDC providers of the bindings' accounts, until nothing is. Never fatal."""
-    wanted = {
-        issuer.provider_arn(role.partition, role.account)
-        for binding in bindings
-        if binding.names_subjects
-        for role in binding.roles
-    }
-    while wanted:
-        for provider in sorted(wanted):
-            problem = await provider_problem(calls, provider)
-            if problem is None:
-                log.info("oidc_provider_usable", provider_arn=provider)
-                wanted.discard(provider)
-            else:
-                log.error("oidc_provider_problem", provider_arn=provider, reason=problem)
-        await asyncio.sleep(_RETRY_SECONDS)
+def cluster_check(cluster: ClusterCheck, issuer: ClusterIssuer) -> Check:
+    """Find out whether the EKS cluster of the configured name is this one: nothing is made for it before."""
+
+    async def ask() -> bool:
+        try:
+            await cluster.confirm()
+        except AwsError as error:
+            if error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}:
+                raise ConfigurationError(f"cluster.name: {error}") from error
+            raise
+        log.info("cluster_known", cluster=cluster.name)
+        return True
+
+    return Check("cluster", ask, precondition=issuer.wait)

@@ -34,7 +34,7 @@ async def look_at_roles(
         try:
             found[role] = await policies.read(role)
         except AwsError as error:
-            if error.kind is FailureKind.UNAVAILABLE:
+            if error.kind.is_no_answer:
                 raise
             unread[role] = str(error)
             if error.kind is FailureKind.NO_SUCH_ROLE:

@@ -29,7 +29,7 @@ async def look_at(
     try:
         return await _look_at(api, progress, only)
     except AwsError as error:
-        if error.kind is FailureKind.UNAVAILABLE:
+        if error.kind.is_no_answer:
             raise
         is_wrong = error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}
         return FoundAssociations(unread=str(error), wrong_cluster=is_wrong)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.cluster.lists import pages
 from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration, parse_configuration
 
@@ -31,10 +32,6 @@ class _ConfigMap(msgspec.Struct, frozen=True):
     data: dict[str, str] = {}
 
 
-class _ConfigMaps(msgspec.Struct, frozen=True):
-    items: list[_ConfigMap]
-
-
 def configuration_from_file(path: Path, namespace: str | None) -> Configuration:
     """The file's configuration; `namespace`, where given, says where the program is installed."""
     found = load_configuration(path)
@@ -47,12 +44,16 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     Raises ClusterError, and ConfigurationError where there is not exactly one release.
     """
     where = namespace or DEFAULT_NAMESPACE
-    body = await connection.in_thread(
-        lambda: connection.request(
-            "GET", f"/api/v1/namespaces/{where}/configmaps", query={"labelSelector": _SELECTOR}
-        )
-    )
-    found = [item for item in msgspec.json.decode(body, type=_ConfigMaps).items if _KEY in item.data]
+    path = f"/api/v1/namespaces/{where}/configmaps"
+
+    def read() -> list[_ConfigMap]:
+        return [
+            msgspec.json.decode(item, type=_ConfigMap)
+            for page in pages(connection, path, {"labelSelector": _SELECTOR})
+            for item in page.items or ()
+        ]
+
+    found = [item for item in await connection.in_thread(read) if _KEY in item.data]
     if len(found) != 1:
         names = ", ".join(item.metadata.name for item in found) or "none"
         raise ConfigurationError(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.cluster.connection import NotFoundError
+from webhook.cluster.connection import NotFoundError, RefusedError
 from webhook.cluster.leases import lease_object
-from webhook.domain.errors import ClusterError, InvalidNameError
+from webhook.cluster.lists import pages
+from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import RoleArn
 from webhook.trust.leases import Lease
 
@@ -30,10 +31,6 @@ class _Lease(msgspec.Struct, frozen=True):
     metadata: _Metadata
 
 
-class _Leases(msgspec.Struct, frozen=True):
-    items: list[_Lease]
-
-
 async def check_locks(connection: Connection, namespace: str) -> None:
     """Raise ClusterError unless whoever asks may take the program's locks (get, create and update leases).
 
@@ -52,14 +49,22 @@ async def check_locks(connection: Connection, namespace: str) -> None:
 
 
 async def roles_written_before(connection: Connection, namespace: str) -> frozenset[RoleArn]:
-    """The roles of the Leases in `namespace`; none where the right to list them is missing."""
+    """The roles of the Leases in `namespace`; none without the right to list them. Raises ClusterError."""
     path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+    def read() -> list[_Lease]:
+        return [
+            msgspec.json.decode(item, type=_Lease)
+            for page in pages(connection, path, {})
+            for item in page.items or ()
+        ]
+
     try:
-        body = await connection.in_thread(lambda: connection.request("GET", path))
-    except ClusterError:
+        leases = await connection.in_thread(read)
+    except RefusedError:
         return frozenset()
     roles = set()
-    for lease in msgspec.json.decode(body, type=_Leases).items:
+    for lease in leases:
         try:
             roles.add(RoleArn(lease.metadata.annotations.get(_ROLE, "")))
         except InvalidNameError:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from webhook.aws.calls import AwsCalls
 from webhook.cluster.deployments import DeploymentApi
 from webhook.config.bindings import check_associating
 from webhook.config.errors import ConfigurationError
@@ -33,6 +32,7 @@ from webhook.survey.associations import describe_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from webhook.aws.calls import AwsCalls
     from webhook.domain.associations import Association
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Grant
@@ -102,14 +102,14 @@ async def set_out(here: Session, name: str, target: Mode) -> Journey:
     bindings = tuple(going if one is found else one for one in here.installation.bindings)
     # Associations and statements for pods are looked after here, not by the plan.
     there = replace(here, installation=replace(here.installation, bindings=bindings, eks=None))
-    calls = AwsCalls()
+    calls = here.calls_to_write()
     pods = await pod_identity(
         (replace(found, mode=Mode.POD_IDENTITY),),
         name=cluster,
         installation=here.installation.name,
         calls=calls,
         caller=here.caller,
-        issuer=here.installation.issuer,
+        issuer=lambda: here.installation.issuer,
     )
     if pods is None:
         raise ConfigurationError("cluster.name: is missing")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from webhook.aws.oidc import ask_for_provider
+from webhook.aws.oidc import provider_audiences
 from webhook.cluster.inspection import Inspection
 from webhook.diagnosis.commands import options
-from webhook.diagnosis.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.diagnosis.facts import Own, Plane, Pod, Provider, Registration, Shared, Trial
 from webhook.diagnosis.mapping import names_a_role
 from webhook.diagnosis.registration import PROGRAM_LABEL
 from webhook.domain.bindings import service_accounts, trusted_roles
@@ -19,6 +19,7 @@ from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.domain.plan import make_plan
 from webhook.domain.snapshot import TrustedSubjects
 from webhook.telemetry.events import TRUST_PENDING
+from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -81,7 +82,7 @@ async def look_at_shared(
     account = await here.with_associations(account, progress, {plane.subject for plane in planes})
     own_in = here.installation.own_in
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
-    answers = await asyncio.gather(*(ask_for_provider(here.calls, arn) for arn in arns))
+    providers = await asyncio.gather(*(_provider(here, arn) for arn in arns))
     plan = make_plan(here.installation, cluster, account)
     own_role = await _own_role(here)
     return Shared(
@@ -89,18 +90,24 @@ async def look_at_shared(
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
-        providers={
-            arn: Provider(arn, answer.exists, answer.audiences, answer.why)
-            for arn, answer in zip(arns, answers, strict=True)
-        },
+        providers={provider.arn: provider for provider in providers},
         registrations=await _registrations(here),
         deployments=await _deployments(here),
         options=here.where.options,
         own_role=own_role,
         setup_options=_setup_options(here, own_role),
         now=cluster.at,
+        own=await _own_pods(here),
         removable={change.role: len(change.removed) for change in plan.roles},
     )
+
+
+async def _provider(here: Session, arn: str) -> Provider:
+    try:
+        audiences = await provider_audiences(here.calls, arn)
+    except AwsError as error:
+        return Provider(arn, None, (), str(error))
+    return Provider(arn, audiences is not None, audiences or ())
 
 
 async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
@@ -135,6 +142,14 @@ async def _own_role(here: Session) -> RoleArn | None:
         return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
     except (ClusterError, InvalidNameError):
         return None
+
+
+async def _own_pods(here: Session) -> Own | None:
+    try:
+        found = await Inspection(here.connection).pods_labelled(PROGRAM_LABEL, here.namespace)
+    except ClusterError:
+        return None
+    return Own(here.namespace, tuple(_pod(pod) for pod in found))
 
 
 async def _pending(inspection: Inspection, name: str, namespace: str | None) -> dict[str, str]:

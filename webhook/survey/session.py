@@ -11,17 +11,17 @@ from webhook.aws.associations import EksAssociations
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.aws.cluster import ClusterCheck, cluster_arn
-from webhook.aws.trust_policies import IamTrustPolicies
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
 from webhook.cluster.leases import Leases
 from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace
 from webhook.diagnosis.commands import options
-from webhook.domain.bindings import label_keys, service_accounts, trusted_roles
+from webhook.domain.bindings import label_keys, partition, service_accounts, trusted_roles
 from webhook.domain.snapshot import ClusterSnapshot, Installation
 from webhook.domain.sweep import SweepRules
-from webhook.serving.startup import find_issuer
+from webhook.serving.issuer import configured_issuer, look_for_issuer
 from webhook.survey.account import look_at_roles
 from webhook.survey.associations import look_at
 from webhook.survey.configuration import configuration_from_file, configuration_of_release
@@ -82,15 +82,20 @@ class Session:
 
     def policies_to_write(self) -> IamTrustPolicies:
         """The same trust policies for writers, who try a call once: a lock must outlast it."""
-        return IamTrustPolicies(AwsCalls(), self.caller)
+        calls = self.calls_to_write()
+        return IamTrustPolicies(calls, self.caller, AccountQuota(calls))
+
+    def calls_to_write(self) -> AwsCalls:
+        """Calls that are tried once, for writers."""
+        return AwsCalls(partition=partition(self.installation.bindings))
 
     def cluster_to_write(self) -> ClusterToWrite | None:
         """The cluster as EKS has it, for those who make associations; None where no binding is in that mode."""
         if self.installation.eks is None:
             return None
-        calls = AwsCalls()
-        check = ClusterCheck(calls, self.caller, self.installation.eks, self.installation.issuer)
-        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check))
+        calls = self.calls_to_write()
+        check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
+        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
 
     async def look_at_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
@@ -116,7 +121,7 @@ class Session:
         """The same account with the cluster's associations, or those of `only`: where a binding makes any."""
         if self.installation.eks is None:
             return account
-        check = ClusterCheck(self.calls, self.caller, self.installation.eks, self.installation.issuer)
+        check = ClusterCheck(self.calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
         found = await look_at(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
 
@@ -142,8 +147,8 @@ async def session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = await find_issuer(configuration.cluster.issuer, api)
-        calls = AwsCalls(READ_ATTEMPTS)
+        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
+        calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)
             yield Session(
@@ -155,13 +160,13 @@ async def session(where: Where) -> AsyncIterator[Session]:
                     issuer,
                     bindings,
                     configuration.reconciler.prune_grace,
-                    _eks(bindings, configuration.cluster.name, calls.region),
+                    await _eks(bindings, configuration.cluster.name, calls),
                 ),
                 connection=connection,
                 api=api,
                 calls=calls,
                 caller=caller,
-                policies=IamTrustPolicies(calls, caller),
+                policies=IamTrustPolicies(calls, caller, AccountQuota(calls)),
             )
         finally:
             calls.close()
@@ -169,6 +174,6 @@ async def session(where: Where) -> AsyncIterator[Session]:
         connection.close()
 
 
-def _eks(bindings: tuple[Binding, ...], name: str | None, region: str) -> ClusterArn | None:
+async def _eks(bindings: tuple[Binding, ...], name: str | None, calls: AwsCalls) -> ClusterArn | None:
     associating = [binding for binding in bindings if binding.associates]
-    return cluster_arn(associating[0].roles[0], region, name) if associating and name else None
+    return cluster_arn(associating[0].roles[0], await calls.region(), name) if associating and name else None

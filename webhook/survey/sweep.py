@@ -6,9 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import ClusterError
-from webhook.domain.names import RoleArn
 from webhook.domain.sweep import HOUR, Forecast, SweepRules
-from webhook.reconcile.leadership import LEASE
+from webhook.reconcile.leadership import leader_lease
 from webhook.reconcile.sweep import Place
 from webhook.trust.leases import Lease
 
@@ -28,9 +27,9 @@ async def forecast(
     What leaders have removed within the hour, and are about to remove, is in their Lease (get leases); where that
     cannot be read, nothing is known to be.
     """
-    lease = Lease(LEASE, "")
+    lease = Lease(leader_lease(installation.name), "")
     with suppress(ClusterError):
-        lease = await store.get(LEASE) or lease
+        lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
     leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
     due = sum(place.mark not in leaving for place in _removed(plan))
@@ -43,7 +42,7 @@ def _removed(plan: Plan) -> Iterator[Place]:
         for item in change.removed:
             yield Place(change.role, item.subject)
     for gone in plan.associations.removed:
-        yield Place(RoleArn(gone.found.role), gone.found.subject, associated=True)
+        yield Place(gone.found.role_arn, gone.found.subject, associated=True)
 
 
 def _trusted(account: AccountSnapshot, installation: Installation) -> int:

@@ -43,8 +43,11 @@ def configure_logs(level: int = logging.INFO) -> None:
         formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-    # While STS is silent it warns with a traceback every few seconds; our own line names the call and the reason.
-    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
+    # It warns of each request that is not HTTP; ours are counted, and logged now and then.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # While AWS is silent or a proxy answers it warns with tracebacks, which hold whole answers; our own line names
+    # the call and the reason.
+    logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 
 def _json(event: dict[str, Any], **_: Any) -> bytes:

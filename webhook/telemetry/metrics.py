@@ -34,11 +34,21 @@ admission_seconds = Histogram(
 )
 reviews_refused = Counter(
     "invalid_reviews",
-    "Requests to the webhook that were not reviews, by HTTP status.",
+    "Requests answered with an HTTP error: they were no reviews, or more than the limits allow; by HTTP status.",
     ["status"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+connections_closed = Counter(
+    "connections_closed",
+    "Connections closed because of what the client did: too slow in the handshake or in the head or body of a "
+    "request, an answer unread; or evicted, because a newer one needed the place.",
+    ["cause"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _cause in ("handshake", "head", "body", "unread", "evicted"):
+    connections_closed.labels(_cause)
 aws_seconds = Histogram(
     "aws_request_duration_seconds",
     "Time of a call to AWS, by operation and error code (OK when there was none).",
@@ -46,6 +56,13 @@ aws_seconds = Histogram(
     namespace=_PREFIX,
     registry=REGISTRY,
     buckets=_AWS_BUCKETS,
+)
+oidc_provider_usable = Gauge(
+    "oidc_provider_usable",
+    "1 where the account has the cluster's OIDC provider with the right audience, as last answered; else 0.",
+    ["provider_arn"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
 )
 trust_writes = Counter(
     "trust_writes",
@@ -244,6 +261,13 @@ watch_failures = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
+kubernetes_failures = Counter(
+    "kubernetes_request_failures",
+    "Requests to the API server that failed, watches among them, by code.",
+    ["code"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 certificate_expiry = Gauge(
     "certificate_expiry_timestamp_seconds",
     "When the served certificate (leaf) ends, and the authority of ours that signs (ca), in seconds since 1970.",
@@ -274,13 +298,32 @@ ca_bundle_writes = Counter(
 )
 unexpected_errors = Counter(
     "unexpected_errors",
-    "Errors that a loop survived but nobody foresaw; each is a bug, with a traceback in the log.",
+    "Unexpected errors of a loop, which went on or was run again; each is a bug, with a traceback in the log.",
     ["loop"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-for _loop in ("pass", "pods", "reflector", "trust_writer", "certificates", "leader", "associations"):
+for _loop in (
+    "pass",
+    "pods",
+    "reflector",
+    "trust_writer",
+    "certificates",
+    "leader",
+    "associations",
+    "grants",
+    "task",
+    "kubernetes",
+):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
+writes_stopped = Gauge(
+    "writes_stopped",
+    "1 where writes in AWS are stopped, because the configuration is another cluster's (issuer, cluster) or names "
+    "a role that these credentials must not write (role); else 0.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
 build_info = Gauge(
     "build_info",
     "The program's version; always 1.",

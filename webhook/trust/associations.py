@@ -7,6 +7,7 @@ with each pass, those seen longest ago first: what somebody changed by hand is f
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,17 @@ import structlog
 
 from webhook.domain.associations import Step, judge
 from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
 from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.trust.reasons import NOT_CERTAIN, unexpected
 from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from webhook.domain.associations import Association, Ownership
     from webhook.domain.names import RoleArn, Subject
@@ -35,6 +38,9 @@ CALLS_PER_SECOND = 20.0
 
 BURST = 20
 PARALLEL = 8
+
+_LONGEST_TURN = 900.0
+"""Seconds: a list of all 5,000 is fifty calls of some seconds each, anything else is a few."""
 
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
@@ -54,24 +60,28 @@ class _Work:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    It makes, mends and deletes what carries our tags, and nothing else. Three questions are answered without a
+    It makes, mends and deletes what carries our tags, and nothing else. Four questions are answered without a
     call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with it;
-    `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it.
+    `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it; `may_add`,
+    whether what is known of its namespace is fresh enough to make one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it calls and what it asks
         self,
         api: AssociationApi,
         owner: Ownership,
         wanted: Callable[[], Mapping[Subject, RoleArn]],
-        may_leave: Callable[[Subject, RoleArn], bool],
+        may_leave: Callable[[Subject, RoleArn | None], bool],
         is_another: Callable[[Subject], bool],
+        may_add: Callable[[Subject], bool],
+        progress: Progress | None = None,
     ) -> None:
         self._api = api
         self._owner = owner
         self._wanted = wanted
         self._may_leave = may_leave
         self._is_another = is_another
+        self._may_add = may_add
         self._pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
@@ -80,6 +90,7 @@ class Associations:
         self._leaving: asyncio.Task[None] | None = None
         self._approved: frozenset[Subject] = frozenset()
         self._gauges = AssociationGauges()
+        self._progress = progress or Progress()
         self._closing = False
 
     # What is known without asking AWS
@@ -97,8 +108,11 @@ class Associations:
         return self._seen.is_heard_of(subject)
 
     @property
-    def subjects(self) -> Mapping[Subject, RoleArn]:
-        """Whose association is ours, and with which role, as last seen or made; none before the first look."""
+    def subjects(self) -> Mapping[Subject, RoleArn | None]:
+        """Whose association is ours, and with which role, as last seen or made; none before the first look.
+
+        None for a role that no binding can name.
+        """
         return self._seen.ours
 
     # Asking for an association, and taking one away
@@ -143,7 +157,7 @@ class Associations:
         """
         self._withdraw(subject)
         await self._listed()
-        async with self._pace.turn():
+        async with self._turn():
             found = await self._find(subject)
             if found is None or not self._owner.owns(found):
                 return False
@@ -172,16 +186,18 @@ class Associations:
     async def _let_leave(self) -> None:
         """Remove those approved, each after one more look at whether it is wanted."""
         for subject in sorted(self._approved & self.subjects.keys()):
-            role = self.subjects.get(subject)
-            if role is None or subject not in self._approved or subject in self._work:
+            if subject not in self.subjects or subject not in self._approved or subject in self._work:
                 continue
-            if not self._may_leave(subject, role):
+            if not self._may_leave(subject, self.subjects[subject]):
                 continue
             try:
                 await self.remove(subject)
             except AwsError as error:
                 outcome, reason = error.kind.value, str(error)
                 log.warning("association_not_deleted", outcome=outcome, reason=reason, **_facts(subject))
+            except Exception:
+                log.exception("association_not_deleted", **_facts(subject))
+                metrics.unexpected_errors.labels("associations").inc()
 
     def _withdraw(self, subject: Subject) -> None:
         work = self._work.pop(subject, None)
@@ -199,14 +215,14 @@ class Associations:
                 if self.expects(subject) and not work.look:
                     work.ticket.settle(Trusted(work.role, Proof.ALREADY))
                     break
-                async with self._pace.turn():
+                async with self._turn():
                     work.ticket.settle(await self._settle(subject, work.role, work))
             except AwsError as error:
                 failure = Untrusted(work.role, error.kind, str(error))
             except Exception as error:
                 log.exception("association_failed", **_facts(subject))
                 metrics.unexpected_errors.labels("associations").inc()
-                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, repr(error))
+                failure = Untrusted(work.role, FailureKind.UNAVAILABLE, str(unexpected(error)))
             else:
                 break
             failures += 1
@@ -242,6 +258,8 @@ class Associations:
             reason = "its namespace was made anew and no binding selects it"
             return Untrusted(role, FailureKind.WITHDRAWN, reason)
         if found is None:
+            if not self._may_add(subject):
+                raise AwsError(FailureKind.UNAVAILABLE, NOT_CERTAIN)
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
@@ -291,6 +309,13 @@ class Associations:
         self._seen.learn(subject, role, proof)
         return Trusted(role, proof)
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One turn to call EKS."""
+        async with self._pace.turn():
+            with self._progress.step("associations", _LONGEST_TURN):
+                yield
+
     # The whole cluster
 
     async def _listed(self) -> None:
@@ -301,7 +326,7 @@ class Associations:
         await asyncio.shield(self._first_list)
 
     async def _read_list(self) -> None:
-        async with self._pace.turn():
+        async with self._turn():
             listing = await self._api.list()
         self._seen.take(listing)
         self._gauges.show(len(listing.ids))
@@ -326,7 +351,7 @@ class Associations:
     async def _look(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
         try:
-            async with self._pace.turn():
+            async with self._turn():
                 outcome = await self._settle(subject, role)
         except AwsError as error:
             outcome = Untrusted(role, error.kind, str(error))
@@ -336,7 +361,7 @@ class Associations:
     async def _look_at_unwanted(self, subject: Subject) -> None:
         """Describe one that nobody wants: whether it is ours, and may leave, only a look tells."""
         try:
-            async with self._pace.turn():
+            async with self._turn():
                 await self._find(subject)
         except AwsError as error:
             facts = _facts(subject)

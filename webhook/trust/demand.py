@@ -23,6 +23,9 @@ class Wishes(Protocol):
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
 
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh: by the watch, or by a live read."""
+
     def is_young(self, namespace: str) -> bool:
         """Whether a namespace is so new that its ServiceAccount may still come."""
 
@@ -68,6 +71,10 @@ class OneRoleEach:
         if cause is Cause.ACCOUNT_GONE:
             return not self._wishes.is_young(subject.namespace)
         return cause is not None
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+        return self._wishes.may_add(subject)
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:
         """Whether the namespace was made anew, and nothing selects it: whoever did that inherits no trust."""

@@ -16,7 +16,7 @@ import structlog
 from webhook.telemetry import metrics
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
-from webhook.trust.reasons import all_full
+from webhook.trust.reasons import all_full, unexpected
 from webhook.trust.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -57,13 +57,12 @@ class Grants:
         if self._associations and grant.binding.associates:
             role = _order(grant)[0]
             proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
-            return Trusted(role, proof) if proof else None
-        if grant.annotated and (proof := self._writers[grant.annotated].trusts(grant.subject)):
-            return Trusted(grant.annotated, proof)  # first in its order, which a pass need not work out
-        for role in _order(grant):
-            if proof := self._writers[role].trusts(grant.subject):
-                return Trusted(role, proof)
-        return None
+            return Trusted(role, proof, self._writers[role].doubt_of_pods(*_pods_of(grant))) if proof else None
+        if grant.annotated and (trust := self._writers[grant.annotated].trusts(grant.subject)):
+            return trust  # first in its order, which a pass need not work out
+        return next(
+            (trust for role in _order(grant) if (trust := self._writers[role].trusts(grant.subject))), None
+        )
 
     async def obtain(self, grant: Grant, seconds: float) -> Outcome:
         """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
@@ -81,9 +80,10 @@ class Grants:
         )
         if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
-        late = self._pending(grant, f"AWS has not answered within {seconds:.1f} s")
+        reason = f"AWS has not answered within {seconds:.1f} s" if seconds > 0 else "AWS was not waited for"
         # The annotation follows this answer: it names the role under way, or another replica would try a second.
-        return replace(pursuit.last_failure or late, role=pursuit.tried or late.role)
+        role = pursuit.tried or self.likely_role(grant)
+        return replace(pursuit.last_failure or Untrusted(role, FailureKind.PENDING, reason), role=role)
 
     def start(self, grant: Grant) -> Trusted | None:
         """Have the subject trusted in the background; answers the trust that is there already."""
@@ -184,7 +184,7 @@ class _Pursuit:
         self._started = loop.time()
         self._waiting.begin(grant.subject, self._started)
         self.bad_news: asyncio.Future[Outcome] = loop.create_future()
-        self.task = loop.create_task(self._run(), name=f"grant {grant.subject}")
+        self.task = loop.create_task(self._run_to_an_outcome(), name=f"grant {grant.subject}")
 
     @property
     def last_failure(self) -> Untrusted | None:
@@ -206,6 +206,16 @@ class _Pursuit:
         self._grant = grant
         if self.tried and self.tried != grant.annotated:
             self._writers[self.tried].withdraw(grant.subject)
+
+    async def _run_to_an_outcome(self) -> Outcome:
+        """Like `_run`, but an error that is a bug is an outcome too: the next pass tries again."""
+        try:
+            return await self._run()
+        except Exception as error:
+            log.exception("grant_failed", namespace=self._grant.subject.namespace)
+            metrics.unexpected_errors.labels("grants").inc()
+            failure = unexpected(error)
+            return Untrusted(self.tried or _order(self._grant)[0], failure.kind, str(failure))
 
     async def _run(self) -> Outcome:
         roles = self._grant.binding.roles
@@ -230,7 +240,13 @@ class _Pursuit:
             if not self._writers[role].has_looked:
                 self._writers[role].check()
         for role in roles:
-            await self._writers[role].first_look()
+            await self._writers[role].first_look(self._hear)
+
+    def _hear(self, failure: Untrusted) -> None:
+        """A role cannot be read: news where neither a moment's patience is enough, nor others go on without it."""
+        kind = failure.kind
+        if not (kind.passes_soon or kind.needs_a_person or self.bad_news.done()):
+            self.bad_news.set_result(failure)
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:
@@ -245,6 +261,8 @@ class _Pursuit:
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
             outcome = await self._settled(associations.submit(self._grant.subject, role, look=self._look))
+        if isinstance(outcome, Trusted):
+            outcome = replace(outcome, doubt=self._writers[role].doubt_of_pods(*_pods_of(self._grant)))
         return outcome
 
     async def _try(self, role: RoleArn) -> Outcome:
@@ -271,9 +289,16 @@ class _Pursuit:
         if isinstance(outcome, Trusted):
             self._waiting.end(self._grant.subject)
             metrics.trust_seconds.observe(seconds)
-            log.info("subject_trusted", outcome=outcome.proof.value, **facts)
+            if outcome.doubt:
+                log.warning("subject_may_be_denied", outcome=outcome.label, reason=outcome.doubt, **facts)
+            else:
+                log.info("subject_trusted", outcome=outcome.label, **facts)
         else:
             log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
+
+
+def _pods_of(grant: Grant) -> tuple[str, str]:
+    return grant.binding.name, grant.subject.namespace
 
 
 def _order(grant: Grant) -> tuple[RoleArn, ...]:

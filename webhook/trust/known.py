@@ -5,23 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.domain.amendment import Standing
-from webhook.trust.outcomes import Proof
+from webhook.trust.outcomes import Proof, Trusted
+from webhook.trust.reasons import may_be_denied
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from webhook.domain.amendment import Amendment
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
 
 
 class KnownTrust:
-    """The policy and whom it trusts. Times are seconds on one clock."""
+    """The policy and whom it trusts. Times are seconds on one clock.
 
-    def __init__(self, own: OwnStatement) -> None:
+    `own` answers our statement; it is asked only once a policy was read.
+    """
+
+    def __init__(self, role: RoleArn, own: Callable[[], OwnStatement]) -> None:
+        self._role = role
         self._own = own
         self._trusted: dict[Subject, Proof] = {}
+        self._doubtful: TrustPolicy | None = None
+        """The policy, where it has a Deny that may be about somebody."""
         self.policy: TrustPolicy | None = None
         """None before the first look."""
         self.subjects: frozenset[Subject] = frozenset()
@@ -35,14 +43,27 @@ class KnownTrust:
         """Whom the role is known to trust, by whichever statement."""
         return self._trusted.keys()
 
-    def proof(self, subject: Subject) -> Proof | None:
-        """How the role is known to trust `subject`, or None."""
-        return self._trusted.get(subject)
+    def trust(self, subject: Subject) -> Trusted | None:
+        """How the role is known to trust `subject`, and what speaks against it; None where it does not."""
+        proof = self._trusted.get(subject)
+        if proof is None:
+            return None
+        place = self._doubtful.possible_denial(self._own(), subject) if self._doubtful else None
+        return Trusted(self._role, proof, may_be_denied(self._role, place) if place else "")
+
+    def doubt_of_pods(self, binding: str, namespace: str) -> str:
+        """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
+        if self.policy is None or (statement := self._own().for_pods_of(binding)) is None:
+            return ""
+        place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
+        return may_be_denied(self._role, place) if place else ""
 
     def learn(self, amendment: Amendment, written_lately: frozenset[Subject], now: float) -> None:
         """Take the policy as it is now; who was written lately counts though a read may not show it."""
         self.policy, self.read_at = amendment.policy, now
-        self.subjects = amendment.policy.subjects(self._own)
+        own = self._own()
+        self._doubtful = amendment.policy if amendment.policy.may_deny_some(own) else None
+        self.subjects = amendment.policy.subjects(own)
         self._trusted = dict.fromkeys(self.subjects | written_lately, Proof.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:

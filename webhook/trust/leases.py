@@ -96,10 +96,11 @@ class LeaseHold:
         self._store = store
         self._lease = lease
         self._until = until
+        self._clock = asyncio.get_running_loop().time
 
     def outlasts(self, seconds: float) -> bool:
-        """Whether the lock is ours for that much longer by our own clock."""
-        return asyncio.get_running_loop().time() + seconds < self._until
+        """Whether the lock is ours for that much longer by our own clock; may be asked in any thread."""
+        return self._clock() + seconds < self._until
 
     def remember(self, written: Mapping[Subject, float]) -> None:
         """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""

@@ -27,6 +27,13 @@ class Trusted:
 
     role: RoleArn
     proof: Proof
+    doubt: str = ""
+    """A sentence about an external Deny that may keep it out all the same; empty where none does."""
+
+    @property
+    def label(self) -> str:
+        """The proof in one word: `uncertain` where a Deny may hold."""
+        return "uncertain" if self.doubt else self.proof.value
 
 
 @dataclass(frozen=True, slots=True)

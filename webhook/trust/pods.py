@@ -10,6 +10,8 @@ from webhook.trust.reasons import denied
 from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.domain.names import RoleArn
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -22,10 +24,11 @@ class PodTrust:
     Each policy that the writer sends has our statements for pods, so there is nothing to add to a write.
     """
 
-    def __init__(self, role: RoleArn, own: OwnStatement) -> None:
+    def __init__(self, role: RoleArn, own: Callable[[], OwnStatement]) -> None:
         self.proof: Proof | None = None
         self._role = role
         self._own = own
+        """Asked in a cycle only: before, the cluster may not be known."""
         self._ticket: Ticket | None = None
         self._written: float | None = None
         self._settled_write: float | None = None
@@ -47,24 +50,25 @@ class PodTrust:
 
     def lacking(self, policy: TrustPolicy) -> bool:
         """Whether a policy lacks it, or has what is to go, and not because it was read too early."""
-        is_right = policy.lets_pods_in(self._own) and not policy.has_former(self._own)
+        is_right = policy.lets_pods_in(self._own()) and not policy.has_former(self._own())
         return not is_right and not self.written_lately
 
     def is_new(self, before: TrustPolicy) -> bool:
         """Whether it was not in the policy that was read, and never known to be there."""
-        return self.proof is None and not before.lets_pods_in(self._own)
+        return self.proof is None and not before.lets_pods_in(self._own())
 
     def wrote(self) -> None:
         """A policy was written, with it, and without what was to go."""
-        if self._own.pods or self._own.former:
+        own = self._own()
+        if own.pods or own.former:
             self._written = _now()
 
     def settle(self, policy: TrustPolicy) -> None:
         """Answer who waits after a cycle that read `policy`, and wrote it where that was needed."""
-        place = policy.denial_of_pods(self._own)
+        place = policy.denial_of_pods(self._own())
         new = self._written != self._settled_write
         self._settled_write = self._written
-        self.proof = None if place or not self._own.pods else Proof.ALREADY
+        self.proof = None if place or not self._own().pods else Proof.ALREADY
         if place:
             self._answer(denied(self._role, place))
         else:

@@ -21,6 +21,8 @@ class FailureKind(StrEnum):
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
+    UNEXPECTED = "unexpected_response"
+    """An answer that is not AWS's, or a fault between here and there that a moment does not mend."""
     NO_SUCH_ROLE = "no_such_role"
     MALFORMED = "malformed"
     FULL = "full"
@@ -38,6 +40,21 @@ class FailureKind(StrEnum):
     def passes_soon(self) -> bool:
         """Whether waiting a moment may be enough, so that an admission still hopes within its budget."""
         return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE, FailureKind.ROLE_NOT_ACCEPTED}
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether patience does not mend it, though AWS can be asked."""
+        return not self.passes_soon and self is not FailureKind.UNEXPECTED
+
+    @property
+    def is_no_answer(self) -> bool:
+        """Whether AWS has not answered at all, so that whatever else is asked fares alike."""
+        return self in {FailureKind.UNAVAILABLE, FailureKind.UNEXPECTED}
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether AWS itself has looked at the request and refused it."""
+        return not self.is_no_answer and self not in {FailureKind.THROTTLED, FailureKind.NOT_ALLOWED}
 
     @property
     def is_final(self) -> bool:
@@ -61,14 +78,18 @@ class AwsError(Exception):
 class TrustPolicies(Protocol):
     """IAM's trust policies. Each call is one request with its own short timeouts and no retry of its own.
 
-    Both raise AwsError. A write that raises UNAVAILABLE may have happened.
+    All raise AwsError. A write that raises UNAVAILABLE or UNEXPECTED may have happened.
     """
 
     async def read(self, role: RoleArn) -> TrustPolicy:
         """The role's trust policy as IAM answers it now; it can be seconds old."""
 
-    async def write(self, role: RoleArn, policy: TrustPolicy) -> None:
-        """Replace the whole document; IAM has no conditional write, so the last writer wins."""
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
+        """Replace the whole document; IAM has no conditional write, so the last writer wins.
+
+        `may_send` is asked, in any thread, right before the request goes out: credentials are there by then.
+        Where it says no, nothing is sent, and UNAVAILABLE is raised.
+        """
 
     async def quota(self) -> int:
         """Characters that a trust policy may have, white space not counted."""
@@ -85,8 +106,8 @@ class AssociationInUseError(AwsError):
 class AssociationApi(Protocol):
     """The Pod Identity associations of the one cluster that is ours. Each call has its own short timeouts.
 
-    All raise AwsError. A call that raises UNAVAILABLE may have happened. What was made or deleted just now can
-    show late.
+    All raise AwsError. A call that raises UNAVAILABLE or UNEXPECTED may have happened. What was made or deleted
+    just now can show late.
     """
 
     async def list(self) -> Listing:
@@ -117,6 +138,9 @@ class Demand(Protocol):
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
 
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+
     def is_another(self, role: RoleArn, subject: Subject) -> bool:
         """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
 
@@ -140,7 +164,7 @@ class Hold(Protocol):
         """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
 
     def outlasts(self, seconds: float) -> bool:
-        """Whether the lock is ours for that much longer; a write starts only if so."""
+        """Whether the lock is ours for that much longer; a write is sent only if so. For any thread."""
 
     async def again(self) -> bool:
         """Keep it for another cycle; False where another replica waits for it or has it. Raises LockError."""

@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import Place, TrustPolicy
 
 
+NOT_CERTAIN = (
+    "the watch of namespaces is interrupted, and the namespace may have been recreated since: trust follows when "
+    "the watch is back"
+)
+"""Why something new has to wait though AWS answers."""
+
+
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
     """What a verdict means to who asked; `quota` is in characters."""
+    doubt = may_be_denied(role, verdict.possible_denial) if verdict.possible_denial else ""
     match verdict.standing:
         case Standing.ADDED:
-            return Trusted(role, Proof.WRITTEN)
+            return Trusted(role, Proof.WRITTEN, doubt)
         case Standing.KEPT:
-            return Trusted(role, Proof.ALREADY)
+            return Trusted(role, Proof.ALREADY, doubt)
         case Standing.FOREIGN:
-            return Trusted(role, Proof.FOREIGN)
+            return Trusted(role, Proof.FOREIGN, doubt)
         case Standing.NO_ROOM:
             return full(role, quota)
         case Standing.DENIED:
@@ -35,6 +43,15 @@ def denied(role: RoleArn, place: Place | None) -> Untrusted:
     """A Deny of somebody else wins over all that ours says."""
     reason = f"{place} of the trust policy of {role} denies it: change that statement"
     return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
+
+
+def may_be_denied(role: RoleArn, place: Place) -> str:
+    """A Deny of which only AWS knows whether it holds; short, because a warning is cut."""
+    return f"{place} of the trust policy of {role} may deny it: {ASK}"
+
+
+ASK = "only AWS knows what it asks about, so check that statement"
+"""What a person does about a Deny that may hold; completes a sentence."""
 
 
 WAYS_OUT = (
@@ -53,6 +70,16 @@ def all_full(roles: Sequence[RoleArn], binding: str) -> Untrusted:
     """None of a binding's roles, of which there are several, has room; the first is the one to annotate."""
     reason = f"the trust policies of all {len(roles)} roles of binding {binding} are full: {WAYS_OUT}"
     return Untrusted(roles[0], FailureKind.FULL, reason)
+
+
+_LONGEST_ERROR = 200
+"""Characters."""
+
+
+def unexpected(error: Exception) -> AwsError:
+    """What an error that is a bug of this program means to who waits: the work goes on, and is tried again."""
+    what = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    return AwsError(FailureKind.UNAVAILABLE, f"an unexpected error of this program, see its log: {what}")
 
 
 def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:

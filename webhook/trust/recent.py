@@ -32,12 +32,15 @@ class RecentWrites:
         self._may_want = may_want
         self._written: dict[Subject, float] = {}
         self._heard: dict[Subject, float] = {}
+        self._counted: frozenset[Subject] | None = None
+        self._counted_until = float("-inf")
         self.latest = float("-inf")
         """When anybody was written last, as far as was heard."""
 
     def wrote(self, subjects: Iterable[Subject], now: float) -> None:
         """Remember what this replica wrote just now."""
         self._written.update(dict.fromkeys(subjects, now))
+        self._counted = None
         self.latest = now
 
     def forget(self, subjects: Iterable[Subject]) -> None:
@@ -45,6 +48,7 @@ class RecentWrites:
         for subject in subjects:
             self._written.pop(subject, None)
             self._heard.pop(subject, None)
+        self._counted = None
 
     def hear(self, written: Mapping[Subject, float], now: float) -> None:
         """Take in what another replica is said to have written, and how many seconds ago."""
@@ -64,12 +68,16 @@ class RecentWrites:
         believed = [subject for subject in self._heard if self._may_want(subject)]
         for subject in believed:
             self._written.setdefault(subject, self._heard.pop(subject))
+            self._counted = None
         return believed
 
     def subjects(self, now: float) -> frozenset[Subject]:
-        """Who counts."""
-        self._written = _not_older(self._written, now)
-        return frozenset(self._written)
+        """Who counts: the same set until that changes, as each review asks."""
+        if self._counted is None or now >= self._counted_until:
+            self._written = _not_older(self._written, now)
+            self._counted = frozenset(self._written)
+            self._counted_until = min(self._written.values(), default=float("inf")) + REMEMBERED
+        return self._counted
 
     def ages(self, now: float) -> dict[Subject, float]:
         """Who counts, and how many seconds ago each was written. What is not believed is not passed on."""

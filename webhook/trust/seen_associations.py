@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from webhook.domain.names import RoleArn
 from webhook.trust.outcomes import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from webhook.domain.associations import Association, Listing, Ownership
-    from webhook.domain.names import Subject
+    from webhook.domain.names import RoleArn, Subject
 
 SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
@@ -42,7 +41,7 @@ class SeenAssociations:
         self._since: dict[Subject, float] = {}
         self._known: dict[Subject, _Known] = {}
         self._foreign: set[str] = set()
-        self._ours: dict[Subject, RoleArn] = {}
+        self._ours: dict[Subject, RoleArn | None] = {}
 
     def id_of(self, subject: Subject) -> str | None:
         """The id of the subject's association, as far as one was seen."""
@@ -59,8 +58,11 @@ class SeenAssociations:
         return listed is not None and listed not in self._foreign and subject not in self._known
 
     @property
-    def ours(self) -> Mapping[Subject, RoleArn]:
-        """Whose association is ours for certain, and which role it gave when it was seen."""
+    def ours(self) -> Mapping[Subject, RoleArn | None]:
+        """Whose association is ours for certain, and which role it gave when it was seen.
+
+        None for a role that no binding can name.
+        """
         return self._ours
 
     def hear_of(self, subject: Subject, association_id: str) -> None:
@@ -72,7 +74,7 @@ class SeenAssociations:
         """It was described or made."""
         self.hear_of(found.subject, found.id)
         if self._owner.owns(found):
-            self._ours[found.subject] = RoleArn(found.role)
+            self._ours[found.subject] = found.role_arn
         else:
             self._ours.pop(found.subject, None)
             self._foreign.add(found.id)

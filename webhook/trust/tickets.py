@@ -9,7 +9,7 @@ from webhook.trust.outcomes import Outcome, Ticket, Untrusted
 from webhook.trust.ports import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from webhook.domain.names import RoleArn, Subject
@@ -22,6 +22,8 @@ class Tickets:
         self._role = role
         self._waiting: dict[Subject, Ticket] = {}
         self._in_flight: frozenset[Subject] = frozenset()
+        self.ended = 0
+        """How many waits have ended; as long as that stays the same, who waits is only added to, at the end."""
 
     @property
     def subjects(self) -> AbstractSet[Subject]:
@@ -54,7 +56,13 @@ class Tickets:
     def settle(self, subject: Subject, outcome: Outcome) -> None:
         """The end of one who waits; no error where it does not."""
         if ticket := self._waiting.pop(subject, None):
+            self.ended += 1
             ticket.settle(outcome)
+
+    def fail_some(self, subjects: Iterable[Subject], failure: Untrusted) -> None:
+        """These could not be tried, and follow later."""
+        for subject in subjects:
+            self._waiting[subject].fail(failure)
 
     def fail(self, failure: Untrusted) -> None:
         """One try failed for all: bad news, or the end where only a person can help."""

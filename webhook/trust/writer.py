@@ -7,6 +7,7 @@ once, and a burst of hundreds costs a few writes.
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,8 @@ import structlog
 from webhook.domain.amendment import Amendment, amend, room
 from webhook.domain.errors import InvalidPolicyError
 from webhook.telemetry import metrics
-from webhook.trust.backoff import LONGEST, pause_after
+from webhook.telemetry.progress import Progress
+from webhook.trust.backoff import pause_after
 from webhook.trust.ceiling import Ceiling
 from webhook.trust.departures import Departures
 from webhook.trust.differing import DifferingReads
@@ -23,12 +25,13 @@ from webhook.trust.known import KnownTrust
 from webhook.trust.outcomes import Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
-from webhook.trust.reasons import full, outcome_of, with_dangling_principals
+from webhook.trust.prospects import Prospects
+from webhook.trust.reasons import NOT_CERTAIN, full, outcome_of, unexpected, with_dangling_principals
 from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -46,8 +49,14 @@ An idle role answers at once. Without it IAM throttles six roles under a burst, 
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
+_HELD_BACK = 2.0
+"""Seconds until those are looked at again who may not be written while the watch is out of touch."""
+
 WRITE_TIME = 4.0
-"""Seconds that a write can take (connect 1 s, read 3 s): the lock must outlast it."""
+"""Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
+
+_LONGEST_CYCLE = 900.0
+"""Seconds: four calls of some seconds each, of which the one for the quota waits for those of all other roles."""
 
 
 class RoleWriter:
@@ -56,43 +65,55 @@ class RoleWriter:
     What is written is (read + wanted + waiting + written in the last minute, by any replica - leaving), so a stale
     read drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
     cluster may want.
+
+    `own_in` answers our statement in a role. Where it raises AwsError, as long as the cluster is not known, each
+    try ends with that error before a call is made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it reads, writes and asks
         self,
         role: RoleArn,
-        own: OwnStatement,
+        own_in: Callable[[RoleArn], OwnStatement],
         policies: TrustPolicies,
         lock: RoleLock,
         demand: Demand,
+        progress: Progress | None = None,
     ) -> None:
         self.role = role
-        self._own = own
+        self._own_in = own_in
         self._policies = policies
         self._lock = lock
         self._demand = demand
         self._tickets = Tickets(role)
+        self._prospects = Prospects(lambda: self._own, self._tickets)
         self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
-        self._known = KnownTrust(own)
+        self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
         self._trouble: Untrusted | None = None
-        self._pods = PodTrust(role, own)
+        self._pods = PodTrust(role, lambda: self._own)
+        self._progress = progress or Progress()
         self._looked = asyncio.Event()
+        self._hearers: set[Callable[[Untrusted], None] | None] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._waits_for_lock = False
         self._task: asyncio.Task[None] | None = None
 
+    @cached_property
+    def _own(self) -> OwnStatement:
+        """Our statement, as it was when a cycle first asked for it."""
+        return self._own_in(self.role)
+
     # What is known without asking AWS
 
-    def trusts(self, subject: Subject) -> Proof | None:
+    def trusts(self, subject: Subject) -> Trusted | None:
         """How the role is known to trust `subject`, or None; no call is made."""
-        return self._known.proof(subject)
+        return self._known.trust(subject)
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -117,15 +138,14 @@ class RoleWriter:
     @property
     def needs_a_person(self) -> bool:
         """Whether the role cannot be read or written for a reason that patience does not mend."""
-        return self._trouble is not None and not self._trouble.kind.passes_soon
+        return self._trouble is not None and self._trouble.kind.needs_a_person
 
     def has_room_for(self, subject: Subject) -> bool:
-        """Whether `subject` fits by what is known; an unread policy is taken to have room."""
+        """Whether `subject` fits beside those who wait, by what is known; an unread policy has room."""
         if self._known.policy is None:
             return True
-        asked = [*self._tickets.subjects, subject]
-        amendment = amend(self._known.policy, self._own, self._recent(), asked, self._ceiling.characters)
-        return not amendment.finds_no_room_for(subject)
+        characters = self._ceiling.characters
+        return self._prospects.has_room_for(subject, self._known.policy, self._recent(), characters)
 
     @property
     def was_full_lately(self) -> bool:
@@ -135,12 +155,17 @@ class RoleWriter:
         """
         if asyncio.get_running_loop().time() - self.read_at > _FULL_FOR:
             return False
-        return self._known.room <= len(self._recent() - self._known.subjects)
+        room, recent = self._known.room, self._recent()
+        return room <= len(recent) and room <= len(recent - self._known.subjects)
 
     @property
     def lets_pods_in(self) -> Proof | None:
         """How EKS is known to be let in for the pods of its bindings, or None; no call is made."""
         return self._pods.proof
+
+    def doubt_of_pods(self, binding: str, namespace: str) -> str:
+        """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
+        return self._known.doubt_of_pods(binding, namespace)
 
     # Asking for trust
 
@@ -174,14 +199,22 @@ class RoleWriter:
         if not self.subjects.isdisjoint(subjects):
             self.check()
 
-    async def first_look(self) -> None:
+    async def first_look(self, hear: Callable[[Untrusted], None] | None = None) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
 
-        At once if that was so before.
+        At once if that was so before. `hear` is called with each failure until then.
         """
-        if not self.has_looked:
-            self.check()
+        if self.has_looked:
+            return
+        self.check()
+        if hear:
+            self._hearers.add(hear)
+            if self._trouble:
+                hear(self._trouble)
+        try:
             await self._looked.wait()
+        finally:
+            self._hearers.discard(hear)
 
     def check(self) -> None:
         """Read the policy again soon, and put our statement right if it is not what the cluster wants."""
@@ -210,10 +243,10 @@ class RoleWriter:
         while self._has_work:
             try:
                 pause = await self._hold_and_work()
-            except Exception:
+            except Exception as error:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
-                pause = LONGEST
+                pause = self._failed(unexpected(error))
             if pause and not self._closing:
                 await self._sleep(pause)
 
@@ -225,6 +258,7 @@ class RoleWriter:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
         self._wake.clear()
         try:
+            self._own_in(self.role)  # raises while nothing may be written
             self._waits_for_lock, began = True, asyncio.get_running_loop().time()
             async with self._lock.hold(
                 self.role, self._learn_from_others, lambda: self._waits_since(began)
@@ -233,7 +267,8 @@ class RoleWriter:
                 pause = 0.0
                 mine = self._has_work
                 while mine and not pause:
-                    pause = await self._cycle(hold)
+                    with self._progress.step("trust_writer", _LONGEST_CYCLE):
+                        pause = await self._cycle(hold)
                     self._failures, self._trouble = 0, None
                     mine = self._has_work and not pause and await hold.again()
                 return pause
@@ -259,11 +294,12 @@ class RoleWriter:
     async def _cycle(self, hold: Hold) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
         await asyncio.sleep(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time())
+        self._own_in(self.role)  # what was waited for may have taken long
         self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
         self._believe()
         self._forget_others()
-        batch = list(self._tickets.subjects)
+        batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
@@ -292,7 +328,17 @@ class RoleWriter:
         self._learn(amendment)
         self._settle(amendment, batch)
         self._pods.settle(policy)
-        return pause
+        return max(pause, self._hold_back())
+
+    def _may_write(self, subject: Subject) -> bool:
+        """Whether it may be in what is written: it is trusted already, or its namespace is known for certain."""
+        return subject in self._known.trusted or self._demand.may_add(subject)
+
+    def _hold_back(self) -> float:
+        """Tell those who wait for the watch so; answers how many seconds to wait before the next look at them."""
+        held = [one for one in self._tickets.subjects if not self._may_write(one)]
+        self._tickets.fail_some(held, Untrusted(self.role, FailureKind.UNAVAILABLE, NOT_CERTAIN))
+        return _HELD_BACK if held else 0.0
 
     def _forget_others(self) -> None:
         """Ask for nobody, and bring back nobody, whose namespace was made anew since, without being selected.
@@ -310,7 +356,8 @@ class RoleWriter:
         """The policy as it is to be, from the read and all that is known."""
         wanted = self._demand.wanted_in(self.role)
         known = [subject for subject in wanted if subject in self._known.trusted]
-        asked = [one for one in dict.fromkeys([*known, *batch, *wanted]) if one not in leaving]
+        new = [subject for subject in wanted if self._may_write(subject)]
+        asked = [one for one in dict.fromkeys([*known, *batch, *new]) if one not in leaving]
         # Those known come first: the last room is not for newcomers.
         staying = policy.without(self._own, leaving)
         return amend(staying, self._own, self._recent() - leaving, asked, self._ceiling.characters)
@@ -331,10 +378,8 @@ class RoleWriter:
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
     ) -> None:
-        if not hold.outlasts(WRITE_TIME):
-            raise AwsError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
         try:
-            await self._policies.write(self.role, policy)
+            await self._policies.write(self.role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
@@ -398,6 +443,8 @@ class RoleWriter:
             self._looked.set()
         if failure.kind.is_final:
             self._to_confirm = False
+        for hear in filter(None, tuple(self._hearers)):
+            hear(failure)
         self._tickets.fail(failure)
         self._pods.fail(failure)
         return pause
@@ -417,7 +464,7 @@ class RoleWriter:
         """Count those heard of whom the cluster is known to want by now."""
         for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
             self._known.hear_of(subject)
-            self._tickets.settle(subject, Trusted(self.role, Proof.ALREADY))
+            self._tickets.settle(subject, self.trusts(subject) or Trusted(self.role, Proof.ALREADY))
 
     def _recent(self) -> frozenset[Subject]:
         return self._recent_writes.subjects(asyncio.get_running_loop().time())

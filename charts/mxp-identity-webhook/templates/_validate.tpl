@@ -74,6 +74,16 @@
 {{- if and $values.hostNetwork $values.networkPolicy.enabled -}}
 {{- $problems = append $problems "hostNetwork is true, and a NetworkPolicy does not hold for pods in the host's network: set networkPolicy.enabled to false" -}}
 {{- end -}}
+{{- /* Only helm against a cluster sees other releases; helm template sees none. */ -}}
+{{- $installation := default .Release.Namespace $values.installation -}}
+{{- range (lookup "v1" "ConfigMap" .Release.Namespace "").items -}}
+{{- $other := dig "metadata" "labels" "app.kubernetes.io/instance" "" . -}}
+{{- if and (hasPrefix (printf "%s-" $.Chart.Name) (dig "metadata" "labels" "helm.sh/chart" "" .)) (ne $other $.Release.Name) -}}
+{{- if eq $installation (toString (dig "installation" "" (fromYaml (dig "data" "config.yaml" "" .)))) -}}
+{{- $problems = append $problems (printf "release %q in namespace %s is installation %q too: each would remove the trust that the other gives. Give this release an installation of its own" $other $.Release.Namespace $installation) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $problems -}}
 {{- fail (printf "\n\nThese values do not work together:\n  - %s\n" (join "\n  - " $problems)) -}}
 {{- end -}}

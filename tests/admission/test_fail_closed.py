@@ -1,0 +1,257 @@
+"""Where `deny` is set what cannot be known is refused, and only creation or a change of role is judged."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.reviews import annotated, review, reviewing
+from tests.support.simulated_iam import Trouble
+from tests.support.sites import pool, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import BUDGET, World, labelled
+from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
+from webhook.domain.names import Subject
+from webhook.domain.selectors import NamePattern, NamespaceSelector
+
+if TYPE_CHECKING:
+    from tests.support.reviews import Reviewer
+
+ROLE, OTHER = pool(2)
+WHO = subject(1)
+FOREIGN = "arn:aws:iam::123456789012:role/made-by-hand"
+KEEP, OVERRIDE, DENY = ExistingAnnotation.KEEP, ExistingAnnotation.OVERRIDE, ExistingAnnotation.DENY
+IRSA, PODS, ANNOTATE = Mode.IRSA, Mode.POD_IDENTITY, Mode.ANNOTATE
+
+
+@dataclass(frozen=True)
+class Change:
+    """A CREATE with the role in `after`, or an UPDATE from `before`; `before` is "" where nothing was named."""
+
+    after: str | None = None
+    before: str | None = None
+
+    def review(self, who: Subject = WHO) -> dict[str, Any]:
+        after = annotated(self.after) if self.after else None
+        if self.before is None:
+            return review(who, annotations=after)
+        old = {"name": who.service_account, "annotations": annotated(self.before) if self.before else None}
+        return review(who, operation="UPDATE", annotations=after, oldObject={"metadata": old})
+
+    def __str__(self) -> str:
+        def short(one: str) -> str:
+            return one.rpartition("/")[2] or "none"
+
+        after = short(self.after or "")
+        return f"create-{after}" if self.before is None else f"update-{short(self.before)}-{after}"
+
+
+CREATED, CREATED_OURS, CREATED_FOREIGN = Change(), Change(ROLE.value), Change(FOREIGN)
+KEPT_OURS, KEPT_FOREIGN, KEPT_NONE = Change(ROLE.value, ROLE.value), Change(FOREIGN, FOREIGN), Change("", "")
+TO_FOREIGN, TO_OURS, TO_OTHER = (
+    Change(FOREIGN, ROLE.value),
+    Change(ROLE.value, ""),
+    Change(OTHER.value, ROLE.value),
+)
+STRIPPED = Change("", ROLE.value)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is set, what is asked, and the status code of the refusal, or None where it is allowed."""
+
+    change: Change
+    code: int | None
+    trust: bool = False
+    """Whether onTrustFailure is deny."""
+    existing: ExistingAnnotation = KEEP
+    mode: Mode = IRSA
+    annotation: str | None = None
+    warns: bool = True
+
+    def __str__(self) -> str:
+        return f"{'deny' if self.trust else 'allow'}-{self.existing}-{self.mode}-{self.change}"
+
+
+def _ids(cases: list[Case]) -> list[str]:
+    return [str(case) for case in cases]
+
+
+UNKNOWN = [
+    # Neither is deny: as long as the namespace is not known, nothing is refused.
+    *(Case(change, None) for change in (CREATED, CREATED_OURS, CREATED_FOREIGN, TO_FOREIGN, KEPT_OURS)),
+    Case(CREATED_FOREIGN, None, existing=OVERRIDE),
+    # An external role might be one that the binding denies.
+    Case(CREATED_FOREIGN, 503, existing=DENY),
+    Case(CREATED_FOREIGN, 503, trust=True, existing=DENY),
+    Case(TO_FOREIGN, 503, existing=DENY),
+    Case(CREATED_FOREIGN, 503, existing=DENY, mode=PODS),
+    Case(CREATED_FOREIGN, 503, existing=DENY, mode=ANNOTATE),
+    Case(KEPT_FOREIGN, None, existing=DENY),
+    *(Case(change, None, existing=DENY) for change in (CREATED, CREATED_OURS, KEPT_OURS, STRIPPED, TO_OURS)),
+    # It might be one that has to be trusted.
+    *(Case(change, 503, trust=True) for change in (CREATED, CREATED_OURS, TO_OURS, STRIPPED)),
+    Case(CREATED_FOREIGN, 503, trust=True, existing=OVERRIDE),
+    Case(CREATED, 503, trust=True, mode=PODS),
+    *(Case(change, None, trust=True) for change in (KEPT_OURS, KEPT_NONE, KEPT_FOREIGN)),
+    # Whatever the namespace is, trust is not asked for.
+    Case(CREATED_FOREIGN, None, trust=True),
+    Case(CREATED, None, trust=True, mode=ANNOTATE),
+    Case(KEPT_NONE, None, trust=True, mode=PODS),
+    Case(TO_OURS, None, trust=True, mode=PODS),
+]
+
+
+async def _send(reviewer: Reviewer, case: Case, who: Subject = WHO) -> None:
+    reply = await reviewer.send(case.change.review(who))
+    assert reply.status == 200  # another would pass under failurePolicy Ignore
+    assert reply.allowed is (case.code is None)
+    assert reply.annotation == case.annotation
+    if case.code is None:
+        assert bool(reply.warnings) is case.warns
+    else:
+        assert reply.response["status"]["code"] == case.code
+        assert reply.patch == []
+
+
+def _world(case: Case, *, known: bool = True) -> World:
+    roles = (ROLE, OTHER) if case.mode is not PODS else (ROLE,)
+    world = World(labelled(*roles, mode=case.mode, existing=case.existing), refuses=case.trust)
+    if known:
+        world.cluster.add_namespace(WHO.namespace)
+    return world
+
+
+@pytest.mark.parametrize("case", UNKNOWN, ids=_ids(UNKNOWN))
+@in_virtual_time
+async def test_where_the_namespace_cannot_be_looked_up_deny_refuses(case: Case) -> None:
+    world = _world(case)
+    world.cluster.failing_reads = float("inf")
+    async with reviewing(world) as reviewer:
+        await _send(reviewer, case)
+        await asyncio.sleep(60)
+    assert world.iam.calls == []
+
+
+IN_A_FLOOD = [one for one in UNKNOWN if one.change is CREATED_FOREIGN and one.mode is IRSA]
+
+
+@pytest.mark.parametrize("case", IN_A_FLOOD, ids=_ids(IN_A_FLOOD))
+@in_virtual_time
+async def test_a_flood_of_forged_reviews_costs_a_refusal_and_no_allow(case: Case) -> None:
+    world = _world(case)
+    world.cluster._latency = 0.01  # noqa: SLF001
+    async with reviewing(world) as reviewer:
+        forged = [
+            asyncio.create_task(reviewer.send(review(subject(number)), path="/mutate?timeout=2s"))
+            for number in range(100, 900)
+        ]
+        await asyncio.sleep(0.001)
+        answer = await reviewer.send(case.change.review(), path="/mutate?timeout=1s")
+        assert answer.allowed is (case.code is None)
+        await asyncio.gather(*forged)
+
+
+@pytest.mark.parametrize("trust", [True, False])
+@in_virtual_time
+async def test_a_name_that_no_binding_is_about_is_never_refused(*, trust: bool) -> None:
+    world = _world(Case(CREATED, None, trust=trust, existing=DENY))
+    world.cluster.failing_reads = float("inf")
+    stranger = Subject(WHO.namespace, "default")
+    async with reviewing(world) as reviewer:
+        await _send(reviewer, Case(CREATED_FOREIGN, None, warns=False), stranger)
+    assert world.cluster.reads == []
+
+
+@in_virtual_time
+async def test_a_namespace_whose_name_no_binding_fits_is_not_looked_up_and_not_refused() -> None:
+    selector = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
+    world = World(Binding("backup", WHO.service_account, selector, IRSA, (ROLE,), DENY), refuses=True)
+    world.cluster.failing_reads = float("inf")
+    async with reviewing(world) as reviewer:
+        await _send(reviewer, Case(CREATED_FOREIGN, None, warns=False), Subject("default", WHO.service_account))
+    assert world.cluster.reads == []
+
+
+@pytest.mark.parametrize(("selected", "code"), [(True, 403), (False, None)])
+@in_virtual_time
+async def test_while_in_touch_the_watch_is_enough_to_judge(*, selected: bool, code: int | None) -> None:
+    case = Case(CREATED_FOREIGN, code, trust=True, existing=DENY, warns=False)
+    world = _world(case, known=False)
+    world.cluster.add_namespace(WHO.namespace, selected=selected)
+    async with world.running(), reviewing(world) as reviewer:
+        world.cluster.failing_reads = float("inf")
+        await _send(reviewer, case)
+        assert world.cluster.reads == [] or not selected
+
+
+@in_virtual_time
+async def test_a_new_namespace_is_served_in_a_flood_as_soon_as_the_watch_shows_it() -> None:
+    case = Case(CREATED_FOREIGN, 403, existing=DENY)
+    world = _world(case, known=False)
+    async with world.running(), reviewing(world) as reviewer:
+        names = (subject(number) for number in range(100, 900))
+        forged = [asyncio.create_task(reviewer.send(review(one))) for one in names]
+        await asyncio.sleep(0.001)
+        world.cluster.add_namespace(WHO.namespace)
+        await _send(reviewer, case)
+        assert now() < 1.2
+        await asyncio.gather(*forged)
+
+
+TROUBLED = [
+    Case(CREATED, 503, trust=True),
+    Case(CREATED, None, annotation=ROLE.value),
+    Case(CREATED_OURS, 503, trust=True),
+    Case(TO_OURS, 503, trust=True),
+    Case(TO_OTHER, 503, trust=True),
+    Case(KEPT_OURS, None, trust=True, existing=DENY),
+    Case(KEPT_NONE, None, trust=True, annotation=ROLE.value),
+    Case(STRIPPED, None, trust=True, annotation=ROLE.value),
+    Case(CREATED, 503, trust=True, mode=PODS),
+    Case(KEPT_NONE, None, trust=True, mode=PODS),
+    Case(KEPT_FOREIGN, None, trust=True, existing=DENY),
+    Case(CREATED_FOREIGN, 403, trust=True, existing=DENY),
+    Case(TO_FOREIGN, 403, trust=True, existing=DENY),
+]
+
+
+@pytest.mark.parametrize("case", TROUBLED, ids=_ids(TROUBLED))
+@in_virtual_time
+async def test_while_iam_denies_only_a_creation_or_a_change_of_role_is_refused(case: Case) -> None:
+    world = World(
+        labelled(ROLE, *(() if case.change is not TO_OTHER else (OTHER,)), mode=case.mode, existing=case.existing),
+        refuses=case.trust,
+    )
+    world.cluster.add_namespace(WHO.namespace)
+    world.iam.have(Trouble.ACCESS_DENIED, "read", "write")
+    async with reviewing(world) as reviewer:
+        await world.grants.first_looks(1.0)
+        await _send(reviewer, case)
+
+
+@in_virtual_time
+async def test_an_update_that_keeps_the_role_does_not_wait_for_aws_and_its_trust_follows() -> None:
+    world = _world(Case(KEPT_OURS, None))
+    world.iam.have(Trouble.HANGS)
+    async with world.running(), reviewing(world) as reviewer:
+        began = now()
+        await _send(reviewer, Case(KEPT_OURS, None, warns=False))
+        assert now() == began
+        world.iam.recover()
+        await asyncio.sleep(30)
+        assert WHO in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_an_update_that_strips_the_annotation_waits_and_gets_it_back() -> None:
+    world = World(labelled(role()))
+    world.cluster.add_namespace(WHO.namespace)
+    world.iam.have(Trouble.HANGS)
+    async with reviewing(world) as reviewer:
+        reply = await reviewer.send(Change("", role().value).review())
+    assert reply.annotation == role().value
+    assert now() == pytest.approx(BUDGET, abs=0.001)

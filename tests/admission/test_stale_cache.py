@@ -1,0 +1,144 @@
+"""While the watch is out of touch its cache gives nobody anything new: only a live read does."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.reviews import review, reviewing
+from tests.support.simulated_cluster import LABEL
+from tests.support.simulated_iam import Trouble
+from tests.support.sites import role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import World, labelled
+from webhook.domain.bindings import ExistingAnnotation, Mode
+from webhook.domain.decisions import LiveNamespace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.reviews import Reviewer
+
+ROLE = role()
+WHO, TRUSTED = subject(1), subject(2)
+
+
+@asynccontextmanager
+async def _out_of_touch(world: World) -> AsyncIterator[Reviewer]:
+    """A program that knows two namespaces and the ServiceAccount of one, and loses the watch of namespaces."""
+    for who in (WHO, TRUSTED):
+        # Too old for a grant that comes before its ServiceAccount.
+        world.cluster.namespaces.put(
+            who.namespace, LiveNamespace(who.namespace, "uid-1", {LABEL: "cp"}, created=-10_000.0)
+        )
+    world.cluster.add_account(TRUSTED)
+    async with world.running(), reviewing(world) as reviewer:
+        await asyncio.sleep(5)
+        world.cluster.namespaces.failing_watches = float("inf")
+        world.cluster.namespaces.break_watches()
+        await asyncio.sleep(0.1)
+        assert not world.view.in_touch
+        yield reviewer
+
+
+async def _back_in_touch(world: World) -> None:
+    world.cluster.namespaces.failing_watches = 0
+    world.cluster.namespaces.bookmark()
+    await asyncio.sleep(30)
+    assert world.view.in_touch
+
+
+def _has_access(world: World) -> bool:
+    return WHO in world.eks.now or WHO in world.trusted_in(ROLE)
+
+
+MODES = pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
+
+
+@MODES
+@in_virtual_time
+async def test_a_namespace_recreated_without_its_label_gets_nothing(mode: Mode) -> None:
+    world = World(labelled(ROLE, mode=mode))
+    async with _out_of_touch(world) as reviewer:
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        reply = await reviewer.send(review(WHO))
+        assert (reply.allowed, reply.patch) == (True, [])
+        world.cluster.add_account(WHO)  # seen by a watch that works: the pass knows only the old namespace
+        await asyncio.sleep(200)
+        assert not _has_access(world)
+        await _back_in_touch(world)
+        assert not _has_access(world)
+
+
+@MODES
+@in_virtual_time
+async def test_a_live_read_that_shows_the_label_is_enough(mode: Mode) -> None:
+    world = World(labelled(ROLE, mode=mode))
+    async with _out_of_touch(world) as reviewer:
+        reply = await reviewer.send(review(WHO))
+        assert world.cluster.reads == [WHO.namespace]
+        assert reply.warnings == []
+        assert _has_access(world)
+        again = await reviewer.send(review(WHO))
+        assert again.response["auditAnnotations"]["trust"] == "already"
+        assert world.cluster.reads == [WHO.namespace]
+
+
+@MODES
+@in_virtual_time
+async def test_where_the_live_read_fails_trust_waits_for_the_watch(mode: Mode) -> None:
+    world = World(labelled(ROLE, mode=mode, existing=ExistingAnnotation.DENY))
+    async with _out_of_touch(world) as reviewer:
+        world.cluster.failing_reads = 1
+        began = now()
+        reply = await reviewer.send(review(WHO))
+        assert reply.allowed
+        assert reply.annotation == (ROLE.value if mode is Mode.IRSA else None)
+        assert any("could not be looked up" in warning for warning in reply.warnings)
+        assert now() < began + 1
+        world.cluster.add_account(WHO, reply.annotation)
+        await asyncio.sleep(200)
+        assert not _has_access(world)
+        await _back_in_touch(world)
+        assert _has_access(world)
+
+
+@in_virtual_time
+async def test_where_the_live_read_fails_and_trust_is_a_must_it_is_refused() -> None:
+    world = World(labelled(ROLE), refuses=True)
+    async with _out_of_touch(world) as reviewer:
+        world.cluster.failing_reads = 1
+        reply = await reviewer.send(review(WHO))
+        assert not reply.allowed
+        assert reply.response["status"]["code"] == 503
+        trusted = await reviewer.send(review(TRUSTED))
+        assert trusted.allowed  # nothing has to be written, so that nothing has to be looked up
+        await asyncio.sleep(200)
+        assert not _has_access(world)
+
+
+@in_virtual_time
+async def test_a_grant_that_waited_for_aws_is_not_made_once_the_watch_is_lost() -> None:
+    world = World(labelled(ROLE))
+    world.iam.have(Trouble.HANGS)
+    async with _out_of_touch(world) as reviewer:
+        await reviewer.send(review(WHO))
+        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await asyncio.sleep(30)
+        world.iam.recover()
+        await asyncio.sleep(200)
+        assert not _has_access(world)
+
+
+@in_virtual_time
+async def test_who_is_trusted_stays_and_is_put_back() -> None:
+    world = World(labelled(ROLE))
+    async with _out_of_touch(world):
+        assert world.trusted_in(ROLE) == {TRUSTED}
+        world.iam.edit(ROLE, lambda document: document["Statement"].pop())
+        assert world.trusted_in(ROLE) == set()
+        await asyncio.sleep(200)
+        assert world.trusted_in(ROLE) == {TRUSTED}

@@ -1,0 +1,149 @@
+"""Request bodies in memory: of all requests together no more than there is room for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import Request
+
+LARGEST_BODY = 7 * 1024 * 1024
+"""Bytes. The API server takes objects up to 3 MiB, and a review carries two of them."""
+
+SMALL_BODY = 64 * 1024
+"""Bytes; bodies up to this size, which nearly all are, never wait for the larger ones."""
+
+_ANY = 10_000
+"""More waiting bodies than there are connections."""
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class BodyTooLargeError(Exception):
+    """A body is larger than LARGEST_BODY."""
+
+
+class NoRoomError(Exception):
+    """A body did not get room in time, or had it for too long while others waited."""
+
+
+class Room:
+    """Room for `size` bytes of bodies that are being read.
+
+    Where there is not enough, the body of which nothing has come for longest, and for `patience` seconds, gives
+    way: its reader gets NoRoomError. What comes of it after `longest_read` seconds wins it no more time. Until one
+    gives way a new one waits, for `longest_wait` seconds at most and as one of `queue` at most.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        patience: float,
+        longest_read: float = 3.0,
+        longest_wait: float = 5.0,
+        queue: int = 16,
+    ) -> None:
+        self._left = size
+        self._patience = patience
+        self._longest_read = longest_read
+        self._longest_wait = longest_wait
+        self._queue = queue
+        self._waiting = 0
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._reading: OrderedDict[asyncio.Timeout, float] = OrderedDict()
+        """When something of each came last."""
+
+    @asynccontextmanager
+    async def held(self, request: Request, size: int) -> AsyncIterator[bytearray]:
+        """The body of a request, of `size` bytes at most. Raises BodyTooLargeError and NoRoomError."""
+        await self._take(size)
+        try:
+            reading = asyncio.timeout(None)
+            try:
+                async with reading:
+                    body = await self._read(request, size, reading)
+            except TimeoutError:
+                raise NoRoomError from None
+            finally:
+                self._reading.pop(reading, None)
+            yield body
+        finally:
+            self._left += size
+            self._freed.set()
+
+    async def _read(self, request: Request, size: int, reading: asyncio.Timeout) -> bytearray:
+        time = asyncio.get_running_loop().time
+        until = time() + self._longest_read
+        self._reading[reading] = time()
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > size:
+                raise BodyTooLargeError
+            if reading in self._reading and time() < until:
+                self._reading[reading] = time()
+                self._reading.move_to_end(reading)
+        return body
+
+    async def _take(self, size: int) -> None:
+        if self._waiting >= self._queue:
+            raise NoRoomError
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._longest_wait), self._turn:
+                while self._left < size:
+                    await self._give_way()
+                self._left -= size
+        except TimeoutError:
+            raise NoRoomError from None
+        finally:
+            self._waiting -= 1
+
+    async def _give_way(self) -> None:
+        """Wait until something was freed, or the oldest one had its time."""
+        self._freed.clear()
+        now = asyncio.get_running_loop().time()
+        patience = None
+        if self._reading:
+            oldest, since = next(iter(self._reading.items()))
+            patience = since + self._patience - now
+            if patience <= 0:
+                del self._reading[oldest]
+                oldest.reschedule(now)
+                patience = None
+        try:
+            async with asyncio.timeout(patience):
+                await self._freed.wait()
+        except TimeoutError:
+            return
+
+
+class Bodies:
+    """Reads bodies: those up to SMALL_BODY have room of their own."""
+
+    def __init__(self, small: Room | None = None, large: Room | None = None) -> None:
+        self._small = small or Room(16 * 1024 * 1024, patience=0, queue=_ANY)
+        self._large = large or Room(24 * 1024 * 1024, patience=0.5)
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytearray]:
+        """The body, for as long as it is needed. Raises BodyTooLargeError, NoRoomError and ClientDisconnect."""
+        size = _announced(request)
+        if size > LARGEST_BODY:
+            raise BodyTooLargeError
+        room = self._small if size <= SMALL_BODY else self._large
+        async with room.held(request, size) as body:
+            yield body
+
+
+def _announced(request: Request) -> int:
+    """The most that may come: what the request says, or all that is allowed."""
+    length = request.headers.get("content-length", "")
+    return int(length) if _LENGTH.fullmatch(length) else LARGEST_BODY

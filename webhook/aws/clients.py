@@ -1,0 +1,154 @@
+"""The SDK's clients, made where they are first used: in a thread that may block, never on the event loop."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, UnknownRegionError
+
+from webhook.aws.credentials import OwnCredentials
+from webhook.aws.exchange import check_answer, check_may_send, current, note_answer
+from webhook.domain.text import bounded
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_eks import EKSClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_sts import STSClient
+
+THREADS = 16
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=3,
+    max_pool_connections=THREADS,
+    user_agent_extra="mxp-identity-webhook",
+)
+
+_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""A region for IAM and STS of each partition, where neither environment nor configuration names one."""
+
+
+class AwsClients:
+    """Clients with credentials ready. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`).
+
+    For any thread. A client raises AwsError where the SDK's own configuration cannot be used, and CredentialsError
+    where there are no credentials; both are tried again by the next call.
+    """
+
+    def __init__(self, attempts: int, partition: str) -> None:
+        self._attempts = attempts
+        self._partition = partition
+        self._lock = threading.RLock()
+        self._made: dict[str, Any] = {}
+        self._session: tuple[boto3.Session, OwnCredentials] | None = None
+
+    @property
+    def iam(self) -> IAMClient:
+        """IAM."""
+        client: IAMClient = self._signing("iam", lambda session: session.client("iam", region_name=self.region))
+        return client
+
+    @property
+    def sts(self) -> STSClient:
+        """STS."""
+        client: STSClient = self._signing("sts", lambda session: session.client("sts", region_name=self.region))
+        return client
+
+    @property
+    def eks(self) -> EKSClient:
+        """EKS."""
+        client: EKSClient = self._signing("eks", lambda session: session.client("eks", region_name=self.region))
+        return client
+
+    @property
+    def sts_without_credentials(self) -> STSClient:
+        """STS as a pod calls it that has only a token."""
+        unsigned = Config(signature_version=UNSIGNED)
+        client: STSClient = self._client(
+            "sts, unsigned", lambda session: session.client("sts", region_name=self.region, config=unsigned)
+        )
+        return client
+
+    @property
+    def region(self) -> str:
+        """AWS_REGION, else the SDK's own, else one of the partition. Raises AwsError."""
+        session, _ = self._open()
+        if session.region_name:
+            return session.region_name
+        return _REGIONS.get(self._partition) or next(
+            iter(session.get_available_regions("sts", partition_name=self._partition)), _REGIONS["aws"]
+        )
+
+    @contextmanager
+    def sending_only_while(self, may_send: Callable[[], bool]) -> Iterator[None]:
+        """Write a trust policy inside only if `may_send` holds right before the request goes out.
+
+        Else NotSentError is raised. By then credentials have been fetched, which can take longer than the write.
+        """
+        exchange = current()
+        if exchange is None:
+            raise RuntimeError("this is not the thread of a call")
+        exchange.may_send = may_send
+        try:
+            yield
+        finally:
+            exchange.may_send = None
+
+    def _signing(self, name: str, make: Callable[[boto3.Session], Any]) -> Any:
+        _, credentials = self._open()
+        credentials.make_ready()
+        return self._client(name, make)
+
+    def _client(self, name: str, make: Callable[[boto3.Session], Any]) -> Any:
+        session, _ = self._open()
+        with self._lock, _configuration():
+            if name not in self._made:
+                self._made[name] = make(session)
+            return self._made[name]
+
+    def _open(self) -> tuple[boto3.Session, OwnCredentials]:
+        with self._lock, _configuration():
+            if self._session is None:
+                self._session = self._opened()
+            return self._session
+
+    def _opened(self) -> tuple[boto3.Session, OwnCredentials]:
+        core = botocore.session.get_session()
+        if region := os.environ.get("AWS_REGION"):
+            core.set_config_variable("region", region)  # botocore reads AWS_DEFAULT_REGION alone, other SDKs this
+        # The default also covers the STS client that fetches the program's own credentials.
+        retries = Config(retries={"mode": "standard", "total_max_attempts": self._attempts})
+        core.set_default_client_config(_CONFIG.merge(retries))
+        core.register("before-send.iam.UpdateAssumeRolePolicy", check_may_send)
+        core.register("before-parse", note_answer)
+        core.register("after-call", check_answer)
+        return boto3.Session(botocore_session=core), OwnCredentials(core)
+
+
+def partition_of(region: str) -> str:
+    """The partition that a region is in, by its name where the SDK does not know it."""
+    try:
+        found: str = botocore.session.get_session().get_partition_for_region(region)
+    except UnknownRegionError:
+        return "aws"
+    return found
+
+
+@contextmanager
+def _configuration() -> Iterator[None]:
+    """Raise AwsError where the SDK's own configuration cannot be used."""
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        said = bounded(f"the AWS SDK's configuration: {error}", 300)
+        raise AwsError(FailureKind.NOT_ALLOWED, said) from error

@@ -1,0 +1,189 @@
+"""What one call of AWS sends and gets, in its own thread: bounded in time and size, and noted for messages.
+
+botocore's timeouts are for each read: a server that sends a byte a second holds a thread for ever, and one that
+never stops sending fills the memory. Its connection classes are replaced for the whole process, because the
+requests that fetch credentials must be bounded too, and they use clients of botocore's own.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore import awsrequest
+
+from webhook.domain.text import bounded
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LARGEST = 2 * 1024 * 1024
+"""Bytes that an answer may have: the longest trust policy is 131,072 characters, a page of a list 100 items."""
+
+_SHOWN = 120
+"""Characters of a body that a message shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP, as far as a message says it, and the error codes that the operation can have."""
+
+    status: int
+    content_type: str
+    body: str | None
+    """How it begins; None where it may hold credentials."""
+    codes: frozenset[str]
+
+    def __str__(self) -> str:
+        if self.body is None:
+            return f"HTTP {self.status}, {self.content_type}"
+        return f"HTTP {self.status}, {self.content_type}, " + (f"begins {self.body!r}" if self.body else "no body")
+
+
+class NotSentError(AwsError):
+    """The request was not sent because its time was over when it was ready."""
+
+
+class TooLargeError(Exception):
+    """An answer that is too large to be AWS's."""
+
+
+class Exchange:
+    """What the requests of one call share."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.is_over = False
+        """Whether nobody waits for it: its connection is cut, and no further request is sent."""
+        self.may_send: Callable[[], bool] | None = None
+        """Asked right before a trust policy is written."""
+        self._connection: Any = None
+        self._socket: Any = None
+
+    def end(self) -> None:
+        """Cut its connection; called by another thread."""
+        self.is_over = True
+        found: Any = getattr(self._connection, "sock", None) or self._socket
+        if isinstance(found, socket.socket):
+            with suppress(OSError):
+                socket.socket.shutdown(found, socket.SHUT_RDWR)  # below TLS, which would wait for the other side
+
+    def use(self, connection: Any) -> None:
+        """A request is about to use `connection`. Raises TimeoutError once the call is over."""
+        self._connection = connection
+        self._socket = connection.sock
+        if self.is_over:
+            raise TimeoutError("the call is over")
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have what this thread does count to this exchange."""
+        _here.exchange = self
+        try:
+            yield
+        finally:
+            _here.exchange = None
+            self._connection = self._socket = None
+
+
+_here = threading.local()
+
+
+def current() -> Exchange | None:
+    """The exchange of this thread."""
+    found: Exchange | None = getattr(_here, "exchange", None)
+    return found
+
+
+def note_answer(**event: Any) -> None:
+    """Remember what came back; for botocore's event before-parse."""
+    if (exchange := current()) is None:
+        return
+    response, operation = event["response_dict"], event["operation_model"]
+    body, output = response.get("body"), operation.output_shape
+    has_secrets = output is not None and any("redential" in name for name in output.members)
+    is_secret = has_secrets and response["status_code"] < _REDIRECTION
+    exchange.answer = Answer(
+        status=response["status_code"],
+        content_type=bounded(response["headers"].get("content-type") or "no content type", 60),
+        body=None if is_secret else _beginning(body or b""),
+        codes=frozenset(shape.error_code for shape in operation.error_shapes),
+    )
+
+
+def _beginning(body: bytes) -> str:
+    return bounded(body[: 4 * _SHOWN].decode(errors="replace"), _SHOWN)
+
+
+_REDIRECTION = 300
+
+
+def check_answer(**event: Any) -> None:
+    """Raise KeyError for a success without AWS's request id: it may be a page of a proxy, or an empty one.
+
+    A call whose answer has no content, such as a write, would be treated as done. For botocore's event after-call.
+    """
+    if event["http_response"].status_code < _REDIRECTION and not event["parsed"]["ResponseMetadata"].get(
+        "RequestId"
+    ):
+        raise KeyError("RequestId")
+
+
+def check_may_send(**_: Any) -> None:
+    """Raise NotSentError where the time for a write is over; for botocore's event before-send.
+
+    Credentials have been fetched and the request is signed by then.
+    """
+    exchange = current()
+    if exchange and exchange.may_send and not exchange.may_send():
+        raise NotSentError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
+
+
+class _Bounded:
+    """Goes in front of botocore's connections."""
+
+    def connect(self) -> None:
+        _use(self)
+        super().connect()  # type: ignore[misc]  # it goes in front of a connection
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        _use(self)
+        return super().request(*args, **kwargs)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        _use(self)  # where the answer is the last one, the connection forgets its socket when it has read the head
+        response = super().getresponse()  # type: ignore[misc]
+        whole = response.stream
+
+        def stream(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            size = 0
+            for chunk in whole(*args, **kwargs):
+                size += len(chunk)
+                if size > LARGEST:
+                    response.close()
+                    raise TooLargeError(f"the answer has more than {LARGEST} bytes")
+                yield chunk
+
+        response.stream = stream
+        return response
+
+
+def _use(connection: Any) -> None:
+    if exchange := current():
+        exchange.use(connection)
+
+
+class _Http(_Bounded, awsrequest.AWSHTTPConnection):  # type: ignore[misc]  # the stubs', and so below
+    """In plain, as to the agent on a node."""
+
+
+class _Https(_Bounded, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
+    """Over TLS."""
+
+
+awsrequest.AWSHTTPConnectionPool.ConnectionCls = _Http
+awsrequest.AWSHTTPSConnectionPool.ConnectionCls = _Https

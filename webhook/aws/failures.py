@@ -1,0 +1,161 @@
+"""What an exception during a call of AWS means: a kind for the program, words for a person, a code for metrics.
+
+Whatever is not known here is an answer that is not AWS's, or a fault that a moment does not mend: UNEXPECTED.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from webhook.aws.credentials import CredentialsError
+from webhook.domain.text import bounded
+from webhook.trust.ports import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.aws.exchange import Answer
+
+_LONGEST = 400
+"""Characters of a message."""
+
+_KINDS = {
+    "AccessDenied": FailureKind.ACCESS_DENIED,
+    "AccessDeniedException": FailureKind.ACCESS_DENIED,
+    "InvalidClientTokenId": FailureKind.ACCESS_DENIED,
+    "InvalidIdentityToken": FailureKind.ACCESS_DENIED,
+    "IDPRejectedClaim": FailureKind.ACCESS_DENIED,
+    "UnrecognizedClientException": FailureKind.ACCESS_DENIED,
+    "MissingAuthenticationToken": FailureKind.ACCESS_DENIED,
+    "ExpiredToken": FailureKind.ACCESS_DENIED,
+    "ExpiredTokenException": FailureKind.ACCESS_DENIED,
+    "RegionDisabledException": FailureKind.ACCESS_DENIED,
+    "RequestExpired": FailureKind.ACCESS_DENIED,
+    "SignatureDoesNotMatch": FailureKind.ACCESS_DENIED,
+    "UnmodifiableEntity": FailureKind.NOT_ALLOWED,
+    "NoSuchEntity": FailureKind.NO_SUCH_ROLE,
+    "LimitExceeded": FailureKind.FULL,
+    "MalformedPolicyDocument": FailureKind.MALFORMED,
+    "ValidationError": FailureKind.MALFORMED,
+    "Throttling": FailureKind.THROTTLED,
+    "ThrottlingException": FailureKind.THROTTLED,
+    "RequestLimitExceeded": FailureKind.THROTTLED,
+    "TooManyRequestsException": FailureKind.THROTTLED,
+    "ConcurrentModification": FailureKind.UNAVAILABLE,
+    "EntityTemporarilyUnmodifiable": FailureKind.UNAVAILABLE,
+    "IDPCommunicationError": FailureKind.UNAVAILABLE,
+    "InternalFailure": FailureKind.UNAVAILABLE,
+    "RequestTimeout": FailureKind.UNAVAILABLE,
+    "ServerException": FailureKind.UNAVAILABLE,
+    "ServiceFailure": FailureKind.UNAVAILABLE,
+    "ServiceUnavailable": FailureKind.UNAVAILABLE,
+    "ServiceUnavailableException": FailureKind.UNAVAILABLE,
+    "ResourceNotFoundException": FailureKind.NOT_FOUND,
+    "ResourceInUseException": FailureKind.IN_USE,
+    "ResourceLimitExceededException": FailureKind.FULL,
+    # EKS says it of a role that it does not know yet or may not assume yet, as after a write seconds ago.
+    "InvalidParameterException": FailureKind.ROLE_NOT_ACCEPTED,
+    "InvalidRequestException": FailureKind.MALFORMED,
+}
+
+_BY_STATUS = {408: FailureKind.UNAVAILABLE, 429: FailureKind.THROTTLED}
+_REDIRECTION, _SERVER_ERRORS = 300, 500
+
+_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
+"""What is raised where an answer is read that has another form than AWS's."""
+
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}", re.ASCII)
+
+_NO_ANSWER = (
+    sdk.ConnectionError,
+    sdk.ConnectionClosedError,
+    sdk.ReadTimeoutError,
+    ConnectionError,
+    TimeoutError,
+)
+"""A server that does not answer may do so in a moment."""
+
+# How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
+_STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
+
+_HOW_TO_GIVE_THEM = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+_WHO_ANSWERS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
+
+
+def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[str, AwsError]:
+    """The code for metrics, one of a bounded number, and the error to raise; `answer` is what came back last."""
+    if isinstance(error, AwsError):
+        return type(error).__name__, error
+    if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
+        code, why = explained(operation, error.__cause__, answer)
+        said = str(why).removeprefix(f"{operation}: ")
+        return code, AwsError(why.kind, bounded(f"{operation}: no credentials: {said}", _LONGEST))
+    if isinstance(error, sdk.ClientError):
+        return _refused(operation, error, answer)
+    if answer is not None and isinstance(error, _UNREADABLE):
+        return _unreadable(operation, error, answer)
+    kind, said = _kind_of(error)
+    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {said}", _LONGEST))
+
+
+def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> tuple[str, AwsError]:
+    """An error response: AWS's own where it has a code, else somebody's in between."""
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    kind = _KINDS.get(code) or _kind_of_status(status)
+    if operation != error.operation_name:  # the request for credentials
+        message = f"{message} ({error.operation_name})"
+    if not _CODE.fullmatch(code):
+        return f"HTTP_{status}", AwsError(kind, bounded(f"{operation}: {answer}: {_WHO_ANSWERS}", _LONGEST))
+    is_known = code in _KINDS or (answer is not None and code in answer.codes)
+    return (
+        code if is_known else f"HTTP_{status}",
+        AwsError(kind, bounded(f"{operation}: {code}: {message}", _LONGEST)),
+    )
+
+
+def _kind_of_status(status: int) -> FailureKind:
+    if status >= _SERVER_ERRORS:
+        return FailureKind.UNAVAILABLE
+    return _BY_STATUS.get(status, FailureKind.UNEXPECTED)
+
+
+def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, AwsError]:
+    """What came back is not what the operation answers. The SDK's own words of that would be all of it."""
+    is_refusal = answer.status >= _REDIRECTION
+    code = f"HTTP_{answer.status}" if is_refusal else type(error).__name__
+    lack = f", without {error}" if isinstance(error, KeyError) else ""
+    said = f"{operation}: {answer}{lack}: {_WHO_ANSWERS}"
+    return code, AwsError(_kind_of_status(answer.status), bounded(said, _LONGEST))
+
+
+def _kind_of(error: Exception) -> tuple[FailureKind, str]:
+    """The kind of what no answer caused, and what to say of it."""
+    causes, said = list(_causes(error)), str(error)
+    if isinstance(error, sdk.ProxyConnectionError):
+        said += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
+    if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
+        return FailureKind.ACCESS_DENIED, f"{said}; {_HOW_TO_GIVE_THEM}"
+    if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
+        return _kind_of_status(int(found[1] or found[2])), said
+    if any(isinstance(one, sdk.SSLError) for one in causes):
+        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
+    if any(isinstance(one, _NO_ANSWER) for one in causes):
+        return FailureKind.UNAVAILABLE, said
+    if isinstance(error, sdk.HTTPClientError):
+        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
+    if isinstance(error, KeyError):
+        return FailureKind.UNEXPECTED, f"the answer has no {said}"
+    return FailureKind.UNEXPECTED, said or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

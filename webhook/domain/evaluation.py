@@ -1,0 +1,74 @@
+"""Whether one statement of a trust policy concerns a request: True, False, or None where it may.
+
+AWS knows more of a request than we do, and its grammar grows: an element, a principal or a condition that is not
+read here leaves the answer open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from webhook.domain.conditions import all_hold, as_list, conditions_hold
+from webhook.domain.wildcards import matches_wildcard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webhook.domain.trust_policy import Statement
+
+_READ_HERE = frozenset({"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"})
+
+
+def allows(
+    statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str]
+) -> bool | None:
+    """Whether it lets the principal, by name, do all of `actions`; `claims` are by lower-case condition key."""
+    if statement.get("Effect") != "Allow" or principal not in principals(statement, kind):
+        return False
+    return all_hold([*(_covers(statement, action) for action in actions), *_rest_holds(statement, claims)])
+
+
+def denies(
+    statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str]
+) -> bool | None:
+    """Whether it keeps the principal from any of `actions`."""
+    if statement.get("Effect") != "Deny":
+        return False
+    covered = [_covers(statement, action) for action in actions]
+    covers_any = True if True in covered else None if None in covered else False
+    return all_hold([_may_be(statement, kind, principal), covers_any, *_rest_holds(statement, claims)])
+
+
+def principals(statement: Statement, kind: str) -> list[str]:
+    """Its principals of one kind."""
+    principal = statement.get("Principal")
+    if not isinstance(principal, dict):
+        return []
+    return [value for value in as_list(principal.get(kind, [])) if isinstance(value, str)]
+
+
+def _rest_holds(statement: Statement, claims: Mapping[str, str]) -> tuple[bool | None, bool | None]:
+    understood = True if statement.keys() <= _READ_HERE else None
+    return understood, conditions_hold(statement.get("Condition"), claims)
+
+
+def _may_be(statement: Statement, kind: str, principal: str) -> bool | None:
+    named = statement.get("Principal")
+    if named == "*" or "*" in principals(statement, "AWS"):
+        return True
+    if not isinstance(named, dict):
+        return None  # NotPrincipal: everybody whom it does not name, by rules that need the account's own names
+    return not {principal, "*"}.isdisjoint(principals(statement, kind))
+
+
+def _covers(statement: Statement, action: str) -> bool | None:
+    if "NotAction" in statement:
+        named = _names(statement["NotAction"], action)
+        return None if named is None else not named
+    return _names(statement.get("Action", []), action)
+
+
+def _names(patterns: Any, action: str) -> bool | None:
+    if not all(isinstance(pattern, str) for pattern in as_list(patterns)):
+        return None
+    return any(matches_wildcard(pattern.lower(), action.lower()) for pattern in as_list(patterns))
