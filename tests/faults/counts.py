@@ -26,25 +26,36 @@ _ANY = _OPERATIONS["iam"] | _OPERATIONS["sts"]
 
 
 _ANY_ERROR = r"[A-Z]\w*"
-"""Some answers are no answer of AWS in a way that only the SDK's error has a name for."""
+"""Some answers are no answer in a way that only an error of a library has a name for."""
 
-_CODES = {
+_PAGES = {f"html-{status}": f"HTTP_{status}" for status in (401, 403, 407, 429, 500, 503)}
+_CODES_OF_AWS = {
     "silence": "ReadTimeoutError|TimeoutError",
     "slow-drip": "ReadTimeoutError|TimeoutError",
     "refused": "EndpointConnectionError",
     "tls-failure": "SSLError",
     "token-missing": "FileNotFoundError",
-    **{f"html-{status}": f"HTTP_{status}" for status in (401, 403, 407, 429, 500, 503)},
+    **_PAGES,
+}
+_CODES_OF_KUBERNETES = {
+    "silence": "DeadlineError",
+    "slow-drip": "DeadlineError",
+    "refused": "NewConnectionError",
+    "tls-failure": "SSLError",
+    "token-missing": "FileNotFoundError",
+    "10-mb": "TooLargeError",
+    **_PAGES,
 }
 
 
 def code_of(cell: Cell) -> str:
     """A pattern of the code that /metrics is to have, whole."""
-    if cell.is_of_the_api_server:
-        return ".*"
     if cell.dependency == "credentials-from-agent" and cell.misbehaviour not in TOKEN_FILES:
         return _ANY_ERROR  # the SDK calls by one name whatever became of the agent
-    return _CODES.get(cell.misbehaviour, _ANY_ERROR)
+    if cell.is_noticed_late:
+        return _ANY_ERROR  # of the watch that was cut, where there was one
+    codes = _CODES_OF_KUBERNETES if cell.is_of_the_api_server else _CODES_OF_AWS
+    return codes.get(cell.misbehaviour, _ANY_ERROR)
 
 
 def failures(dependency: str, metrics: Metrics) -> dict[str, float]:
@@ -61,12 +72,8 @@ def failures(dependency: str, metrics: Metrics) -> dict[str, float]:
 
 
 def _of_kubernetes(metrics: Metrics) -> dict[str, float]:
-    counts: dict[str, float] = {}
-    for sample in metrics.samples:
-        if sample.name == "mxp_identity_watch_failures_total" or "kubernetes_request" in sample.name:
-            key = " ".join(["watch" if "watch" in sample.name else "request", *sample.labels.values()])
-            counts[key] = counts.get(key, 0) + sample.value
-    return counts
+    found = metrics.find("mxp_identity_kubernetes_request_failures_total")
+    return {sample.labels["code"]: sample.value for sample in found}
 
 
 def matching(cell: Cell, before: dict[str, float], now: dict[str, float]) -> dict[str, float]:

@@ -30,6 +30,7 @@ BUDGET_S = 3.0
 REVIEW_S = BUDGET_S + 2.0
 START_S = 60.0
 COUNTED_S = 20.0
+LATE_S = 120.0
 RECOVERY_S = 30.0
 LARGEST_MIB = 256.0
 
@@ -164,7 +165,8 @@ class Course:
             return matching(cell, before, failures(cell.dependency, program.metrics()))
 
         try:
-            return program.until(found, "/metrics has the code", COUNTED_S), ""
+            within = LATE_S if cell.is_noticed_late else COUNTED_S
+            return program.until(found, "/metrics has the code", within), ""
         except CellError as error:
             program.check()
             now = failures(cell.dependency, program.metrics())

@@ -140,6 +140,11 @@ class Cell:
         """
         return self.dependency == "api-reads" and self.phase == START
 
+    @property
+    def is_noticed_late(self) -> bool:
+        """Whether it is like a watch without changes, which says once a minute only that it is there."""
+        return self.dependency == "api-watches" and self.misbehaviour == "slow-drip"
+
 
 def exclusion_of(dependency: str, misbehaviour: str) -> Exclusion | None:
     """Why there is no such combination, or None where there is one."""
@@ -174,7 +179,7 @@ def _slice() -> Iterator[Cell]:
         misbehaviour: sorted(other for other, name in pairs() if name == misbehaviour and other != "sts")
         for misbehaviour in KINDS
     }
-    starts = {(found[number % len(found)], name) for number, (name, found) in enumerate(early.items())}
+    starts = {(found[number % len(found)], name) for number, (name, found) in enumerate(early.items(), start=1)}
     for dependency, misbehaviour in pairs():
         if dependency != "sts":
             yield Cell(dependency, misbehaviour, SERVING)
