@@ -46,6 +46,12 @@ _CODES_OF_KUBERNETES = {
     "10-mb": "TooLargeError",
     **_PAGES,
 }
+_FAILED = "watch_failures"
+_CODES_OF_WATCHES = {
+    "empty": _FAILED,  # a watch may end, but not at once, time after time
+    "10-mb": "ClusterError",  # nothing of it is a change
+    **_PAGES,
+}
 
 
 def code_of(cell: Cell) -> str:
@@ -54,8 +60,13 @@ def code_of(cell: Cell) -> str:
         return _ANY_ERROR  # the SDK calls by one name whatever became of the agent
     if cell.is_noticed_late:
         return _ANY_ERROR  # of the watch that was cut, where there was one
-    codes = _CODES_OF_KUBERNETES if cell.is_of_the_api_server else _CODES_OF_AWS
-    return codes.get(cell.misbehaviour, _ANY_ERROR)
+    return _codes(cell.dependency).get(cell.misbehaviour, _ANY_ERROR)
+
+
+def _codes(dependency: str) -> dict[str, str]:
+    if dependency == "api-watches":
+        return _CODES_OF_WATCHES
+    return _CODES_OF_KUBERNETES if DEPENDENCIES[dependency].is_kubernetes else _CODES_OF_AWS
 
 
 def failures(dependency: str, metrics: Metrics) -> dict[str, float]:
@@ -73,7 +84,8 @@ def failures(dependency: str, metrics: Metrics) -> dict[str, float]:
 
 def _of_kubernetes(metrics: Metrics) -> dict[str, float]:
     found = metrics.find("mxp_identity_kubernetes_request_failures_total")
-    return {sample.labels["code"]: sample.value for sample in found}
+    failed = metrics.total("mxp_identity_watch_failures_total")
+    return {_FAILED: failed, **{sample.labels["code"]: sample.value for sample in found}}
 
 
 def matching(cell: Cell, before: dict[str, float], now: dict[str, float]) -> dict[str, float]:

@@ -143,7 +143,7 @@ class Cell:
     @property
     def is_noticed_late(self) -> bool:
         """Whether it is like a watch without changes, which says once a minute only that it is there."""
-        return self.dependency == "api-watches" and self.misbehaviour == "slow-drip"
+        return self.dependency == "api-watches" and self.misbehaviour in {"silence", "slow-drip"}
 
 
 def exclusion_of(dependency: str, misbehaviour: str) -> Exclusion | None:

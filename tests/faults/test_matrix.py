@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 """Programs; most of their time they wait."""
 
-LONGEST_CHAIN = 6
+LONGEST_CHAIN = 9
 """Cells that one program meets one after another in the slice."""
 
 TIMEOUT_S = 900
