@@ -169,21 +169,27 @@ def pairs() -> Iterator[tuple[str, str]]:
 CELLS = tuple(Cell(*pair, phase) for pair in pairs() for phase in PHASES)
 
 
+_EARLY = {
+    "iam": "html-403",
+    "eks": "truncated",
+    "credentials-from-sts": "expired",
+    "credentials-from-agent": "token-missing",
+    "api-reads": "token-empty",
+    "api-watches": "html-500",
+    "api-leases": "wrong-types",
+}
+"""What the slice has at the start."""
+
+
 def _slice() -> Iterator[Cell]:
     """Each pair while serving, where one program meets one after another; some also at the start.
 
-    STS is asked who calls until it has answered: there no cell can follow another, and all are at the start. Of
-    the others each misbehaviour is, at one dependency after another.
+    STS is asked who calls until it has answered: there no cell can follow another, and all are at the start.
     """
-    early = {
-        misbehaviour: sorted(other for other, name in pairs() if name == misbehaviour and other != "sts")
-        for misbehaviour in KINDS
-    }
-    starts = {(found[number % len(found)], name) for number, (name, found) in enumerate(early.items(), start=1)}
     for dependency, misbehaviour in pairs():
         if dependency != "sts":
             yield Cell(dependency, misbehaviour, SERVING)
-        if dependency == "sts" or (dependency, misbehaviour) in starts:
+        if dependency == "sts" or _EARLY[dependency] == misbehaviour:
             yield Cell(dependency, misbehaviour, START)
 
 
