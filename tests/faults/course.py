@@ -34,6 +34,7 @@ LATE_S = 120.0
 RECOVERY_S = 30.0
 LARGEST_MIB = 256.0
 
+_SCRAPE_S = 0.5
 _OF_NOBODY = Subject("mxp-of-nobody-system", SERVICE_ACCOUNT)
 
 
@@ -166,7 +167,7 @@ class Course:
 
         try:
             within = LATE_S if cell.is_noticed_late else COUNTED_S
-            return program.until(found, "/metrics has the code", within), ""
+            return program.until(found, "/metrics has the code", within, _SCRAPE_S), ""
         except CellError as error:
             program.check()
             now = failures(cell.dependency, program.metrics())

@@ -44,15 +44,15 @@ class Program:
         """Wait until its ports are open."""
         self.until(self._webhook.learn_ports, "it serves", seconds)
 
-    def until(self, condition: Callable[[], T | None], what: str, seconds: float) -> T:
-        """Return the first truthy value of `condition`."""
+    def until(self, condition: Callable[[], T | None], what: str, seconds: float, pause: float = _PAUSE_S) -> T:
+        """Return the first truthy value of `condition`, asked after each `pause`, within `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             self.check()
             if value := condition():
                 return value
             expect(time.monotonic() < deadline, f"{what}, within {seconds:g} s")
-            time.sleep(_PAUSE_S)
+            time.sleep(pause)
 
     def check(self) -> None:
         """See to it that it lives, and from time to time that it says it is healthy."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.faults.stage import Stage
     from tests.proof.records import Record
 
-AT_ONCE = 8
-"""Programs; most of their time they wait."""
+AT_ONCE = 12
+"""Programs, of 110 MiB each; most of their time they wait."""
 
 LONGEST_CHAIN = 9
 """Cells that one program meets one after another in the slice."""
