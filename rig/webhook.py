@@ -67,9 +67,10 @@ class Webhook:
 
     def wait_until_serving(self) -> None:
         """Wait until its ports are open, and learn them."""
-        wait_until_ready(self.process, self._learn_ports, timeout=START_TIMEOUT_S)
+        wait_until_ready(self.process, self.learn_ports, timeout=START_TIMEOUT_S)
 
-    def _learn_ports(self) -> bool:
+    def learn_ports(self) -> bool:
+        """Learn its ports from its log; whether they are open by now."""
         serving = [event for event in self.log() if event.get("event") == "serving"]
         if serving:
             self.url = f"https://127.0.0.1:{serving[-1]['port']}/mutate"

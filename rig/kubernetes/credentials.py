@@ -64,8 +64,14 @@ class Credentials:
         """Write the kubeconfig of one of `USERS` and return its path."""
         return self.write_kubeconfig(user, endpoint, self.tokens[user])
 
-    def write_kubeconfig(self, user: str, endpoint: Endpoint, token: str, namespace: str = "default") -> Path:
-        """Write a kubeconfig for a token and return its path; the same user's earlier one is replaced."""
+    def write_kubeconfig(
+        self, user: str, endpoint: Endpoint, token: str | Path, namespace: str = "default"
+    ) -> Path:
+        """Write a kubeconfig for a token, or for a file with one, and return its path.
+
+        The same user's earlier one is replaced.
+        """
+        said = {"tokenFile": str(token)} if isinstance(token, Path) else {"token": token}
         context = {"cluster": "rig", "user": user, "namespace": namespace}
         config = {
             "apiVersion": "v1",
@@ -76,7 +82,7 @@ class Credentials:
                     "cluster": {"server": endpoint.url, "certificate-authority": str(endpoint.ca_file)},
                 }
             ],
-            "users": [{"name": user, "user": {"token": token}}],
+            "users": [{"name": user, "user": said}],
             "contexts": [{"name": "rig", "context": context}],
             "current-context": "rig",
         }
