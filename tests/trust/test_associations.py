@@ -307,12 +307,12 @@ async def test_one_of_ours_that_names_no_role_keeps_no_other_from_being_looked_a
     after = PodSite(here.iam, here.eks, "b")
     after.wanted = {subject(2): ROLE}
     await passing(after, 2)
-    assert after.associations.subjects.keys() == {subject(2), subject(3)}
+    assert after.associations.subjects == {WHO: None, subject(2): ROLE, subject(3): ROLE}
     assert here.eks.now[subject(2)].role == ROLE.value
     after.wanted = {WHO: ROLE, subject(2): ROLE}
     await passing(after, 3)
     assert here.eks.now[WHO].role == ROLE.value
-    assert WHO in after.associations.subjects
+    assert after.associations.subjects[WHO] == ROLE
 
 
 @in_virtual_time
