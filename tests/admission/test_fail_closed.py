@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -255,3 +256,17 @@ async def test_an_update_that_strips_the_annotation_waits_and_gets_it_back() -> 
         reply = await reviewer.send(Change("", role().value).review())
     assert reply.annotation == role().value
     assert now() == pytest.approx(BUDGET, abs=0.001)
+
+
+@in_virtual_time
+async def test_what_is_nested_too_deep_to_be_read_is_refused_and_no_http_error() -> None:
+    """Only an API server's own limit, 10,000 levels, bounds what a person writes into managedFields."""
+    body = json.dumps(CREATED_FOREIGN.review())
+    deep = '{"f:a":' * 5000 + "{}" + "}" * 5000
+    body = body.replace('"metadata": {', f'"metadata": {{"managedFields": [{{"fieldsV1": {deep}}}], ', 1)
+    world = World(labelled(ROLE, existing=DENY))
+    async with world.running(), reviewing(world) as reviewer:
+        reply = await reviewer.send(body.encode())
+    assert reply.status == 200
+    assert not reply.allowed
+    assert reply.response["status"]["code"] == 403

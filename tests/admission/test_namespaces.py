@@ -11,7 +11,7 @@ from tests.support.reviews import review, reviewing
 from tests.support.simulated_cluster import SimulatedSource
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import World
+from tests.support.worlds import BUDGET, World
 from webhook.admission.namespaces import LiveNamespaces, NamespaceUnknownError
 from webhook.domain.decisions import LiveNamespace
 from webhook.reconcile.view import ClusterView
@@ -199,3 +199,14 @@ async def test_a_read_that_fails_is_told_to_all_who_share_it_and_the_next_is_ano
         assert all(len(reply.warnings) == 1 for reply in replies)
         assert (await reviewer.send(review(WHO))).annotation == ROLE.value
     assert len(world.cluster.reads) == 2
+
+
+@in_virtual_time
+async def test_a_namespace_that_the_watch_shows_while_its_look_up_hangs_is_known() -> None:
+    world = World()
+    async with world.running(), reviewing(world) as reviewer:
+        world.cluster.reads_take = 60.0
+        world.cluster.add_namespace(WHO.namespace)
+        reply = await reviewer.send(review(WHO))
+        assert reply.annotation == ROLE.value
+        assert now() < 1 + BUDGET + 0.5

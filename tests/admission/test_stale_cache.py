@@ -142,3 +142,39 @@ async def test_who_is_trusted_stays_and_is_put_back() -> None:
         assert world.trusted_in(ROLE) == set()
         await asyncio.sleep(200)
         assert world.trusted_in(ROLE) == {TRUSTED}
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+@MODES
+@in_virtual_time
+async def test_a_namespace_that_the_watch_never_showed_leaves_nothing_to_the_next_of_its_name(
+    mode: Mode, *, reviewed: bool
+) -> None:
+    world = World(labelled(ROLE, mode=mode))
+    new = subject(3)
+    async with _out_of_touch(world) as reviewer:
+        world.iam.have(Trouble.HANGS)
+        world.cluster.add_namespace(new.namespace, uid="uid-1")
+        await reviewer.send(review(new))
+        await asyncio.sleep(30)
+        world.cluster.add_namespace(new.namespace, selected=False, uid="uid-2")
+        if reviewed:
+            assert (await reviewer.send(review(new))).patch == []
+        world.cluster.namespaces.expiring_watches = 1  # what it missed is shown by a list, as it is now
+        world.iam.recover()
+        await _back_in_touch(world)
+        await asyncio.sleep(200)
+        assert new not in world.eks.now
+        assert new not in world.trusted_in(ROLE)
+
+
+@in_virtual_time
+async def test_an_association_that_somebody_changed_is_corrected_only_for_whom_the_watch_is_certain_of() -> None:
+    world = World(labelled(ROLE, mode=Mode.POD_IDENTITY))
+    async with _out_of_touch(world):
+        world.eks.edit(TRUSTED, role=role("another").value)
+        await asyncio.sleep(200)
+        assert world.eks.now[TRUSTED].role == role("another").value
+        await _back_in_touch(world)
+        await asyncio.sleep(200)
+        assert world.eks.now[TRUSTED].role == ROLE.value

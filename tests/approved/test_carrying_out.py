@@ -268,6 +268,20 @@ async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else(
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 
 
+@in_virtual_time
+async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() -> None:
+    person = Person()
+    gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
+    person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
+    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    person.iam.have(Trouble.UNEXPECTED, "write")
+    done = Done()
+    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
+    assert done.written == []
+    assert "not AWS's answer" in done.failed[0]
+
+
 @settings(max_examples=40, deadline=None)  # virtual hours take real tenths of a second
 @given(
     st.sets(st.integers(0, 30), max_size=12),

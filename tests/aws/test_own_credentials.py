@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rig.aws import AwsStandIn
 
-DENIED, UNEXPECTED, UNAVAILABLE = FailureKind.ACCESS_DENIED, FailureKind.UNEXPECTED, FailureKind.UNAVAILABLE
+UNEXPECTED, UNAVAILABLE = FailureKind.UNEXPECTED, FailureKind.UNAVAILABLE
 JSON = "application/json"
 
 
@@ -183,7 +183,7 @@ STS: dict[str, tuple[Any, FailureKind, str]] = {
             b"</ErrorResponse>",
             "text/xml",
         ),
-        DENIED,
+        UNEXPECTED,
         "AccessDenied: Not authorized (AssumeRoleWithWebIdentity)",
     ),
 }
@@ -228,7 +228,7 @@ def test_credentials_that_were_none_are_looked_for_again(as_root: None, monkeypa
     for name in kept:
         monkeypatch.delenv(name)
     program = Program()
-    _fails_and_recovers(program, DENIED, "Unable to locate credentials")
+    _fails_and_recovers(program, UNEXPECTED, "Unable to locate credentials")
     for name, value in kept.items():
         monkeypatch.setenv(name, value)
     assert program.run(program.read()).statements

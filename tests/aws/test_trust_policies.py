@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -62,13 +63,13 @@ KINDS: list[tuple[Fault, FailureKind, str]] = [
     (Refuse(code="NobodyKnowsThisOne", status=400), FailureKind.UNEXPECTED, "NobodyKnowsThisOne"),
     (Refuse(code="ThrottlingException", status=400), FailureKind.THROTTLED, "ThrottlingException"),
     (Refuse(code="RequestLimitExceeded", status=503), FailureKind.THROTTLED, "RequestLimitExceeded"),
-    (Refuse(code="InvalidClientTokenId", status=403), FailureKind.ACCESS_DENIED, "InvalidClientTokenId"),
-    (Refuse(code="ExpiredToken", status=403), FailureKind.ACCESS_DENIED, "ExpiredToken"),
-    (Refuse(code="SignatureDoesNotMatch", status=403), FailureKind.ACCESS_DENIED, "SignatureDoesNotMatch"),
-    (Refuse(code="UnrecognizedClientException", status=403), FailureKind.ACCESS_DENIED, "UnrecognizedClient"),
+    (Refuse(code="InvalidClientTokenId", status=403), FailureKind.UNEXPECTED, "InvalidClientTokenId"),
+    (Refuse(code="ExpiredToken", status=403), FailureKind.UNEXPECTED, "ExpiredToken"),
+    (Refuse(code="SignatureDoesNotMatch", status=403), FailureKind.UNEXPECTED, "SignatureDoesNotMatch"),
+    (Refuse(code="UnrecognizedClientException", status=403), FailureKind.UNEXPECTED, "UnrecognizedClient"),
     (
         Refuse(code="MissingAuthenticationToken", status=403),
-        FailureKind.ACCESS_DENIED,
+        FailureKind.UNEXPECTED,
         "MissingAuthenticationToken",
     ),
     (Refuse(code="UnmodifiableEntity", status=400), FailureKind.NOT_ALLOWED, "UnmodifiableEntity"),
@@ -162,12 +163,12 @@ def test_an_endpoint_where_nobody_listens_is_unavailable(as_root: None, monkeypa
     program.calls.close()
 
 
-def test_no_credentials_are_nothing_that_patience_mends(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_no_credentials_say_nothing_of_the_role(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     program = Program()
     refusal = program.refused(program.read())
-    assert refusal.kind is FailureKind.ACCESS_DENIED
+    assert refusal.kind is FailureKind.UNEXPECTED
     assert "credentials" in str(refusal).lower()
     program.calls.close()
 
@@ -207,3 +208,41 @@ def test_a_quota_that_was_known_is_good_enough_while_it_cannot_be_asked_again(
     program.run(program.policies.quota)
     aws.switch_on(fault(actions=("GetAccountSummary",)))
     assert program.run(program.policies.quota) == 4096
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch"])
+def test_credentials_that_aws_does_not_take_say_nothing_of_the_quota(
+    program: Program, aws: AwsStandIn, code: str
+) -> None:
+    aws.quota = 8192
+    aws.switch_on(Refuse(code=code, status=403))
+    assert program.refused(program.policies.quota).kind is FailureKind.UNEXPECTED
+    aws.clear_faults()
+    assert program.run(program.policies.quota) == 8192
+
+
+def test_without_credentials_the_quota_is_not_guessed(
+    program: Program, aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.quota = 8192
+    with monkeypatch.context() as without:
+        without.delenv("AWS_ACCESS_KEY_ID")
+        without.delenv("AWS_SECRET_ACCESS_KEY")
+        assert program.refused(program.policies.quota).kind is FailureKind.UNEXPECTED
+    assert program.run(program.policies.quota) == 8192
+
+
+def test_many_roles_wait_for_one_answer_about_the_quota_and_share_its_failure(
+    program: Program, aws: AwsStandIn
+) -> None:
+    async def all_at_once() -> list[int | BaseException]:
+        return await asyncio.gather(*(program.policies.quota() for _ in range(20)), return_exceptions=True)
+
+    aws.switch_on(Hang(actions=("GetAccountSummary",)))
+    started = time.monotonic()
+    failed = program.run(all_at_once)
+    assert time.monotonic() - started < 5
+    assert {error.kind for error in failed} == {FailureKind.UNAVAILABLE}
+    aws.clear_faults()
+    assert program.run(all_at_once) == [2048] * 20
+    assert aws.count("GetAccountSummary") == 2

@@ -332,7 +332,7 @@ def test_without_credentials_for_aws_it_says_so(space: Space) -> None:
     for command in sorted(set(COMMANDS) - {"setup"}):
         answer = person(command, *ARGUMENTS.get(command, ()))
         assert answer.code == 1, command
-        _is_one_line(answer.err, "AWS: GetCallerIdentity: Unable to locate credentials")
+        _is_one_line(answer.err, "AWS: GetCallerIdentity: no credentials: Unable to locate credentials")
 
 
 def _is_one_line(printed: str, *words: str) -> None:

@@ -186,6 +186,8 @@ class SimulatedCluster:
         self.reads: list[str] = []
         self.failing_annotations: float = 0
         self.failing_reads: float = 0
+        self.reads_take: float = 0
+        """Seconds that a look-up of a namespace takes, beside the latency."""
         self.pods_latency = latency
         self._latency = latency
 
@@ -238,7 +240,7 @@ class SimulatedCluster:
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002
         """As the port says."""
         self.reads.append(name)
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self._latency + self.reads_take)
         if self.failing_reads > 0:
             self.failing_reads -= 1
             raise ClusterError("GET namespace: 503 service unavailable")

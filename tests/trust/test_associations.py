@@ -312,7 +312,7 @@ async def test_one_of_ours_that_names_no_role_keeps_no_other_from_being_looked_a
     after.wanted = {WHO: ROLE, subject(2): ROLE}
     await passing(after, 3)
     assert here.eks.now[WHO].role == ROLE.value
-    assert WHO in after.associations.subjects
+    assert after.associations.subjects[WHO] == ROLE
 
 
 @in_virtual_time

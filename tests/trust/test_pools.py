@@ -314,3 +314,17 @@ def _fill(here: Site, one: RoleArn) -> None:
         "Action": "sts:AssumeRole",
     }
     here.iam.edit(one, lambda document: document["Statement"].append(padding))
+
+
+@in_virtual_time
+async def test_old_news_of_one_role_keeps_nobody_from_waiting_for_the_next() -> None:
+    iam = SimulatedIam()
+    here = site(iam, *ROLES)
+    first, second = here.roles[:2]
+    iam.have(Trouble.UNEXPECTED, "read", role=first, times=1)
+    iam.have(Trouble.HANGS, "read", role=second)
+    await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
+    await asyncio.sleep(2)
+    iam.recover()
+    outcome = await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
+    assert isinstance(outcome, Trusted)

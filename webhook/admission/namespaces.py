@@ -38,8 +38,8 @@ class NamespaceCache(Protocol):
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
 
-    def note_live(self, namespace: str, *, selected: bool) -> None:
-        """Take note that a live read has just shown a namespace, `selected` by a binding or not."""
+    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+        """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
 
 
 class LiveNamespaces:
@@ -69,9 +69,9 @@ class LiveNamespaces:
         """The namespace as the watch last showed it."""
         return self._cache.cached(name)
 
-    def note_live(self, name: str, *, selected: bool) -> None:
-        """Take note that a namespace has just been fetched, and whether a binding selects it."""
-        self._cache.note_live(name, selected=selected)
+    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+        """Take note of what was just fetched: the namespace where a binding selects it, else None."""
+        self._cache.note_live(name, selected)
 
     async def fetch(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as the API server has it now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +19,18 @@ KIND: Final = "AdmissionReview"
 
 _NULL = msgspec.Raw(b"null")
 
-# What msgspec raises for bytes that are no such JSON; RecursionError for a hundred thousand open brackets.
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# What msgspec raises for bytes that are no such JSON.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 _SERVICE_ACCOUNT = ("", "ServiceAccount")
 
 _LONGEST_UID = 253
 """Characters; an API server's has 36."""
+
+# An API server writes it before all that comes from the object.
+_UID = re.compile(rb'"request":\s*\{\s*"uid":\s*"([\w.-]{1,%d})"' % _LONGEST_UID, re.ASCII)
+_UID_WITHIN = 1024
+"""Bytes."""
 
 _LONGEST_ARN = 2048
 """Characters that IAM takes."""
@@ -35,6 +41,17 @@ _LONGEST_WARNING = 256
 
 class InvalidReviewError(Exception):
     """A body is not a review that can be answered; the message says why."""
+
+
+class TooDeepError(Exception):
+    """A review holds something that is nested too deep to be read; `uid` is the one to answer to.
+
+    Whoever creates a ServiceAccount can have that in its managedFields, and so must not get past a `deny` by it.
+    """
+
+    def __init__(self, uid: str) -> None:
+        super().__init__("the object is nested too deep")
+        self.uid = uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,16 @@ _object_decoder = msgspec.json.Decoder(_Object)
 
 
 def parse_review(body: bytes | bytearray) -> Request:
-    """The request in an AdmissionReview. Raises InvalidReviewError for anything else."""
+    """The request in an AdmissionReview. Raises TooDeepError, and InvalidReviewError for anything else."""
+    try:
+        return _request(body)
+    except RecursionError as error:
+        if (found := _UID.search(body, 0, _UID_WITHIN)) is None:
+            raise InvalidReviewError("the body is nested too deep") from error
+        raise TooDeepError(found[1].decode("ascii")) from error
+
+
+def _request(body: bytes | bytearray) -> Request:
     try:
         review = _review_decoder.decode(body)
     except _UNREADABLE as error:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from webhook.admission.bodies import LARGEST_BODY, Bodies, BodyTooLargeError, NoRoomError
-from webhook.admission.reviews import InvalidReviewError, parse_review
+from webhook.admission.reviews import Answer, InvalidReviewError, TooDeepError, parse_review
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import note_refusal
 
@@ -32,7 +32,7 @@ _LONGEST_NAME = 253
 """Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
 
 _TIMEOUT = re.compile(r"([0-9]{1,3})s")
-_BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 413, 415, 503
+_BAD_REQUEST, _FORBIDDEN, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 403, 413, 415, 503
 
 
 def admission_router(service: AdmissionService, bodies: Bodies | None = None) -> APIRouter:
@@ -45,6 +45,8 @@ def admission_router(service: AdmissionService, bodies: Bodies | None = None) ->
             return _refused(_UNSUPPORTED, "the content type is not application/json")
         try:
             return await _answered(await _review(request, held), deadline)
+        except TooDeepError as error:
+            return _too_deep(error)
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
         except BodyTooLargeError:
@@ -87,6 +89,14 @@ async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
     """The review, when nothing of the body is held any more."""
     async with bodies.read(request) as body:
         return parse_review(body)
+
+
+def _too_deep(error: TooDeepError) -> Response:
+    """A refusal: an HTTP error would pass under failurePolicy Ignore, and no honest object is like that."""
+    answer = Answer(allowed=False, outcome="refused_too_deep", refusal=str(error), status=_FORBIDDEN)
+    metrics.admission_requests.labels("other", answer.outcome).inc()
+    log.warning("review_too_deep", uid=error.uid)
+    return Response(answer.render(error.uid), media_type="application/json")
 
 
 def _seconds(request: Request) -> float:

@@ -134,12 +134,14 @@ class AdmissionService:
             try:
                 live = await self._namespaces.fetch(account.namespace, budget)
             except NamespaceUnknownError as error:
-                # What a watch in touch shows is as good as a look, but for a moment's delay.
+                # What a watch in touch shows by now is as good as a look, but for a moment's delay.
+                namespace = self._namespaces.cached(account.namespace)
+                decision = decide(account, namespace, self._bindings)
                 if namespace is None or not self._namespaces.in_touch:
                     return self._unknown(review, decision, str(error))
             else:
                 decision = decide(account, live, self._bindings)
-                self._namespaces.note_live(account.namespace, selected=isinstance(decision, Grant))
+                self._namespaces.note_live(account.namespace, live if isinstance(decision, Grant) else None)
         match decision:
             case Ignore():
                 return _ignored(decision)

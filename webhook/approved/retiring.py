@@ -83,7 +83,8 @@ async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPo
                 writer.check()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        done.failed.append(f"{change.role}: {str(error) or f'not within {_PATIENCE:.0f} s'}")
+        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"
+        done.failed.append(f"{change.role}: {reason}")
     else:
         if writer.needs_a_person and writer.trouble:
             done.failed.append(f"{change.role}: {writer.trouble.reason}")

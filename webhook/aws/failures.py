@@ -26,16 +26,17 @@ _LONGEST = 400
 _KINDS = {
     "AccessDenied": FailureKind.ACCESS_DENIED,
     "AccessDeniedException": FailureKind.ACCESS_DENIED,
-    "InvalidClientTokenId": FailureKind.ACCESS_DENIED,
     "InvalidIdentityToken": FailureKind.ACCESS_DENIED,
     "IDPRejectedClaim": FailureKind.ACCESS_DENIED,
-    "UnrecognizedClientException": FailureKind.ACCESS_DENIED,
-    "MissingAuthenticationToken": FailureKind.ACCESS_DENIED,
-    "ExpiredToken": FailureKind.ACCESS_DENIED,
-    "ExpiredTokenException": FailureKind.ACCESS_DENIED,
     "RegionDisabledException": FailureKind.ACCESS_DENIED,
-    "RequestExpired": FailureKind.ACCESS_DENIED,
-    "SignatureDoesNotMatch": FailureKind.ACCESS_DENIED,
+    # About the credentials, and not about what they allow: that AWS does not say before it knows who asks.
+    "InvalidClientTokenId": FailureKind.UNEXPECTED,
+    "UnrecognizedClientException": FailureKind.UNEXPECTED,
+    "MissingAuthenticationToken": FailureKind.UNEXPECTED,
+    "ExpiredToken": FailureKind.UNEXPECTED,
+    "ExpiredTokenException": FailureKind.UNEXPECTED,
+    "RequestExpired": FailureKind.UNEXPECTED,
+    "SignatureDoesNotMatch": FailureKind.UNEXPECTED,
     "UnmodifiableEntity": FailureKind.NOT_ALLOWED,
     "NoSuchEntity": FailureKind.NO_SUCH_ROLE,
     "LimitExceeded": FailureKind.FULL,
@@ -93,7 +94,9 @@ def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
         code, why = explained(operation, error.__cause__, answer)
         said = str(why).removeprefix(f"{operation}: ")
-        return code, AwsError(why.kind, bounded(f"{operation}: no credentials: {said}", _LONGEST))
+        # Whoever may not have credentials has not been refused by the service that was to be called.
+        kind = FailureKind.UNEXPECTED if why.kind.needs_a_person else why.kind
+        return code, AwsError(kind, bounded(f"{operation}: no credentials: {said}", _LONGEST))
     if isinstance(error, sdk.ClientError):
         return _refused(operation, error, answer)
     if answer is not None and isinstance(error, _UNREADABLE):
@@ -140,7 +143,7 @@ def _kind_of(error: Exception) -> tuple[FailureKind, str]:
     if isinstance(error, sdk.ProxyConnectionError):
         said += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
     if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.ACCESS_DENIED, f"{said}; {_HOW_TO_GIVE_THEM}"
+        return FailureKind.UNEXPECTED, f"{said}; {_HOW_TO_GIVE_THEM}"
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
         return _kind_of_status(int(found[1] or found[2])), said
     if any(isinstance(one, sdk.SSLError) for one in causes):

@@ -42,21 +42,34 @@ class AccountQuota:
         self._calls = calls
         self._quota: int | None = None
         self._until = 0.0
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[int] | None = None
 
     async def characters(self) -> int:
         """The characters that a trust policy may have. Raises AwsError.
 
         Without the right to ask it is taken to be IAM's default, 2048. Any other error is raised the first time:
         a guess that is too small would call a role full that is not. Later the last answer is good enough.
+
+        Those who ask meanwhile share one call and what became of it: where each waited for the failures of all
+        others, the last of many roles would wait for minutes.
         """
-        async with self._asking:
+        loop = asyncio.get_running_loop()
+        if self._quota is not None and loop.time() < self._until:
+            return self._quota
+        if self._asking is None:
+            self._asking = loop.create_task(self._found(), name="ask for the quota")
+        return await asyncio.shield(self._asking)
+
+    async def _found(self) -> int:
+        try:
             now = asyncio.get_running_loop().time()
             if self._quota is None:
                 self._quota, self._until = await self._ask(), now + _QUOTA_AGE
-            elif now >= self._until:
+            else:
                 self._quota, self._until = await self._renewed(self._quota, now)
             return self._quota
+        finally:
+            self._asking = None
 
     async def _renewed(self, last: int, now: float) -> tuple[int, float]:
         """The quota, and until when it is used."""

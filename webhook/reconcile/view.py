@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
@@ -25,6 +26,16 @@ _MOST_FORMER = 10_000
 
 _LIVE_SECONDS = 10.0
 """Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A namespace that was selected when it was read live, and has not been shown as that yet."""
+
+    uid: str
+    created: float
+    counts_until: float
+    """On the event loop's clock."""
 
 
 class ClusterView:
@@ -55,7 +66,7 @@ class ClusterView:
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
         self._former: dict[str, str] = {}
-        self._live: dict[str, float] = {}
+        self._live: dict[str, _Live] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     @property
@@ -83,14 +94,16 @@ class ClusterView:
         """Whether namespaces are known as they are now, up to the watch's own delay."""
         return self._namespaces.in_touch
 
-    def note_live(self, namespace: str, *, selected: bool) -> None:
-        """Take note that a live read has just shown a namespace, `selected` by a binding or not."""
-        self._live.pop(namespace, None)
+    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+        """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
         now = asyncio.get_running_loop().time()
-        while self._live and (oldest := next(iter(self._live))) and self._live[oldest] <= now - _LIVE_SECONDS:
-            del self._live[oldest]
-        if selected:
-            self._live[namespace] = now
+        before = self._live.pop(name, None)
+        if selected is not None:
+            self._live[name] = _Live(selected.uid, selected.created, now + _LIVE_SECONDS)
+        elif before is not None:
+            self._live[name] = replace(before, counts_until=now)
+        if len(self._live) > _MOST_FORMER:
+            del self._live[next(iter(self._live))]
 
     def may_add(self, subject: Subject) -> bool:
         """Whether `subject` may be given something new: the watch is in touch, or a live read was just now.
@@ -99,8 +112,8 @@ class ClusterView:
         """
         if self.namespaces_in_touch:
             return True
-        read_at = self._live.get(subject.namespace, float("-inf"))
-        return read_at > asyncio.get_running_loop().time() - _LIVE_SECONDS
+        live = self._live.get(subject.namespace)
+        return live is not None and asyncio.get_running_loop().time() < live.counts_until
 
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""
@@ -220,12 +233,24 @@ class ClusterView:
         return [self._namespaces, *self._accounts.values()]
 
     def _namespace_changed(self, name: str, before: LiveNamespace | None) -> None:
-        if before is not None and name in self._grants:
+        if (former := self._formerly_selected(name, before)) is not None:
             self._former.pop(name, None)  # so that it counts as the last one
-            self._former[name] = before.uid
+            self._former[name] = former
             if len(self._former) > _MOST_FORMER:
                 del self._former[next(iter(self._former))]
         self._changed(name)
+        if name in self._grants:
+            self._live.pop(name, None)
+
+    def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
+        """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""
+        if before is not None and name in self._grants:
+            return before.uid
+        live, shown = self._live.get(name), self._namespaces.objects.get(name)
+        # One created earlier is what the watch has to show before it comes to the one that was read.
+        if live and shown and shown.uid != live.uid and shown.created >= live.created:
+            return live.uid
+        return None
 
     def _changed(self, name: str) -> None:
         for grant in self._grants.pop(name, []):

@@ -258,8 +258,7 @@ class Associations:
             reason = "its namespace was made anew and no binding selects it"
             return Untrusted(role, FailureKind.WITHDRAWN, reason)
         if found is None:
-            if not self._may_add(subject):
-                raise AwsError(FailureKind.UNAVAILABLE, NOT_CERTAIN)
+            self._check_may_add(subject)
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
@@ -274,6 +273,7 @@ class Associations:
             case Step.ACCEPT:
                 return self._learn(subject, role, Proof.FOREIGN)
             case Step.UPDATE:
+                self._check_may_add(subject)
                 await self._api.update(found.id, role)
                 log.warning("association_put_right", association=found.id, role_arn=role.value, **_facts(subject))
                 metrics.association_repairs.inc()
@@ -281,6 +281,11 @@ class Associations:
             case _:
                 self._seen.is_in_the_way(found)
                 return Untrusted(role, FailureKind.TAKEN, verdict.reason)
+
+    def _check_may_add(self, subject: Subject) -> None:
+        """Raise AwsError where it may be given no role that it does not have, because it may be somebody else."""
+        if not self._may_add(subject):
+            raise AwsError(FailureKind.UNAVAILABLE, NOT_CERTAIN)
 
     async def _find(self, subject: Subject) -> Association | None:
         """The subject's association, by the id that was seen."""

@@ -241,6 +241,7 @@ class _Pursuit:
                 self._writers[role].check()
         for role in roles:
             await self._writers[role].first_look(self._hear)
+            self._forget_news()
 
     def _hear(self, failure: Untrusted) -> None:
         """A role cannot be read: news where neither a moment's patience is enough, nor others go on without it."""
@@ -271,8 +272,14 @@ class _Pursuit:
 
     async def _settled(self, ticket: Ticket) -> Outcome:
         self._ticket = ticket
+        self._forget_news()
         ticket.bad_news.add_done_callback(self._pass_on)
         return await ticket.settled
+
+    def _forget_news(self) -> None:
+        """What was told of an earlier step keeps nobody from waiting for this one."""
+        if self.bad_news.done():
+            self.bad_news = asyncio.get_running_loop().create_future()
 
     def _pass_on(self, news: asyncio.Future[Outcome]) -> None:
         if not self.bad_news.done():

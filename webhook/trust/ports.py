@@ -22,7 +22,10 @@ class FailureKind(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     UNEXPECTED = "unexpected_response"
-    """An answer that is not AWS's, or a fault between here and there that a moment does not mend."""
+    """An answer that is not AWS's, or a fault before AWS that a moment does not mend, such as no credentials.
+
+    It says nothing of the one role that was asked about.
+    """
     NO_SUCH_ROLE = "no_such_role"
     MALFORMED = "malformed"
     FULL = "full"
