@@ -73,8 +73,13 @@ def test_the_same_values_render_the_same_objects(path: Path) -> None:
     assert rendered(read(path)) == rendered(read(path))
 
 
-def test_no_template_asks_the_cluster_or_makes_something_random() -> None:
-    asking = re.compile(r"\b(lookup|gen[A-Z]\w+|rand\w+|uuidv4|now|htpasswd|getHostByName)\b")
+def test_no_template_makes_something_random_and_only_a_refusal_asks_the_cluster() -> None:
+    unsteady = re.compile(r"\b(gen[A-Z]\w+|rand\w+|uuidv4|now|htpasswd|getHostByName)\b")
+    asking = []
     for template in (CHART / "templates").rglob("*"):
         actions = re.findall(r"{{(?!-? */\*).*?}}", template.read_text() if template.is_file() else "", re.DOTALL)
-        assert not [action for action in actions if asking.search(re.sub(r'"[^"]*"', "", action))], template
+        words = [re.sub(r'"[^"]*"', "", action) for action in actions]
+        assert not [one for one in words if unsteady.search(one)], template
+        asking += [template.name for one in words if re.search(r"\blookup\b", one)]
+    # That template renders nothing. Of another release only the cluster knows; with `helm template` it finds none.
+    assert asking == ["_validate.tpl"]

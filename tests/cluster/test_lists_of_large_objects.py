@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.misbehaving_api_server import MIB, api_server
+from tests.support.misbehaving_api_server import MIB, api_server, says
 from tests.support.sites import SERVICE_ACCOUNT
 from webhook.cluster.api import KubernetesApi
 from webhook.cluster.connection import Connection
@@ -161,3 +161,13 @@ def test_lists_of_usual_objects_come_in_whole_pages(tmp_path: Path, monkeypatch:
         assert asyncio.run(_pods(connection)) == 1200
         connection.close()
     assert store.limits == [500, 500, 500]
+
+
+def test_a_list_that_has_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.cluster.lists.LONGEST_LIST", 0.5)
+    endless = says({"metadata": {"resourceVersion": "7", "continue": "on"}, "items": []})
+    with api_server(tmp_path, monkeypatch, endless):
+        connection = Connection()
+        with pytest.raises(ClusterError, match=r"GET /api/v1/namespaces: no complete answer within 0\.5 s"):
+            asyncio.run(asyncio.wait_for(_namespaces(connection), 10))
+        connection.close()

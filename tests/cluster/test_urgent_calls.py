@@ -25,10 +25,10 @@ WHO = subject(1)
 CROWD = 50
 AT_ONCE_S = 1.0
 PATIENCE_S = 8.0
-OBJECT = {"metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1"}}
+OBJECT = {"metadata": {"name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1"}, "issuer": "https://a"}
 
 
-def test_lease_reads_and_look_ups_are_answered_while_patches_take_long(
+def test_lease_reads_look_ups_and_the_issuer_are_answered_while_patches_take_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patches, released = threading.Semaphore(0), threading.Event()
@@ -47,6 +47,8 @@ def test_lease_reads_and_look_ups_are_answered_while_patches_take_long(
         await Leases(to, "a").get("b")
         await KubernetesApi(to, []).namespace("a", AT_ONCE_S)
         await KubernetesApi(to, []).account(WHO, AT_ONCE_S)
+        await KubernetesApi(to, []).issuer()
+        await KubernetesApi(to, []).token_issuer()
         took = time.monotonic() - began
         assert not any(one.done() for one in patching)
         released.set()

@@ -25,6 +25,11 @@ ROLE, WHO = role(), subject(1)
 HOUR = 3600.0
 
 
+@pytest.fixture(autouse=True)
+def _nothing_unexpected() -> None:
+    """Not here: each of these tests has a bug, and says itself what is to be counted of it."""
+
+
 class _Loop:
     """One that raises each time it is run, after `seconds`; `began` says when it was run."""
 

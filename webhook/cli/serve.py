@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from webhook.cli.exits import Exit
 from webhook.config.load import load_configuration
 from webhook.telemetry.logs import configure_logs
 
@@ -35,3 +38,7 @@ def serve(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
+    # Threads that wait for an answer for which nobody waits any more would keep the process for half a minute.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(Exit.DONE)

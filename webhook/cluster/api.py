@@ -164,14 +164,14 @@ class KubernetesApi:
         def call() -> str:
             return self._connection.ask(_Discovery, "GET", "/.well-known/openid-configuration", seconds=5).issuer
 
-        return await self._connection.in_thread(call)
+        return await self._connection.in_thread(call, urgent=True)
 
     async def token_issuer(self) -> str | None:
         """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
 
         AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
         """
-        return issuer_in(await self._connection.in_thread(self._connection.token))
+        return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
 
 
 class _Discovery(msgspec.Struct):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cluster.answers import MIB, TooLargeError
+from webhook.cluster.boundary import every_outcome
+from webhook.cluster.deadlines import Deadline
 from webhook.cluster.objects import RawList
 
 if TYPE_CHECKING:
@@ -28,18 +30,23 @@ _LARGEST_PAGE = 6 * MIB
 _SMALLER = 4
 _PAGE_SECONDS = 30.0
 
+LONGEST_LIST = 900.0
+"""Seconds for all pages: longer than an API server keeps the place where a list goes on."""
+
 
 def pages(connection: Connection, path: str, query: Mapping[str, str]) -> Iterator[RawList]:
-    """The pages of a list. Blocks; raises ClusterError, ExpiredError where the list took too long.
+    """The pages of a list, within `LONGEST_LIST`. Blocks; raises ClusterError, ExpiredError after too long.
 
     A page that has too many bytes is dropped and asked for with fewer objects; later ones grow again.
     """
-    limit, token = PAGE, ""
+    limit, token, deadline = PAGE, "", Deadline(LONGEST_LIST)
     while True:
+        with every_outcome(f"GET {path}"):
+            seconds = min(_PAGE_SECONDS, deadline.left())
         wanted = {**query, "limit": str(limit)} | ({"continue": token} if token else {})
         most = _LARGEST_PAGE if limit > 1 else LARGEST_OBJECT
         try:
-            page = connection.ask(RawList, "GET", path, query=wanted, seconds=_PAGE_SECONDS, most=most)
+            page = connection.ask(RawList, "GET", path, query=wanted, seconds=seconds, most=most)
         except TooLargeError:
             if limit == 1:
                 raise

@@ -47,7 +47,7 @@ _MOST_DIGITS = 20
 _BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
 
 LONGEST_LIST = 1800.0
-"""Seconds for a list: of a slow API server each page takes some, and there may be a hundred."""
+"""Seconds for a list, which ends by itself in half of them, and may have to wait for its turn before."""
 
 
 class Reflector(Generic[T]):

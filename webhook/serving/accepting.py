@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from webhook.reconcile.supervision import supervise
 from webhook.telemetry.refusals import note_closing
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Acceptor:
         self._connections = connections
         self._protocol = protocol
         self._opening: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        self._accepting = asyncio.get_running_loop().create_task(supervise("accept", self._accept))
 
     def close(self) -> None:
         """Accept no more, and end the handshakes under way."""

@@ -81,9 +81,7 @@ class Listener(uvicorn.Server):
         try:
             await self.serve(sockets=[self._socket.dup()])  # the port stays open where this raises
         finally:
-            if self.started:
-                for server in self.servers:
-                    server.close()
+            self._accept_no_more()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Accept connections within the limits, instead of with uvicorn's own server, which has none."""
@@ -98,8 +96,14 @@ class Listener(uvicorn.Server):
 
     def stop(self) -> None:
         """Close the port, answer what is under way, and have `listen` return."""
+        self._accept_no_more()
         self._socket.close()
         self.should_exit = True
+
+    def _accept_no_more(self) -> None:
+        if self.started:
+            for server in self.servers:
+                server.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
