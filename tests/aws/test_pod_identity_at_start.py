@@ -87,9 +87,10 @@ def test_a_wrong_name_is_a_wrong_configuration(program: Program, name: str, word
 
 
 def test_where_eks_does_not_say_nothing_is_made(program: Program, aws: AwsStandIn) -> None:
+    parts = parts_of(program)
+    assert parts is not None
+
     async def work() -> None:
-        parts = parts_of(program)
-        assert parts is not None
         with pytest.raises(AwsError):
             await check(parts)
         with pytest.raises(AwsError):
