@@ -81,7 +81,7 @@ def shuffled(value: Any) -> st.SearchStrategy[Any]:
 
 
 def as_stored(value: Any, key: str = "") -> st.SearchStrategy[Any]:
-    """The same value as IAM may answer it: keys and elements in any order, a lone scalar or statement unwrapped."""
+    """The value as IAM may answer it: keys and elements in any order, a lone scalar or statement unwrapped."""
     if isinstance(value, dict):
         return st.permutations(list(value)).flatmap(
             lambda keys: st.fixed_dictionaries({key: as_stored(value[key], key) for key in keys})
