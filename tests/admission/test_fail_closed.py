@@ -270,3 +270,27 @@ async def test_what_is_nested_too_deep_to_be_read_is_refused_and_no_http_error()
     assert reply.status == 200
     assert not reply.allowed
     assert reply.response["status"]["code"] == 403
+
+
+@pytest.mark.parametrize(
+    ("existing", "trust"),
+    [(DENY, False), (KEEP, True), (KEEP, False)],
+    ids=["existing-deny", "trust-deny", "no-deny"],
+)
+@in_virtual_time
+async def test_what_is_too_large_to_be_read_is_denied_where_deny_is_set(
+    existing: ExistingAnnotation,
+    trust: bool,  # noqa: FBT001  a setting
+) -> None:
+    """A ServiceAccount of a MiB of `<`, which an API server writes as six characters each, twice."""
+    large = CREATED_FOREIGN.review()
+    large["request"]["object"]["secrets"] = [{"name": "\\u003c" * 1_250_000}]
+    body = json.dumps(large, separators=(",", ":")).encode()
+    world = World(labelled(ROLE, existing=existing), refuses=trust)
+    async with world.running(), reviewing(world) as reviewer:
+        reply = await reviewer.send(body)
+    if existing is DENY or trust:
+        assert (reply.status, reply.allowed, reply.response["status"]["code"]) == (200, False, 413)
+        assert reply.response["uid"] == large["request"]["uid"]
+    else:
+        assert reply.status == 413

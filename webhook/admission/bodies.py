@@ -19,6 +19,8 @@ LARGEST_BODY = 7 * 1024 * 1024
 SMALL_BODY = 64 * 1024
 """Bytes; bodies up to this size, which nearly all are, never wait for the larger ones."""
 
+_HEAD = 1024
+
 _ANY = 10_000
 """More waiting bodies than there are connections."""
 
@@ -141,6 +143,17 @@ class Bodies:
         room = self._small if size <= SMALL_BODY else self._large
         async with room.held(request, size) as body:
             yield body
+
+
+async def drained(request: Request) -> bytes:
+    """The beginning of a body of which nothing was read, once all of it has come; the rest is not kept.
+
+    A client sends all before it looks at an answer. Raises ClientDisconnect.
+    """
+    head = bytearray()
+    async for chunk in request.stream():
+        head += chunk[: _HEAD - len(head)]
+    return bytes(head)
 
 
 def _announced(request: Request) -> int:

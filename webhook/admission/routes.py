@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from webhook.admission.bodies import LARGEST_BODY, Bodies, BodyTooLargeError, NoRoomError
+from webhook.admission.bodies import LARGEST_BODY, Bodies, BodyTooLargeError, NoRoomError, drained
 from webhook.admission.reviews import Answer, InvalidReviewError, TooDeepError, parse_review
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import note_refusal
@@ -31,8 +32,17 @@ _DEFAULT_TIMEOUT = 10.0
 _LONGEST_NAME = 253
 """Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
 
-_TIMEOUT = re.compile(r"([0-9]{1,3})s")
 _BAD_REQUEST, _FORBIDDEN, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 403, 413, 415, 503
+_TIMEOUT = re.compile(r"([0-9]{1,3})s")
+
+_UID = re.compile(rb'"request":\{"uid":"([0-9a-f-]{1,63})"')
+"""At the beginning of a review: an API server writes fields in a fixed order (k8s.io/api, admission/v1)."""
+
+_UNREAD: dict[type[Exception], tuple[int, str, dict[str, str]]] = {
+    BodyTooLargeError: (_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes", {"connection": "close"}),
+    # The API server tries again after so many seconds, up to ten times within its own timeout.
+    NoRoomError: (_UNAVAILABLE, "too many large reviews at once", {"retry-after": "1"}),
+}
 
 
 def admission_router(service: AdmissionService, bodies: Bodies | None = None) -> APIRouter:
@@ -46,15 +56,11 @@ def admission_router(service: AdmissionService, bodies: Bodies | None = None) ->
         try:
             return await _answered(await _review(request, held), deadline)
         except TooDeepError as error:
-            return _too_deep(error)
+            return _denied(error.uid, "refused_too_deep", _FORBIDDEN, str(error))
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
-        except BodyTooLargeError:
-            # Not read any further: whoever sends that much is no API server.
-            return _refused(_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes", {"connection": "close"})
-        except NoRoomError:
-            # The API server tries again after so many seconds, up to ten times within its own timeout.
-            return _refused(_UNAVAILABLE, "too many large reviews at once", {"retry-after": "1"})
+        except (BodyTooLargeError, NoRoomError) as error:
+            return await _unread(request, *_UNREAD[type(error)], may_deny=service.may_deny)
         except ClientDisconnect:
             return Response(status_code=_BAD_REQUEST)
 
@@ -91,12 +97,28 @@ async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
         return parse_review(body)
 
 
-def _too_deep(error: TooDeepError) -> Response:
-    """A refusal: an HTTP error would pass under failurePolicy Ignore, and no honest object is like that."""
-    answer = Answer(allowed=False, outcome="refused_too_deep", refusal=str(error), status=_FORBIDDEN)
-    metrics.admission_requests.labels("other", answer.outcome).inc()
-    log.warning("review_too_deep", uid=error.uid)
-    return Response(answer.render(error.uid), media_type="application/json")
+async def _unread(
+    request: Request, status: int, said: str, headers: dict[str, str], *, may_deny: bool
+) -> Response:
+    """Say that a review was not read: as a denial where one is configured, else as an HTTP error.
+
+    An HTTP error passes under failurePolicy Ignore, so that a large enough object would get around a denial.
+    """
+    found = None
+    if may_deny:
+        with suppress(ClientDisconnect, RuntimeError):  # it is gone, or was read in part
+            found = _UID.search(await drained(request))
+    if found is None:
+        return _refused(status, said, headers)
+    return _denied(found[1].decode(), "refused_unread", status, f"{said}, so that it was not read")
+
+
+def _denied(uid: str, outcome: str, status: int, why: str) -> Response:
+    """A denial of what was not read; no honest ServiceAccount is like that, or its creator tries again."""
+    answer = Answer(allowed=False, outcome=outcome, refusal=why, status=status)
+    metrics.admission_requests.labels("other", outcome).inc()
+    note_refusal(status, why)
+    return Response(answer.render(uid), media_type="application/json")
 
 
 def _seconds(request: Request) -> float:

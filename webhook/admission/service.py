@@ -10,6 +10,7 @@ import structlog
 
 from webhook.admission.namespaces import NamespaceUnknownError
 from webhook.admission.reviews import Answer
+from webhook.domain.bindings import ExistingAnnotation
 from webhook.domain.decisions import (
     Account,
     Decision,
@@ -103,6 +104,13 @@ class AdmissionService:
         self._grants = grants
         self._events = events
         self._policy = policy
+
+    @property
+    def may_deny(self) -> bool:
+        """Whether any setting can have a ServiceAccount denied."""
+        return self._policy.refuse_without_trust or any(
+            binding.existing_annotation is ExistingAnnotation.DENY for binding in self._bindings
+        )
 
     async def answer(self, request: Request, seconds: float) -> Answer:
         """Answer one review within `seconds`. Raises InvalidReviewError for an object that is not one."""
