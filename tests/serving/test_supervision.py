@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.support.simulated_iam import SimulatedPolicies
 from tests.support.sites import binding, role, subject
@@ -19,15 +21,18 @@ from webhook.telemetry import metrics
 from webhook.trust.outcomes import Untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 ROLE, WHO = role(), subject(1)
 HOUR = 3600.0
 
 
 @pytest.fixture(autouse=True)
-def _nothing_unexpected() -> None:
+def _nothing_unexpected() -> Iterator[None]:
     """Not here: each of these tests has a bug, and says itself what is to be counted of it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 class _Loop:
