@@ -168,6 +168,6 @@ def test_a_list_that_has_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.
     endless = says({"metadata": {"resourceVersion": "7", "continue": "on"}, "items": []})
     with api_server(tmp_path, monkeypatch, endless):
         connection = Connection()
-        with pytest.raises(ClusterError, match=r"GET /api/v1/namespaces: no complete answer within 0\.5 s"):
+        with pytest.raises(ClusterError, match="GET /api/v1/namespaces: no complete answer within"):
             asyncio.run(asyncio.wait_for(_namespaces(connection), 10))
         connection.close()
