@@ -136,12 +136,16 @@ class AwsClients:
 
 
 def partition_of(region: str) -> str:
-    """The partition that a region is in, by its name where the SDK does not know it."""
-    try:
-        found: str = botocore.session.get_session().get_partition_for_region(region)
-    except UnknownRegionError:
-        return "aws"
-    return found
+    """The partition that a region is in; `aws` where the SDK does not know it.
+
+    Raises AwsError where the SDK's own configuration cannot be used.
+    """
+    with _configuration():
+        try:
+            found: str = botocore.session.get_session().get_partition_for_region(region)
+        except UnknownRegionError:
+            return "aws"
+        return found
 
 
 @contextmanager
