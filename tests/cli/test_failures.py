@@ -158,7 +158,7 @@ def test_a_credential_plugin_that_works_is_asked(file: str, tmp_path: Path) -> N
     _is_one_line(told.err, "127.0.0.1", "Connection refused")
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "serve"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_cluster_that_is_not_there_is_named_with_its_address(
     command: str, file: str, nowhere: dict[str, str]
 ) -> None:

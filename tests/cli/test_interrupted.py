@@ -68,7 +68,6 @@ LOOKING = {
     ("restart",): "GetRole",
     ("apply",): "GetRole",
     ("migrate", "backup", "--to", "pod-identity"): "GetRole",
-    ("serve",): "GetCallerIdentity",
 }
 
 

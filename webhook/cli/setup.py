@@ -162,10 +162,8 @@ def _check_roles(asked: _Asked) -> None:
 
     handed_out = (*asked.roles, *(name for _, name in asked.workloads))
     for name in (*handed_out, asked.own_role):
-        try:
-            _arn("aws", "123456789012", name)
-        except InvalidNameError as error:
-            raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup") from error
+        if not _is_role_name(name):
+            raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup")
     if asked.own_role in handed_out:
         raise InvalidNameError(
             f"{asked.own_role} is --own-role and a workload's role at once: nobody may have the webhook's rights"
@@ -184,6 +182,15 @@ def _presets(given: list[str]) -> tuple[tuple[Preset, str], ...]:
             raise typer.BadParameter(f"--preset {name} is given twice")
         found[name] = (PRESETS[name], role or f"mxp-{name}")
     return tuple(found.values())
+
+
+def _is_role_name(name: str) -> bool:
+    from webhook.domain.errors import InvalidNameError
+
+    try:
+        return _arn("aws", "123456789012", name).is_plain
+    except InvalidNameError:
+        return False
 
 
 def _arn(partition: str, account: str, name: str) -> RoleArn:

@@ -62,12 +62,15 @@ async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> F
         return FoundIssuer(_agreed(configured, signed), is_compared=not differ)
     if isinstance(announced, str):
         return FoundIssuer(_agreed(configured, announced), is_compared=True)
-    if configured is None:
+    is_refused = signed is None and isinstance(announced, (RefusedError, NotFoundError))
+    if configured is None and is_refused:
         raise ClusterError(
-            f"{announced}; if it never tells its issuer, set cluster.issuer to what "
+            f"{announced}; set cluster.issuer to what "
             "`aws eks describe-cluster --query cluster.identity.oidc.issuer` prints"
         )
-    if signed is None and isinstance(announced, (RefusedError, NotFoundError)):
+    if configured is None:
+        raise ClusterError(str(announced))
+    if is_refused:
         log.warning("issuer_not_compared", issuer=configured.value, reason=str(announced))
         return FoundIssuer(configured, is_compared=False)
     raise ClusterError(f"cluster.issuer could not be compared with the cluster's own: {signed or announced}")

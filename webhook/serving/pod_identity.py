@@ -10,7 +10,7 @@ from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.config.errors import ConfigurationError
 from webhook.domain.associations import Ownership
 from webhook.domain.pod_statement import pod_statements
-from webhook.trust.ports import AwsError
+from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,3 +62,16 @@ async def pod_identity(  # noqa: PLR0913  what the program is made of
     arn = cluster_arn(associating[0].roles[0], region, name)
     check = ClusterCheck(calls, caller, arn, issuer)
     return PodIdentity(check, Ownership(arn, installation), EksAssociations(calls, check), associating)
+
+
+async def confirm_cluster(cluster: ClusterCheck) -> None:
+    """Have EKS confirm that the cluster of the configured name is this one.
+
+    Raises ConfigurationError where it is another, or there is none, and AwsError where EKS does not say.
+    """
+    try:
+        await cluster.confirm()
+    except AwsError as error:
+        if error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}:
+            raise ConfigurationError(f"cluster.name: {error}") from error
+        raise

@@ -15,9 +15,10 @@ import structlog
 from webhook.config.errors import ConfigurationError
 from webhook.domain.errors import ClusterError
 from webhook.serving.issuer import look_for_issuer
+from webhook.serving.pod_identity import confirm_cluster
 from webhook.telemetry import metrics
 from webhook.trust.backoff import pause_after
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.ports import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -165,12 +166,7 @@ def cluster_check(cluster: ClusterCheck, issuer: ClusterIssuer) -> Check:
     """Find out whether the EKS cluster of the configured name is this one: nothing is made for it before."""
 
     async def ask() -> bool:
-        try:
-            await cluster.confirm()
-        except AwsError as error:
-            if error.kind in {FailureKind.NOT_ALLOWED, FailureKind.NO_SUCH_CLUSTER}:
-                raise ConfigurationError(f"cluster.name: {error}") from error
-            raise
+        await confirm_cluster(cluster)
         log.info("cluster_known", cluster=cluster.name)
         return True
 

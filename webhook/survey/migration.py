@@ -26,7 +26,7 @@ from webhook.domain.names import Subject
 from webhook.domain.plan import make_plan
 from webhook.domain.pod_statement import sid_for_pods
 from webhook.domain.statement import OwnStatement
-from webhook.serving.pod_identity import PodIdentity, pod_identity
+from webhook.serving.pod_identity import PodIdentity, confirm_cluster, pod_identity
 from webhook.survey.associations import describe_all
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ async def set_out(here: Session, name: str, target: Mode) -> Journey:
     )
     if pods is None:
         raise ConfigurationError("cluster.name: is missing")
-    await pods.cluster.confirm()
+    await confirm_cluster(pods.cluster)
     return Journey(there, going, Course(target, switched=found.mode is target), pods, calls)
 
 
