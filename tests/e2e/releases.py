@@ -14,7 +14,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import PROGRAM
+from rig.permissions import CERTIFICATE_SECRET, PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -99,6 +99,7 @@ class Release:
 def released(space: Space, **values: Any) -> Iterator[Release]:
     """A Space with the chart installed, in place of what the rig gives the program."""
     space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}")
+    space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}")
     for path in RBAC:
         space.cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{path}/{PROGRAM}")
     with ExitStack() as stack:
