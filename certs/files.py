@@ -1,4 +1,4 @@
-"""A certificate and its key in two files that somebody else renews: cert-manager, or a person.
+"""A certificate and its key in two files that others renew: cert-manager, or a person.
 
 Which authorities callers trust is not known here, so a pair is judged by itself: see `proving.check_alone`.
 """

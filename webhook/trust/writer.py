@@ -56,7 +56,7 @@ WRITE_TIME = 4.0
 """Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
 
 _LONGEST_CYCLE = 900.0
-"""Seconds: four calls of some seconds each, of which the one for the quota waits for those of all other roles."""
+"""Seconds: four calls of some seconds each, far longer than all of them together."""
 
 
 class RoleWriter:
