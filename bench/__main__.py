@@ -46,7 +46,8 @@ PARTS = {
         "Many reviews at once while AWS does not answer",
         "IAM hangs, and so many ServiceAccounts that no role trusts yet are reviewed at once, with a budget of "
         f"{hanging.BUDGET_S:g} s: how long after it they are answered, with the annotation and a warning. The "
-        "reviews come from the same machine, on connections that were open before, or with the opening counted.",
+        "reviews come from the same machine, on connections that were open before, or on new ones: the budget of "
+        "such a review begins when its connection is open, and opening so many at once takes both sides a while.",
         lambda: hanging.report(hanging.measure()),
         lambda: hanging.report(hanging.measure((50,))),
     ),
@@ -63,9 +64,10 @@ PARTS = {
     "attacks": Part(
         "Attacks on the ports",
         "Clients in another process attack the program from loopback, each in its way for 12 seconds, while AWS "
-        "does not answer. Meanwhile an honest client sends reviews of a trusted ServiceAccount, on a connection "
-        "that it keeps and on new ones, and asks for /healthz on new connections. Memory is the most that was "
-        "resident at any time; left open is for how long a request was that was begun and not finished, at most.",
+        "does not answer. Meanwhile an honest client at another address sends reviews of a trusted "
+        "ServiceAccount, on a connection that it keeps and on new ones, and asks for /healthz on new "
+        "connections. Memory is the most that was resident at any time; left open is for how long a request "
+        "was that was begun and not finished, at most.",
         lambda: attacks.report(attacks.measure()),
         lambda: attacks.report(attacks.measure(("bodies", "handshakes", "unread"))),
     ),

@@ -20,6 +20,8 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 
+HONEST_ADDRESS = "127.0.0.2"
+"""Where honest clients come from: an attacker has another address than the API server and the kubelet."""
 EVERY_S = 0.05
 LIMIT_BYTES = 256 * 1024 * 1024
 LIMIT_S, LIMIT_OPEN_S = 2.0, 15.0
@@ -161,5 +163,7 @@ async def _new(port: int, request: bytes, seconds: list[float], waits: Waits, *,
 
 async def _connect(port: int, *, tls: bool) -> Client:
     context = ssl._create_unverified_context() if tls else None  # noqa: SLF001
-    _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port, ssl=context)
+    _, client = await asyncio.get_running_loop().create_connection(
+        Client, "127.0.0.1", port, ssl=context, local_addr=(HONEST_ADDRESS, 0)
+    )
     return client

@@ -8,10 +8,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rig.space import Space
+from rig.kubernetes import objects
+from rig.space import WEBHOOK_NAME, Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.scenes import bare_space, create_account, create_namespace, serving
+from tests.support.reviews import review
+from webhook.domain.names import Subject
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>mxp_identity_\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| (?P<meaning>[^|]+) \|")
@@ -42,6 +45,22 @@ def _use_everything(space: Space, webhook: Webhook) -> None:
         client.post(webhook.url, content=b"no review")
     create_account(space, create_namespace(space))
     eventually(lambda: webhook.metrics().total("mxp_identity_trust_writes_total") > 0, "a write")
+    _take_its_rights(space)
+    stranger = review(Subject(objects.host_namespace_name(), objects.SERVICE_ACCOUNT))
+
+    def is_counted() -> bool:
+        with webhook.client() as client:
+            client.post(webhook.url, json=stranger)  # its namespace may not be looked up
+        return webhook.metrics().total("mxp_identity_kubernetes_request_failures_total") > 0
+
+    eventually(is_counted, "a failed request to the API server")
+
+
+def _take_its_rights(space: Space) -> None:
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    for binding in space.cluster.api.get(path).body["items"]:
+        if binding["metadata"]["name"].startswith(WEBHOOK_NAME):
+            space.cluster.api.delete(f"{path}/{binding['metadata']['name']}")
 
 
 def _scraped(webhook: Webhook) -> dict[str, Metric]:

@@ -77,6 +77,19 @@ async def test_connections_in_a_handshake_give_way_too() -> None:
 
 
 @on_sockets
+async def test_a_flood_from_one_address_leaves_a_slow_request_from_another_alone() -> None:
+    async with _reviews() as port:
+        request = post(review(WHO))
+        honest = await port.connect(source="127.0.0.2")
+        honest.send(request[:50])
+        for _ in range(FLOOD):
+            (await port.connect(tls=False)).send(b"\x16\x03\x01")
+        honest.send(request[50:])
+        async with asyncio.timeout(2):
+            assert await honest.status() == b"200"
+
+
+@on_sockets
 async def test_idle_connections_from_one_address_give_way_to_each_other() -> None:
     async with _reviews() as port:
         honest = [await port.connect() for _ in range(2)]

@@ -224,9 +224,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 def _deliverable(warning: str) -> str:
     """The warning as it gets through: API servers drop one with a control character, such as a line's end."""
-    visible = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in warning
-    )
+    visible = warning
+    if not warning.isprintable():
+        visible = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in warning
+        )
     return visible if len(visible) <= _LONGEST_WARNING else visible[: _LONGEST_WARNING - 3] + "..."
 
 

@@ -28,8 +28,10 @@ def serve(
     one cuts the draining short.
     """
     from webhook.serving.assembly import assemble
+    from webhook.serving.memory import tune_collector
 
     configure_logs()
+    tune_collector()
     configuration = load_configuration(config)
 
     async def work() -> None:

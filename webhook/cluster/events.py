@@ -22,21 +22,24 @@ log = structlog.get_logger(__name__)
 _REPEAT_SECONDS = 600.0
 _REMEMBERED = 10_000
 _UNDER_WAY = 100
+_PAUSE = 0.05
+"""Seconds after each Event: writing one takes as much CPU as a review, and reviews are what cannot wait."""
 _LONGEST_MESSAGE = 1000
 _COMPONENT = "mxp-identity-webhook"
 _VERSIONS = {"Deployment": "apps/v1"}
 
 
 class EventWriter:
-    """Writes Events in the background (create events). One about the same thing comes once in ten minutes.
+    """Writes Events in the background (create events), one at a time, about the same thing once in ten minutes.
 
-    When more than a hundred are under way further ones are dropped: Events are for people.
+    When more than a hundred wait further ones are dropped: Events are for people.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._told: OrderedDict[tuple[EventSubject, str], float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
 
     def warn(self, about: EventSubject, reason: str, message: str) -> None:
         """Something needs a person, or patience."""
@@ -62,10 +65,12 @@ class EventWriter:
 
     async def _send(self, namespace: str, event: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{namespace}/events"
-        try:
-            await self._connection.in_thread(lambda: self._connection.ask(AnyObject, "POST", path, body=event))
-        except ClusterError as error:
-            log.warning("event_not_written", namespace=namespace, reason=str(error))
+        async with self._turn:
+            try:
+                await self._connection.in_thread(lambda: self._connection.ask(AnyObject, "POST", path, body=event))
+            except ClusterError as error:
+                log.warning("event_not_written", namespace=namespace, reason=str(error))
+            await asyncio.sleep(_PAUSE)
 
 
 def _event(about: EventSubject, kind: str, reason: str, message: str) -> dict[str, Any]:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 
 def matches_wildcard(pattern: str, text: str) -> bool:
-    """Whether the whole of `text` fits `pattern`: `*` is any run of characters, `?` is any one.
+    """Whether the whole of `text` fits `pattern`: `*` is any run of characters, `?` is any one."""
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern as a regular expression.
 
     Each part between stars is taken where it comes first and never tried elsewhere: that loses no match, and
     keeps a pattern of many stars from backtracking without end.
@@ -15,7 +22,7 @@ def matches_wildcard(pattern: str, text: str) -> bool:
         "".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*")
     )
     if not others:
-        return re.fullmatch(first, text, re.DOTALL) is not None
+        return re.compile(first, re.DOTALL)
     *inner, last = others
     found = "".join(f"(?>.*?{part})" for part in inner if part)
-    return re.fullmatch(f"{first}{found}.*{last}", text, re.DOTALL) is not None
+    return re.compile(f"{first}{found}.*{last}", re.DOTALL)

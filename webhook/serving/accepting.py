@@ -36,7 +36,7 @@ class Acceptor:
         tls: ssl.SSLContext | None,
         limits: Limits,
         connections: Connections,
-        protocol: Callable[[], BoundedProtocol],
+        protocol: Callable[[str], BoundedProtocol],
     ) -> None:
         listening.settimeout(0)
         self._listening = listening
@@ -60,28 +60,28 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._listening)
+                accepted, address = await loop.sock_accept(self._listening)
             except OSError:
                 self._connections.evict_one()
                 await asyncio.sleep(_PAUSE)
                 continue
-            await self._admit(accepted)
-            for accepted in self._others_that_wait():
-                await self._admit(accepted)
+            await self._admit(accepted, address[0])
+            for accepted, address in self._others_that_wait():
+                await self._admit(accepted, address[0])
             await asyncio.sleep(0)
 
-    def _others_that_wait(self) -> Iterator[socket.socket]:
+    def _others_that_wait(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
         """Else a flood of requests, which makes each turn of the loop long, would let in one connection a turn."""
         for _ in range(_AT_ONCE):
             try:
-                accepted, _ = self._listening.accept()
+                accepted, address = self._listening.accept()
             except OSError:
                 return
             accepted.settimeout(0)
-            yield accepted
+            yield accepted, address
 
-    async def _admit(self, accepted: socket.socket) -> None:
-        protocol = self._protocol()
+    async def _admit(self, accepted: socket.socket, peer: str) -> None:
+        protocol = self._protocol(peer)
         try:
             await self._connections.admit(protocol)
         except asyncio.CancelledError:
@@ -106,5 +106,5 @@ class Acceptor:
             pass
         finally:
             if not protocol.is_open:
-                self._connections.forget(protocol)
+                protocol.abandon()
                 accepted.close()

@@ -37,6 +37,7 @@ from webhook.serving.issuer import configured_issuer
 from webhook.serving.lifecycle import Lifecycle
 from webhook.serving.limits import PLAIN_LIMITS, REVIEW_LIMITS
 from webhook.serving.listeners import Listener
+from webhook.serving.memory import give_back_freed_memory
 from webhook.serving.pod_identity import pod_identity
 from webhook.serving.program import Program
 from webhook.serving.providers import watch_providers
@@ -172,6 +173,7 @@ async def assemble(configuration: Configuration) -> Program:
             "leadership": lambda: leadership.run(leader.lead),
             "providers": lambda: watch_providers(bindings, issuer, calls, progress),
             "certificates": certificates.run,
+            "memory": give_back_freed_memory,
         },
         progress=progress,
         drain_time=server.drain_time,

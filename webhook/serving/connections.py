@@ -24,21 +24,20 @@ class Connection(Protocol):
 class Connections:
     """At most `most` connections. A new one is never refused: an old one gives way, or the new one waits.
 
-    First the one that has been without a whole request for the longest time, then the idle one that was used least
-    recently, of the address with the most idle ones: so a flood from one address ends its own connections, not the
-    API server's. While all of them are being answered, a new one waits.
+    First one without a whole request gives way, then an idle one: each time of the address that has the most of
+    them, and there the one that is like that for the longest time. So a flood from one address ends its own
+    connections, not the API server's. While all of them are being answered, a new one waits.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._unfinished: OrderedDict[Connection, None] = OrderedDict()
+        self._unfinished = _ByAddress()
         self._answering: set[Connection] = set()
-        self._idle: dict[Hashable, OrderedDict[Connection, None]] = {}
-        self._idle_peers: dict[Connection, Hashable] = {}
+        self._idle = _ByAddress()
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._unfinished) + len(self._answering) + len(self._idle_peers)
+        return len(self._unfinished) + len(self._answering) + len(self._idle)
 
     async def admit(self, connection: Connection) -> None:
         """Count a new connection, once there is a place for it."""
@@ -46,14 +45,11 @@ class Connections:
             self._changed.clear()
             if not self.evict_one():
                 await self._changed.wait()
-        self._unfinished[connection] = None
+        self._unfinished.add(connection)
 
     def evict_one(self) -> bool:
         """Have one give way; False where none can."""
-        victim = next(iter(self._unfinished), None)
-        if victim is None and self._idle:
-            most_idle = max(self._idle.values(), key=len)
-            victim = next(iter(most_idle))
+        victim = self._unfinished.first_to_go() or self._idle.first_to_go()
         if victim is None:
             return False
         self.forget(victim)
@@ -63,7 +59,7 @@ class Connections:
     def begin(self, connection: Connection) -> None:
         """A request has begun to come."""
         self.forget(connection)
-        self._unfinished[connection] = None
+        self._unfinished.add(connection)
 
     def answer(self, connection: Connection) -> None:
         """A whole request is there, and its answer is not."""
@@ -73,18 +69,42 @@ class Connections:
     def rest(self, connection: Connection) -> None:
         """The answer is there too."""
         self.forget(connection)
-        peer = connection.peer
-        self._idle_peers[connection] = peer
-        self._idle.setdefault(peer, OrderedDict())[connection] = None
+        self._idle.add(connection)
         self._changed.set()
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
-        self._unfinished.pop(connection, None)
+        self._unfinished.discard(connection)
         self._answering.discard(connection)
-        if connection in self._idle_peers:
-            peer = self._idle_peers.pop(connection)
-            del self._idle[peer][connection]
-            if not self._idle[peer]:
-                del self._idle[peer]
+        self._idle.discard(connection)
         self._changed.set()
+
+
+class _ByAddress:
+    """Connections in the order in which they came here, by the address that they come from."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[Hashable, OrderedDict[Connection, None]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, connection: Connection) -> None:
+        """One that is not here yet."""
+        self._addresses.setdefault(connection.peer, OrderedDict())[connection] = None
+        self._size += 1
+
+    def discard(self, connection: Connection) -> None:
+        """One that may be here."""
+        same = self._addresses.get(connection.peer, {})
+        if connection in same:
+            del same[connection]
+            self._size -= 1
+            if not same:
+                del self._addresses[connection.peer]
+
+    def first_to_go(self) -> Connection | None:
+        """The oldest of the address that has the most; None where there is none."""
+        most = max(self._addresses.values(), key=len, default=None)
+        return next(iter(most)) if most else None

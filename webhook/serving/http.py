@@ -29,14 +29,13 @@ _SCRAPE_PAUSE = 9
 
 def review_application(service: AdmissionService, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
     """What the API server talks to."""
-    application = _bare_application()
-    application.include_router(admission_router(service, bodies))
-    return CloseWhileDraining(application, lifecycle)
+    return CloseWhileDraining(admission_router(service, bodies), lifecycle)
 
 
 def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
     """What the kubelet and Prometheus talk to."""
-    application, exposition = _bare_application(), Exposition()
+    application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    exposition = Exposition()
 
     @application.get("/healthz")
     async def healthz() -> Response:
@@ -98,7 +97,3 @@ class CloseWhileDraining:
             await send(message)
 
         await self._application(scope, receive, send_closing)
-
-
-def _bare_application() -> FastAPI:
-    return FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)

@@ -29,7 +29,7 @@ class Limits:
     """For which an idle connection stays open: longer than the API server's 90 s, or reviews fail at random."""
 
 
-REVIEW_LIMITS = Limits(connections=1200, body=LARGEST_BODY)
+REVIEW_LIMITS = Limits(connections=1024, body=LARGEST_BODY)
 """An API server opens a connection for each review under way, and keeps 25 idle ones."""
 
 PLAIN_LIMITS = Limits(connections=128, body=4 * _KIBIBYTE)

@@ -60,6 +60,7 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,
             )
         )
         self._limits = limits
@@ -87,8 +88,8 @@ class Listener(uvicorn.Server):
         """Accept connections within the limits, instead of with uvicorn's own server, which has none."""
         connections = Connections(min(self._limits.connections, _open_files() // 2))
 
-        def protocol() -> BoundedProtocol:
-            return BoundedProtocol(self.config, self.server_state, self._limits, connections)
+        def protocol(peer: str) -> BoundedProtocol:
+            return BoundedProtocol(self.config, self.server_state, self._limits, connections, peer)
 
         acceptor = Acceptor(self._socket, self._tls, self._limits, connections, protocol)
         self.servers = cast("list[asyncio.Server]", [acceptor])

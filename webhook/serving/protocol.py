@@ -39,8 +39,12 @@ class BoundedProtocol(HttpToolsProtocol):
     (pipelining, which no client of ours does) is refused.
     """
 
-    def __init__(self, config: Config, state: ServerState, limits: Limits, connections: Connections) -> None:
+    def __init__(
+        self, config: Config, state: ServerState, limits: Limits, connections: Connections, peer: str
+    ) -> None:
         super().__init__(config, state, app_state={})
+        self.peer = peer
+        """The client's address."""
         self.opening: asyncio.Task[None] | None = None
         """The task that does the TLS handshake."""
         self.is_open = False
@@ -55,14 +59,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of the request so far that were not its body."""
         self._body_in_data = 0
 
-    @property
-    def peer(self) -> str:
-        """The client's address."""
-        return self.client[0] if self.client else ""
-
     def evict(self) -> None:
         """Close it at once, because a newer one needs its place."""
         self._abort("evicted")
+
+    def abandon(self) -> None:
+        """Break its reference cycles where it was never opened: so it is freed now, not by the collector later."""
+        self._connections.forget(self)
+        self.opening = self.parser = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """asyncio: it is open, its handshake done."""
