@@ -131,11 +131,13 @@ class LeaseHold:
         """
         while True:
             try:
-                return await self._free()
+                await self._free()
             except ClusterError as error:
                 if self._lease.edition == self.stored_edition or not self.outlasts(_RETRY):
                     log.warning("lock_not_given_back", role_arn=self._lease.role, reason=str(error))
                     return
+            else:
+                return
             await asyncio.sleep(_RETRY)
 
     async def _free(self) -> None:

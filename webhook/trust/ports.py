@@ -149,7 +149,7 @@ class Demand(Protocol):
 
 
 Seen = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
-"""Takes subjects that were written to a role in the last minute, and those removed, with how many seconds ago."""
+"""Takes the subjects written to a role in the last minute and those removed, with their ages in seconds."""
 
 
 WaitsSince = Callable[[], float]
@@ -186,6 +186,6 @@ class RoleLock(Protocol):
     def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote and removed lately. They are asked to hand
-        the lock over only while `waits_since` says that somebody has waited for long.
+        While waiting, and once held, `seen` is called with what other holders wrote and removed lately. They are
+        asked to hand the lock over only while `waits_since` says that somebody has waited for long.
         """

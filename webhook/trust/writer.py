@@ -63,10 +63,10 @@ _LONGEST_CYCLE = 900.0
 class RoleWriter:
     """Makes one role trust subjects. It adds, and takes away only whom `leave` names.
 
-    What is written is (read + wanted + waiting + written in the last minute - leaving - removed in the last minute),
-    where any replica may have done the latter two. So a stale read neither drops a subject nor brings one back. What
-    another replica wrote or removed is heard of through a Lease. The first is believed only of those whom the cluster
-    may want, the second only of those whom it does not, and it is never the reason for a write.
+    What is written is (read + wanted + waiting + written in the last minute - leaving - removed in the last
+    minute), whichever replica wrote and removed. So a stale read neither drops a subject nor brings one back. What
+    another replica did is heard of through a Lease. A write is believed of a subject that the cluster may want, a
+    removal of one that it does not want, and that is never the reason for a write of ours.
 
     `own_in` answers our statement in a role. Where it raises AwsError, as long as the cluster is not known, each
     try ends with that error before a call is made.
@@ -478,7 +478,7 @@ class RoleWriter:
         self._believe()
 
     def _believe(self) -> None:
-        """Count what was heard of those removed whom the cluster does not want, and of those written whom it does."""
+        """Count the removals heard of that the cluster confirms by what is known now, and the writes likewise."""
         now = asyncio.get_running_loop().time()
         for subject in self._recent_writes.believe_removals(self._tickets.subjects, now):
             self._known.hear_of_removal(subject)
