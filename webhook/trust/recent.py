@@ -29,9 +29,9 @@ class RecentWrites:
     it hold once the namespace is gone: then a read that shows the subject still keeps it, and nobody needs more.
 
     A removal that a Lease names is such a hint too. It counts for a subject only while `may_leave` holds of it, so
-    it takes nothing from a subject that the cluster wants. A later write of the subject ends it. All removals known
-    are passed on, whether they count here or not. So each Lease names those of the one before, and the last Lease
-    read is all that is known of other replicas' removals.
+    it takes nothing from a subject that the cluster wants. A later write of the subject ends it. All removals are
+    passed on, whether they count here or not. So each Lease names those of the one before, and the last Lease read
+    is all that is known of other replicas' removals.
     """
 
     def __init__(self, may_want: Callable[[Subject], bool], may_leave: Callable[[Subject], bool]) -> None:

@@ -305,6 +305,8 @@ class RoleWriter:
         self._forget_others()
         batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
+        if vanished := (leaving & self.subjects) - policy.subjects(self._own):
+            self._tell_of_removal(hold, vanished)  # by a write of ours that got no answer, or by somebody else
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._ceiling.characters) < amendment.policy.size():
@@ -405,9 +407,9 @@ class RoleWriter:
         subjects = policy.subjects(self._own)
         if subjects <= self._known.trusted and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
-        self._let_go(removed, now)
         self._recent_writes.wrote(subjects, before.effective_subjects(self._own), now)
-        hold.remember(self._recent_writes.ages(now), self._recent_writes.ages_of_removals(now))
+        self._tell_of_removal(hold, removed)
+        self._note_removals(removed)
         self._pods.wrote()
         self._to_confirm = True
         self._differing.wrote(before, policy, now)
@@ -424,9 +426,13 @@ class RoleWriter:
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
 
-    def _let_go(self, removed: frozenset[Subject], now: float) -> None:
-        """Remember who has left, tell of it, and keep them no longer."""
+    def _tell_of_removal(self, hold: Hold, removed: frozenset[Subject]) -> None:
+        """Keep these no longer, and have other replicas know it, and all that was written."""
+        now = asyncio.get_running_loop().time()
         self._recent_writes.removed(removed, now)
+        hold.remember(self._recent_writes.ages(now), self._recent_writes.ages_of_removals(now))
+
+    def _note_removals(self, removed: frozenset[Subject]) -> None:
         metrics.trust_removals.labels(self.role.value).inc(len(removed))
         for subject in sorted(removed):
             log.info("subject_removed", **self._facts(subject))
