@@ -49,6 +49,8 @@ class Removals:
         self._removed: set[tuple[RoleArn, Subject]] = set()
         self._away: dict[tuple[RoleArn, Subject], float] = {}
         """Since when each is removed that was not written since."""
+        self._approvers: set[str] = set()
+        self._approved: set[tuple[RoleArn, Subject]] = set()
         self._most = 0
 
     @property
@@ -67,6 +69,10 @@ class Removals:
         """A replica has ended what it did as the leader."""
         self._leaders.pop(process.name, None)
 
+    def approves(self, process: Process) -> None:
+        """A person removes whom nothing wants, whatever the grace and the limit say."""
+        self._approvers.add(process.name)
+
     def asked(self, process: Process, name: str) -> None:
         """The API server answers a leader's question, at this moment, about somebody whom it would remove."""
         for role in self._plan.binding.roles:
@@ -83,16 +89,19 @@ class Removals:
         for who in sorted(left_out):
             if self._was_removed_by_the_leader(write, who):
                 continue  # what was read is older than that
-            if write.process.name not in self._leaders:
+            if write.process.name not in self._leaders.keys() | self._approvers:
                 yield "only_the_leader_removes", f"{write.process.name} removes {who.namespace}"
             if (write.process.name, write.role, who.namespace) not in self._confirmed:
                 yield "the_api_server_confirms_each_removal", f"{who.namespace} of {write.role.name}"
             yield from self._of_one(write, who, now)
             self._removed.add((write.role, who))
             self._away[write.role, who] = now
-        limit = self._plan.rules.limit(self._most, len(self._removed))  # no run is as long as an hour
-        if len(self._removed) > limit:
-            yield "no_more_leave_within_an_hour_than_the_limit", f"{len(self._removed)} of {limit}"
+            if write.process.name in self._approvers:
+                self._approved.add((write.role, who))
+        removed = len(self._removed - self._approved)
+        limit = self._plan.rules.limit(self._most, removed)  # no run is as long as an hour
+        if removed > limit:
+            yield "no_more_leave_within_an_hour_than_the_limit", f"{removed} of {limit}"
 
     def of_all(self, write: Write, subjects: Iterable[Subject], now: float) -> Iterator[Complaint]:
         """Whether all whom a document trusts may be in it: who was removed comes back only where it is wanted."""
@@ -141,7 +150,8 @@ class Removals:
         if home is not None and who not in self._trusted_in(home) and who not in process.last_seen.get(home, ()):
             yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}, and {home.name} does not trust it"
         unwanted_for = now - since + process.clock_ahead
-        if unwanted_for < self._plan.rules.grace and not self._wishes.was_replaced(name):
+        is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers
+        if is_early and not self._wishes.was_replaced(name):
             yield "nobody_leaves_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
 
     def _trusted_in(self, role: RoleArn) -> frozenset[Subject]:
