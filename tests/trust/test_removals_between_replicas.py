@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
-from tests.support.simulated_iam import SimulatedIam
+from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
@@ -118,14 +118,15 @@ async def test_a_subject_wanted_again_is_written_again_and_stays() -> None:
     assert here.trusted == {ALICE, BOB, CAROL}
 
 
+@pytest.mark.parametrize("stale", [0.0, 30.0], ids=["reads show it", "reads do not show it"])
 @pytest.mark.parametrize("wanted", [True, False], ids=["a binding wants it", "it waits for trust"])
 @in_virtual_time
-async def test_a_forged_removal_changes_nothing_for_a_subject_that_is_wanted(wanted: bool) -> None:  # noqa: FBT001
+async def test_a_forged_removal_changes_nothing_for_a_subject_that_is_wanted(wanted: bool, stale: float) -> None:  # noqa: FBT001
     here = Replicas()
     if wanted:
         here.b.wanted[ROLE] = [ALICE]
     await here.trust(here.b, ALICE)
-    here.iam.stale = 30  # a read shows none of it
+    here.iam.stale = stale
     documents = len(here.iam.history(ROLE))
     for number in range(10, 14):
         here.store.forge(ROLE, {}, {ALICE: 0.0})
@@ -222,6 +223,30 @@ async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -
     await here.a.grants.close()
     assert set(here.lease.removed) == {ALICE}
     assert here.lease.holder is None
+
+
+@in_virtual_time
+async def test_a_removal_whose_write_got_no_answer_is_told_even_by_a_process_that_ends() -> None:
+    here = Replicas()
+    await here.trust(here.b, ALICE)
+    here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
+    await here.remove(ALICE)
+    await here.a.grants.close()
+    await here.trust(here.b, BOB)
+    assert here.trusted == {BOB}
+
+
+@in_virtual_time
+async def test_a_removal_whose_write_got_no_answer_is_told_on_with_later_writes() -> None:
+    here = Replicas()
+    await here.trust(here.b, ALICE)
+    here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
+    here.a.writers[ROLE].leave({ALICE})
+    here.a.writers[ROLE].check()
+    await asyncio.sleep(10)
+    await here.trust(here.a, CAROL)
+    await here.trust(here.b, BOB)
+    assert here.trusted == {BOB, CAROL}
 
 
 class FailingLeases(MemoryLeases):

@@ -306,7 +306,8 @@ class RoleWriter:
         batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
         if vanished := (leaving & self.subjects) - policy.subjects(self._own):
-            self._tell_of_removal(hold, vanished)  # by a write of ours that got no answer, or by somebody else
+            self._recent_writes.removed(vanished, asyncio.get_running_loop().time())
+            self._tell(hold)  # the write that removed them got no answer
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._ceiling.characters) < amendment.policy.size():
@@ -402,13 +403,16 @@ class RoleWriter:
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
+            if removed and error.kind.is_no_answer:
+                self._tell(hold, may_be_removed=removed)
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
         if subjects <= self._known.trusted and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
         self._recent_writes.wrote(subjects, before.effective_subjects(self._own), now)
-        self._tell_of_removal(hold, removed)
+        self._recent_writes.removed(removed, now)
+        self._tell(hold)
         self._note_removals(removed)
         self._pods.wrote()
         self._to_confirm = True
@@ -426,11 +430,12 @@ class RoleWriter:
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
 
-    def _tell_of_removal(self, hold: Hold, removed: frozenset[Subject]) -> None:
-        """Keep these no longer, and have other replicas know it, and all that was written."""
+    def _tell(self, hold: Hold, may_be_removed: frozenset[Subject] = frozenset()) -> None:
+        """Have other replicas know who was written, and who was or may be removed."""
         now = asyncio.get_running_loop().time()
-        self._recent_writes.removed(removed, now)
-        hold.remember(self._recent_writes.ages(now), self._recent_writes.ages_of_removals(now))
+        removed = self._recent_writes.ages_of_removals(now) | dict.fromkeys(may_be_removed, 0.0)
+        written = self._recent_writes.ages(now)
+        hold.remember({one: ago for one, ago in written.items() if one not in removed}, removed)
 
     def _note_removals(self, removed: frozenset[Subject]) -> None:
         metrics.trust_removals.labels(self.role.value).inc(len(removed))
