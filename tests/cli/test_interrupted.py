@@ -19,7 +19,7 @@ from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
-from tests.e2e.scenes import create_account, create_namespace, label
+from tests.e2e.scenes import account_path, create_account, create_namespace, label
 from webhook.domain.names import IssuerUrl, RoleArn, Subject
 from webhook.domain.statement import OwnStatement
 
@@ -116,6 +116,7 @@ def test_in_the_middle_of_a_removal_and_replicas_can_read_in_the_lease_what_was_
     assert not is_trusted(space, goes)
     removed = [lease["metadata"]["annotations"].get("mxp-identity/removed", "{}") for lease in role_leases(space)]
     assert any(f"{goes}/{SERVICE_ACCOUNT}" in json.loads(text) for text in removed)
+    space.cluster.api.delete(account_path(goes))  # its annotation would be a problem for the next test
 
 
 @pytest.mark.rig
