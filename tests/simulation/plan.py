@@ -104,6 +104,8 @@ class Plan:
     fails_closed: bool
     refuses_without_trust: bool
     neighbours: tuple[Subject, ...] = field(default=())
+    approved_at: tuple[float, ...] = ()
+    """When a person approves all removals, seconds from the start."""
 
     def describe(self) -> str:
         """One line for a person."""
@@ -142,7 +144,12 @@ def draw(seed: int) -> Plan:
         fails_closed=dice.random() < 0.7,
         refuses_without_trust=dice.random() < 0.2,
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
+        approved_at=_approvals(random.Random(f"approvals of {seed}")),
     )
+
+
+def _approvals(dice: random.Random) -> tuple[float, ...]:
+    return tuple(dice.uniform(5, BUSY_SECONDS) for _ in range(dice.choice([0, 0, 1, 3])))
 
 
 def _selecting_by_label(binding: Binding) -> Binding:
