@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import awsrequest
 
+from webhook.domain.errors import ObservingError
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -141,6 +142,16 @@ def check_may_send(**_: Any) -> None:
     exchange = current()
     if exchange and exchange.may_send and not exchange.may_send():
         raise NotSentError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
+
+
+_READING = ("Get", "List", "Describe", "AssumeRole")
+"""How the names of operations begin that change nothing."""
+
+
+def refuse_writes(**event: Any) -> None:
+    """Raise ObservingError for an operation that could change something; for botocore's event before-call."""
+    if not event["model"].name.startswith(_READING):
+        raise ObservingError
 
 
 class _Bounded:

@@ -1,0 +1,48 @@
+"""Putting the parts of a program together that only observes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
+from webhook.domain.bindings import trusted_roles
+from webhook.domain.snapshot import Installation
+from webhook.observing.observer import Observer
+from webhook.observing.reviews import ObservedReviews
+from webhook.serving.parts import parts_of
+from webhook.survey.account import look_at_roles
+from webhook.survey.associations import look_at
+
+if TYPE_CHECKING:
+    from webhook.config.contract import Configuration
+    from webhook.domain.names import IssuerUrl
+    from webhook.domain.snapshot import AccountSnapshot
+    from webhook.serving.program import Program
+
+
+async def assemble_observer(configuration: Configuration) -> Program:
+    """The program for a configuration that says `observe: true`, without a call. Needs a running event loop.
+
+    Raises ConfigurationError for what the configuration itself shows, ClusterError without a way to the cluster.
+    """
+    parts = await parts_of(configuration)
+    reconciler, roles = configuration.reconciler, trusted_roles(parts.bindings)
+    policies = IamTrustPolicies(parts.calls, parts.caller, AccountQuota(parts.calls))
+
+    def installation(issuer: IssuerUrl) -> Installation:
+        eks = parts.pods.owner.cluster if parts.pods else None
+        return Installation(parts.installation, issuer, parts.bindings, reconciler.prune_grace, eks)
+
+    async def account() -> AccountSnapshot:
+        found = await look_at_roles(policies, roles, _unshown)
+        if parts.pods is None:
+            return found
+        return replace(found, associations=await look_at(parts.pods.api, _unshown))
+
+    observer = Observer(parts.view, parts.issuer, installation, account, parts.progress)
+    return parts.program(ObservedReviews(), {"observer": lambda: observer.run(reconciler.interval)})
+
+
+def _unshown(_: str) -> None:
+    """Nobody watches a look of the running program."""
