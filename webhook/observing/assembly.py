@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.domain.bindings import trusted_roles
+from webhook.domain.plan import make_plan
 from webhook.domain.snapshot import Installation
 from webhook.observing.observer import Observer
 from webhook.observing.reviews import ObservedReviews
@@ -17,7 +19,7 @@ from webhook.survey.associations import look_at
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.domain.names import IssuerUrl
-    from webhook.domain.snapshot import AccountSnapshot
+    from webhook.domain.plan import Plan
     from webhook.serving.program import Program
 
 
@@ -30,17 +32,16 @@ async def assemble_observer(configuration: Configuration) -> Program:
     reconciler, roles = configuration.reconciler, trusted_roles(parts.bindings)
     policies = IamTrustPolicies(parts.calls, parts.caller, AccountQuota(parts.calls))
 
-    def installation(issuer: IssuerUrl) -> Installation:
+    async def plan(issuer: IssuerUrl) -> Plan:
         eks = parts.pods.owner.cluster if parts.pods else None
-        return Installation(parts.installation, issuer, parts.bindings, reconciler.prune_grace, eks)
+        installation = Installation(parts.installation, issuer, parts.bindings, reconciler.prune_grace, eks)
+        account = await look_at_roles(policies, roles, _unshown)
+        if parts.pods:
+            account = replace(account, associations=await look_at(parts.pods.api, _unshown))
+        # In a thread: it takes long for thousands, and reviews are answered meanwhile.
+        return await asyncio.to_thread(make_plan, installation, parts.view.snapshot(), account)
 
-    async def account() -> AccountSnapshot:
-        found = await look_at_roles(policies, roles, _unshown)
-        if parts.pods is None:
-            return found
-        return replace(found, associations=await look_at(parts.pods.api, _unshown))
-
-    observer = Observer(parts.view, parts.issuer, installation, account, parts.progress)
+    observer = Observer(parts.view, parts.issuer, plan, parts.progress)
     return parts.program(ObservedReviews(), {"observer": lambda: observer.run(reconciler.interval)})
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.plan import make_plan
 from webhook.observing.decisions import CHANGES, decisions
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from webhook.domain.mapping import Problem
     from webhook.domain.names import IssuerUrl, Subject
     from webhook.domain.plan import Plan
-    from webhook.domain.snapshot import AccountSnapshot, Installation
     from webhook.observing.decisions import Decision
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.progress import Progress
@@ -36,21 +34,19 @@ _LONGEST_LOOK = 900.0
 class Observer:
     """Logs each decision when it is first made, and again where it was gone in between; counts all of them.
 
-    `account` raises AwsError where AWS does not answer.
+    `plan` answers what would be done in the cluster of an issuer. It raises AwsError where AWS does not answer.
     """
 
     def __init__(
         self,
         view: ClusterView,
         issuer: ClusterIssuer,
-        installation: Callable[[IssuerUrl], Installation],
-        account: Callable[[], Awaitable[AccountSnapshot]],
+        plan: Callable[[IssuerUrl], Awaitable[Plan]],
         progress: Progress,
     ) -> None:
         self._view = view
         self._issuer = issuer
-        self._installation = installation
-        self._account = account
+        self._plan = plan
         self._progress = progress
         self._told: AbstractSet[object] = frozenset()
 
@@ -66,12 +62,10 @@ class Observer:
     async def _look(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_LOOK):
             try:
-                installation, account = self._installation(self._issuer.get()), await self._account()
+                plan = await self._plan(self._issuer.get())
             except AwsError as error:
                 log.warning("not_observed", reason=str(error))
                 return
-            # It takes long for thousands, and reviews are answered meanwhile.
-            plan = await asyncio.to_thread(make_plan, installation, self._view.snapshot(), account)
         self._show(plan)
         metrics.pass_last_success.set_to_current_time()
         metrics.sweep_last_success.set_to_current_time()
