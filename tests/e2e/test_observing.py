@@ -62,8 +62,8 @@ def test_a_burst_changes_nothing_and_is_shown_and_is_granted_once_it_is_switched
         space.register(webhook.url, "Fail")
         webhook.wait_until_ready()
         everyone = _burst(space)
-        eventually(lambda: _counted(webhook, "trust") == CROWD, "all are counted")
-        assert _counted(webhook, "annotate") == CROWD
+        for change in ("trust", "annotate"):
+            eventually(lambda change=change: _counted(webhook, change) == CROWD, f"{change} is counted of all")
         for event in ("would_trust", "would_annotate"):
             assert sorted(line["namespace"] for line in log_events(webhook, event)) == everyone
         versions = _versions(space)
