@@ -157,6 +157,8 @@ def _assert_planned(space: Space, webhook: Webhook, everyone: list[str]) -> None
     assert planned.document["observing"]
     assert sorted(one["namespace"] for one in role["added"]) == everyone
     assert sorted(one["namespace"] for one in planned.document["annotations"]) == everyone
+    verified = run("verify", everyone[0], "--config", str(webhook.file), env=environment(space))
+    assert "only observes (observe: true), so that nothing gets an identity from it" in verified.out
     read = run("plan", "--config", str(webhook.file), env=environment(space))
     assert "the running program only observes" in read.out
 
