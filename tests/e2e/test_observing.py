@@ -62,8 +62,7 @@ def test_a_burst_changes_nothing_and_is_shown_and_is_granted_once_it_is_switched
         space.register(webhook.url, "Fail")
         webhook.wait_until_ready()
         everyone = _burst(space)
-        for change in ("trust", "annotate"):
-            eventually(lambda change=change: _counted(webhook, change) == CROWD, f"{change} is counted of all")
+        eventually(lambda: _all_counted(webhook, CROWD, "trust", "annotate"), "all are counted")
         for event in ("would_trust", "would_annotate"):
             assert sorted(line["namespace"] for line in log_events(webhook, event)) == everyone
         versions = _versions(space)
@@ -97,8 +96,7 @@ def test_rights_to_read_are_enough_to_observe(mode: str, changes: tuple[str, ...
         configuration = space.in_mode(mode, observe=True, reconciler=OFTEN)
         webhook = space.start_webhook(configuration)
         create_account(space, create_namespace(space))
-        for change in changes:
-            eventually(lambda change=change: _counted(webhook, change) == 1, f"{change} is counted")
+        eventually(lambda: _all_counted(webhook, 1, *changes), "it is counted")
         _look_again(webhook)
         complaints = [line for line in webhook.log() if line["level"] in {"warning", "error"}]
         assert complaints == []
@@ -123,8 +121,9 @@ def _burst(space: Space) -> list[str]:
     return sorted(items[0]["metadata"]["name"] for items in crowd)
 
 
-def _counted(webhook: Webhook, change: str) -> float:
-    return webhook.metrics().total(CHANGES, change=change)
+def _all_counted(webhook: Webhook, count: int, *changes: str) -> bool:
+    shown = webhook.metrics()
+    return all(shown.total(CHANGES, change=change) == count for change in changes)
 
 
 def _look_again(webhook: Webhook) -> None:

@@ -30,8 +30,10 @@ def test_nothing_is_given_while_it_observes_and_all_once_it_is_switched(running:
     site.spaces.add("orders")
     with running.reading(PAGE) as reader:
         reader.section("1. Install it, observing")
-        for replica in site.released.replicas:
-            eventually(lambda replica=replica: log_events(replica, "would_trust", namespace=ORDERS), "a decision")
+        eventually(
+            lambda: all(log_events(one, "would_trust", namespace=ORDERS) for one in site.released.replicas),
+            "each replica has logged the decision",
+        )
         reader.section("2. Look at what it would do")
         assert not site.assumed(ORDERS, role).ok
         reader.step()

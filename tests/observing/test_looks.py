@@ -21,7 +21,7 @@ from webhook.telemetry.metrics import REGISTRY
 from webhook.trust.cluster_issuer import ClusterIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, MutableMapping
 
     from webhook.domain.names import IssuerUrl, Subject
     from webhook.domain.plan import Plan
@@ -30,7 +30,7 @@ FIRST, SECOND = subject(1), subject(2)
 
 
 @asynccontextmanager
-async def observed(world: World) -> AsyncIterator[list[dict[str, Any]]]:
+async def observed(world: World) -> AsyncIterator[list[MutableMapping[str, Any]]]:
     """Observe inside the `async with`; what is logged, from the first look on."""
     structlog.reset_defaults()  # where a folder's tests have it quiet
     issuer, policies = ClusterIssuer(), world.iam.client()
@@ -57,7 +57,7 @@ def control_plane(world: World, one: Subject) -> None:
     world.cluster.add_account(one)
 
 
-def told(logged: list[dict[str, Any]], event: str) -> list[str]:
+def told(logged: list[MutableMapping[str, Any]], event: str) -> list[str]:
     return [line["namespace"] for line in logged if line["event"] == event]
 
 

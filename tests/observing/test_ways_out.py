@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 ROLE = "arn:aws:iam::123456789012:role/mxp-backup"
 DOCUMENT = '{"Version": "2012-10-17", "Statement": []}'
-ONE = {"clusterName": "spaces-prod", "associationId": "a-0123456789"}
 WRITES: dict[str, Callable[[AwsClients], Any]] = {
     "UpdateAssumeRolePolicy": lambda aws: aws.iam.update_assume_role_policy(
         RoleName="mxp-backup", PolicyDocument=DOCUMENT
@@ -32,8 +31,12 @@ WRITES: dict[str, Callable[[AwsClients], Any]] = {
     "CreatePodIdentityAssociation": lambda aws: aws.eks.create_pod_identity_association(
         clusterName="spaces-prod", namespace="a", serviceAccount="b", roleArn=ROLE
     ),
-    "UpdatePodIdentityAssociation": lambda aws: aws.eks.update_pod_identity_association(**ONE),
-    "DeletePodIdentityAssociation": lambda aws: aws.eks.delete_pod_identity_association(**ONE),
+    "UpdatePodIdentityAssociation": lambda aws: aws.eks.update_pod_identity_association(
+        clusterName="spaces-prod", associationId="a-0123456789"
+    ),
+    "DeletePodIdentityAssociation": lambda aws: aws.eks.delete_pod_identity_association(
+        clusterName="spaces-prod", associationId="a-0123456789"
+    ),
     "TagRole": lambda aws: aws.iam.tag_role(RoleName="mxp-backup", Tags=[]),
 }
 CONFIGURATION = """
