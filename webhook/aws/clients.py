@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 
 from webhook.aws.credentials import OwnCredentials
-from webhook.aws.exchange import check_answer, check_may_send, current, note_answer, refuse_writes
+from webhook.aws.exchange import check_answer, current, note_answer, refuse_writes
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -133,7 +133,6 @@ class AwsClients:
         core.set_default_client_config(_CONFIG.merge(retries))
         if self._read_only:
             core.register("before-call", refuse_writes)
-        core.register("before-send.iam.UpdateAssumeRolePolicy", check_may_send)
         core.register("before-parse", note_answer)
         core.register("after-call", check_answer)
         return boto3.Session(botocore_session=core), OwnCredentials(core)
