@@ -16,6 +16,9 @@ CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
 """Values of the chart with which the program also nudges and restarts Deployments."""
 
+READS = ("Get", "List", "Describe")
+"""How the names of actions begin that change nothing."""
+
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 """Kinds of object that give rights."""
 
@@ -90,6 +93,18 @@ def pod_identity_policy(roles: Sequence[str], cluster_arn: str) -> dict[str, Any
             },
         ],
     }
+
+
+def reading(policy: dict[str, Any]) -> dict[str, Any]:
+    """Return what is left of such a policy without the rights to change anything: enough to observe."""
+    statements = [
+        {**item, "Action": [action for action in actions if action.split(":")[1].startswith(READS)]}
+        if item["Effect"] == "Allow"
+        else item
+        for item in policy["Statement"]
+        for actions in [[item["Action"]] if isinstance(item["Action"], str) else item["Action"]]
+    ]
+    return {**policy, "Statement": [item for item in statements if item["Action"]]}
 
 
 def irsa_trust(provider_arn: str, issuer: str, subject: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import yaml
 
 from rig.chart import CHART
 from rig.kubernetes.registration import Registration
+from rig.permissions import PROGRAM
 from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
 from webhook.config.bindings import bindings_of
 from webhook.config.contract import FilesSection
@@ -16,6 +17,7 @@ from webhook.config.load import load_configuration
 EVERY = pytest.mark.parametrize("path", CI_VALUES, ids=lambda path: path.stem)
 CLUSTER_WIDE = {"ClusterRole"}
 READING = {"get", "list", "watch"}
+FAIL = {"webhook": {"failurePolicy": "Fail"}}
 
 
 @EVERY
@@ -172,3 +174,26 @@ def test_what_is_named_in_the_configuration_is_what_is_rendered() -> None:
     named = yaml.safe_load(configuration(objects))["certificates"]
     assert named["service"] == only(objects, "Service")["metadata"]["name"]
     assert named["webhookConfiguration"] == only(objects, "MutatingWebhookConfiguration")["metadata"]["name"]
+
+
+@EVERY
+def test_a_program_that_observes_may_write_nothing_but_its_own_certificate(path: Path) -> None:
+    values = {**read(path), "observe": True}
+    written = [rule for rule in _rules(values) if not READING.issuperset(rule["verbs"])]
+    named = {resource: rule["resourceNames"] for rule in written for resource in rule["resources"]}
+    own = {"mutatingwebhookconfigurations": [PROGRAM], "secrets": [f"{PROGRAM}-tls"]}
+    self_managed = values.get("certificates", {}).get("source", "self-managed") == "self-managed"
+    assert named == (own if self_managed else {})
+
+
+@EVERY
+def test_a_program_that_observes_keeps_no_pod_and_no_service_account_from_being_created(path: Path) -> None:
+    objects = rendered({**read(path), "observe": True, "podGate": "deny", "replicas": 2, **FAIL})
+    assert not [item for item in objects if item["kind"].startswith("ValidatingAdmission")]
+    (entry,) = only(objects, "MutatingWebhookConfiguration")["webhooks"]
+    assert entry["failurePolicy"] == "Ignore"
+    assert yaml.safe_load(configuration(objects))["observe"] is True
+
+
+def test_a_program_that_does_not_observe_is_not_told_of_it() -> None:
+    assert "observe" not in yaml.safe_load(configuration(rendered(right())))

@@ -23,6 +23,7 @@ WALKED_BY = {
     "docs/guides/disaster-recovery.md": "tests/guides/test_disaster_recovery.py",
     "docs/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
     "docs/guides/rollback.md": "tests/guides/test_rollback.py",
+    "docs/guides/watch-first.md": "tests/guides/test_watch_first.py",
     "docs/install.md": "tests/node/test_pages.py",
     "docs/rig.md": "tests/node/test_pages.py",
 }

@@ -75,7 +75,7 @@ class _Run:
             lifecycle=Lifecycle(),
             reviews=self.reviews,
             plain=plain,
-            grants=World().grants,
+            finish_writes=World().grants.close,
             checks=checks,
             background=loops,
             progress=Progress(),

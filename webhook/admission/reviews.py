@@ -12,7 +12,24 @@ import msgspec
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from webhook.domain.patches import Patch
+
+    class Reviewer(Protocol):
+        """Answers reviews."""
+
+        @property
+        def may_deny(self) -> bool:
+            """Whether any setting can have a ServiceAccount denied."""
+
+        @property
+        def observes(self) -> bool:
+            """Whether it lets everything pass as it is, even what cannot be read."""
+
+        async def answer(self, request: Request, seconds: float) -> Answer:
+            """Answer one review within `seconds`. Raises InvalidReviewError for an object that is not one."""
+
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"

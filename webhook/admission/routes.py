@@ -27,7 +27,7 @@ from webhook.telemetry.refusals import note_refusal
 
 if TYPE_CHECKING:
     from webhook.admission.reviews import Request as ReviewRequest
-    from webhook.admission.service import AdmissionService
+    from webhook.admission.reviews import Reviewer
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ _UNREAD: dict[type[UnreadBodyError], tuple[int, str, dict[str, str]]] = {
 }
 
 
-def admission_router(service: AdmissionService, bodies: Bodies | None = None) -> Router:
+def admission_router(service: Reviewer, bodies: Bodies | None = None) -> Router:
     """The route that the MutatingWebhookConfiguration points to, as an application.
 
     It is Starlette's alone: FastAPI's layers are for what it has none of, and take half of the time of an answer.
@@ -67,6 +67,8 @@ def admission_router(service: AdmissionService, bodies: Bodies | None = None) ->
         try:
             return await _answered(await _review(request, held), deadline)
         except TooDeepError as error:
+            if service.observes:
+                return _rendered(error.uid, Answer(allowed=True, outcome="observed"))
             return _denied(error.uid, "refused_too_deep", _FORBIDDEN, str(error))
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
@@ -95,7 +97,7 @@ def admission_router(service: AdmissionService, bodies: Bodies | None = None) ->
                 role_arn=answer.audit.get("role"),
                 duration_s=round(duration, 4),
             )
-        return Response(answer.render(review.uid), media_type="application/json")
+        return _rendered(review.uid, answer)
 
     return Router([Route("/mutate", mutate, methods=["POST"])], redirect_slashes=False)
 
@@ -126,6 +128,10 @@ def _denied(uid: str, outcome: str, status: int, why: str) -> Response:
     answer = Answer(allowed=False, outcome=outcome, refusal=why, status=status)
     metrics.admission_requests.labels("other", outcome).inc()
     note_refusal(status, why)
+    return _rendered(uid, answer)
+
+
+def _rendered(uid: str, answer: Answer) -> Response:
     return Response(answer.render(uid), media_type="application/json")
 
 

@@ -90,6 +90,8 @@ class _Review:
 class AdmissionService:
     """Answers reviews of ServiceAccounts."""
 
+    observes = False
+
     def __init__(
         self,
         bindings: tuple[Binding, ...],

@@ -26,11 +26,12 @@ class AwsCalls:
     """The program's calls of AWS. It never fails when it is made: each call says what it lacks.
 
     A person who only reads may have a call tried several times (`attempts`), as the SDK does it. `partition` is
-    that of the roles: it says the region where nothing else does.
+    that of the roles: it says the region where nothing else does. With `read_only` a call that writes is not sent,
+    and raises AwsError.
     """
 
-    def __init__(self, attempts: int = 1, partition: str = "aws") -> None:
-        self._clients = AwsClients(attempts, partition)
+    def __init__(self, attempts: int = 1, partition: str = "aws", *, read_only: bool = False) -> None:
+        self._clients = AwsClients(attempts, partition, read_only=read_only)
         self._longest = _LONGEST * attempts
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
         self._closed = False

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 
 from webhook.aws.credentials import OwnCredentials
-from webhook.aws.exchange import check_answer, current, note_answer
+from webhook.aws.exchange import check_answer, current, note_answer, refuse_writes
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -42,10 +42,12 @@ class AwsClients:
     """Clients with credentials ready. Their configuration, credentials and endpoints are the SDK's own (`AWS_*`).
 
     For any thread. A client raises AwsError where the SDK's own configuration cannot be used, and CredentialsError
-    where there are no credentials; both are tried again by the next call.
+    where there are no credentials; both are tried again by the next call. With `read_only` no operation is sent
+    but those that read, and those that fetch credentials.
     """
 
-    def __init__(self, attempts: int, partition: str) -> None:
+    def __init__(self, attempts: int, partition: str, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         self._attempts = attempts
         self._partition = partition
         self._lock = threading.RLock()
@@ -129,6 +131,8 @@ class AwsClients:
         # The default also covers the STS client that fetches the program's own credentials.
         retries = Config(retries={"mode": "standard", "total_max_attempts": self._attempts})
         core.set_default_client_config(_CONFIG.merge(retries))
+        if self._read_only:
+            core.register("before-call", refuse_writes)
         core.register("before-parse", note_answer)
         core.register("after-call", check_answer)
         return boto3.Session(botocore_session=core), OwnCredentials(core)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import awsrequest
 
+from webhook.domain.errors import ObservingError
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -131,6 +132,16 @@ def check_answer(**event: Any) -> None:
         "RequestId"
     ):
         raise KeyError("RequestId")
+
+
+_READING = ("Get", "List", "Describe", "AssumeRole")
+"""How the names of operations begin that change nothing."""
+
+
+def refuse_writes(**event: Any) -> None:
+    """Raise ObservingError for an operation that could change something; for botocore's event before-call."""
+    if not event["model"].name.startswith(_READING):
+        raise ObservingError
 
 
 class _Bounded:

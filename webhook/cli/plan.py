@@ -63,5 +63,5 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
     if here.installation.eks is not None:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)
-    plan = make_plan(here.installation, cluster, account)
+    plan = replace(make_plan(here.installation, cluster, account), is_observed=here.configuration.observe)
     return replace(plan, sweep=await here.forecast(plan, account)) if plan.removals else plan

@@ -51,6 +51,9 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     if plan.sweep and plan.sweep.is_refused:
         yield _refusal(plan.sweep), "red"
         yield "", ""
+    if plan.is_observed:
+        yield "the running program only observes (observe: true): it does none of this", "yellow"
+        yield "", ""
     yield summary(plan), "bold"
 
 
@@ -160,6 +163,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         ],
         "problems": _problems(plan.problems),
         "notes": _problems(plan.notes),
+        "observing": plan.is_observed,
         "sweep": plan.sweep
         and {"due": plan.sweep.due, "allowed": plan.sweep.allowed, "refused": plan.sweep.is_refused},
     }

@@ -23,10 +23,13 @@ def serve(
 ) -> None:
     """Answer admission reviews and keep AWS's trust in step with the cluster: what the chart runs.
 
+    With `observe: true` in its configuration it writes nothing, and shows what it would do.
+
     A wrong configuration ends it with 2 before it serves. After that only a signal ends it, whether AWS and the
     API server answer or not. On SIGTERM or Ctrl-C it drains, ends the writes under way and exits with 0; a second
     one cuts the draining short.
     """
+    from webhook.observing.assembly import assemble_observer
     from webhook.serving.assembly import assemble
     from webhook.serving.memory import tune_collector
 
@@ -35,7 +38,7 @@ def serve(
     configuration = load_configuration(config)
 
     async def work() -> None:
-        program = await assemble(configuration)
+        program = await (assemble_observer if configuration.observe else assemble)(configuration)
         await program.run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -106,12 +106,16 @@ async def _verify(
 async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> list[Finding]:
     """What is found of the webhook itself, tried with the first control plane that a binding selects.
 
-    One that is to be annotated comes first: only there an answer shows.
+    One that is to be annotated comes first: only there an answer shows. A program that only observes is not tried.
     """
+    from webhook.diagnosis.findings import note
     from webhook.diagnosis.own_identity import look_at_own_pods
     from webhook.diagnosis.registration import look_at_webhook
     from webhook.survey.planes import try_admission
 
+    if here.configuration.observe:
+        observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
+        return [observing, *look_at_own_pods(shared)]
     selected = [verdict for verdict in verdicts if verdict.role is not None]
     tried = min(selected, key=lambda verdict: verdict.associates, default=None)
     trial = await try_admission(here, tried.subject, shows=not tried.associates) if tried else None

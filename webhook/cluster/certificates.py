@@ -22,6 +22,16 @@ _SECONDS = 3.0
 _JSON_PATCH = "application/json-patch+json"
 
 
+def secret_path(namespace: str, name: str) -> str:
+    """Where the API server has a Secret."""
+    return f"/api/v1/namespaces/{namespace}/secrets/{name}"
+
+
+def registration_path(name: str) -> str:
+    """Where it has a MutatingWebhookConfiguration."""
+    return f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{name}"
+
+
 class SecretStore:
     """One Secret of the program's own namespace (get and update it by name); an installation creates it.
 
@@ -30,7 +40,7 @@ class SecretStore:
 
     def __init__(self, connection: Connection, namespace: str, name: str) -> None:
         self._connection = connection
-        self._path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        self._path = secret_path(namespace, name)
         self._missing = (
             f"there is no Secret {namespace}/{name}, and the program may not create one: the chart does, so run "
             f"helm upgrade again (without the chart: kubectl -n {namespace} create secret generic {name})"
@@ -70,7 +80,7 @@ class Registration:
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
-        self._path = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{name}"
+        self._path = registration_path(name)
 
     async def announced(self) -> Announced | None:
         """The caBundle of each of its webhooks; None where there is no such object, or no webhook in it."""

@@ -24,10 +24,10 @@ from webhook.cluster.answers import (
 )
 from webhook.cluster.boundary import counted, every_outcome
 from webhook.cluster.deadlines import Deadline, answered_by, respect_deadlines
-from webhook.domain.errors import ClusterError
+from webhook.domain.errors import ClusterError, ObservingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from urllib3 import BaseHTTPResponse
 
@@ -49,9 +49,14 @@ class Connection:
 
     For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
     ClusterError where there is no such configuration; a token that is missing is an error of each call.
+
+    With `writable` all other paths can only be read: a request that writes there is not sent.
     """
 
-    def __init__(self, *, person: bool = False, context: str | None = None) -> None:
+    def __init__(
+        self, *, person: bool = False, context: str | None = None, writable: Collection[str] | None = None
+    ) -> None:
+        self._writable = writable
         self._access = Access(person=person, context=context)
         self._pool = self._access.pool_manager(2 * _THREADS)
         respect_deadlines(self._pool)
@@ -130,6 +135,8 @@ class Connection:
         content_type: str,
         deadline: Deadline,
     ) -> BaseHTTPResponse:
+        if method != "GET" and self._writable is not None and path not in self._writable:
+            raise ObservingError
         headers = {"Accept": "application/json", "User-Agent": "mxp-identity-webhook"}
         if body is not None:
             headers["Content-Type"] = content_type

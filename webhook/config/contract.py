@@ -200,6 +200,7 @@ class Configuration(_Section):
 
     namespace: NamespaceName | None = None
     installation: str | None = None
+    observe: bool = Field(default=False, strict=True)
     cluster: ClusterSection = ClusterSection()
     bindings: tuple[BindingSection, ...] = Field(min_length=1)
     admission: AdmissionSection = AdmissionSection()

@@ -18,5 +18,12 @@ class ClusterError(Exception):
     """The HTTP status that said so, where one did."""
 
 
+class ObservingError(RuntimeError):
+    """A write was tried though the program only observes, and was not sent: a bug of this program."""
+
+    def __init__(self) -> None:
+        super().__init__("not sent: the program only observes (observe: true)")
+
+
 class ExpiredError(ClusterError):
     """The version to watch from is too old (410 Gone): list again."""

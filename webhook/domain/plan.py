@@ -84,6 +84,8 @@ class Plan:
     associations: AssociationPlan = field(default_factory=AssociationPlan)
     sweep: Forecast | None = None
     """What the running program makes of the removals; None where there are none, or they are not its own."""
+    is_observed: bool = False
+    """Whether the running program only observes, so that nothing of it is done before a person does it."""
 
     def additions_for(self, subjects: Collection[Subject]) -> Plan:
         """What of it trusts and annotates these, and nothing else."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
+from webhook.domain.snapshot import ClusterSnapshot
 from webhook.domain.wanted import wanted_grants
 from webhook.reconcile.reflector import Reflector
 from webhook.reconcile.supervision import supervise
@@ -142,6 +143,11 @@ class ClusterView:
     def accounts(self) -> list[Account]:
         """All ServiceAccounts of bound names, as the watch last showed them."""
         return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, as the watch last showed it."""
+        accounts = {(account.namespace, account.name): account for account in self.accounts()}
+        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._clock())
 
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""

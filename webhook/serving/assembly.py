@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook import VERSION
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
-from webhook.aws.caller import CallerCheck
-from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.cluster.api import KubernetesApi
-from webhook.cluster.connection import Connection
 from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
-from webhook.config.bindings import bindings_of
-from webhook.config.whereabouts import own_namespace, process_identity
-from webhook.domain.bindings import label_keys, partition, service_accounts, trusted_roles
+from webhook.config.whereabouts import process_identity
+from webhook.domain.bindings import trusted_roles
 from webhook.domain.statement import OwnStatement
 from webhook.domain.sweep import SweepRules
 from webhook.reconcile.identities import Identities
@@ -29,23 +21,9 @@ from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
-from webhook.reconcile.view import ClusterView
 from webhook.serving.care import care_of_deployments
-from webhook.serving.certificates import certificates_of
-from webhook.serving.http import plain_application, review_application
-from webhook.serving.issuer import configured_issuer
-from webhook.serving.lifecycle import Lifecycle
-from webhook.serving.limits import PLAIN_LIMITS, REVIEW_LIMITS
-from webhook.serving.listeners import Listener
-from webhook.serving.memory import give_back_freed_memory
-from webhook.serving.pod_identity import pod_identity
-from webhook.serving.program import Program
-from webhook.serving.providers import watch_providers
-from webhook.serving.startup import cluster_check, issuer_check, role_check
-from webhook.telemetry import metrics
-from webhook.telemetry.progress import Progress
+from webhook.serving.parts import parts_of
 from webhook.trust.associations import Associations
-from webhook.trust.cluster_issuer import ClusterIssuer
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
@@ -54,6 +32,7 @@ from webhook.trust.writer import RoleWriter
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.domain.names import RoleArn
+    from webhook.serving.program import Program
 
 log = structlog.get_logger(__name__)
 
@@ -63,37 +42,10 @@ async def assemble(configuration: Configuration) -> Program:
 
     Raises ConfigurationError for what the configuration itself shows, ClusterError without a way to the cluster.
     """
-    bindings = bindings_of(configuration.bindings, configuration.cluster.name)
-    namespace = own_namespace(configuration)
-    configured = configured_issuer(configuration.cluster.issuer)
-    connection, progress = Connection(), Progress()
-    certificates = certificates_of(
-        configuration.certificates,
-        connection,
-        namespace,
-        os.environ.get("POD_NAME") or process_identity(),
-        progress,
-    )
-    api = KubernetesApi(connection, label_keys(bindings))
-    issuer, calls = ClusterIssuer(), AwsCalls(partition=partition(bindings))
-    caller = CallerCheck(calls)
-    view = ClusterView(
-        bindings,
-        api.namespaces(),
-        {name: api.service_accounts(name) for name in service_accounts(bindings)},
-        clock=time.time,
-        grace=configuration.reconciler.prune_grace,
-        progress=progress,
-    )
-    installation = configuration.installation or namespace
-    pods = await pod_identity(
-        bindings,
-        name=configuration.cluster.name,
-        installation=installation,
-        calls=calls,
-        caller=caller,
-        issuer=issuer.get,
-    )
+    parts = await parts_of(configuration)
+    bindings, namespace, installation = parts.bindings, parts.namespace, parts.installation
+    connection, api, calls, caller = parts.connection, parts.api, parts.calls, parts.caller
+    issuer, pods, view, progress = parts.issuer, parts.pods, parts.view, parts.progress
 
     def own_in(role: RoleArn) -> OwnStatement:
         return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
@@ -135,47 +87,10 @@ async def assemble(configuration: Configuration) -> Program:
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
     service = AdmissionService(bindings, LiveNamespaces(view, api.namespace), grants, events, patience)
-    lifecycle = Lifecycle(
-        lambda: None if view.synced else "waiting for the first list of namespaces and ServiceAccounts",
-        certificates.not_ready_because,
-    )
-    server = configuration.server
-    metrics.build_info.labels(VERSION).set(1)
-    checks = [issuer_check(configured, api, issuer), role_check(bindings, caller)]
-    if pods:
-        checks.append(cluster_check(pods.cluster, issuer))
     leadership = Leadership(leases, installation, identity, progress)
 
-    def close() -> None:
-        calls.close()
-        connection.close()
-
-    return Program(
-        lifecycle=lifecycle,
-        reviews=Listener(
-            review_application(service, lifecycle),
-            (server.host, server.port),
-            "server.port",
-            REVIEW_LIMITS,
-            certificates.context,
-        ),
-        plain=Listener(
-            plain_application(lifecycle, progress),
-            (server.host, server.metrics_port),
-            "server.metricsPort",
-            PLAIN_LIMITS,
-        ),
-        grants=grants,
-        checks=checks,
-        background={
-            "watch": view.run,
-            "passes": lambda: passes.run(reconciler.interval),
-            "leadership": lambda: leadership.run(leader.lead),
-            "providers": lambda: watch_providers(bindings, issuer, calls, progress),
-            "certificates": certificates.run,
-            "memory": give_back_freed_memory,
-        },
-        progress=progress,
-        drain_time=server.drain_time,
-        close=close,
+    return parts.program(
+        service,
+        {"passes": lambda: passes.run(reconciler.interval), "leadership": lambda: leadership.run(leader.lead)},
+        grants.close,
     )

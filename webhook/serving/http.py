@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from webhook.admission.bodies import Bodies
-    from webhook.admission.service import AdmissionService
+    from webhook.admission.reviews import Reviewer
     from webhook.serving.lifecycle import Lifecycle
     from webhook.telemetry.progress import Progress
 
@@ -27,7 +27,7 @@ _SCRAPE_PAUSE = 9
 """Times what writing the metrics took, for which the same text is given again."""
 
 
-def review_application(service: AdmissionService, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
+def review_application(service: Reviewer, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
     """What the API server talks to."""
     return CloseWhileDraining(admission_router(service, bodies), lifecycle)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from webhook.serving.lifecycle import Lifecycle
     from webhook.serving.startup import Check
     from webhook.telemetry.progress import Progress
-    from webhook.trust.grants import Grants
 
     class Server(Protocol):
         """One server on one port."""
@@ -50,7 +49,8 @@ class Program:
     lifecycle: Lifecycle
     reviews: Server
     plain: Server
-    grants: Grants
+    finish_writes: Callable[[], Awaitable[None]] | None
+    """Ends the writes under way; None where nothing is written."""
     checks: Sequence[Check]
     """What may contradict the configuration."""
     background: Mapping[str, Callable[[], Awaitable[None]]]
@@ -99,8 +99,10 @@ class Program:
             return
 
     async def _finish_writes(self) -> None:
+        if self.finish_writes is None:
+            return
         try:
-            await self.grants.close()
+            await self.finish_writes()
         except Exception:
             log.exception("writes_not_finished")
 

@@ -316,6 +316,27 @@ for _loop in (
     "kubernetes",
 ):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
+observing = Gauge(
+    "observing",
+    "1 where the program only observes (observe: true) and changes nothing; else 0.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+observed_changes = Gauge(
+    "observed_changes",
+    "What would be done if the program did not only observe, by the kind of change, as of its last look; else 0.",
+    ["change"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+observed_problems = Gauge(
+    "observed_problems",
+    "What only a person can correct, as of the last look of a program that observes; else 0.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _change in ("annotate", "trust", "associate", "statement", "remove"):
+    observed_changes.labels(_change)
 writes_stopped = Gauge(
     "writes_stopped",
     "1 where writes in AWS are stopped, because the configuration is another cluster's (issuer, cluster) or names "

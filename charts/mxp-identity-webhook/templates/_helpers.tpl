@@ -46,9 +46,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $names | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
+{{/* What is done about pods without identity: nothing as long as the program only observes, and so gives none. */}}
+{{- define "mxp.podGate" -}}
+{{- .Values.observe | ternary "off" (toString .Values.podGate) -}}
+{{- end -}}
+
 {{/* Not empty where pods may be refused, so that their Deployments are nudged. */}}
 {{- define "mxp.nudges" -}}
-{{- if eq (toString .Values.podGate) "deny" -}}true{{- end -}}
+{{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
 {{/* The Secret with the serving certificate. */}}
@@ -80,6 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "reconciler" (merge (dict "nudgeRefusedPods" (eq (include "mxp.nudges" .) "true")) .Values.reconciler)
   "server" (merge (dict "host" "0.0.0.0") .Values.server)
   "certificates" $certificates -}}
+{{- if .Values.observe -}}{{- $_ := set $file "observe" true -}}{{- end -}}
 {{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}
 {{- toYaml $file -}}
 {{- end -}}
