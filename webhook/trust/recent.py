@@ -16,6 +16,9 @@ REMEMBERED = 60.0
 MOST_HEARD = 2000
 """Subjects that are taken from one Lease, and that wait to be believed: the newest."""
 
+_MOMENT = 1e-3
+"""Seconds; no two writes of a role are as close."""
+
 
 class RecentWrites:
     """The subjects that stay in our statement whatever a read says. Times are seconds on one clock.
@@ -42,6 +45,11 @@ class RecentWrites:
         self._written.update(dict.fromkeys(subjects, now))
         self._counted = None
         self.latest = now
+
+    @property
+    def last_count(self) -> int:
+        """How many were written last, as far as was heard: those of one write are equally old."""
+        return sum(at >= self.latest - _MOMENT for times in (self._written, self._heard) for at in times.values())
 
     def forget(self, subjects: Iterable[Subject]) -> None:
         """Count these no longer: they have left, or others have their names."""
