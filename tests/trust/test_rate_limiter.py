@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -31,7 +32,7 @@ async def starts(limiter: RateLimiter, count: int, seconds: float = 0.0) -> list
 async def refused(limiter: RateLimiter, kind: FailureKind, times: int = 1) -> None:
     """Have so many turns, one after another, end with an error of AWS."""
     for _ in range(times):
-        with pytest.raises(AwsError):
+        with suppress(AwsError):
             async with limiter.turn():
                 await asyncio.sleep(CALL)
                 raise AwsError(kind, "Rate exceeded")
@@ -41,19 +42,28 @@ async def made_by(limiter: RateLimiter, bucket: TokenBucket, count: int) -> floa
     """Make so many calls, each again until it is admitted; answers the seconds that they took."""
     began = now()
 
+    async def is_admitted() -> bool:
+        try:
+            async with limiter.turn():
+                await asked(bucket)
+        except AwsError:
+            await asyncio.sleep(0.25)
+            return False
+        return True
+
     async def call() -> None:
-        while True:
-            try:
-                async with limiter.turn():
-                    await asyncio.sleep(CALL)
-                    if bucket.admits():
-                        return
-                    raise AwsError(FailureKind.THROTTLED, "Rate exceeded")
-            except AwsError:
-                await asyncio.sleep(0.25)
+        while not await is_admitted():
+            pass
 
     await asyncio.gather(*(call() for _ in range(count)))
     return now() - began
+
+
+async def asked(bucket: TokenBucket) -> None:
+    """One call of an AWS that throttles. Raises AwsError."""
+    await asyncio.sleep(CALL)
+    if not bucket.admits():
+        raise AwsError(FailureKind.THROTTLED, "Rate exceeded")
 
 
 @in_virtual_time

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GATHERING = 0.3
-"""Seconds from a write of several subjects, by any replica, until the role is read again: who comes meanwhile shares
-the next write. Without it IAM throttles six roles under a burst.
+"""Seconds from a write of several subjects, by any replica, until the role is read again: who comes meanwhile
+shares the next write. Without it IAM throttles six roles under a burst.
 
 A look that nobody waits for comes as long after this replica's last: who comes meanwhile has it, with a write.
 """
