@@ -41,7 +41,7 @@ PATIENCE = 120.0
 """Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
 
 _SECONDS_EACH = 0.1
-"""More for each: an association takes one or two calls, and there are 20 a second."""
+"""More for each: an association takes one or two calls, at 20 a second to begin with."""
 
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0

@@ -65,8 +65,11 @@ _LONGEST_CYCLE = 900.0
 
 
 def iam_limiter() -> RateLimiter:
-    """The one limiter of all writers of a replica; a turn is a read, and the write that may follow it."""
-    return RateLimiter("iam", rate=10.0, ceiling=50.0)
+    """The one limiter of all writers of a replica, whose roles are of one account.
+
+    A turn is a read, and the write that may follow it at once.
+    """
+    return RateLimiter("iam", rate=20.0, ceiling=100.0)
 
 
 class RoleWriter:
