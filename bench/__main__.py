@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import admission, attacks, hanging, memory, pace
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
+from bench.burst.run import REPLICAS
 
 PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
 
@@ -44,7 +45,7 @@ PARTS = {
     ),
     "pace": Part(
         "The pace towards IAM",
-        f"{pace.REPLICAS} replicas behind a balancer, mode irsa. Control planes are created one after another and "
+        f"{REPLICAS} replicas behind a balancer, mode irsa. Control planes are created one after another and "
         f"then by {pace.CLIENTS} clients, in one role while IAM takes {pace.IAM_SECONDS * 1000:.0f} ms a call; "
         "then as in [burst.md](burst.md) in six roles, where it takes 150 ms and throttles above 20 calls a "
         "second. The limit is a GetRole and an UpdateAssumeRolePolicy, one after the other. The former way, which "

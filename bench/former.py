@@ -18,5 +18,5 @@ class FixedGathering(RoleWriter):
 
 
 if __name__ == "__main__":
-    assembly.RoleWriter = FixedGathering  # type: ignore[misc]
+    assembly.RoleWriter = FixedGathering  # type: ignore[attr-defined]
     main()
