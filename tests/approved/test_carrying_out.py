@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.locks import InProcessLock
+from tests.support.locks import InProcessLock, MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
@@ -28,6 +28,8 @@ from webhook.reconcile.view import ClusterView
 from webhook.survey.account import look_at_roles
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
+from webhook.trust.leases import LeaseLock
+from webhook.trust.outcomes import Trusted
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Person:
 
     def __init__(self, *roles: RoleArn, iam: SimulatedIam | None = None) -> None:
         self.roles = roles or (role(),)
-        self.iam = iam or SimulatedIam()
+        self.iam, self.leases = iam or SimulatedIam(), MemoryLeases()
         self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
         self.binding = labelled(*self.roles)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE)
@@ -71,13 +73,13 @@ class Person:
         return await look_at_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
-    async def hands(self) -> AsyncIterator[Hands]:
-        """What `apply` works with."""
+    async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
+        """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         view = ClusterView((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
         demand, grants = OneRoleEach(view, writers), Grants(writers)
-        policies, lock = self.iam.client("apply"), InProcessLock()
+        policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
         for one in self.roles:
             writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
         mirror = asyncio.create_task(view.run())
@@ -212,6 +214,37 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
     ]
 
 
+@pytest.mark.parametrize("stale", [0.0, 20.0])
+@in_virtual_time
+async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_back_after_its_removal(
+    stale: float,
+) -> None:
+    """By its memory where reads are fresh, by an old read where they are not."""
+    person = Person(iam=SimulatedIam(stale=stale))
+    for number in (1, 2):
+        person.add(number)
+    async with person.hands("replica") as replica:
+
+        async def trust(number: int) -> None:
+            (grant,) = replica.view.grants_in(subject(number).namespace)
+            assert isinstance(await replica.grants.obtain(grant, 3), Trusted)
+
+        await trust(1)
+        await trust(2)
+        person.cluster.remove_namespace(subject(1))
+        await asyncio.sleep(stale + 1)
+        by = await person.apply(await person.plan(), approve=True)
+        assert by.done.failed == []
+        person.add(3)
+        await asyncio.sleep(0.1)
+        await trust(3)
+        assert person.trusted(role()) == {2, 3}
+        replica.grants.check()
+        await asyncio.sleep(180)
+    assert person.trusted(role()) == {2, 3}
+    assert person.iam.puts[-1].call.who == "replica"
+
+
 @in_virtual_time
 async def test_a_sweep_over_ten_roles_goes_through_by_approval() -> None:
     """One of four from each role: more than a fifth of all, which a running program refuses."""
@@ -262,8 +295,11 @@ async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else(
     account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
-    done = Done()
-    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
+    done, (told,) = Done(), person.leases.leases.values()
+    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
+    (lease,) = person.leases.leases.values()
+    assert (lease.written, lease.removed) == (told.written, {}), "nobody left the statement of this cluster"
+    assert set(told.written) == {subject(1)}
     assert (done.failed, len(done.written)) == ([], 1)
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ LEASE = Lease(
     "b_2",
     renewals=7,
     written={subject(1): 1.5},
+    removed={subject(2): 3.5},
     edition=5,
     version="9",
     removals=((60.5, 3), (1.0, 2)),
@@ -48,6 +50,8 @@ def test_what_this_program_wrote_is_read_as_it_was() -> None:
 NOT_OURS = {
     "garbage for subjects": ("written", "\N{NULL}{]"),
     "a list for subjects": ("written", "[1, 2]"),
+    "garbage for removed subjects": ("removed", "\N{NULL}{]"),
+    "a pattern for a removed subject": ("removed", '{"*/*": 1}'),
     "texts for ages": ("written", '{"a/b": "now"}'),
     "a text that is no subject": ("written", '{"system:serviceaccount:a:b": 1}'),
     "a pattern": ("written", '{"*/*": 1}'),
@@ -73,7 +77,13 @@ NOT_OURS = {
 def test_a_part_that_is_not_ours_is_left_out_and_the_rest_holds(name: str, value: str) -> None:
     lease, left_out = parse_lease(_body(**{name: value}))
     assert left_out == [name]
-    rest = {"renewals": 7, "edition": 5, "waiter": "b_2", "written": {subject(1): 1.5}}
+    rest = {
+        "renewals": 7,
+        "edition": 5,
+        "waiter": "b_2",
+        "written": {subject(1): 1.5},
+        "removed": {subject(2): 3.5},
+    }
     for other in rest.keys() - {name}:
         assert getattr(lease, other) == rest[other]
     assert not getattr(lease, name)
@@ -86,24 +96,48 @@ def test_one_entry_that_is_no_subject_does_not_hide_the_others() -> None:
     assert left_out == ["written"]
 
 
-def test_of_thousands_of_subjects_the_newest_are_taken() -> None:
+@pytest.mark.parametrize("name", ["written", "removed"])
+def test_of_thousands_of_subjects_the_newest_are_taken(name: str) -> None:
     everybody = {f"n{number}/sa": float(number) for number in range(20_000)}
-    lease, left_out = parse_lease(_body(written=json.dumps(everybody)))
-    assert set(lease.written) == {Subject(f"n{number}", "sa") for number in range(MOST_HEARD)}
-    assert left_out == ["written"]
+    lease, left_out = parse_lease(_body(**{name: json.dumps(everybody)}))
+    assert set(getattr(lease, name)) == {Subject(f"n{number}", "sa") for number in range(MOST_HEARD)}
+    assert left_out == [name]
+
+
+def test_a_lease_of_an_earlier_release_names_no_removals_and_nothing_of_it_is_left_out() -> None:
+    item: dict[str, Any] = lease_object(LEASE)
+    del item["metadata"]["annotations"]["mxp-identity/removed"]
+    assert parse_lease(json.dumps(item).encode()) == (replace(LEASE, removed={}), [])
+
+
+def test_an_annotation_of_a_later_release_is_passed_over() -> None:
+    assert parse_lease(_body(something="new")) == (LEASE, [])
 
 
 @pytest.mark.parametrize("length", [1, 40, 253])
 def test_what_is_written_has_room_in_an_object_however_long_the_names(length: int) -> None:
     written = {Subject(f"n{number}", "s" * length): 1e14 for number in range(20_000)}
-    annotations = lease_object(Lease("l", role().value, "a", "w" * 500, written=written))["metadata"][
-        "annotations"
-    ]
+    full = Lease(
+        "l",
+        role().value,
+        "a",
+        "w" * 500,
+        written=written,
+        removed=written,
+        removals=((1.0, 1_000_000),) * 100,
+        leaving=(mark("two"),) * MOST_HEARD,
+    )
+    annotations = lease_object(full)["metadata"]["annotations"]
     assert sum(len(key) + len(value) for key, value in annotations.items()) < ALL_ANNOTATIONS
     assert annotations["mxp-identity/written"] != "{}"
+    assert annotations["mxp-identity/removed"] != "{}"
 
 
-@given(st.dictionaries(st.sampled_from(["renewals", "edition", "waiter", "written", "role-arn"]), st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["renewals", "edition", "waiter", "written", "removed", "role-arn"]), st.text()
+    )
+)
 def test_any_text_is_read_and_can_be_written_again(annotations: dict[str, str]) -> None:
     lease, _ = parse_lease(_body(**annotations))
     json.dumps(lease_object(lease))

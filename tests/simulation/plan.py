@@ -106,6 +106,8 @@ class Plan:
     neighbours: tuple[Subject, ...] = field(default=())
     admitted: float | None = None
     """Calls of IAM that all replicas and the neighbour may make a second while there are faults; None for any."""
+    approved_at: tuple[float, ...] = ()
+    """When a person approves all removals, seconds from the start."""
 
     def describe(self) -> str:
         """One line for a person."""
@@ -145,7 +147,12 @@ def draw(seed: int) -> Plan:
         refuses_without_trust=dice.random() < 0.2,
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
         admitted=dice.choice([None, None, dice.uniform(0.5, 6.0)]),
+        approved_at=_approvals(random.Random(f"approvals of {seed}")),
     )
+
+
+def _approvals(dice: random.Random) -> tuple[float, ...]:
+    return tuple(dice.uniform(5, BUSY_SECONDS) for _ in range(dice.choice([0, 0, 1, 3])))
 
 
 def _selecting_by_label(binding: Binding) -> Binding:

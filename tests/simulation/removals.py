@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import checks
 from tests.support.sites import own_in
+from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 CLOCK_FAULTS = frozenset({"stall", "clock_jump", "leader_stall"})
 """With these, a Lease does not promise that its holders are kept apart."""
 
+_UNTOLD = CLOCK_FAULTS | {
+    "crash",
+    "leader_crash",
+    "rolling_restart",
+    "api_errors",
+    "lost_api_answers",
+    "api_outage",
+    "slow_api",
+    "late_iam_writes",
+}
+"""With these, a Lease may lack a removal: its holder died, had no answer in time, or was overtaken."""
+
 
 class Removals:
     """Judges each removal when the document leaves its sender: what becomes of it on the way is IAM's doing."""
@@ -34,6 +47,10 @@ class Removals:
         self._leaders: dict[str, Process] = {}
         self._confirmed: set[tuple[str, RoleArn, str]] = set()
         self._removed: set[tuple[RoleArn, Subject]] = set()
+        self._away: dict[tuple[RoleArn, Subject], float] = {}
+        """Since when each is removed that was not written since."""
+        self._approvers: set[str] = set()
+        self._approved: set[tuple[RoleArn, Subject]] = set()
         self._most = 0
 
     @property
@@ -52,6 +69,10 @@ class Removals:
         """A replica has ended what it did as the leader."""
         self._leaders.pop(process.name, None)
 
+    def approves(self, process: Process) -> None:
+        """A person removes whom nothing wants, whatever the grace and the limit say."""
+        self._approvers.add(process.name)
+
     def asked(self, process: Process, name: str) -> None:
         """The API server answers a leader's question, at this moment, about somebody whom it would remove."""
         for role in self._plan.binding.roles:
@@ -66,15 +87,36 @@ class Removals:
     def of_sent(self, write: Write, left_out: Iterable[Subject], now: float) -> Iterator[Complaint]:
         """Whether those whom a document leaves out may leave."""
         for who in sorted(left_out):
-            if write.process.name not in self._leaders:
+            if self._was_removed_by_the_leader(write, who):
+                continue  # what was read is older than that
+            if write.process.name not in self._leaders.keys() | self._approvers:
                 yield "only_the_leader_removes", f"{write.process.name} removes {who.namespace}"
             if (write.process.name, write.role, who.namespace) not in self._confirmed:
                 yield "the_api_server_confirms_each_removal", f"{who.namespace} of {write.role.name}"
             yield from self._of_one(write, who, now)
             self._removed.add((write.role, who))
-        limit = self._plan.rules.limit(self._most, len(self._removed))  # no run is as long as an hour
-        if len(self._removed) > limit:
-            yield "no_more_leave_within_an_hour_than_the_limit", f"{len(self._removed)} of {limit}"
+            self._away[write.role, who] = now
+            if write.process.name in self._approvers:
+                self._approved.add((write.role, who))
+        removed = len(self._removed - self._approved)
+        limit = self._plan.rules.limit(self._most, removed)  # no run is as long as an hour
+        if removed > limit:
+            yield "no_more_leave_within_an_hour_than_the_limit", f"{removed} of {limit}"
+
+    def of_all(self, write: Write, subjects: Iterable[Subject], now: float) -> Iterator[Complaint]:
+        """Whether all whom a document trusts may be in it: who was removed comes back only where it is wanted."""
+        for who in sorted(subjects):
+            removed_at = self._away.pop((write.role, who), None)
+            if removed_at is None or now - removed_at >= REMEMBERED or self._plan.kinds & _UNTOLD:
+                continue
+            since = self._wishes.unwanted_since(write.role, who.namespace)
+            if (
+                since is not None
+                and since < removed_at
+                and not self._wishes.is_selected(who.namespace)
+                and self._sights.up_to_date(write.process.name, who.namespace)
+            ):
+                yield "who_was_removed_is_not_written_again", f"{who.namespace} of {write.role.name}"
 
     def of_added(self, write: Write, added: Iterable[Subject]) -> Iterator[Complaint]:
         """Whether those whom a document adds may come back."""
@@ -87,6 +129,13 @@ class Removals:
                 and self._sights.up_to_date(write.process.name, name)
             ):
                 yield "a_namespace_made_anew_gets_no_trust_back", f"{name} of {write.role.name}"
+
+    def _was_removed_by_the_leader(self, write: Write, who: Subject) -> bool:
+        """Whether the leader removed it, and nothing has wanted it since, as far as the sender was told."""
+        if (write.role, who) not in self._away:
+            return False
+        since = self._wishes.unwanted_since(write.role, who.namespace)
+        return since is not None or not self._sights.up_to_date(write.process.name, who.namespace)
 
     def _of_one(self, write: Write, who: Subject, now: float) -> Iterator[Complaint]:
         name, process = who.namespace, write.process
@@ -101,7 +150,8 @@ class Removals:
         if home is not None and who not in self._trusted_in(home) and who not in process.last_seen.get(home, ()):
             yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}, and {home.name} does not trust it"
         unwanted_for = now - since + process.clock_ahead
-        if unwanted_for < self._plan.rules.grace and not self._wishes.was_replaced(name):
+        is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers
+        if is_early and not self._wishes.was_replaced(name):
             yield "nobody_leaves_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
 
     def _trusted_in(self, role: RoleArn) -> frozenset[Subject]:

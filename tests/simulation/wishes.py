@@ -46,6 +46,11 @@ class Wishes:
         """Whether the namespace was made anew without the label since it was last wanted."""
         return name in self._replaced
 
+    def is_selected(self, name: str) -> bool:
+        """Whether there is such a namespace and it carries the label, so that a review may ask for its trust."""
+        namespace, _ = self._said.get(name, (None, None))
+        return namespace is not None and LABEL in namespace.labels
+
     def waits_for_its_account(self, name: str, since: float) -> bool:
         """Whether a namespace is selected, has no ServiceAccount, and was created after `since`."""
         namespace, account = self._said.get(name, (None, None))

@@ -88,7 +88,10 @@ class Witness:
         if left_out := checks.left_out(write):
             self._look_at_removals(write, left_out)
         if write.cluster == "ours":
+            everybody = checks.subjects_in(write.document, write.own)
             for complaint in self.removals.of_added(write, checks.added(write)):
+                self.complain(complaint)
+            for complaint in self.removals.of_all(write, everybody, self.now()):
                 self.complain(complaint)
 
     def leads(self, process: Process) -> None:

@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tests.simulation import control_planes, ending, faults, people
+from tests.simulation import approver, control_planes, ending, faults, people
 from tests.simulation.api_server import ApiServer
 from tests.simulation.plan import BUSY_SECONDS, LABEL, ControlPlane
 from tests.simulation.processes import ProcessLoop
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.simulation.plan import Fault, Plan
+    from tests.simulation.processes import Process
 
 RECOVERY_SECONDS = 300.0
 """Seconds after the last fault in which all must have come right, beside the grace: five passes."""
@@ -54,6 +55,7 @@ class World:
         self.api = ApiServer(self.wire, self.witness, self.wishes, sights)
         self.replicas: list[Replica] = []
         self.former: list[Replica] = []
+        self.former_people: list[Process] = []
         self.calmers: list[Callable[[], None]] = []
         self.neighbours: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.neighbour: Neighbour | None = None
@@ -98,6 +100,7 @@ class World:
             self.iam.bucket = TokenBucket(plan.admitted, _AT_ONCE, self.witness.now)
         actors = [asyncio.ensure_future(control_planes.live(self, plane)) for plane in plan.planes]
         actors += [asyncio.ensure_future(self._suffer(fault)) for fault in plan.faults]
+        actors += [asyncio.ensure_future(approver.approve(self, at)) for at in plan.approved_at]
         life = asyncio.ensure_future(self._live(actors))
         broken = asyncio.ensure_future(self.witness.broken.wait())
         await asyncio.wait([life, broken], timeout=_LONGEST_LIFE, return_when=asyncio.FIRST_COMPLETED)
@@ -158,8 +161,8 @@ class World:
         """Cut the wires, let the dead go on far enough to be cancelled."""
         self.wire.cut = True
         self.api.break_watches()
-        for replica in [*self.replicas, *self.former]:
-            replica.process.bury()
+        for process in [*(one.process for one in [*self.replicas, *self.former]), *self.former_people]:
+            process.bury()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

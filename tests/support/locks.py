@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class InProcessHold:
     """Held until it is given back: nobody outside this process can take it."""
 
-    def remember(self, written: Mapping[Subject, float]) -> None:
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing to do: the one writer of the role remembers by itself."""
 
     async def again(self) -> bool:
@@ -64,12 +64,16 @@ class MemoryLeases:
         """As the port says."""
         return self._store(lease) if self.leases[lease.name].version == lease.version else None
 
-    def forge(self, role: RoleArn, written: Mapping[Subject, float]) -> None:
-        """Have a role's Lease say that these were written, as news, and that nobody holds it."""
+    def forge(
+        self, role: RoleArn, written: Mapping[Subject, float], removed: Mapping[Subject, float] | None = None
+    ) -> None:
+        """Have a role's Lease say that these were written and removed, as news, and that nobody holds it."""
         name = lease_name(role)
         found = self.leases.get(name, Lease(name, role.value))
         edition = found.edition + 1_000_000
-        self._store(replace(found, holder=None, waiter=None, written=written, edition=edition))
+        self._store(
+            replace(found, holder=None, waiter=None, written=written, removed=removed or {}, edition=edition)
+        )
 
     def _store(self, lease: Lease) -> Lease:
         self._version += 1

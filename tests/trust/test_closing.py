@@ -122,7 +122,7 @@ async def test_the_lock_keeps_the_cycles_of_one_role_apart_and_lets_roles_go_sid
     assert now() == 3
 
 
-def ignored(written: Mapping[Subject, float]) -> None:
+def ignored(written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
     """Whatever others wrote."""
 
 

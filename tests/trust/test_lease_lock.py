@@ -21,7 +21,7 @@ ROLE = role()
 NAME = lease_name(ROLE)
 
 
-def _ignored(written: Mapping[Subject, float]) -> None:
+def _ignored(written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
     """Whatever others wrote."""
 
 

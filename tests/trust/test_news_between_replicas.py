@@ -28,9 +28,9 @@ class Replica:
         self.told: list[dict[Subject, float]] = []
 
     async def hold(self, writes: Mapping[Subject, float] | None = None) -> None:
-        async with self._lock.hold(ROLE, lambda written: self.told.append(dict(written)), now) as hold:
+        async with self._lock.hold(ROLE, lambda written, _: self.told.append(dict(written)), now) as hold:
             if writes is not None:
-                hold.remember(writes)
+                hold.remember(writes, {})
             assert await hold.again()
 
 

@@ -88,8 +88,8 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
 
 def test_those_heard_of_count_once_they_may_be_wanted() -> None:
     wanted: set[Subject] = set()
-    recent = RecentWrites(wanted.__contains__)
-    recent.hear({subject(1): 10.0, subject(2): 10.0}, now=100.0)
+    recent = RecentWrites(wanted.__contains__, lambda _: True)
+    recent.hear({subject(1): 10.0, subject(2): 10.0}, {}, now=100.0)
     assert (recent.believe(100.0), recent.ages(100.0)) == ([], {})
     wanted.add(subject(1))
     assert (recent.believe(120.0), recent.ages(120.0)) == ([subject(1)], {subject(1): 30.0})
@@ -101,22 +101,22 @@ def test_those_heard_of_count_once_they_may_be_wanted() -> None:
 
 
 def test_what_was_written_here_counts_whoever_wants_it() -> None:
-    recent = RecentWrites(lambda _: False)
-    recent.wrote([subject(1)], now=100.0)
+    recent = RecentWrites(lambda _: False, lambda _: True)
+    recent.wrote({subject(1)}, set(), now=100.0)
     assert recent.subjects(101.0) == {subject(1)}
 
 
 def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_anew() -> None:
-    recent = RecentWrites(lambda _: True)
-    recent.wrote([subject(1)], 10.0)
-    recent.hear({subject(1): 5.0}, 80.0)
+    recent = RecentWrites(lambda _: True, lambda _: True)
+    recent.wrote({subject(1)}, set(), 10.0)
+    recent.hear({subject(1): 5.0}, {}, 80.0)
     assert recent.believe(80.0) == [subject(1)]
     assert recent.subjects(134.0) == {subject(1)}
 
 
 def test_the_newest_of_too_many_wait_to_be_believed() -> None:
-    recent = RecentWrites(lambda _: True)
+    recent = RecentWrites(lambda _: True, lambda _: True)
     for lease in range(3):
         numbers = range(lease * MOST_HEARD, (lease + 1) * MOST_HEARD)
-        recent.hear({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, now=100.0)
+        recent.hear({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, {}, now=100.0)
     assert sorted(recent.believe(100.0)) == [subject(number) for number in range(2 * MOST_HEARD, 3 * MOST_HEARD)]

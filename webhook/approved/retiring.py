@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from webhook.cluster.leases import Leases
@@ -13,14 +14,14 @@ from webhook.trust.ports import AwsError
 from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from webhook.approved.carrying_out import Done
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Plan, RoleChange
     from webhook.domain.statement import OwnStatement
     from webhook.survey.session import Session
-    from webhook.trust.ports import RoleLock, TrustPolicies
+    from webhook.trust.ports import Hold, RoleLock, Seen, TrustPolicies, WaitsSince
 
 _PATIENCE = 120.0
 _LOOK_SECONDS = 1.0
@@ -50,6 +51,28 @@ class NobodyWanted:
         return False
 
 
+class _Untold:
+    """The lock, whose Lease goes on saying what became of our own statement: this one's subjects are not in it."""
+
+    def __init__(self, lock: RoleLock) -> None:
+        self._lock = lock
+
+    @asynccontextmanager
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[Hold]:
+        """As the port says."""
+        async with self._lock.hold(role, seen, waits_since) as hold:
+            yield _UntoldHold(hold)
+
+
+class _UntoldHold:
+    def __init__(self, hold: Hold) -> None:
+        self.outlasts = hold.outlasts
+        self.again = hold.again
+
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """Nothing that concerns another replica."""
+
+
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
     """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
 
@@ -67,7 +90,7 @@ async def retire(
     limiter = iam_limiter()
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, lock, NobodyWanted(), limiter=limiter)
+        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
         await _retire_from(change, writer, policies, done)
 
 

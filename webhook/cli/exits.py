@@ -19,4 +19,4 @@ class Exit(IntEnum):
     PROBLEMS = 4
     """There is something that only a person can mend."""
     INTERRUPTED = 130
-    """Ended by Ctrl-C."""
+    """Ended by Ctrl-C or SIGTERM."""

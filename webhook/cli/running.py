@@ -1,9 +1,10 @@
-"""Running a command's coroutine: quiet logs, and Ctrl-C that lets what is under way end."""
+"""Running a command's coroutine: quiet logs, and Ctrl-C or SIGTERM that lets what is under way end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,10 +20,14 @@ T = TypeVar("T")
 
 
 def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
-    """Run a command to its end; it is handed a line that tells a waiting person what is going on."""
+    """Run a command to its end; it is handed a line that tells a waiting person what is going on.
+
+    SIGTERM is treated as Ctrl-C: a write under way ends first, and the Lease names what it changed.
+    """
     from webhook.cli.progress import Progress
 
     configure_logs(logging.ERROR)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
     async def work() -> T:
         with Progress(sys.stderr) as progress:

@@ -38,7 +38,8 @@ _LONGEST_IDENTITY = 512
 
 _MOST_DIGITS = 15
 
-_ROOM = 200_000
+_ROOM = 150_000
+_ROOM_FOR_REMOVED = 50_000
 """Characters for the subjects: the annotations of an object may have 256 KiB in all."""
 
 _MOST_REMOVALS = 100
@@ -120,8 +121,10 @@ def lease_object(lease: Lease) -> dict[str, Any]:
     annotations = {
         f"{_PREFIX}renewals": str(lease.renewals),
         f"{_PREFIX}edition": str(lease.edition),
-        f"{_PREFIX}written": _annotation(lease.written),
+        f"{_PREFIX}written": _annotation(lease.written, _ROOM),
     }
+    if lease.removed:
+        annotations[f"{_PREFIX}removed"] = _annotation(lease.removed, _ROOM_FOR_REMOVED)
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
     if lease.leaving:
@@ -140,11 +143,10 @@ def lease_object(lease: Lease) -> dict[str, Any]:
     }
 
 
-def _annotation(written: Mapping[Subject, float]) -> str:
-    """The newest of them, as many as have room."""
+def _annotation(ages: Mapping[Subject, float], room: int) -> str:
+    """The newest of them, as many as have room in so many characters."""
     told: dict[str, float] = {}
-    room = _ROOM
-    for subject, ago in _newest(written.items()):
+    for subject, ago in _newest(ages.items()):
         key = f"{subject.namespace}/{subject.service_account}"
         room -= len(key) + _LONGEST_AGE
         if room < 0:
@@ -179,6 +181,9 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
     if not is_whole:
         left_out.append("written")
+    removed, is_whole = _subjects(annotations.get(f"{_PREFIX}removed", "{}"))
+    if not is_whole:
+        left_out.append("removed")
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
         left_out.append("removals")
@@ -193,6 +198,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         renewals=number("renewals"),
         edition=number("edition"),
         written=written,
+        removed=removed,
         removals=removals or (),
         leaving=leaving or (),
         version=found.metadata.resource_version,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 class Wishes(Protocol):
     """What the cluster says, which knows nothing of trust."""
 
+    @property
+    def in_touch(self) -> bool:
+        """Whether every list has been read, and no list or watch has failed since its last news."""
+
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
         """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
 
@@ -66,7 +70,12 @@ class OneRoleEach:
         return self._wishes.may_want(role, subject)
 
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether nobody wants `subject` in `role` by now, so that an approved removal may be done."""
+        """Whether nobody wants `subject` in `role` by now, so that an approved removal may be done.
+
+        A cache that is out of touch does not know that.
+        """
+        if not self._wishes.in_touch:
+            return False
         cause = self.cause_to_leave(role, subject)
         if cause is Cause.ACCOUNT_GONE:
             return not self._wishes.is_young(subject.namespace)

@@ -26,7 +26,6 @@ class Departures:
         self._may_leave = may_leave
         self._approved: frozenset[Subject] = frozenset()
         self._asked: dict[Subject, float] = {}
-        self._left: dict[Subject, float] = {}
 
     def approve(self, subjects: Iterable[Subject]) -> None:
         """These and no others are to leave."""
@@ -42,17 +41,3 @@ class Departures:
         self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
         staying = self._asked.keys() | waiting
         return frozenset(one for one in self._approved if one not in staying and self._may_leave(one))
-
-    def left(self, subjects: Iterable[Subject], now: float) -> None:
-        """Remember who left with a write just now."""
-        self._left.update(dict.fromkeys(subjects, now))
-
-    def came_back(self, subjects: Iterable[Subject]) -> None:
-        """Forget that these ever left: they were written anew."""
-        for subject in subjects:
-            self._left.pop(subject, None)
-
-    def left_lately(self, now: float) -> frozenset[Subject]:
-        """Who left so short a time ago that a read may be too old to show it."""
-        self._left = {subject: at for subject, at in self._left.items() if at > now - REMEMBERED}
-        return frozenset(self._left)

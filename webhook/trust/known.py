@@ -74,3 +74,7 @@ class KnownTrust:
     def hear_of(self, subject: Subject) -> None:
         """Another replica has written it."""
         self._trusted.setdefault(subject, Proof.ALREADY)
+
+    def hear_of_removal(self, subject: Subject) -> None:
+        """Another replica has removed it: the next read says whether some statement still trusts it."""
+        self._trusted.pop(subject, None)

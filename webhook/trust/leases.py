@@ -42,6 +42,9 @@ _POLL = (0.05, 0.15)
 _PATIENCE = 1.0
 """Seconds that somebody waits before its replica asks to be handed the lock: often the holder writes it too."""
 
+_RETRY = 0.5
+"""Seconds until the API server is asked again to store what a write has changed."""
+
 MARK_DIGITS = 16
 
 
@@ -57,8 +60,10 @@ class Lease:
     """Counts acquisitions and renewals, so that an observer sees each."""
     written: Mapping[Subject, float] = field(default_factory=dict)
     """Subjects written to the role lately, with the seconds that had passed since when this was stored."""
+    removed: Mapping[Subject, float] = field(default_factory=dict)
+    """Subjects removed from the role lately, in the same way; none is among `written` with fewer seconds."""
     edition: int = 0
-    """The `renewals` at which `written` was stored: the same edition is no news, however often it is renewed."""
+    """The `renewals` at which both were stored: the same edition is no news, however often it is renewed."""
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
     leaving: tuple[str, ...] = ()
@@ -97,19 +102,19 @@ class LeaseHold:
         self._lease = lease
         self._until = until
         self._clock = asyncio.get_running_loop().time
+        self.stored_edition = lease.edition
+        """Which edition of what was written and removed the API server has."""
 
     def outlasts(self, seconds: float) -> bool:
         """Whether the lock is ours for that much longer by our own clock; may be asked in any thread."""
         return self._clock() + seconds < self._until
 
-    def remember(self, written: Mapping[Subject, float]) -> None:
-        """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
-        self._lease = replace(self._lease, written=written, edition=self._lease.renewals)
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """Have other replicas know what was written and removed, and how many seconds ago.
 
-    @property
-    def edition(self) -> int:
-        """Which edition of what was written the Lease carries."""
-        return self._lease.edition
+        It is stored with the next renewal, or when the lock is given back.
+        """
+        self._lease = replace(self._lease, written=written, removed=removed, edition=self._lease.renewals)
 
     async def again(self) -> bool:
         """Hold it for another cycle; False where another replica waits or has it. Raises LockError."""
@@ -119,15 +124,31 @@ class LeaseHold:
             raise LockError(f"the lock could not be renewed: {error}") from error
 
     async def give_back(self) -> None:
-        """Let it go: to the replica that waits, if one does."""
-        try:
-            while True:
-                heir = self._lease.waiter
-                freed = replace(self._lease, holder=heir, waiter=None, renewals=self._lease.renewals + 1)
-                if await self._store.update(freed) is not None or not await self._look_again():
+        """Let it go: to the replica that waits, if one does.
+
+        What other replicas have to know of a write is stored with it. So it is tried for as long as the lock is
+        ours where the API server fails, and lacks that.
+        """
+        while True:
+            try:
+                await self._free()
+            except ClusterError as error:
+                if self._lease.edition == self.stored_edition or not self.outlasts(_RETRY):
+                    log.warning("lock_not_given_back", role_arn=self._lease.role, reason=str(error))
                     return
-        except ClusterError as error:
-            log.warning("lock_not_given_back", role_arn=self._lease.role, reason=str(error))
+            else:
+                return
+            await asyncio.sleep(_RETRY)
+
+    async def _free(self) -> None:
+        while True:
+            heir = self._lease.waiter
+            freed = replace(self._lease, holder=heir, waiter=None, renewals=self._lease.renewals + 1)
+            if await self._store.update(freed) is not None:
+                self.stored_edition = freed.edition
+                return
+            if not await self._look_again():
+                return
 
     async def _renew(self) -> bool:
         while self._lease.waiter is None:
@@ -135,6 +156,7 @@ class LeaseHold:
             renewed = await self._store.update(replace(self._lease, renewals=self._lease.renewals + 1))
             if renewed is not None:
                 self._lease, self._until = renewed, asked + DURATION
+                self.stored_edition = renewed.edition
                 return True
             if not await self._look_again():
                 return False
@@ -145,7 +167,8 @@ class LeaseHold:
         found = await self._store.get(self._lease.name)
         if found is None or found.holder != self._lease.holder or found.renewals != self._lease.renewals:
             return False
-        self._lease = replace(found, written=self._lease.written, edition=self._lease.edition)
+        mine = self._lease
+        self._lease = replace(found, written=mine.written, removed=mine.removed, edition=mine.edition)
         return True
 
 
@@ -168,7 +191,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class _Edition:
-    """An edition of what was written, and when it was first seen here."""
+    """An edition of what was written and removed, and when it was first seen here."""
 
     number: int
     since: float
@@ -198,8 +221,8 @@ class LeaseLock:
             try:
                 yield hold
             finally:
-                self._know(role, hold.edition)
                 await hold.give_back()
+                self._know(role, hold.stored_edition)
 
     async def _acquire(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> LeaseHold:
         name = lease_name(role)
@@ -208,10 +231,11 @@ class LeaseLock:
             now = asyncio.get_running_loop().time()
             found = await self._store.get(name)
             if found is not None and self._know(role, found.edition):
-                seen(found.written)
+                seen(found.written, found.removed)
             if found is None:
                 taken = await self._store.create(Lease(name, role.value, holder=self._identity, renewals=1))
             elif observed.may_take(found, self._identity, now):
+                is_old = self._known[role].is_old(now)
                 taken = await self._store.update(
                     replace(
                         found,
@@ -219,7 +243,8 @@ class LeaseLock:
                         holder=self._identity,
                         waiter=None if found.waiter == self._identity else found.waiter,
                         renewals=found.renewals + 1,
-                        written={} if self._known[role].is_old(now) else found.written,
+                        written={} if is_old else found.written,
+                        removed={} if is_old else found.removed,
                     )
                 )
             else:
@@ -231,7 +256,7 @@ class LeaseLock:
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
 
     def _know(self, role: RoleArn, edition: int) -> bool:
-        """Note an edition of what was written; answers whether it is news."""
+        """Note an edition of what was written and removed; answers whether it is news."""
         if role in self._known and self._known[role].number == edition:
             return False
         self._known[role] = _Edition(edition, asyncio.get_running_loop().time())

@@ -148,8 +148,8 @@ class Demand(Protocol):
         """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
 
 
-Seen = Callable[["Mapping[Subject, float]"], None]
-"""Takes subjects that were written to a role lately, with how many seconds ago."""
+Seen = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
+"""Takes the subjects written to a role in the last minute and those removed, with their ages in seconds."""
 
 
 WaitsSince = Callable[[], float]
@@ -163,8 +163,11 @@ class LockError(Exception):
 class Hold(Protocol):
     """A role's lock, held."""
 
-    def remember(self, written: Mapping[Subject, float]) -> None:
-        """Have other replicas know what was written, and how many seconds ago: told with the next renewal."""
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """Have other replicas know what was written and removed, and how many seconds ago.
+
+        It is stored with the next renewal, or when the lock is given back.
+        """
 
     def outlasts(self, seconds: float) -> bool:
         """Whether the lock is ours for that much longer; a write is sent only if so. For any thread."""
@@ -183,6 +186,6 @@ class RoleLock(Protocol):
     def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote lately. They are asked to hand
-        the lock over only while `waits_since` says that somebody has waited for long.
+        While waiting, and once held, `seen` is called with what other holders wrote and removed lately. They are
+        asked to hand the lock over only while `waits_since` says that somebody has waited for long.
         """

@@ -33,6 +33,7 @@ from webhook.trust.tickets import Tickets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
@@ -75,9 +76,10 @@ def iam_limiter() -> RateLimiter:
 class RoleWriter:
     """Makes one role trust subjects. It adds, and takes away only whom `leave` names.
 
-    What is written is (read + wanted + waiting + written in the last minute, by any replica - leaving), so a stale
-    read drops nobody. What another replica wrote is heard of through a Lease, and believed only of those whom the
-    cluster may want.
+    What is written is (read + wanted + waiting + written in the last minute - leaving - removed in the last
+    minute), whichever replica wrote and removed. So a stale read neither drops a subject nor brings one back. What
+    another replica did is heard of through a Lease. A write is believed of a subject that the cluster may want, a
+    removal of one that it does not want, and that is never the reason for a write of ours.
 
     `own_in` answers our statement in a role. Where it raises AwsError, as long as the cluster is not known, each
     try ends with that error before a call is made.
@@ -100,7 +102,9 @@ class RoleWriter:
         self._demand = demand
         self._tickets = Tickets(role)
         self._prospects = Prospects(lambda: self._own, self._tickets)
-        self._recent_writes = RecentWrites(lambda subject: demand.may_want(role, subject))
+        self._recent_writes = RecentWrites(
+            lambda subject: demand.may_want(role, subject), lambda subject: demand.may_leave(role, subject)
+        )
         self._departures = Departures(lambda subject: demand.may_leave(role, subject))
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
@@ -338,6 +342,9 @@ class RoleWriter:
         self._forget_others()
         batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
+        if vanished := (leaving & self.subjects) - policy.subjects(self._own):
+            self._recent_writes.removed(vanished, asyncio.get_running_loop().time())
+            self._tell(hold)  # the write that removed them got no answer
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._ceiling.characters) < amendment.policy.size():
@@ -348,7 +355,7 @@ class RoleWriter:
             self._to_confirm = False
             self._differing.settle()
         elif (
-            not (amendment.adds_someone or removed - self._left_lately() or self._pods.lacking(policy))
+            not (amendment.adds_someone or removed - self._removed_lately() or self._pods.lacking(policy))
             and self._may_be_stale()
             and not self._is_edit(policy)
         ):
@@ -356,6 +363,8 @@ class RoleWriter:
             self._to_confirm = True
             pause = self._differing.pause
         else:
+            if gone := self._removed_by_others(policy) - leaving:
+                amendment = self._amend(policy, batch, leaving | gone)
             try:
                 with self._tickets.in_flight(batch):
                     await self._write(hold, policy, amendment.policy, removed)
@@ -389,6 +398,17 @@ class RoleWriter:
         for subject in others:
             self._tickets.withdraw(subject, "its namespace was made anew and no binding selects it")
 
+    def _removed_by_others(self, policy: TrustPolicy) -> frozenset[Subject]:
+        """Those in our statement that were removed in the last minute, so that the read is too old to show it.
+
+        This is never the reason for a write: a removal that somebody forged would be one then.
+        """
+        shown = policy.subjects(self._own) - self._tickets.subjects
+        gone = self._recent_writes.still_removed(shown, asyncio.get_running_loop().time())
+        for subject in sorted(gone):
+            log.info("removed_subject_not_brought_back", **self._facts(subject))
+        return gone
+
     def _amend(self, policy: TrustPolicy, batch: list[Subject], leaving: frozenset[Subject]) -> Amendment:
         """The policy as it is to be, from the read and all that is known."""
         wanted = self._demand.wanted_in(self.role)
@@ -420,15 +440,17 @@ class RoleWriter:
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
+            if removed and error.kind.is_no_answer:
+                self._tell(hold, may_be_removed=removed)
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
         if subjects <= self._known.trusted and not removed and not self._pods.is_new(before):
             metrics.trust_repairs.labels(self.role.value).inc()
-        self._let_go(removed, now)
-        self._departures.came_back(subjects)
-        self._recent_writes.wrote(subjects - before.effective_subjects(self._own), now)
-        hold.remember(self._recent_writes.ages(now))
+        self._recent_writes.wrote(subjects, before.effective_subjects(self._own), now)
+        self._recent_writes.removed(removed, now)
+        self._tell(hold)
+        self._note_removals(removed)
         self._pods.wrote()
         self._to_confirm = True
         self._differing.wrote(before, policy, now)
@@ -445,18 +467,24 @@ class RoleWriter:
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
 
-    def _let_go(self, removed: frozenset[Subject], now: float) -> None:
-        """Remember who has left, tell of it, and keep them no longer."""
-        self._departures.left(removed, now)
-        self._recent_writes.forget(removed)
+    def _tell(self, hold: Hold, may_be_removed: frozenset[Subject] = frozenset()) -> None:
+        """Have other replicas know who was written, and who was or may be removed."""
+        now = asyncio.get_running_loop().time()
+        removed = self._recent_writes.ages_of_removals(now) | dict.fromkeys(may_be_removed, 0.0)
+        written = self._recent_writes.ages(now)
+        hold.remember({one: ago for one, ago in written.items() if one not in removed}, removed)
+
+    def _note_removals(self, removed: frozenset[Subject]) -> None:
         metrics.trust_removals.labels(self.role.value).inc(len(removed))
         for subject in sorted(removed):
-            log.info(
-                "subject_removed",
-                namespace=subject.namespace,
-                service_account=subject.service_account,
-                role_arn=self.role.value,
-            )
+            log.info("subject_removed", **self._facts(subject))
+
+    def _facts(self, subject: Subject) -> dict[str, str]:
+        return {
+            "namespace": subject.namespace,
+            "service_account": subject.service_account,
+            "role_arn": self.role.value,
+        }
 
     def _failed(self, error: AwsError) -> float:
         """Tell all who wait; answers how many seconds to wait before the next try, 0 where there is none."""
@@ -492,14 +520,17 @@ class RoleWriter:
             self._wake.clear()  # who comes while IAM says no waits for the next try like the others
         return pause_after(self._failures)
 
-    def _learn_from_others(self, written: Mapping[Subject, float]) -> None:
-        """Take in what other replicas wrote lately: a read may be too old to show it, and some may wait for it."""
-        self._recent_writes.hear(written, asyncio.get_running_loop().time())
+    def _learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """Take in what other replicas did lately: a read may be too old to show it, and some may wait for it."""
+        self._recent_writes.hear(written, removed, asyncio.get_running_loop().time())
         self._believe()
 
     def _believe(self) -> None:
-        """Count those heard of whom the cluster is known to want by now."""
-        for subject in self._recent_writes.believe(asyncio.get_running_loop().time()):
+        """Count the removals heard of that the cluster confirms by what is known now, and the writes likewise."""
+        now = asyncio.get_running_loop().time()
+        for subject in self._recent_writes.believe_removals(self._tickets.subjects, now):
+            self._known.hear_of_removal(subject)
+        for subject in self._recent_writes.believe(now):
             self._known.hear_of(subject)
             self._tickets.settle(subject, self.trusts(subject) or Trusted(self.role, Proof.ALREADY))
 
@@ -509,9 +540,9 @@ class RoleWriter:
     def _is_edit(self, policy: TrustPolicy) -> bool:
         return self._differing.look(policy, asyncio.get_running_loop().time())
 
-    def _left_lately(self) -> frozenset[Subject]:
-        return self._departures.left_lately(asyncio.get_running_loop().time())
+    def _removed_lately(self) -> AbstractSet[Subject]:
+        return self._recent_writes.removed_lately(asyncio.get_running_loop().time())
 
     def _may_be_stale(self) -> bool:
         """Whether our last write is so young that a read may not show it yet."""
-        return bool(self._recent() or self._left_lately()) or self._pods.written_lately
+        return bool(self._recent() or self._removed_lately()) or self._pods.written_lately

@@ -1,0 +1,94 @@
+"""A person who runs `apply --approve`: the command's own code over the world, in a process that ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.api_server import ApiClient
+from tests.simulation.aws import AwsClient
+from tests.simulation.processes import Process
+from tests.support.sites import SERVICE_ACCOUNT, own_in
+from webhook.approved.carrying_out import Hands, remove
+from webhook.domain.plan import Change, Plan, RoleChange
+from webhook.reconcile.view import ClusterView
+from webhook.trust.demand import OneRoleEach
+from webhook.trust.grants import Grants
+from webhook.trust.leases import LeaseLock
+from webhook.trust.ports import AwsError
+from webhook.trust.writer import RoleWriter
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+    from webhook.domain.decisions import Account, LiveNamespace
+    from webhook.domain.names import RoleArn, Subject
+
+_LONGEST = 300.0
+"""Seconds after which the person has lost patience."""
+
+
+async def approve(world: World, at: float) -> None:
+    """Remove all whom nothing wants at this moment, whatever the grace and the limit say."""
+    await asyncio.sleep(at)
+    process = Process(f"person-{at:.0f}")
+    world.witness.note(process.name, "approves all removals")
+    world.witness.removals.approves(process)
+    await asyncio.wait({process.start(_apply(world, process), "apply")}, timeout=_LONGEST)
+    process.kill()
+    world.former_people.append(process)
+
+
+async def _apply(world: World, process: Process) -> None:
+    client, binding = _PersonsClient(world, process), world.plan.binding
+    view = ClusterView(
+        (binding,),
+        client.source("namespaces"),
+        {SERVICE_ACCOUNT: client.source("accounts")},
+        world.witness.now,
+        world.plan.rules.grace,
+    )
+    policies = AwsClient(world.iam, world.wire, world.witness, process, "ours", own_in)
+    lock = LeaseLock(client, process.name)
+    writers: dict[RoleArn, RoleWriter] = {}
+    demand = OneRoleEach(view, writers)
+    for role in binding.roles:
+        writers[role] = RoleWriter(role, own_in, policies, lock, demand)
+    grants = Grants(writers)
+    mirror = asyncio.create_task(view.run())
+    try:
+        await view.wait_until_synced()
+        by = Hands(client, policies, view, demand, writers, grants)
+        plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
+        await remove(by, plan, lambda _: None)
+    except AwsError as error:
+        world.witness.note(process.name, f"gives up: {error}")
+    finally:
+        await grants.close()
+        mirror.cancel()
+
+
+async def _change(by: Hands, role: RoleArn) -> RoleChange:
+    policy, own = await by.policies.read(role), own_in(role)
+    unwanted = [who for who in sorted(policy.subjects(own)) if by.demand.may_leave(role, who)]
+    return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
+
+
+class _PersonsClient(ApiClient):
+    """A person's way to the API server: a namespace is read right before somebody is removed."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        super().__init__(world.api, process.name)
+        self._world = world
+        self._process = process
+
+    async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
+        """As the port says."""
+        return await self.call(lambda: self._said("namespaces", name))
+
+    async def account(self, subject: Subject, seconds: float) -> Account | None:  # noqa: ARG002  the port's signature
+        """As the port says."""
+        return await self.call(lambda: self._said("accounts", subject.namespace))
+
+    def _said(self, kind: str, name: str) -> Any:
+        self._world.witness.removals.asked(self._process, name)
+        return self._world.api.read(kind, name)
