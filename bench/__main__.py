@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import admission, attacks, hanging, memory
+from bench import admission, attacks, hanging, memory, pace
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
+from bench.burst.run import REPLICAS
 
 PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
 
@@ -41,6 +42,16 @@ PARTS = {
         "this one, which AWS does not have to be asked for, because the subject is trusted already.",
         lambda: admission.report(admission.measure(3000)),
         lambda: admission.report(admission.measure(100, (1, 4))),
+    ),
+    "pace": Part(
+        "The pace towards IAM",
+        f"{REPLICAS} replicas behind a balancer, mode irsa. Control planes are created one after another and "
+        f"then by {pace.CLIENTS} clients, in one role while IAM takes {pace.IAM_SECONDS * 1000:.0f} ms a call; "
+        "then as in [burst.md](burst.md) in six roles, where it takes 150 ms and throttles above 20 calls a "
+        "second. The limit is a GetRole and an UpdateAssumeRolePolicy, one after the other. The former way, which "
+        "`bench/former.py` replays, reads a role 0.3 s after its last write and never sooner.",
+        lambda: pace.report(pace.measure()),
+        lambda: pace.report(pace.measure(10, 40, 60)),
     ),
     "hanging": Part(
         "Many reviews at once while AWS does not answer",

@@ -143,11 +143,13 @@ class Space:
             "POD_NAMESPACE": OWN_NAMESPACE,
         }
 
-    def start_webhook(self, configuration: Configuration | None = None, *, wait: bool = True) -> Webhook:
-        """Start a replica of the program; with `wait`, until it is ready."""
+    def start_webhook(
+        self, configuration: Configuration | None = None, *, wait: bool = True, module: str = "webhook"
+    ) -> Webhook:
+        """Start a replica of the program, or of a module used like it; with `wait`, until it is ready."""
         name = f"webhook-{len(self.webhooks) + 1}"
         chosen = configuration or self.configuration()
-        webhook = Webhook(self.cluster.workspace, name, chosen, self.authority, self.environment(name))
+        webhook = Webhook(self.cluster.workspace, name, chosen, self.authority, self.environment(name), module)
         self.webhooks.append(webhook)
         if wait:
             webhook.wait_until_ready()

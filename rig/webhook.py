@@ -30,13 +30,14 @@ class Webhook:
     `file` (its configuration), and from then on `url` (to register) and `plain_url` (metrics and health).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what a process has
         self,
         workspace: Workspace,
         name: str,
         configuration: Configuration,
         authority: Authority,
         environment: Mapping[str, str],
+        module: str = "webhook",
     ) -> None:
         folder = workspace.path / name
         folder.mkdir()
@@ -58,7 +59,9 @@ class Webhook:
         self._ca = authority.certificate
         foreign = [key for key in os.environ if key.startswith("AWS_") and key not in environment]
         unset = [word for key in foreign for word in ("-u", key)]
-        self.process: Process = workspace.spawn(name, ["env", *unset, *command(self.file)], env=environment)
+        self.process: Process = workspace.spawn(
+            name, ["env", *unset, *command(self.file, module)], env=environment
+        )
 
     @property
     def port(self) -> int:
@@ -108,9 +111,9 @@ class Webhook:
         return self.process.wait(timeout)
 
 
-def command(configuration: Path) -> list[str]:
-    """Return the command line of `serve`."""
-    return [sys.executable, "-m", "webhook", "serve", "--config", str(configuration)]
+def command(configuration: Path, module: str = "webhook") -> list[str]:
+    """Return the command line of `serve`, of the program or of a module that is used like it."""
+    return [sys.executable, "-m", module, "serve", "--config", str(configuration)]
 
 
 def run_serve(configuration: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -71,10 +71,10 @@ def run(way: Way, setting: Setting, count: int, patience: float = LOST_QUIET_S) 
         Balancer(*_start(space, way)) as balancer,
     ):
         space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")
-        with _slow_iam(space):
+        with slow_iam(space):
             namespaces = [objects.host_namespace_name() for _ in range(count)]
             made = create(space, namespaces)
-            _settle(space, roles, count, patience)
+            settle(space, roles, count, patience)
         return judge(space, roles, made)
 
 
@@ -111,7 +111,8 @@ def _start_naive(space: Space, way: Way) -> int:
 
 
 @contextmanager
-def _slow_iam(space: Space) -> Iterator[None]:
+def slow_iam(space: Space) -> Iterator[None]:
+    """Have each call of IAM take its time, and too many be throttled."""
     space.aws.forget_calls()
     with (
         space.aws.fault(Latency(actions=IAM, seconds=IAM_SECONDS)),
@@ -120,11 +121,11 @@ def _slow_iam(space: Space) -> Iterator[None]:
         yield
 
 
-def create(space: Space, namespaces: list[str]) -> list[Made]:
-    """Create these control planes at once, by a process of its own."""
+def create(space: Space, namespaces: list[str], clients: int = CLIENTS) -> list[Made]:
+    """Create these control planes, so many at once, by a process of its own."""
     cluster = space.cluster
     token = cluster.server.credentials.tokens["admin"]
-    plan = Plan(cluster.url, str(cluster.ca_file), token, namespaces, CLIENTS)
+    plan = Plan(cluster.url, str(cluster.ca_file), token, namespaces, clients)
     done = subprocess.run(
         [sys.executable, "-m", "bench.burst.load"],
         input=msgspec.json.encode(plan),
@@ -136,7 +137,7 @@ def create(space: Space, namespaces: list[str]) -> list[Made]:
     return msgspec.json.decode(done.stdout, type=list[Made])
 
 
-def _settle(space: Space, roles: list[str], count: int, patience: float) -> None:
+def settle(space: Space, roles: list[str], count: int, patience: float) -> None:
     """Wait until everybody who will ever be trusted is."""
 
     def trusted() -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import admission, attacks, hanging, memory
+from bench import admission, attacks, hanging, memory, pace
 from bench.figures import MB, percentile, table
 
 
@@ -33,6 +33,21 @@ def test_reviews_are_answered_in_time_while_aws_hangs() -> None:
     assert all(seconds >= hanging.BUDGET_S for wave in waves for seconds in wave.seconds)
     assert all(wave.over < 2.0 for wave in waves)
     assert "40 reviews, open connections" in hanging.report(waves)
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+@pytest.mark.timeout(180)
+def test_the_pace_towards_iam_is_measured_beside_the_former_one_and_the_limit() -> None:
+    found = pace.measure(5, 8, 12)
+    limit, former, ours = (
+        percentile(times, 0.5)
+        for times in (found.limit, found.sequential[pace.FORMER].apart, found.sequential[pace.OURS].apart)
+    )
+    assert 2 * pace.IAM_SECONDS < limit < ours < former
+    for load in (*found.burst.values(), *found.pool.values()):
+        assert 0 < load.writes < load.calls
+    assert f"| {pace.FORMER} |" in pace.report(found)
 
 
 def test_memory_is_measured_in_the_environment_of_the_image() -> None:

@@ -104,17 +104,19 @@ class Plan:
     fails_closed: bool
     refuses_without_trust: bool
     neighbours: tuple[Subject, ...] = field(default=())
+    admitted: float | None = None
+    """Calls of IAM that all replicas and the neighbour may make a second while there are faults; None for any."""
     approved_at: tuple[float, ...] = ()
     """When a person approves all removals, seconds from the start."""
 
     def describe(self) -> str:
         """One line for a person."""
         faults = ", ".join(sorted(self.kinds)) or "none"
+        admitted = f" and {self.admitted:.1f} calls a second" if self.admitted else ""
         return (
             f"{self.replicas} replicas, {len(self.binding.roles)} roles with room for {self.room_for}, "
-            f"{len(self.planes)} planes, IAM {self.latency * 1000:.0f} ms, interval {self.interval:.0f} s, "
-            f"grace {self.rules.grace:.0f} s; "
-            f"faults: {faults}"
+            f"{len(self.planes)} planes, IAM {self.latency * 1000:.0f} ms{admitted}, "
+            f"interval {self.interval:.0f} s, grace {self.rules.grace:.0f} s; faults: {faults}"
         )
 
 
@@ -144,6 +146,7 @@ def draw(seed: int) -> Plan:
         fails_closed=dice.random() < 0.7,
         refuses_without_trust=dice.random() < 0.2,
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
+        admitted=dice.choice([None, None, dice.uniform(0.5, 6.0)]),
         approved_at=_approvals(random.Random(f"approvals of {seed}")),
     )
 

@@ -23,7 +23,7 @@ from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from tests.simulation.api_server import ApiServer
@@ -71,8 +71,9 @@ class Replica:
         writers: dict[RoleArn, RoleWriter] = {}
         demand = OneRoleEach(self._view, writers)
         self._grants = Grants(writers)
+        limiter = iam_limiter()
         for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in, policies, lock, demand)
+            writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
         sweeper = _SweepersClient(api, self.process, self._witness)
         sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
         mappings = Mappings(self._view, (binding,), _NoEvents())

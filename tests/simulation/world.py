@@ -19,6 +19,7 @@ from tests.simulation.wishes import Wishes
 from tests.simulation.witness import Witness
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, own_in
+from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import until
 from webhook.domain.names import RoleArn, Subject
 from webhook.domain.trust_policy import TrustPolicy
@@ -33,6 +34,9 @@ RECOVERY_SECONDS = 300.0
 """Seconds after the last fault in which all must have come right, beside the grace: five passes."""
 
 QUIET_SECONDS = 300.0
+
+_AT_ONCE = 6.0
+"""Calls that IAM admits at once after a rest, where it throttles."""
 
 _LONGEST_LIFE = 7200.0
 """Seconds in which the slowest plan has come to its end by far."""
@@ -92,6 +96,8 @@ class World:
             self.replicas.append(self._replica(f"replica-{slot}", slot))
         if "neighbour" in plan.kinds:
             self._move_in()
+        if plan.admitted:
+            self.iam.bucket = TokenBucket(plan.admitted, _AT_ONCE, self.witness.now)
         actors = [asyncio.ensure_future(control_planes.live(self, plane)) for plane in plan.planes]
         actors += [asyncio.ensure_future(self._suffer(fault)) for fault in plan.faults]
         actors += [asyncio.ensure_future(approver.approve(self, at)) for at in plan.approved_at]
@@ -127,6 +133,7 @@ class World:
 
     def _calm(self) -> None:
         self.iam.recover()
+        self.iam.bucket = None
         for calm in self.calmers:
             calm()
 

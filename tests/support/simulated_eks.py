@@ -13,6 +13,7 @@ from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.support.token_bucket import TokenBucket
     from webhook.domain.names import RoleArn, Subject
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ class SimulatedEks:
     in_use_after_delete: float = 0.0
     limit: int = 5000
     names_the_id: bool = True
+    bucket: TokenBucket | None = None
+    """What throttles calls, where something does."""
     calls: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     most_at_once: int = 0
@@ -135,6 +138,8 @@ class SimulatedEks:
                 if trouble.applied:
                     effect()
                 raise trouble.error
+            if self.bucket and not self.bucket.admits():
+                raise refusal(FailureKind.THROTTLED, "ThrottlingException: Rate exceeded")
             result = effect()
             await asyncio.sleep(LATENCY / 2)
             return result

@@ -19,6 +19,7 @@ from webhook.trust.ports import AwsError, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.token_bucket import TokenBucket
     from webhook.domain.names import RoleArn
 
 Document = dict[str, Any]
@@ -114,6 +115,8 @@ class SimulatedIam:
     answered_limit: int | None = None
     """Characters that `quota` answers, where that is something else."""
     reorders: bool = True
+    bucket: TokenBucket | None = None
+    """What throttles reads and writes, where something does."""
     calls: list[Call] = field(default_factory=list)
     puts: list[Put] = field(default_factory=list)
     _switches: list[Switch] = field(default_factory=list)
@@ -177,6 +180,8 @@ class SimulatedIam:
             if switch.times > 0 and operation in switch.operations and switch.role in {None, role}:
                 switch.times -= 1
                 return switch.trouble
+        if self.bucket and role and not self.bucket.admits():
+            return Trouble.THROTTLED
         return None
 
     def seen(self, role: RoleArn) -> Document:

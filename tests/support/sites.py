@@ -13,7 +13,7 @@ from webhook.domain.selectors import NamePattern, NamespaceSelector
 from webhook.domain.statement import OwnStatement
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.grants import Grants
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from tests.support.simulated_iam import Document, SimulatedIam
@@ -80,7 +80,8 @@ class Site:
         self.wanted: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.others: set[Subject] = set()
         policies, lock = iam.client(name), lock or InProcessLock()
-        self.writers = {one: RoleWriter(one, own_in, policies, lock, self) for one in roles}
+        self.limiter = iam_limiter()
+        self.writers = {one: RoleWriter(one, own_in, policies, lock, self, limiter=self.limiter) for one in roles}
         self.grants = Grants(self.writers)
 
     def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:

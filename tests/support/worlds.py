@@ -30,7 +30,7 @@ from webhook.telemetry.progress import Progress
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,8 +104,9 @@ class World:
             pods = tuple(pods_of(binding) for binding in associating if one in binding.roles)
             return replace(own_in(one), pods=pods)
 
+        limiter = iam_limiter()
         for one in self.roles:
-            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress)
+            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events, self.progress)
         self.leader = Leader(
             Sweep(

@@ -11,6 +11,7 @@ import structlog
 from tests.support.pods import CLUSTER, OWNER, ROLE, PodSite
 from tests.support.simulated_eks import ADDON, CLIENT_TIMEOUT, LATENCY, SimulatedEks, Trouble, refusal
 from tests.support.sites import PATIENCE, role, subject
+from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.domain.associations import Association, Ownership
 from webhook.telemetry import metrics
@@ -67,15 +68,19 @@ async def test_a_thousand_namespaces_are_a_thousand_associations_and_one_stateme
     assert len(here.iam.puts) == 1
 
 
-@in_virtual_time
-async def test_calls_are_paced_and_few_at_once() -> None:
-    here = PodSite()
-    await obtained(here, 0)
-    began = now()
-    many = [here.grant(subject(number)) for number in range(1, 201)]
-    await asyncio.gather(*(here.grants.obtain(one, 300) for one in many))
-    assert here.eks.most_at_once <= 8
-    assert now() - began >= (200 - 20) / 20 - 1
+@pytest.mark.parametrize(("admitted", "seconds"), [(20.0, 1.3 * 400 / 20), (1000.0, 400 / 20 - 5)])
+def test_calls_follow_the_rate_that_eks_admits_and_are_few_at_once(admitted: float, seconds: float) -> None:
+    @in_virtual_time
+    async def associate() -> None:
+        here = PodSite()
+        here.eks.bucket = TokenBucket(admitted, 20, now)
+        many = [here.grant(subject(number)) for number in range(400)]
+        await asyncio.gather(*(here.grants.obtain(one, 300) for one in many))
+        assert now() < seconds
+        assert here.eks.most_at_once <= 8
+        assert here.eks.calls.total() <= 1.1 * 400
+
+    associate()
 
 
 @in_virtual_time

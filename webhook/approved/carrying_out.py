@@ -21,7 +21,7 @@ from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
 from webhook.trust.outcomes import Outcome, Proof, Trusted
 from webhook.trust.ports import AwsError
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -41,7 +41,7 @@ PATIENCE = 120.0
 """Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
 
 _SECONDS_EACH = 0.1
-"""More for each: an association takes one or two calls, and there are 20 a second."""
+"""More for each: an association takes one or two calls, at 20 a second to begin with."""
 
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
@@ -94,12 +94,12 @@ async def hands(
     )
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
     writers: dict[RoleArn, RoleWriter] = {}
-    demand = OneRoleEach(view, writers)
+    demand, limiter = OneRoleEach(view, writers), iam_limiter()
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
         by = eks.policies if eks and own_in(role).pods else policies
-        writers[role] = RoleWriter(role, own_in, by, lock, demand)
+        writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
         associations = Associations(

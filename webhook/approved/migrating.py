@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from webhook.trust.outcomes import Outcome
 
 _AT_ONCE = 500
-"""ServiceAccounts that are associated together: at 20 calls a second within the patience for each."""
+"""ServiceAccounts that are associated together: at 20 calls a second to begin with, within the patience."""
 
 _TIME_RUNS = (
     "its association is gone, and its pods keep their credentials for three hours at most, so run this again"

@@ -11,7 +11,7 @@ from webhook.config.whereabouts import process_identity
 from webhook.survey.leases import check_locks
 from webhook.trust.leases import LeaseLock
 from webhook.trust.ports import AwsError
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -87,9 +87,10 @@ async def retire(
     plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
 ) -> None:
     """The same, one role after the other."""
+    limiter = iam_limiter()
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted())
+        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
         await _retire_from(change, writer, policies, done)
 
 

@@ -27,7 +27,7 @@ from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
 from webhook.trust.leases import LeaseLock
-from webhook.trust.writer import RoleWriter
+from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
@@ -52,7 +52,7 @@ async def assemble(configuration: Configuration) -> Program:
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
     lock = LeaseLock(leases, identity)
-    quota = AccountQuota(calls)
+    quota, limiter = AccountQuota(calls), iam_limiter()
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
         Associations(
@@ -70,7 +70,7 @@ async def assemble(configuration: Configuration) -> Program:
     grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
     for role in trusted_roles(bindings):
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress)
+        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
     reconciler = configuration.reconciler
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from webhook.domain.associations import FoundAssociations
-from webhook.trust.associations import BURST, CALLS_PER_SECOND, PARALLEL
-from webhook.trust.pace import Pace
+from webhook.trust.associations import CALLS_PER_SECOND, PARALLEL
 from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -23,8 +23,8 @@ async def look_at(
 ) -> FoundAssociations:
     """All of them, or those of `only` (eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation).
 
-    At the rate of the running program: 5,000 take four minutes. Whatever EKS refuses is no error of the look; that
-    it is out of reach altogether is: AwsError.
+    At the rate with which the running program begins, and never faster, to leave it room: 5,000 take four
+    minutes. Whatever EKS refuses is no error of the look; that it is out of reach altogether is: AwsError.
     """
     try:
         return await _look_at(api, progress, only)
@@ -47,13 +47,13 @@ async def describe_all(
     api: AssociationApi, ids: Mapping[Subject, str], progress: Callable[[str], None]
 ) -> dict[Subject, Association]:
     """The associations of these ids, without those deleted since they were listed. Raises AwsError."""
-    pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
+    limiter = RateLimiter("eks", CALLS_PER_SECOND, ceiling=CALLS_PER_SECOND, parallel=PARALLEL)
     described: dict[Subject, Association] = {}
     looked_at = 0
 
     async def describe(subject: Subject, association_id: str) -> None:
         nonlocal looked_at
-        async with pace.turn():
+        async with limiter.turn():
             found = await api.describe(association_id)
         if found is not None and found.subject == subject:
             described[subject] = found

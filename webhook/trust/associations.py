@@ -19,8 +19,8 @@ from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
 from webhook.trust.gauges import AssociationGauges
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
-from webhook.trust.pace import Pace
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.trust.rate_limiter import RateLimiter
 from webhook.trust.reasons import NOT_CERTAIN, unexpected
 from webhook.trust.seen_associations import SeenAssociations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CALLS_PER_SECOND = 20.0
-"""EKS publishes no rate for these calls; Throttling slows all of them down."""
+"""To begin with: EKS publishes no rate for these calls."""
 
-BURST = 20
+_CEILING = 100.0
 PARALLEL = 8
 
 _LONGEST_TURN = 900.0
@@ -82,7 +82,7 @@ class Associations:
         self._may_leave = may_leave
         self._is_another = is_another
         self._may_add = may_add
-        self._pace = Pace(CALLS_PER_SECOND, BURST, PARALLEL)
+        self._limiter = RateLimiter("eks", CALLS_PER_SECOND, _CEILING, PARALLEL)
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
         self._first_list: asyncio.Task[None] | None = None
@@ -238,8 +238,6 @@ class Associations:
             ticket.settle(failure)
             return
         ticket.fail(failure)
-        if failure.kind is FailureKind.THROTTLED:
-            self._pace.rest(pause)
         await asyncio.sleep(pause)
 
     def _report(self, subject: Subject, failure: Untrusted) -> None:
@@ -317,7 +315,7 @@ class Associations:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """One turn to call EKS."""
-        async with self._pace.turn():
+        async with self._limiter.turn():
             with self._progress.step("associations", _LONGEST_TURN):
                 yield
 

@@ -17,6 +17,9 @@ REMEMBERED = 60.0
 MOST_HEARD = 2000
 """Subjects written, and as many removed, that are taken from one Lease or wait to be believed: the newest."""
 
+_MOMENT = 1e-3
+"""Seconds; no two writes of a role are as close."""
+
 
 class RecentWrites:
     """What the writes of the last minute added and removed, whatever a read says. Times are seconds on one clock.
@@ -55,6 +58,11 @@ class RecentWrites:
         self._removed = {subject: at for subject, at in self._removed.items() if subject not in subjects}
         self._counted = None
         self.latest = now
+
+    @property
+    def last_count(self) -> int:
+        """How many were written last, as far as was heard: those of one write are equally old."""
+        return sum(at >= self.latest - _MOMENT for times in (self._written, self._heard) for at in times.values())
 
     def removed(self, subjects: AbstractSet[Subject], now: float) -> None:
         """Remember that this replica removed `subjects` just now."""

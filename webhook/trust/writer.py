@@ -1,7 +1,7 @@
 """The one writer of a role's trust policy: reads, adds our subjects, writes, and shares the write.
 
-While one write is under way new grants collect; the next cycle takes them all. So an idle role answers at
-once, and a burst of hundreds costs a few writes.
+While one write is under way new grants collect; the next cycle takes them all. So a role that is written now and
+then answers at once, and a burst of hundreds costs a few writes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from webhook.trust.outcomes import Proof, Ticket, Trusted, Untrusted
 from webhook.trust.pods import PodTrust
 from webhook.trust.ports import AwsError, FailureKind, LockError
 from webhook.trust.prospects import Prospects
+from webhook.trust.rate_limiter import RateLimiter
 from webhook.trust.reasons import NOT_CERTAIN, full, outcome_of, unexpected, with_dangling_principals
 from webhook.trust.recent import RecentWrites
 from webhook.trust.tickets import Tickets
@@ -42,10 +43,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GATHERING = 0.3
-"""Seconds from a write of a role, by any replica, until it is read again: who comes meanwhile shares a write.
+"""Seconds from a write of several subjects, by any replica, until the role is read again: who comes meanwhile
+shares the next write. Without it IAM throttles six roles under a burst.
 
-An idle role answers at once. Without it IAM throttles six roles under a burst, and every backoff costs more.
+A look that nobody waits for comes as long after this replica's last: who comes meanwhile has it, with a write.
 """
+
+_LONGEST_WAIT = 1.0
+"""Seconds for which a cycle may be waited for under the lock; for longer, other replicas may have it."""
 
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
@@ -58,6 +63,14 @@ WRITE_TIME = 4.0
 
 _LONGEST_CYCLE = 900.0
 """Seconds: four calls of some seconds each, far longer than all of them together."""
+
+
+def iam_limiter() -> RateLimiter:
+    """The one limiter of all writers of a replica, whose roles are of one account.
+
+    A turn is a read, and the write that may follow it at once.
+    """
+    return RateLimiter("iam", rate=20.0, ceiling=100.0)
 
 
 class RoleWriter:
@@ -80,6 +93,7 @@ class RoleWriter:
         lock: RoleLock,
         demand: Demand,
         progress: Progress | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.role = role
         self._own_in = own_in
@@ -101,6 +115,8 @@ class RoleWriter:
         self._trouble: Untrusted | None = None
         self._pods = PodTrust(role, lambda: self._own)
         self._progress = progress or Progress()
+        self._limiter = limiter or iam_limiter()
+        self._turn: float | None = None
         self._looked = asyncio.Event()
         self._hearers: set[Callable[[Untrusted], None] | None] = set()
         self._wake = asyncio.Event()
@@ -245,8 +261,9 @@ class RoleWriter:
 
     async def _run(self) -> None:
         while self._has_work:
+            self._wake.clear()
             try:
-                pause = await self._hold_and_work()
+                pause = self._rest() or await self._hold_and_work()
             except Exception as error:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
@@ -256,11 +273,30 @@ class RoleWriter:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._tickets.subjects or self._pods.awaited or self._to_confirm) and not self._closing
+        return (self._is_awaited or self._to_confirm) and not self._closing
+
+    @property
+    def _is_awaited(self) -> bool:
+        return bool(self._tickets.subjects or self._pods.awaited)
+
+    def _next_turn(self) -> float:
+        """Take a turn to call IAM unless there is one already; answers the seconds until a cycle may begin."""
+        if self._turn is None:
+            self._turn = self._limiter.reserve()
+        begins = self._turn
+        if not self._is_awaited:
+            begins = max(begins, self.read_at + GATHERING)
+        elif self._recent_writes.last_count > 1:
+            begins = max(begins, self._recent_writes.latest + GATHERING)
+        return max(begins - asyncio.get_running_loop().time(), 0.0)
+
+    def _rest(self) -> float:
+        """The same, where the lock is of no use until then; 0 where somebody waits and it is not long."""
+        seconds = self._next_turn()
+        return 0.0 if self._is_awaited and seconds <= _LONGEST_WAIT else seconds
 
     async def _hold_and_work(self) -> float:
         """One or more cycles under one lock; answers how many seconds to wait before the next."""
-        self._wake.clear()
         try:
             self._own_in(self.role)  # raises while nothing may be written
             self._waits_for_lock, began = True, asyncio.get_running_loop().time()
@@ -269,12 +305,14 @@ class RoleWriter:
             ) as hold:
                 self._waits_for_lock = False
                 pause = 0.0
-                mine = self._has_work
-                while mine and not pause:
-                    with self._progress.step("trust_writer", _LONGEST_CYCLE):
+                mine = self._has_work and not self._rest()
+                while mine:
+                    await asyncio.sleep(self._next_turn())
+                    self._turn = None
+                    with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
                         pause = await self._cycle(hold)
                     self._failures, self._trouble = 0, None
-                    mine = self._has_work and not pause and await hold.again()
+                    mine = self._has_work and not (pause or self._rest()) and await hold.again()
                 return pause
         except AwsError as error:
             return self._failed(error)
@@ -297,7 +335,6 @@ class RoleWriter:
 
     async def _cycle(self, hold: Hold) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle."""
-        await asyncio.sleep(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time())
         self._own_in(self.role)  # what was waited for may have taken long
         self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
