@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -66,6 +67,7 @@ class Passes:
         self._events = events
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._next_pass = 0.0
         self._late: OrderedDict[Subject, Grant] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
@@ -78,22 +80,20 @@ class Passes:
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
         await self._grants.first_looks(_FIRST_LOOK_SECONDS)
-        next_pass, is_due = 0.0, True
+        clock = asyncio.get_running_loop().time
         while True:
-            if is_due:
-                next_pass = asyncio.get_running_loop().time() + interval
+            if clock() >= self._next_pass:
+                self._next_pass = clock() + interval
                 await survive("pass_failed", self._pass())
             await survive("pass_failed", self._look_at_changed())
-            is_due = not await self._something_changes_before(next_pass)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._next_pass):
+                    await self._wake.wait()
 
-    async def _something_changes_before(self, moment: float) -> bool:
-        """Wait for a change, until `moment` on the loop's clock at the latest."""
-        try:
-            async with asyncio.timeout_at(moment):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
+    def hurry(self) -> None:
+        """Have a pass at once: this replica leads now, and what the leader before left open is its to do."""
+        self._next_pass = 0.0
+        self._wake.set()
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None

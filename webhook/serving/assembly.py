@@ -100,6 +100,7 @@ async def assemble(configuration: Configuration) -> Program:
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
     lock = LeaseLock(leases, identity)
+    leadership = Leadership(leases, installation, identity, progress)
     quota = AccountQuota(calls)
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
@@ -110,6 +111,7 @@ async def assemble(configuration: Configuration) -> Program:
             view.may_dissociate,
             view.was_replaced,
             view.may_add,
+            leadership.leads_since,
             progress,
         )
         if pods
@@ -129,6 +131,7 @@ async def assemble(configuration: Configuration) -> Program:
         passes.pods,
         care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events, progress),
         reconciler.interval,
+        passes.hurry,
     )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
@@ -144,7 +147,6 @@ async def assemble(configuration: Configuration) -> Program:
     checks = [issuer_check(configured, api, issuer), role_check(bindings, caller)]
     if pods:
         checks.append(cluster_check(pods.cluster, issuer))
-    leadership = Leadership(leases, installation, identity, progress)
 
     def close() -> None:
         calls.close()
