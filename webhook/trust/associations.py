@@ -96,6 +96,8 @@ class Associations:
         self._list_began = _ALWAYS
         self._has_list = False
         self._left_out = LeftOut()
+        self._missing: set[Subject] = set()
+        """By the last list that this replica read as the leader."""
         self._checking: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._approved: frozenset[Subject] = frozenset()
@@ -411,6 +413,9 @@ class Associations:
             self._left_out.forget()
             for subject in missing:
                 self.submit(subject, wanted[subject], Need.ANSWER)
+            before, self._missing = self._missing, set(missing)
+            if not self._missing <= before:
+                return  # newcomers have EKS's rate for themselves: a later pass looks at what is there
             for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
                 if not self.leads:
                     return
