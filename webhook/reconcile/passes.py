@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -67,7 +66,7 @@ class Passes:
         self._events = events
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
-        self._next_pass = 0.0
+        self._is_hurried = False
         self._late: OrderedDict[Subject, Grant] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
@@ -80,20 +79,27 @@ class Passes:
         metrics.pass_interval.set(interval)
         await self._view.wait_until_synced()
         await self._grants.first_looks(_FIRST_LOOK_SECONDS)
-        clock = asyncio.get_running_loop().time
+        next_pass, is_due = 0.0, True
         while True:
-            if clock() >= self._next_pass:
-                self._next_pass = clock() + interval
+            if is_due:
+                self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
                 await survive("pass_failed", self._pass())
             await survive("pass_failed", self._look_at_changed())
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._next_pass):
-                    await self._wake.wait()
+            is_due = not await self._something_changes_before(next_pass) or self._is_hurried
 
     def hurry(self) -> None:
         """Have a pass at once: this replica leads now, and what the leader before left open is its to do."""
-        self._next_pass = 0.0
+        self._is_hurried = True
         self._wake.set()
+
+    async def _something_changes_before(self, moment: float) -> bool:
+        """Wait for a change, until `moment` on the loop's clock at the latest."""
+        try:
+            async with asyncio.timeout_at(moment):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
