@@ -185,7 +185,7 @@ class Associations:
         return True
 
     def check(self) -> None:
-        """Read the whole list again soon, make what is missing, and look at those looked at longest ago."""
+        """Read the whole list again soon, and make what is missing: as the leader all, else what is left out."""
         if not self._closing and (self._checking is None or self._checking.done()):
             self._checking = asyncio.get_running_loop().create_task(self._check(), name="check associations")
 
@@ -406,27 +406,31 @@ class Associations:
             await (asyncio.shield(self._read_anew()) if is_due else self._read_list())
             wanted = self._wanted()
             missing = [subject for subject in wanted if self._seen.id_of(subject) is None]
-            if not self.leads:
+            if self.leads:
+                await self._make_and_look(wanted, missing)
+            else:
                 for subject in self._left_out.take(missing, asyncio.get_running_loop().time()):
                     self.submit(subject, wanted[subject])
-                return
-            self._left_out.forget()
-            for subject in missing:
-                self.submit(subject, wanted[subject], Need.ANSWER)
-            before, self._missing = self._missing, set(missing)
-            if not self._missing <= before:
-                return  # newcomers have EKS's rate for themselves: a later pass looks at what is there
-            for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
-                if not self.leads:
-                    return
-                await self._look(subject, wanted[subject])
-            for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
-                await self._look_at_unwanted(subject)
         except AwsError as error:
             log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
         except Exception:
             log.exception("associations_not_checked")
             metrics.unexpected_errors.labels("associations").inc()
+
+    async def _make_and_look(self, wanted: Mapping[Subject, RoleArn], missing: Collection[Subject]) -> None:
+        """What the leader does: make what is missing, and look at those looked at longest ago."""
+        self._left_out.forget()
+        for subject in missing:
+            self.submit(subject, wanted[subject], Need.ANSWER)
+        before, self._missing = self._missing, set(missing)
+        if not self._missing <= before:
+            return  # newcomers have EKS's rate for themselves: a later pass looks at what is there
+        for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
+            if not self.leads:
+                return
+            await self._look(subject, wanted[subject])
+        for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
+            await self._look_at_unwanted(subject)
 
     async def _look(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""
