@@ -29,8 +29,8 @@ COUNT = 150
 @asynccontextmanager
 async def three(*, refuses: bool = False) -> AsyncIterator[tuple[list[World], AsyncExitStack]]:
     """Three replicas, the first of which leads and ends first; each has had its first pass."""
-    first = World(BINDING, refuses=refuses)
-    worlds = [first, *(World(BINDING, refuses=refuses, before=first, name=name) for name in ("b", "c"))]
+    first = World(BINDING, refuses=refuses, replica="a")
+    worlds = [first, *(World(BINDING, refuses=refuses, before=first, replica=name) for name in ("b", "c"))]
     async with AsyncExitStack() as others, AsyncExitStack() as leader:
         await leader.enter_async_context(first.running())
         for world in worlds[1:]:
