@@ -24,7 +24,7 @@ WITHIN_S = LEASE_S + 15
 def test_a_leader_killed_in_a_burst_of_associations_is_followed_by_one_that_makes_the_rest(record: Record) -> None:
     with (
         api_server() as cluster,
-        Space(cluster=cluster) as space,
+        Space(cluster=cluster, eks_lag=0) as space,
         replicas(space, REPLICAS, mode="pod-identity") as running,
         ThreadPoolExecutor(CLIENTS) as clients,
     ):
