@@ -1,6 +1,6 @@
 """`python -m bench` measures everything and writes docs/bench.md and docs/burst.*; `--quick` only tries it out.
 
-A part's name measures that part alone and prints it: `python -m bench admission`.
+A part's name measures that part alone, and replaces its section: `python -m bench admission`.
 """
 
 import argparse
@@ -18,8 +18,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
 HEAD = """# Measurements
 
 Written by `make bench`; bursts of control planes are on [their own page](burst.md), and the same burst in both
-modes, by `python -m bench.modes`, on [another](modes.md). The figures are of one run on one machine: what they
-claim are the ratios within it.
+modes, by `python -m bench.modes`, on [another](modes.md). The figures of a section are of one run on one machine:
+what they claim are the ratios within it.
 """
 
 
@@ -77,28 +77,37 @@ PARTS = {
 def main() -> int:
     """Measure what the command line names; answers the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure; all of it writes docs/bench.md."
+        prog="python -m bench", description="Measure, and write what was measured into docs/bench.md."
     )
     parser.add_argument("--quick", action="store_true", help="only try it out: figures of little worth")
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all unless given")
     wanted = parser.parse_args()
     if unknown := set(wanted.part) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    sections = [HEAD]
+    sections = _sections(PAGE.read_text())
     for name in wanted.part or PARTS:
         part = PARTS[name]
         figures = part.quick() if wanted.quick else part.full()
         print(f"{part.title}\n\n{figures}\n", flush=True)
-        sections.append(
-            f"## {part.title}\n{part.text}\n\n{figures}\n\n```\n.venv/bin/python -m bench {name}\n```\n"
-        )
+        sections[part.title] = f"{part.text}\n\n{figures}\n\n```\n.venv/bin/python -m bench {name}\n```\n"
+    if not wanted.quick:
+        PAGE.write_text(_page(sections))
     if not wanted.part:
         runs = bursts.measure((20,), ours_alone=()) if wanted.quick else bursts.measure()
         print(report_bursts(runs))
-    if not wanted.quick and not wanted.part:
-        bursts.write(runs)
-        PAGE.write_text("\n".join(sections))
+        if not wanted.quick:
+            bursts.write(runs)
     return 0
+
+
+def _sections(page: str) -> dict[str, str]:
+    """The page's sections by their titles."""
+    return {title: text for title, _, text in (each.partition("\n") for each in page.split("\n## ")[1:])}
+
+
+def _page(sections: dict[str, str]) -> str:
+    titles = [part.title for part in PARTS.values() if part.title in sections]
+    return "\n".join((HEAD, *(f"## {title}\n{sections[title].strip()}\n" for title in titles)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from urllib3.util import connection
 
 from rig.aws import AwsStandIn, TokenIssuer
 from tests.aws.conftest import ROLE, Program, always, use
@@ -168,6 +169,26 @@ def test_a_thousand_slow_answers_leave_no_thread_behind(world: World, monkeypatc
     world.between.misbehave(None)
     monkeypatch.setattr(world.program.calls, "_longest", 10.0)
     assert world.program.run(world.program.read()).statements
+
+
+def test_a_write_that_has_waited_for_its_connection_is_not_sent_once_its_time_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    connect = connection.create_connection
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        made = connect(*arguments, **named)
+        opened.append(made)
+        return made
+
+    monkeypatch.setattr(connection, "create_connection", counting)
+    world.aws.forget_calls()
+    program = Eks()  # it has no connection yet
+    refused = program.refused(lambda: program.policies.write(ROLE, world.policy, lambda: len(opened) < 2))
+    assert refused.kind is UNAVAILABLE
+    assert "would not have outlasted the write" in str(refused)
+    assert [world.aws.count(name) for name in ("GetCallerIdentity", "UpdateAssumeRolePolicy")] == [1, 0]
 
 
 def test_a_write_that_has_waited_for_its_credentials_is_not_sent_once_its_time_is_over(world: World) -> None:

@@ -58,7 +58,7 @@ def _use_everything(space: Space, webhook: Webhook) -> None:
 
 def _take_its_rights(space: Space) -> None:
     path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-    for binding in space.cluster.api.get(path).body["items"]:
+    for binding in space.cluster.api.get(path)["items"]:
         if binding["metadata"]["name"].startswith(WEBHOOK_NAME):
             space.cluster.api.delete(f"{path}/{binding['metadata']['name']}")
 

@@ -9,8 +9,10 @@ import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.listening import SHORT, Port, listening, on_sockets, post
-from tests.support.reviews import review
+import pytest
+
+from tests.support.listening import SHORT, Client, Port, head, listening, on_sockets, post
+from tests.support.reviews import UID, review
 from tests.support.simulated_iam import Trouble
 from tests.support.sites import subject
 from tests.support.worlds import World
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 WHO = subject(1)
 KIB, MIB = 1024, 1024 * 1024
 LIMITS = replace(SHORT, connections=100, body_time=30, head_time=30)
-LARGE = post(review(WHO, annotations={"note": "x" * (3 * MIB)}))
+
+
+def _of_size(size: int) -> bytes:
+    """A review as an API server writes it, without spaces."""
+    note = {"note": "x" * size}
+    return post(json.dumps(review(WHO, annotations=note), separators=(",", ":")).encode())
+
+
+LARGE = _of_size(3 * MIB)
 HALF = post(b"x" * MIB, announced=3 * MIB)
 SMALL_HALF = post(b"x" * 1000, announced=40 * KIB)
 
@@ -99,6 +109,39 @@ async def test_large_reviews_at_once_take_turns_and_all_are_answered() -> None:
     async with _port(bodies=bodies) as port:
         answers = await asyncio.gather(*(_status(port, LARGE) for _ in range(12)))
     assert [status for status, _ in answers] == [b"200"] * 12
+
+
+TOO_LARGE = _of_size(8 * MIB)
+_, _, BODY = TOO_LARGE.partition(b"\r\n\r\n")
+CHUNKED = head("/mutate?timeout=10s", "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("request_", [TOO_LARGE, CHUNKED], ids=["announced", "in chunks"])
+@on_sockets
+async def test_what_is_too_large_to_be_read_is_denied_where_deny_is_set(request_: bytes) -> None:
+    async with _port(World(refuses=True)) as port:
+        assert await _denial(await port.connect(), request_) == 413
+
+
+@on_sockets
+async def test_what_gave_way_half_read_is_denied_where_deny_is_set() -> None:
+    bodies = Bodies(large=Room(4 * MIB, patience=0.2))
+    async with _port(World(refuses=True), bodies) as port:
+        slow = await port.connect()
+        slow.send(LARGE[: 2 * MIB])
+        await asyncio.sleep(0.1)
+        assert (await _status(port, LARGE))[0] == b"200"
+        assert await _denial(slow, LARGE[2 * MIB :]) == 503
+
+
+async def _denial(client: Client, request: bytes) -> int:
+    """The code with which a review is denied."""
+    client.send(request)
+    assert await client.status() == b"200"
+    answer = json.loads(client.body)["response"]
+    assert (answer["uid"], answer["allowed"]) == (UID, False)
+    code: int = answer["status"]["code"]
+    return code
 
 
 @on_sockets

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from rig.pki import Authority
-from webhook.admission.bodies import LARGEST_BODY
-from webhook.serving.limits import Limits
+from webhook.serving.limits import REVIEW_LIMITS, Limits
 from webhook.serving.listeners import Listener
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ PATIENCE = 5.0
 
 SHORT = Limits(
     connections=12,
-    body=LARGEST_BODY,
+    body=REVIEW_LIMITS.body,
     head=4096,
     url=512,
     handshake_time=0.3,
@@ -76,6 +75,8 @@ class Client:
     writer: asyncio.StreamWriter
     head: bytes = b""
     """Status and headers of the last answer."""
+    body: bytes = b""
+    """Its body."""
 
     def send(self, data: bytes) -> None:
         """Send bytes, whatever becomes of them."""
@@ -102,7 +103,7 @@ class Client:
                 return b""
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
-                await self.reader.readexactly(int(line.split(b":")[1]))
+                self.body = await self.reader.readexactly(int(line.split(b":")[1]))
         self.head = head
         return head.split(b" ")[1]
 

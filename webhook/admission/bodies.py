@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,11 +27,19 @@ _ANY = 10_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class BodyTooLargeError(Exception):
+class UnreadBodyError(Exception):
+    """A body was not read, or not to its end. `head` is its beginning, as far as it was read."""
+
+    def __init__(self, head: bytes = b"") -> None:
+        super().__init__()
+        self.head = head
+
+
+class BodyTooLargeError(UnreadBodyError):
     """A body is larger than LARGEST_BODY."""
 
 
-class NoRoomError(Exception):
+class NoRoomError(UnreadBodyError):
     """A body did not get room in time, or had it for too long while others waited."""
 
 
@@ -67,12 +75,12 @@ class Room:
         """The body of a request, of `size` bytes at most. Raises BodyTooLargeError and NoRoomError."""
         await self._take(size)
         try:
-            reading = asyncio.timeout(None)
+            reading, body = asyncio.timeout(None), bytearray()
             try:
                 async with reading:
-                    body = await self._read(request, size, reading)
+                    await self._read(request, size, reading, body)
             except TimeoutError:
-                raise NoRoomError from None
+                raise NoRoomError(bytes(body[:_HEAD])) from None
             finally:
                 self._reading.pop(reading, None)
             yield body
@@ -80,19 +88,17 @@ class Room:
             self._left += size
             self._freed.set()
 
-    async def _read(self, request: Request, size: int, reading: asyncio.Timeout) -> bytearray:
+    async def _read(self, request: Request, size: int, reading: asyncio.Timeout, body: bytearray) -> None:
         time = asyncio.get_running_loop().time
         until = time() + self._longest_read
         self._reading[reading] = time()
-        body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > size:
-                raise BodyTooLargeError
+                raise BodyTooLargeError(bytes(body[:_HEAD]))
             if reading in self._reading and time() < until:
                 self._reading[reading] = time()
                 self._reading.move_to_end(reading)
-        return body
 
     async def _take(self, size: int) -> None:
         if self._waiting >= self._queue:
@@ -145,15 +151,16 @@ class Bodies:
             yield body
 
 
-async def drained(request: Request) -> bytes:
-    """The beginning of a body of which nothing was read, once all of it has come; the rest is not kept.
+async def drained(request: Request, head: bytes) -> bytes:
+    """The beginning of a body, once all of it has come; `head` is what was read before, the rest is not kept.
 
     A client sends all before it looks at an answer. Raises ClientDisconnect.
     """
-    head = bytearray()
-    async for chunk in request.stream():
-        head += chunk[: _HEAD - len(head)]
-    return bytes(head)
+    found = bytearray(head)
+    with suppress(RuntimeError):  # it was read to its end
+        async for chunk in request.stream():
+            found += chunk[: max(_HEAD - len(found), 0)]
+    return bytes(found)
 
 
 def _announced(request: Request) -> int:

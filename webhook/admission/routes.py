@@ -13,7 +13,14 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, Router
 
-from webhook.admission.bodies import LARGEST_BODY, Bodies, BodyTooLargeError, NoRoomError, drained
+from webhook.admission.bodies import (
+    LARGEST_BODY,
+    Bodies,
+    BodyTooLargeError,
+    NoRoomError,
+    UnreadBodyError,
+    drained,
+)
 from webhook.admission.reviews import Answer, InvalidReviewError, TooDeepError, parse_review
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import note_refusal
@@ -39,7 +46,7 @@ _TIMEOUT = re.compile(r"([0-9]{1,3})s")
 _UID = re.compile(rb'"request":\{"uid":"([0-9a-f-]{1,63})"')
 """At the beginning of a review: an API server writes fields in a fixed order (k8s.io/api, admission/v1)."""
 
-_UNREAD: dict[type[Exception], tuple[int, str, dict[str, str]]] = {
+_UNREAD: dict[type[UnreadBodyError], tuple[int, str, dict[str, str]]] = {
     BodyTooLargeError: (_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes", {"connection": "close"}),
     # The API server tries again after so many seconds, up to ten times within its own timeout.
     NoRoomError: (_UNAVAILABLE, "too many large reviews at once", {"retry-after": "1"}),
@@ -63,8 +70,8 @@ def admission_router(service: AdmissionService, bodies: Bodies | None = None) ->
             return _denied(error.uid, "refused_too_deep", _FORBIDDEN, str(error))
         except InvalidReviewError as error:
             return _refused(_BAD_REQUEST, str(error))
-        except (BodyTooLargeError, NoRoomError) as error:
-            return await _unread(request, *_UNREAD[type(error)], may_deny=service.may_deny)
+        except UnreadBodyError as error:
+            return await _unread(request, error, may_deny=service.may_deny)
         except ClientDisconnect:
             return Response(status_code=_BAD_REQUEST)
 
@@ -99,17 +106,16 @@ async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
         return parse_review(body)
 
 
-async def _unread(
-    request: Request, status: int, said: str, headers: dict[str, str], *, may_deny: bool
-) -> Response:
+async def _unread(request: Request, error: UnreadBodyError, *, may_deny: bool) -> Response:
     """Say that a review was not read: as a denial where one is configured, else as an HTTP error.
 
     An HTTP error passes under failurePolicy Ignore, so that a large enough object would get around a denial.
     """
+    status, said, headers = _UNREAD[type(error)]
     found = None
     if may_deny:
-        with suppress(ClientDisconnect, RuntimeError):  # it is gone, or was read in part
-            found = _UID.search(await drained(request))
+        with suppress(ClientDisconnect):
+            found = _UID.search(await drained(request, error.head))
     if found is None:
         return _refused(status, said, headers)
     return _denied(found[1].decode(), "refused_unread", status, f"{said}, so that it was not read")

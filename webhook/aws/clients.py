@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 
 from webhook.aws.credentials import OwnCredentials
-from webhook.aws.exchange import check_answer, check_may_send, current, note_answer
+from webhook.aws.exchange import check_answer, current, note_answer
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -129,7 +129,6 @@ class AwsClients:
         # The default also covers the STS client that fetches the program's own credentials.
         retries = Config(retries={"mode": "standard", "total_max_attempts": self._attempts})
         core.set_default_client_config(_CONFIG.merge(retries))
-        core.register("before-send.iam.UpdateAssumeRolePolicy", check_may_send)
         core.register("before-parse", note_answer)
         core.register("after-call", check_answer)
         return boto3.Session(botocore_session=core), OwnCredentials(core)

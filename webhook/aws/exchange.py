@@ -60,7 +60,7 @@ class Exchange:
         self.is_over = False
         """Whether nobody waits for it: its connection is cut, and no further request is sent."""
         self.may_send: Callable[[], bool] | None = None
-        """Asked right before a trust policy is written."""
+        """Asked right before a request is sent, once its connection is open."""
         self._connection: Any = None
         self._socket: Any = None
 
@@ -133,18 +133,10 @@ def check_answer(**event: Any) -> None:
         raise KeyError("RequestId")
 
 
-def check_may_send(**_: Any) -> None:
-    """Raise NotSentError where the time for a write is over; for botocore's event before-send.
-
-    Credentials have been fetched and the request is signed by then.
-    """
-    exchange = current()
-    if exchange and exchange.may_send and not exchange.may_send():
-        raise NotSentError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
-
-
 class _Bounded:
     """Goes in front of botocore's connections."""
+
+    sock: Any
 
     def connect(self) -> None:
         _use(self)
@@ -152,6 +144,9 @@ class _Bounded:
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         _use(self)
+        if self.sock is None:
+            self.connect()
+        _check_may_send()
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
@@ -175,6 +170,16 @@ class _Bounded:
 def _use(connection: Any) -> None:
     if exchange := current():
         exchange.use(connection)
+
+
+def _check_may_send() -> None:
+    """Raise NotSentError where the time for a write is over.
+
+    Credentials have been fetched, the request is signed, and name look-up, connection and handshake are done.
+    """
+    exchange = current()
+    if exchange and exchange.may_send and not exchange.may_send():
+        raise NotSentError(FailureKind.UNAVAILABLE, "the role's lock would not have outlasted the write")
 
 
 class _Http(_Bounded, awsrequest.AWSHTTPConnection):  # type: ignore[misc]  # the stubs', and so below

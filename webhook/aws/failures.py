@@ -89,8 +89,8 @@ _WHO_ANSWERS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTT
 
 def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[str, AwsError]:
     """The code for metrics, one of a bounded number, and the error to raise; `answer` is what came back last."""
-    if isinstance(error, AwsError):
-        return type(error).__name__, error
+    if found := next((one for one in _causes(error) if isinstance(one, AwsError)), None):
+        return type(found).__name__, found  # the SDK wraps what is raised while a request is sent
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
         code, why = explained(operation, error.__cause__, answer)
         said = str(why).removeprefix(f"{operation}: ")

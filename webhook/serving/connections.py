@@ -97,8 +97,8 @@ class _ByAddress:
 
     def discard(self, connection: Connection) -> None:
         """One that may be here."""
-        same = self._addresses.get(connection.peer, {})
-        if connection in same:
+        same = self._addresses.get(connection.peer)
+        if same and connection in same:
             del same[connection]
             self._size -= 1
             if not same:

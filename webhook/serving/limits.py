@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webhook.admission.bodies import LARGEST_BODY
-
 _KIBIBYTE = 1024
+
+_LARGEST_REVIEW = 40 * _KIBIBYTE * _KIBIBYTE
+"""Two objects of the 3 MiB that an API server takes, each byte of which it may write as six.
+
+What is larger than can be read still has to be refused as a review: an HTTP error would pass under failurePolicy
+Ignore.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Limits:
     """For which an idle connection stays open: longer than the API server's 90 s, or reviews fail at random."""
 
 
-REVIEW_LIMITS = Limits(connections=1024, body=LARGEST_BODY)
+REVIEW_LIMITS = Limits(connections=1024, body=_LARGEST_REVIEW)
 """An API server opens a connection for each review under way, and keeps 25 idle ones."""
 
 PLAIN_LIMITS = Limits(connections=128, body=4 * _KIBIBYTE)

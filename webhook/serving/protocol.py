@@ -66,7 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def abandon(self) -> None:
         """Break its reference cycles where it was never opened: so it is freed now, not by the collector later."""
         self._connections.forget(self)
-        self.opening = self.parser = None
+        self.opening = None
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """asyncio: it is open, its handshake done."""
