@@ -56,7 +56,7 @@ burst of [burst.md](burst.md), but with the gate, and in mode `pod-identity` wit
 - Credentials: a pod's own token was given credentials, by STS or by EKS, which evaluate the role's trust policy.
 - Pods made a second time: none means that nothing was restarted, since no pod was replaced.
 - From there to the pod: from the sending of the ServiceAccount's CREATE to the pod's; in mode `pod-identity` the
-  pod waits at the gate for the association, which three replicas make within EKS's rate, and for the lag.
+  pod waits at the gate for the association, which the leader makes within EKS's rate, and for the lag.
 
 """
 

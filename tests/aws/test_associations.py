@@ -102,6 +102,14 @@ def test_a_long_list_is_read_to_its_end(eks: Eks, aws: AwsStandIn) -> None:
     assert aws.count("ListPodIdentityAssociations") == 3
 
 
+def test_one_is_looked_for_with_one_call_however_many_there_are(eks: Eks, aws: AwsStandIn) -> None:
+    made = [eks.run(eks.create(number)) for number in range(3)]
+    aws.forget_calls()
+    assert eks.run(lambda: eks.associations.list(subject(1))) == Listing({subject(1): made[1].id})
+    assert eks.run(lambda: eks.associations.list(subject(9))) == Listing()
+    assert aws.count("ListPodIdentityAssociations") == 2
+
+
 def test_an_update_gives_another_role_with_session_tags(eks: Eks, aws: AwsStandIn) -> None:
     made = eks.run(eks.create())
     aws.admin_client("eks").update_pod_identity_association(

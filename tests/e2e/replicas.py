@@ -83,10 +83,15 @@ class Replicas:
 
 @contextmanager
 def replicas(
-    space: Space, count: int, failure_policy: Literal["Fail", "Ignore"] = "Fail", **sections: object
+    space: Space,
+    count: int,
+    failure_policy: Literal["Fail", "Ignore"] = "Fail",
+    mode: str = "irsa",
+    **sections: object,
 ) -> Iterator[Replicas]:
     """Start so many replicas for the length of a `with` block, and have the API server call them in turn."""
-    webhooks = [space.start_webhook(space.configuration(**sections), wait=False) for _ in range(count)]
+    configuration = space.configuration(**sections) if mode == "irsa" else space.in_mode(mode, **sections)
+    webhooks = [space.start_webhook(configuration, wait=False) for _ in range(count)]
     for webhook in webhooks:
         webhook.wait_until_ready()
     with Balancer(*(webhook.port for webhook in webhooks)) as balancer:

@@ -78,7 +78,7 @@ class Replica:
         sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
         mappings = Mappings(self._view, (binding,), _NoEvents())
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
-        self._leader = Leader(sweep, mappings, self._passes.pods, {}, self._plan.interval)
+        self._leader = Leader(sweep, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry)
         self._leadership = Leadership(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),

@@ -20,6 +20,8 @@ from webhook.trust.grants import Grants
 from webhook.trust.writer import RoleWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn, Subject
 
@@ -41,7 +43,13 @@ OWN = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
 class PodSite:
     """Writer, associations and grants of one program. What the cluster wants is `wanted`."""
 
-    def __init__(self, iam: SimulatedIam | None = None, eks: SimulatedEks | None = None, name: str = "a") -> None:
+    def __init__(
+        self,
+        iam: SimulatedIam | None = None,
+        eks: SimulatedEks | None = None,
+        name: str = "a",
+        leads_since: Callable[[], float | None] = lambda: 0.0,
+    ) -> None:
         self.iam, self.eks = iam or SimulatedIam(), eks or SimulatedEks()
         if iam is None:
             self.iam.store(ROLE, foreign_document(ROLE))
@@ -56,6 +64,7 @@ class PodSite:
             may_leave=lambda who, _: who not in self.wanted,
             is_another=lambda who: who in self.others,
             may_add=lambda _: True,
+            leads_since=leads_since,
         )
         self.grants = Grants({ROLE: self.writer}, self.associations)
 

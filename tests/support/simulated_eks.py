@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LATENCY = 0.15
+PAGE = 100
 CLIENT_TIMEOUT = 3.0
 ADDON = "arn:aws:eks:us-west-2:123456789012:addon/spaces-prod/velero/1"
 
@@ -84,9 +85,11 @@ class SimulatedEks:
 
     # The port
 
-    async def list(self) -> Listing:
-        """As the port says."""
-        return await self._made("list", self._listing)
+    async def list(self, only: Subject | None = None) -> Listing:
+        """As the port says: a call for each page."""
+        listing = await self._made("list", lambda: self._listing(only))
+        self.calls["list"] += max(len(listing.ids) - 1, 0) // PAGE
+        return listing
 
     async def describe(self, association_id: str) -> Association | None:
         """As the port says."""
@@ -146,8 +149,8 @@ class SimulatedEks:
         finally:
             self.at_once -= 1
 
-    def _listing(self) -> Listing:
-        seen = self._seen()
+    def _listing(self, only: Subject | None) -> Listing:
+        seen = {subject: one for subject, one in self._seen().items() if only in {None, subject}}
         addons = frozenset(one.id for one in seen.values() if one.owner_arn)
         return Listing({subject: one.id for subject, one in seen.items()}, addons)
 

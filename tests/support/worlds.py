@@ -59,7 +59,8 @@ def labelled(
 class World:
     """All parts of one program, put together as `serve` does it.
 
-    With `before` it is a new process of that program, which knows nothing but what that one left behind.
+    With `before` it is another process of that program, which shares with that one only what is outside of it.
+    As a named `replica` it leads once it is elected, else from the start.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class World:
         iam: SimulatedIam | None = None,
         refuses: bool = False,
         before: World | None = None,
+        replica: str = "",
     ) -> None:
         self.bindings = bindings or (labelled(),)
         accounts = {binding.service_account for binding in self.bindings}
@@ -84,6 +86,8 @@ class World:
         for one in self.roles:
             if before is None or one not in before.roles:
                 self.iam.store(one, foreign_document(one))
+        self.leases: MemoryLeases = before.leases if before else MemoryLeases()
+        self.leadership = Leadership(self.leases, INSTALLATION, replica or "a", self.progress)
         self.writers: dict[RoleArn, RoleWriter] = {}
         demand = OneRoleEach(self.view, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
@@ -96,6 +100,7 @@ class World:
                 self.view.may_dissociate,
                 self.view.was_replaced,
                 self.view.may_add,
+                self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )
         self.grants = Grants(self.writers, associations)
@@ -123,9 +128,8 @@ class World:
             self.passes.pods,
             {},
             INTERVAL,
+            self.passes.hurry,
         )
-        self.leases: MemoryLeases = before.leases if before else MemoryLeases()
-        self.leadership = Leadership(self.leases, INSTALLATION, "a", self.progress)
         self.namespaces = LiveNamespaces(self.view, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)

@@ -24,6 +24,7 @@ from webhook.domain.decisions import (
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
+from webhook.trust.makers import Need
 from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 
@@ -211,7 +212,9 @@ class AdmissionService:
         if review.dry_run:
             outcome = Trusted(self._grants.likely_role(grant), Proof.UNMANAGED)
         else:
-            outcome = await self._grants.obtain(grant, 0.0 if review.keeps_role(grant.binding) else seconds)
+            keeps = review.keeps_role(grant.binding)
+            need = Need.CERTAIN if self._policy.refuse_without_trust and not keeps else Need.ANSWER
+            outcome = await self._grants.obtain(grant, 0.0 if keeps else seconds, need)
         if isinstance(outcome, Untrusted):
             return self._untrusted(grant, review, outcome)
         audit = _audit(grant, outcome) | {"trust": "not-asked" if review.dry_run else outcome.label}
@@ -224,8 +227,10 @@ class AdmissionService:
     def _untrusted(self, grant: Grant, review: _Review, outcome: Untrusted) -> Answer:
         audit = _audit(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
         keeps = review.keeps_role(grant.binding)
-        if keeps and outcome.kind is FailureKind.PENDING:
+        if keeps and outcome.kind in {FailureKind.PENDING, FailureKind.LEFT_TO_LEADER}:
             return Answer(allowed=True, outcome="unchanged", audit=audit)
+        if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._policy.refuse_without_trust:
+            return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
         self._tell_the_owner(grant, outcome)
         if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
             refusal = f"{_lack(grant, outcome)}, try again: {outcome.reason}"

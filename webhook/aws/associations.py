@@ -37,13 +37,13 @@ class EksAssociations:
         self._calls = calls
         self._cluster = cluster
 
-    async def list(self) -> Listing:
-        """All of them, by ListPodIdentityAssociations, page by page."""
+    async def list(self, only: Subject | None = None) -> Listing:
+        """All of them, or the one of `only`, by ListPodIdentityAssociations, page by page."""
         ids: dict[Subject, str] = {}
         of_addons: set[str] = set()
         token: str | None = None
         while True:
-            page, token = await self._call("ListPodIdentityAssociations", partial(_page, token))
+            page, token = await self._call("ListPodIdentityAssociations", partial(_page, only, token))
             for one in page:
                 if (subject := _subject(one.namespace, one.service_account)) is None:
                     continue
@@ -130,9 +130,13 @@ class _Listed:
     is_of_addon: bool
 
 
-def _page(token: str | None, eks: EKSClient, cluster: str) -> tuple[list[_Listed], str | None]:
+def _page(
+    only: Subject | None, token: str | None, eks: EKSClient, cluster: str
+) -> tuple[list[_Listed], str | None]:
     """A page, and the token of the next where there is one."""
     more: dict[str, Any] = {"nextToken": token} if token else {}
+    if only:
+        more |= {"namespace": only.namespace, "serviceAccount": only.service_account}
     answer = eks.list_pod_identity_associations(clusterName=cluster, maxResults=_PAGE, **more)
     listed = [
         _Listed(

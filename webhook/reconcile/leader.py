@@ -29,9 +29,12 @@ class Leader:
     """What is done for Deployments, each until cancelled."""
     interval: float
     """Seconds from one round to the next."""
+    take_over: Callable[[], None]
+    """Has what the leader before has not done any more be done at once."""
 
     async def lead(self, term: Term) -> None:
         """Work until cancelled."""
+        self.take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervise("sweep", lambda: self.sweep.run(term, self.interval)))
             tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))

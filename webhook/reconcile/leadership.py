@@ -1,4 +1,4 @@
-"""One leader among the replicas: it alone removes trust and looks after pods.
+"""One leader among the replicas: it alone removes trust, makes associations and looks after pods.
 
 What a Lease promises and does not is said in `trust.leases`. A leader that hangs for longer than its Lease lasts
 may finish a step late; what it removes is judged again at the write, and each removal is recorded in the Lease
@@ -155,7 +155,12 @@ class Leadership:
         self._name = leader_lease(installation)
         self._identity = identity
         self._progress = progress or Progress()
+        self._term: Term | None = None
         metrics.leading.set(0)
+
+    def leads_since(self) -> float | None:
+        """Since when this replica leads, on the event loop's clock; None where it does not."""
+        return self._term.began if self._term and self._term.holds else None
 
     async def run(self, lead: Callable[[Term], Awaitable[None]]) -> None:
         """Wait to lead, `lead` as long as it lasts, and begin anew, until cancelled."""
@@ -168,9 +173,11 @@ class Leadership:
                 continue
             log.info("leading")
             metrics.leading.set(1)
+            self._term = term
             try:
                 await self._lead(term, lead)
             finally:
+                self._term = None
                 metrics.leading.set(0)
             log.warning("leading_no_longer")
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311

@@ -66,6 +66,7 @@ class Passes:
         self._events = events
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._is_hurried = False
         self._late: OrderedDict[Subject, Grant] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
@@ -81,10 +82,15 @@ class Passes:
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
-                next_pass = asyncio.get_running_loop().time() + interval
+                self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
                 await survive("pass_failed", self._pass())
             await survive("pass_failed", self._look_at_changed())
-            is_due = not await self._something_changes_before(next_pass)
+            is_due = not await self._something_changes_before(next_pass) or self._is_hurried
+
+    def hurry(self) -> None:
+        """Have a pass at once: this replica leads now, and what the leader before left open is its to do."""
+        self._is_hurried = True
+        self._wake.set()
 
     async def _something_changes_before(self, moment: float) -> bool:
         """Wait for a change, until `moment` on the loop's clock at the latest."""

@@ -52,6 +52,7 @@ async def assemble(configuration: Configuration) -> Program:
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
     lock = LeaseLock(leases, identity)
+    leadership = Leadership(leases, installation, identity, progress)
     quota, limiter = AccountQuota(calls), iam_limiter()
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
@@ -62,6 +63,7 @@ async def assemble(configuration: Configuration) -> Program:
             view.may_dissociate,
             view.was_replaced,
             view.may_add,
+            leadership.leads_since,
             progress,
         )
         if pods
@@ -81,13 +83,13 @@ async def assemble(configuration: Configuration) -> Program:
         passes.pods,
         care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events, progress),
         reconciler.interval,
+        passes.hurry,
     )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
     service = AdmissionService(bindings, LiveNamespaces(view, api.namespace), grants, events, patience)
-    leadership = Leadership(leases, installation, identity, progress)
 
     return parts.program(
         service,

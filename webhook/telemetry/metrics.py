@@ -211,7 +211,7 @@ accounts_annotated_late = Counter(
 )
 leading = Gauge(
     "leading",
-    "1 where this replica is the leader, which alone removes trust and looks after pods; else 0.",
+    "1 where this replica leads: it alone removes trust, makes associations and looks after pods; else 0.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )

@@ -1,7 +1,8 @@
 """Associations: one for each ServiceAccount of a binding in mode pod-identity, for as long as it takes.
 
-The whole cluster is listed with each pass. The list has neither roles nor tags, so beside it some are described
-with each pass, those seen longest ago first: what somebody changed by hand is found when its turn comes.
+The whole cluster is listed with each pass. The list has neither roles nor tags, so beside it the leader describes
+some with each pass, those seen longest ago first: what somebody changed by hand is found when its turn comes.
+`makers` says which replica makes what is missing.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
 from webhook.trust.gauges import AssociationGauges
+from webhook.trust.makers import FIRST_LOOK, LEADERS_TIME, LeftOut, Need
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
 from webhook.trust.rate_limiter import RateLimiter
-from webhook.trust.reasons import NOT_CERTAIN, unexpected
+from webhook.trust.reasons import LEFT_TO_LEADER, NOT_CERTAIN, unexpected
 from webhook.trust.seen_associations import SeenAssociations
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ PARALLEL = 8
 _LONGEST_TURN = 900.0
 """Seconds: a list of all 5,000 is fifty calls of some seconds each, anything else is a few."""
 
+_ALWAYS = float("-inf")
+
 LOOKED_AT_PER_PASS = 100
 """Associations that are described anew with each pass: 5,000 within 50 passes."""
 
@@ -52,8 +56,7 @@ class _Work:
 
     role: RoleArn
     ticket: Ticket
-    look: bool
-    """Whether what is there already is described for it: else a later pass does."""
+    need: Need
     task: asyncio.Task[None] | None = None
 
 
@@ -63,7 +66,8 @@ class Associations:
     It makes, mends and deletes what carries our tags, and nothing else. Four questions are answered without a
     call: `wanted`, who is to be associated with which role; `may_leave`, whether nobody wants a subject with it;
     `is_another`, whether its namespace was made anew since it was asked for, and no binding selects it; `may_add`,
-    whether what is known of its namespace is fresh enough to make one.
+    whether what is known of its namespace is fresh enough to make one. `leads_since` answers since when this
+    replica leads, on the event loop's clock, or None; a command leads always.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it calls and what it asks
@@ -74,6 +78,7 @@ class Associations:
         may_leave: Callable[[Subject, RoleArn | None], bool],
         is_another: Callable[[Subject], bool],
         may_add: Callable[[Subject], bool],
+        leads_since: Callable[[], float | None] = lambda: _ALWAYS,
         progress: Progress | None = None,
     ) -> None:
         self._api = api
@@ -83,9 +88,16 @@ class Associations:
         self._is_another = is_another
         self._may_add = may_add
         self._limiter = RateLimiter("eks", CALLS_PER_SECOND, _CEILING, PARALLEL)
+        self._leads_since = leads_since
         self._seen = SeenAssociations(owner)
         self._work: dict[Subject, _Work] = {}
-        self._first_list: asyncio.Task[None] | None = None
+        self._list: asyncio.Task[None] | None = None
+        """The first one, or the first since this replica leads."""
+        self._list_began = _ALWAYS
+        self._has_list = False
+        self._left_out = LeftOut()
+        self._missing: set[Subject] = set()
+        """By the last list that this replica read as the leader."""
         self._checking: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._approved: frozenset[Subject] = frozenset()
@@ -108,6 +120,11 @@ class Associations:
         return self._seen.is_heard_of(subject)
 
     @property
+    def leads(self) -> bool:
+        """Whether this replica makes what is missing; another one only what needs to be certain."""
+        return self._leads_since() is not None
+
+    @property
     def subjects(self) -> Mapping[Subject, RoleArn | None]:
         """Whose association is ours, and with which role, as last seen or made; none before the first look.
 
@@ -117,25 +134,25 @@ class Associations:
 
     # Asking for an association, and taking one away
 
-    def submit(self, subject: Subject, role: RoleArn, *, look: bool = True) -> Ticket:
+    def submit(self, subject: Subject, role: RoleArn, need: Need = Need.CERTAIN) -> Ticket:
         """Have `subject` associated with `role`; those who ask for the same subject share one ticket.
 
-        Without `look`, as long as nobody asks with it, one that is there already is not described for it: after a
-        start there are thousands.
+        The greatest need counts. The ticket settles as LEFT_TO_LEADER where that is not enough, because this
+        replica does not lead.
         """
         work = self._work.get(subject)
         if work is not None:
-            work.look |= look
+            work.need = max(work.need, need)
         else:
-            work = self._work[subject] = _Work(role, Ticket(), look)
+            work = self._work[subject] = _Work(role, Ticket(), need)
             name = f"associate {subject}"
             work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
         return work.ticket
 
-    def look_at(self, subject: Subject) -> None:
-        """Have what is under way for `subject` look at what is there: somebody waits for the answer by now."""
+    def needs(self, subject: Subject, need: Need) -> None:
+        """Have what is under way for `subject` be done with a greater need."""
         if (work := self._work.get(subject)) is not None:
-            work.look = True
+            work.need = max(work.need, need)
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
@@ -168,14 +185,14 @@ class Associations:
         return True
 
     def check(self) -> None:
-        """Read the whole list again soon, make what is missing, and look at those looked at longest ago."""
+        """Read the whole list again soon, and make what is missing: as the leader all, else what is left out."""
         if not self._closing and (self._checking is None or self._checking.done()):
             self._checking = asyncio.get_running_loop().create_task(self._check(), name="check associations")
 
     async def close(self) -> None:
         """Start nothing more. A call under way ends by its own timeouts; the next start finds what it did."""
         self._closing = True
-        running = [self._first_list, self._checking, self._leaving, *(work.task for work in self._work.values())]
+        running = [self._list, self._checking, self._leaving, *(work.task for work in self._work.values())]
         tasks = [task for task in running if task]
         for task in tasks:
             task.cancel()
@@ -211,12 +228,7 @@ class Associations:
         failures = 0
         while not work.ticket.settled.done():
             try:
-                await self._listed()
-                if self.expects(subject) and not work.look:
-                    work.ticket.settle(Trusted(work.role, Proof.ALREADY))
-                    break
-                async with self._turn():
-                    work.ticket.settle(await self._settle(subject, work.role, work))
+                work.ticket.settle(await self._try(subject, work))
             except AwsError as error:
                 failure = Untrusted(work.role, error.kind, str(error))
             except Exception as error:
@@ -229,6 +241,36 @@ class Associations:
             await self._failed(subject, work.ticket, failure, failures)
         if self._work.get(subject) is work:
             del self._work[subject]
+
+    async def _try(self, subject: Subject, work: _Work) -> Outcome:
+        """Try once. Raises AwsError."""
+        await self._listed()
+        if self.expects(subject) and work.need is Need.SOON:
+            return Trusted(work.role, Proof.ALREADY)
+        if not self.leads and work.need is Need.CERTAIN:
+            await self._give_the_leader_time(subject, work.ticket.asked)
+        async with self._turn():
+            if self.leads:
+                return await self._settle(subject, work.role, work)
+            if work.need is not Need.CERTAIN:
+                return Untrusted(work.role, FailureKind.LEFT_TO_LEADER, LEFT_TO_LEADER)
+            await self._look_for(subject)
+            return await self._settle(subject, work.role, work)
+
+    async def _give_the_leader_time(self, subject: Subject, asked: float) -> None:
+        """Wait until the leader has made it, but no longer than it has time. Raises AwsError."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(asked + FIRST_LOOK - clock())
+        if clock() < asked + LEADERS_TIME:
+            async with self._turn():
+                await self._look_for(subject)
+            if self._seen.id_of(subject) is None:
+                await asyncio.sleep(asked + LEADERS_TIME - clock())
+
+    async def _look_for(self, subject: Subject) -> None:
+        """Learn whether another replica has made it since the last list. Raises AwsError."""
+        if self._seen.id_of(subject) is None:
+            self._seen.take_of(subject, await self._api.list(subject))
 
     async def _failed(self, subject: Subject, ticket: Ticket, failure: Untrusted, failures: int) -> None:
         """Tell who waits, and wait before the next try where there is one."""
@@ -260,7 +302,7 @@ class Associations:
             try:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
-                if error.association_id and work and not work.look:
+                if error.association_id and work and work.need is Need.SOON:
                     self._seen.hear_of(subject, error.association_id)
                     return Trusted(role, Proof.ALREADY)
                 found = await self._in_use(subject, error)
@@ -322,34 +364,71 @@ class Associations:
     # The whole cluster
 
     async def _listed(self) -> None:
-        """Wait until the list was read once. Raises AwsError."""
-        if self._first_list is None or (self._first_list.done() and _went_wrong(self._first_list)):
-            reading = self._read_list()
-            self._first_list = asyncio.get_running_loop().create_task(reading, name="list associations")
-        await asyncio.shield(self._first_list)
+        """Wait until the list was read once, and once more since this replica leads: the leader before made some.
+
+        Raises AwsError where it was never read.
+        """
+        reading = self._list
+        if reading is None or self._is_too_old(reading):
+            reading = self._read_anew()
+        try:
+            await asyncio.shield(reading)
+        except AwsError:
+            if not self._has_list:
+                raise
+
+    def _is_too_old(self, reading: asyncio.Task[None]) -> bool:
+        """Whether a list is needed that is younger than what `reading` has shown."""
+        if not reading.done():
+            return False
+        since = self._leads_since()
+        is_of_this_term = since is None or self._list_began >= since
+        return not is_of_this_term or (_went_wrong(reading) and not self._has_list)
+
+    def _read_anew(self) -> asyncio.Task[None]:
+        loop = asyncio.get_running_loop()
+        self._list_began = loop.time()
+        self._list = loop.create_task(self._read_list(), name="list associations")
+        return self._list
 
     async def _read_list(self) -> None:
         async with self._turn():
             listing = await self._api.list()
+        self._has_list = True
         self._seen.take(listing)
         self._gauges.show(len(listing.ids))
 
     async def _check(self) -> None:
         try:
-            await self._read_list()
+            is_due = self._list is None or self._is_too_old(self._list)
+            await (asyncio.shield(self._read_anew()) if is_due else self._read_list())
             wanted = self._wanted()
-            for subject, role in wanted.items():
-                if self._seen.id_of(subject) is None:
-                    self.submit(subject, role)
-            for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
-                await self._look(subject, wanted[subject])
-            for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
-                await self._look_at_unwanted(subject)
+            missing = [subject for subject in wanted if self._seen.id_of(subject) is None]
+            if self.leads:
+                await self._make_and_look(wanted, missing)
+            else:
+                for subject in self._left_out.take(missing, asyncio.get_running_loop().time()):
+                    self.submit(subject, wanted[subject])
         except AwsError as error:
             log.warning("associations_not_listed", outcome=error.kind.value, reason=str(error))
         except Exception:
             log.exception("associations_not_checked")
             metrics.unexpected_errors.labels("associations").inc()
+
+    async def _make_and_look(self, wanted: Mapping[Subject, RoleArn], missing: Collection[Subject]) -> None:
+        """What the leader does: make what is missing, and look at those looked at longest ago."""
+        self._left_out.forget()
+        for subject in missing:
+            self.submit(subject, wanted[subject], Need.ANSWER)
+        before, self._missing = self._missing, set(missing)
+        if not self._missing <= before:
+            return  # newcomers have EKS's rate for themselves: a later pass looks at what is there
+        for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
+            if not self.leads:
+                return
+            await self._look(subject, wanted[subject])
+        for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
+            await self._look_at_unwanted(subject)
 
     async def _look(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and put it right. One after another, so that newcomers hardly wait for it."""

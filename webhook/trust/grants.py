@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.telemetry import metrics
+from webhook.trust.makers import Need
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
-from webhook.trust.reasons import all_full, unexpected
+from webhook.trust.reasons import LEFT_TO_LEADER, all_full, unexpected
 from webhook.trust.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -64,17 +65,20 @@ class Grants:
             (trust for role in _order(grant) if (trust := self._writers[role].trusts(grant.subject))), None
         )
 
-    async def obtain(self, grant: Grant, seconds: float) -> Outcome:
+    async def obtain(self, grant: Grant, seconds: float, need: Need = Need.CERTAIN) -> Outcome:
         """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
 
-        News that waiting will not mend is answered at once.
+        News that waiting will not mend is answered at once. So is LEFT_TO_LEADER, for an association of which
+        `need` is not CERTAIN, where this replica does not lead.
         """
         if known := self.known(grant):
             self._waiting.end(grant.subject)
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
-        pursuit = self._pursue(grant, look=True)
+        if need is not Need.CERTAIN and self._is_left_to_leader(grant):
+            return Untrusted(self.likely_role(grant), FailureKind.LEFT_TO_LEADER, LEFT_TO_LEADER)
+        pursuit = self._pursue(grant, need)
         await asyncio.wait(
             [pursuit.task, pursuit.bad_news], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
         )
@@ -86,11 +90,15 @@ class Grants:
         return replace(pursuit.last_failure or Untrusted(role, FailureKind.PENDING, reason), role=role)
 
     def start(self, grant: Grant) -> Trusted | None:
-        """Have the subject trusted in the background; answers the trust that is there already."""
-        if known := self.known(grant):
+        """Have the subject trusted in the background; answers the trust that is there already.
+
+        An association is left to the replica that leads.
+        """
+        known = self.known(grant)
+        if known or self._is_left_to_leader(grant):
             self._waiting.end(grant.subject)
         elif not self._closing and not self._is_expected(grant):
-            self._pursue(grant, look=False)
+            self._pursue(grant, Need.SOON)
         return known
 
     def forget_refused(self, wanted: set[Subject]) -> None:
@@ -128,6 +136,9 @@ class Grants:
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
 
+    def _is_left_to_leader(self, grant: Grant) -> bool:
+        return bool(self._associations and grant.binding.associates and not self._associations.leads)
+
     def _is_expected(self, grant: Grant) -> bool:
         """Whether it is associated by the list, whatever a look at it will show."""
         if not self._associations or not grant.binding.associates:
@@ -136,15 +147,15 @@ class Grants:
             self._writers[grant.binding.roles[0]].lets_pods_in and self._associations.expects(grant.subject)
         )
 
-    def _pursue(self, grant: Grant, *, look: bool) -> _Pursuit:
+    def _pursue(self, grant: Grant, need: Need) -> _Pursuit:
         pursuit = self._pursuits.get(grant.subject)
         if pursuit is None:
             pursuit = self._pursuits[grant.subject] = _Pursuit(
-                grant, self._writers, self._associations, self._waiting, look=look
+                grant, self._writers, self._associations, self._waiting, need
             )
             pursuit.task.add_done_callback(lambda _: self._pursuits.pop(grant.subject, None))
         else:
-            pursuit.follow(grant, look=look)
+            pursuit.follow(grant, need)
         return pursuit
 
 
@@ -154,7 +165,7 @@ class _Pursuit:
     __slots__ = (
         "_associations",
         "_grant",
-        "_look",
+        "_need",
         "_started",
         "_ticket",
         "_waiting",
@@ -170,15 +181,14 @@ class _Pursuit:
         writers: Mapping[RoleArn, RoleWriter],
         associations: Associations | None,
         waiting: Waiting,
-        *,
-        look: bool,
+        need: Need,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
         self._writers = writers
         self._associations = associations
         self._waiting = waiting
-        self._look = look
+        self._need = need
         self._ticket: Ticket | None = None
         self.tried: RoleArn | None = None
         self._started = loop.time()
@@ -193,14 +203,14 @@ class _Pursuit:
         troubles = (self._writers[role].trouble for role in _order(self._grant))
         return next((trouble for trouble in troubles if trouble), None)
 
-    def follow(self, grant: Grant, *, look: bool) -> None:
+    def follow(self, grant: Grant, need: Need) -> None:
         """Begin anew with the role that the annotation names by now: another replica may have chosen it.
 
         Too late where another role is being written: then the subject is trusted there too.
         """
-        if look and not self._look and self._associations and grant.binding.associates:
-            self._look = True
-            self._associations.look_at(grant.subject)
+        if need > self._need and self._associations and grant.binding.associates:
+            self._need = need
+            self._associations.needs(grant.subject, need)
         if grant.annotated in {None, self._grant.annotated}:
             return
         self._grant = grant
@@ -261,7 +271,7 @@ class _Pursuit:
         self.tried = role
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
-            outcome = await self._settled(associations.submit(self._grant.subject, role, look=self._look))
+            outcome = await self._settled(associations.submit(self._grant.subject, role, self._need))
         if isinstance(outcome, Trusted):
             outcome = replace(outcome, doubt=self._writers[role].doubt_of_pods(*_pods_of(self._grant)))
         return outcome
@@ -300,6 +310,8 @@ class _Pursuit:
                 log.warning("subject_may_be_denied", outcome=outcome.label, reason=outcome.doubt, **facts)
             else:
                 log.info("subject_trusted", outcome=outcome.label, **facts)
+        elif outcome.kind is FailureKind.LEFT_TO_LEADER:
+            self._waiting.end(self._grant.subject)
         else:
             log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
 

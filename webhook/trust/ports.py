@@ -37,6 +37,8 @@ class FailureKind(StrEnum):
     NO_SUCH_CLUSTER = "no_such_cluster"
     TAKEN = "taken"
     PENDING = "pending"
+    LEFT_TO_LEADER = "left_to_leader"
+    """Another replica, which leads, makes the association; nothing is known of how far it is."""
     WITHDRAWN = "withdrawn"
 
     @property
@@ -113,8 +115,8 @@ class AssociationApi(Protocol):
     just now can show late.
     """
 
-    async def list(self) -> Listing:
-        """All associations of the cluster; the list says neither which role they give nor what tags they carry."""
+    async def list(self, only: Subject | None = None) -> Listing:
+        """All associations of the cluster, or the one of `only`; it says neither their roles nor their tags."""
 
     async def describe(self, association_id: str) -> Association | None:
         """One association, or None where there is none of that id."""

@@ -22,6 +22,9 @@ NOT_CERTAIN = (
 )
 """Why something new has to wait though AWS answers."""
 
+LEFT_TO_LEADER = "the replica that leads makes the association; this one does not wait for it"
+"""Why an answer says neither that it is there nor that it is not."""
+
 
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
     """What a verdict means to who asked; `quota` is in characters."""

@@ -112,6 +112,12 @@ class SeenAssociations:
             self.hear_of(subject, association_id)
         self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
 
+    def take_of(self, subject: Subject, listing: Listing) -> None:
+        """Take in a list that was asked for this subject alone."""
+        if (found := listing.ids.get(subject)) is not None:
+            self.hear_of(subject, found)
+            self._foreign |= listing.of_addons
+
     def worth_a_look(self, wanted: Collection[Subject], most: int) -> list[Subject]:
         """Those of `wanted` that were looked at longest ago, but none that EKS may not show yet."""
         settled = [subject for subject in wanted if subject in self._ids and self._is_settled(subject)]
