@@ -68,6 +68,13 @@ def test_the_webhook_acts_as_its_node_only_where_the_values_say_so(
     assert found == disabled
 
 
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_EC2_METADATA_DISABLED"])
+def test_a_variable_of_the_users_replaces_the_charts(name: str) -> None:
+    values = right(aws={"region": "us-west-2"}, extraEnv=[{"name": name, "value": "theirs"}])
+    (container,) = only(rendered(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert [one["value"] for one in container["env"] if one["name"] == name] == ["theirs"]
+
+
 @EVERY
 def test_the_same_values_render_the_same_objects(path: Path) -> None:
     assert rendered(read(path)) == rendered(read(path))
