@@ -121,8 +121,10 @@ class Plan:
 
 
 WITH_APPROVALS = range(40, 60)
-"""Seeds in which a person approves removals too. In other seeds the invariants do not describe yet what a command may
-do beside the crash of a replica, or of the API server."""
+"""Seeds in which a person approves removals too.
+
+In other seeds the invariants do not describe yet what a command may do beside the crash of a replica or API server.
+"""
 
 
 def draw(seed: int) -> Plan:
