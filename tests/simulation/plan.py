@@ -123,7 +123,7 @@ class Plan:
 WITH_APPROVALS = range(40, 60)
 """Seeds in which a person approves removals too.
 
-In other seeds the invariants do not describe yet what a command may do beside the crash of a replica or API server.
+In other seeds the invariants do not describe yet what a command may do beside a crash or a failing API server.
 """
 
 
