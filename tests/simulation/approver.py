@@ -28,7 +28,7 @@ _LONGEST = 300.0
 
 
 async def approve(world: World, at: float) -> None:
-    """Remove all whom nothing wants at this moment, whatever the grace and the limit say."""
+    """Remove all subjects that are unused at this moment, whatever the grace and the limit say."""
     await asyncio.sleep(at)
     process = Process(f"person-{at:.0f}")
     world.witness.note(process.name, "approves all removals")
@@ -74,7 +74,7 @@ async def _change(by: Hands, role: RoleArn) -> RoleChange:
 
 
 class _PersonsClient(ApiClient):
-    """A person's way to the API server: a namespace is read right before somebody is removed."""
+    """A person's way to the API server: a namespace is read right before a subject is removed."""
 
     def __init__(self, world: World, process: Process) -> None:
         super().__init__(world.api, process.name)

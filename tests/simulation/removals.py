@@ -70,7 +70,7 @@ class Removals:
         self._leaders.pop(process.name, None)
 
     def approves(self, process: Process) -> None:
-        """A person removes whom nothing wants, whatever the grace and the limit say."""
+        """A person removes unused subjects, whatever the grace and the limit say."""
         self._approvers.add(process.name)
 
     def asked(self, process: Process, name: str) -> None:

@@ -1,4 +1,4 @@
-"""How fast AWS is asked: at the rate that it admits, which nobody publishes and calls find out."""
+"""How fast AWS is asked: at the rate that it admits, which is not published: calls find it out."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ then answers at once, and a burst of hundreds costs a few writes.
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,7 +46,7 @@ GATHERING = 0.3
 """Seconds from a write of several subjects, by any replica, until the role is read again: who comes meanwhile
 shares the next write. Without it IAM throttles six roles under a burst.
 
-A look that nobody waits for comes as long after this replica's last: who comes meanwhile has it, with a write.
+A look that no grant waits for comes as long after this replica's last: a grant that comes meanwhile shares it.
 """
 
 _LONGEST_WAIT = 1.0
@@ -102,10 +102,9 @@ class RoleWriter:
         self._demand = demand
         self._tickets = Tickets(role)
         self._prospects = Prospects(lambda: self._own, self._tickets)
-        self._recent_writes = RecentWrites(
-            lambda subject: demand.may_want(role, subject), lambda subject: demand.may_leave(role, subject)
-        )
-        self._departures = Departures(lambda subject: demand.may_leave(role, subject))
+        may_leave = partial(demand.may_leave, role)
+        self._recent_writes = RecentWrites(partial(demand.may_want, role), may_leave)
+        self._departures = Departures(may_leave)
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
@@ -291,7 +290,7 @@ class RoleWriter:
         return max(begins - asyncio.get_running_loop().time(), 0.0)
 
     def _rest(self) -> float:
-        """The same, where the lock is of no use until then; 0 where somebody waits and it is not long."""
+        """The same, where the lock is of no use until then; 0 where a grant waits and it is not long."""
         seconds = self._next_turn()
         return 0.0 if self._is_awaited and seconds <= _LONGEST_WAIT else seconds
 
@@ -401,7 +400,7 @@ class RoleWriter:
     def _removed_by_others(self, policy: TrustPolicy) -> frozenset[Subject]:
         """Those in our statement that were removed in the last minute, so that the read is too old to show it.
 
-        This is never the reason for a write: a removal that somebody forged would be one then.
+        This is never the reason for a write: a forged removal would be one then.
         """
         shown = policy.subjects(self._own) - self._tickets.subjects
         gone = self._recent_writes.still_removed(shown, asyncio.get_running_loop().time())
