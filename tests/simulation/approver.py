@@ -30,7 +30,7 @@ _LONGEST = 300.0
 async def approve(world: World, at: float) -> None:
     """Remove all subjects that are unused at this moment, whatever the grace and the limit say."""
     await asyncio.sleep(at)
-    process = Process(f"person-{at:.0f}")
+    process = Process(f"person-{at:.3f}")
     world.witness.note(process.name, "approves all removals")
     world.witness.removals.approves(process)
     await asyncio.wait({process.start(_apply(world, process), "apply")}, timeout=_LONGEST)

@@ -120,13 +120,6 @@ class Plan:
         )
 
 
-WITH_APPROVALS = range(40, 60)
-"""Seeds in which a person approves removals too.
-
-In other seeds the invariants do not describe yet what a command may do beside a crash or a failing API server.
-"""
-
-
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     dice = random.Random(seed)
@@ -154,7 +147,7 @@ def draw(seed: int) -> Plan:
         refuses_without_trust=dice.random() < 0.2,
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
         admitted=dice.choice([None, None, dice.uniform(0.5, 6.0)]),
-        approved_at=_approvals(random.Random(f"approvals of {seed}")) if seed in WITH_APPROVALS else (),
+        approved_at=_approvals(dice),
     )
 
 

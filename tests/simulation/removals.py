@@ -36,6 +36,10 @@ _UNTOLD = CLOCK_FAULTS | {
 """With these, a Lease may lack a removal: its holder died, had no answer in time, or was overtaken."""
 
 
+_LONGEST_WRITE = 5.0
+"""Seconds after which a write without an answer is given up: from then on its removals are told."""
+
+
 class Removals:
     """Judges each removal when the document leaves its sender: what becomes of it on the way is IAM's doing."""
 
@@ -47,8 +51,12 @@ class Removals:
         self._leaders: dict[str, Process] = {}
         self._confirmed: set[tuple[str, RoleArn, str]] = set()
         self._removed: set[tuple[RoleArn, Subject]] = set()
+        self._sent: dict[tuple[RoleArn, Subject], float] = {}
+        """When each was last left out by whoever may remove it, whatever became of that document."""
+        self._written_since: set[tuple[RoleArn, Subject]] = set()
+        """Those of them that were in a document sent since."""
         self._away: dict[tuple[RoleArn, Subject], float] = {}
-        """Since when each is removed that was not written since."""
+        """Since when each is removed, in a document in force, that was not written since."""
         self._approvers: set[str] = set()
         self._approved: set[tuple[RoleArn, Subject]] = set()
         self._most = 0
@@ -79,15 +87,18 @@ class Removals:
             if self._wishes.unwanted_since(role, name) is not None:
                 self._confirmed.add((process.name, role, name))
 
-    def applied(self) -> None:
+    def applied(self, write: Write, now: float) -> None:
         """A document is in force."""
+        for who in checks.left_out(write):
+            if (write.role, who) in self._removed:
+                self._away[write.role, who] = now
         trusted = sum(len(self._trusted_in(role)) for role in self._plan.binding.roles)
         self._most = max(self._most, trusted)
 
     def of_sent(self, write: Write, left_out: Iterable[Subject], now: float) -> Iterator[Complaint]:
         """Whether those whom a document leaves out may leave."""
         for who in sorted(left_out):
-            if self._was_removed_by_the_leader(write, who):
+            if self._was_removed_by_the_leader(write, who, now):
                 continue  # what was read is older than that
             if write.process.name not in self._leaders.keys() | self._approvers:
                 yield "only_the_leader_removes", f"{write.process.name} removes {who.namespace}"
@@ -95,7 +106,8 @@ class Removals:
                 yield "the_api_server_confirms_each_removal", f"{who.namespace} of {write.role.name}"
             yield from self._of_one(write, who, now)
             self._removed.add((write.role, who))
-            self._away[write.role, who] = now
+            self._sent[write.role, who] = now
+            self._written_since.discard((write.role, who))
             if write.process.name in self._approvers:
                 self._approved.add((write.role, who))
         removed = len(self._removed - self._approved)
@@ -106,6 +118,7 @@ class Removals:
     def of_all(self, write: Write, subjects: Iterable[Subject], now: float) -> Iterator[Complaint]:
         """Whether all whom a document trusts may be in it: who was removed comes back only where it is wanted."""
         for who in sorted(subjects):
+            self._written_since.add((write.role, who))
             removed_at = self._away.pop((write.role, who), None)
             if removed_at is None or now - removed_at >= REMEMBERED or self._plan.kinds & _UNTOLD:
                 continue
@@ -130,10 +143,18 @@ class Removals:
             ):
                 yield "a_namespace_made_anew_gets_no_trust_back", f"{name} of {write.role.name}"
 
-    def _was_removed_by_the_leader(self, write: Write, who: Subject) -> bool:
-        """Whether the leader removed it, and nothing has wanted it since, as far as the sender was told."""
-        if (write.role, who) not in self._away:
+    def _was_removed_by_the_leader(self, write: Write, who: Subject, now: float) -> bool:
+        """Whether the leader removed it, and nothing has wanted it since, as far as the sender was told.
+
+        A write of it that came late, or of a replica that the Lease did not tell, does not undo that.
+        """
+        sent = self._sent.get((write.role, who))
+        if sent is None:
             return False
+        if (write.role, who) in self._written_since:
+            was_told = not self._plan.kinds & _UNTOLD
+            if was_told or now - sent >= REMEMBERED + _LONGEST_WRITE:
+                return False
         since = self._wishes.unwanted_since(write.role, who.namespace)
         return since is not None or not self._sights.up_to_date(write.process.name, who.namespace)
 

@@ -116,7 +116,7 @@ class Witness:
     def applied(self, write: Write, before: Document) -> None:
         """A document is in force."""
         self.applied_writes += 1
-        self.removals.applied()
+        self.removals.applied(write, self.now())
         self.note("iam", f"applies {write.role.name} of {write.process.name}")
         if gone := checks.dropped(write, before):
             wanted = self._wanted()

@@ -62,7 +62,7 @@ async def test_the_answer_is_that_of_an_amendment_for_all_who_wait(
             writer.submit(who)
             waiting.setdefault(who)
         elif step == "withdraw":
-            writer.withdraw(who)
+            writer.withdraw(who, "not wanted any more")
             waiting.pop(who, None)
         slow = amend(policy, OWN, frozenset(), [*waiting, who], limit)
         assert writer.has_room_for(who) is not slow.finds_no_room_for(who)

@@ -104,6 +104,18 @@ async def test_a_removal_is_passed_on_by_a_replica_whose_watch_cannot_confirm_it
 
 
 @in_virtual_time
+async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_subject_back() -> None:
+    """It cannot confirm the removal, but the last that it was shown is that no binding selects the namespace."""
+    here = Replicas()
+    await here.trust(here.b, ALICE)
+    await here.remove(ALICE)
+    here.b.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.may_want = lambda one, who: who != ALICE  # type: ignore[method-assign]  # noqa: ARG005
+    await here.trust(here.b, BOB)
+    assert here.trusted == {BOB}
+
+
+@in_virtual_time
 async def test_a_subject_wanted_again_is_written_again_and_stays() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)

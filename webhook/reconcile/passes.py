@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.domain.names import Subject
 from webhook.reconcile.pods import PodsWithoutIdentity
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
@@ -22,7 +23,7 @@ from webhook.trust.outcomes import Trusted
 
 if TYPE_CHECKING:
     from webhook.domain.decisions import Account, Grant
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster
     from webhook.reconcile.view import ClusterView
     from webhook.telemetry.events import Events
@@ -110,6 +111,7 @@ class Passes:
             self._grants.check()
             self._grants.forget_refused(self._view.wanted())
             self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
+            self._changed.update(dict.fromkeys(self._grants.namespaces_under_way))
             await self._look_at_changed()
         metrics.pass_last_success.set_to_current_time()
 
@@ -118,12 +120,23 @@ class Passes:
         count = 0
         while self._changed:
             namespace, _ = self._changed.popitem()
-            for grant in self._view.grants_in(namespace):
+            grants = self._view.grants_in(namespace)
+            self._reconsider(namespace, grants)
+            for grant in grants:
                 if self._view.is_due(grant):
                     self._look_at(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+
+    def _reconsider(self, namespace: str, grants: list[Grant]) -> None:
+        """Have what is under way follow what the watch shows, unless a live read was ahead of it."""
+        if self._view.is_behind_a_live_read(namespace):
+            return
+        by_subject = {grant.subject: grant for grant in grants}
+        for name in self._view.service_accounts:
+            subject = Subject(namespace, name)
+            self._grants.reconsider(subject, by_subject.get(subject))
 
     def _look_at(self, grant: Grant) -> None:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""

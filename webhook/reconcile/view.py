@@ -111,9 +111,11 @@ class ClusterView:
 
         A cache that is out of touch may show a namespace that was recreated since, by somebody else.
         """
-        if self.namespaces_in_touch:
-            return True
-        live = self._live.get(subject.namespace)
+        return self.namespaces_in_touch or self.is_behind_a_live_read(subject.namespace)
+
+    def is_behind_a_live_read(self, name: str) -> bool:
+        """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
+        live = self._live.get(name)
         return live is not None and asyncio.get_running_loop().time() < live.counts_until
 
     async def wait_until_synced(self) -> None:

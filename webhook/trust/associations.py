@@ -154,6 +154,13 @@ class Associations:
         if (work := self._work.get(subject)) is not None:
             work.need = max(work.need, need)
 
+    def withdraw(self, subject: Subject, reason: str) -> None:
+        """Ask for `subject` no longer: its ticket settles as WITHDRAWN. A call under way may still be done."""
+        work = self._work.pop(subject, None)
+        if work and work.task:
+            work.task.cancel()
+            work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
+
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
         self._approved = frozenset(subjects)
@@ -172,7 +179,7 @@ class Associations:
         For whoever has decided so, once the list was read. Whoever waits for the subject hears that it is
         WITHDRAWN. Raises AwsError.
         """
-        self._withdraw(subject)
+        self.withdraw(subject, "its association is being taken away")
         await self._listed()
         async with self._turn():
             found = await self._find(subject)
@@ -215,13 +222,6 @@ class Associations:
             except Exception:
                 log.exception("association_not_deleted", **_facts(subject))
                 metrics.unexpected_errors.labels("associations").inc()
-
-    def _withdraw(self, subject: Subject) -> None:
-        work = self._work.pop(subject, None)
-        if work and work.task:
-            work.task.cancel()
-            reason = "its association is being taken away"
-            work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
 
     async def _pursue(self, subject: Subject, work: _Work) -> None:
         """Try until it is done, or only a person can help."""

@@ -17,7 +17,14 @@ from webhook.telemetry import metrics
 from webhook.trust.makers import Need
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
-from webhook.trust.reasons import LEFT_TO_LEADER, all_full, unexpected
+from webhook.trust.reasons import (
+    ANNOTATED_OTHERWISE,
+    LEFT_TO_LEADER,
+    MOVED,
+    NOT_SELECTED,
+    all_full,
+    unexpected,
+)
 from webhook.trust.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -101,6 +108,19 @@ class Grants:
             self._pursue(grant, Need.SOON)
         return known
 
+    def reconsider(self, subject: Subject, grant: Grant | None) -> None:
+        """Have what is under way follow the cluster: `grant` is what the watch shows now, None for no binding."""
+        if pursuit := self._pursuits.get(subject):
+            if grant is None:
+                pursuit.drop()
+            else:
+                pursuit.follow(grant, Need.SOON)
+
+    @property
+    def namespaces_under_way(self) -> set[str]:
+        """The namespaces of those that are not trusted yet and that somebody asked for."""
+        return {subject.namespace for subject in self._pursuits}
+
     def forget_refused(self, wanted: set[Subject]) -> None:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
         self._waiting.end_all_but(wanted | self._pursuits.keys())
@@ -165,6 +185,7 @@ class _Pursuit:
     __slots__ = (
         "_associations",
         "_grant",
+        "_is_dropped",
         "_need",
         "_started",
         "_ticket",
@@ -185,6 +206,7 @@ class _Pursuit:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._grant = grant
+        self._is_dropped = False
         self._writers = writers
         self._associations = associations
         self._waiting = waiting
@@ -204,18 +226,33 @@ class _Pursuit:
         return next((trouble for trouble in troubles if trouble), None)
 
     def follow(self, grant: Grant, need: Need) -> None:
-        """Begin anew with the role that the annotation names by now: another replica may have chosen it.
+        """Begin anew with the binding that selects the subject by now, or with the role that its annotation names.
 
-        Too late where another role is being written: then the subject is trusted there too.
+        Too late where another role of that binding is being written: then the subject is trusted there too.
         """
         if need > self._need and self._associations and grant.binding.associates:
             self._need = need
             self._associations.needs(grant.subject, need)
-        if grant.annotated in {None, self._grant.annotated}:
+        is_same_binding = grant.binding == self._grant.binding and not self._is_dropped
+        if is_same_binding and grant.annotated in {None, self._grant.annotated}:
             return
-        self._grant = grant
-        if self.tried and self.tried != grant.annotated:
-            self._writers[self.tried].withdraw(grant.subject)
+        self._is_dropped = False
+        self._grant = replace(grant)
+        if not is_same_binding:
+            self._withdraw(MOVED)
+        elif self.tried != grant.annotated:
+            self._withdraw(ANNOTATED_OTHERWISE)
+
+    def drop(self) -> None:
+        """End it: no binding selects the subject any more."""
+        self._is_dropped = True
+        self._withdraw(NOT_SELECTED)
+
+    def _withdraw(self, reason: str) -> None:
+        if self.tried is not None:
+            self._writers[self.tried].withdraw(self._grant.subject, reason)
+        if self._associations:
+            self._associations.withdraw(self._grant.subject, reason)
 
     async def _run_to_an_outcome(self) -> Outcome:
         """Like `_run`, but an error that is a bug is an outcome too: the next pass tries again."""
@@ -228,21 +265,36 @@ class _Pursuit:
             return Untrusted(self.tried or _order(self._grant)[0], failure.kind, str(failure))
 
     async def _run(self) -> Outcome:
-        roles = self._grant.binding.roles
-        if self._associations and self._grant.binding.associates:
-            outcome = await self._associate(self._associations, roles[0])
-            self._report(outcome)
-            return outcome
-        if len(roles) > 1:
-            # It may have one role at most, so all are looked at: one of them may trust it already.
-            await self._look_at(roles)
         while True:
             grant = self._grant
-            outcome = await self._try_each(_by_prospect(grant, self._writers))
-            if isinstance(outcome, Trusted) or grant is self._grant:
+            outcome = await self._run_once(grant)
+            if grant is self._grant or self._has_come_true(outcome):
                 break
         self._report(outcome)
         return outcome
+
+    def _holds(self, grant: Grant) -> bool:
+        return grant is self._grant and not self._is_dropped
+
+    def _withdrawn(self, role: RoleArn) -> Untrusted:
+        return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self._is_dropped else MOVED)
+
+    def _has_come_true(self, outcome: Outcome) -> bool:
+        """Whether it is trusted as the binding says that selects it by now: it was too late to withdraw it."""
+        if self._is_dropped or not isinstance(outcome, Trusted) or self._grant.binding.associates:
+            return False
+        return outcome.role in self._grant.binding.roles
+
+    async def _run_once(self, grant: Grant) -> Outcome:
+        roles = grant.binding.roles
+        if self._associations and grant.binding.associates:
+            return await self._associate(self._associations, grant, roles[0])
+        if len(roles) > 1:
+            # It may have one role at most, so all are looked at: one of them may trust it already.
+            await self._look_at(roles)
+        if not self._holds(grant):
+            return self._withdrawn(roles[0])
+        return await self._try_each(_by_prospect(grant, self._writers))
 
     async def _look_at(self, roles: tuple[RoleArn, ...]) -> None:
         """Wait for every role's first look. All begin at once; no task for each, as thousands may wait here."""
@@ -266,14 +318,16 @@ class _Pursuit:
                 return outcome
         return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
 
-    async def _associate(self, associations: Associations, role: RoleArn) -> Outcome:
+    async def _associate(self, associations: Associations, grant: Grant, role: RoleArn) -> Outcome:
         """First the role's trust, then the association: EKS takes no role that it may not assume."""
         self.tried = role
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
-            outcome = await self._settled(associations.submit(self._grant.subject, role, self._need))
+            if not self._holds(grant):
+                return self._withdrawn(role)
+            outcome = await self._settled(associations.submit(grant.subject, role, self._need))
         if isinstance(outcome, Trusted):
-            outcome = replace(outcome, doubt=self._writers[role].doubt_of_pods(*_pods_of(self._grant)))
+            outcome = replace(outcome, doubt=self._writers[role].doubt_of_pods(*_pods_of(grant)))
         return outcome
 
     async def _try(self, role: RoleArn) -> Outcome:

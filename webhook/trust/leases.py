@@ -37,7 +37,9 @@ log = structlog.get_logger(__name__)
 DURATION = 10.0
 """Seconds that a lock is held without renewal."""
 
-_POLL = (0.05, 0.15)
+_FIRST_POLL, _LONGEST_POLL = 0.01, 0.1
+"""Seconds until a Lease that another replica holds is read again, on average: twice as long each time. A holder
+that has just answered its reviews is about to give the lock back."""
 
 _PATIENCE = 1.0
 """Seconds that somebody waits before its replica asks to be handed the lock: often the holder writes it too."""
@@ -227,6 +229,7 @@ class LeaseLock:
     async def _acquire(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> LeaseHold:
         name = lease_name(role)
         observed = Observation()
+        poll = _FIRST_POLL
         while True:
             now = asyncio.get_running_loop().time()
             found = await self._store.get(name)
@@ -253,7 +256,8 @@ class LeaseLock:
                     await self._store.update(replace(found, waiter=self._identity))
             if taken is not None:
                 return LeaseHold(self._store, taken, now + DURATION)
-            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+            await asyncio.sleep(poll * random.uniform(0.5, 1.5))  # noqa: S311
+            poll = min(2 * poll, _LONGEST_POLL)
 
     def _know(self, role: RoleArn, edition: int) -> bool:
         """Note an edition of what was written and removed; answers whether it is news."""

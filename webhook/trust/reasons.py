@@ -25,6 +25,11 @@ NOT_CERTAIN = (
 LEFT_TO_LEADER = "the replica that leads makes the association; this one does not wait for it"
 """Why an answer says neither that it is there nor that it is not."""
 
+NOT_SELECTED = "no binding selects its namespace any more"
+MOVED = "another binding selects its namespace by now"
+ANNOTATED_OTHERWISE = "its annotation names another role by now"
+"""Why what was asked for is asked for no longer."""
+
 
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
     """What a verdict means to who asked; `quota` is in characters."""

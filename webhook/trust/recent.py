@@ -31,8 +31,10 @@ class RecentWrites:
     take such a subject out again; the look at its namespace, which the watch brings along, puts it back. Nor does
     it hold once the namespace is gone: then a read that shows the subject still keeps it, and nobody needs more.
 
-    A removal that a Lease names is such a hint too. It counts for a subject only while `may_leave` holds of it, so
-    it takes nothing from a subject that the cluster wants. A later write of the subject ends it. All removals are
+    A removal that a Lease names is such a hint too. It takes a subject out of what a read shows only while
+    `may_leave` holds of it, so it takes nothing from a subject that the cluster wants. For the subject to count as
+    written no longer it is enough that the cluster, as last shown, does not want it: a watch out of touch is no
+    reason to bring it back. A later write of the subject ends it. All removals are
     passed on, whether they count here or not. So each Lease names those of the one before, and the last Lease read
     is all that is known of other replicas' removals.
     """
@@ -43,6 +45,7 @@ class RecentWrites:
         self._written: dict[Subject, float] = {}
         self._heard: dict[Subject, float] = {}
         self._removed: dict[Subject, float] = {}
+        self._unanswered: dict[Subject, float] = {}
         self._counted: frozenset[Subject] | None = None
         self._counted_until = float("-inf")
         self.latest = float("-inf")
@@ -56,6 +59,7 @@ class RecentWrites:
         added = (subjects - before) | (subjects & self.removed_lately(now))
         self._written.update(dict.fromkeys(added, now))
         self._removed = {subject: at for subject, at in self._removed.items() if subject not in subjects}
+        self._unanswered = {subject: at for subject, at in self._unanswered.items() if subject not in subjects}
         self._counted = None
         self.latest = now
 
@@ -68,6 +72,16 @@ class RecentWrites:
         """Remember that this replica removed `subjects` just now."""
         self.forget(subjects)
         self._removed.update(dict.fromkeys(subjects, now))
+
+    def may_have_removed(self, subjects: AbstractSet[Subject], now: float) -> None:
+        """Remember that a write which removed `subjects` got no answer: it may be applied, now or later."""
+        self._unanswered.update(dict.fromkeys(subjects, now))
+
+    def read(self, shown: AbstractSet[Subject]) -> None:
+        """Count those of a write without an answer as removed whom a read does not show."""
+        for subject in self._unanswered.keys() - shown:
+            self.forget([subject])
+            self._removed[subject] = self._unanswered.pop(subject)
 
     def forget(self, subjects: Iterable[Subject]) -> None:
         """Count these as written no longer: they were removed, or others have their names."""
@@ -91,6 +105,9 @@ class RecentWrites:
             for subject, ago in removed.items()
             if ago < REMEMBERED and now - ago > added.get(subject, float("-inf"))
         }
+        self._unanswered = {
+            subject: at for subject, at in self._unanswered.items() if at > added.get(subject, float("-inf"))
+        }
         if len(self._heard) > MOST_HEARD:
             self._heard = dict(heapq.nlargest(MOST_HEARD, self._heard.items(), key=lambda item: item[1]))
 
@@ -108,7 +125,11 @@ class RecentWrites:
 
         Answers which they are.
         """
-        gone = self.still_removed((self._heard.keys() | self._written.keys()) - waiting, now)
+        removed = self.removed_lately(now)
+        counted = (self._heard.keys() | self._written.keys()) - waiting
+        gone = frozenset(
+            one for one in counted if one in removed and (self._may_leave(one) or not self._may_want(one))
+        )
         self.forget(gone)
         return gone
 
@@ -135,8 +156,9 @@ class RecentWrites:
         return {subject: now - at for subject, at in self._written.items()}
 
     def ages_of_removals(self, now: float) -> dict[Subject, float]:
-        """How many seconds ago each removal was, those of other replicas too."""
-        return {subject: now - at for subject, at in _not_older(self._removed, now).items()}
+        """How many seconds ago each removal was, or may have been, those of other replicas too."""
+        self._unanswered = _not_older(self._unanswered, now)
+        return {subject: now - at for subject, at in (self._unanswered | _not_older(self._removed, now)).items()}
 
 
 def _not_older(times: dict[Subject, float], now: float) -> dict[Subject, float]:

@@ -208,9 +208,9 @@ class RoleWriter:
         self._start()
         return ticket
 
-    def withdraw(self, subject: Subject) -> None:
+    def withdraw(self, subject: Subject, reason: str) -> None:
         """Ask for `subject` no longer, unless it is in a write under way: its ticket settles as WITHDRAWN."""
-        self._tickets.withdraw(subject, "its annotation names another role by now")
+        self._tickets.withdraw(subject, reason)
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
@@ -341,9 +341,7 @@ class RoleWriter:
         self._forget_others()
         batch = [one for one in self._tickets.subjects if self._may_write(one)]
         leaving = self._departures.leaving(self._tickets.subjects, asyncio.get_running_loop().time())
-        if vanished := (leaving & self.subjects) - policy.subjects(self._own):
-            self._recent_writes.removed(vanished, asyncio.get_running_loop().time())
-            self._tell(hold)  # the write that removed them got no answer
+        self._recent_writes.read(policy.subjects(self._own))
         amendment = self._amend(policy, batch, leaving)
         removed = policy.subjects(self._own) & leaving
         if max(policy.size(), self._ceiling.characters) < amendment.policy.size():
@@ -440,7 +438,8 @@ class RoleWriter:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
             if removed and error.kind.is_no_answer:
-                self._tell(hold, may_be_removed=removed)
+                self._recent_writes.may_have_removed(removed, asyncio.get_running_loop().time())
+                self._tell(hold)
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
         subjects = policy.subjects(self._own)
@@ -466,10 +465,10 @@ class RoleWriter:
             amendment.policy, len(self.subjects | recent), self._known.room, self._ceiling.characters
         )
 
-    def _tell(self, hold: Hold, may_be_removed: frozenset[Subject] = frozenset()) -> None:
+    def _tell(self, hold: Hold) -> None:
         """Have other replicas know who was written, and who was or may be removed."""
         now = asyncio.get_running_loop().time()
-        removed = self._recent_writes.ages_of_removals(now) | dict.fromkeys(may_be_removed, 0.0)
+        removed = self._recent_writes.ages_of_removals(now)
         written = self._recent_writes.ages(now)
         hold.remember({one: ago for one, ago in written.items() if one not in removed}, removed)
 
