@@ -1,9 +1,11 @@
-"""The program with the pace that it had before, to compare with: `python -m bench.former serve --config FILE`."""
+"""The program as it called AWS before, to compare with: `python -m bench.former serve --config FILE`."""
 
 import asyncio
+from typing import Any
 
 from webhook.cli import main
 from webhook.serving import assembly
+from webhook.trust.associations import Associations
 from webhook.trust.writer import GATHERING, RoleWriter
 
 
@@ -17,6 +19,15 @@ class FixedGathering(RoleWriter):
         return 0.0
 
 
+class MadeByEachReplica(Associations):
+    """Has every replica make each association, as if it led."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._leads_since = lambda: float("-inf")
+
+
 if __name__ == "__main__":
     assembly.RoleWriter = FixedGathering  # type: ignore[attr-defined]
+    assembly.Associations = MadeByEachReplica  # type: ignore[assignment, attr-defined]
     main()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from bench.burst.load import Made
 from bench.burst.run import CLIENTS, IAM, IAM_BURST, IAM_RATE, IAM_SECONDS, REPLICAS, create
-from bench.figures import percentile, table
+from bench.figures import percentile, table, verdict
 from rig.aws import Latency, Throttle
 from rig.aws.eks_auth import AUDIENCE
 from rig.aws.identity import assume
@@ -26,9 +27,10 @@ from rig.kubernetes.cluster import Cluster
 from rig.pods import environment_of, projected_token
 from rig.space import EKS_CLUSTER, Space, foreign_statements
 from rig.waiting import eventually
+from rig.webhook import Webhook
 
 PAGE = Path(__file__).parents[1] / "docs" / "modes.md"
-MODES = {"irsa": "AWS_ROLE_ARN", "pod-identity": FULL_URI}
+VARIABLES = {"irsa": "AWS_ROLE_ARN", "pod-identity": FULL_URI}
 ASSOCIATING = tuple(f"{verb}PodIdentityAssociation" for verb in ("Create", "Describe", "Update", "Delete"))
 EKS = (*ASSOCIATING, "ListPodIdentityAssociations", "DescribeCluster")
 COUNT, QUICK = 1000, 20
@@ -38,12 +40,13 @@ LARGEST_QUOTA = 8192
 """Characters that AWS raises a trust policy's quota to at most (IAM quota L-C07B4B0D)."""
 ASKED_AT_ONCE = 4
 PODS_TIMEOUT_S = 900.0
+SLACK, MOST_CREATES, MOST_CALLS = 1.3, 1.2, 1.3
 
 HEAD = f"""# The two modes side by side
 
 Written by `python -m bench.modes`. The figures are of one run on one machine: what they say are the ratios in it.
 
-The same burst in both modes: control planes, each a namespace, a ServiceAccount and a Deployment, created through
+The same burst in each way: control planes, each a namespace, a ServiceAccount and a Deployment, created through
 a real API server by {CLIENTS} clients at a time. The webhook is {REPLICAS} replicas behind a TCP balancer; the pod
 gate is on `deny`; EKS's own webhook hears of an association {LAG_S:.0f} s after it was made. Every call of IAM and
 of EKS takes {IAM_SECONDS * 1000:.0f} ms, and each of the two is throttled above {IAM_RATE:.0f} calls a second (at
@@ -55,16 +58,43 @@ burst of [burst.md](burst.md), but with the gate, and in mode `pod-identity` wit
   `AWS_CONTAINER_CREDENTIALS_FULL_URI`), which they would never get.
 - Credentials: a pod's own token was given credentials, by STS or by EKS, which evaluate the role's trust policy.
 - Pods made a second time: none means that nothing was restarted, since no pod was replaced.
+- The leader is killed with SIGKILL once half of the associations are there; the calls that it had under way are
+  counted.
+- Each replica makes all: the former way, which `bench/former.py` replays, in which no replica leaves associations
+  to the leader. The limit is {IAM_RATE:.0f} associations a second and then EKS's lag.
 - From there to the pod: from the sending of the ServiceAccount's CREATE to the pod's; in mode `pod-identity` the
   pod waits at the gate for the association, which the leader makes within EKS's rate, and for the lag.
 
 """
 
 
+@dataclass(frozen=True)
+class Way:
+    """One column: a mode, and what is different from the installation as it is."""
+
+    name: str
+    mode: str
+    module: str = "webhook"
+    leader_is_killed: bool = False
+    """Once half of the associations are there."""
+    is_ours: bool = True
+    """Whether it is the program as it is, which has to meet the targets."""
+
+
+WAYS = (
+    Way("irsa", "irsa"),
+    Way("pod-identity", "pod-identity"),
+    Way("pod-identity, the leader is killed", "pod-identity", leader_is_killed=True),
+    Way("pod-identity, each replica makes all", "pod-identity", "bench.former", is_ours=False),
+)
+
+
 class Figures(msgspec.Struct, frozen=True):
     """What became of one run. Times are seconds, sizes characters."""
 
+    name: str
     mode: str
+    is_ours: bool
     count: int
     with_variable: int
     with_credentials: int
@@ -73,6 +103,7 @@ class Figures(msgspec.Struct, frozen=True):
     until_pod: list[float]
     iam_calls: int
     eks_calls: int
+    eks_creates: int
     throttled: int
     writes: int
     statements: int
@@ -80,31 +111,50 @@ class Figures(msgspec.Struct, frozen=True):
     characters: int
 
 
-def run(mode: str, count: int) -> Figures:
-    """Create `count` control planes at once in one mode, and look at every pod."""
+def run(way: Way, count: int) -> Figures:
+    """Create `count` control planes at once in one way, and look at every pod."""
     with (
         Cluster(nodes=0) as cluster,
         Space(
             cluster=cluster, quota=QUOTA, foreign=foreign_statements("123456789012")[:1], eks_lag=LAG_S
         ) as space,
-        Balancer(*_start(space, mode)) as balancer,
+        ThreadPoolExecutor(1) as beside,
     ):
-        space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")
-        namespaces = [objects.host_namespace_name() for _ in range(count)]
-        with _slow(space):
-            made = create(space, namespaces)
-            pods = eventually(lambda: _pods(space, namespaces), f"{count} pods", timeout=PODS_TIMEOUT_S)
-        return _judge(space, mode, made, pods)
+        replicas = _start(space, way)
+        with Balancer(*(replica.port for replica in replicas)) as balancer:
+            space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")
+            namespaces = [objects.host_namespace_name() for _ in range(count)]
+            with _slow(space):
+                if way.leader_is_killed:
+                    killing = beside.submit(_kill_the_leader, space, replicas, balancer, count // 2)
+                made = create(space, namespaces)
+                pods = eventually(lambda: _pods(space, namespaces), f"{count} pods", timeout=PODS_TIMEOUT_S)
+                if way.leader_is_killed:
+                    killing.result()
+            return _judge(space, way, made, pods)
 
 
-def _start(space: Space, mode: str) -> list[int]:
-    configuration = space.in_mode(mode)
+def _start(space: Space, way: Way) -> list[Webhook]:
+    configuration = space.in_mode(way.mode)
     install_gate(space, configuration)
-    replicas = [space.start_webhook(configuration, wait=False) for _ in range(REPLICAS)]
+    replicas = [space.start_webhook(configuration, wait=False, module=way.module) for _ in range(REPLICAS)]
     for replica in replicas:
         replica.wait_until_ready()
     eventually(lambda: space.aws.count("GetRole") >= REPLICAS, "every replica has read the role")
-    return [replica.port for replica in replicas]
+    eventually(lambda: any(map(_leads, replicas)), "a replica leads", timeout=PODS_TIMEOUT_S)
+    return replicas
+
+
+def _leads(replica: Webhook) -> bool:
+    return bool(replica.metrics().total("mxp_identity_leading"))
+
+
+def _kill_the_leader(space: Space, replicas: list[Webhook], balancer: Balancer, when: int) -> None:
+    there = "so many associations"
+    eventually(lambda: len(space.aws.associations(EKS_CLUSTER)) >= when, there, timeout=PODS_TIMEOUT_S)
+    leader = next(filter(_leads, replicas))
+    leader.process.kill()
+    balancer.remove(leader.port)
 
 
 @contextmanager
@@ -125,23 +175,26 @@ def _pods(space: Space, namespaces: list[str]) -> list[dict[str, Any]] | None:
     return ours if len(ours) >= len(namespaces) else None
 
 
-def _judge(space: Space, mode: str, made: list[Made], pods: list[dict[str, Any]]) -> Figures:
-    log = space.aws.log
+def _judge(space: Space, way: Way, made: list[Made], pods: list[dict[str, Any]]) -> Figures:
+    log, mode = space.aws.log, way.mode
     asked = {one.namespace: one.asked for one in made}
     times = _pod_times(space, asked.keys())
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         proved = sum(pool.map(lambda pod: _has_credentials(space, mode, pod), pods))
     policy = space.aws.history("mxp-backup")[-1].document
     return Figures(
+        name=way.name,
         mode=mode,
+        is_ours=way.is_ours,
         count=len(made),
-        with_variable=sum(MODES[mode] in environment_of(pod) for pod in pods),
+        with_variable=sum(VARIABLES[mode] in environment_of(pod) for pod in pods),
         with_credentials=proved,
         made_again=sum(len(found) - 1 for found in times.values()),
         creates=[one.seconds for one in made],
         until_pod=[max(found[0] - asked[namespace], 0.0) for namespace, found in times.items()],
         iam_calls=sum(record.action in IAM for record in log),
         eks_calls=sum(record.action in EKS for record in log),
+        eks_creates=sum(record.action == ASSOCIATING[0] for record in log),
         throttled=sum(record.code.startswith("Throttling") for record in log),
         writes=len(space.aws.history("mxp-backup")) - 1,
         statements=len(space.policy()["Statement"]) - 1,
@@ -194,6 +247,7 @@ def report(runs: list[Figures]) -> str:
         row("p99", lambda one: _seconds(percentile(one.until_pod, 0.99))),
         row("calls of IAM", lambda one: one.iam_calls),
         row("calls of EKS", lambda one: one.eks_calls),
+        row("of them, CreatePodIdentityAssociation", lambda one: one.eks_creates),
         row("of both, throttled", lambda one: one.throttled),
         row("trust policies written", lambda one: one.writes),
         row("statements of ours", lambda one: one.statements),
@@ -204,7 +258,21 @@ def report(runs: list[Figures]) -> str:
             lambda one: math.ceil(one.characters / LARGEST_QUOTA),
         ),
     ]
-    return table(("", *(one.mode for one in runs)), rows)
+    targets = [line for one in runs if one.is_ours and one.associations for line in _targets(one)]
+    return "\n".join((table(("", *(one.name for one in runs)), rows), "", *targets))
+
+
+def _targets(one: Figures) -> list[str]:
+    limit = one.count / IAM_RATE + LAG_S
+    p99 = percentile(one.until_pod, 0.99)
+    said = f"{one.name}: from CREATE to the pod at most {SLACK:g} times the limit of {limit:.0f} s at p99"
+    return [
+        verdict(said, met=p99 <= SLACK * limit),
+        verdict(
+            f"{one.name}: at most {MOST_CREATES:g} creates and {MOST_CALLS:g} calls for each association",
+            met=one.eks_creates <= MOST_CREATES * one.count and one.eks_calls <= MOST_CALLS * one.count,
+        ),
+    ]
 
 
 def _seconds(value: float) -> str:
@@ -217,7 +285,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=COUNT, help="number of control planes")
     parser.add_argument("--quick", action="store_true", help="few, and nothing is written")
     chosen = parser.parse_args()
-    runs = [run(mode, QUICK if chosen.quick else chosen.count) for mode in MODES]
+    runs = [run(way, QUICK if chosen.quick else chosen.count) for way in WAYS]
     print(report(runs))
     if not chosen.quick:
         PAGE.write_text(HEAD + report(runs) + "\n")

@@ -189,6 +189,10 @@ class Neighbour:
         """As the port Demand says; nobody is removed here."""
         return subject not in self._wanted[role]
 
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port Demand says."""
+        return self.may_leave(role, subject)
+
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says; it knows its namespaces."""
         return True

@@ -80,6 +80,10 @@ class PodSite:
         """As the port Demand says."""
         return False
 
+    def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port Demand says."""
+        return False
+
     def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""
         return True

@@ -101,6 +101,10 @@ class Site:
         """As the port Demand says."""
         return who not in self.wanted[one]
 
+    def seems_unused(self, one: RoleArn, who: Subject) -> bool:
+        """As the port Demand says."""
+        return self.may_leave(one, who)
+
     def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port Demand says."""
         return True

@@ -105,12 +105,12 @@ async def test_a_removal_is_passed_on_by_a_replica_whose_watch_cannot_confirm_it
 
 @in_virtual_time
 async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_subject_back() -> None:
-    """It cannot confirm the removal, but the last that it was shown is that no binding selects the namespace."""
+    """It cannot confirm the removal, but by the last that it was shown no binding uses the subject."""
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
     here.b.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
-    here.b.may_want = lambda one, who: who != ALICE  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.seems_unused = lambda one, who: who == ALICE  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.b, BOB)
     assert here.trusted == {BOB}
 

@@ -104,6 +104,9 @@ class Following:
     def may_leave(self, _: RoleArn, __: Subject) -> bool:
         return False
 
+    def seems_unused(self, _: RoleArn, __: Subject) -> bool:
+        return False
+
     def may_add(self, _: Subject) -> bool:
         return True
 

@@ -42,6 +42,10 @@ class NobodyWanted:
         """Always."""
         return True
 
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Always."""
+        return True
+
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
         """Never."""
         return False

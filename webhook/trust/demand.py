@@ -21,6 +21,13 @@ class Wishes(Protocol):
     def in_touch(self) -> bool:
         """Whether every list has been read, and no list or watch has failed since its last news."""
 
+    @property
+    def synced(self) -> bool:
+        """Whether every list has been read once."""
+
+    def is_behind_a_live_read(self, name: str) -> bool:
+        """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
+
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
         """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
 
@@ -74,7 +81,11 @@ class OneRoleEach:
 
         A cache that is out of touch does not know that.
         """
-        if not self._wishes.in_touch:
+        return self._wishes.in_touch and self.seems_unused(role, subject)
+
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether no binding uses `subject` in `role` by what was last shown, however long ago that was."""
+        if not self._wishes.synced or self._wishes.is_behind_a_live_read(subject.namespace):
             return False
         cause = self.cause_to_leave(role, subject)
         if cause is Cause.ACCOUNT_GONE:

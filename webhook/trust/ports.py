@@ -143,6 +143,9 @@ class Demand(Protocol):
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
 
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
+        """The same by what was last shown, however long ago: enough not to add it again, not to remove it."""
+
     def may_add(self, subject: Subject) -> bool:
         """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
 

@@ -31,17 +31,15 @@ class RecentWrites:
     take such a subject out again; the look at its namespace, which the watch brings along, puts it back. Nor does
     it hold once the namespace is gone: then a read that shows the subject still keeps it, and nobody needs more.
 
-    A removal that a Lease names is such a hint too. It takes a subject out of what a read shows only while
-    `may_leave` holds of it, so it takes nothing from a subject that the cluster wants. For the subject to count as
-    written no longer it is enough that the cluster, as last shown, does not want it: a watch out of touch is no
-    reason to bring it back. A later write of the subject ends it. All removals are
-    passed on, whether they count here or not. So each Lease names those of the one before, and the last Lease read
-    is all that is known of other replicas' removals.
+    A removal that a Lease names is such a hint too. It counts for a subject only while `seems_unused` holds of it,
+    so it takes nothing from a subject that the cluster, as last shown, wants. A later write of the subject ends
+    it. All removals are passed on, whether they count here or not. So each Lease names those of the one before,
+    and the last Lease read is all that is known of other replicas' removals.
     """
 
-    def __init__(self, may_want: Callable[[Subject], bool], may_leave: Callable[[Subject], bool]) -> None:
+    def __init__(self, may_want: Callable[[Subject], bool], seems_unused: Callable[[Subject], bool]) -> None:
         self._may_want = may_want
-        self._may_leave = may_leave
+        self._seems_unused = seems_unused
         self._written: dict[Subject, float] = {}
         self._heard: dict[Subject, float] = {}
         self._removed: dict[Subject, float] = {}
@@ -125,18 +123,14 @@ class RecentWrites:
 
         Answers which they are.
         """
-        removed = self.removed_lately(now)
-        counted = (self._heard.keys() | self._written.keys()) - waiting
-        gone = frozenset(
-            one for one in counted if one in removed and (self._may_leave(one) or not self._may_want(one))
-        )
+        gone = self.still_removed((self._heard.keys() | self._written.keys()) - waiting, now)
         self.forget(gone)
         return gone
 
     def still_removed(self, subjects: Iterable[Subject], now: float) -> frozenset[Subject]:
-        """Those of `subjects` that were removed in the last minute and that the cluster does not want now."""
+        """Those of `subjects` that were removed in the last minute and that, as last shown, are unused."""
         removed = self.removed_lately(now)
-        return frozenset(one for one in subjects if one in removed and self._may_leave(one))
+        return frozenset(one for one in subjects if one in removed and self._seems_unused(one))
 
     def removed_lately(self, now: float) -> AbstractSet[Subject]:
         """The subjects removed so short a time ago that a read may be too old to show it."""

@@ -103,7 +103,7 @@ class RoleWriter:
         self._tickets = Tickets(role)
         self._prospects = Prospects(lambda: self._own, self._tickets)
         may_leave = partial(demand.may_leave, role)
-        self._recent_writes = RecentWrites(partial(demand.may_want, role), may_leave)
+        self._recent_writes = RecentWrites(partial(demand.may_want, role), partial(demand.seems_unused, role))
         self._departures = Departures(may_leave)
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
@@ -401,7 +401,8 @@ class RoleWriter:
         This is never the reason for a write: a forged removal would be one then.
         """
         shown = policy.subjects(self._own) - self._tickets.subjects
-        gone = self._recent_writes.still_removed(shown, asyncio.get_running_loop().time())
+        removed = self._recent_writes.still_removed(shown, asyncio.get_running_loop().time())
+        gone = frozenset(one for one in removed if self._demand.may_leave(self.role, one))
         for subject in sorted(gone):
             log.info("removed_subject_not_brought_back", **self._facts(subject))
         return gone
