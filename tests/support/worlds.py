@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.statement import OwnStatement
+    from webhook.trust.ports import RoleLock
 
 INSTALLATION = "mxp-identity"
 LEASE = leader_lease(INSTALLATION)
@@ -70,6 +71,7 @@ class World:
         refuses: bool = False,
         before: World | None = None,
         replica: str = "",
+        lock: RoleLock | None = None,
     ) -> None:
         self.bindings = bindings or (labelled(),)
         accounts = {binding.service_account for binding in self.bindings}
@@ -81,7 +83,7 @@ class World:
             self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE, self.progress
         )
         self.eks: SimulatedEks = before.eks if before else SimulatedEks()
-        policies, lock = self.iam.client(), InProcessLock()
+        policies, lock = self.iam.client(), lock or InProcessLock()
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
             if before is None or one not in before.roles:
