@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support.locks import InProcessLock
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import Site, own_in, role, site, subject
@@ -47,6 +49,64 @@ async def test_who_asks_for_trust_after_the_approval_stays_until_the_watch_must_
     here.writers[ROLE].submit(ALICE)
     await asyncio.sleep(REMEMBERED - 1)
     assert here.trusted_in(ROLE) == {ALICE}
+
+
+@in_virtual_time
+async def test_a_review_of_a_subject_that_is_trusted_keeps_it_so_for_a_minute_after_the_approval() -> None:
+    here = site(SimulatedIam(), ROLE)
+    for who in (ALICE, BOB):
+        await here.grants.obtain(here.grant(who), 3)
+    here.writers[ROLE].leave({ALICE, BOB})
+    assert isinstance(await here.grants.obtain(here.grant(ALICE), 3), Trusted)
+    for _ in range(5):
+        await asyncio.sleep((REMEMBERED - 1) / 5)
+        here.writers[ROLE].check()
+        assert here.trusts(ROLE, ALICE)
+    await asyncio.sleep(5)
+    here.writers[ROLE].check()
+    await asyncio.sleep(5)
+    assert here.trusted_in(ROLE) == set()
+
+
+@in_virtual_time
+async def test_a_review_that_waits_at_the_approval_keeps_its_trust() -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    throttled = iam.have(Trouble.THROTTLED)
+    asked = asyncio.create_task(here.grants.obtain(here.grant(ALICE), 30))
+    await asyncio.sleep(1)
+    here.writers[ROLE].leave({ALICE})
+    throttled.off()
+    assert isinstance(await asked, Trusted)
+    here.writers[ROLE].leave({ALICE})
+    await asyncio.sleep(REMEMBERED / 2)
+    assert here.trusts(ROLE, ALICE)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [None, Trouble.THROTTLED, Trouble.REFUSED, Trouble.FAILS_AFTERWARDS, Trouble.ANSWER_LOST, Trouble.HANGS],
+)
+@in_virtual_time
+async def test_what_a_review_hears_while_the_removal_is_written_is_true_afterwards(
+    trouble: Trouble | None,
+) -> None:
+    iam = SimulatedIam()
+    here = site(iam, ROLE)
+    for who in (ALICE, BOB):
+        await here.grants.obtain(here.grant(who), 3)
+    await asyncio.sleep(5)
+    iam.latency = 1.0
+    if trouble:
+        iam.have(trouble, "write", times=1)
+    here.writers[ROLE].leave({ALICE})
+    await asyncio.sleep(2.5)
+    assert len(iam.made("write")) == 3
+    for pause in (0.0, 3.0, 30.0):
+        await asyncio.sleep(pause)
+        outcome = await here.grants.obtain(here.grant(ALICE), 30)
+        assert isinstance(outcome, Trusted)
+        assert here.trusts(ROLE, ALICE)
 
 
 @in_virtual_time

@@ -80,6 +80,7 @@ class Grants:
         """
         if known := self.known(grant):
             self._waiting.end(grant.subject)
+            self._note_reliance(grant, known.role)
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
@@ -152,6 +153,13 @@ class Grants:
         await asyncio.gather(*(writer.close() for writer in self._writers.values()))
         if self._associations:
             await self._associations.close()
+
+    def _note_reliance(self, grant: Grant, role: RoleArn) -> None:
+        """Have what was answered as there already outlast a removal that was approved before."""
+        if grant.binding.names_subjects:
+            self._writers[role].asks(grant.subject)
+        elif self._associations and grant.binding.associates:
+            self._associations.asks(grant.subject)
 
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)

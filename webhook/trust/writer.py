@@ -131,8 +131,14 @@ class RoleWriter:
     # What is known without asking AWS
 
     def trusts(self, subject: Subject) -> Trusted | None:
-        """How the role is known to trust `subject`, or None; no call is made."""
-        return self._known.trust(subject)
+        """How the role is known to trust `subject`, or None; no call is made.
+
+        None too where a write that removes it was sent and not answered: who asks then waits for the next one.
+        """
+        trust = self._known.trust(subject)
+        if trust and self._recent_writes.is_being_removed(subject, asyncio.get_running_loop().time()):
+            return None
+        return trust
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -194,11 +200,15 @@ class RoleWriter:
         While the role is in trouble the ticket says so from the start.
         """
         ticket = self._tickets.of(subject)
-        self._departures.asks(subject, asyncio.get_running_loop().time())
+        self.asks(subject)
         if self._trouble:
             ticket.fail(self._trouble)
         self._start()
         return ticket
+
+    def asks(self, subject: Subject) -> None:
+        """Somebody relies on `subject` being trusted: an approved removal waits for a minute."""
+        self._departures.asks(subject, asyncio.get_running_loop().time())
 
     def submit_pods(self) -> Ticket:
         """Have EKS let in for the pods of its bindings; all who ask share one ticket."""
@@ -214,7 +224,7 @@ class RoleWriter:
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
-        self._departures.approve(subjects)
+        self._departures.approve(subjects, self._tickets.subjects, asyncio.get_running_loop().time())
         if not self.subjects.isdisjoint(subjects):
             self.check()
 
@@ -433,13 +443,15 @@ class RoleWriter:
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
     ) -> None:
+        self._recent_writes.may_remove(removed, asyncio.get_running_loop().time())
         try:
             await self._policies.write(self.role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
-            if removed and error.kind.is_no_answer:
-                self._recent_writes.may_have_removed(removed, asyncio.get_running_loop().time())
+            if not error.kind.is_no_answer:
+                self._recent_writes.did_not_remove(removed)
+            elif removed:
                 self._tell(hold)
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()
