@@ -17,9 +17,10 @@ class Departures:
     """The subjects that the reconciler has approved for removal. Times are seconds on one clock.
 
     An approval is no order: between it and the write somebody may have made the namespace anew, so `may_leave` is
-    asked of each at each write. Who waited for trust at the approval, or asks for it after that, stays for a minute:
-    a review may have seen a namespace that the watch has yet to show. An approval holds until the reconciler takes it back, so that a stale read,
-    or another replica that has written the subject again, does not bring it back for good.
+    asked of each at each write. Who waited for trust at the approval, or asks for it after that, stays for a
+    minute: a review may have seen a namespace that the watch has yet to show. An approval holds until the
+    reconciler takes it back, so that a stale read, or another replica that has written the subject again, does
+    not bring it back for good.
     """
 
     def __init__(self, may_leave: Callable[[Subject], bool]) -> None:
