@@ -10,6 +10,7 @@ from tests.support.locks import InProcessLock
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
+from webhook.domain.trust_policy import TrustPolicy
 from webhook.trust.outcomes import Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 from webhook.trust.recent import REMEMBERED
@@ -157,3 +158,20 @@ async def test_who_was_written_by_another_replica_and_has_another_owner_by_now_i
     await asyncio.sleep(REMEMBERED / 2)
     assert leader.trusted_in(ROLE) == {BOB}
     assert len(iam.made("write")) == 3
+
+
+@in_virtual_time
+async def test_the_last_subject_of_a_role_that_has_no_other_statement_is_removed_and_the_next_is_trusted() -> None:
+    iam = SimulatedIam()
+    iam.store(ROLE, {"Version": "2012-10-17", "Statement": [own_in(ROLE).render([ALICE])]})
+    here = Site(iam, ROLE)
+    here.writers[ROLE].leave({ALICE})
+    here.writers[ROLE].check()
+    await asyncio.sleep(REMEMBERED + 10)
+    assert here.trusted_in(ROLE) == set()
+    assert len(iam.made("write")) == 1
+    here.writers[ROLE].check()
+    await asyncio.sleep(5)
+    assert len(iam.made("write")) == 1
+    assert isinstance(await here.grants.obtain(here.grant(BOB), 3), Trusted)
+    assert TrustPolicy(iam.document(ROLE)).statements == [own_in(ROLE).render([BOB])]

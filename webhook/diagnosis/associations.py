@@ -98,7 +98,8 @@ def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Sha
     claims = statement.claims_in(plane.subject.namespace)
     if (place := policy.denial_of_pod(claims)) is not None:
         why = f"{place} of {role} keeps EKS out, whatever else is said"
-        yield broken("trust", why, commands.write_policy(role, without(policy, place)))
+        mended = without(policy, place, shared.installation.own_in(role))
+        yield broken("trust", why, commands.write_policy(role, mended))
         return
     if (place := policy.possible_denial_of_pod(claims)) is not None:
         yield may_be_denied(place, role, "check that statement, a pod shows whether it does")

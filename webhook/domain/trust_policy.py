@@ -112,17 +112,21 @@ class TrustPolicy:
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
-        Without subjects our statement goes; those for pods stay. A statement of ours that already means the same
-        is left as IAM stored it.
+        Without subjects our statement goes; those for pods stay. Where no statement at all would be left, which
+        IAM refuses, one that allows nobody takes its place until there is another of ours. A statement of ours
+        that already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
+        is_none_ours = not rendered
         statements: list[Statement] = []
         for statement in self.statements:
-            if not own.owns(statement):
+            if not own.owns(statement) or (is_none_ours and is_for_nobody(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement["Sid"], None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
         statements.extend(rendered.values())
+        if self.statements and not statements:
+            statements.append(own.render_for_nobody())
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
@@ -131,6 +135,10 @@ class TrustPolicy:
         """This policy with our statement trusting none of `subjects`; as it is where it trusts none of them."""
         there = self.subjects(own)
         return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
+
+    def names_subjects(self, own: OwnStatement) -> bool:
+        """Whether a statement of ours is there, whole or changed, that is more than one for nobody."""
+        return any(own.owns(statement) and not is_for_nobody(statement, own) for statement in self.statements)
 
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
@@ -229,6 +237,11 @@ class TrustPolicy:
 
     def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
         return ((place, statement) for place, statement in self._placed() if not own.owns(statement))
+
+
+def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
+    """Whether it is the statement of ours that allows nobody."""
+    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_for_nobody())
 
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:
