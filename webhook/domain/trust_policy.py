@@ -177,7 +177,7 @@ class TrustPolicy:
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
                 return place
         return None
@@ -185,7 +185,7 @@ class TrustPolicy:
     def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement of somebody else that certainly lets `subject` in already."""
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if allows(statement, "Federated", own.provider_arn, actions, claims):
                 return place
         return None
@@ -199,7 +199,7 @@ class TrustPolicy:
         claims = own.claims_of_all()
         return any(
             denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
-            for _, statement in self._others(own)
+            for _, statement in self.external(own)
         )
 
     def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
@@ -208,7 +208,7 @@ class TrustPolicy:
 
     def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if denies(statement, "Federated", own.provider_arn, actions, claims) is certainly:
                 return place
         return None
@@ -235,8 +235,9 @@ class TrustPolicy:
         for index, statement in enumerate(self.statements):
             yield Place(index, statement.get("Sid")), statement
 
-    def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
-        return ((place, statement) for place, statement in self._placed() if not own.owns(statement))
+    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
+        """The statements that are not ours, with their places."""
+        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
 
 
 def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
