@@ -65,11 +65,11 @@ PARTS = {
     "amendment": Part(
         "A trust policy that thousands want to be in",
         f"{amendment.SUBJECTS:,} ServiceAccounts are wanted in a role whose policy has {amendment.STATEMENTS} "
-        f"external statements: with a quota of {amendment.QUOTA:,}, the largest that is known, for which most find "
-        "no room, and with one that no account has, in which all fit. All figures are CPU time. One by one is what "
-        "each statement says of each ServiceAccount, looked at alone; `amend` works out the same and makes the "
-        "policy. The pause is the longest in which nothing else was done while a role's writer read the policy and "
-        "amended it.",
+        f"external statements: with a quota of {amendment.QUOTA:,}, the largest that is known, for which most "
+        "find no room, and with one that no account has, in which all fit. All figures are CPU time. One by one "
+        "is what each statement says of each ServiceAccount, looked at alone; `amend` works out the same and "
+        "makes the policy. The pause is the longest in which nothing else was done while a role's writer read "
+        "the policy and amended it.",
         lambda: amendment.report(amendment.measure()),
         lambda: amendment.report(amendment.measure(200)),
     ),
