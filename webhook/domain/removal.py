@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Account, Grant, Ignore, IgnoreReason, decide
+from webhook.domain.decisions import Account, Grant, Ignore, IgnoreReason, decide_existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ class Cause(StrEnum):
     NOT_BOUND = "not_bound"
     """No binding that lists the role selects it: a label or a binding was removed."""
     FOREIGN_ROLE = "foreign_role"
-    """Its annotation names a role outside its binding."""
+    """Its annotation names a role that no binding lists."""
     OTHER_ROLE = "other_role"
     """Its annotation names another role of its binding, which trusts it."""
 
@@ -126,7 +126,7 @@ def _grant_or_cause(
     """What a binding gives the subject; else why none does, or None where it may still need what it has."""
     if namespace is None:
         return Cause.NAMESPACE_GONE
-    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
+    decision = decide_existing(account or Account(subject.namespace, subject.service_account), namespace, bindings)
     if isinstance(decision, Grant):
         return decision
     reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE

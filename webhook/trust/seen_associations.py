@@ -95,6 +95,10 @@ class SeenAssociations:
         self._known.pop(found.subject, None)
         self._foreign.add(found.id)
 
+    def is_in_doubt(self, subject: Subject) -> None:
+        """It is being deleted: what is known of it no longer counts until it is looked at again."""
+        self._known.pop(subject, None)
+
     def is_gone(self, subject: Subject) -> None:
         """The subject has none."""
         self._ids.pop(subject, None)
