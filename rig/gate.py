@@ -1,12 +1,14 @@
-"""The chart's pod gate without the chart: for Spaces whose program runs as a process of the rig."""
+"""The chart's pod gate, without a program that marks bindings: for Spaces whose program is a process of the rig."""
 
 from typing import Any
+
+import yaml
 
 from rig.chart import render
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import PROGRAM, chart_values
+from rig.permissions import GATE, PROGRAM, chart_values
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Configuration
@@ -23,11 +25,21 @@ def install_gate(space: Space, configuration: Configuration) -> None:
     values = chart_values([], bindings=bindings, cluster=configuration.get("cluster", {}), podGate="deny")
     rendered = render(values, PROGRAM, OWN_NAMESPACE)
     space.cluster.apply([item for item in rendered if item["kind"].startswith("ValidatingAdmissionPolicy")])
+    space.cluster.apply(
+        [{**item, "data": marks(rendered)} for item in rendered if item["metadata"]["name"] == GATE]
+    )
     probe = bindings[0]["namespaces"]["pattern"].replace("*", PROBED)
     labels = {objects.CONTROL_PLANE_LABEL: PROBED}
     space.cluster.apply([objects.namespace(probe, labels), objects.service_account(probe)])
     eventually(lambda: _refuses(space, objects.pod(probe, PROBED)), "the gate holds")
     space.cluster.api.delete(f"/api/v1/namespaces/{probe}")
+
+
+def marks(rendered: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the marks with which the gate of a rendered release refuses pods of all its bindings."""
+    (file,) = [item["data"]["config.yaml"] for item in rendered if "config.yaml" in item.get("data", {})]
+    found: dict[str, str] = yaml.safe_load(file)["podGate"]["marks"]
+    return found
 
 
 def _refuses(space: Space, pod: dict[str, Any]) -> bool:

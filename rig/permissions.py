@@ -13,6 +13,9 @@ PROGRAM = "mxp-identity-webhook"
 CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 """Name of the Secret that the program keeps its own certificates in."""
 
+GATE = f"{PROGRAM}-pod-gate"
+"""Name of the ConfigMap in which the program marks the bindings whose pods may be refused."""
+
 CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
 """Values of the chart with which the program also nudges and restarts Deployments."""
 
@@ -40,10 +43,18 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
-    """Return namespace, ServiceAccount, RBAC and the empty Secret of the program, as the chart has them."""
+    """Return namespace, ServiceAccount, RBAC and the empty objects that the program fills, as the chart has them."""
     rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
-    return [namespace, *(item for item in rendered if item["kind"] in {*RIGHTS, "Secret"})]
+    empty = ("Secret", CERTIFICATE_SECRET), ("ConfigMap", GATE)
+    return [
+        namespace,
+        *(
+            item
+            for item in rendered
+            if item["kind"] in RIGHTS or (item["kind"], item["metadata"]["name"]) in empty
+        ),
+    ]
 
 
 def iam_policy(roles: Sequence[str], provider_arn: str, own_role: str) -> dict[str, Any]:

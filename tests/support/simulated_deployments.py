@@ -61,7 +61,7 @@ class SimulatedDeployments:
         """As the port says."""
         self.lists.append(name)
         await self._call()
-        return [one for one in self.objects.values() if one.name == name and one.is_refused]
+        return [one for one in self.objects.values() if one.name == name and one.is_failing]
 
     async def nudge(self, deployment: Deployment) -> bool:
         """As the port says."""
