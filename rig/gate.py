@@ -1,4 +1,4 @@
-"""The chart's pod gate, without a program that marks bindings: for Spaces whose program is a process of the rig."""
+"""The chart's pod gate without a program that marks bindings: for Spaces whose program is a process of the rig."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
-    """Return namespace, ServiceAccount, RBAC and the empty objects that the program fills, as the chart has them."""
+    """Return namespace, ServiceAccount, RBAC and the empty objects that the program fills, as in the chart."""
     rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
     empty = ("Secret", CERTIFICATE_SECRET), ("ConfigMap", GATE)

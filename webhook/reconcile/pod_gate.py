@@ -49,8 +49,8 @@ _LONGEST_KEEPING = 300.0
 class PodGate:
     """Writes the marks of bindings, each after its first complete pass, and keeps them there.
 
-    `marks` are those of the configuration, each with the name of one of the bindings. Other marks are removed: what
-    they say may no longer be so when their binding comes back.
+    `marks` are those of the configuration, each with the name of one of the bindings. Other marks are removed:
+    what they say may no longer be so when their binding comes back.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, and what it keeps
