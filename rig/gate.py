@@ -25,9 +25,8 @@ def install_gate(space: Space, configuration: Configuration) -> None:
     values = chart_values([], bindings=bindings, cluster=configuration.get("cluster", {}), podGate="deny")
     rendered = render(values, PROGRAM, OWN_NAMESPACE)
     space.cluster.apply([item for item in rendered if item["kind"].startswith("ValidatingAdmissionPolicy")])
-    space.cluster.apply(
-        [{**item, "data": marks(rendered)} for item in rendered if item["metadata"]["name"] == GATE]
-    )
+    (account,) = [item for item in rendered if item["metadata"]["name"] == GATE]
+    space.cluster.apply([{**account, "metadata": {**account["metadata"], "annotations": marks(rendered)}}])
     probe = bindings[0]["namespaces"]["pattern"].replace("*", PROBED)
     labels = {objects.CONTROL_PLANE_LABEL: PROBED}
     space.cluster.apply([objects.namespace(probe, labels), objects.service_account(probe)])

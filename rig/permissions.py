@@ -14,7 +14,7 @@ CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 """Name of the Secret that the program keeps its own certificates in."""
 
 GATE = f"{PROGRAM}-pod-gate"
-"""Name of the ConfigMap in which the program marks the bindings whose pods may be refused."""
+"""Name of the ServiceAccount on which the program marks the bindings whose pods may be refused."""
 
 CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
 """Values of the chart with which the program also nudges and restarts Deployments."""
@@ -43,18 +43,10 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
-    """Return namespace, ServiceAccount, RBAC and the empty objects that the program fills, as in the chart."""
+    """Return namespace, ServiceAccounts, RBAC and the empty Secret of the program, as the chart has them."""
     rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
-    empty = ("Secret", CERTIFICATE_SECRET), ("ConfigMap", GATE)
-    return [
-        namespace,
-        *(
-            item
-            for item in rendered
-            if item["kind"] in RIGHTS or (item["kind"], item["metadata"]["name"]) in empty
-        ),
-    ]
+    return [namespace, *(item for item in rendered if item["kind"] in {*RIGHTS, "Secret"})]
 
 
 def iam_policy(roles: Sequence[str], provider_arn: str, own_role: str) -> dict[str, Any]:

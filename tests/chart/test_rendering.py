@@ -130,8 +130,8 @@ def test_only_where_the_gate_refuses_pods_are_they_asked_for_again_and_are_bindi
     loaded = load_configuration(file)
     assert loaded.reconciler.nudge_refused_pods is refuses
     assert (loaded.pod_gate is not None) is refuses
-    marking = [rule for rule in _rules(values) if rule["resources"] == ["configmaps"]]
-    assert [(rule["resourceNames"], rule["verbs"]) for rule in marking] == [([GATE], ["get", "patch"])] * refuses
+    marking = [rule["verbs"] for rule in _rules(values) if rule.get("resourceNames") == [GATE]]
+    assert marking == [["get", "patch"]] * refuses
     assert [item["metadata"]["name"] for item in rendered(values) if "-gate" in item["metadata"]["name"]] == (
         [GATE] * refuses
     )
@@ -185,18 +185,23 @@ def test_the_gate_has_its_policies_for_each_binding(gate: Any, actions: list[lis
     assert len(names[0]) == 3 * len(actions)
 
 
-def test_a_pod_is_refused_only_by_a_mark_and_without_the_config_map_never() -> None:
+def test_a_pod_is_refused_only_by_a_mark_and_without_the_parameter_never() -> None:
     objects = rendered(right())
     (refusing,) = [
         item["spec"] for item in _gate(objects, "Binding") if "Deny" in item["spec"]["validationActions"]
     ]
     assert refusing["paramRef"] == {"name": GATE, "namespace": OWN_NAMESPACE, "parameterNotFoundAction": "Allow"}
     (policy,) = [item["spec"] for item in _gate(objects, "") if item["metadata"]["name"] == refusing["policyName"]]
-    assert (policy["paramKind"], policy["failurePolicy"]) == ({"apiVersion": "v1", "kind": "ConfigMap"}, "Ignore")
+    assert (policy["paramKind"], policy["failurePolicy"]) == (
+        {"apiVersion": "v1", "kind": "ServiceAccount"},
+        "Ignore",
+    )
     (mark,) = marks(objects)
-    assert f"|| !has(params.data) || !('{mark}' in params.data)" in policy["validations"][0]["expression"]
+    annotations = "params.metadata.annotations"
+    expression = policy["validations"][0]["expression"]
+    assert expression.endswith(f"|| !has({annotations}) || !('{mark}' in {annotations})")
     (stored,) = [item for item in objects if item["metadata"]["name"] == GATE]
-    assert not stored.keys() & {"data", "binaryData"}, "what the chart rendered an upgrade would put back"
+    assert "annotations" not in stored["metadata"], "what the chart renders an upgrade puts back"
 
 
 def test_a_changed_binding_has_another_mark_and_the_others_keep_theirs() -> None:

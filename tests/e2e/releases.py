@@ -14,12 +14,14 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CERTIFICATE_SECRET, PROGRAM
+from rig.permissions import CERTIFICATE_SECRET, GATE, PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
+from tests.e2e.scenes import create_account, create_namespace
 
 Values = dict[str, Any]
+GATE_PATH = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{GATE}"
 RBAC = (
     "clusterroles",
     "clusterrolebindings",
@@ -82,6 +84,34 @@ class Release:
 
         eventually(is_called, "the API server calls the webhook")
 
+    def marked(self) -> list[str]:
+        """The bindings whose pods may be refused."""
+        annotations = self.space.cluster.api.get(GATE_PATH)["metadata"].get("annotations", {})
+        return sorted(name for key, name in annotations.items() if key.startswith("mxp-identity/refuses-"))
+
+    def close_gate(self) -> None:
+        """Have a replica make its first pass and end, and wait until the API server refuses a pod."""
+        replica = self.start_replica()
+        eventually(self.marked, "the program marks the binding")
+        self.stop_replica(replica)
+        eventually(lambda: self.refuses(self.unannotated()), "the gate holds")
+
+    def unannotated(self) -> str:
+        """A new namespace whose ServiceAccount nothing has annotated, as long as no replica runs."""
+        namespace = create_namespace(self.space)
+        create_account(self.space, namespace)
+        return namespace
+
+    def refuses(self, namespace: str) -> bool:
+        """Whether the gate refuses a pod in a namespace."""
+        try:
+            self.space.cluster.api.create(objects.pod(namespace, "probe"), dryRun="All")
+        except ApiError as error:
+            if "EKS gave no identity" not in error.message:
+                raise
+            return True
+        return False
+
     def objects(self) -> list[str]:
         """What of the release is in the cluster, by kind and name, by the label that helm's charts have."""
         kinds = (
@@ -100,6 +130,7 @@ def released(space: Space, **values: Any) -> Iterator[Release]:
     """A Space with the chart installed, in place of what the rig gives the program."""
     space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{PROGRAM}")
     space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}")
+    space.cluster.api.delete(GATE_PATH)
     for path in RBAC:
         space.cluster.api.delete(f"/apis/rbac.authorization.k8s.io/v1/{path}/{PROGRAM}")
     with ExitStack() as stack:

@@ -29,7 +29,7 @@ FOR_EVER = 1e9
 
 
 class StoredMarks:
-    """The port GateMarks: a ConfigMap in memory."""
+    """The port GateMarks, in memory."""
 
     def __init__(self, **marks: str) -> None:
         self.marks: Mapping[str, str] = marks
@@ -41,11 +41,12 @@ class StoredMarks:
         await asyncio.sleep(0.02)
         if self.failing > 0:
             self.failing -= 1
-            raise ClusterError("GET configmap: 503 service unavailable")
+            raise ClusterError("GET serviceaccount: 503 service unavailable")
         return self.marks
 
-    async def write(self, marks: Mapping[str, str]) -> None:
+    async def write(self, marks: Mapping[str, str], replacing: Mapping[str, str]) -> None:
         """As the port says."""
+        assert replacing == self.marks
         self.writes.append(marks)
         self.marks = marks
 

@@ -153,8 +153,8 @@ class ReconcilerSection(_Section):
 class PodGateSection(_Section):
     """`podGate`: what the policies that refuse pods look at; the chart writes both."""
 
-    config_map: ObjectName
-    marks: dict[Annotated[str, Field(pattern="^[-._a-zA-Z0-9]{1,253}$")], str]
+    service_account: ObjectName
+    marks: dict[Annotated[str, Field(pattern="^mxp-identity/refuses-[a-z0-9]{1,40}$")], str]
 
 
 class ServerSection(_Section):

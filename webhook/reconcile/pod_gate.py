@@ -1,7 +1,7 @@
 """The pod gate: for which bindings the API server refuses pods that EKS gave no identity.
 
-The chart's policies refuse such a pod only where a ConfigMap has the mark of their binding. The leader writes a
-mark once every ServiceAccount that the binding selected at the beginning has its identity, so that a program that
+The chart's policies refuse such a pod only where their parameter has the mark of their binding. The leader writes
+it once every ServiceAccount that the binding selected at the beginning has its identity, so that a program that
 never starts, or may not write, blocks no pod. A mark belongs to one content of a binding: a changed binding has
 another one, and begins anew.
 """
@@ -141,6 +141,6 @@ class PodGate:
                 if mark in stored or mark in self._passed
             }
             if wanted != stored:
-                await self._stored.write(wanted)
+                await self._stored.write(wanted, stored)
         for mark in sorted(wanted.keys() - stored.keys()):
             log.info("pod_gate_refuses", binding=wanted[mark])

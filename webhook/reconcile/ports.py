@@ -126,5 +126,5 @@ class GateMarks(Protocol):
     async def read(self) -> Mapping[str, str]:
         """Those that are there."""
 
-    async def write(self, marks: Mapping[str, str]) -> None:
-        """Have exactly these there."""
+    async def write(self, marks: Mapping[str, str], replacing: Mapping[str, str]) -> None:
+        """Have these in place of those that were read."""

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from webhook.cluster.deployments import DeploymentApi
-from webhook.cluster.pod_gate import GateConfigMap
+from webhook.cluster.gate_marks import GateAccount
 from webhook.reconcile.nudges import Nudges
 from webhook.reconcile.pod_gate import PodGate
 from webhook.reconcile.restarts import Pace, Restarts
@@ -57,5 +57,5 @@ def care_of_the_gate(  # noqa: PLR0913, PLR0917  the parts of a program that it 
     """Marks for the pod gate, where the configuration names one: to be kept while this replica leads."""
     if section is None:
         return {}
-    stored = GateConfigMap(connection, namespace, section.config_map)
+    stored = GateAccount(connection, namespace, section.service_account)
     return {"pod_gate": PodGate(identities, grants, stored, section.marks, interval, progress).run}

@@ -56,14 +56,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
-{{/* The ConfigMap in which the program marks the bindings whose pods may be refused. */}}
+{{/* The ServiceAccount on which the program marks the bindings whose pods may be refused. */}}
 {{- define "mxp.gate" -}}
 {{- printf "%s-pod-gate" (include "mxp.fullname" .) -}}
 {{- end -}}
 
 {{/* The mark of a binding: another content has another mark. */}}
 {{- define "mxp.mark" -}}
-{{- toJson . | sha256sum | trunc 16 | printf "mark-%s" -}}
+{{- toJson . | sha256sum | trunc 16 | printf "mxp-identity/refuses-%s" -}}
 {{- end -}}
 
 {{/* The Secret with the serving certificate. */}}
@@ -100,7 +100,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if include "mxp.nudges" . -}}
 {{- $marks := dict -}}
 {{- range .Values.bindings -}}{{- $_ := set $marks (include "mxp.mark" .) .name -}}{{- end -}}
-{{- $_ := set $file "podGate" (dict "configMap" (include "mxp.gate" .) "marks" $marks) -}}
+{{- $_ := set $file "podGate" (dict "serviceAccount" (include "mxp.gate" .) "marks" $marks) -}}
 {{- end -}}
 {{- toYaml $file -}}
 {{- end -}}
