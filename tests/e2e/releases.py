@@ -60,8 +60,7 @@ class Release:
 
     def start_replica(self) -> Webhook:
         """Start a replica as the release's pods would: its configuration file, ServiceAccount and rights."""
-        config_map = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}")
-        configuration = yaml.safe_load(config_map["data"]["config.yaml"])
+        configuration = self._configuration()
         configuration["server"] |= {"host": "127.0.0.1"}
         del configuration["certificates"]  # no Secret is mounted here: the rig's own authority signs a certificate
         webhook = self.space.start_webhook(configuration)
@@ -84,17 +83,34 @@ class Release:
 
         eventually(is_called, "the API server calls the webhook")
 
+    def marks(self) -> dict[str, str]:
+        """The marks of the release's bindings, whose pods may be refused where they are set."""
+        found: dict[str, str] = self._configuration()["podGate"]["marks"]
+        return found
+
     def marked(self) -> list[str]:
         """The bindings whose pods may be refused."""
         annotations = self.space.cluster.api.get(GATE_PATH)["metadata"].get("annotations", {})
         return sorted(name for key, name in annotations.items() if key.startswith("mxp-identity/refuses-"))
 
+    def wait_until_marked(self) -> None:
+        """Wait until the leader has made its first pass over every binding."""
+        eventually(lambda: self.marked() == sorted(self.marks().values()), "all is marked", timeout=60)
+
     def close_gate(self) -> None:
         """Have a replica make its first pass and end, and wait until the API server refuses a pod."""
         replica = self.start_replica()
-        eventually(self.marked, "the program marks the binding")
+        self.wait_until_marked()
         self.stop_replica(replica)
         eventually(lambda: self.refuses(self.unannotated()), "the gate holds")
+
+    def wait_until_in_force(self) -> None:
+        """Wait until the API server has the gate's policies, which refuse nothing yet; no replica runs."""
+        probe, marks = self.unannotated(), self.marks()
+        self.space.cluster.api.patch(GATE_PATH, {"metadata": {"annotations": marks}})
+        eventually(lambda: self.refuses(probe), "the gate holds with a mark")
+        self.space.cluster.api.patch(GATE_PATH, {"metadata": {"annotations": dict.fromkeys(marks)}})
+        eventually(lambda: not self.refuses(probe), "the gate is open without")
 
     def unannotated(self) -> str:
         """A new namespace whose ServiceAccount nothing has annotated, as long as no replica runs."""
@@ -123,6 +139,11 @@ class Release:
         found = self.space.cluster.kubectl("get", kinds, "--all-namespaces", "--output=name", "--selector", label)
         assert found.returncode == 0, found.stderr
         return found.stdout.split()
+
+    def _configuration(self) -> dict[str, Any]:
+        config_map = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}")
+        found: dict[str, Any] = yaml.safe_load(config_map["data"]["config.yaml"])
+        return found
 
 
 @contextmanager
