@@ -16,7 +16,7 @@ CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 GATE = f"{PROGRAM}-pod-gate"
 """Name of the ServiceAccount on which the program marks the bindings whose pods may be refused."""
 
-CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
+CARE_OF_DEPLOYMENTS: dict[str, Any] = {"reconciler": {"restartPodsWithoutIdentity": True}}
 """Values of the chart with which the program also nudges and restarts Deployments."""
 
 READS = ("Get", "List", "Describe")

@@ -70,6 +70,25 @@ def test_with_ours_down_no_pod_is_let_in_and_the_retry_succeeds(release: Release
         _runs_with_identity(space, namespace)
 
 
+@pytest.mark.usefixtures("webhook")
+def test_a_bare_pod_is_refused_for_its_creator_and_a_stateful_set_comes_by_its_own_retry(release: Release) -> None:
+    space = release.space
+    namespace = create_namespace(space)
+    create_account(space, namespace)
+    stateful = objects.deployment(namespace, "stateful") | {"kind": "StatefulSet"}
+    with space.cluster.stopped(EKS):
+        space.cluster.create([stateful])
+        refusals = eventually(lambda: kubernetes_events(space, namespace, "FailedCreate"), "its pod is refused")
+        assert "EKS gave no identity to: controller" in refusals[0]["message"]
+        with pytest.raises(ApiError) as refused:
+            space.cluster.api.create(objects.pod(namespace, "bare"))
+        assert refused.value.code == FORBIDDEN
+    pod = eventually(lambda: pods.running_pod(space.cluster, namespace), "its pod runs", timeout=60)
+    assert "AWS_ROLE_ARN" in pods.environment_of(pod)
+    owner = space.cluster.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/stateful")
+    assert "annotations" not in owner["metadata"], "it is not nudged"
+
+
 @pytest.mark.parametrize(
     "pod",
     [
