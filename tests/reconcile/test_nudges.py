@@ -222,12 +222,15 @@ async def test_a_change_that_is_not_about_the_identity_costs_no_read() -> None:
         assert scene.deployments.reads == []
 
 
+@pytest.mark.parametrize("annotation", [None, role().value], ids=["annotated late", "annotated before"])
 @in_virtual_time
-async def test_many_at_once_are_nudged_at_a_bounded_rate() -> None:
+async def test_many_at_once_are_nudged_at_a_bounded_rate(annotation: str | None) -> None:
     scene = Scene()
     scene.world.iam.limit = 131072
+    scene.deployments.eks_works = False
     for number in range(300):
-        scene.add(number)
+        scene.add(number, annotation)
+    scene.deployments.eks_works = True
     async with scene.running():
         await asyncio.sleep(2 * INTERVAL)
         assert sorted(scene.nudged()) == sorted(subject(number).namespace for number in range(300))

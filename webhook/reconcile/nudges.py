@@ -124,19 +124,20 @@ class Nudges:
         with self._progress.step("nudges", LONGEST_LIST):
             found = await self._deployments.refused(name)
         before, self._nudged[name] = self._nudged.get(name, set()), set()
-        for deployment in found:
-            subject = Subject(deployment.namespace, deployment.service_account)
-            grant = self._identities.grant(subject)
-            if grant is None or name not in grant.binding.deployments or subject in self._episodes:
-                continue
-            if self._identities.is_whole(grant):
-                await self._next_turn()
-                nudge = self._nudge(deployment, is_new=deployment.uid not in before)
-                await survive("nudge_failed", nudge, "pods", namespace=subject.namespace)
-                self._nudged[name].add(deployment.uid)
-            else:
-                self._whole.discard(subject)
-                self._waiting[subject] = None
+        async with asyncio.TaskGroup() as nudges:
+            for deployment in found:
+                subject = Subject(deployment.namespace, deployment.service_account)
+                grant = self._identities.grant(subject)
+                if grant is None or name not in grant.binding.deployments or subject in self._episodes:
+                    continue
+                if self._identities.is_whole(grant):
+                    await self._next_turn()
+                    nudge = self._nudge(deployment, is_new=deployment.uid not in before)
+                    nudges.create_task(survive("nudge_failed", nudge, "pods", namespace=subject.namespace))
+                    self._nudged[name].add(deployment.uid)
+                else:
+                    self._whole.discard(subject)
+                    self._waiting[subject] = None
         self._wake.set()
         if still := len(before & self._nudged[name]):
             log.warning("deployments_still_refused", deployment=name, number=still)
