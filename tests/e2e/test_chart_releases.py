@@ -112,7 +112,7 @@ def test_upgrades_and_renderings_leave_the_marks_that_the_program_set(cluster: C
         assert is_marked()
     helm.upgrade(right(podGate="warn"))
     helm.upgrade(right())
-    assert mark not in cluster.api.get(path)["metadata"]["annotations"], "a gate that is made anew begins anew"
+    assert mark not in cluster.api.get(path)["metadata"]["annotations"], "a gate installed again starts over"
     helm.uninstall()
 
 

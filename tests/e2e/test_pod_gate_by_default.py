@@ -48,7 +48,7 @@ def test_from_warn_to_deny_no_pod_is_blocked_whose_service_account_waits_for_its
         release.wait_until_in_force()
         before = _uid(space, unannotated)
         _delete_pod(space, unannotated)
-        eventually(lambda: _uid(space, unannotated) not in {before, None}, "its pod is made anew")
+        eventually(lambda: _uid(space, unannotated) not in {before, None}, "its pod is recreated")
         assert not _identity(space, unannotated)
 
         replica = release.start_replica()

@@ -147,7 +147,7 @@ async def test_while_ekss_webhook_is_away_each_round_has_a_nudge_and_then_there_
         assert gaps[0] > 10
         assert all(NUDGE_ROUND - 1 < gap < NUDGE_ROUND + 1 for gap in gaps[2:])
         assert len(gaps) > 59 * INTERVAL / NUDGE_ROUND
-        assert scene.world.events.reasons().count("NudgedForIdentity") < 5, "people are told once"
+        assert scene.world.events.reasons().count("NudgedForIdentity") < 5, "people have one report"
         scene.deployments.eks_works = True
         await asyncio.sleep(INTERVAL)
         assert not scene.deployments.objects[KEY].is_refused
@@ -165,7 +165,7 @@ async def test_one_that_is_refused_long_after_its_identity_came_is_nudged_within
     async with scene.running():
         await asyncio.sleep(10 * INTERVAL)
         scene.deployments.eks_works = False
-        scene.deployments.run(WHO)  # its pod is made anew, as after a node is lost
+        scene.deployments.run(WHO)  # its pod is recreated, as after a node is lost
         await asyncio.sleep(3 * INTERVAL)
         assert scene.deployments.objects[KEY].is_refused
         scene.deployments.eks_works = True

@@ -110,6 +110,20 @@ async def test_an_external_association_in_the_way_does_not_keep_the_gate_open() 
 
 
 @in_virtual_time
+async def test_one_that_eks_refuses_keeps_the_gate_open_and_costs_few_calls() -> None:
+    world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
+    world.eks.limit = 0
+    settle(world, 1)
+    async with gate(world, stored), world.running():
+        await asyncio.sleep(20 * INTERVAL)
+        assert stored.marks == {}
+        assert world.eks.calls["create"] < 100, "some with each pass"
+        world.eks.limit = 1
+        await asyncio.sleep(2 * INTERVAL + HEARD)
+        assert stored.marks == {MARK: "backup"}
+
+
+@in_virtual_time
 async def test_where_nothing_is_bound_yet_pods_are_refused_from_the_start() -> None:
     world, stored = World(), StoredMarks()
     async with gate(world, stored), world.running():

@@ -3,7 +3,7 @@
 The chart's policies refuse such a pod only where their parameter has the mark of their binding. The leader writes
 it once every ServiceAccount that the binding selected at the beginning has its identity, so that a program that
 never starts, or may not write, blocks no pod. A mark belongs to one content of a binding: a changed binding has
-another one, and begins anew.
+another one, and starts over.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
-"""From one look at a ServiceAccount that has no identity yet to the next; it costs a call in mode pod-identity."""
+"""From one look at a ServiceAccount that has no identity yet to the next; it costs no call."""
 
 _ASSOCIATION_SECONDS = 30.0
 """Seconds that a look waits for an association."""
 
-_TOLD_AFTER = 60.0
+_REPORTED_AFTER = 60.0
 """Seconds after which the log names the ServiceAccount that the gate waits for."""
 
 _RETRY_SECONDS = 5.0
@@ -111,15 +111,15 @@ class PodGate:
 
     async def _wait_for(self, subject: Subject) -> None:
         clock = asyncio.get_running_loop().time
-        told_at: float | None = clock() + _TOLD_AFTER
-        while not await self._has_identity(subject):
-            if told_at is not None and clock() >= told_at:
-                told_at = None
+        report_at: float | None = clock() + _REPORTED_AFTER
+        while not await self._look_at(subject):
+            if report_at is not None and clock() >= report_at:
+                report_at = None
                 log.warning("pod_gate_waits", namespace=subject.namespace, service_account=subject.service_account)
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _has_identity(self, subject: Subject) -> bool:
-        """Whether a pod of it gets an identity from EKS, or none is to be had for it from this program."""
+    async def _look_at(self, subject: Subject) -> bool:
+        """Whether a pod of it gets an identity from EKS, or this program has none to give."""
         grant = self._identities.grant(subject)
         if grant is None or self._view.account(subject) is None:
             return True
@@ -128,8 +128,12 @@ class PodGate:
         if self._identities.is_whole(grant):
             return True
         outcome = await self._grants.obtain(grant, _ASSOCIATION_SECONDS, Need.SOON)
-        # With an external association in the way its pods get that one's role.
-        return isinstance(outcome, Untrusted) and outcome.kind is FailureKind.TAKEN
+        if not isinstance(outcome, Untrusted):
+            return False
+        if outcome.kind is FailureKind.TAKEN:  # its pods get the role of the external association
+            return True
+        await asyncio.sleep(self._interval)  # asking EKS more often than a pass does changes nothing
+        return False
 
     async def _keep(self) -> None:
         """Have exactly the marks there that were there or are due. Raises ClusterError."""
