@@ -1,4 +1,4 @@
-"""The chart's pod gate without a program that marks bindings: for Spaces whose program is a process of the rig."""
+"""The chart's pod gate: whether it refuses pods, and the gate alone beside a program that the rig runs."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import yaml
 from rig.chart import render
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
+from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import GATE, PROGRAM, chart_values
 from rig.space import Space
@@ -14,6 +15,11 @@ from rig.waiting import eventually
 from rig.webhook import Configuration
 
 PROBED = "gate-probe"
+PREFIX = "mxp-identity/refuses-"
+"""How the marks begin that the program writes."""
+
+GATE_PATH = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{GATE}"
+CONFIGURATION_PATH = f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}"
 
 
 def install_gate(space: Space, configuration: Configuration) -> None:
@@ -36,9 +42,28 @@ def install_gate(space: Space, configuration: Configuration) -> None:
 
 def marks(rendered: list[dict[str, Any]]) -> dict[str, str]:
     """Return the marks with which the gate of a rendered release refuses pods of all its bindings."""
-    (file,) = [item["data"]["config.yaml"] for item in rendered if "config.yaml" in item.get("data", {})]
-    found: dict[str, str] = yaml.safe_load(file)["podGate"]["marks"]
+    (config_map,) = [item for item in rendered if "config.yaml" in item.get("data", {})]
+    return marks_of(config_map)
+
+
+def marks_of(config_map: dict[str, Any]) -> dict[str, str]:
+    """Return the marks that a release's configuration names; none where its gate refuses nothing."""
+    file = yaml.safe_load(config_map["data"]["config.yaml"])
+    found: dict[str, str] = file.get("podGate", {}).get("marks", {})
     return found
+
+
+def marked(cluster: Cluster) -> dict[str, str]:
+    """Return the marks that the program has written."""
+    annotations = cluster.api.get(GATE_PATH)["metadata"].get("annotations", {})
+    return {key: name for key, name in annotations.items() if key.startswith(PREFIX)}
+
+
+def wait_until_marked(cluster: Cluster) -> None:
+    """Wait until the leader of a release has made its first pass over every binding: then pods may be refused."""
+    wanted = marks_of(cluster.api.get(CONFIGURATION_PATH))
+    if wanted:
+        eventually(lambda: marked(cluster) == wanted, "all bindings are marked", timeout=60)
 
 
 def _refuses(space: Space, pod: dict[str, Any]) -> bool:

@@ -10,18 +10,18 @@ import yaml
 
 from rig.balancer import Balancer
 from rig.chart import Helm
+from rig.gate import CONFIGURATION_PATH, GATE_PATH, marked, marks_of, wait_until_marked
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CERTIFICATE_SECRET, GATE, PROGRAM
+from rig.permissions import CERTIFICATE_SECRET, PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.scenes import create_account, create_namespace
 
 Values = dict[str, Any]
-GATE_PATH = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{GATE}"
 RBAC = (
     "clusterroles",
     "clusterrolebindings",
@@ -60,7 +60,7 @@ class Release:
 
     def start_replica(self) -> Webhook:
         """Start a replica as the release's pods would: its configuration file, ServiceAccount and rights."""
-        configuration = self._configuration()
+        configuration = yaml.safe_load(self._config_map()["data"]["config.yaml"])
         configuration["server"] |= {"host": "127.0.0.1"}
         del configuration["certificates"]  # no Secret is mounted here: the rig's own authority signs a certificate
         webhook = self.space.start_webhook(configuration)
@@ -85,22 +85,16 @@ class Release:
 
     def marks(self) -> dict[str, str]:
         """The marks of the release's bindings, whose pods may be refused where they are set."""
-        found: dict[str, str] = self._configuration()["podGate"]["marks"]
-        return found
+        return marks_of(self._config_map())
 
     def marked(self) -> list[str]:
         """The bindings whose pods may be refused."""
-        annotations = self.space.cluster.api.get(GATE_PATH)["metadata"].get("annotations", {})
-        return sorted(name for key, name in annotations.items() if key.startswith("mxp-identity/refuses-"))
-
-    def wait_until_marked(self) -> None:
-        """Wait until the leader has made its first pass over every binding."""
-        eventually(lambda: self.marked() == sorted(self.marks().values()), "all is marked", timeout=60)
+        return sorted(marked(self.space.cluster).values())
 
     def close_gate(self) -> None:
         """Have a replica make its first pass and end, and wait until the API server refuses a pod."""
         replica = self.start_replica()
-        self.wait_until_marked()
+        wait_until_marked(self.space.cluster)
         self.stop_replica(replica)
         eventually(lambda: self.refuses(self.unannotated()), "the gate holds")
 
@@ -140,9 +134,8 @@ class Release:
         assert found.returncode == 0, found.stderr
         return found.stdout.split()
 
-    def _configuration(self) -> dict[str, Any]:
-        config_map = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/configmaps/{PROGRAM}")
-        found: dict[str, Any] = yaml.safe_load(config_map["data"]["config.yaml"])
+    def _config_map(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.space.cluster.api.get(CONFIGURATION_PATH)
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rig import pods
+from rig.gate import GATE_PATH
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, host_namespace_name
@@ -19,7 +20,7 @@ from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.injector import INJECTED, injecting
 from tests.e2e.observe import kubernetes_events
-from tests.e2e.releases import GATE_PATH, Release, released
+from tests.e2e.releases import Release, released
 from tests.e2e.scenes import create_account, create_namespace
 from tests.support.pods_by_identity import CASES, Case
 

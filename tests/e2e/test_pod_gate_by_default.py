@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rig import pods
+from rig.gate import wait_until_marked
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
@@ -53,7 +54,7 @@ def test_from_warn_to_deny_no_pod_is_blocked_whose_service_account_waits_for_its
 
         replica = release.start_replica()
         release.wait_until_called()
-        release.wait_until_marked()
+        wait_until_marked(space.cluster)
         _delete_pod(space, unannotated)
         eventually(lambda: _identity(space, unannotated), "its pod has its identity", timeout=WITHIN_S)
         fresh = _control_plane(space, create_namespace(space), account=True)
@@ -82,7 +83,7 @@ def test_after_two_minutes_without_ekss_webhook_every_refused_pod_runs_within_a_
     with Space(quota=ROOMY) as space, released(space) as release:
         release.start_replica()
         release.wait_until_called()
-        release.wait_until_marked()
+        wait_until_marked(space.cluster)
         older = [_control_plane(space, create_namespace(space), account=True) for _ in range(TOGETHER)]
         for namespace in older:
             eventually(partial(_identity, space, namespace), "it has its identity")
@@ -124,7 +125,7 @@ def test_pods_made_right_after_their_service_accounts_all_have_an_identity_and_n
         release.start_replica()
         release.start_replica()
         release.wait_until_called()
-        release.wait_until_marked()
+        wait_until_marked(space.cluster)
         items = [objects.control_plane(f"control-plane-{number}") for number in range(count)]
         namespaces = [item[0]["metadata"]["name"] for item in items]
         with ThreadPoolExecutor(AT_ONCE) as threads:

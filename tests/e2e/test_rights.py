@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rig.gate import GATE_PATH
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
@@ -179,7 +180,6 @@ def closes_the_gate(scene: Scene) -> bool:
     return _comes_true(is_marked, seconds=20)
 
 
-GATE_PATH = f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts/{GATE}"
 MARK = "mxp-identity/refuses-0123456789abcdef"
 GATED: dict[str, Any] = {"podGate": {"serviceAccount": GATE, "marks": {MARK: "backup"}}}
 SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
