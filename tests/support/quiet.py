@@ -22,6 +22,8 @@ LOOPS = (
     "sweep",
     "mappings",
     "nudges",
+    "pods",
+    "pod_gate",
     "restarts",
 )
 

@@ -38,6 +38,8 @@ class SimulatedDeployments:
         self.nudges: list[tuple[float, str]] = []
         self.restarts: list[tuple[float, str]] = []
         self.failing: float = 0
+        self.refusing_nudges: set[str] = set()
+        """Namespaces in which the API server refuses them."""
         self.conflicts = 0
         self.most_under_way = 0
         self._under_way = 0
@@ -63,11 +65,13 @@ class SimulatedDeployments:
         """As the port says."""
         self.lists.append(name)
         await self._call()
-        return [one for one in self.objects.values() if one.name == name and one.is_refused]
+        return [one for one in self.objects.values() if one.name == name and one.is_failing]
 
     async def nudge(self, deployment: Deployment) -> bool:
         """As the port says."""
         await self._call()
+        if deployment.namespace in self.refusing_nudges:
+            raise ClusterError("PATCH deployment: 403 forbidden")
         self.nudges.append((now(), deployment.namespace))
         key = (deployment.namespace, deployment.name)
         if self.objects[key].is_failing:

@@ -23,12 +23,15 @@ RESTARTED_FOR = "mxp-identity/restarted-for"
 KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation of a Deployment's template, as `kubectl rollout restart` sets it."""
 
-NUDGE_PAUSES = (1.0, 15.0, 60.0)
-"""Seconds before each nudge of one refusal, and there are no more.
+NUDGE_PAUSES = (1.0, 15.0)
+"""Seconds before each nudge that follows a new identity; from then on there is one a round.
 
 EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one nudge at once
 could be too early and nothing would come of it.
 """
+
+NUDGE_ROUND = 50.0
+"""Seconds from one nudge of a Deployment that stays refused to the next: its pods then run within a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
 from webhook.reconcile.sweep import Sweep
-from webhook.serving.care import care_of_deployments
+from webhook.serving.care import care_of_deployments, care_of_the_gate
 from webhook.serving.parts import parts_of
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
@@ -74,14 +74,16 @@ async def assemble(configuration: Configuration) -> Program:
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
-    reconciler = configuration.reconciler
+    reconciler, gate = configuration.reconciler, configuration.pod_gate
     rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Passes(view, grants, api, events, progress)
+    identities = Identities(view, grants)
     leader = Leader(
         Sweep(view, writers, demand, api, events, rules, associations, progress),
         Mappings(view, bindings, events),
         passes.pods,
-        care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events, progress),
+        care_of_deployments(reconciler, passes.pods, identities, connection, events, progress)
+        | care_of_the_gate(gate, namespace, identities, grants, connection, reconciler.interval, progress),
         reconciler.interval,
         passes.hurry,
     )

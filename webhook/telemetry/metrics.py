@@ -190,7 +190,7 @@ pods_without_identity = Gauge(
 )
 deployments_nudged = Counter(
     "deployments_nudged",
-    "Deployments whose refused pods were asked for again, once their ServiceAccount had its identity.",
+    "Nudges of Deployments whose pods were refused though their ServiceAccount has its identity.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
