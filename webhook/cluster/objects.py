@@ -221,7 +221,7 @@ class PodObject(msgspec.Struct, frozen=True):
 
     @property
     def has_identity(self) -> bool:
-        """Whether any container has an AWS identity, or EKS was told to skip all: the pod gate's rule for refusing.
+        """Whether any container has an AWS identity, or EKS was told to skip all: the gate refuses no such pod.
 
         EKS's webhook gives all of them one at once. One without was added by a later webhook: a new pod is alike.
         """
