@@ -114,7 +114,7 @@ def test_each_expression_comes_true_when_its_fault_is_there_and_the_dashboard_sh
             here.becomes_true("MxpIdentityAwsErrors", timeout=180)
             here.becomes_true("MxpIdentityGrantPending", timeout=180)
         # Most namespaces here never got their ServiceAccount.
-        here.becomes_true("MxpIdentitySweepRefused", timeout=180)
+        here.becomes_true("MxpIdentityRemovalsOverLimit", timeout=180)
         answers = [(query, here.prometheus.query(query.expression)) for query in queries("10m")]
         assert [query for query, samples in answers if not samples] == []
 
@@ -141,7 +141,7 @@ def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails()
         webhook.wait_until_serving()
         here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
         here.becomes_true("MxpIdentityPassNotRunning")
-        here.becomes_true("MxpIdentitySweepNotRunning")
+        here.becomes_true("MxpIdentityPrunerNotRunning")
         assert not here.holds("MxpIdentityWatchFailing")
         here.becomes_true("MxpIdentityWatchFailing", timeout=240)
 

@@ -207,12 +207,12 @@ def test_a_binding_removed_and_a_subject_moved_to_another_role_leave_the_old_one
 def test_a_sweep_over_the_limit_is_refused_until_the_label_is_back() -> None:
     with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
         crowd = _sweep_refused(space, webhook)
-        (told,) = log_events(webhook, "sweep_refused")[-1:]
+        (told,) = log_events(webhook, "removals_over_limit")[-1:]
         assert "mxp-identity apply --approve" in told["reason"]
         for one in crowd:
             label(space, one, {CONTROL_PLANE_LABEL: "back"})
         eventually(lambda: webhook.metrics().total("mxp_identity_removals_pending") == 0, "they are wanted again")
-        assert webhook.metrics().total("mxp_identity_sweep_refused_subjects") == 0
+        assert webhook.metrics().total("mxp_identity_removals_over_limit") == 0
         assert all(is_trusted(space, one) for one in crowd)
 
 
@@ -231,7 +231,7 @@ def test_a_sweep_over_the_limit_goes_through_once_a_person_has_approved_it() -> 
         create_account(space, newcomer)
         eventually(lambda: is_trusted(space, newcomer), "it is trusted")
         assert not [one for one in crowd if named(space, one)], "though the replica wrote them a moment ago"
-        refused = "mxp_identity_sweep_refused_subjects"
+        refused = "mxp_identity_removals_over_limit"
         eventually(lambda: webhook.metrics().total(refused) == 0, "nothing is refused", timeout=15)
         passes = webhook.metrics().total(PASSES)
         eventually(lambda: webhook.metrics().total(PASSES) > passes + 2, "the next passes are over")
@@ -246,7 +246,7 @@ def _sweep_refused(space: Space, webhook: Webhook) -> list[str]:
         create_account(space, one)
     for one in crowd:
         remove_label(space, one)
-    refused = "mxp_identity_sweep_refused_subjects"
+    refused = "mxp_identity_removals_over_limit"
     eventually(lambda: webhook.metrics().total(refused) == len(crowd), "it is refused", timeout=30)
     return crowd
 

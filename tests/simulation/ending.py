@@ -96,7 +96,7 @@ def check_leavers(world: World) -> None:
     ]
     removed = sum(count for _, count in lease.removals) if lease else 0
     if len(left) > world.plan.rules.left(sum(map(len, trusting.values())), removed):
-        world.witness.met("sweep_refused", "world", f"{len(left)} would leave, {removed} have left")
+        world.witness.met("removals_over_limit", "world", f"{len(left)} would leave, {removed} have left")
         return
     for role, who in left:
         if not _fits_when_whole(world, role):

@@ -10,8 +10,8 @@ from tests.support.sites import binding as binding_of
 from tests.support.sites import pool, subject
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.names import RoleArn, Subject
+from webhook.domain.pruning import PruneRules
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.domain.sweep import SweepRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Plan:
     faults: tuple[Fault, ...]
     kinds: frozenset[str]
     interval: float
-    rules: SweepRules
+    rules: PruneRules
     wall_clocks_ahead: tuple[float, ...]
     budget: float
     latency: float
@@ -138,7 +138,7 @@ def draw(seed: int) -> Plan:
         faults=tuple(sorted(_faults(dice, kinds), key=lambda fault: fault.at)),
         kinds=kinds,
         interval=60.0,
-        rules=SweepRules(dice.choice([30.0, 60.0, dice.uniform(30, 120)]), 0.2),
+        rules=PruneRules(dice.choice([30.0, 60.0, dice.uniform(30, 120)]), 0.2),
         wall_clocks_ahead=tuple(dice.choice([0.0, 0.0, dice.uniform(-20, 20)]) for _ in range(replicas)),
         budget=dice.choice([0.5, 3.0, 3.0]),
         latency=dice.choice([0.03, 0.15, 0.15, 0.5]),

@@ -125,7 +125,7 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
                     progress.step("removing")
                     await remove(by, plan, progress.count)
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
-            to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
+            to = "--approve" if plan.is_over_limit else "the reconciler and its grace, or to --approve"
             sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
         return _told(asked, plan, done)
 

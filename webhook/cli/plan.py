@@ -64,4 +64,4 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)
     plan = replace(make_plan(here.installation, cluster, account), is_observed=here.configuration.observe)
-    return replace(plan, sweep=await here.forecast(plan, account)) if plan.removals else plan
+    return replace(plan, forecast=await here.forecast(plan, account)) if plan.removals else plan

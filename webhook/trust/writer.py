@@ -178,6 +178,11 @@ class RoleWriter:
         return room <= len(recent) and room <= len(recent - self._known.subjects)
 
     @property
+    def lacks_room(self) -> bool:
+        """Whether no more fit, or one that asked at the last look did not."""
+        return self.was_full_lately or self._known.refuses_some
+
+    @property
     def lets_pods_in(self) -> Proof | None:
         """How EKS is known to be let in for the pods of its bindings, or None; no call is made."""
         return self._pods.proof
