@@ -62,7 +62,7 @@ async def _settle(world: World) -> None:
     await asyncio.sleep(2 * INTERVAL)
 
 
-def _refused() -> float | None:
+def _over_limit() -> float | None:
     return metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit")
 
 
@@ -80,12 +80,12 @@ async def test_what_is_foretold_within_the_grace_is_what_happens_after_it(mode: 
                 world.cluster.remove_namespace(subject(number))
             foretold = await _forecast(world)
             await asyncio.sleep(GRACE + 2 * INTERVAL)
-            assert _refused() == (foretold.waiting)
+            assert _over_limit() == foretold.waiting
             there = there[size:]
 
 
 @in_virtual_time
-async def test_who_is_being_removed_already_is_not_foretold_to_be_refused() -> None:
+async def test_what_is_being_removed_already_is_not_foretold_to_wait() -> None:
     """IAM is away, so that they are still there although their removal was approved."""
     world = World(iam=SimulatedIam(limit=8192))
     async with world.running():
@@ -111,11 +111,9 @@ class _NoRight:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(("leaving", "refused"), [(LIMIT, False), (LIMIT + 1, True)])
+@pytest.mark.parametrize(("leaving", "waiting"), [(LIMIT, 0), (LIMIT + 1, 1)])
 @in_virtual_time
-async def test_without_the_right_to_read_leases_the_limit_itself_is_foretold(
-    leaving: int, *, refused: bool
-) -> None:
+async def test_without_the_right_to_read_leases_the_limit_itself_is_foretold(leaving: int, waiting: int) -> None:
     world = World(iam=SimulatedIam(limit=8192))
     async with world.running():
         await _settle(world)
