@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tests.support.sites import binding as binding_of
@@ -126,7 +126,7 @@ def draw(seed: int) -> Plan:
     roles = pool(dice.choices([1, 2, 3], [5, 3, 2])[0])
     count = dice.choices([dice.randint(3, 8), dice.randint(9, 15), dice.randint(16, 25)], [6, 3, 1])[0]
     leaving = dice.choices([0.08, 0.5], [9, 1])[0]
-    planes = tuple(_control_plane(dice, number, leaving) for number in range(count))
+    planes = tuple(_control_plane(dice, number, leaving) for number in range(count)) + _short_lived(seed)
     kinds = frozenset(dice.sample(FAULTS, dice.choice([0, 1, 2, 2, 3, 3, 4, 6])))
     tight = dice.random() < 0.25
     replicas = dice.choices([1, 2, 3], [3, 5, 3])[0]
@@ -148,6 +148,23 @@ def draw(seed: int) -> Plan:
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
         admitted=dice.choice([None, None, dice.uniform(0.5, 6.0)]),
         approved_at=_approvals(dice),
+    )
+
+
+def _short_lived(seed: int) -> tuple[ControlPlane, ...]:
+    """In some worlds: more that live for seconds, as simulations and upgrade tests do; dice of their own."""
+    dice = random.Random(f"short-lived {seed}")
+    if dice.random() < 0.75:
+        return ()
+    many = [_control_plane(dice, 100 + number, 0.0) for number in range(dice.randint(4, 16))]
+    return tuple(
+        replace(
+            plane,
+            deleted_at=plane.at + dice.uniform(1, 15),
+            remade_after=plane.remade_after if dice.random() < 0.5 else None,
+            rejected_times=0,
+        )
+        for plane in many
     )
 
 

@@ -36,8 +36,6 @@ class KnownTrust:
         """Who is in our statement; nobody before the first look."""
         self.room = 0
         """How many ServiceAccounts more fit."""
-        self.refuses_some = False
-        """Whether one that asked at the last look found no room."""
         self.read_at = float("-inf")
 
     @property
@@ -63,7 +61,6 @@ class KnownTrust:
     def learn(self, amendment: Amendment, written_lately: frozenset[Subject], now: float) -> None:
         """Take the policy as it is now; who was written lately counts though a read may not show it."""
         self.policy, self.read_at = amendment.policy, now
-        self.refuses_some = any(one.standing is Standing.NO_ROOM for one in amendment.verdicts.values())
         own = self._own()
         self._doubtful = amendment.policy if amendment.policy.may_deny_some(own) else None
         self.subjects = amendment.policy.subjects(own)

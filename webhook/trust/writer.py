@@ -108,6 +108,7 @@ class RoleWriter:
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
+        self._refused_for_room = False
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
@@ -180,7 +181,7 @@ class RoleWriter:
     @property
     def lacks_room(self) -> bool:
         """Whether no more fit, or one that asked at the last look did not."""
-        return self.was_full_lately or self._known.refuses_some
+        return self.was_full_lately or self._refused_for_room
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -374,6 +375,7 @@ class RoleWriter:
                 self._settle_as_read(policy, batch)
                 raise
         self._learn(amendment)
+        self._refused_for_room = any(amendment.finds_no_room_for(one) for one in amendment.verdicts)
         self._settle(amendment, batch)
         self._pods.settle(policy)
         return max(pause, self._hold_back())
