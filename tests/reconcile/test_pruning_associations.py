@@ -121,6 +121,20 @@ async def test_no_more_than_an_hours_limit_are_removed_and_the_rest_waits() -> N
 
 
 @in_virtual_time
+async def test_while_the_watch_is_out_of_touch_none_is_removed_though_the_api_server_would_confirm_it() -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - INTERVAL)
+        world.cluster.namespaces.failing_watches = world.cluster.namespaces.failing_lists = float("inf")
+        world.cluster.break_watches()
+        await asyncio.sleep(2 * GRACE)
+        assert set(world.eks.now) == {WHO, subject(2)}
+
+
+@in_virtual_time
 async def test_whom_the_api_server_itself_still_wants_keeps_it() -> None:
     world = pods_world()
     async with world.running():
