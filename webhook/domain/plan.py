@@ -105,11 +105,6 @@ class Plan:
         return bool(self.roles or self.annotations) or self.associations.has_changes
 
     @property
-    def is_over_limit(self) -> bool:
-        """Whether some of the removals wait for the limit of an hour, or for a person."""
-        return self.forecast is not None and self.forecast.waiting > 0
-
-    @property
     def removals(self) -> int:
         """How many subjects leave, and associations go."""
         return sum(len(change.removed) for change in self.roles) + len(self.associations.removed)
