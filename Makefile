@@ -21,6 +21,7 @@ help: ## what can be made
 
 $(INSTALLED): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link: run make install in the folder that it leads to"; exit 1; }
 	@echo "installing the Python packages into .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt

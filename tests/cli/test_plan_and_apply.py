@@ -110,7 +110,7 @@ def test_plan_says_how_many_removals_wait_for_the_limit_of_an_hour(space: Space,
     for namespace in crowd:
         create_account(space, namespace)
     assert person("apply").code == 0
-    limit = "of which the limit of an hour allows 3 now: the running program removes the longest unused first, and 1 wait"
+    limit = "of which the limit of an hour allows 3 now: the running program removes the longest unused first"
     for number, namespace in enumerate(crowd[:4], 1):
         label(space, namespace, NOT_SELECTED)
         plan = person("plan", "-o", "json")

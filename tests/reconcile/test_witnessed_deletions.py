@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import own_in, role, subject
+from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
-from tests.support.worlds import GRACE, INTERVAL, LEASE, World
+from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
+from webhook.domain.associations import QUOTA
+from webhook.domain.bindings import Mode
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.unused import Place
 from webhook.telemetry import metrics
@@ -274,6 +276,60 @@ async def test_with_no_room_for_a_new_subject_only_a_witnessed_deletion_gives_wa
         assert world.trusted_in(ROLE) == set(crowd)
         await asyncio.sleep(2 * LATEST)
         assert world.trusted_in(ROLE) == {*crowd[1:], newcomer}
+
+
+@in_virtual_time
+async def test_with_no_room_in_any_role_of_a_pool_a_witnessed_deletion_gives_way_and_the_newcomer_is_trusted() -> (
+    None
+):
+    iam, roles = room_for(4), pool(3)
+    world = World(labelled(*roles), iam=iam)
+    crowd, newcomer = subjects(0, 12), subject(12)
+    async with world.running():
+        for one in crowd:
+            world.cluster.add_namespace(one.namespace)
+            world.cluster.add_account(one)
+        await asyncio.sleep(GRACE)
+        assert all(world.homes(one) for one in crowd)
+        world.cluster.delete_namespace(crowd[5])
+        world.cluster.add_namespace(newcomer.namespace)
+        await asyncio.sleep(SOON)
+        assert world.homes(newcomer)
+        assert not world.homes(crowd[5])
+
+
+@in_virtual_time
+async def test_with_room_in_one_role_of_a_pool_a_witnessed_deletion_waits_for_its_grace() -> None:
+    iam, roles = room_for(4), pool(3)
+    world = World(labelled(*roles), iam=iam)
+    crowd = subjects(0, 11)
+    async with world.running():
+        for one in crowd:
+            world.cluster.add_namespace(one.namespace)
+            world.cluster.add_account(one)
+        await asyncio.sleep(GRACE)
+        for one in crowd:
+            world.cluster.delete_namespace(one)
+        await asyncio.sleep(GRACE - SOON)
+        assert all(world.homes(one) for one in crowd)
+
+
+@in_virtual_time
+async def test_with_as_many_associations_as_eks_allows_a_witnessed_deletion_gives_way() -> None:
+    world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
+    crowd, newcomer = subjects(0, 4), subject(4)
+    for number in range(QUOTA - len(crowd)):
+        world.eks.put(subject(10_000 + number), ROLE.value)
+    async with world.running():
+        settle(world, crowd)
+        await asyncio.sleep(GRACE)
+        world.cluster.delete_namespace(crowd[0])
+        await asyncio.sleep(SOON)
+        assert newcomer not in world.eks.now
+        settle(world, [newcomer])
+        await asyncio.sleep(INTERVAL + SOON)
+        assert crowd[0] not in world.eks.now
+        assert newcomer in world.eks.now
 
 
 @in_virtual_time

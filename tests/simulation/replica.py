@@ -75,9 +75,17 @@ class Replica:
         for role in binding.roles:
             writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
         client_of_pruner = _PrunersClient(api, self.process, self._witness)
-        self._pruner = Pruner(self._view, writers, demand, client_of_pruner, _NoEvents(), self._plan.rules)
-        mappings = Mappings(self._view, (binding,), _NoEvents())
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
+        self._pruner = Pruner(
+            self._view,
+            writers,
+            demand,
+            client_of_pruner,
+            _NoEvents(),
+            self._plan.rules,
+            made_room=self._passes.hurry,
+        )
+        mappings = Mappings(self._view, (binding,), _NoEvents())
         self._leader = Leader(
             self._pruner, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry
         )

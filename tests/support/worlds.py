@@ -124,6 +124,7 @@ class World:
             PruneRules(GRACE, 0.2),
             associations,
             self.progress,
+            self.passes.hurry,
         )
         self.leader = Leader(
             self.pruner,

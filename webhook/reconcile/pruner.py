@@ -28,7 +28,7 @@ from webhook.telemetry.progress import Progress
 from webhook.trust.recent import REMEMBERED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.domain.names import RoleArn
     from webhook.domain.pruning import PruneRules
@@ -52,8 +52,10 @@ _LONGEST_STEP = 300.0
 _LONGEST_PAUSE = 30.0
 """Seconds from one look to the next at most; those whose grace ends meanwhile share a write."""
 
+_SHORTEST_PAUSE = 0.2
+
 _MOMENT = 2.0
-"""Seconds until the pruner sees that a removal does not wait for the next look."""
+"""Seconds until the pruner sees that a new subject finds no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ class _Approved:
 
 
 class Pruner:
-    """What the leader remembers of removals. `unused` is what every replica keeps, whether it leads or not."""
+    """What the leader remembers of removals. `unused` is what every replica keeps, whether it leads or not.
+
+    `made_room` is called once removals are under way that give way to new subjects: these may be tried again.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
         self,
@@ -86,6 +91,7 @@ class Pruner:
         rules: PruneRules,
         associations: Associations | None = None,
         progress: Progress | None = None,
+        made_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._view = view
         self._writers = writers
@@ -94,6 +100,7 @@ class Pruner:
         self._rules = rules
         self._associations = associations
         self._progress = progress or Progress()
+        self._made_room = made_room
         self.unused = UnusedTrust(view, writers, demand, associations)
         self._approved: dict[Place, _Approved] = {}
         self._tried: frozenset[Place] = frozenset()
@@ -126,12 +133,12 @@ class Pruner:
         """
         if not self._view.in_touch:
             raise ClusterError("the watch is out of touch with the API server, so what is unused is not known")
-        self.unused.urgent.clear()
         await self.unused.look()
         self._forget_approvals()
         self._take_up_what_is_left(term)
         term.witnessed = tuple(one.mark for one in self.unused.places if self.unused.is_deletion_witnessed(one))
-        due = self._due()
+        without_room = self._without_room()
+        due = self._due(without_room)
         self._tried = frozenset(due)
         free = [place for place in due if self.unused.is_deletion_witnessed(place)]
         counted = [place for place in due if not self.unused.is_deletion_witnessed(place)]
@@ -148,10 +155,13 @@ class Pruner:
         metrics.removals_pending.set(len(self.unused.places))
         self._stuck.show()
         self._have_them_removed()
+        if any(self._is_in_the_way(place, without_room) for place in confirmed):
+            self._made_room()
 
     async def _wait(self, seconds: float) -> None:
         """Wait for so many seconds, or until there is something that does not wait for the grace."""
-        left = seconds
+        await asyncio.sleep(_SHORTEST_PAUSE)
+        left = seconds - _SHORTEST_PAUSE
         while left > 0 and not self._is_hurried():
             self.unused.urgent.clear()
             with suppress(TimeoutError):
@@ -167,14 +177,13 @@ class Pruner:
             for place in self.unused.places
         )
 
-    def _due(self) -> list[Place]:
+    def _due(self, without_room: frozenset[RoleArn | None]) -> list[Place]:
         """What may be removed now by its time, in the order of the limit: the longest unused first.
 
         Before all comes what is recreated and not selected: whoever recreated it inherits no trust. What could not
         be confirmed comes last, so that a watch that is wrong about some does not keep up the others.
         """
-        roles = self._without_room()
-        due = [place for place in self.unused.places if self._is_due(place, roles)]
+        due = [place for place in self.unused.places if self._is_due(place, without_room)]
 
         def rank(place: Place) -> tuple[float, bool, float, str]:
             one = self.unused.places[place]
@@ -195,8 +204,9 @@ class Pruner:
         """Whether it is recreated and not selected, or was deleted, witnessed, and gives way to a new subject."""
         if not self.unused.places[place].cause.waits_for_grace:
             return True
-        if not self.unused.is_deletion_witnessed(place):
-            return False
+        return self.unused.is_deletion_witnessed(place) and self._is_in_the_way(place, without_room)
+
+    def _is_in_the_way(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
         if place.associated:
             return self._associations is not None and self._associations.lacks_room
         return place.role in without_room

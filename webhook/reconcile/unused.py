@@ -74,7 +74,7 @@ class UnusedTrust:
         self._found: dict[Place, Unused] = {}
         self._by_namespace: defaultdict[str, set[Place]] = defaultdict(set)
         self.urgent = asyncio.Event()
-        """Set where something is found that does not wait for the grace."""
+        """Set where something new is found that does not wait for the grace."""
         view.on_change(self._look_at)
 
     async def run(self, interval: float) -> None:
@@ -169,7 +169,7 @@ class UnusedTrust:
             self._by_namespace[place.subject.namespace].add(place)
         elif before.cause is not cause:
             self._found[place] = replace(before, cause=cause)
-        if not cause.waits_for_grace:
+        if not (cause.waits_for_grace or (before and before.cause is cause)):
             self.urgent.set()
 
     def _forget(self, place: Place) -> None:

@@ -77,7 +77,7 @@ async def assemble(configuration: Configuration) -> Program:
     reconciler = configuration.reconciler
     rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Passes(view, grants, api, events, progress)
-    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress)
+    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
     leader = Leader(
         pruner,
         Mappings(view, bindings, events),
