@@ -31,8 +31,8 @@ from tests.e2e.rights import without_cluster_right
 from tests.e2e.scenes import bare_space, create_account, create_namespace, label
 
 EXPRESSIONS = {rule.name: rule.expression for rule in rules()}
-UNFORESEEN = "MxpIdentityUnexpectedErrors"
-"""Counts bugs, of which none is known that a person could inject from outside."""
+NOT_SHOWN = {"MxpIdentityUnexpectedErrors", "MxpIdentityNamespaceStuckTerminating"}
+"""One counts bugs, of which none is known that a person could inject from outside; the other takes an hour."""
 
 
 SPARE = 1000
@@ -179,9 +179,9 @@ def test_its_own_role_learned_late_and_an_account_without_the_provider_come_true
         assert webhook.process.running
 
 
-def test_every_alert_but_one_is_shown_here() -> None:
+def test_every_alert_but_two_is_shown_here() -> None:
     shown = set(re.findall(r"""becomes_true\("(\w+)""", Path(__file__).read_text()))
-    assert set(EXPRESSIONS) - shown == {UNFORESEEN}
+    assert set(EXPRESSIONS) - shown == NOT_SHOWN
 
 
 def _all_evaluated(here: Scene) -> bool:

@@ -335,6 +335,24 @@ async def test_a_watch_that_lost_somebody_whom_the_api_server_still_has_removes_
 
 
 @in_virtual_time
+async def test_what_the_watch_lost_for_a_while_and_then_shows_without_its_label_has_the_whole_grace_from_then() -> (
+    None
+):
+    """It may have been wanted all the while, for all that is known."""
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        world.cluster.namespaces.lose(WHO.namespace)
+        await asyncio.sleep(GRACE - INTERVAL)
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        await asyncio.sleep(GRACE - 1)
+        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        await asyncio.sleep(2 * LONGEST_DELAY)
+        assert world.trusted_in(ROLE) == {subject(2)}
+
+
+@in_virtual_time
 async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_nobody() -> None:
     world = World()
     async with world.running():

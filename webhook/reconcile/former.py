@@ -60,7 +60,10 @@ class FormerNamespaces:
         if shown is None:
             one.is_deletion_witnessed = watched and one.terminating_since is not None and one.gaps == gaps
             one.unused_since, one.terminating_since = _now(), None
-        elif shown.terminating and one.terminating_since is None:
+            return
+        if before is None:  # a list lacked it
+            one.unused_since, one.is_deletion_witnessed = _now(), False
+        if shown.terminating and one.terminating_since is None:
             one.terminating_since, one.gaps = _now(), gaps
 
     def uid(self, name: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.domain.removal import Cause
@@ -162,14 +162,13 @@ class UnusedTrust:
             self._forget(place)
             return
         before = self._found.get(place)
-        if before is None:
-            shown = self._view.former.unused_since(place.subject.namespace) if cause in _BY_NAMESPACE else None
-            now = asyncio.get_running_loop().time()
-            self._found[place] = Unused(cause, now if shown is None else shown)
-            self._by_namespace[place.subject.namespace].add(place)
-        elif before.cause is not cause:
-            self._found[place] = replace(before, cause=cause)
-        if not (cause.waits_for_grace or (before and before.cause is cause)):
+        if before is not None and before.cause is cause:
+            return
+        # Another cause begins anew: what a list lacked and a later one has may have been wanted in between.
+        shown = self._view.former.unused_since(place.subject.namespace) if cause in _BY_NAMESPACE else None
+        self._found[place] = Unused(cause, asyncio.get_running_loop().time() if shown is None else shown)
+        self._by_namespace[place.subject.namespace].add(place)
+        if not cause.waits_for_grace:
             self.urgent.set()
 
     def _forget(self, place: Place) -> None:

@@ -52,6 +52,9 @@ A look that no grant waits for comes as long after this replica's last: a grant 
 _LONGEST_WAIT = 1.0
 """Seconds for which a cycle may be waited for under the lock; for longer, other replicas may have it."""
 
+_SHORTEST_PAUSE = 1e-3
+"""Seconds: what is left of a pause may be less than a clock can tell."""
+
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
@@ -333,7 +336,7 @@ class RoleWriter:
 
     async def _sleep(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(seconds, _SHORTEST_PAUSE)):
                 await self._wake.wait()
         except TimeoutError:
             pass
