@@ -335,9 +335,7 @@ async def test_a_watch_that_lost_somebody_whom_the_api_server_still_has_removes_
 
 
 @in_virtual_time
-async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_the_whole_grace_from_then() -> (
-    None
-):
+async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_the_whole_grace_from_then() -> None:
     """It may have been wanted all the while, for all that is known."""
     world = World()
     async with world.running():
