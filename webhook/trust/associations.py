@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.associations import Step, judge
+from webhook.domain.associations import QUOTA, Step, judge
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
@@ -135,6 +135,11 @@ class Associations:
         None for a role that no binding can name.
         """
         return self._seen.ours
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the cluster has as many associations as EKS allows, by the last list and what was made since."""
+        return self._seen.count >= QUOTA
 
     # Asking for an association, and taking one away
 

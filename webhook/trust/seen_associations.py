@@ -43,6 +43,11 @@ class SeenAssociations:
         self._foreign: set[str] = set()
         self._ours: dict[Subject, RoleArn | None] = {}
 
+    @property
+    def count(self) -> int:
+        """How many there are, whoever made them."""
+        return len(self._ids)
+
     def id_of(self, subject: Subject) -> str | None:
         """The id of the subject's association, as far as one was seen."""
         return self._ids.get(subject)

@@ -53,6 +53,9 @@ A look that no grant waits for comes as long after this replica's last: a grant 
 _LONGEST_WAIT = 1.0
 """Seconds for which a cycle may be waited for under the lock; for longer, other replicas may have it."""
 
+_SHORTEST_PAUSE = 1e-3
+"""Seconds: what is left of a pause may be less than a clock can tell."""
+
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
@@ -113,6 +116,7 @@ class RoleWriter:
         self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
         self._external: ExternalStatements | None = None
+        self._refused_for_room = False
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
@@ -189,6 +193,11 @@ class RoleWriter:
             return False
         room, recent = self._known.room, self._recent()
         return room <= len(recent) and room <= len(recent - self._known.subjects)
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether no more fit, or one that asked at the last look did not."""
+        return self.was_full_lately or self._refused_for_room
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -344,7 +353,7 @@ class RoleWriter:
 
     async def _sleep(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(seconds, _SHORTEST_PAUSE)):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -387,6 +396,7 @@ class RoleWriter:
                 self._settle_as_read(policy, batch)
                 raise
         self._learn(amendment)
+        self._refused_for_room = any(amendment.finds_no_room_for(one) for one in amendment.verdicts)
         self._settle(amendment, batch)
         self._pods.settle(policy)
         return max(pause, self._hold_back())
