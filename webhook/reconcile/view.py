@@ -33,12 +33,19 @@ _LIVE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Live:
-    """A namespace that was selected when it was read live, and has not been shown as that yet."""
+    """A namespace that was selected when it was read live, and has not been shown as that since."""
 
     uid: str
     created: float
+    is_ahead: bool
+    """Whether the watch had not shown it as selected before either."""
     counts_until: float
     """On the event loop's clock."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the read is so young that a write may rely on it."""
+        return asyncio.get_running_loop().time() < self.counts_until
 
 
 class ClusterView:
@@ -102,7 +109,9 @@ class ClusterView:
         now = asyncio.get_running_loop().time()
         before = self._live.pop(name, None)
         if selected is not None:
-            self._live[name] = _Live(selected.uid, selected.created, now + _LIVE_SECONDS)
+            shown = self.cached(name)
+            is_ahead = shown is None or shown.uid != selected.uid or name not in self._grants
+            self._live[name] = _Live(selected.uid, selected.created, is_ahead, now + _LIVE_SECONDS)
         elif before is not None:
             self._live[name] = replace(before, counts_until=now)
         if len(self._live) > _MOST_LIVE:
@@ -113,12 +122,13 @@ class ClusterView:
 
         A cache that is out of touch may show a namespace that was recreated since, by somebody else.
         """
-        return self.namespaces_in_touch or self.is_behind_a_live_read(subject.namespace)
+        live = self._live.get(subject.namespace)
+        return self.namespaces_in_touch or (live is not None and live.counts)
 
     def is_behind_a_live_read(self, name: str) -> bool:
         """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
         live = self._live.get(name)
-        return live is not None and asyncio.get_running_loop().time() < live.counts_until
+        return live is not None and live.is_ahead and live.counts
 
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""
