@@ -48,6 +48,9 @@ OF_IAM = {
     "elements": _xml(b"<m/>" * AS_MANY_AS_MAY_BE),
     "elements in elements": _xml(b"<a>" * (AS_MANY_AS_MAY_BE // 2) + b"</a>" * (AS_MANY_AS_MAY_BE // 2)),
     "attributes": _xml(b"<a %b/>" % b" ".join(b'a%d=""' % n for n in range(AS_MANY_AS_MAY_BE // 2))),
+    "entities": answer(
+        200, b'<!DOCTYPE r [<!ENTITY a "%b">]><r>%b</r>' % (b"x" * 20_000, b"&a;" * 4_000), "text/xml"
+    ),
     "more bytes than may be": answer(200, b"<a>" + b"x" * (2 * MIB), "text/xml"),
 }
 OF_EKS = {
