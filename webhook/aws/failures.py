@@ -13,6 +13,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from webhook.aws.credentials import CredentialsError
+from webhook.aws.exchange import TooLargeError
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -151,6 +152,8 @@ def _kind_of(error: Exception) -> tuple[FailureKind, str]:
         return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if any(isinstance(one, _NO_ANSWER) for one in causes):
         return FailureKind.UNAVAILABLE, said
+    if large := next((one for one in causes if isinstance(one, TooLargeError)), None):
+        return FailureKind.UNEXPECTED, f"{large}: {_WHO_ANSWERS}"
     if isinstance(error, sdk.HTTPClientError):
         return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if isinstance(error, KeyError):
