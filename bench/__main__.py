@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import admission, attacks, hanging, memory, pace
+from bench import admission, amendment, attacks, hanging, memory, pace
 from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
 from bench.burst.run import REPLICAS
@@ -61,6 +61,17 @@ PARTS = {
         "such a review begins when its connection is open, and opening so many at once takes both sides a while.",
         lambda: hanging.report(hanging.measure()),
         lambda: hanging.report(hanging.measure((50,))),
+    ),
+    "amendment": Part(
+        "A trust policy that thousands want to be in",
+        f"{amendment.SUBJECTS:,} ServiceAccounts are wanted in a role whose policy has {amendment.STATEMENTS} "
+        f"external statements: with a quota of {amendment.QUOTA:,}, the largest that is known, for which most "
+        "find no room, and with one that no account has, in which all fit. All figures are CPU time. One by one "
+        "is what each statement says of each ServiceAccount, looked at alone; `amend` works out the same and "
+        "makes the policy. The pause is the longest in which nothing else was done while a role's writer read "
+        "the policy and amended it.",
+        lambda: amendment.report(amendment.measure()),
+        lambda: amendment.report(amendment.measure(200)),
     ),
     "memory": Part(
         "Memory and start",

@@ -24,6 +24,7 @@ from rig.balancer import Balancer
 from rig.gate import install_gate
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
+from rig.permissions import kubernetes_objects
 from rig.pods import environment_of, projected_token
 from rig.space import EKS_CLUSTER, Space, foreign_statements
 from rig.waiting import eventually
@@ -135,7 +136,8 @@ def run(way: Way, count: int) -> Figures:
 
 
 def _start(space: Space, way: Way) -> list[Webhook]:
-    configuration = space.in_mode(way.mode)
+    configuration = space.in_mode(way.mode, reconciler={"nudgeRefusedPods": True})  # as the chart has it
+    space.cluster.apply(kubernetes_objects([objects.SERVICE_ACCOUNT], podGate="deny"))
     install_gate(space, configuration)
     replicas = [space.start_webhook(configuration, wait=False, module=way.module) for _ in range(REPLICAS)]
     for replica in replicas:

@@ -13,7 +13,10 @@ PROGRAM = "mxp-identity-webhook"
 CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 """Name of the Secret that the program keeps its own certificates in."""
 
-CARE_OF_DEPLOYMENTS: dict[str, Any] = {"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}
+GATE = f"{PROGRAM}-pod-gate"
+"""Name of the ServiceAccount on which the program marks the bindings whose pods may be refused."""
+
+CARE_OF_DEPLOYMENTS: dict[str, Any] = {"reconciler": {"restartPodsWithoutIdentity": True}}
 """Values of the chart with which the program also nudges and restarts Deployments."""
 
 READS = ("Get", "List", "Describe")
@@ -40,7 +43,7 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:
-    """Return namespace, ServiceAccount, RBAC and the empty Secret of the program, as the chart has them."""
+    """Return namespace, ServiceAccounts, RBAC and the empty Secret of the program, as the chart has them."""
     rendered = render(chart_values(service_accounts, certificates={}, **values), PROGRAM, OWN_NAMESPACE)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
     return [namespace, *(item for item in rendered if item["kind"] in {*RIGHTS, "Secret"})]

@@ -106,7 +106,6 @@ def _real(plan: Plan, set_up: Callable[[Space], None], _: str) -> Iterator[Stage
         changed = {key: space.in_mode(plan.mode)[key] for key in ("bindings", "cluster")}
         if plan.mode == POD_IDENTITY:
             start_agent(node, space.aws, EKS_CLUSTER)
-            changed["podGate"] = "deny"
         Installation(space, node, images[0]).install(**changed)
         level = (
             "level: a real node; our image and chart, installed by helm as two pods behind a Service;",

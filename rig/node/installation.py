@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from rig.chart import Helm
+from rig.gate import wait_until_marked
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import service_account
 from rig.kubernetes.registration import OWN_NAMESPACE
@@ -48,10 +49,12 @@ class Installation:
             return sum(self.space.webhook_calls().values()) > before
 
         eventually(is_called, "the API server calls the webhook")
+        wait_until_marked(self.space.cluster)
 
     def upgrade(self, **changed: Any) -> None:
         """Upgrade the release, and wait until the new pods are ready and the old ones are on their way out."""
         self.helm.upgrade(self.values(**changed), *WAIT)
+        wait_until_marked(self.space.cluster)
 
     def pods(self) -> list[dict[str, Any]]:
         """Return the release's pods that are not being deleted."""

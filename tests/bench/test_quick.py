@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import admission, attacks, hanging, memory, pace
+from bench import admission, amendment, attacks, hanging, memory, pace
 from bench.figures import MB, percentile, table
 
 
@@ -15,6 +15,13 @@ def test_a_percentile_is_a_sample_that_was_measured() -> None:
 
 def test_a_table_aligns_its_figures_to_the_right() -> None:
     assert table(("way", "p50"), [("none", "1 ms")]) == "| way | p50 |\n| --- | ---: |\n| none | 1 ms |"
+
+
+def test_an_amendment_is_measured_for_each_kind_of_external_statement() -> None:
+    found = amendment.measure(50, 3)
+    assert [one.kind for one in found] == [kind for kind in amendment.KINDS for _ in range(2)]
+    assert all(one.amended > 0 for one in found)
+    assert "nothing else waits" in amendment.report(found)
 
 
 @pytest.mark.rig

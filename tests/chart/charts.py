@@ -37,5 +37,5 @@ def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 def configuration(objects: list[dict[str, Any]]) -> str:
     """The program's configuration file."""
-    (found,) = [item for item in objects if item["kind"] == "ConfigMap" and "config.yaml" in item["data"]]
+    (found,) = [item for item in objects if item["kind"] == "ConfigMap" and "config.yaml" in item.get("data", {})]
     return str(found["data"]["config.yaml"])

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from rig.chart import CHART
-from rig.kubernetes.registration import Registration
-from rig.permissions import PROGRAM
+from rig.gate import marks
+from rig.kubernetes.registration import OWN_NAMESPACE, Registration
+from rig.permissions import GATE, PROGRAM
 from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
 from webhook.config.bindings import bindings_of
 from webhook.config.contract import FilesSection
@@ -93,10 +94,11 @@ def test_no_right_to_write_pods_or_replica_sets(path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "verbs"),
     [
-        ({}, []),
+        ({}, ["get", "list", "patch"]),
         ({"podGate": "off"}, []),
-        ({"reconciler": {"restartPodsWithoutIdentity": False}}, []),
-        ({"reconciler": {"restartPodsWithoutIdentity": True}}, ["get", "patch"]),
+        ({"podGate": "warn"}, []),
+        ({"podGate": "warn", "reconciler": {"restartPodsWithoutIdentity": False}}, []),
+        ({"podGate": "warn", "reconciler": {"restartPodsWithoutIdentity": True}}, ["get", "patch"]),
         ({"podGate": "deny"}, ["get", "list", "patch"]),
         ({"podGate": "deny", "reconciler": {"restartPodsWithoutIdentity": True}}, ["get", "list", "patch"]),
     ],
@@ -117,15 +119,26 @@ def test_deployments_are_those_that_the_bindings_name() -> None:
     assert rule["resourceNames"] == named
 
 
-@pytest.mark.parametrize(("gate", "nudges"), [("off", False), ("warn", False), ("deny", True)])
-def test_refused_pods_are_asked_for_again_where_the_gate_refuses_them(
-    tmp_path: Path,
-    gate: str,
-    nudges: bool,  # noqa: FBT001
+@pytest.mark.parametrize("gate", ["off", "warn", "deny", None])
+def test_only_where_the_gate_refuses_pods_are_they_asked_for_again_and_are_bindings_marked(
+    tmp_path: Path, gate: str | None
 ) -> None:
+    values = right() if gate is None else right(podGate=gate)
+    refuses = gate in {"deny", None}
     file = tmp_path / "config.yaml"
-    file.write_text(configuration(rendered(right(podGate=gate))))
-    assert load_configuration(file).reconciler.nudge_refused_pods is nudges
+    file.write_text(configuration(rendered(values)))
+    loaded = load_configuration(file)
+    assert loaded.reconciler.nudge_refused_pods is refuses
+    assert (loaded.pod_gate is not None) is refuses
+    marking = [rule["verbs"] for rule in _rules(values) if rule.get("resourceNames") == [GATE]]
+    assert marking == [["get", "patch"]] * refuses
+    assert [item["metadata"]["name"] for item in rendered(values) if "-gate" in item["metadata"]["name"]] == (
+        [GATE] * refuses
+    )
+
+
+def _gate(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [item for item in objects if item["kind"] == f"ValidatingAdmissionPolicy{kind}"]
 
 
 def _rules(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,14 +172,47 @@ def test_a_change_of_the_configuration_restarts_the_pods() -> None:
     assert template() == template(replicas=3)
 
 
-def test_the_gate_has_a_policy_for_each_binding_or_none() -> None:
+@pytest.mark.parametrize(
+    ("gate", "actions"),
+    [("off", []), (False, []), ("warn", [["Warn", "Audit"]]), ("deny", [["Warn", "Audit"], ["Deny"]])],
+    ids=str,
+)
+def test_the_gate_has_its_policies_for_each_binding(gate: Any, actions: list[list[str]]) -> None:
+    objects = rendered({**read(CHART / "ci" / "several-bindings-values.yaml"), "podGate": gate})
+    assert sorted(item["spec"]["validationActions"] for item in _gate(objects, "Binding")) == sorted(3 * actions)
+    names = [{item["metadata"]["name"] for item in _gate(objects, kind)} for kind in ("", "Binding")]
+    assert names[0] == names[1]
+    assert len(names[0]) == 3 * len(actions)
+
+
+def test_a_pod_is_refused_only_by_a_mark_and_without_the_parameter_never() -> None:
+    objects = rendered(right())
+    (refusing,) = [
+        item["spec"] for item in _gate(objects, "Binding") if "Deny" in item["spec"]["validationActions"]
+    ]
+    assert refusing["paramRef"] == {"name": GATE, "namespace": OWN_NAMESPACE, "parameterNotFoundAction": "Allow"}
+    (policy,) = [item["spec"] for item in _gate(objects, "") if item["metadata"]["name"] == refusing["policyName"]]
+    assert (policy["paramKind"], policy["failurePolicy"]) == (
+        {"apiVersion": "v1", "kind": "ServiceAccount"},
+        "Ignore",
+    )
+    (mark,) = marks(objects)
+    annotations = "params.metadata.annotations"
+    expression = policy["validations"][0]["expression"]
+    assert expression.endswith(f"|| !has({annotations}) || !('{mark}' in {annotations})")
+    (stored,) = [item for item in objects if item["metadata"]["name"] == GATE]
+    assert "annotations" not in stored["metadata"], "what the chart renders an upgrade puts back"
+
+
+def test_a_changed_binding_has_another_mark_and_the_others_keep_theirs() -> None:
     values = read(CHART / "ci" / "several-bindings-values.yaml")
-    for gate, expected in (("warn", ["Warn", "Audit"]), ("deny", ["Deny", "Audit"]), ("off", None)):
-        objects = rendered({**values, "podGate": gate})
-        actions = [
-            item["spec"]["validationActions"] for item in objects if "validationActions" in item.get("spec", {})
-        ]
-        assert actions == ([expected] * 3 if expected else [])
+    before = marks(rendered(values))
+    first, *others = values["bindings"]
+    changed = {**first, "namespaces": {"pattern": "other-*"}}
+    after = marks(rendered({**values, "bindings": [*others, changed]}))
+    assert [name for mark, name in before.items() if mark not in after] == [first["name"]]
+    assert sorted(before.values()) == sorted(after.values())
+    assert marks(rendered({**values, "replicas": 3, "installation": "other"})) == before
 
 
 def test_what_is_named_in_the_configuration_is_what_is_rendered() -> None:

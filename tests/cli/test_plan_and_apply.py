@@ -91,7 +91,7 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
         (goes, "no binding wants it in this role")
     ]
     left = person("apply")
-    assert "left to the reconciler and its grace, or to --approve: 1 to remove" in left.out
+    assert "left to the reconciler, its grace and its limit, or to --approve: 1 to remove" in left.out
     assert is_trusted(space, goes)
 
     approved = person("apply", "--approve", "-o", "json")
@@ -105,26 +105,24 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
 
 
 @pytest.mark.rig
-def test_removals_that_the_running_program_would_refuse_are_said_to_wait_for_a_person(
-    space: Space, person: Person
-) -> None:
+def test_plan_says_how_many_removals_wait_for_the_limit_of_an_hour(space: Space, person: Person) -> None:
     crowd = [create_namespace(space) for _ in range(5)]
     for namespace in crowd:
         create_account(space, namespace)
     assert person("apply").code == 0
-    refusal = "of which the limit of an hour allows 3: the running program refuses them"
+    limit = "of which the limit of an hour allows 3 now: the running program removes the longest unused first"
     for number, namespace in enumerate(crowd[:4], 1):
         label(space, namespace, NOT_SELECTED)
         plan = person("plan", "-o", "json")
-        assert plan.document["sweep"] == {"due": number, "allowed": 3, "refused": number > 3}
-        assert (f"! removals: {number}, {refusal}" in person("plan").out) == (number > 3)
+        assert plan.document["limit"] == {"due": number, "allowed": 3, "waiting": max(number - 3, 0)}
+        assert (f"! removals: {number}, {limit}" in person("plan").out) == (number > 3)
 
     left = person("apply")
-    assert "left to --approve: 4 to remove\n" in left.out
+    assert "left to the reconciler, its grace and its limit, or to --approve: 4 to remove\n" in left.out
     approved = person("apply", "--approve")
-    assert "`mxp-identity apply --approve` does them" in approved.out
+    assert "`mxp-identity apply --approve` removes all" in approved.out
     assert [is_trusted(space, namespace) for namespace in crowd] == [False] * 4 + [True]
-    assert person("plan", "-o", "json").document["sweep"] is None
+    assert person("plan", "-o", "json").document["limit"] is None
 
 
 @pytest.mark.rig

@@ -94,7 +94,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     planned = person("plan", "-o", "json").document["associations"]["removed"]
     assert [(one["namespace"], one["why"]) for one in planned] == [(new, "no binding wants it in this role")]
     left = person("apply")
-    assert "left to the reconciler and its grace, or to --approve: 1 to remove" in left.out
+    assert "left to the reconciler, its grace and its limit, or to --approve: 1 to remove" in left.out
     assert association(space, new)
     assert "deleted" in person("apply", "--approve").out
     assert association(space, new) is None

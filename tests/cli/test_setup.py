@@ -17,11 +17,14 @@ from rig.aws.standin import AwsStandIn
 from rig.chart import render
 from rig.permissions import iam_policy
 from tests.cli.commands import Ran, run, start
+from webhook.domain.names import IssuerUrl, RoleArn
+from webhook.domain.statement import OwnStatement
 
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 OPTIONS = ("--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
 ROLES = ("mxp-backup", "mxp-identity-webhook")
 STEPS = 5
+NAMESPACE = "mxp-identity"
 WRITTEN = {(action, "OK") for action in ("CreateOpenIDConnectProvider", "CreateRole", "PutRolePolicy")}
 READS = {"GetCallerIdentity", "GetOpenIDConnectProvider", "GetRole", "GetRolePolicy"}
 BUCKET_POLICY = {
@@ -94,6 +97,11 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     assert (account["users"], account["policies"]) == ([], [])
     backup, own = (account["roles"][role] for role in ROLES)
     assert backup["Policies"] == {"backup-bucket": BUCKET_POLICY}
+    (nobody,) = backup["AssumeRolePolicyDocument"]["Statement"]
+    ours = OwnStatement.for_role(
+        RoleArn(f"arn:aws:iam::{aws.account}:role/mxp-backup"), IssuerUrl(ISSUER), NAMESPACE
+    )
+    assert nobody == ours.render_for_nobody()
     assert own["Policies"]["trust-policies"] == iam_policy(
         [f"arn:aws:iam::{aws.account}:role/mxp-backup"], provider, f"arn:aws:iam::{aws.account}:role/{ROLES[1]}"
     )

@@ -1,4 +1,4 @@
-"""What the program counts as a pod without identity is what the pod gate refuses."""
+"""What the program counts as a pod without identity is what the pod gate refuses, not what it warns about."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from webhook.domain.bindings import Mode
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_a_pod_has_its_identity_where_every_container_has_that_eks_was_not_told_to_skip(case: Case) -> None:
+def test_a_pod_is_without_identity_where_eks_gave_none_to_any_container(case: Case) -> None:
     read = msgspec.json.decode(msgspec.json.encode(case.pod("mxp-1-system", "controller-1")), type=PodObject)
-    assert read.running().has_identity == (not case.lacking)
+    assert read.running().has_identity == (not case.gave_none)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -13,6 +13,7 @@ from webhook.domain.decisions import Account, LiveNamespace
 from webhook.domain.names import AUDIENCE, RoleArn, Subject
 from webhook.domain.selectors import NamePattern, NamespaceSelector
 from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.domain.statement import FIRST_OF_SETUP
 from webhook.domain.trust_policy import TrustPolicy
 
 NAME = "mxp-controller"
@@ -111,6 +112,14 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, Finding, str | None]
         Finding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
+    "nobody": ([OWN.render_for_nobody()], "nobody", Finding.AS_WANTED, OURS),
+    "nobody of another cluster": (
+        [OTHER_CLUSTER.render_for_nobody()],
+        "nobody",
+        Finding.OTHER_CLUSTER,
+        f"statement 1 (Sid {OTHER_CLUSTER.sid})",
+    ),
+    "what setup wrote before": ([FIRST_OF_SETUP], "*", Finding.OTHERS, "statement 1 (Sid NobodyYet)"),
     "another installation": (
         [OTHER_INSTALLATION.render([GONE])],
         GONE,

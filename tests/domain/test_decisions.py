@@ -57,8 +57,9 @@ def test_the_decision_is_the_one_in_the_table(case: dict[str, Any]) -> None:
             assert reason == case["ignore"]
             assert (warning is not None) is (reason is IgnoreReason.FOREIGN_ROLE)
             assert all(words in (warning or "") for words in case.get("says", []))
-        case Refuse(reason):
+        case Refuse(reason, instead):
             assert all(words in reason for words in case["refuse"])
+            assert (instead.binding.name if instead else None) == case.get("instead")
 
 
 def test_every_reason_to_ignore_is_in_the_table() -> None:

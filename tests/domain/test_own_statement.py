@@ -26,11 +26,13 @@ from tests.domain.policies import (
 )
 from webhook.domain.amendment import amend
 from webhook.domain.errors import InvalidNameError
-from webhook.domain.names import RoleArn, Subject
+from webhook.domain.names import AUDIENCE, RoleArn, Subject
 from webhook.domain.statement import OwnStatement
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.domain.trust_policy import TrustPolicy, is_for_nobody
 
 FORMER = {"Sid": "MxpIdentity0a1b2c3d", "Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}}
+
+OTHER = OwnStatement.for_role(ROLE, OTHER_ISSUER, "mxp-identity")
 
 any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
 
@@ -59,7 +61,8 @@ def _is_whole(statement: dict[str, Any], subjects: frozenset[Subject]) -> bool:
 def test_our_statement_is_there_once_and_whole_or_not_at_all(
     document: dict[str, Any], wanted: frozenset[Subject]
 ) -> None:
-    ours = _ours(TrustPolicy.parse(document).with_subjects(OWN, wanted))
+    written = TrustPolicy.parse(document).with_subjects(OWN, wanted)
+    ours = [statement for statement in _ours(written) if not is_for_nobody(statement, OWN)]
     assert len(ours) == (1 if wanted else 0)
     assert all(_is_whole(statement, wanted) for statement in ours)
 
@@ -70,9 +73,37 @@ def test_the_last_subject_leaving_takes_the_statement_with_it(
 ) -> None:
     policy = TrustPolicy.parse(document)
     left = policy.with_subjects(OWN, wanted).with_subjects(OWN, ())
-    assert _ours(left) == []
+    assert not left.names_subjects(OWN)
+    assert left.statements or not policy.statements
     foreign = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
     assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": foreign})
+
+
+@given(subject_sets.filter(bool), subject_sets.filter(bool))
+def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_allows_nobody_and_denies_nothing(
+    oracle: TrustOracle, first: frozenset[Subject], second: frozenset[Subject]
+) -> None:
+    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [OWN.render(first)]})
+    left = alone.with_subjects(OWN, ())
+    (statement,) = left.statements
+    assert let_in(oracle, left.document) == set()
+    assert statement["Effect"] == "Allow"
+    assert statement["Condition"]["StringEquals"] == {OWN.audience_key: AUDIENCE, OWN.subject_key: ["nobody"]}
+    assert (left.subjects(OWN), left.is_whole(OWN), left.names_subjects(OWN)) == (frozenset(), True, False)
+    assert left.with_subjects(OWN, ()) is left
+    assert left.size() <= alone.size()
+    again = left.with_subjects(OWN, second)
+    assert again.document == alone.with_subjects(OWN, second).document
+
+
+def test_a_statement_that_allows_nobody_stays_beside_others_until_there_is_one_of_ours() -> None:
+    others = OTHER.render(SUBJECTS[:1])
+    beside = TrustPolicy({"Statement": [OWN.render_for_nobody(), others]})
+    assert beside.is_whole(OWN)
+    assert beside.with_subjects(OWN, ()) is beside
+    assert beside.with_subjects(OWN, SUBJECTS[:1]).statements == [OWN.render(SUBJECTS[:1]), others]
+    amendment = amend(beside, OWN, frozenset(), SUBJECTS[:1], beside.size() + 80)
+    assert amendment.policy.subjects(OWN) == set(SUBJECTS[:1])
 
 
 def test_a_statement_without_subjects_cannot_even_be_rendered() -> None:
@@ -168,6 +199,8 @@ def test_a_former_statement_of_ours_goes_with_the_next_write_and_nothing_else_do
 ) -> None:
     own = replace(OWN, former=frozenset({str(FORMER["Sid"])}))
     without = TrustPolicy(document).with_subjects(OWN, subjects)
+    if not without.statements:
+        without = TrustPolicy({**without.document, "Statement": [OWN.render_for_nobody()]})
     there = TrustPolicy({**without.document, "Statement": [FORMER, *without.statements]})
     assert not there.is_whole(own)
     after = there.with_subjects(own, there.subjects(own))

@@ -22,8 +22,8 @@ from tests.domain.policies import (
 from webhook.domain.names import ClusterArn, Subject
 from webhook.domain.pod_statement import ACTIONS, SERVICE, PodStatement
 from webhook.domain.selectors import NamePattern
-from webhook.domain.statement import OwnStatement
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.domain.statement import FIRST_OF_SETUP, OwnStatement
+from webhook.domain.trust_policy import TrustPolicy, is_for_nobody
 
 if TYPE_CHECKING:
     from rig.oracle import TrustOracle
@@ -93,7 +93,8 @@ def test_it_stands_beside_everything_else(document: dict[str, Any], named: froze
     assert sids.count(PODS.sid) == sids.count(MORE.sid) == 1
     assert with_pods.subjects(BOTH) == named
     others = [one for one in with_pods.statements if one.get("Sid") not in {PODS.sid, MORE.sid}]
-    assert others == policy.with_subjects(OWN, named).statements
+    alone = policy.with_subjects(OWN, named).statements
+    assert others == [one for one in alone if not is_for_nobody(one, OWN)]
 
 
 @given(any_document, subject_sets)
@@ -187,6 +188,16 @@ def test_a_deny_that_keeps_all_pods_out_is_found(case: str) -> None:
     document = {"Version": "2012-10-17", "Statement": [{"Sid": "No", "Effect": "Deny", **denial}]}
     place = TrustPolicy.parse(document).with_subjects(own, ()).denial_of_pods(own)
     assert str(place) == ("statement 1 (Sid No)" if keeps_out else "None")
+
+
+def test_what_allows_nobody_does_not_deny_eks_and_goes_with_our_statement_for_pods() -> None:
+    own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
+    before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
+    assert before.denial_of_pods(own) is not None
+    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_for_nobody()]})
+    assert alone.denial_of_pods(own) is None
+    assert alone.possible_denial_of_pod(PODS.claims()) is None
+    assert alone.with_subjects(own, ()).statements == [PODS.render()]
 
 
 def test_each_binding_cluster_and_installation_has_a_statement_of_its_own() -> None:

@@ -26,6 +26,12 @@ STEPS = [
     ("pods from before", {}, True, "before the identity was there"),
     ("a restart of ours that did not help", {"restarted_by_us": 90.0}, True, "EKS's pod identity webhook"),
     ("a restart of ours that has not ended", {"restarted_by_us": 200.0}, True, "has not ended in time"),
+    (
+        "a note that cannot be ours",
+        {"restarted_by_us": NOW + PATIENCE, "updated": 0},
+        True,
+        "has not ended in time",
+    ),
     ("a restart of ours that goes on", {"restarted_by_us": NOW - 1}, False, "being replaced already"),
     ("a restart of somebody that goes on", {"restarted_at": 200.0}, False, "being replaced already"),
     ("a paused one", {"is_paused": True}, False, "resume it first"),

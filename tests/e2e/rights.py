@@ -8,11 +8,13 @@ from typing import Any
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CARE_OF_DEPLOYMENTS, CERTIFICATE_SECRET, PROGRAM, iam_policy, kubernetes_objects
+from rig.permissions import CARE_OF_DEPLOYMENTS, CERTIFICATE_SECRET, GATE, PROGRAM, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
 REGISTRATIONS = "mutatingwebhookconfigurations"
+OWN_ACCOUNTS = "own serviceaccounts"
+"""What the Role in the program's own namespace says of ServiceAccounts: the ClusterRole is about others."""
 GROUPS = {"leases": "coordination.k8s.io", "deployments": "apps", REGISTRATIONS: "admissionregistration.k8s.io"}
 """API groups of the resources that are not in the core."""
 NAMES = {
@@ -20,6 +22,7 @@ NAMES = {
     "serviceaccounts": SERVICE_ACCOUNT,
     "deployments": SERVICE_ACCOUNT,
     "secrets": CERTIFICATE_SECRET,
+    OWN_ACCOUNTS: GATE,
 }
 """What is asked for by name, of the resources that are restricted to names."""
 
@@ -32,8 +35,7 @@ def roles() -> list[dict[str, Any]]:
 
 def cluster_rights() -> list[tuple[str, str]]:
     """Each right of the program in the cluster, as (resource, verb)."""
-    rules = [rule for role in roles() for rule in role["rules"]]
-    return [(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]]
+    return [(_resource(role, rule), verb) for role in roles() for rule in role["rules"] for verb in rule["verbs"]]
 
 
 def account_rights() -> list[str]:
@@ -46,7 +48,8 @@ def account_rights() -> list[str]:
 def without_cluster_right(space: Space, resource: str, verb: str) -> Iterator[None]:
     """Take one right in the cluster away for the length of a `with` block."""
     less = copy.deepcopy(roles())
-    for rule in [rule for role in less for rule in role["rules"] if rule["resources"] == [resource]]:
+    rules = [rule for role in less for rule in role["rules"] if _resource(role, rule) == resource]
+    for rule in rules:
         rule["verbs"] = [other for other in rule["verbs"] if other != verb]
     for role in less:
         role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
@@ -75,6 +78,12 @@ def without_account_right(space: Space, action: str) -> Iterator[None]:
         _put_policy(space, whole)
 
 
+def _resource(role: dict[str, Any], rule: dict[str, Any]) -> str:
+    """The one resource of a rule, told from another role's."""
+    (resource,) = rule["resources"]
+    return OWN_ACCOUNTS if (role["kind"], resource) == ("Role", "serviceaccounts") else str(resource)
+
+
 def _actions(statement: dict[str, Any]) -> list[str]:
     given = statement["Action"]
     return [given] if isinstance(given, str) else list(given)
@@ -96,7 +105,7 @@ def _may(space: Space, resource: str, verb: str) -> bool:
             "groups": ["system:serviceaccounts", "system:authenticated"],
             "resourceAttributes": {
                 "group": GROUPS.get(resource, ""),
-                "resource": resource,
+                "resource": resource.removeprefix("own "),
                 "verb": verb,
                 "namespace": "" if resource in {"namespaces", REGISTRATIONS} else OWN_NAMESPACE,
                 "name": NAMES.get(resource, "") if _is_by_name(resource, verb) else "",

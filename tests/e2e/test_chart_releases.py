@@ -89,6 +89,33 @@ def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
     helm.uninstall()
 
 
+@pytest.mark.parametrize("side", ["true", "false"])
+def test_upgrades_and_renderings_leave_the_marks_that_the_program_set(cluster: Cluster, side: str) -> None:
+    namespace = f"gate-{side}"
+    cluster.create([objects.namespace(namespace)])
+    helm = Helm(f"{PROGRAM}-{side}", namespace, cluster.kubeconfig)
+    helm.install(right(), f"--server-side={side}")
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{helm.release}-pod-gate"
+    mark = "mxp-identity/refuses-0123456789abcdef"
+    cluster.api.patch(path, {"metadata": {"annotations": {mark: "backup"}}})
+
+    def is_marked() -> bool:
+        return bool(cluster.api.get(path)["metadata"]["annotations"].get(mark) == "backup")
+
+    for seconds in (7, 8):
+        helm.upgrade(right(webhook={"timeoutSeconds": seconds}))
+        assert is_marked()
+    rendered = yaml.safe_dump_all(item for item in helm.template(right()) if item["kind"] == "ServiceAccount")
+    for flags in ((), (), ("--server-side", "--force-conflicts", "--field-manager=argocd-controller")):
+        applied = cluster.kubectl("apply", *flags, "-f", "-", stdin=rendered)
+        assert applied.returncode == 0, applied.stderr
+        assert is_marked()
+    helm.upgrade(right(podGate="warn"))
+    helm.upgrade(right())
+    assert mark not in cluster.api.get(path)["metadata"]["annotations"], "a gate installed again starts over"
+    helm.uninstall()
+
+
 def test_a_second_release_in_a_namespace_needs_an_installation_of_its_own(cluster: Cluster) -> None:
     namespace = "two-releases"
     cluster.create([objects.namespace(namespace)])

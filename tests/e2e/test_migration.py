@@ -49,7 +49,7 @@ class Site:
         return self.release.space
 
     def values(self, mode: str) -> dict[str, Any]:
-        return self.release.values(podGate="deny", cluster={"name": EKS_CLUSTER}, binding={"mode": mode})
+        return self.release.values(cluster={"name": EKS_CLUSTER}, binding={"mode": mode})
 
     def switch(self, mode: str) -> None:
         """Change the binding's mode: for a while a replica of each mode serves."""
@@ -78,7 +78,7 @@ class Site:
 def site(mode: str) -> Iterator[Site]:
     with (
         Space(eks_lag=LAG_S, quota=LARGE_QUOTA) as space,
-        released(space, podGate="deny", cluster={"name": EKS_CLUSTER}, binding={"mode": mode}) as release,
+        released(space, cluster={"name": EKS_CLUSTER}, binding={"mode": mode}) as release,
     ):
         replica = release.start_replica()
         release.wait_until_called()

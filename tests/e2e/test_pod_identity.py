@@ -31,11 +31,11 @@ TOGETHER = 10
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    """The chart in mode pod-identity with the gate on deny, and a replica that the API server calls."""
+    """The chart in mode pod-identity, and a replica that the API server calls."""
     cluster = {"name": EKS_CLUSTER}
     with (
         Space(eks_lag=LAG_S) as space,
-        released(space, podGate="deny", cluster=cluster, binding={"mode": "pod-identity"}) as running,
+        released(space, cluster=cluster, binding={"mode": "pod-identity"}) as running,
     ):
         running.start_replica()
         running.wait_until_called()

@@ -1,8 +1,9 @@
-"""Trust that nothing wants any more, on a real API server: it goes after the grace, and not before."""
+"""Unused trust, on a real API server: it is removed after the grace and not before, at the rate of the limit."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -71,7 +72,10 @@ def binding(space: Space, **settings: Any) -> dict[str, Any]:
 def delete_namespace(space: Space, namespace: str) -> None:
     """Delete a namespace and wait until it is gone."""
     space.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
+    _wait_until_gone(space, namespace)
 
+
+def _wait_until_gone(space: Space, namespace: str) -> None:
     def is_gone() -> bool:
         with suppress(ApiError):
             space.cluster.api.get(f"/api/v1/namespaces/{namespace}")
@@ -203,52 +207,93 @@ def test_a_binding_removed_and_a_subject_moved_to_another_role_leave_the_old_one
 
 
 @pytest.mark.rig
-@pytest.mark.proof
-def test_a_sweep_over_the_limit_is_refused_until_the_label_is_back() -> None:
-    with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
-        crowd = _sweep_refused(space, webhook)
-        (told,) = log_events(webhook, "sweep_refused")[-1:]
-        assert "mxp-identity apply --approve" in told["reason"]
-        for one in crowd:
-            label(space, one, {CONTROL_PLANE_LABEL: "back"})
-        eventually(lambda: webhook.metrics().total("mxp_identity_removals_pending") == 0, "they are wanted again")
-        assert webhook.metrics().total("mxp_identity_sweep_refused_subjects") == 0
-        assert all(is_trusted(space, one) for one in crowd)
+def test_thirty_short_lived_control_planes_leave_after_their_grace_and_of_six_unlabelled_three_in_an_hour() -> (
+    None
+):
+    with bare_space(quota=LARGE_QUOTA) as space, leading(space, reconciler=LIMITED) as webhook:
+        stay = _create(space, 10)
+        began = time.monotonic()
+        short_lived = _create(space, 30)
+        assert all(named(space, one) for one in short_lived)
+        _at_once(short_lived, lambda one: space.cluster.api.delete(f"/api/v1/namespaces/{one}"))
+        _at_once(short_lived, lambda one: _wait_until_gone(space, one))
+        assert time.monotonic() - began < 60
+        eventually(lambda: _named(space, short_lived) == 0, "all thirty leave", timeout=GRACE_S + 60)
+        assert all(named(space, one) for one in stay)
+        assert not log_events(webhook, "removals_over_limit")
+        for one in stay[:6]:
+            remove_label(space, one)
+        over_limit = "mxp_identity_removals_over_limit"
+        eventually(lambda: webhook.metrics().total(over_limit) == 3, "three wait", timeout=GRACE_S + 60)
+        eventually(lambda: _named(space, stay) == 7, "three leave")
+        passes = webhook.metrics().total(PASSES)
+        eventually(lambda: webhook.metrics().total(PASSES) > passes + 5, "the next passes are over", timeout=30)
+        assert _named(space, stay) == 7
 
 
 @pytest.mark.rig
 @pytest.mark.proof
-def test_a_sweep_over_the_limit_goes_through_once_a_person_has_approved_it() -> None:
+def test_what_is_over_the_limit_waits_and_is_wanted_again_once_the_label_is_back() -> None:
+    with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
+        crowd = _over_the_limit(space, webhook)
+        (told,) = log_events(webhook, "removals_over_limit")[-1:]
+        assert "mxp-identity apply --approve" in told["reason"]
+        for one in crowd:
+            label(space, one, {CONTROL_PLANE_LABEL: "back"})
+        eventually(lambda: webhook.metrics().total("mxp_identity_removals_pending") == 0, "they are wanted again")
+        eventually(lambda: webhook.metrics().total("mxp_identity_removals_over_limit") == 0, "none waits")
+        eventually(lambda: all(is_trusted(space, one) for one in crowd), "all are trusted", timeout=15)
+
+
+@pytest.mark.rig
+@pytest.mark.proof
+def test_what_is_over_the_limit_is_removed_once_a_person_has_approved_it() -> None:
     with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
         stays = create_namespace(space)
         create_account(space, stays)
-        crowd = _sweep_refused(space, webhook)
-        assert all(is_trusted(space, one) for one in crowd)
+        crowd = _over_the_limit(space, webhook)
         done = Person(space, reconciler=LIMITED)("apply", "--approve")
-        assert "to add: 0, to remove: 5," in done.out
+        assert "to add: 0, to remove: 2," in done.out
         assert not [one for one in crowd if named(space, one)]
         newcomer = create_namespace(space)
         create_account(space, newcomer)
         eventually(lambda: is_trusted(space, newcomer), "it is trusted")
         assert not [one for one in crowd if named(space, one)], "though the replica wrote them a moment ago"
-        refused = "mxp_identity_sweep_refused_subjects"
-        eventually(lambda: webhook.metrics().total(refused) == 0, "nothing is refused", timeout=15)
+        waiting = "mxp_identity_removals_over_limit"
+        eventually(lambda: webhook.metrics().total(waiting) == 0, "none waits", timeout=15)
         passes = webhook.metrics().total(PASSES)
         eventually(lambda: webhook.metrics().total(PASSES) > passes + 2, "the next passes are over")
         assert not [one for one in crowd if named(space, one)], "and bring nobody back"
         assert is_trusted(space, stays)
 
 
-def _sweep_refused(space: Space, webhook: Webhook) -> list[str]:
-    """Five control planes that lost their label, more than may leave at once."""
-    crowd = [create_namespace(space) for _ in range(5)]
-    for one in crowd:
-        create_account(space, one)
+def _over_the_limit(space: Space, webhook: Webhook) -> list[str]:
+    """Five control planes that lost their label, of which three may leave at once."""
+    crowd = _create(space, 5)
     for one in crowd:
         remove_label(space, one)
-    refused = "mxp_identity_sweep_refused_subjects"
-    eventually(lambda: webhook.metrics().total(refused) == len(crowd), "it is refused", timeout=30)
+    waiting = "mxp_identity_removals_over_limit"
+    eventually(lambda: webhook.metrics().total(waiting) == 2, "two wait", timeout=30)
+    eventually(lambda: _named(space, crowd) == 2, "three leave")
     return crowd
+
+
+def _create(space: Space, count: int) -> list[str]:
+    """So many control planes."""
+    names = [create_namespace(space) for _ in range(count)]
+    _at_once(names, lambda one: create_account(space, one))
+    return names
+
+
+def _named(space: Space, namespaces: list[str]) -> int:
+    """How many of them our statement names."""
+    text = json.dumps(space.policy())
+    return sum(f":{one}:" in text for one in namespaces)
+
+
+def _at_once(names: list[str], what: Callable[[str], object]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(what, names))
 
 
 def _is_rejected(space: Space, namespace: str) -> bool:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from rig.gate import GATE_PATH
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CERTIFICATE_SECRET
+from rig.permissions import CERTIFICATE_SECRET, GATE
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import annotation, is_trusted, kubernetes_events, log_events
 from tests.e2e.rights import (
+    OWN_ACCOUNTS,
     REGISTRATIONS,
     account_rights,
     cluster_rights,
@@ -168,6 +170,18 @@ def restarts(scene: Scene) -> bool:
         scene.space.cluster.api.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}")
 
 
+def closes_the_gate(scene: Scene) -> bool:
+    """The binding is marked, so that pods may be refused."""
+    scene.space.cluster.api.patch(GATE_PATH, {"metadata": {"annotations": {MARK: None}}})
+
+    def is_marked() -> bool:
+        return MARK in scene.space.cluster.api.get(GATE_PATH)["metadata"].get("annotations", {})
+
+    return _comes_true(is_marked, seconds=20)
+
+
+MARK = "mxp-identity/refuses-0123456789abcdef"
+GATED: dict[str, Any] = {"podGate": {"serviceAccount": GATE, "marks": {MARK: "backup"}}}
 SECRET = f"/api/v1/namespaces/{OWN_NAMESPACE}/secrets/{CERTIFICATE_SECRET}"
 SELF_MANAGED: dict[str, Any] = {"certificates": {"extraNames": ["127.0.0.1"]}}
 CLUSTER = {
@@ -188,6 +202,8 @@ CLUSTER = {
         nudges_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": CARE}
     ),
     ("deployments", "patch"): Need(restarts, "restart_failed", sections={"reconciler": CARE}),
+    (OWN_ACCOUNTS, "get"): Need(closes_the_gate, "pod_gate_not_kept", sections=GATED),
+    (OWN_ACCOUNTS, "patch"): Need(closes_the_gate, "pod_gate_not_kept", sections=GATED),
     ("events", "create"): Need(writes_events, "event_not_written"),
     ("leases", "get"): Need(makes_trust, "trust_not_written"),
     ("leases", "create"): Need(makes_the_first_trust, "trust_not_written"),
@@ -236,7 +252,7 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.rig
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
-    with _registered(space, reconciler=CARE, **SELF_MANAGED) as webhook:
+    with _registered(space, reconciler=CARE, **SELF_MANAGED, **GATED) as webhook:
         webhook.wait_until_ready()
         for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__

@@ -29,7 +29,7 @@ def associating(installed: Installation, node: Node) -> Iterator[Installation]:
     space.join_eks(LAG_S)
     agent = start_agent(node, space.aws, EKS_CLUSTER)
     configuration = space.in_mode("pod-identity")
-    installed.upgrade(bindings=configuration["bindings"], cluster=configuration["cluster"], podGate="deny")
+    installed.upgrade(bindings=configuration["bindings"], cluster=configuration["cluster"])
     # Until then a pod of the release before, which drains, may still answer a review.
     eventually(lambda: len(_pods_of_the_program(node)) == len(installed.pods()), "the old pods are gone")
     try:

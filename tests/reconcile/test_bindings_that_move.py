@@ -7,29 +7,32 @@ import asyncio
 import pytest
 
 from tests.support import simulated_eks
+from tests.support.reviews import Reply, Reviewer, review, reviewing
 from tests.support.simulated_eks import refusal
 from tests.support.simulated_iam import Trouble
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
-from webhook.domain.bindings import Binding, Mode
+from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.trust.outcomes import Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 
+KEEP = ExistingAnnotation.KEEP
 WHO = subject(1)
 TEAMS = ("gold", "silver")
 PATIENCE = 60.0
 
 
-def of_team(team: str, mode: Mode = Mode.IRSA) -> Binding:
+def of_team(team: str, mode: Mode = Mode.IRSA, existing: ExistingAnnotation = KEEP) -> Binding:
     """A binding of the namespaces with one value of a label, to a role of that name."""
     selector = NamespaceSelector((Requirement("team", Operator.IN, frozenset({team})),))
-    return Binding(team, SERVICE_ACCOUNT, selector, mode, (role(team),))
+    return Binding(team, SERVICE_ACCOUNT, selector, mode, (role(team),), existing)
 
 
-def world(*modes: Mode) -> World:
-    return World(*(of_team(team, mode) for team, mode in zip(TEAMS, modes or (Mode.IRSA,) * 2, strict=True)))
+def world(*modes: Mode, existing: ExistingAnnotation = KEEP) -> World:
+    both = zip(TEAMS, modes or (Mode.IRSA,) * 2, strict=True)
+    return World(*(of_team(team, mode, existing) for team, mode in both))
 
 
 def label(here: World, team: str | None) -> None:
@@ -132,3 +135,73 @@ async def test_a_live_read_that_is_ahead_of_the_watch_is_not_undone_by_an_older_
         assert not asked.done()
         away.off()
         assert isinstance(await asked, Trusted)
+
+
+async def review_while_relabelled(
+    here: World, reviewer: Reviewer, team: str | None, *, iam_is_back: bool
+) -> Reply:
+    """Create the ServiceAccount while AWS is away; the namespace is relabelled before the answer."""
+    label(here, TEAMS[0])
+    away = here.iam.have(Trouble.THROTTLED)
+    await asyncio.sleep(1)
+    asked = asyncio.create_task(reviewer.send(review(WHO)))
+    await asyncio.sleep(0.5)
+    label(here, team)
+    await asyncio.sleep(0.1)
+    if iam_is_back:
+        away.off()
+    reply = await asked
+    away.off()
+    return reply
+
+
+@pytest.mark.parametrize("iam_is_back", [True, False])
+@in_virtual_time
+async def test_a_review_that_waits_names_a_role_of_the_binding_that_decides_in_the_end(iam_is_back: bool) -> None:  # noqa: FBT001
+    here = world()
+    async with here.running(), reviewing(here) as reviewer:
+        reply = await review_while_relabelled(here, reviewer, TEAMS[1], iam_is_back=iam_is_back)
+        assert reply.annotation == role(TEAMS[1]).value
+        assert reply.response["auditAnnotations"]["binding"] == TEAMS[1]
+
+
+@pytest.mark.parametrize("iam_is_back", [True, False])
+@in_virtual_time
+async def test_a_review_of_what_no_binding_selects_in_the_end_names_no_role(iam_is_back: bool) -> None:  # noqa: FBT001
+    here = world()
+    async with here.running(), reviewing(here) as reviewer:
+        reply = await review_while_relabelled(here, reviewer, None, iam_is_back=iam_is_back)
+        assert reply.allowed
+        assert reply.annotation is None
+        await asyncio.sleep(30)
+        assert here.homes(WHO) == []
+
+
+@pytest.mark.parametrize("existing", ExistingAnnotation)
+@in_virtual_time
+async def test_what_was_annotated_for_the_former_binding_gets_the_role_of_the_one_that_decides(
+    existing: ExistingAnnotation,
+) -> None:
+    here = world(existing=existing)
+    async with here.running():
+        label(here, TEAMS[0])
+        here.cluster.add_account(WHO, role(TEAMS[0]).value)
+        await asyncio.sleep(5)
+        assert here.homes(WHO) == [role(TEAMS[0])]
+        label(here, TEAMS[1])
+        await asyncio.sleep(30)
+        assert here.cluster.annotation(WHO) == role(TEAMS[1]).value
+        assert role(TEAMS[1]) in here.homes(WHO)
+
+
+@in_virtual_time
+async def test_an_external_role_is_left_alone_wherever_the_namespace_goes() -> None:
+    here = world()
+    async with here.running():
+        external = role("made-by-hand").value
+        for team in TEAMS:
+            label(here, team)
+            here.cluster.add_account(WHO, external)
+            await asyncio.sleep(30)
+            assert here.cluster.annotation(WHO) == external
+            assert here.homes(WHO) == []

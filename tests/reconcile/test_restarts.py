@@ -27,6 +27,7 @@ WHO = subject(1)
 KEY = (WHO.namespace, WHO.service_account)
 PATIENCE = 300.0
 HOUR = 3600.0
+YEAR_9999 = 253402214400.0
 OLD, NEW = pool(2)
 
 
@@ -80,6 +81,11 @@ class Scene:
     def carrying(self, role: RoleArn) -> int:
         """Pods that carry a role."""
         return sum(pod.roles == {role.value} for pod in self.world.cluster.running.values())
+
+
+def forget_note(scene: Scene, who: Subject) -> None:
+    """What an owner may do who can edit the Deployment."""
+    scene.deployments.change((who.namespace, who.service_account), restarted_by_us=None, restarted_for=None)
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -137,7 +143,7 @@ async def test_a_restart_that_did_not_help_is_reported_and_not_repeated() -> Non
 
 
 @in_virtual_time
-async def test_a_restart_that_did_not_help_holds_the_others_back_ever_longer() -> None:
+async def test_restarts_that_do_not_help_in_several_namespaces_hold_the_others_back() -> None:
     scene = Scene()
     scene.deployments.eks_works = False
     for number in range(50):
@@ -145,10 +151,57 @@ async def test_a_restart_that_did_not_help_holds_the_others_back_ever_longer() -
     async with scene.running():
         await asyncio.sleep(2 * HOUR)
         assert len(scene.restarted()) == len(set(scene.restarted()))
-        assert 3 <= len(scene.restarted()) <= 8
+        assert 3 <= len(scene.restarted()) <= 2 * HOUR / PATIENCE + 3
         scene.deployments.eks_works = True
         await asyncio.sleep(2 * HOUR)
         assert len(scene.restarted()) == 50
+
+
+@in_virtual_time
+async def test_an_owner_whose_pods_never_have_identity_delays_nobody_else() -> None:
+    scene = Scene()
+    first = scene.add(0)
+    scene.deployments.opted_out.add(first.namespace)
+    async with scene.running():
+        for number in range(1, 4):
+            for _ in range(int(HOUR / INTERVAL)):
+                await asyncio.sleep(INTERVAL)
+                forget_note(scene, first)
+            scene.add(number)
+            await asyncio.sleep(2 * INTERVAL)
+            assert scene.restarted()[-1] == subject(number).namespace
+
+
+@pytest.mark.parametrize("moment", [YEAR_9999, 0.0])
+@in_virtual_time
+async def test_a_note_that_an_owner_wrote_delays_others_for_no_longer_than_a_rollout_may_take(
+    moment: float,
+) -> None:
+    scene = Scene()
+    first = scene.add(0)
+    scene.deployments.change(
+        (first.namespace, first.service_account), restarted_by_us=moment, restarted_for=role().value, available=0
+    )
+    for number in range(1, 4):
+        scene.add(number)
+    async with scene.running():
+        await asyncio.sleep(PATIENCE + 3 * INTERVAL)
+        assert scene.restarted() == [subject(number).namespace for number in range(1, 4)]
+        scene.add(5)
+        await asyncio.sleep(2 * INTERVAL)
+        assert scene.restarted()[-1] == subject(5).namespace
+
+
+@in_virtual_time
+async def test_a_rollout_without_end_whose_owner_removes_the_note_takes_a_turn_ever_less_often() -> None:
+    scene = Scene(rollout=None)
+    scene.add(0)
+    async with scene.running():
+        for _ in range(int(6 * HOUR / INTERVAL)):
+            await asyncio.sleep(INTERVAL)
+            if scene.deployments.objects[subject(0).namespace, WHO.service_account].restarted_by_us is not None:
+                forget_note(scene, subject(0))
+        assert len(scene.restarted()) <= 12
 
 
 @pytest.mark.parametrize("helps", [True, False])

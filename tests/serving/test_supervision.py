@@ -107,10 +107,10 @@ async def test_a_bug_in_one_part_of_the_leaders_work_leaves_the_others_at_work(
     world.cluster.add_namespace("mxp-1-system")
     async with world.running():
         await asyncio.sleep(100)
-        looked = metrics.sweep_last_success._value.get()  # noqa: SLF001  as a scrape reads it
+        looked = metrics.prune_last_success._value.get()  # noqa: SLF001  as a scrape reads it
         terms = len(world.leases.leases)
         await asyncio.sleep(HOUR)
-        assert metrics.sweep_last_success._value.get() > looked  # noqa: SLF001
+        assert metrics.prune_last_success._value.get() > looked  # noqa: SLF001
         assert len(world.leases.leases) == terms
         assert metrics.leading._value.get() == 1  # noqa: SLF001
 

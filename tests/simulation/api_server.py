@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tests.simulation.processes import WORLD
 from tests.simulation.sights import KINDS, Sights
@@ -205,6 +205,8 @@ class ObjectSource(Generic[T]):
         """As the port says."""
         objects, version, cut = await self._client.call(self._snapshot)
         self._server.sights.listed(self._who, self.resource, version, cut)
+        if self.resource == "namespaces":
+            self._server.sights.listed_namespaces(self._who, cast("dict[str, LiveNamespace]", objects))
         return objects, str(version)
 
     async def newest_version(self) -> str:
@@ -219,9 +221,13 @@ class ObjectSource(Generic[T]):
                 number, key, value = await watcher.next()
                 if key is not None:
                     self._server.sights.watched(self._who, self.resource, number, key)
+                    if self.resource == "namespaces":
+                        self._server.sights.watched_namespace(self._who, key, value)
                 yield Change(str(number), key, value)
         finally:
             self._server.watchers.pop(watcher, None)
+            if self.resource == "namespaces":
+                self._server.sights.lost_touch(self._who)
 
     def _snapshot(self) -> tuple[dict[str, T], int, frozenset[str]]:
         stored: Any = self._server.namespaces if self.resource == "namespaces" else self._server.accounts

@@ -82,6 +82,7 @@ class AwsClient:
         document: Document = await self._ask("read", role, lambda: self._iam.seen(role))
         self._base[role], self._read_at[role] = document, started
         self._process.last_seen[role] = checks.subjects_in(document, self._own(role))
+        self._witness.removals.room.shown(role, document, self._witness.now())
         return TrustPolicy.parse(copy.deepcopy(document))
 
     async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:

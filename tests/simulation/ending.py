@@ -80,11 +80,12 @@ def check_recovery(world: World) -> None:
 
 
 def check_leavers(world: World) -> None:
-    """Whether whom nothing wants in a role is trusted there no longer, and nobody in two roles.
+    """Whether no unused trust is left, but for what waits for the limit of an hour, and nobody is in two roles.
 
-    Only where as many have left within the hour as may, or would with those who are left, a person has to look.
+    What the leader has seen deleted does not wait. Of the rest nothing waits as long as the limit allows one more.
     """
     wishes, lease = world.wishes, world.api.leases.get(leader_lease(INSTALLATION))
+    leader = world.witness.removals.leader()
     trusting = {
         role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles
     }
@@ -95,12 +96,15 @@ def check_leavers(world: World) -> None:
         if wishes.unwanted_since(role, who.namespace) is not None
     ]
     removed = sum(count for _, count in lease.removals) if lease else 0
-    if len(left) > world.plan.rules.left(sum(map(len, trusting.values())), removed):
-        world.witness.met("sweep_refused", "world", f"{len(left)} would leave, {removed} have left")
-        return
+    most = max(3, (sum(map(len, trusting.values())) + removed) // 5)
+    if left and removed >= most:
+        world.witness.met("removals_over_limit", "world", f"{len(left)} are left, {removed} were removed")
     for role, who in left:
         if not _fits_when_whole(world, role):
             continue  # nothing can be written there
+        is_witnessed = leader and world.witness.removals.has_witnessed_deletion(leader, who.namespace)
+        if removed >= most and not is_witnessed:
+            continue
         home = wishes.home(who.namespace)
         if home is None:
             world.witness.complain(("whom_nothing_wants_is_trusted_nowhere", f"{who.namespace} in {role.name}"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tests.support.sites import binding as binding_of
 from tests.support.sites import pool, subject
 from webhook.domain.bindings import Binding, Mode
 from webhook.domain.names import RoleArn, Subject
+from webhook.domain.pruning import PruneRules
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.domain.sweep import SweepRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Plan:
     faults: tuple[Fault, ...]
     kinds: frozenset[str]
     interval: float
-    rules: SweepRules
+    rules: PruneRules
     wall_clocks_ahead: tuple[float, ...]
     budget: float
     latency: float
@@ -126,7 +126,7 @@ def draw(seed: int) -> Plan:
     roles = pool(dice.choices([1, 2, 3], [5, 3, 2])[0])
     count = dice.choices([dice.randint(3, 8), dice.randint(9, 15), dice.randint(16, 25)], [6, 3, 1])[0]
     leaving = dice.choices([0.08, 0.5], [9, 1])[0]
-    planes = tuple(_control_plane(dice, number, leaving) for number in range(count))
+    planes = tuple(_control_plane(dice, number, leaving) for number in range(count)) + _short_lived(seed)
     kinds = frozenset(dice.sample(FAULTS, dice.choice([0, 1, 2, 2, 3, 3, 4, 6])))
     tight = dice.random() < 0.25
     replicas = dice.choices([1, 2, 3], [3, 5, 3])[0]
@@ -138,7 +138,7 @@ def draw(seed: int) -> Plan:
         faults=tuple(sorted(_faults(dice, kinds), key=lambda fault: fault.at)),
         kinds=kinds,
         interval=60.0,
-        rules=SweepRules(dice.choice([30.0, 60.0, dice.uniform(30, 120)]), 0.2),
+        rules=PruneRules(dice.choice([30.0, 60.0, dice.uniform(30, 120)]), 0.2),
         wall_clocks_ahead=tuple(dice.choice([0.0, 0.0, dice.uniform(-20, 20)]) for _ in range(replicas)),
         budget=dice.choice([0.5, 3.0, 3.0]),
         latency=dice.choice([0.03, 0.15, 0.15, 0.5]),
@@ -148,6 +148,23 @@ def draw(seed: int) -> Plan:
         neighbours=tuple(subject(9000 + number) for number in range(dice.randint(1, 4))),
         admitted=dice.choice([None, None, dice.uniform(0.5, 6.0)]),
         approved_at=_approvals(dice),
+    )
+
+
+def _short_lived(seed: int) -> tuple[ControlPlane, ...]:
+    """In some worlds: more that live for seconds, as simulations and upgrade tests do; dice of their own."""
+    dice = random.Random(f"short-lived {seed}")
+    if dice.random() < 0.75:
+        return ()
+    many = [_control_plane(dice, 100 + number, 0.0) for number in range(dice.randint(4, 16))]
+    return tuple(
+        replace(
+            plane,
+            deleted_at=plane.at + dice.uniform(1, 15),
+            remade_after=plane.remade_after if dice.random() < 0.5 else None,
+            rejected_times=0,
+        )
+        for plane in many
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation import checks
+from tests.simulation.room import Room
 from tests.support.sites import own_in
 from webhook.trust.recent import REMEMBERED
 
@@ -58,13 +59,25 @@ class Removals:
         self._away: dict[tuple[RoleArn, Subject], float] = {}
         """Since when each is removed, in a document in force, that was not written since."""
         self._approvers: set[str] = set()
-        self._approved: set[tuple[RoleArn, Subject]] = set()
+        self._counted: set[tuple[RoleArn, Subject]] = set()
+        """Those that no person approved, and whose deletion the leader had not witnessed."""
         self._most = 0
+        self.room = Room(iam, plan.binding.roles)
 
     @property
     def count(self) -> int:
         """How many subjects were taken out of a role."""
         return len(self._removed)
+
+    def leader(self) -> Process | None:
+        """Who leads now."""
+        return next((one for one in self._leaders.values() if not one.dead), None)
+
+    def has_witnessed_deletion(self, process: Process, name: str) -> bool:
+        """Whether a process has seen the last namespace end that was selected, and the API server lacks it too."""
+        uid = self._wishes.last_selected(name)
+        seen = self._sights.has_witnessed_deletion(process.name, name, uid)
+        return seen and not self._wishes.is_there(name, uid)
 
     def leads(self, process: Process) -> Iterator[Complaint]:
         """A replica begins to lead."""
@@ -108,10 +121,11 @@ class Removals:
             self._removed.add((write.role, who))
             self._sent[write.role, who] = now
             self._written_since.discard((write.role, who))
-            if write.process.name in self._approvers:
-                self._approved.add((write.role, who))
-        removed = len(self._removed - self._approved)
-        limit = self._plan.rules.limit(self._most, removed)  # no run is as long as an hour
+            is_counted = not self.has_witnessed_deletion(write.process, who.namespace)
+            if is_counted and write.process.name not in self._approvers:
+                self._counted.add((write.role, who))
+        removed = len(self._counted)
+        limit = max(3, (self._most + removed) // 5)  # no run is as long as an hour
         if removed > limit:
             yield "no_more_leave_within_an_hour_than_the_limit", f"{removed} of {limit}"
 
@@ -172,7 +186,8 @@ class Removals:
             yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}, and {home.name} does not trust it"
         unwanted_for = now - since + process.clock_ahead
         is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers
-        if is_early and not self._wishes.was_replaced(name):
+        gives_way = self.has_witnessed_deletion(process, name) and self.room.was_lacking(now)
+        if is_early and not (gives_way or self._wishes.was_replaced(name)):
             yield "nobody_leaves_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
 
     def _trusted_in(self, role: RoleArn) -> frozenset[Subject]:

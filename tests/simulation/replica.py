@@ -18,7 +18,7 @@ from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
-from webhook.reconcile.sweep import Sweep
+from webhook.reconcile.pruner import Pruner
 from webhook.reconcile.view import ClusterView
 from webhook.trust.demand import OneRoleEach
 from webhook.trust.grants import Grants
@@ -74,11 +74,21 @@ class Replica:
         limiter = iam_limiter()
         for role in binding.roles:
             writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
-        sweeper = _SweepersClient(api, self.process, self._witness)
-        sweep = Sweep(self._view, writers, demand, sweeper, _NoEvents(), self._plan.rules)
-        mappings = Mappings(self._view, (binding,), _NoEvents())
+        client_of_pruner = _PrunersClient(api, self.process, self._witness)
         self._passes = Passes(self._view, self._grants, client, _NoEvents())
-        self._leader = Leader(sweep, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry)
+        self._pruner = Pruner(
+            self._view,
+            writers,
+            demand,
+            client_of_pruner,
+            _NoEvents(),
+            self._plan.rules,
+            made_room=self._passes.hurry,
+        )
+        mappings = Mappings(self._view, (binding,), _NoEvents())
+        self._leader = Leader(
+            self._pruner, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry
+        )
         self._leadership = Leadership(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),
@@ -92,6 +102,7 @@ class Replica:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._view.run())
             tasks.create_task(self._passes.run(self._plan.interval))
+            tasks.create_task(self._pruner.unused.run(self._plan.interval))
             tasks.create_task(self._leadership.run(self._lead))
 
     async def _lead(self, term: Term) -> None:
@@ -140,8 +151,8 @@ class Replica:
         await asyncio.wait({self._task})
 
 
-class _SweepersClient(ApiClient):
-    """The sweep's way to the API server: it reads a namespace right before it removes somebody."""
+class _PrunersClient(ApiClient):
+    """The pruner's way to the API server: it reads a namespace right before a removal."""
 
     def __init__(self, server: ApiServer, process: Process, witness: Witness) -> None:
         super().__init__(server, process.name)

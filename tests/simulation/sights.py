@@ -1,11 +1,19 @@
 """What each process has been shown of the API server's objects, and where it was told less than the truth.
 
-Whoever acts on a namespace's last change before it was shown that change has done nothing wrong.
+Whoever acts on a namespace's last change before it was shown that change has done nothing wrong. A process has
+witnessed a deletion where one watch, or the list before it and that watch, showed the namespace terminating, and
+gone.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.domain.decisions import LiveNamespace
 
 KINDS = ("namespaces", "accounts")
 
@@ -17,6 +25,8 @@ class Sights:
         self._changed: dict[tuple[str, str], int] = {}
         self._shown: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._kept_back: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._terminating: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._witnessed: dict[tuple[str, str], str] = {}
 
     def changed(self, kind: str, name: str, version: int) -> None:
         """An object was stored or taken away."""
@@ -31,6 +41,26 @@ class Sights:
         """A change has arrived at a process."""
         self._shown[who, kind] = version
         self._kept_back[who, kind].discard(name)
+
+    def listed_namespaces(self, who: str, namespaces: Mapping[str, LiveNamespace]) -> None:
+        """The list was of these."""
+        self._terminating[who] = {name: one.uid for name, one in namespaces.items() if one.terminating}
+
+    def watched_namespace(self, who: str, name: str, namespace: LiveNamespace | None) -> None:
+        """The change made it this, or took it away."""
+        uid = self._terminating[who].pop(name, None)
+        if namespace is None and uid is not None:
+            self._witnessed[who, name] = uid
+        elif namespace is not None and namespace.terminating:
+            self._terminating[who][name] = namespace.uid
+
+    def lost_touch(self, who: str) -> None:
+        """The process's watch of namespaces has ended."""
+        self._terminating[who].clear()
+
+    def has_witnessed_deletion(self, who: str, name: str, uid: str | None) -> bool:
+        """Whether a process has seen the namespace with this uid end."""
+        return uid is not None and self._witnessed.get((who, name)) == uid
 
     def up_to_date(self, who: str, name: str) -> bool:
         """Whether a process knows a namespace and its ServiceAccount as they are."""

@@ -27,15 +27,17 @@ class Wishes:
     def says(self, name: str, namespace: LiveNamespace | None, account: Account | None, now: float) -> None:
         """Take in what the API server says of a namespace from now on."""
         self._said[name] = namespace, account
+        if namespace is not None and LABEL in namespace.labels:
+            self._selected_uid[name] = namespace.uid
         for role in self._roles:
             if self._needs(role, name):
                 self._unwanted.pop((role, name), None)
                 self._replaced.discard(name)
             else:
                 self._unwanted.setdefault((role, name), now)
-        if namespace is not None and LABEL in namespace.labels:
-            self._selected_uid[name] = namespace.uid
-        elif namespace is not None and self._selected_uid.get(name, namespace.uid) != namespace.uid:
+        if namespace is None or LABEL in namespace.labels:
+            return
+        if namespace is not None and self._selected_uid.get(name, namespace.uid) != namespace.uid:
             self._replaced.add(name)
 
     def unwanted_since(self, role: RoleArn, name: str) -> float | None:
@@ -43,8 +45,17 @@ class Wishes:
         return self._unwanted.get((role, name))
 
     def was_replaced(self, name: str) -> bool:
-        """Whether the namespace was made anew without the label since it was last wanted."""
+        """Whether the namespace was recreated without the label since it was last wanted."""
         return name in self._replaced
+
+    def last_selected(self, name: str) -> str | None:
+        """The uid of the last namespace of this name that carried the label."""
+        return self._selected_uid.get(name)
+
+    def is_there(self, name: str, uid: str | None) -> bool:
+        """Whether the API server has that very namespace."""
+        namespace, _ = self._said.get(name, (None, None))
+        return namespace is not None and namespace.uid == uid
 
     def is_selected(self, name: str) -> bool:
         """Whether there is such a namespace and it carries the label, so that a review may ask for its trust."""
@@ -65,7 +76,7 @@ class Wishes:
         namespace, account = self._said.get(name, (None, None))
         if namespace is None:
             return False
-        if namespace.terminating:
+        if namespace.terminating and self._selected_uid.get(name, namespace.uid) == namespace.uid:
             return True  # its pods may have to save something yet
         if LABEL not in namespace.labels or account is None:
             return False

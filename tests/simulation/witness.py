@@ -87,6 +87,7 @@ class Witness:
             self.complain(complaint)
         if left_out := checks.left_out(write):
             self._look_at_removals(write, left_out)
+        self.removals.room.shown(write.role, write.document, self.now())
         if write.cluster == "ours":
             everybody = checks.subjects_in(write.document, write.own)
             for complaint in self.removals.of_added(write, checks.added(write)):
@@ -147,7 +148,7 @@ class Witness:
         self.note(write.process.name, f"removes {names} from {write.role.name}")
         self._confirmed -= {(write.role, who) for who in left_out}
         if write.cluster != "ours":
-            self.complain(("a_program_that_never_sweeps_removes_nobody", names))
+            self.complain(("a_program_that_never_prunes_removes_nothing", names))
             return
         for complaint in self.removals.of_sent(write, left_out, self.now()):
             self.complain(complaint)

@@ -23,12 +23,14 @@ _POD_IDENTITY = [{"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http:/
 class Case:
     """A pod of two containers, `controller` and before it `prepare`, and which of them lack an identity.
 
-    `roles` are those that it has by its ServiceAccount's annotation.
+    The gate refuses it where EKS `gave_none` to any of them. `roles` are those that it has by its ServiceAccount's
+    annotation.
     """
 
     controller: list[dict[str, str]]
     prepare: list[dict[str, str]]
     lacking: tuple[str, ...] = ()
+    gave_none: bool = False
     roles: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +54,7 @@ CASES = {
     "one of each": Case([*_OTHER, *_IRSA], _POD_IDENTITY, roles=(_ROLE,)),
     "only the container": Case(_IRSA, _NONE, ("prepare",), roles=(_ROLE,)),
     "only the init container": Case(_NONE, _IRSA, ("controller",), roles=(_ROLE,)),
-    "none at all": Case(_OTHER, _NONE, ("controller", "prepare")),
+    "none at all": Case(_OTHER, _NONE, ("controller", "prepare"), gave_none=True),
     "a pod that EKS is told to skip": Case(_NONE, _NONE, labels=_SKIP_POD),
     "a container that EKS is told to skip": Case(
         _NONE, _IRSA, roles=(_ROLE,), annotations={_SKIP_CONTAINERS: "x, controller"}
@@ -62,6 +64,6 @@ CASES = {
     ),
     "a role of its own in a pod that EKS is told to skip": Case(_IRSA, _NONE, labels=_SKIP_POD),
     "a container beside one that EKS is told to skip": Case(
-        _NONE, _NONE, ("controller",), annotations={_SKIP_CONTAINERS: " prepare "}
+        _NONE, _NONE, ("controller",), gave_none=True, annotations={_SKIP_CONTAINERS: " prepare "}
     ),
 }

@@ -19,9 +19,13 @@ LOOPS = (
     "pass",
     "associations",
     "grants",
-    "sweep",
+    "leader",
+    "pruner",
+    "unused",
     "mappings",
     "nudges",
+    "pods",
+    "pod_gate",
     "restarts",
 )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WATCH_SECONDS = 300.0
+_MOMENT = 1e-6
+"""Seconds: nearer to its end than that a watch has ended, as no timer waits for less."""
 LABEL = "internal.spaces.upbound.io/controlplane-name"
 
 
@@ -111,7 +113,7 @@ class SimulatedSource(Generic[T]):
         if self.expiring_watches > 0 or seen < self._forgotten:
             self.expiring_watches = max(self.expiring_watches - 1, 0)
             raise ExpiredError(f"watch {self.resource}: 410 too old resource version")
-        while loop.time() < end:
+        while end - loop.time() > _MOMENT:
             for number, change in [entry for entry in self._log if entry[0] > seen]:
                 await asyncio.sleep(self._latency)
                 if broken.is_set():
@@ -200,8 +202,14 @@ class SimulatedCluster:
         created = before.created if before and before.uid == uid else asyncio.get_running_loop().time()
         self.namespaces.put(name, LiveNamespace(name, uid, labels, terminating, created))
 
+    def delete_namespace(self, subject: Subject) -> None:
+        """Delete a control plane's namespace as the API server does it: terminating, then gone."""
+        shown = self.namespaces.objects[subject.namespace]
+        self.namespaces.put(subject.namespace, replace(shown, terminating=True))
+        self.remove_namespace(subject)
+
     def remove_namespace(self, subject: Subject) -> None:
-        """Delete a control plane's namespace, and its ServiceAccount with it."""
+        """Have a namespace be gone, its ServiceAccount too, as after a restore: it was never terminating."""
         self.remove_account(subject)
         self.namespaces.remove(subject.namespace)
 

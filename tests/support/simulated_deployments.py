@@ -30,12 +30,16 @@ class SimulatedDeployments:
         self.gate = gate
         self.rollout = rollout
         self.eks_works = True
+        self.opted_out: set[str] = set()
+        """Namespaces whose pods have EKS's webhook skip them."""
         self.objects: dict[tuple[str, str], Deployment] = {}
         self.reads: list[tuple[str, str]] = []
         self.lists: list[str] = []
         self.nudges: list[tuple[float, str]] = []
         self.restarts: list[tuple[float, str]] = []
         self.failing: float = 0
+        self.refusing_nudges: set[str] = set()
+        """Namespaces in which the API server refuses them."""
         self.conflicts = 0
         self.most_under_way = 0
         self._under_way = 0
@@ -61,11 +65,13 @@ class SimulatedDeployments:
         """As the port says."""
         self.lists.append(name)
         await self._call()
-        return [one for one in self.objects.values() if one.name == name and one.is_refused]
+        return [one for one in self.objects.values() if one.name == name and one.is_failing]
 
     async def nudge(self, deployment: Deployment) -> bool:
         """As the port says."""
         await self._call()
+        if deployment.namespace in self.refusing_nudges:
+            raise ClusterError("PATCH deployment: 403 forbidden")
         self.nudges.append((now(), deployment.namespace))
         key = (deployment.namespace, deployment.name)
         if self.objects[key].is_failing:
@@ -99,7 +105,8 @@ class SimulatedDeployments:
         namespace, name = key
         deployment = self.objects[key]
         account = self.cluster.accounts[deployment.service_account].objects.get(namespace)
-        has_identity = self.eks_works and account is not None and account.role_annotation is not None
+        works = self.eks_works and namespace not in self.opted_out
+        has_identity = works and account is not None and account.role_annotation is not None
         if self.gate and not has_identity:
             self.change(key, is_failing=True, made=0, updated=0, available=0)
             return

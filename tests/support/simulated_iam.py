@@ -198,6 +198,8 @@ class SimulatedIam:
         versions = self._stored[role]
         if not versions or versions[-1].document is None:
             raise AwsError(FailureKind.NO_SUCH_ROLE, f"NoSuchEntity: the role {role.name} cannot be found")
+        if not policy.statements:
+            raise AwsError(FailureKind.MALFORMED, "MalformedPolicyDocument: Statement is empty!")
         if dangling := policy.dangling_principals():
             raise AwsError(
                 FailureKind.MALFORMED,

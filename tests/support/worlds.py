@@ -17,14 +17,14 @@ from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
+from webhook.domain.pruning import PruneRules
 from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
-from webhook.domain.sweep import SweepRules
 from webhook.domain.trust_policy import TrustPolicy
 from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership, leader_lease
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
-from webhook.reconcile.sweep import Sweep
+from webhook.reconcile.pruner import Pruner
 from webhook.reconcile.view import ClusterView
 from webhook.telemetry.progress import Progress
 from webhook.trust.associations import Associations
@@ -115,17 +115,19 @@ class World:
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
         self.passes = Passes(self.view, self.grants, self.cluster, self.events, self.progress)
+        self.pruner = Pruner(
+            self.view,
+            self.writers,
+            demand,
+            self.cluster,
+            self.events,
+            PruneRules(GRACE, 0.2),
+            associations,
+            self.progress,
+            self.passes.hurry,
+        )
         self.leader = Leader(
-            Sweep(
-                self.view,
-                self.writers,
-                demand,
-                self.cluster,
-                self.events,
-                SweepRules(GRACE, 0.2),
-                associations,
-                self.progress,
-            ),
+            self.pruner,
             Mappings(self.view, self.bindings, self.events),
             self.passes.pods,
             {},
@@ -143,6 +145,7 @@ class World:
         tasks = [
             asyncio.create_task(self.view.run()),
             asyncio.create_task(self.passes.run(INTERVAL)),
+            asyncio.create_task(self.pruner.unused.run(INTERVAL)),
             asyncio.create_task(self.leadership.run(self.leader.lead)),
         ]
         await asyncio.sleep(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -18,6 +19,7 @@ from webhook.telemetry import metrics
 from webhook.trust.associations import LOOKED_AT_PER_PASS
 from webhook.trust.outcomes import Proof, Trusted, Untrusted
 from webhook.trust.ports import AwsError, FailureKind
+from webhook.trust.recent import REMEMBERED
 from webhook.trust.seen_associations import HEARD_WITHIN, SETTLES_WITHIN
 
 WHO = subject(1)
@@ -261,6 +263,41 @@ async def test_who_was_approved_leaves_but_nobody_who_is_wanted_again() -> None:
     await asyncio.sleep(10)
     assert set(here.eks.now) == {subject(2), subject(3), subject(4)}
     assert here.eks.now[subject(4)] == theirs
+
+
+@in_virtual_time
+async def test_a_review_of_what_is_associated_keeps_it_for_a_minute_after_the_approval() -> None:
+    here = PodSite()
+    await obtained(here, 1, 2)
+    here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete"))
+    here.associations.leave({WHO, subject(2)})
+    await obtained(here, 1)
+    for _ in range(5):
+        await asyncio.sleep((REMEMBERED - 1) / 5)
+        here.associations.leave({WHO, subject(2)})
+        assert WHO in here.eks.now
+    await asyncio.sleep(5)
+    here.associations.leave({WHO, subject(2)})
+    await asyncio.sleep(5)
+    assert here.eks.now == {}
+
+
+@pytest.mark.parametrize("moment", [moment * LATENCY / 2 for moment in range(5)])
+@pytest.mark.parametrize("trouble", [None, Trouble(refusal(FailureKind.UNAVAILABLE), "delete", applied=True)])
+@in_virtual_time
+async def test_what_a_review_hears_while_an_association_is_deleted_is_true_afterwards(
+    moment: float, trouble: Trouble | None
+) -> None:
+    here = PodSite()
+    await obtained(here, 1, 2)
+    if trouble:
+        here.eks.have(replace(trouble))
+    here.associations.leave({WHO})
+    await asyncio.sleep(moment)
+    for pause in (5.0, 10.0):
+        await obtained(here, 1)
+        await asyncio.sleep(pause)
+        assert WHO in here.eks.now
 
 
 @in_virtual_time

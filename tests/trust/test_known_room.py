@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from hypothesis import given
@@ -80,3 +81,17 @@ async def test_a_thousand_answers_with_a_thousand_waiting_cost_little() -> None:
         writer.submit(subject(number))
         assert writer.has_room_for(subject(number))
     assert time.process_time() - began < 3.0  # one amendment for each would take minutes
+
+
+@in_virtual_time
+async def test_reviews_are_answered_while_external_statements_are_weighed_for_thousands() -> None:
+    iam = SimulatedIam(latency=0)
+    here = site(iam, ROLE)
+    _store_statements_of_others(iam)
+    here.wanted[ROLE] = [subject(number) for number in range(5000)]
+    looked = asyncio.ensure_future(here.writers[ROLE].first_look())
+    turns = 0
+    while not looked.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 5000 / 100

@@ -28,6 +28,7 @@ from webhook.telemetry.events import TRUST_PENDING, EventSubject
 from webhook.trust.makers import Need
 from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
 from webhook.trust.ports import FailureKind
+from webhook.trust.reasons import MOVED
 
 if TYPE_CHECKING:
     from webhook.admission.namespaces import LiveNamespaces
@@ -47,6 +48,8 @@ _REVIEWED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 _NOT_SHOWN_YET = frozenset(
     {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
 )
+
+_TERMINATING = Ignore(IgnoreReason.NAMESPACE_TERMINATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +158,20 @@ class AdmissionService:
                 decision = decide(account, live, self._bindings)
                 self._namespaces.note_live(account.namespace, live if isinstance(decision, Grant) else None)
                 namespace = live
-        if isinstance(decision, Ignore) and decision.reason is IgnoreReason.NAMESPACE_TERMINATING:
+        if decision == _TERMINATING and review.changes_role:
             decision = refusal_while_terminating(account, namespace, self._bindings) or decision
-        left = budget - (asyncio.get_running_loop().time() - started)
-        return await self._carry_out(decision, review, left)
+        return await self._as_decided(decision, review, budget - (asyncio.get_running_loop().time() - started))
 
-    async def _carry_out(self, decision: Decision, review: _Review, seconds: float) -> Answer:
-        match decision:
-            case Refuse() if review.changes_role:
-                return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
-            case _ if review.metadata.being_deleted:
-                return _ignored(Ignore(IgnoreReason.BEING_DELETED))
-            case Ignore():
-                return _ignored(decision)
-            case Refuse():
-                return _ignored(Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason))
-            case Grant():
-                return await self._grant(decision, review, seconds)
+    async def _as_decided(self, decision: Decision, review: _Review, seconds: float) -> Answer:
+        if isinstance(decision, Refuse) and review.changes_role:
+            return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
+        if review.metadata.being_deleted:
+            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
+        if isinstance(decision, Refuse):
+            decision = decision.instead or Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason)
+        if isinstance(decision, Ignore):
+            return _ignored(decision)
+        return await self._grant(decision, review, seconds)
 
     def _is_worth_a_look(self, decision: Decision, review: _Review) -> bool:
         """Whether the API server itself is asked what the namespace is, before the cache's word is taken.
@@ -230,6 +230,20 @@ class AdmissionService:
             keeps = review.keeps_role(grant.binding)
             need = Need.CERTAIN if self._policy.refuse_without_trust and not keeps else Need.ANSWER
             outcome = await self._grants.obtain(grant, 0.0 if keeps else seconds, need)
+        if not _is_of(grant, outcome):
+            return await self._moved(review, outcome)
+        return self._answered(grant, review, outcome)
+
+    async def _moved(self, review: _Review, outcome: Outcome) -> Answer:
+        """Answer by what selects the namespace now: it was relabelled while the review waited."""
+        now = decide(review.account, self._namespaces.cached(review.account.namespace), self._bindings)
+        if not isinstance(now, Grant):
+            return await self._as_decided(now, review, 0.0)
+        if outcome.role not in now.binding.roles:
+            outcome = Untrusted(self._grants.likely_role(now), FailureKind.PENDING, MOVED)
+        return self._answered(now, review, outcome)
+
+    def _answered(self, grant: Grant, review: _Review, outcome: Outcome) -> Answer:
         if isinstance(outcome, Untrusted):
             return self._untrusted(grant, review, outcome)
         audit = _audit(grant, outcome) | {"trust": "not-asked" if review.dry_run else outcome.label}
@@ -263,6 +277,12 @@ class AdmissionService:
             TRUST_PENDING,
             f"{_lack(grant, outcome)}: {outcome.reason}",
         )
+
+
+def _is_of(grant: Grant, outcome: Outcome) -> bool:
+    """Whether the outcome is the grant's, not one of a binding that selects the namespace since."""
+    is_withdrawn = isinstance(outcome, Untrusted) and outcome.kind is FailureKind.WITHDRAWN
+    return outcome.role in grant.binding.roles and not is_withdrawn
 
 
 def _audit(grant: Grant, outcome: Outcome) -> dict[str, str]:

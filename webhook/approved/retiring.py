@@ -124,4 +124,4 @@ async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPo
 
 async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
     policy = await policies.read(change.role)
-    return any(change.own.owns(statement) for statement in policy.statements)
+    return policy.names_subjects(change.own)

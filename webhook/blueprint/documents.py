@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.blueprint.rights import EDIT_TRUST
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import AUDIENCE
-from webhook.domain.statement import ASSUME_WITH_TOKEN
+from webhook.domain.statement import ASSUME_WITH_TOKEN, OwnStatement
 
 if TYPE_CHECKING:
     from webhook.blueprint.presets import Workload
@@ -76,10 +76,13 @@ def bucket_policy(wish: Wish) -> Document:
     }
 
 
-def first_trust() -> Document:
-    """A trust policy that lets nobody in until the first control plane comes: IAM wants a statement."""
-    nobody = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    return {"Version": _VERSION, "Statement": [nobody]}
+def first_trust(wish: Wish, role: RoleArn) -> Document:
+    """A trust policy that allows nobody until the first control plane comes: IAM wants a statement.
+
+    It is the webhook's own, which replaces it, where its installation has the usual name.
+    """
+    own = OwnStatement.for_role(role, wish.issuer, wish.program.namespace)
+    return {"Version": _VERSION, "Statement": [own.render_for_nobody()]}
 
 
 def own_statement(wish: Wish) -> Document:

@@ -85,7 +85,7 @@ def _provider(wish: Wish, found: Found) -> Iterator[Step]:
 def _backup_roles(wish: Wish, found: Found) -> Iterator[Step]:
     for role in wish.roles:
         if role not in found.roles:
-            yield _create(role, documents.first_trust(), f"role {role.name} for backups")
+            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for backups")
         yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
 
 
@@ -94,7 +94,7 @@ def _other_roles(wish: Wish, found: Found) -> Iterator[Step]:
     for role in wish.bound_roles:
         if role not in wish.roles and role not in found.roles:
             names = [workload.preset.name for workload in wish.workloads if workload.role == role]
-            yield _create(role, documents.first_trust(), f"role {role.name} for {', '.join(names)}")
+            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for {', '.join(names)}")
 
 
 def _own_role(wish: Wish, found: Found) -> Iterator[Step]:

@@ -87,7 +87,7 @@ def apply(  # noqa: PLR0913  options
 
     It works under the same locks as the running program and may be run beside it. Without `--approve`, removals
     are left to the reconciler and its grace; with it they are done now, each ServiceAccount being looked up once
-    more right before. So a person lets a sweep through that the reconciler refused.
+    more right before. So a person approves what waits for the limit of an hour.
 
     Exit code 0: done, or nothing to do. 1: not all could be done. 3: a statement was not retired for want of
     `--approve`. 4: what is left needs a person.
@@ -125,8 +125,8 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
                     progress.step("removing")
                     await remove(by, plan, progress.count)
         if plan.removals and not asked.approved and asked.output is Output.TABLE:
-            to = "--approve" if plan.is_refused else "the reconciler and its grace, or to --approve"
-            sys.stdout.write(f"left to {to}: {plan.removals} to remove\n")
+            left = f"left to the reconciler, its grace and its limit, or to --approve: {plan.removals} to remove"
+            sys.stdout.write(f"{left}\n")
         return _told(asked, plan, done)
 
 

@@ -26,8 +26,8 @@ def plan(
 ) -> None:
     """Print what `apply` would do to trust policies and annotations, and why.
 
-    It compares cluster and AWS by the rules of the running program, and needs none that runs. It says so where
-    that program refuses the removals, because they are more than the limit of an hour.
+    It compares cluster and AWS by the rules of the running program, and needs none that runs. It says how many
+    removals wait because of that program's limit of an hour.
 
     Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can mend.
     """
@@ -64,4 +64,4 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)
     plan = replace(make_plan(here.installation, cluster, account), is_observed=here.configuration.observe)
-    return replace(plan, sweep=await here.forecast(plan, account)) if plan.removals else plan
+    return replace(plan, forecast=await here.forecast(plan, account)) if plan.removals else plan

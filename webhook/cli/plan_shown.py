@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from webhook.domain.mapping import Problem
     from webhook.domain.names import Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
-    from webhook.domain.sweep import Forecast
+    from webhook.domain.pruning import Forecast
 
 Line = tuple[str, str]
 """Text and style."""
@@ -48,8 +48,8 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             yield title, "bold"
             yield from ((f"  {mark} {problem_text(problem)}", style) for problem in problems)
             yield "", ""
-    if plan.sweep and plan.sweep.is_refused:
-        yield _refusal(plan.sweep), "red"
+    if plan.forecast and plan.forecast.waiting:
+        yield _over_limit(plan.forecast), "red"
         yield "", ""
     if plan.is_observed:
         yield "the running program only observes (observe: true): it does none of this", "yellow"
@@ -78,10 +78,11 @@ def summary(plan: Plan) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
-def _refusal(sweep: Forecast) -> str:
+def _over_limit(forecast: Forecast) -> str:
     return (
-        f"! removals: {sweep.due}, of which the limit of an hour allows {sweep.allowed}: the running program "
-        "refuses them where they are due together; if they are right, `mxp-identity apply --approve` does them"
+        f"! removals: {forecast.due}, of which the limit of an hour allows {forecast.allowed} now: the running "
+        f"program removes the longest unused first, and {forecast.waiting} wait; if they are right, "
+        "`mxp-identity apply --approve` removes all"
     )
 
 
@@ -164,8 +165,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "problems": _problems(plan.problems),
         "notes": _problems(plan.notes),
         "observing": plan.is_observed,
-        "sweep": plan.sweep
-        and {"due": plan.sweep.due, "allowed": plan.sweep.allowed, "refused": plan.sweep.is_refused},
+        "limit": plan.forecast
+        and {"due": plan.forecast.due, "allowed": plan.forecast.allowed, "waiting": plan.forecast.waiting},
     }
 
 

@@ -71,7 +71,8 @@ class Restarting:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
-        ended = await end_of_rollout(self._deployments, *place, self._patience, self._clock)
+        until = asyncio.get_running_loop().time() + self._patience
+        ended = await end_of_rollout(self._deployments, *place, until)
         if ended is None:
             return "failed", "it is gone, or was made anew"
         if not ended.is_rolled_out:

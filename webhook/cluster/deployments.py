@@ -101,8 +101,8 @@ class DeploymentApi:
         return await self._connection.in_thread(lambda: list(self._named(name)))
 
     async def refused(self, name: str) -> list[Deployment]:
-        """Those of that name, in all namespaces, whose pods could not be made (list deployments)."""
-        return [deployment for deployment in await self.named(name) if deployment.is_refused]
+        """Those of that name, in all namespaces, whose pods cannot be made at the moment (list deployments)."""
+        return await self._connection.in_thread(lambda: [one for one in self._named(name) if one.is_failing])
 
     def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}

@@ -129,6 +129,8 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         annotations[f"{_PREFIX}role-arn"] = lease.role
     if lease.leaving:
         annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.leaving[:MOST_HEARD]).decode()
+    if lease.witnessed:
+        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_HEARD]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -187,9 +189,12 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
         left_out.append("removals")
-    leaving = _leaving(annotations.get(f"{_PREFIX}leaving", "[]"))
+    leaving = _marks(annotations.get(f"{_PREFIX}leaving", "[]"))
     if leaving is None:
         left_out.append("leaving")
+    witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
+    if witnessed is None:
+        left_out.append("witnessed")
     lease = Lease(
         name=found.metadata.name,
         role=annotations.get(f"{_PREFIX}role-arn", ""),
@@ -201,6 +206,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         removed=removed,
         removals=removals or (),
         leaving=leaving or (),
+        witnessed=witnessed or (),
         version=found.metadata.resource_version,
     )
     return lease, left_out
@@ -231,7 +237,7 @@ def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
     return tuple(found) if len(found) <= _MOST_REMOVALS else None
 
 
-def _leaving(text: str) -> tuple[str, ...] | None:
+def _marks(text: str) -> tuple[str, ...] | None:
     """Marks of an annotation, or None where it is not as this program writes it."""
     try:
         marks = msgspec.json.decode(text, type=list[_Mark])

@@ -221,8 +221,12 @@ class PodObject(msgspec.Struct, frozen=True):
 
     @property
     def has_identity(self) -> bool:
-        """Whether every container has an AWS identity that EKS was not told to skip: the pod gate's own rule."""
-        return all(one.has_identity for one in self._meant_by_eks)
+        """Whether any container has an AWS identity, or EKS was told to skip all: the gate refuses no such pod.
+
+        EKS's webhook gives all of them one at once. One without was added by a later webhook: a new pod is alike.
+        """
+        meant = self._meant_by_eks
+        return not meant or any(one.has_identity for one in meant)
 
     def running(self) -> RunningPod:
         """The pod, with whether it has its AWS identity."""

@@ -14,6 +14,8 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -148,6 +150,13 @@ class ReconcilerSection(_Section):
     restart_timeout: Seconds = 600.0
 
 
+class PodGateSection(_Section):
+    """`podGate`: what the policies that refuse pods look at; the chart writes both."""
+
+    service_account: ObjectName
+    marks: dict[Annotated[str, Field(pattern="^mxp-identity/refuses-[a-z0-9]{1,40}$")], str]
+
+
 class ServerSection(_Section):
     """`server`: where it listens, and how long it goes on serving after SIGTERM."""
 
@@ -205,5 +214,15 @@ class Configuration(_Section):
     bindings: tuple[BindingSection, ...] = Field(min_length=1)
     admission: AdmissionSection = AdmissionSection()
     reconciler: ReconcilerSection = ReconcilerSection()
+    pod_gate: PodGateSection | None = None
     server: ServerSection = ServerSection()
     certificates: CertificatesSection = SelfManagedSection()
+
+    @field_validator("pod_gate")
+    @classmethod
+    def _marks_are_of_bindings(cls, gate: PodGateSection | None, info: ValidationInfo) -> PodGateSection | None:
+        names = {binding.name for binding in info.data.get("bindings", ())}
+        for name in gate.marks.values() if gate and names else ():
+            if name not in names:
+                raise ValueError(f"marks {name!r}, which is not the name of a binding")
+        return gate

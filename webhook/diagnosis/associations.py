@@ -10,6 +10,7 @@ from webhook.diagnosis.mapping import no_account
 from webhook.diagnosis.rewriting import without
 from webhook.diagnosis.trust import blocked, look_at_room, may_be_denied, unread
 from webhook.domain.associations import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.domain.bindings import is_listed
 from webhook.domain.documents import shown
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from webhook.domain.trust_policy import TrustPolicy
 
 
-def look_at_account(plane: Plane, role: RoleArn, binding: Binding) -> Iterator[Finding]:
+def look_at_account(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the ServiceAccount is there, and its annotation, if it has one, in nobody's way."""
     subject = plane.subject
     if plane.annotations is None:
@@ -33,10 +34,9 @@ def look_at_account(plane: Plane, role: RoleArn, binding: Binding) -> Iterator[F
     named, fix = plane.annotations.get(ROLE_ARN_ANNOTATION), commands.annotate(subject, f"{ROLE_ARN_ANNOTATION}-")
     if not named:
         yield ok("annotation", "names no role, as mode pod-identity wants it")
-    elif named == role.value:
-        why = (
-            "names the role too: a pod that EKS's webhook admits before it has heard of the association uses that"
-        )
+    elif is_listed(named, shared.installation.bindings):
+        which = "the role too" if named == role.value else f"{named}, a role of another binding"
+        why = f"names {which}: a pod that EKS's webhook admits before it has heard of the association uses that"
         yield note("annotation", why, fix)
     else:
         wrong = f"names {shown(named)}, which is no role of binding {binding.name}"
@@ -98,7 +98,8 @@ def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Sha
     claims = statement.claims_in(plane.subject.namespace)
     if (place := policy.denial_of_pod(claims)) is not None:
         why = f"{place} of {role} keeps EKS out, whatever else is said"
-        yield broken("trust", why, commands.write_policy(role, without(policy, place)))
+        mended = without(policy, place, shared.installation.own_in(role))
+        yield broken("trust", why, commands.write_policy(role, mended))
         return
     if (place := policy.possible_denial_of_pod(claims)) is not None:
         yield may_be_denied(place, role, "check that statement, a pod shows whether it does")

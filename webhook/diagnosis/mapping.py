@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from webhook.diagnosis import commands
 from webhook.diagnosis.findings import Finding, broken, note, ok
-from webhook.domain.bindings import Binding, ExistingAnnotation, first_match
+from webhook.domain.bindings import Binding, ExistingAnnotation, first_match, is_listed
 from webhook.domain.documents import shown
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn
@@ -128,6 +128,9 @@ def _role_named(plane: Plane, annotations: Mapping[str, str], shared: Shared, bi
         return broken("annotation", message, commands.annotate_role(subject, role))
     if any(named == one.value for one in binding.roles):
         return ok("annotation", f"names {named}")
+    if is_listed(named, shared.installation.bindings):
+        why = f"names {named}, a role of another binding: the next pass replaces it by one of {binding.name}"
+        return broken("annotation", why, commands.apply(shared.options))
     fix = commands.annotate_role(subject, role)
     try:
         account = RoleArn(named).account

@@ -55,7 +55,7 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         return
     if (place := policy.denial(own, plane.subject)) is not None:
         why = f"{place} of {role} denies it, whatever else is said"
-        yield broken("trust", why, commands.write_policy(role, without(policy, place)))
+        yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
         return
     if shared.trusted.lets_in(role, plane.subject):
         trust = ok("trust", f"our statement {own.sid} in {role} lets it in")
@@ -139,7 +139,8 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
     """What keeps anybody from writing a role's trust policy, if something does."""
     for place, principal in policy.dangling_principals():
         why = f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it goes"
-        return broken("trust", why, commands.write_policy(role, without_principal(policy, place, principal)))
+        mended = without_principal(policy, place, principal, shared.installation.own_in(role))
+        return broken("trust", why, commands.write_policy(role, mended))
     if has_room:
         return None
     stale = shared.removable.get(role, 0)

@@ -51,7 +51,7 @@ def _findings(plane: Plane, shared: Shared) -> Iterator[Finding]:
         return
     role = should_have(plane, shared, binding)
     if binding.associates:
-        yield from look_at_account(plane, role, binding)
+        yield from look_at_account(plane, role, binding, shared)
         yield look_at_association(plane, role, shared)
         yield from look_at_pod_trust(plane, role, binding, shared)
         if plane.annotations is not None:

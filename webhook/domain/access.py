@@ -10,8 +10,9 @@ from webhook.domain.access_line import Access, Finding
 from webhook.domain.association_access import associated, associations_beside
 from webhook.domain.pod_statement import SERVICE
 from webhook.domain.snapshot import TrustedSubjects
+from webhook.domain.statement import FIRST_OF_SETUP, NOBODY
 from webhook.domain.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
-from webhook.domain.trust_policy import Place
+from webhook.domain.trust_policy import Place, canonical, is_for_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import Statement, TrustPolicy
 
+_FOR_NOBODY = "stands in the place of ours while nothing is trusted: IAM wants a statement"
 _OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
 
 
@@ -128,6 +130,8 @@ def _of_our_statement(
                     yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
         return
     place = _own_place(policy, own)
+    if place is not None and is_for_nobody(policy.statements[place.index], own):
+        yield Access(role, NOBODY, Finding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
     for subject in policy.subjects(own):
         if (role, str(subject)) not in told:
             finding, why = _judged(role, subject, look)
@@ -173,6 +177,8 @@ def _of_other_statements(
         providers = principals_of(statement, "Federated")
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
         finding, why = Finding.OTHERS, effect_of(statement)
+        if canonical(statement) == canonical(FIRST_OF_SETUP):
+            why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
             finding, why = Finding.POD_IDENTITY, pods_it_is_for(statement)
         elif _is_of_the_program(statement):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from webhook.domain.external import ExternalStatements
 from webhook.domain.names import Subject
 
 if TYPE_CHECKING:
@@ -65,16 +66,26 @@ class Amending:
 
     First come, first served, up to `quota` characters. Who is in the statement or in `keep` is never dropped for
     room. Who a foreign statement lets in already takes no room, nor does who a Deny keeps out. Each question costs
-    the same however many were asked before.
+    the same however many were asked before. `external` are the policy's, where they were prepared before.
     """
 
-    def __init__(self, policy: TrustPolicy, own: OwnStatement, keep: frozenset[Subject], quota: int) -> None:
+    def __init__(
+        self,
+        policy: TrustPolicy,
+        own: OwnStatement,
+        keep: frozenset[Subject],
+        quota: int,
+        external: ExternalStatements | None = None,
+    ) -> None:
         self._policy = policy
         self._own = own
+        self._external = external or ExternalStatements(policy, own)
         self._quota = quota
         self._trusted = set(policy.subjects(own) | keep)
         # Adding anyone renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
         self._used = policy.with_subjects(own, ()).with_subjects(own, self._trusted).size()
+        self._statement: int | None = None
+        """Characters that the first subject brings along beside itself."""
         self._verdicts: dict[Subject, Verdict] = {}
 
     def ask(self, subject: Subject) -> None:
@@ -94,36 +105,41 @@ class Amending:
         return Amendment(self._policy.with_subjects(self._own, self._trusted), self._verdicts)
 
     def _judge(self, subject: Subject) -> tuple[Verdict, int]:
-        if (place := self._policy.denial(self._own, subject)) is not None:
-            return Verdict(Standing.DENIED, place), 0
+        said = self._external.say_of(subject)
+        if said.denial is not None:
+            return Verdict(Standing.DENIED, said.denial), 0
         if subject in self._trusted:
-            return Verdict(Standing.KEPT, possible_denial=self._possible_denial(subject)), 0
-        if (place := self._policy.foreign_grant(self._own, subject)) is not None:
-            return Verdict(Standing.FOREIGN, place, self._possible_denial(subject)), 0
+            return Verdict(Standing.KEPT, possible_denial=said.possible_denial), 0
+        if said.grant is not None:
+            return Verdict(Standing.FOREIGN, said.grant, said.possible_denial), 0
         cost = self._cost(subject)
         if self._used + cost > self._quota:
             return Verdict(Standing.NO_ROOM), cost
-        return Verdict(Standing.ADDED, possible_denial=self._possible_denial(subject)), cost
-
-    def _possible_denial(self, subject: Subject) -> Place | None:
-        return self._policy.possible_denial(self._own, subject)
+        return Verdict(Standing.ADDED, possible_denial=said.possible_denial), cost
 
     def _cost(self, subject: Subject) -> int:
         """Characters that one subject more takes; the first brings the statement along."""
-        if not self._trusted:
-            return self._policy.with_subjects(self._own, [subject]).size() - self._used
-        return len(str(subject)) + _QUOTES_AND_COMMA
+        characters = len(str(subject))
+        if self._trusted:
+            return characters + _QUOTES_AND_COMMA
+        if self._statement is None:
+            self._statement = self._policy.with_subjects(self._own, [subject]).size() - self._used - characters
+        return self._statement + characters
 
 
-def amend(
+def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
     policy: TrustPolicy,
     own: OwnStatement,
     keep: frozenset[Subject],
     asked: Iterable[Subject],
     quota: int,
+    external: ExternalStatements | None = None,
 ) -> Amendment:
-    """Trust in our statement everyone in it, everyone in `keep`, and of `asked` who needs it and fits."""
-    amending = Amending(policy, own, keep, quota)
+    """Trust in our statement everyone in it, everyone in `keep`, and of `asked` who needs it and fits.
+
+    `external` as for Amending.
+    """
+    amending = Amending(policy, own, keep, quota, external)
     for subject in asked:
         amending.ask(subject)
     return amending.amendment()

@@ -129,6 +129,11 @@ def possible_matches(bindings: tuple[Binding, ...], service_account: str, namesp
     )
 
 
+def is_listed(annotation: str, bindings: tuple[Binding, ...]) -> bool:
+    """Whether a role annotation names a role of the configuration, whichever binding lists it."""
+    return any(role.value == annotation for binding in bindings for role in binding.roles)
+
+
 def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
     """The names of the ServiceAccounts that bindings are about, in order."""
     return sorted({binding.service_account for binding in bindings})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.bindings import Binding, ExistingAnnotation, first_match, possible_matches
+from webhook.domain.bindings import Binding, ExistingAnnotation, first_match, is_listed, possible_matches
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import RoleArn, Subject
 
@@ -74,6 +74,8 @@ class Refuse:
     """Do not let it be created; `reason` is for the person who tried."""
 
     reason: str
+    instead: Grant | None = None
+    """What is to be done about it where it is there already."""
 
 
 Decision = Ignore | Grant | Refuse
@@ -97,7 +99,13 @@ def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Bi
     binding = first_match(bindings, account.name, namespace.name, namespace.labels)
     if binding is None:
         return Ignore(IgnoreReason.NOT_BOUND)
-    return _by_annotation(account, subject, binding)
+    return _by_annotation(account, subject, binding, bindings)
+
+
+def decide_existing(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
+    """Decide about an `account` that is there already, or about to be: what cannot be refused may be corrected."""
+    decision = decide(account, namespace, bindings)
+    return decision.instead if isinstance(decision, Refuse) and decision.instead else decision
 
 
 def refusal_while_terminating(
@@ -120,29 +128,41 @@ def possible_decisions(account: Account, bindings: tuple[Binding, ...]) -> list[
     except InvalidNameError:
         return []
     found = possible_matches(bindings, account.name, account.namespace)
-    return [_by_annotation(account, subject, binding) for binding in found]
+    return [_by_annotation(account, subject, binding, bindings) for binding in found]
 
 
-def _by_annotation(account: Account, subject: Subject, binding: Binding) -> Decision:
-    if not account.role_annotation:
+def _by_annotation(
+    account: Account, subject: Subject, binding: Binding, bindings: tuple[Binding, ...]
+) -> Decision:
+    annotation = account.role_annotation
+    if not annotation:
         return Grant(subject, binding)
     for role in binding.roles:
-        if role.value == account.role_annotation:
+        if role.value == annotation:
             return Grant(subject, binding, annotated=role)
-    return _foreign_annotation(account.role_annotation, subject, binding)
+    return _other_annotation(annotation, Grant(subject, binding), is_external=not is_listed(annotation, bindings))
 
 
-def _foreign_annotation(annotation: str, subject: Subject, binding: Binding) -> Decision:
+def _other_annotation(annotation: str, instead: Grant, *, is_external: bool) -> Decision:
+    """Decide about a role that the binding does not list.
+
+    One that another binding lists is not external: most likely this program wrote it while that one selected the
+    namespace.
+    """
+    subject, binding = instead.subject, instead.binding
     named = annotation if len(annotation) <= _ARN_LIMIT else annotation[:_ARN_LIMIT] + "..."
     match binding.existing_annotation:
         case ExistingAnnotation.OVERRIDE:
-            return Grant(subject, binding)
+            return instead
         case ExistingAnnotation.DENY:
             return Refuse(
                 f"ServiceAccount {subject.namespace}/{subject.service_account} names role {named}, which is not "
-                f"among the roles of binding {binding.name}: remove the annotation or name one of them"
+                f"among the roles of binding {binding.name}: remove the annotation or name one of them",
+                None if is_external else instead,
             )
         case ExistingAnnotation.KEEP:
+            if not is_external:
+                return instead
             return Ignore(
                 IgnoreReason.FOREIGN_ROLE,
                 f"{named} is not a role of binding {binding.name}: left as it is, trust is not managed",

@@ -23,12 +23,15 @@ RESTARTED_FOR = "mxp-identity/restarted-for"
 KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation of a Deployment's template, as `kubectl rollout restart` sets it."""
 
-NUDGE_PAUSES = (1.0, 15.0, 60.0)
-"""Seconds before each nudge of one refusal, and there are no more.
+NUDGE_PAUSES = (1.0, 15.0)
+"""Seconds before each nudge that follows a new identity; from then on there is one a round.
 
 EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one nudge at once
 could be too early and nothing would come of it.
 """
+
+NUDGE_ROUND = 50.0
+"""Seconds from one nudge of a Deployment that stays refused to the next: its pods then run within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,14 @@ class Verdict(StrEnum):
 
 
 def judge(
-    deployment: Deployment, service_account: str, pods_started: Iterable[float], now: float, patience: float
+    deployment: Deployment, service_account: str, pods_started: Iterable[float], *, is_late: bool
 ) -> Verdict:
     """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
 
-    Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `patience` is how
-    many seconds its rollout may take. RESTART is answered once in the life of a Deployment for each role, never
-    for a pod that a restart, by whomever, is replacing already.
+    Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `is_late`: whether
+    a restart of ours has had its time, which the annotation does not tell: its owner may have written it. RESTART
+    is answered once in the life of a Deployment for each role, never for a pod that a restart, by whomever, is
+    replacing already.
     """
     started = list(pods_started)
     if deployment.service_account != service_account:
@@ -104,7 +108,6 @@ def judge(
     if deployment.restarted_by_us is not None:
         if deployment.is_rolled_out or any(moment >= deployment.restarted_by_us for moment in started):
             return Verdict.DID_NOT_HELP
-        is_late = now - deployment.restarted_by_us >= patience
         return Verdict.TIMED_OUT if is_late else Verdict.UNDER_WAY
     if deployment.is_paused:
         return Verdict.PAUSED

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Ignore, Refuse, decide
+from webhook.domain.decisions import Ignore, Refuse, decide_existing
 from webhook.domain.names import Subject
 from webhook.domain.standing import Mapping, competing, mapping_of
 
@@ -50,7 +50,7 @@ def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) ->
     ours = {role.value: role for binding in bindings for role in binding.roles}
     for account, subject, mapping in _live_accounts(cluster, bindings):
         if mapping is Mapping.FOREIGN_ROLE:
-            decision = decide(account, cluster.namespaces.get(account.namespace), bindings)
+            decision = decide_existing(account, cluster.namespaces.get(account.namespace), bindings)
             if isinstance(decision, Refuse):
                 yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
             elif isinstance(decision, Ignore):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.pod_statement import PodStatement
+    from webhook.domain.pruning import Forecast
     from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.domain.statement import OwnStatement
-    from webhook.domain.sweep import Forecast
     from webhook.domain.trust_policy import TrustPolicy
 
 
@@ -82,7 +82,7 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
     associations: AssociationPlan = field(default_factory=AssociationPlan)
-    sweep: Forecast | None = None
+    forecast: Forecast | None = None
     """What the running program makes of the removals; None where there are none, or they are not its own."""
     is_observed: bool = False
     """Whether the running program only observes, so that nothing of it is done before a person does it."""
@@ -103,11 +103,6 @@ class Plan:
     def has_changes(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.roles or self.annotations) or self.associations.has_changes
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the running program leaves the removals to a person."""
-        return self.sweep is not None and self.sweep.is_refused
 
     @property
     def removals(self) -> int:

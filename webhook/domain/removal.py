@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Account, Grant, Ignore, IgnoreReason, decide
+from webhook.domain.decisions import Account, Grant, Ignore, IgnoreReason, decide_existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.domain.bindings import Binding
-    from webhook.domain.decisions import LiveNamespace
+    from webhook.domain.decisions import Decision, LiveNamespace
     from webhook.domain.names import RoleArn, Subject
 
 _MAY_STILL_NEED_IT = frozenset({IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.BEING_DELETED})
@@ -23,15 +24,20 @@ class Cause(StrEnum):
 
     NAMESPACE_GONE = "namespace_gone"
     NAMESPACE_REPLACED = "namespace_replaced"
-    """The namespace was made anew, and is not selected: whoever made it is not who was trusted."""
+    """The namespace was recreated, and is not selected: whoever recreated it inherits no trust."""
     ACCOUNT_GONE = "account_gone"
     """Also where there never was a ServiceAccount: its creation was rejected after our answer."""
     NOT_BOUND = "not_bound"
     """No binding that lists the role selects it: a label or a binding was removed."""
     FOREIGN_ROLE = "foreign_role"
-    """Its annotation names a role outside its binding."""
+    """Its annotation names a role that no binding lists."""
     OTHER_ROLE = "other_role"
     """Its annotation names another role of its binding, which trusts it."""
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the namespace that was trusted is no more."""
+        return self in {Cause.NAMESPACE_GONE, Cause.NAMESPACE_REPLACED}
 
     @property
     def waits_for_grace(self) -> bool:
@@ -46,7 +52,7 @@ class Cause(StrEnum):
 
 _SENTENCES = {
     Cause.NAMESPACE_GONE: "its namespace is gone",
-    Cause.NAMESPACE_REPLACED: "its namespace was made anew and no binding selects it",
+    Cause.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
     Cause.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
     Cause.NOT_BOUND: "no binding wants it in this role",
     Cause.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
@@ -84,7 +90,7 @@ def was_replaced(
     *,
     former_uid: str | None,
 ) -> bool:
-    """Whether the namespace was made anew, and no binding selects it, whatever the subject has by now."""
+    """Whether the namespace was recreated, and no binding selects it, whatever the subject has now."""
     return _grant_or_cause(subject, namespace, account, bindings, former_uid) is Cause.NAMESPACE_REPLACED
 
 
@@ -126,12 +132,28 @@ def _grant_or_cause(
     """What a binding gives the subject; else why none does, or None where it may still need what it has."""
     if namespace is None:
         return Cause.NAMESPACE_GONE
-    decision = decide(account or Account(subject.namespace, subject.service_account), namespace, bindings)
+    seen = account or Account(subject.namespace, subject.service_account)
+    decision = decide_existing(seen, namespace, bindings)
+    is_another = former_uid not in {None, namespace.uid}
+    if is_another and _reason(decision) is IgnoreReason.NAMESPACE_TERMINATING:
+        # Whoever recreated it inherits no trust by deleting it: only one that was selected may still need it.
+        decision = decide_existing(seen, replace(namespace, terminating=False), bindings)
+        return None if isinstance(decision, Grant) else Cause.NAMESPACE_REPLACED
     if isinstance(decision, Grant):
         return decision
-    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    reason = _reason(decision)
     if reason in _MAY_STILL_NEED_IT:
         return None
     if reason is IgnoreReason.FOREIGN_ROLE:
         return Cause.FOREIGN_ROLE
-    return Cause.NOT_BOUND if former_uid in {None, namespace.uid} else Cause.NAMESPACE_REPLACED
+    return Cause.NAMESPACE_REPLACED if is_another else Cause.NOT_BOUND
+
+
+def _reason(decision: Decision) -> IgnoreReason | None:
+    match decision:
+        case Grant():
+            return None
+        case Ignore():
+            return decision.reason
+        case _:
+            return IgnoreReason.FOREIGN_ROLE

@@ -86,7 +86,10 @@ def _step(
     if deployment is None:
         return Step(workload, None, "of no Deployment that its binding names: have their owner make them anew")
     judged = deployment.for_role(workload.role)
-    verdict = judge(judged, subject.service_account, workload.started, now, patience)
+    noted = judged.restarted_by_us
+    # A note further ahead than that is not ours, whoever wrote it.
+    is_late = noted is not None and abs(now - noted) >= patience
+    verdict = judge(judged, subject.service_account, workload.started, is_late=is_late)
     if verdict in _LEFT:
         return Step(workload, None, _LEFT[verdict])
     if verdict is Verdict.RESTART and workload.carried:

@@ -71,7 +71,7 @@ def _nothing_in(role: RoleArn, installation: Installation, account: AccountSnaps
     others = [
         str(one)
         for one, policy in sorted(account.policies.items())
-        if one not in bound and _is_there(policy, installation.own_in(one))
+        if one not in bound and policy.names_subjects(installation.own_in(one))
     ]
     why = f"{role} has no statement of this installation that names ServiceAccounts"
     if role in account.missing:
@@ -94,11 +94,7 @@ def _issuers(account: AccountSnapshot) -> set[str]:
 
 
 def _removal(role: RoleArn, policy: TrustPolicy, own: OwnStatement, why: str) -> RoleChange | None:
-    if not _is_there(policy, own):
+    if not policy.names_subjects(own):
         return None
     removed = tuple(Change(subject, why) for subject in sorted(policy.subjects(own)))
     return RoleChange(role, own, policy, policy, removed=removed)
-
-
-def _is_there(policy: TrustPolicy, own: OwnStatement) -> bool:
-    return any(own.owns(statement) for statement in policy.statements)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Grant, Ignore, IgnoreReason, decide
+from webhook.domain.decisions import Grant, Ignore, IgnoreReason, decide_existing
 
 if TYPE_CHECKING:
     from webhook.domain.bindings import Binding
@@ -19,14 +19,14 @@ class Mapping(StrEnum):
     AMBIGUOUS = "ambiguous"
     """Several bindings that differ in mode or roles select it; the first decides."""
     FOREIGN_ROLE = "foreign_role"
-    """Its annotation names a role outside its binding, and the binding leaves it so."""
+    """Its annotation names a role that no binding lists, and its binding leaves it so."""
     NOT_SELECTED = "not_selected"
     """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
 
 
 def mapping_of(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Mapping | None:
     """How `account` stands with the bindings; None where it is on its way out."""
-    decision = decide(account, namespace, bindings)
+    decision = decide_existing(account, namespace, bindings)
     if isinstance(decision, Grant):
         return Mapping.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else Mapping.BOUND
     reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE

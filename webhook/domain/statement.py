@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from webhook.domain.pod_statement import PodStatement
 
 ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of an action
+NOBODY = "nobody"
+"""A subject that no token has: each begins with `system:serviceaccount:` (Kubernetes)."""
+
+FIRST_OF_SETUP: dict[str, Any] = {
+    "Sid": "NobodyYet",
+    "Effect": "Deny",
+    "Principal": {"AWS": "*"},
+    "Action": "sts:AssumeRole",
+}
+"""What roles made by an earlier `setup` begin with. It denies EKS too, so a person removes it for Pod Identity."""
+
 _SID_PREFIX = "MxpIdentity"
 _SID_HEX_DIGITS = 8
 
@@ -85,6 +96,16 @@ class OwnStatement:
         names = sorted({str(subject) for subject in subjects})
         if not names:
             raise ValueError("a statement without subjects would trust nobody: remove it instead")
+        return self._render(names)
+
+    def render_for_nobody(self) -> dict[str, Any]:
+        """The statement that stands in a policy which would have none without it: IAM refuses such a policy.
+
+        It allows no token, and denies nothing, so that EKS and other clusters may be allowed beside it.
+        """
+        return self._render([NOBODY])
+
+    def _render(self, names: list[str]) -> dict[str, Any]:
         return {
             "Sid": self.sid,
             "Effect": "Allow",

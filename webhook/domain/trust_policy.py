@@ -112,17 +112,21 @@ class TrustPolicy:
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
-        Without subjects our statement goes; those for pods stay. A statement of ours that already means the same
-        is left as IAM stored it.
+        Without subjects our statement goes; those for pods stay. Where no statement at all would be left, which
+        IAM refuses, one that allows nobody takes its place until there is another of ours. A statement of ours
+        that already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
+        is_none_ours = not rendered
         statements: list[Statement] = []
         for statement in self.statements:
-            if not own.owns(statement):
+            if not own.owns(statement) or (is_none_ours and is_for_nobody(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement["Sid"], None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
         statements.extend(rendered.values())
+        if self.statements and not statements:
+            statements.append(own.render_for_nobody())
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
@@ -131,6 +135,10 @@ class TrustPolicy:
         """This policy with our statement trusting none of `subjects`; as it is where it trusts none of them."""
         there = self.subjects(own)
         return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
+
+    def names_subjects(self, own: OwnStatement) -> bool:
+        """Whether a statement of ours is there, whole or changed, that is more than one for nobody."""
+        return any(own.owns(statement) and not is_for_nobody(statement, own) for statement in self.statements)
 
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
@@ -169,7 +177,7 @@ class TrustPolicy:
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
                 return place
         return None
@@ -177,7 +185,7 @@ class TrustPolicy:
     def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
         """A statement of somebody else that certainly lets `subject` in already."""
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if allows(statement, "Federated", own.provider_arn, actions, claims):
                 return place
         return None
@@ -191,7 +199,7 @@ class TrustPolicy:
         claims = own.claims_of_all()
         return any(
             denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
-            for _, statement in self._others(own)
+            for _, statement in self.external(own)
         )
 
     def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
@@ -200,7 +208,7 @@ class TrustPolicy:
 
     def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self._others(own):
+        for place, statement in self.external(own):
             if denies(statement, "Federated", own.provider_arn, actions, claims) is certainly:
                 return place
         return None
@@ -227,8 +235,14 @@ class TrustPolicy:
         for index, statement in enumerate(self.statements):
             yield Place(index, statement.get("Sid")), statement
 
-    def _others(self, own: OwnStatement) -> Iterator[tuple[Place, Statement]]:
-        return ((place, statement) for place, statement in self._placed() if not own.owns(statement))
+    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
+        """The statements that are not ours, with their places."""
+        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
+
+
+def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
+    """Whether it is the statement of ours that allows nobody."""
+    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_for_nobody())
 
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:

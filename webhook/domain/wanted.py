@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.domain.decisions import Account, Grant, LiveNamespace, decide
+from webhook.domain.decisions import Account, Grant, LiveNamespace, decide_existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def wanted_grants(
         for namespace in sorted(namespaces, key=lambda namespace: namespace.name)
         for name in names
         if isinstance(
-            decision := decide(
+            decision := decide_existing(
                 accounts.get((namespace.name, name), Account(namespace.name, name)), namespace, bindings
             ),
             Grant,

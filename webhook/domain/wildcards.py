@@ -8,12 +8,19 @@ from functools import lru_cache
 
 def matches_wildcard(pattern: str, text: str) -> bool:
     """Whether the whole of `text` fits `pattern`: `*` is any run of characters, `?` is any one."""
-    return _compiled(pattern).fullmatch(text) is not None
+    return as_expression((pattern,)).fullmatch(text) is not None
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern as a regular expression.
+def as_expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """The regular expression of the texts that fit one of `patterns` as a whole (`fullmatch`)."""
+    if not patterns:
+        return re.compile("(?!)")
+    return re.compile("|".join(_expression(pattern) for pattern in patterns), re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    """One of them.
 
     Each part between stars is taken where it comes first and never tried elsewhere: that loses no match, and
     keeps a pattern of many stars from backtracking without end.
@@ -22,7 +29,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         "".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*")
     )
     if not others:
-        return re.compile(first, re.DOTALL)
+        return first
     *inner, last = others
     found = "".join(f"(?>.*?{part})" for part in inner if part)
-    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
+    return f"{first}{found}.*{last}"

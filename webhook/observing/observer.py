@@ -68,7 +68,7 @@ class Observer:
                 return
         self._show(plan)
         metrics.pass_last_success.set_to_current_time()
-        metrics.sweep_last_success.set_to_current_time()
+        metrics.prune_last_success.set_to_current_time()
 
     def _show(self, plan: Plan) -> None:
         found = list(decisions(plan))

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from webhook.reconcile.leadership import Term
     from webhook.reconcile.mappings import Mappings
     from webhook.reconcile.pods import PodsWithoutIdentity
-    from webhook.reconcile.sweep import Sweep
+    from webhook.reconcile.pruner import Pruner
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
     """The work of which one replica is enough."""
 
-    sweep: Sweep
+    pruner: Pruner
     mappings: Mappings
     pods: PodsWithoutIdentity
     care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -36,7 +36,7 @@ class Leader:
         """Work until cancelled."""
         self.take_over()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(supervise("sweep", lambda: self.sweep.run(term, self.interval)))
+            tasks.create_task(supervise("pruner", lambda: self.pruner.run(term, self.interval)))
             tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))
             tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
             for name, loop in self.care.items():

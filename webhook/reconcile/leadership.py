@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.domain.errors import ClusterError
-from webhook.domain.sweep import HOUR
+from webhook.domain.pruning import HOUR
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 from webhook.trust.leases import DURATION, Lease, Observation, mark
@@ -61,6 +61,8 @@ class Term:
         self._removals = [(now - ago, count) for ago, count in lease.removals]
         self._unfinished = lease.leaving
         self._leaving: tuple[str, ...] = ()
+        self.witnessed: tuple[str, ...] = ()
+        """The marks of what it removes without counting, stored with the next renewal: a hint for plans."""
 
     @property
     def holds(self) -> bool:
@@ -90,16 +92,17 @@ class Term:
         self._removals = [(at, count) for at, count in reversed(kept) if count]
 
     async def record_removals(self, new: int, leaving: Collection[str] = ()) -> None:
-        """Note that `new` more are about to be removed; `leaving` marks all who are, but have not left yet.
+        """Note that `new` more are about to be removed that count; `leaving` marks all that count and are not yet.
 
-        Raises NotLeadingError where that cannot be noted.
+        Raises NotLeadingError where that cannot be noted, so that nothing is removed; none need count.
         """
         now, count = asyncio.get_running_loop().time(), new
         before = list(self._removals), self._leaving
         self._leaving = tuple(leaving)
-        if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
-            count += self._removals.pop()[1]
-        self._removals.append((now, count))
+        if new:
+            if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
+                count += self._removals.pop()[1]
+            self._removals.append((now, count))
         try:
             noted = await self.renew()
         except ClusterError as error:
@@ -129,6 +132,7 @@ class Term:
                         renewals=mine.renewals + 1,
                         removals=removals,
                         leaving=tuple(dict.fromkeys([*self._leaving, *self._unfinished])),
+                        witnessed=self.witnessed,
                     )
                 )
                 if stored is not None:

@@ -1,7 +1,7 @@
-"""Nudges: a Deployment whose pods were refused tries again as soon as its ServiceAccount has its identity.
+"""Nudges: a Deployment whose pods are refused tries again while its ServiceAccount has its identity.
 
 With the pod gate on `deny` a ReplicaSet that was refused often waits for up to 16 minutes before it tries again. A
-change of its Deployment's own metadata is copied to it, and has it try at once.
+change of its Deployment's own metadata is copied to it, and has it try at once; no running pod is touched.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.deployments import NUDGE_PAUSES
+from webhook.domain.deployments import NUDGE_PAUSES, NUDGE_ROUND
 from webhook.domain.names import Subject
 from webhook.reconcile.ports import ClusterError
 from webhook.reconcile.reflector import LONGEST_LIST
@@ -38,8 +38,8 @@ _WAITING_A_SECOND = 1000
 _SPACING_SECONDS = 0.02
 """From one look at a Deployment to the next: fifty a second at most, however many wait."""
 
-_FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
-"""Seconds after which a list that failed at start is tried again."""
+_FIRST_RETRY = 1.0
+"""Seconds after which a round whose list failed is tried again; twice as long each time, up to a round."""
 
 _LONGEST_CALL = 300.0
 """Seconds of a call that waits for its turn."""
@@ -49,10 +49,10 @@ _YIELD_EVERY = 200
 
 
 class Nudges:
-    """Nudges each refused Deployment when the identity of its ServiceAccount has become whole.
+    """Nudges each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
 
-    All Deployments of the bound names are listed once, at start. After that a Deployment is read only where an
-    identity has become whole, so a cluster in which nothing changes costs nothing.
+    All Deployments of the bound names are listed each round, for EKS's webhook may be what is missing. Between the
+    rounds a Deployment is read only where an identity has become whole.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Nudges:
         self._whole: set[Subject] = set()
         self._waiting: dict[Subject, None] = {}
         self._episodes: dict[Subject, asyncio.Task[bool]] = {}
+        self._nudged: dict[str, set[str]] = {}
+        """The uids of those nudged in the last round and still refused, by their name."""
         self._spacing = asyncio.Lock()
         self._view.on_change(self._note)
 
@@ -84,7 +86,8 @@ class Nudges:
         try:
             self._take_up_what_is_there()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._look_at_all_once())
+                for name in {name for binding in self._view.bindings for name in binding.deployments}:
+                    tasks.create_task(self._go_round(name))
                 while True:
                     await survive("nudges_failed", self._look_at_changed(), "pods")
                     await self._something_to_do()
@@ -99,26 +102,45 @@ class Nudges:
             self._wake.set()
 
     def _take_up_what_is_there(self) -> None:
-        """Who is annotated already counts as whole: if its pods are refused, the list shows it."""
+        """Who is annotated already counts as whole: if its pods are refused, the first round shows it."""
         grants = (grant for name in self._view.namespaces_with_grants() for grant in self._view.grants_in(name))
         self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
         self._waiting.clear()
 
-    async def _look_at_all_once(self) -> None:
-        for name in {name for binding in self._view.bindings for name in binding.deployments}:
-            pause = _FIRST_RETRY
-            while not await survive("refused_deployments_not_found", self._look_for_refused(name), "pods"):
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LAST_RETRY)
+    async def _go_round(self, name: str) -> None:
+        """Nudge all refused Deployments of that name, round after round."""
+        clock, retry = asyncio.get_running_loop().time, _FIRST_RETRY
+        while True:
+            began = clock()
+            if await survive("refused_deployments_not_found", self._nudge_all_refused(name), "pods"):
+                retry = _FIRST_RETRY
+                await asyncio.sleep(began + NUDGE_ROUND - clock())
+            else:
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, NUDGE_ROUND)
 
-    async def _look_for_refused(self, name: str) -> None:
+    async def _nudge_all_refused(self, name: str) -> None:
+        """Nudge those whose identity is whole; the others as soon as it is. Raises ClusterError."""
         with self._progress.step("nudges", LONGEST_LIST):
             found = await self._deployments.refused(name)
-        for deployment in found:
-            subject = Subject(deployment.namespace, deployment.service_account)
-            self._whole.discard(subject)
-            self._waiting[subject] = None
+        before, self._nudged[name] = self._nudged.get(name, set()), set()
+        async with asyncio.TaskGroup() as nudges:
+            for deployment in found:
+                subject = Subject(deployment.namespace, deployment.service_account)
+                grant = self._identities.grant(subject)
+                if grant is None or name not in grant.binding.deployments or subject in self._episodes:
+                    continue
+                if self._identities.is_whole(grant):
+                    await self._next_turn()
+                    nudge = self._nudge(deployment, is_new=deployment.uid not in before)
+                    nudges.create_task(survive("nudge_failed", nudge, "pods", namespace=subject.namespace))
+                    self._nudged[name].add(deployment.uid)
+                else:
+                    self._whole.discard(subject)
+                    self._waiting[subject] = None
         self._wake.set()
+        if still := len(before & self._nudged[name]):
+            log.warning("deployments_still_refused", deployment=name, number=still)
 
     async def _something_to_do(self) -> None:
         if not self._waiting:
@@ -159,7 +181,7 @@ class Nudges:
             task.add_done_callback(lambda _: self._episodes.pop(subject, None))
 
     async def _nudge_until_made(self, subject: Subject) -> None:
-        """Nudge the subject's Deployments while they are refused, a few times, each later than the last."""
+        """Nudge the subject's Deployments while they are refused, until the next round does."""
         for pause in NUDGE_PAUSES:
             await asyncio.sleep(pause)
             grant = self._identities.grant(subject)
@@ -171,7 +193,6 @@ class Nudges:
                     return
             except ClusterError as error:
                 log.warning("nudge_failed", namespace=subject.namespace, reason=str(error))
-        log.warning("deployments_still_refused", namespace=subject.namespace, nudges=len(NUDGE_PAUSES))
 
     async def _nudge_refused(self, grant: Grant) -> bool:
         """Nudge those that are refused; False where none is."""
@@ -181,20 +202,26 @@ class Nudges:
         return bool(refused)
 
     async def _refused(self, grant: Grant, name: str) -> Deployment | None:
-        async with self._spacing:
-            await asyncio.sleep(_SPACING_SECONDS)
+        await self._next_turn()
         with self._progress.step("nudges", _LONGEST_CALL):
             deployment = await self._deployments.get(grant.subject.namespace, name)
         if deployment is None or deployment.service_account != grant.subject.service_account:
             return None
         return deployment if deployment.is_refused else None
 
-    async def _nudge(self, deployment: Deployment) -> None:
+    async def _next_turn(self) -> None:
+        async with self._spacing:
+            await asyncio.sleep(_SPACING_SECONDS)
+
+    async def _nudge(self, deployment: Deployment, *, is_new: bool = True) -> None:
+        """Nudge one, and report it where it `is_new` that it is refused. Raises ClusterError."""
         with self._progress.step("nudges", _LONGEST_CALL):
             is_done = await self._deployments.nudge(deployment)
         if not is_done:
             return
         metrics.deployments_nudged.inc()
+        if not is_new:
+            return
         log.info("deployment_nudged", namespace=deployment.namespace, deployment=deployment.name)
         self._events.note(
             EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid),

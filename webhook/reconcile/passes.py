@@ -2,7 +2,7 @@
 
 The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
 at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
-here: see `sweep`.
+here: see `pruner`.
 """
 
 from __future__ import annotations

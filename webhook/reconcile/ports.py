@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from webhook.domain.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from webhook.domain.bindings import Mode
     from webhook.domain.decisions import Account, LiveNamespace
     from webhook.domain.deployments import Deployment
     from webhook.domain.names import RoleArn, Subject
 
-__all__ = ["Change", "Cluster", "ClusterError", "Deployments", "ExpiredError", "RunningPod", "Source"]
+__all__ = [
+    "Change",
+    "Cluster",
+    "ClusterError",
+    "Deployments",
+    "ExpiredError",
+    "GateMarks",
+    "RunningPod",
+    "Source",
+]
 
 T = TypeVar("T")
 
@@ -99,7 +108,7 @@ class Deployments(Protocol):
         """The Deployment as it is now, or None where there is none."""
 
     async def refused(self, name: str) -> list[Deployment]:
-        """Those of that name, in all namespaces, whose pods could not be made."""
+        """Those of that name, in all namespaces, whose pods cannot be made at the moment."""
 
     async def nudge(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
@@ -109,3 +118,13 @@ class Deployments(Protocol):
 
         False where it is not as it was read any more.
         """
+
+
+class GateMarks(Protocol):
+    """The marks of bindings whose pods may be refused, with the bindings' names. All raise ClusterError."""
+
+    async def read(self) -> Mapping[str, str]:
+        """Those that are there."""
+
+    async def write(self, marks: Mapping[str, str], replacing: Mapping[str, str]) -> None:
+        """Have these in place of those that were read."""

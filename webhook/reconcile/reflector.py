@@ -74,6 +74,10 @@ class Reflector(Generic[T]):
 
         A watch that could be opened is no news yet: what happened before may still be on its way.
         """
+        self.gaps = 0
+        """How often touch was lost."""
+        self.is_watched = False
+        """Whether the change that is being told was shown by a watch in touch: by no list, and not after a gap."""
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -138,6 +142,7 @@ class Reflector(Generic[T]):
 
     async def _back_off(self, reason: str) -> None:
         self.in_touch = False
+        self.gaps += 1
         self._failures += 1
         pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
         self._failed.inc()
@@ -146,6 +151,7 @@ class Reflector(Generic[T]):
 
     def _replace(self, objects: dict[str, T]) -> None:
         before, self.objects = self.objects, objects
+        self.is_watched = False
         self._count()
         for key in before.keys() | objects.keys():
             if before.get(key) != objects.get(key):
@@ -162,6 +168,7 @@ class Reflector(Generic[T]):
             return
         else:
             self.objects[change.key] = change.value
+        self.is_watched = self.in_touch
         self._count()
         self._changed(change.key, before)
 

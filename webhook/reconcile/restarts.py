@@ -15,6 +15,7 @@ import structlog
 
 from webhook.domain.deployments import Verdict, judge
 from webhook.domain.names import Subject
+from webhook.reconcile.restart_pauses import RestartPauses
 from webhook.reconcile.rollouts import end_of_rollout
 from webhook.reconcile.survival import survive
 from webhook.telemetry import metrics
@@ -39,9 +40,6 @@ _TRIES = 3
 
 _LONGEST_CALLS = 600.0
 """Seconds of a few calls that wait for their turn."""
-
-_FIRST_PAUSE, _LAST_PAUSE = 60.0, 3600.0
-"""Seconds without a further restart after one that did not help; twice as many after the next."""
 
 _FOR_A_PERSON = {
     Verdict.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its new "
@@ -72,8 +70,8 @@ class _Case:
 class Restarts:
     """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
 
-    The next begins when a rollout has ended, or has taken too long. After one that did not help no other begins
-    for a while: most likely it would not help either. `clock` is the time in seconds since 1970.
+    The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
+    writes into a Deployment delays nobody else. `clock` is the time in seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
@@ -94,8 +92,9 @@ class Restarts:
         self._clock = clock
         self._progress = progress or Progress()
         self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
-        self._in_vain = 0
-        self._not_before = 0.0
+        self._began: dict[tuple[str, str], float] = {}
+        """When this process first saw a rollout of ours, on the event loop's clock."""
+        self._pauses = RestartPauses(pace.patience)
 
     async def run(self) -> None:
         """Restart until cancelled; a rollout that is under way then goes on without us."""
@@ -107,13 +106,16 @@ class Restarts:
         waiting = deque(_workloads(self._pods.found))
         lacking = {(subject.namespace, name) for subject, name in waiting}
         self._told = {key: told for key, told in self._told.items() if key in lacking}
+        self._began = {key: began for key, began in self._began.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._pace.at_a_time):
                 tasks.create_task(self._work_off(waiting))
 
     async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
-        while waiting and self._clock() >= self._not_before:
+        while waiting:
             subject, name = waiting.popleft()
+            if not self._pauses.is_over(subject.namespace, _now()):
+                continue
             work = self._restart_and_wait(subject, name)
             await survive("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
 
@@ -131,6 +133,7 @@ class Restarts:
                     is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
                 if not is_done:
                     continue
+                self._began[subject.namespace, name] = _now()
                 self._report_restarted(case.deployment)
             elif case.verdict is not Verdict.UNDER_WAY or case.deployment.restarted_by_us is None:
                 self._report_verdict(case.deployment, case.verdict, case.role)
@@ -153,9 +156,15 @@ class Restarts:
         started = [pod.created for pod in lacking if pod.deployment == name and pod.lacks(role)]
         if not started:
             return None
-        now, patience = self._clock(), self._pace.patience
-        verdict = judge(deployment.for_role(role), subject.service_account, started, now, patience)
-        return _Case(verdict, deployment, role)
+        judged = deployment.for_role(role)
+        if judged.restarted_by_us is None:
+            self._began.pop((subject.namespace, name), None)
+        is_late = _now() >= self._patience_ends(subject, name)
+        return _Case(judge(judged, subject.service_account, started, is_late=is_late), deployment, role)
+
+    def _patience_ends(self, subject: Subject, name: str) -> float:
+        """Until when the rollout there, seen now if not before, may take."""
+        return self._began.setdefault((subject.namespace, name), _now()) + self._pace.patience
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
@@ -166,22 +175,22 @@ class Restarts:
 
     async def _see_through(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
-        deployment = await end_of_rollout(
-            self._deployments, subject.namespace, name, self._pace.patience, self._clock
-        )
+        until = self._patience_ends(subject, name)
+        deployment = await end_of_rollout(self._deployments, subject.namespace, name, until)
         if deployment is None:
+            self._pauses.failed(subject.namespace, _now())
             return
         case = await self._judge(subject, name)
         verdict, role = (case.verdict, case.role) if case else (Verdict.NOT_OURS, None)
         if verdict is not Verdict.DID_NOT_HELP and deployment.is_rolled_out:
-            self._in_vain = 0
+            self._pauses.helped(subject.namespace)
             metrics.deployments_restarted.labels("rolled_out").inc()
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
         if verdict is Verdict.DID_NOT_HELP:
-            self._not_before = self._clock() + min(_FIRST_PAUSE * 2.0 ** min(self._in_vain, 10), _LAST_PAUSE)
-            self._in_vain += 1
+            self._pauses.did_not_help(subject.namespace, _now())
         else:
+            self._pauses.failed(subject.namespace, _now())
             verdict = Verdict.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
         self._report_verdict(deployment, verdict, role)
@@ -216,3 +225,7 @@ def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
 
 def _event_subject(deployment: Deployment) -> EventSubject:
     return EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -6,8 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from webhook.domain.deployments import Deployment
     from webhook.reconcile.ports import Deployments
 
@@ -15,17 +13,15 @@ _LOOK_SECONDS = 2.0
 """From one look at a rollout to the next."""
 
 
-async def end_of_rollout(
-    deployments: Deployments, namespace: str, name: str, patience: float, clock: Callable[[], float]
-) -> Deployment | None:
-    """The Deployment when a rollout of ours has ended, or has taken `patience` seconds by `clock`.
+async def end_of_rollout(deployments: Deployments, namespace: str, name: str, until: float) -> Deployment | None:
+    """The Deployment when a rollout of ours has ended, or at `until` on the event loop's clock.
 
-    None where it is gone or was made anew. Raises ClusterError.
+    None where it is gone, was made anew, or its owner has removed our note. Raises ClusterError.
     """
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         deployment = await deployments.get(namespace, name)
         if deployment is None or deployment.restarted_by_us is None:
             return None
-        if deployment.is_rolled_out or clock() - deployment.restarted_by_us >= patience:
+        if deployment.is_rolled_out or asyncio.get_running_loop().time() >= until:
             return deployment

@@ -7,9 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from webhook.domain.names import Subject
 from webhook.domain.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.domain.snapshot import ClusterSnapshot
 from webhook.domain.wanted import wanted_grants
+from webhook.reconcile.former import FormerNamespaces
 from webhook.reconcile.reflector import Reflector
 from webhook.reconcile.supervision import supervise
 
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
 
     from webhook.domain.bindings import Binding
     from webhook.domain.decisions import Account, Grant, LiveNamespace
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Source
     from webhook.telemetry.progress import Progress
 
-_MOST_FORMER = 10_000
-"""Namespaces, selected once and no longer, whose uid is remembered: the last ones."""
+_MOST_LIVE = 10_000
+"""Live reads that are remembered: the last ones."""
 
 _LIVE_SECONDS = 10.0
 """Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
@@ -61,12 +63,12 @@ class ClusterView:
         self._grace = grace
         self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._changed(key), progress)
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
             for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
-        self._former: dict[str, str] = {}
+        self.former = FormerNamespaces()
         self._live: dict[str, _Live] = {}
         self._listeners: list[Callable[[str], None]] = []
 
@@ -103,7 +105,7 @@ class ClusterView:
             self._live[name] = _Live(selected.uid, selected.created, now + _LIVE_SECONDS)
         elif before is not None:
             self._live[name] = replace(before, counts_until=now)
-        if len(self._live) > _MOST_FORMER:
+        if len(self._live) > _MOST_LIVE:
             del self._live[next(iter(self._live))]
 
     def may_add(self, subject: Subject) -> bool:
@@ -136,6 +138,10 @@ class ClusterView:
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
         return self._namespaces.objects.get(name)
+
+    def subjects_in(self, namespace: str) -> list[Subject]:
+        """The ServiceAccounts of bound names that a namespace may have."""
+        return [Subject(namespace, name) for name in self._accounts]
 
     def account(self, subject: Subject) -> Account | None:
         """The ServiceAccount as the watch last showed it."""
@@ -198,13 +204,13 @@ class ClusterView:
     def was_replaced(self, subject: Subject) -> bool:
         """Whether the namespace was made anew and no binding wants `subject` associated: it is somebody else."""
         seen = self.cached(subject.namespace), self.account(subject)
-        return was_replaced(subject, *seen, self._bindings, former_uid=self._former.get(subject.namespace))
+        return was_replaced(subject, *seen, self._bindings, former_uid=self.former.uid(subject.namespace))
 
     def cause_to_dissociate(
         self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
     ) -> Cause | None:
         """Why no binding wants `subject` associated with `role`, or None where one does."""
-        former = self._former.get(subject.namespace)
+        former = self.former.uid(subject.namespace)
         return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
 
     def associations(self) -> dict[Subject, RoleArn]:
@@ -228,7 +234,7 @@ class ClusterView:
 
         `trusted_by` tells whether another role of ours trusts it.
         """
-        former = self._former.get(subject.namespace)
+        former = self.former.uid(subject.namespace)
         return cause_of_removal(
             role, subject, namespace, account, self._bindings, former_uid=former, trusted_by=trusted_by
         )
@@ -242,13 +248,24 @@ class ClusterView:
 
     def _namespace_changed(self, name: str, before: LiveNamespace | None) -> None:
         if (former := self._formerly_selected(name, before)) is not None:
-            self._former.pop(name, None)  # so that it counts as the last one
-            self._former[name] = former
-            if len(self._former) > _MOST_FORMER:
-                del self._former[next(iter(self._former))]
-        self._changed(name)
+            self.former.add(name, former)
+        self._index(name)
+        shown = self.cached(name)
         if name in self._grants:
+            self.former.forget(name)
             self._live.pop(name, None)
+        elif shown and shown.terminating and self.former.uid(name) != shown.uid and self._was_selected(shown):
+            self.former.add(name, shown.uid)  # it was terminating when it was first seen
+        mirror = self._namespaces
+        self.former.show(name, before, shown, watched=mirror.is_watched, gaps=mirror.gaps)
+        self._tell(name)
+
+    def _account_changed(self, name: str) -> None:
+        self._index(name)
+        self._tell(name)
+
+    def _was_selected(self, terminating: LiveNamespace) -> bool:
+        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self._bindings))
 
     def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
         """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""
@@ -260,7 +277,7 @@ class ClusterView:
             return live.uid
         return None
 
-    def _changed(self, name: str) -> None:
+    def _index(self, name: str) -> None:
         for grant in self._grants.pop(name, []):
             if (role := _certain_role(grant)) is not None:
                 self._certain[role].pop(grant.subject, None)
@@ -277,6 +294,8 @@ class ClusterView:
             for grant in grants:
                 if (role := _certain_role(grant)) is not None:
                     self._certain[role][grant.subject] = grant
+
+    def _tell(self, name: str) -> None:
         for listener in self._listeners:
             listener(name)
 

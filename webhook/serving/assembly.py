@@ -13,15 +13,15 @@ from webhook.cluster.events import EventWriter
 from webhook.cluster.leases import Leases
 from webhook.config.whereabouts import process_identity
 from webhook.domain.bindings import trusted_roles
+from webhook.domain.pruning import PruneRules
 from webhook.domain.statement import OwnStatement
-from webhook.domain.sweep import SweepRules
 from webhook.reconcile.identities import Identities
 from webhook.reconcile.leader import Leader
 from webhook.reconcile.leadership import Leadership
 from webhook.reconcile.mappings import Mappings
 from webhook.reconcile.passes import Passes
-from webhook.reconcile.sweep import Sweep
-from webhook.serving.care import care_of_deployments
+from webhook.reconcile.pruner import Pruner
+from webhook.serving.care import care_of_deployments, care_of_the_gate
 from webhook.serving.parts import parts_of
 from webhook.trust.associations import Associations
 from webhook.trust.demand import OneRoleEach
@@ -74,14 +74,17 @@ async def assemble(configuration: Configuration) -> Program:
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
-    reconciler = configuration.reconciler
-    rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    reconciler, gate = configuration.reconciler, configuration.pod_gate
+    rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Passes(view, grants, api, events, progress)
+    identities = Identities(view, grants)
+    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
     leader = Leader(
-        Sweep(view, writers, demand, api, events, rules, associations, progress),
+        pruner,
         Mappings(view, bindings, events),
         passes.pods,
-        care_of_deployments(reconciler, passes.pods, Identities(view, grants), connection, events, progress),
+        care_of_deployments(reconciler, passes.pods, identities, connection, events, progress)
+        | care_of_the_gate(gate, namespace, identities, grants, connection, reconciler.interval, progress),
         reconciler.interval,
         passes.hurry,
     )
@@ -93,6 +96,10 @@ async def assemble(configuration: Configuration) -> Program:
 
     return parts.program(
         service,
-        {"passes": lambda: passes.run(reconciler.interval), "leadership": lambda: leadership.run(leader.lead)},
+        {
+            "passes": lambda: passes.run(reconciler.interval),
+            "unused": lambda: pruner.unused.run(reconciler.interval),
+            "leadership": lambda: leadership.run(leader.lead),
+        },
         grants.close,
     )

@@ -1,4 +1,4 @@
-"""What is done for Deployments whose pods were refused or came too early: by the leader, where it is asked for."""
+"""What is done about pods without identity: by the leader, where it is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from webhook.cluster.deployments import DeploymentApi
+from webhook.cluster.gate_marks import GateAccount
 from webhook.reconcile.nudges import Nudges
+from webhook.reconcile.pod_gate import PodGate
 from webhook.reconcile.restarts import Pace, Restarts
 
 if TYPE_CHECKING:
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from webhook.cluster.connection import Connection
-    from webhook.config.contract import ReconcilerSection
+    from webhook.config.contract import PodGateSection, ReconcilerSection
     from webhook.reconcile.identities import Identities
     from webhook.reconcile.pods import PodsWithoutIdentity
     from webhook.telemetry.events import Events
     from webhook.telemetry.progress import Progress
+    from webhook.trust.grants import Grants
+
+    Loops = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
 def care_of_deployments(  # noqa: PLR0913, PLR0917  the parts of a program that they work with
@@ -28,13 +33,29 @@ def care_of_deployments(  # noqa: PLR0913, PLR0917  the parts of a program that 
     connection: Connection,
     events: Events,
     progress: Progress,
-) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+) -> Loops:
     """Nudges and restarts, each where the configuration asks for it: to be run while this replica leads."""
     deployments = DeploymentApi(connection)
-    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+    loops: Loops = {}
     if section.nudge_refused_pods:
         loops["nudges"] = Nudges(identities, deployments, events, progress).run
     if section.restart_pods_without_identity:
         pace = Pace(section.restarts_at_a_time, section.restart_timeout)
         loops["restarts"] = Restarts(pods, identities, deployments, events, pace, time.time, progress).run
     return loops
+
+
+def care_of_the_gate(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
+    section: PodGateSection | None,
+    namespace: str,
+    identities: Identities,
+    grants: Grants,
+    connection: Connection,
+    interval: float,
+    progress: Progress,
+) -> Loops:
+    """Marks for the pod gate, where the configuration names one: to be kept while this replica leads."""
+    if section is None:
+        return {}
+    stored = GateAccount(connection, namespace, section.service_account)
+    return {"pod_gate": PodGate(identities, grants, stored, section.marks, interval, progress).run}

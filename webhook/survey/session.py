@@ -19,13 +19,13 @@ from webhook.config.bindings import bindings_of
 from webhook.config.whereabouts import own_namespace
 from webhook.diagnosis.commands import options
 from webhook.domain.bindings import label_keys, partition, service_accounts, trusted_roles
+from webhook.domain.pruning import PruneRules
 from webhook.domain.snapshot import ClusterSnapshot, Installation
-from webhook.domain.sweep import SweepRules
 from webhook.serving.issuer import configured_issuer, look_for_issuer
 from webhook.survey.account import look_at_roles
 from webhook.survey.associations import look_at
 from webhook.survey.configuration import configuration_from_file, configuration_of_release
-from webhook.survey.sweep import forecast
+from webhook.survey.forecast import forecast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from webhook.domain.decisions import Account
     from webhook.domain.names import ClusterArn, RoleArn, Subject
     from webhook.domain.plan import Plan
+    from webhook.domain.pruning import Forecast
     from webhook.domain.snapshot import AccountSnapshot
-    from webhook.domain.sweep import Forecast
     from webhook.domain.wanted import AccountKey
 
 READ_ATTEMPTS = 5
@@ -128,7 +128,7 @@ class Session:
     async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
         """What the running program's next pass makes of a plan's removals."""
         reconciler = self.configuration.reconciler
-        rules = SweepRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+        rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
         return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
 
 

@@ -190,7 +190,7 @@ pods_without_identity = Gauge(
 )
 deployments_nudged = Counter(
     "deployments_nudged",
-    "Deployments whose refused pods were asked for again, once their ServiceAccount had its identity.",
+    "Nudges of Deployments whose pods were refused though their ServiceAccount has its identity.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -217,7 +217,7 @@ leading = Gauge(
 )
 removals_pending = Gauge(
     "removals_pending",
-    "ServiceAccounts that our statements trust and nothing wants, seen by the leader; they leave after the grace.",
+    "ServiceAccounts that our statements trust and that are unused, seen by the leader; removed after the grace.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -228,15 +228,21 @@ removals_approved = Counter(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-sweep_refused = Gauge(
-    "sweep_refused_subjects",
-    "ServiceAccounts whose removal is refused because they are more than an hour's limit; 0 where none is.",
+removals_over_limit = Gauge(
+    "removals_over_limit",
+    "ServiceAccounts whose removal waits because an hour's limit allows no more; 0 where none does.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-sweep_last_success = Gauge(
-    "sweep_last_success_timestamp_seconds",
-    "When this replica, as leader, last looked for trust that nothing wants, in seconds since 1970.",
+namespaces_stuck_terminating = Gauge(
+    "namespaces_stuck_terminating",
+    "Namespaces that have been terminating for more than an hour and are still trusted, seen by the leader.",
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+prune_last_success = Gauge(
+    "prune_last_success_timestamp_seconds",
+    "When this replica, as leader, last looked for unused trust, in seconds since 1970.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.domain.associations import Step, judge
+from webhook.domain.associations import QUOTA, Step, judge
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
+from webhook.trust.departures import Departures
 from webhook.trust.gauges import AssociationGauges
 from webhook.trust.makers import FIRST_LOOK, LEADERS_TIME, LeftOut, Need
 from webhook.trust.outcomes import Outcome, Proof, Ticket, Trusted, Untrusted
@@ -84,7 +85,6 @@ class Associations:
         self._api = api
         self._owner = owner
         self._wanted = wanted
-        self._may_leave = may_leave
         self._is_another = is_another
         self._may_add = may_add
         self._limiter = RateLimiter("eks", CALLS_PER_SECOND, _CEILING, PARALLEL)
@@ -100,7 +100,8 @@ class Associations:
         """By the last list that this replica read as the leader."""
         self._checking: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
-        self._approved: frozenset[Subject] = frozenset()
+        self._departures = Departures(lambda subject: may_leave(subject, self.subjects.get(subject)))
+        self._deleting: dict[Subject, asyncio.Event] = {}
         self._gauges = AssociationGauges()
         self._progress = progress or Progress()
         self._closing = False
@@ -108,12 +109,15 @@ class Associations:
     # What is known without asking AWS
 
     def knows(self, subject: Subject, role: RoleArn) -> Proof | None:
-        """How `subject` is known to be associated with `role`, or None; no call is made."""
-        return self._seen.knows(subject, role)
+        """How `subject` is known to be associated with `role`, or None; no call is made.
+
+        None too while it is being deleted: who asks then has it made again.
+        """
+        return None if subject in self._deleting else self._seen.knows(subject, role)
 
     def expects(self, subject: Subject) -> bool:
         """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
-        return self._seen.expects(subject)
+        return subject not in self._deleting and self._seen.expects(subject)
 
     def is_heard_of(self, subject: Subject) -> bool:
         """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
@@ -132,6 +136,11 @@ class Associations:
         """
         return self._seen.ours
 
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the cluster has as many associations as EKS allows, by the last list and what was made since."""
+        return self._seen.count >= QUOTA
+
     # Asking for an association, and taking one away
 
     def submit(self, subject: Subject, role: RoleArn, need: Need = Need.CERTAIN) -> Ticket:
@@ -141,6 +150,7 @@ class Associations:
         replica does not lead.
         """
         work = self._work.get(subject)
+        self.asks(subject)
         if work is not None:
             work.need = max(work.need, need)
         else:
@@ -148,6 +158,10 @@ class Associations:
             name = f"associate {subject}"
             work.task = asyncio.get_running_loop().create_task(self._pursue(subject, work), name=name)
         return work.ticket
+
+    def asks(self, subject: Subject) -> None:
+        """Somebody relies on the association of `subject`: an approved removal waits for a minute."""
+        self._departures.asks(subject, asyncio.get_running_loop().time())
 
     def needs(self, subject: Subject, need: Need) -> None:
         """Have what is under way for `subject` be done with a greater need."""
@@ -163,8 +177,8 @@ class Associations:
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
-        self._approved = frozenset(subjects)
-        if self._closing or self._approved.isdisjoint(self.subjects):
+        self._departures.approve(subjects, self._work.keys(), asyncio.get_running_loop().time())
+        if self._closing or self._departures.approved.isdisjoint(self.subjects):
             return
         if self._leaving is None or self._leaving.done():
             self._leaving = asyncio.get_running_loop().create_task(self._let_leave(), name="remove associations")
@@ -180,16 +194,7 @@ class Associations:
         WITHDRAWN. Raises AwsError.
         """
         self.withdraw(subject, "its association is being taken away")
-        await self._listed()
-        async with self._turn():
-            found = await self._find(subject)
-            if found is None or not self._owner.owns(found):
-                return False
-            await self._api.delete(found.id)
-        self._seen.is_gone(subject)
-        metrics.association_removals.inc()
-        log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
-        return True
+        return await self._remove(subject, lambda _: True)
 
     def check(self) -> None:
         """Read the whole list again soon, and make what is missing: as the leader all, else what is left out."""
@@ -209,19 +214,44 @@ class Associations:
 
     async def _let_leave(self) -> None:
         """Remove those approved, each after one more look at whether it is wanted."""
-        for subject in sorted(self._approved & self.subjects.keys()):
-            if subject not in self.subjects or subject not in self._approved or subject in self._work:
-                continue
-            if not self._may_leave(subject, self.subjects[subject]):
+        for subject in sorted(self._departures.approved & self.subjects.keys()):
+            if not self._leaves(subject):
                 continue
             try:
-                await self.remove(subject)
+                await self._remove(subject, self._leaves)
             except AwsError as error:
                 outcome, reason = error.kind.value, str(error)
                 log.warning("association_not_deleted", outcome=outcome, reason=reason, **_facts(subject))
             except Exception:
                 log.exception("association_not_deleted", **_facts(subject))
                 metrics.unexpected_errors.labels("associations").inc()
+
+    def _leaves(self, subject: Subject) -> bool:
+        now = asyncio.get_running_loop().time()
+        return subject in self.subjects and self._departures.leaves(subject, self._work.keys(), now)
+
+    async def _remove(self, subject: Subject, may_go: Callable[[Subject], bool]) -> bool:
+        """Delete it where it is ours and `may_go` holds by then; answers whether it was. Raises AwsError."""
+        await self._listed()
+        async with self._turn():
+            found = await self._find(subject)
+            if found is None or not self._owner.owns(found) or not may_go(subject):
+                return False
+            await self._delete(found)
+        metrics.association_removals.inc()
+        log.info("association_deleted", association=found.id, role_arn=found.role, **_facts(subject))
+        return True
+
+    async def _delete(self, found: Association) -> None:
+        """Delete it; whoever asks for its subject meanwhile waits for the end of that. Raises AwsError."""
+        self._seen.is_in_doubt(found.subject)
+        ended = self._deleting[found.subject] = asyncio.Event()
+        try:
+            await self._api.delete(found.id)
+            self._seen.is_gone(found.subject)
+        finally:
+            del self._deleting[found.subject]
+            ended.set()
 
     async def _pursue(self, subject: Subject, work: _Work) -> None:
         """Try until it is done, or only a person can help."""
@@ -244,6 +274,8 @@ class Associations:
 
     async def _try(self, subject: Subject, work: _Work) -> Outcome:
         """Try once. Raises AwsError."""
+        if deleting := self._deleting.get(subject):
+            await deleting.wait()
         await self._listed()
         if self.expects(subject) and work.need is Need.SOON:
             return Trusted(work.role, Proof.ALREADY)

@@ -80,6 +80,7 @@ class Grants:
         """
         if known := self.known(grant):
             self._waiting.end(grant.subject)
+            self._note_reliance(grant, known.role)
             return known
         if self._closing:
             return self._pending(grant, "this replica is shutting down, the others go on")
@@ -93,7 +94,9 @@ class Grants:
             return pursuit.task.result()
         reason = f"AWS has not answered within {seconds:.1f} s" if seconds > 0 else "AWS was not waited for"
         # The annotation follows this answer: it names the role under way, or another replica would try a second.
-        role = pursuit.tried or self.likely_role(grant)
+        role = pursuit.role_under_way or self.likely_role(pursuit.grant)
+        if pursuit.is_dropped:
+            return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED)
         return replace(pursuit.last_failure or Untrusted(role, FailureKind.PENDING, reason), role=role)
 
     def start(self, grant: Grant) -> Trusted | None:
@@ -153,6 +156,13 @@ class Grants:
         if self._associations:
             await self._associations.close()
 
+    def _note_reliance(self, grant: Grant, role: RoleArn) -> None:
+        """Have what was answered as there already outlast a removal that was approved before."""
+        if grant.binding.names_subjects:
+            self._writers[role].asks(grant.subject)
+        elif self._associations and grant.binding.associates:
+            self._associations.asks(grant.subject)
+
     def _pending(self, grant: Grant, reason: str) -> Untrusted:
         return Untrusted(self.likely_role(grant), FailureKind.PENDING, reason)
 
@@ -184,14 +194,14 @@ class _Pursuit:
 
     __slots__ = (
         "_associations",
-        "_grant",
-        "_is_dropped",
         "_need",
         "_started",
         "_ticket",
         "_waiting",
         "_writers",
         "bad_news",
+        "grant",
+        "is_dropped",
         "task",
         "tried",
     )
@@ -205,8 +215,8 @@ class _Pursuit:
         need: Need,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._grant = grant
-        self._is_dropped = False
+        self.grant = grant
+        self.is_dropped = False
         self._writers = writers
         self._associations = associations
         self._waiting = waiting
@@ -222,8 +232,13 @@ class _Pursuit:
     def last_failure(self) -> Untrusted | None:
         if self._ticket:
             return self._ticket.last_failure
-        troubles = (self._writers[role].trouble for role in _order(self._grant))
+        troubles = (self._writers[role].trouble for role in _order(self.grant))
         return next((trouble for trouble in troubles if trouble), None)
+
+    @property
+    def role_under_way(self) -> RoleArn | None:
+        """The role that is being tried for the binding that selects the subject now."""
+        return self.tried if self.tried in self.grant.binding.roles else None
 
     def follow(self, grant: Grant, need: Need) -> None:
         """Begin anew with the binding that selects the subject by now, or with the role that its annotation names.
@@ -233,11 +248,11 @@ class _Pursuit:
         if need > self._need and self._associations and grant.binding.associates:
             self._need = need
             self._associations.needs(grant.subject, need)
-        is_same_binding = grant.binding == self._grant.binding and not self._is_dropped
-        if is_same_binding and grant.annotated in {None, self._grant.annotated}:
+        is_same_binding = grant.binding == self.grant.binding and not self.is_dropped
+        if is_same_binding and grant.annotated in {None, self.grant.annotated}:
             return
-        self._is_dropped = False
-        self._grant = replace(grant)
+        self.is_dropped = False
+        self.grant = replace(grant)
         if not is_same_binding:
             self._withdraw(MOVED)
         elif self.tried != grant.annotated:
@@ -245,45 +260,45 @@ class _Pursuit:
 
     def drop(self) -> None:
         """End it: no binding selects the subject any more."""
-        self._is_dropped = True
+        self.is_dropped = True
         self._withdraw(NOT_SELECTED)
 
     def _withdraw(self, reason: str) -> None:
         if self.tried is not None:
-            self._writers[self.tried].withdraw(self._grant.subject, reason)
+            self._writers[self.tried].withdraw(self.grant.subject, reason)
         if self._associations:
-            self._associations.withdraw(self._grant.subject, reason)
+            self._associations.withdraw(self.grant.subject, reason)
 
     async def _run_to_an_outcome(self) -> Outcome:
         """Like `_run`, but an error that is a bug is an outcome too: the next pass tries again."""
         try:
             return await self._run()
         except Exception as error:
-            log.exception("grant_failed", namespace=self._grant.subject.namespace)
+            log.exception("grant_failed", namespace=self.grant.subject.namespace)
             metrics.unexpected_errors.labels("grants").inc()
             failure = unexpected(error)
-            return Untrusted(self.tried or _order(self._grant)[0], failure.kind, str(failure))
+            return Untrusted(self.tried or _order(self.grant)[0], failure.kind, str(failure))
 
     async def _run(self) -> Outcome:
         while True:
-            grant = self._grant
+            grant = self.grant
             outcome = await self._run_once(grant)
-            if grant is self._grant or self._has_come_true(outcome):
+            if grant is self.grant or self._has_come_true(outcome):
                 break
         self._report(outcome)
         return outcome
 
     def _holds(self, grant: Grant) -> bool:
-        return grant is self._grant and not self._is_dropped
+        return grant is self.grant and not self.is_dropped
 
     def _withdrawn(self, role: RoleArn) -> Untrusted:
-        return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self._is_dropped else MOVED)
+        return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self.is_dropped else MOVED)
 
     def _has_come_true(self, outcome: Outcome) -> bool:
         """Whether it is trusted as the binding says that selects it by now: it was too late to withdraw it."""
-        if self._is_dropped or not isinstance(outcome, Trusted) or self._grant.binding.associates:
+        if self.is_dropped or not isinstance(outcome, Trusted) or self.grant.binding.associates:
             return False
-        return outcome.role in self._grant.binding.roles
+        return outcome.role in self.grant.binding.roles
 
     async def _run_once(self, grant: Grant) -> Outcome:
         roles = grant.binding.roles
@@ -316,7 +331,7 @@ class _Pursuit:
             outcome = await self._try(role)
             if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
                 return outcome
-        return all_full(_order(self._grant), self._grant.binding.name) if len(order) > 1 else outcome
+        return all_full(_order(self.grant), self.grant.binding.name) if len(order) > 1 else outcome
 
     async def _associate(self, associations: Associations, grant: Grant, role: RoleArn) -> Outcome:
         """First the role's trust, then the association: EKS takes no role that it may not assume."""
@@ -332,7 +347,7 @@ class _Pursuit:
 
     async def _try(self, role: RoleArn) -> Outcome:
         self.tried = role
-        return await self._settled(self._writers[role].submit(self._grant.subject))
+        return await self._settled(self._writers[role].submit(self.grant.subject))
 
     async def _settled(self, ticket: Ticket) -> Outcome:
         self._ticket = ticket
@@ -352,20 +367,20 @@ class _Pursuit:
     def _report(self, outcome: Outcome) -> None:
         seconds = asyncio.get_running_loop().time() - self._started
         facts = {
-            "namespace": self._grant.subject.namespace,
-            "service_account": self._grant.subject.service_account,
+            "namespace": self.grant.subject.namespace,
+            "service_account": self.grant.subject.service_account,
             "role_arn": outcome.role.value,
             "duration_s": round(seconds, 3),
         }
         if isinstance(outcome, Trusted):
-            self._waiting.end(self._grant.subject)
+            self._waiting.end(self.grant.subject)
             metrics.trust_seconds.observe(seconds)
             if outcome.doubt:
                 log.warning("subject_may_be_denied", outcome=outcome.label, reason=outcome.doubt, **facts)
             else:
                 log.info("subject_trusted", outcome=outcome.label, **facts)
         elif outcome.kind is FailureKind.LEFT_TO_LEADER:
-            self._waiting.end(self._grant.subject)
+            self._waiting.end(self.grant.subject)
         else:
             log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
 

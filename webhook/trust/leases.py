@@ -70,6 +70,8 @@ class Lease:
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
     leaving: tuple[str, ...] = ()
     """Of the leader's Lease: the marks of whom it is about to remove, counted among the removals already."""
+    witnessed: tuple[str, ...] = ()
+    """Of the leader's Lease: the marks of what it removes without counting. For people's plans only: a hint."""
     version: str = ""
 
 

@@ -10,6 +10,7 @@ from webhook.domain.amendment import Amending, Standing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from webhook.domain.external import ExternalStatements
     from webhook.domain.names import Subject
     from webhook.domain.statement import OwnStatement
     from webhook.domain.trust_policy import TrustPolicy
@@ -30,16 +31,28 @@ class Prospects:
         self._amending: Amending | None = None
         self._judged = 0
 
-    def has_room_for(self, subject: Subject, policy: TrustPolicy, recent: frozenset[Subject], quota: int) -> bool:
-        """Whether `subject` fits into `quota` characters of `policy` with those in `recent` and all who wait."""
-        amending = self._of_those_waiting(policy, recent, quota)
+    def has_room_for(
+        self,
+        subject: Subject,
+        policy: TrustPolicy,
+        recent: frozenset[Subject],
+        quota: int,
+        external: ExternalStatements | None = None,
+    ) -> bool:
+        """Whether `subject` fits into `quota` characters of `policy` with those in `recent` and all who wait.
+
+        `external` are the policy's, as for `amend`.
+        """
+        amending = self._of_those_waiting(policy, recent, quota, external)
         return amending.verdict(subject).standing is not Standing.NO_ROOM
 
-    def _of_those_waiting(self, policy: TrustPolicy, recent: frozenset[Subject], quota: int) -> Amending:
+    def _of_those_waiting(
+        self, policy: TrustPolicy, recent: frozenset[Subject], quota: int, external: ExternalStatements | None
+    ) -> Amending:
         base = policy, recent, quota, self._tickets.ended
         if self._amending is None or base != self._base:
             self._base, self._judged = base, 0
-            self._amending = Amending(policy, self._own(), recent, quota)
+            self._amending = Amending(policy, self._own(), recent, quota, external)
         if self._judged < len(self._tickets.subjects):
             for subject in islice(self._tickets.subjects, self._judged, None):
                 self._amending.ask(subject)

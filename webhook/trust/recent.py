@@ -69,11 +69,21 @@ class RecentWrites:
     def removed(self, subjects: AbstractSet[Subject], now: float) -> None:
         """Remember that this replica removed `subjects` just now."""
         self.forget(subjects)
+        self.did_not_remove(subjects)
         self._removed.update(dict.fromkeys(subjects, now))
 
-    def may_have_removed(self, subjects: AbstractSet[Subject], now: float) -> None:
-        """Remember that a write which removed `subjects` got no answer: it may be applied, now or later."""
+    def may_remove(self, subjects: AbstractSet[Subject], now: float) -> None:
+        """Remember that a write which removes `subjects` is sent: it may be applied, now or later."""
         self._unanswered.update(dict.fromkeys(subjects, now))
+
+    def did_not_remove(self, subjects: AbstractSet[Subject]) -> None:
+        """Forget such a write: it was answered."""
+        for subject in subjects:
+            self._unanswered.pop(subject, None)
+
+    def is_being_removed(self, subject: Subject, now: float) -> bool:
+        """Whether a write that removes `subject` has no answer yet, or got none."""
+        return self._unanswered.get(subject, float("-inf")) > now - REMEMBERED
 
     def read(self, shown: AbstractSet[Subject]) -> None:
         """Count those of a write without an answer as removed whom a read does not show."""

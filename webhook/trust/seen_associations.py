@@ -43,6 +43,11 @@ class SeenAssociations:
         self._foreign: set[str] = set()
         self._ours: dict[Subject, RoleArn | None] = {}
 
+    @property
+    def count(self) -> int:
+        """How many there are, whoever made them."""
+        return len(self._ids)
+
     def id_of(self, subject: Subject) -> str | None:
         """The id of the subject's association, as far as one was seen."""
         return self._ids.get(subject)
@@ -94,6 +99,10 @@ class SeenAssociations:
         """It gives the subject something else, and is not ours to change."""
         self._known.pop(found.subject, None)
         self._foreign.add(found.id)
+
+    def is_in_doubt(self, subject: Subject) -> None:
+        """It is being deleted: what is known of it no longer counts until it is looked at again."""
+        self._known.pop(subject, None)
 
     def is_gone(self, subject: Subject) -> None:
         """The subject has none."""

@@ -14,6 +14,7 @@ import structlog
 
 from webhook.domain.amendment import Amendment, amend, room
 from webhook.domain.errors import InvalidPolicyError
+from webhook.domain.external import ExternalStatements
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 from webhook.trust.backoff import pause_after
@@ -52,6 +53,9 @@ A look that no grant waits for comes as long after this replica's last: a grant 
 _LONGEST_WAIT = 1.0
 """Seconds for which a cycle may be waited for under the lock; for longer, other replicas may have it."""
 
+_SHORTEST_PAUSE = 1e-3
+"""Seconds: what is left of a pause may be less than a clock can tell."""
+
 _FULL_FOR = 120.0
 """Seconds for which a full role is taken to be full by those who may have another: each pass looks again."""
 
@@ -60,6 +64,9 @@ _HELD_BACK = 2.0
 
 WRITE_TIME = 4.0
 """Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
+
+_YIELD_EVERY = 50
+"""Subjects weighed before the loop may answer reviews again."""
 
 _LONGEST_CYCLE = 900.0
 """Seconds: four calls of some seconds each, far longer than all of them together."""
@@ -108,6 +115,8 @@ class RoleWriter:
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
+        self._external: ExternalStatements | None = None
+        self._refused_for_room = False
         self._to_confirm = False
         self._differing = DifferingReads()
         self._failures = 0
@@ -131,8 +140,14 @@ class RoleWriter:
     # What is known without asking AWS
 
     def trusts(self, subject: Subject) -> Trusted | None:
-        """How the role is known to trust `subject`, or None; no call is made."""
-        return self._known.trust(subject)
+        """How the role is known to trust `subject`, or None; no call is made.
+
+        None too where a write that removes it was sent and not answered: who asks then waits for the next one.
+        """
+        trust = self._known.trust(subject)
+        if trust and self._recent_writes.is_being_removed(subject, asyncio.get_running_loop().time()):
+            return None
+        return trust
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -164,7 +179,9 @@ class RoleWriter:
         if self._known.policy is None:
             return True
         characters = self._ceiling.characters
-        return self._prospects.has_room_for(subject, self._known.policy, self._recent(), characters)
+        return self._prospects.has_room_for(
+            subject, self._known.policy, self._recent(), characters, self._external
+        )
 
     @property
     def was_full_lately(self) -> bool:
@@ -176,6 +193,11 @@ class RoleWriter:
             return False
         room, recent = self._known.room, self._recent()
         return room <= len(recent) and room <= len(recent - self._known.subjects)
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether no more fit, or one that asked at the last look did not."""
+        return self.was_full_lately or self._refused_for_room
 
     @property
     def lets_pods_in(self) -> Proof | None:
@@ -194,11 +216,15 @@ class RoleWriter:
         While the role is in trouble the ticket says so from the start.
         """
         ticket = self._tickets.of(subject)
-        self._departures.asks(subject, asyncio.get_running_loop().time())
+        self.asks(subject)
         if self._trouble:
             ticket.fail(self._trouble)
         self._start()
         return ticket
+
+    def asks(self, subject: Subject) -> None:
+        """Somebody relies on `subject` being trusted: an approved removal waits for a minute."""
+        self._departures.asks(subject, asyncio.get_running_loop().time())
 
     def submit_pods(self) -> Ticket:
         """Have EKS let in for the pods of its bindings; all who ask share one ticket."""
@@ -214,7 +240,7 @@ class RoleWriter:
 
     def leave(self, subjects: Collection[Subject]) -> None:
         """Have exactly these leave our statement, as long as nobody wants them, until this is called again."""
-        self._departures.approve(subjects)
+        self._departures.approve(subjects, self._tickets.subjects, asyncio.get_running_loop().time())
         if not self.subjects.isdisjoint(subjects):
             self.check()
 
@@ -327,7 +353,7 @@ class RoleWriter:
 
     async def _sleep(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(seconds, _SHORTEST_PAUSE)):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -337,6 +363,7 @@ class RoleWriter:
         self._own_in(self.role)  # what was waited for may have taken long
         self._ceiling.answered(await self._policies.quota())
         policy = await self._policies.read(self.role)  # the last call before a write: IAM's window stays small
+        await self._weigh(policy)
         self._believe()
         self._forget_others()
         batch = [one for one in self._tickets.subjects if self._may_write(one)]
@@ -369,9 +396,23 @@ class RoleWriter:
                 self._settle_as_read(policy, batch)
                 raise
         self._learn(amendment)
+        self._refused_for_room = any(amendment.finds_no_room_for(one) for one in amendment.verdicts)
         self._settle(amendment, batch)
         self._pods.settle(policy)
         return max(pause, self._hold_back())
+
+    async def _weigh(self, policy: TrustPolicy) -> None:
+        """Work out what external statements say of those in question, with pauses in which reviews are answered.
+
+        All else of a cycle takes a moment, whatever a policy holds; this can take seconds, and is done once for
+        each subject as long as these statements stay the same.
+        """
+        if self._external is None or not self._external.are_of(policy, self._own):
+            self._external = ExternalStatements(policy, self._own)
+        for number, subject in enumerate([*self._demand.wanted_in(self.role), *self._tickets.subjects], 1):
+            self._external.say_of(subject)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
     def _may_write(self, subject: Subject) -> bool:
         """Whether it may be in what is written: it is trusted already, or its namespace is known for certain."""
@@ -415,11 +456,12 @@ class RoleWriter:
         asked = [one for one in dict.fromkeys([*known, *batch, *new]) if one not in leaving]
         # Those known come first: the last room is not for newcomers.
         staying = policy.without(self._own, leaving)
-        return amend(staying, self._own, self._recent() - leaving, asked, self._ceiling.characters)
+        keep = self._recent() - leaving
+        return amend(staying, self._own, keep, asked, self._ceiling.characters, self._external)
 
     def _settle_as_read(self, policy: TrustPolicy, batch: list[Subject]) -> None:
         """Answer those for whom the policy is right as it is: that a write failed is no news to them."""
-        as_it_is = amend(policy, self._own, frozenset(), batch, quota=0)
+        as_it_is = amend(policy, self._own, frozenset(), batch, 0, self._external)
         if not as_it_is.policy.same_meaning(policy):
             return  # our statement is not whole, so that nobody knows whom it lets in
         self._learn(as_it_is)
@@ -433,13 +475,15 @@ class RoleWriter:
     async def _write(
         self, hold: Hold, before: TrustPolicy, policy: TrustPolicy, removed: frozenset[Subject]
     ) -> None:
+        self._recent_writes.may_remove(removed, asyncio.get_running_loop().time())
         try:
             await self._policies.write(self.role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._ceiling.refused(policy.size())
-            if removed and error.kind.is_no_answer:
-                self._recent_writes.may_have_removed(removed, asyncio.get_running_loop().time())
+            if not error.kind.is_no_answer:
+                self._recent_writes.did_not_remove(removed)
+            elif removed:
                 self._tell(hold)
             raise with_dangling_principals(error, policy) from error
         now = asyncio.get_running_loop().time()

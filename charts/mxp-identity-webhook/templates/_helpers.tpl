@@ -56,6 +56,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
+{{/* The ServiceAccount on which the program marks the bindings whose pods may be refused. */}}
+{{- define "mxp.gate" -}}
+{{- printf "%s-pod-gate" (include "mxp.fullname" .) -}}
+{{- end -}}
+
+{{/* The mark of a binding: another content has another mark. */}}
+{{- define "mxp.mark" -}}
+{{- toJson . | sha256sum | trunc 16 | printf "mxp-identity/refuses-%s" -}}
+{{- end -}}
+
 {{/* The Secret with the serving certificate. */}}
 {{- define "mxp.secret" -}}
 {{- default (printf "%s-tls" (include "mxp.fullname" .)) .Values.certificates.existingSecret -}}
@@ -87,5 +97,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "certificates" $certificates -}}
 {{- if .Values.observe -}}{{- $_ := set $file "observe" true -}}{{- end -}}
 {{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}
+{{- if include "mxp.nudges" . -}}
+{{- $marks := dict -}}
+{{- range .Values.bindings -}}{{- $_ := set $marks (include "mxp.mark" .) .name -}}{{- end -}}
+{{- $_ := set $file "podGate" (dict "serviceAccount" (include "mxp.gate" .) "marks" $marks) -}}
+{{- end -}}
 {{- toYaml $file -}}
 {{- end -}}

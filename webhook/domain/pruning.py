@@ -8,11 +8,11 @@ HOUR = 3600.0
 """Seconds over which removals are counted."""
 
 _ALWAYS_ALLOWED = 3
-"""Removals an hour that are no sweep, however few subjects there are."""
+"""Removals an hour that are always allowed, however few subjects there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class SweepRules:
+class PruneRules:
     """When an unwanted subject is removed, and how many are at most."""
 
     grace: float
@@ -31,14 +31,14 @@ class SweepRules:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the next pass makes of removals once their grace is over."""
+    """What the running program makes of removals once their grace is over."""
 
     due: int
-    """Without those that are being removed already."""
+    """Those that count against the limit and are not being removed already."""
     allowed: int
     """How many more may be removed now."""
 
     @property
-    def is_refused(self) -> bool:
-        """Whether they are more, so that they wait for a person."""
-        return self.due > self.allowed
+    def waiting(self) -> int:
+        """How many wait for an hour's limit, or for a person."""
+        return max(self.due - self.allowed, 0)

@@ -1,4 +1,4 @@
-"""What the running program's next pass makes of a plan's removals, by its limit of an hour."""
+"""What the running program makes of a plan's removals, by its limit of an hour."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from webhook.domain.errors import ClusterError
-from webhook.domain.sweep import HOUR, Forecast, SweepRules
+from webhook.domain.pruning import HOUR, Forecast, PruneRules
 from webhook.reconcile.leadership import leader_lease
-from webhook.reconcile.sweep import Place
+from webhook.reconcile.unused import Place
 from webhook.trust.leases import Lease
 
 if TYPE_CHECKING:
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 
 
 async def forecast(
-    plan: Plan, account: AccountSnapshot, installation: Installation, rules: SweepRules, store: LeaseStore
+    plan: Plan, account: AccountSnapshot, installation: Installation, rules: PruneRules, store: LeaseStore
 ) -> Forecast:
-    """Whether a pass would refuse the removals if the grace of all were over.
+    """How many of the removals would wait if the grace of all were over.
 
-    What leaders have removed within the hour, and are about to remove, is in their Lease (get leases); where that
-    cannot be read, nothing is known to be.
+    What leaders have removed within the hour, are about to remove, and remove without counting because they
+    witnessed the deletion, is in their Lease (get leases); where that cannot be read, nothing is known to be.
     """
     lease = Lease(leader_lease(installation.name), "")
     with suppress(ClusterError):
         lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
     leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
-    due = sum(place.mark not in leaving for place in _removed(plan))
+    uncounted = {*leaving, *lease.witnessed}
+    due = sum(place.mark not in uncounted for place in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)
     return Forecast(due, rules.left(staying, removed))
 

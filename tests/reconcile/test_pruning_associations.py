@@ -1,4 +1,4 @@
-"""Associations that nobody wants any more go by the rules of every removal, and only those that are ours."""
+"""Unused associations are removed by the rules of every removal, and only those that are ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World
 from webhook.domain.bindings import Mode
 from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.reconcile.sweep import Place
+from webhook.reconcile.unused import Place
 from webhook.telemetry import metrics
 from webhook.trust.ports import FailureKind
 
@@ -108,7 +108,7 @@ async def test_ours_from_before_the_start_that_nobody_wants_is_found_and_deleted
 
 
 @in_virtual_time
-async def test_more_than_an_hours_limit_at_once_are_refused() -> None:
+async def test_no_more_than_an_hours_limit_are_removed_and_the_rest_waits() -> None:
     world = pods_world()
     async with world.running():
         settle(world, *range(20))
@@ -116,8 +116,22 @@ async def test_more_than_an_hours_limit_at_once_are_refused() -> None:
         for number in range(10):
             world.cluster.remove_namespace(subject(number))
         await asyncio.sleep(3 * GRACE)
-        assert len(world.eks.now) == 20
-        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 10
+        assert len(world.eks.now) == 16
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit") == 6
+
+
+@in_virtual_time
+async def test_while_the_watch_is_out_of_touch_none_is_removed_though_the_api_server_would_confirm_it() -> None:
+    world = pods_world()
+    async with world.running():
+        settle(world, 1, 2)
+        await asyncio.sleep(GRACE)
+        world.cluster.remove_namespace(WHO)
+        await asyncio.sleep(GRACE - INTERVAL)
+        world.cluster.namespaces.failing_watches = world.cluster.namespaces.failing_lists = float("inf")
+        world.cluster.break_watches()
+        await asyncio.sleep(2 * GRACE)
+        assert set(world.eks.now) == {WHO, subject(2)}
 
 
 @in_virtual_time
@@ -204,4 +218,4 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
         assert len(world.eks.now) == 6 - applied, "it begins the grace anew"
         await asyncio.sleep(INTERVAL + 2 * LONGEST_DELAY)
         assert set(world.eks.now) == {subject(number) for number in range(3, 6)}
-        assert metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects") == 0
+        assert metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit") == 0

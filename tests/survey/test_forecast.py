@@ -1,4 +1,4 @@
-"""What `plan` foretells of removals is what the running program's sweep makes of them."""
+"""What `plan` foretells of removals is what the running program makes of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.worlds import GRACE, INTERVAL, World, labelled
 from webhook.domain.bindings import Mode
 from webhook.domain.errors import ClusterError
 from webhook.domain.plan import Plan, make_plan
+from webhook.domain.pruning import Forecast, PruneRules
 from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
-from webhook.domain.sweep import Forecast, SweepRules
 from webhook.survey.account import look_at_roles
 from webhook.survey.associations import look_at
-from webhook.survey.sweep import forecast
+from webhook.survey.forecast import forecast
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROLE = role()
 ALL = 25
 LIMIT = 5
-RULES = SweepRules(GRACE, 0.2)
+RULES = PruneRules(GRACE, 0.2)
 BINDINGS = {Mode.IRSA: labelled(ROLE), Mode.POD_IDENTITY: binding(ROLE, mode=Mode.POD_IDENTITY)}
 
 
@@ -62,17 +62,15 @@ async def _settle(world: World) -> None:
     await asyncio.sleep(2 * INTERVAL)
 
 
-def _refused() -> float | None:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_sweep_refused_subjects")
+def _over_limit() -> float | None:
+    return metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit")
 
 
 @settings(max_examples=15, deadline=None)  # virtual hours take real tenths of a second
 @given(st.sampled_from(sorted(BINDINGS)), st.lists(st.integers(1, LIMIT + 2), min_size=1, max_size=3))
 @example(Mode.POD_IDENTITY, [LIMIT])
 @in_virtual_time
-async def test_what_is_foretold_within_the_grace_is_what_the_sweep_does_after_it(
-    mode: Mode, crowds: list[int]
-) -> None:
+async def test_what_is_foretold_within_the_grace_is_what_happens_after_it(mode: Mode, crowds: list[int]) -> None:
     world = World(BINDINGS[mode], iam=SimulatedIam(limit=8192))
     there = list(range(ALL))
     async with world.running():
@@ -82,12 +80,12 @@ async def test_what_is_foretold_within_the_grace_is_what_the_sweep_does_after_it
                 world.cluster.remove_namespace(subject(number))
             foretold = await _forecast(world)
             await asyncio.sleep(GRACE + 2 * INTERVAL)
-            assert _refused() == (foretold.due if foretold.is_refused else 0)
+            assert _over_limit() == foretold.waiting
             there = there[size:]
 
 
 @in_virtual_time
-async def test_who_is_being_removed_already_is_not_foretold_to_be_refused() -> None:
+async def test_what_is_being_removed_already_is_not_foretold_to_wait() -> None:
     """IAM is away, so that they are still there although their removal was approved."""
     world = World(iam=SimulatedIam(limit=8192))
     async with world.running():
@@ -113,15 +111,13 @@ class _NoRight:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(("leaving", "refused"), [(LIMIT, False), (LIMIT + 1, True)])
+@pytest.mark.parametrize(("leaving", "waiting"), [(LIMIT, 0), (LIMIT + 1, 1)])
 @in_virtual_time
-async def test_without_the_right_to_read_leases_the_limit_itself_is_foretold(
-    leaving: int, *, refused: bool
-) -> None:
+async def test_without_the_right_to_read_leases_the_limit_itself_is_foretold(leaving: int, waiting: int) -> None:
     world = World(iam=SimulatedIam(limit=8192))
     async with world.running():
         await _settle(world)
         for number in range(leaving):
             world.cluster.remove_namespace(subject(number))
         found = await _forecast(world, _NoRight())
-        assert (found, found.is_refused) == (Forecast(leaving, LIMIT), refused)
+        assert (found, found.waiting) == (Forecast(leaving, LIMIT), waiting)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.domain.sweep import SweepRules
+from webhook.domain.pruning import PruneRules
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from webhook.domain.sweep import SweepRules
 def test_a_fifth_may_leave_of_those_who_were_there_at_the_beginning_of_the_hour_and_three_at_least(
     there: int, removed: int, left: int
 ) -> None:
-    assert SweepRules(grace=600, fraction=0.2).left(there, removed) == left
+    assert PruneRules(grace=600, fraction=0.2).left(there, removed) == left
