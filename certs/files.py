@@ -5,6 +5,8 @@ Which authorities callers trust is not known here, so a pair is judged by itself
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 from certs.errors import BundleError, PairError
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
     from certs.serving import ServingContext
 
 
+_MOST_BYTES = 256 * 1024
+"""Bytes of a file: a handshake carries a chain of 100 KiB at most (OpenSSL's SSL_MAX_CERT_LIST_DEFAULT)."""
+
+
 class CertificateFiles:
-    """Two PEM files; `look` takes a new pair into service as soon as both are there and fit."""
+    """Two PEM files; `look` takes a new pair into service as soon as both are there and fit.
+
+    Both methods read files, which can take its time: call them in a thread where something else has to go on.
+    """
 
     def __init__(
         self,
@@ -66,10 +75,28 @@ class CertificateFiles:
         """Both files; a kubelet may exchange them between one and the other, so the first is read twice."""
         certificate, key = self._paths
         while True:
-            before = certificate.read_bytes()
-            found = key.read_bytes()
-            if certificate.read_bytes() == before:
+            before = read_file(certificate)
+            found = read_file(key)
+            if read_file(certificate) == before:
                 return before, found
+
+
+def read_file(path: Path) -> bytes:
+    """What a file holds. Raises OSError where it cannot be read, PairError where it is none or too large.
+
+    It opens without waiting: to open a FIFO would take until somebody writes to it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PairError(f"{path.name} is not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > _MOST_BYTES:
+        raise PairError(f"{path.name} has more than {_MOST_BYTES} bytes")
+    return content
 
 
 def _leaf(chain: bytes) -> Certificate:

@@ -12,6 +12,11 @@ from rig.faults.messages import Answer, Request
 
 DRIP_S = 0.5
 HUGE = 10 * 1024 * 1024
+NEARLY_TOO_LARGE = 1_000_000
+"""Bytes: less than any client's bound for a whole answer."""
+
+_LEVELS = 20_000
+_ENTITIES = 6_000
 _GARBAGE = random.Random(7).randbytes(2000)
 _ROOT = re.compile(rb"<(\w+)Response( xmlns=\"[^\"]*\")?")
 
@@ -92,18 +97,33 @@ async def _garbage(exchange: Exchange) -> None:
 
 async def _huge(exchange: Exchange) -> None:
     """Answer 200 with 10 MB that are well-formed, in elements as small as they come."""
-    if exchange.request.action:
-        name = exchange.request.action.encode()
-        body = b"<%bResponse><%bResult>%b</%bResult></%bResponse>" % (
-            name,
-            name,
-            b"<m>x</m>" * (HUGE // 8),
-            name,
-            name,
-        )
-        await exchange.say(Answer(200, "text/xml", body))
-    else:
-        await exchange.say(Answer(200, "application/json", b'{"items": [%b{}]}' % (b'{"a": 1},' * (HUGE // 9))))
+    await _say_document(exchange, b"<m>x</m>" * (HUGE // 8), b'{"a": 1},' * (HUGE // 9))
+
+
+async def _many_parts(exchange: Exchange) -> None:
+    """Answer 200 with 1 MB that is well-formed, in as many parts as there can be."""
+    await _say_document(exchange, b"<m/>" * (NEARLY_TOO_LARGE // 4), b"{}," * (NEARLY_TOO_LARGE // 3))
+
+
+async def _nested(exchange: Exchange) -> None:
+    """Answer 200 with what is well-formed, in very many levels."""
+    await _say_document(exchange, b"<m>" * _LEVELS + b"</m>" * _LEVELS, b"[" * _LEVELS + b"]" * _LEVELS + b",")
+
+
+async def _entities(exchange: Exchange) -> None:
+    """Answer 200 with 1 MB of XML that becomes nearly a hundred times as large, which parsers allow."""
+    padding = b"<!--%b-->" % (b"y" * (NEARLY_TOO_LARGE - 50_000))
+    await _say_document(exchange, b"%b<m>%b</m>" % (padding, b"&a;" * _ENTITIES), b"", b"x" * 15_000)
+
+
+async def _say_document(exchange: Exchange, xml: bytes, items: bytes, entity: bytes = b"") -> None:
+    if not exchange.request.action:
+        await exchange.say(Answer(200, "application/json", b'{"items": [%b{}]}' % items))
+        return
+    name = exchange.request.action.encode()
+    head = b'<!DOCTYPE r [<!ENTITY a "%b">]>' % entity if entity else b""
+    body = b"<%bResponse><%bResult>%b</%bResult></%bResponse>" % (name, name, xml, name, name)
+    await exchange.say(Answer(200, "text/xml", head + body))
 
 
 def _page_of_a_proxy(status: int) -> Behaviour:
@@ -136,6 +156,9 @@ MISBEHAVIOURS: dict[str, Refused | UntrustedCertificate | Behaviour] = {
     "garbage": _garbage,
     "tls-failure": UntrustedCertificate(),
     "10-mb": _huge,
+    "many-parts": _many_parts,
+    "nested": _nested,
+    "entities": _entities,
 }
 
 _EVENT = b'{"type":"ADDED","object":{"kind":"Namespace","metadata":{"name":"n","resourceVersion":"1"}}}\n'

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.reviews import annotated, review, reviewing
+from tests.support.simulated_cluster import LABEL
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World, labelled
 from webhook.domain.bindings import ExistingAnnotation
+from webhook.domain.decisions import LiveNamespace
 
 if TYPE_CHECKING:
     from webhook.domain.names import RoleArn
@@ -87,3 +90,94 @@ async def test_a_subject_trusted_in_another_role_of_the_pool_gets_its_annotation
         reply = await reviewer.send(review(WHO, annotations=annotated(wrong.value)))
     assert reply.annotation == home.value
     assert world.homes(WHO) == [home]
+
+
+def _being_deleted(role: str, before: str | None) -> dict[str, Any]:
+    """An UPDATE of a ServiceAccount that a finalizer keeps, from one role to another."""
+    metadata = {"name": WHO.service_account, "namespace": WHO.namespace}
+    old = metadata | {"annotations": annotated(before) if before else {}}
+    new = metadata | {
+        "annotations": annotated(role),
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": ["example.org/stay"],
+    }
+    return review(WHO, operation="UPDATE", object={"metadata": new}, oldObject={"metadata": old})
+
+
+@pytest.mark.parametrize("before", [None, ROLE.value, "arn:aws:iam::123456789012:role/another"])
+@in_virtual_time
+async def test_a_deny_judges_a_service_account_that_is_being_deleted(before: str | None) -> None:
+    world = _world(existing=DENY)
+    async with reviewing(world) as reviewer:
+        reply = await reviewer.send(_being_deleted(FOREIGN_ROLE, before))
+    assert not reply.allowed
+    assert reply.response["status"]["code"] == 403
+
+
+@pytest.mark.parametrize("existing", [KEEP, OVERRIDE, DENY])
+@pytest.mark.parametrize("role_named", [ROLE.value, FOREIGN_ROLE])
+@in_virtual_time
+async def test_a_service_account_that_is_being_deleted_keeps_its_role_and_is_granted_nothing(
+    existing: ExistingAnnotation, role_named: str
+) -> None:
+    world = _world(existing=existing)
+    async with reviewing(world) as reviewer:
+        reply = await reviewer.send(_being_deleted(role_named, role_named))
+    assert (reply.allowed, reply.patch, reply.warnings, world.homes(WHO)) == (True, [], [], [])
+
+
+@pytest.mark.parametrize("watched", [True, False])
+@in_virtual_time
+async def test_a_deny_judges_a_change_in_a_namespace_that_is_being_deleted(*, watched: bool) -> None:
+    world = World(labelled(ROLE, existing=DENY))
+    world.cluster.add_namespace(WHO.namespace, terminating=True)
+    async with AsyncExitStack() as stack:
+        if watched:
+            await stack.enter_async_context(world.running())
+        reviewer = await stack.enter_async_context(reviewing(world))
+        foreign = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
+        own = await reviewer.send(_being_deleted(ROLE.value, None))
+    assert not foreign.allowed
+    assert foreign.response["status"]["code"] == 403
+    assert (own.allowed, own.patch, world.homes(WHO)) == (True, [], [])
+
+
+@in_virtual_time
+async def test_a_deny_judges_what_is_being_deleted_in_a_namespace_that_the_watch_does_not_show_yet() -> None:
+    world = World(labelled(ROLE, existing=DENY))
+    async with world.running(), reviewing(world) as reviewer:
+        world.cluster.namespaces.objects[WHO.namespace] = LiveNamespace(WHO.namespace, "uid-1", {LABEL: "cp"})
+        reply = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
+    assert not reply.allowed
+    assert reply.response["status"]["code"] == 403
+
+
+@in_virtual_time
+async def test_a_deny_judges_what_is_being_deleted_in_a_namespace_that_cannot_be_looked_up() -> None:
+    world = World(labelled(ROLE, existing=DENY))
+    world.cluster.failing_reads = float("inf")
+    async with reviewing(world) as reviewer:
+        foreign = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
+        unchanged = await reviewer.send(_being_deleted(FOREIGN_ROLE, FOREIGN_ROLE))
+    assert not foreign.allowed
+    assert foreign.response["status"]["code"] == 503
+    assert unchanged.allowed
+
+
+ALMOST = [
+    f" {ROLE.value}",
+    f"{ROLE.value} ",
+    f"{ROLE.value}\n",
+    ROLE.value.replace(":role/", ":ROLE/"),
+    ROLE.value.upper(),
+]
+
+
+@pytest.mark.parametrize("almost", ALMOST)
+@pytest.mark.parametrize("dry_run", [True, False])
+@in_virtual_time
+async def test_a_deny_takes_no_almost_bound_role_for_a_bound_one(almost: str, *, dry_run: bool) -> None:
+    world = _world(existing=DENY)
+    async with reviewing(world) as reviewer:
+        reply = await reviewer.send(review(WHO, annotations=annotated(almost), dry_run=dry_run))
+    assert not reply.allowed

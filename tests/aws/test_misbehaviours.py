@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PROVIDER = ISSUER.provider_arn("aws", "123456789012")
 WELL_FORMED = b"<html><head><title>Welcome</title></head><body><p>Please log in</p></body></html>"
 TRUNCATED = b'<GetRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><GetRoleResult><Role><Path>/'
+ENTITIES = b'<!DOCTYPE r [<!ENTITY a "%b">]><r>%b</r>' % (b"x" * 20_000, b"&a;" * 5_000)
+NESTED, NESTED_JSON = b"<a>" * 12_000 + b"</a>" * 12_000, b"[" * 49_000
 UNEXPECTED, UNAVAILABLE, THROTTLED = FailureKind.UNEXPECTED, FailureKind.UNAVAILABLE, FailureKind.THROTTLED
 
 # What comes back, its kind, its code but for what the parser of the service calls it, and words of it.
@@ -49,6 +51,12 @@ TABLE: dict[str, tuple[Any, FailureKind, str | None, str]] = {
     "a well-formed page as a success": (answer(200, WELL_FORMED), UNEXPECTED, None, "HTTP 200, text/html"),
     "XML that stops": (answer(200, TRUNCATED), UNEXPECTED, None, "HTTP 200"),
     "a list as JSON": (answer(200, b"[1]", "application/json"), UNEXPECTED, None, "HTTP 200, application/json"),
+    "an entity used many times": (answer(200, ENTITIES, "text/xml"), UNEXPECTED, None, "HTTP 200, text/xml"),
+    "503 and an entity": (answer(503, ENTITIES, "text/xml"), UNAVAILABLE, "HTTP_503", "HTTP 503, text/xml"),
+    "nested XML": (answer(200, NESTED, "text/xml"), UNEXPECTED, None, "HTTP 200, text/xml"),
+    "nested JSON": (answer(200, NESTED_JSON, "application/json"), UNEXPECTED, None, "HTTP 200, application/json"),
+    "403 and nested XML": (answer(403, NESTED, "text/xml"), UNEXPECTED, "HTTP_403", "HTTP 403, text/xml"),
+    "XML in too many parts": (answer(200, b"<a/>" * 60_000), UNEXPECTED, "HTTPClientError", "more than"),
     "an endless body": (endless, UNEXPECTED, "HTTPClientError", "more than"),
     "no HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", UNAVAILABLE, "ConnectionClosedError", "closed"),
     "nothing, and the end": (b"", UNAVAILABLE, "ConnectionClosedError", "closed"),

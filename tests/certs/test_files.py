@@ -1,7 +1,9 @@
 """A pair in files is served only where the API server, whose checks are Go's, would accept it."""
 
 import datetime as dt
+import os
 import ssl
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +96,55 @@ def test_a_pair_that_the_api_server_accepts_is_served(tmp_path: Path, name: str)
     scene.write(ACCEPTED[name]())
     scene.files.load()
     assert scene.told.reloads == {"loaded": 1}
+
+
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _long(path: Path) -> None:
+    path.write_bytes(path.read_bytes() * 20_000)
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a FIFO that nobody writes to": (_fifo, "not a regular file"),
+    "a folder": (_folder, "not a regular file"),
+    "a device without an end": (_device, "not a regular file"),
+    "20 MB of certificates": (_long, "bytes"),
+}
+
+
+@pytest.mark.parametrize("of_key", [True, False])
+@pytest.mark.parametrize("name", NO_FILES)
+def test_what_is_no_file_of_a_certificates_size_is_refused_at_once_and_leaves_nothing_open(
+    tmp_path: Path, name: str, *, of_key: bool
+) -> None:
+    scene = Scene(tmp_path)
+    scene.write(Recipe().leaf(NOW, AUTHORITY))
+    scene.files.load()
+    before = scene.served()
+    spoil, words = NO_FILES[name]
+    spoil(tmp_path / ("tls.key" if of_key else "tls.crt"))
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    tracemalloc.start()
+    for _ in range(3):
+        scene.files.look()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scene.told.reloads == {"loaded": 1, "refused": 1}
+    assert scene.served() == before
+    assert peak < 2 * 2**20
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    with pytest.raises(PairError, match=words):
+        scene.files.load()

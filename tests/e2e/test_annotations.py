@@ -1,6 +1,6 @@
 """The settings of a binding through the API server: annotations that are there, modes, refusals, two bindings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,6 +24,8 @@ from tests.e2e.scenes import (
 )
 
 FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+
+
 STRIPPED = {"metadata": {"annotations": {ROLE_ANNOTATION: None}}}
 
 
@@ -91,6 +93,41 @@ def test_deny_refuses_a_foreign_role_and_says_what_to_do(space: Space) -> None:
         assert "remove the annotation or name one of them" in refusal.value.message
         create_account(space, namespace, space.roles[0])
         assert is_trusted(space, namespace)
+
+
+def _go_with_finalizer(space: Space, namespace: str) -> None:
+    """A ServiceAccount that is being deleted and stays, because a finalizer is not removed."""
+    create_account(space, namespace)
+    space.cluster.api.patch(account_path(namespace), {"metadata": {"finalizers": ["rig.local/stay"]}})
+    space.cluster.api.delete(account_path(namespace))
+
+
+def _go_with_namespace(space: Space, namespace: str) -> None:
+    """A ServiceAccount in a namespace that is being deleted and stays."""
+    create_account(space, namespace)
+    space.cluster.api.patch(account_path(namespace), {"metadata": {"finalizers": ["rig.local/stay"]}})
+    space.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("go", [_go_with_finalizer, _go_with_namespace])
+def test_deny_refuses_a_foreign_role_on_what_is_being_deleted(
+    space: Space, go: Callable[[Space, str], None]
+) -> None:
+    with serving(space, bindings=bindings(space, existingAnnotation="deny")):
+        namespace = create_namespace(space)
+        go(space, namespace)
+        path, foreign = account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: FOREIGN}}}
+        for change in (
+            partial(space.cluster.api.patch, path, foreign, dryRun="All"),
+            partial(space.cluster.api.patch, path, foreign),
+        ):
+            with pytest.raises(ApiError) as refusal:
+                change()
+            assert refusal.value.code == 403
+            assert f"names role {FOREIGN}" in refusal.value.message
+        assert annotation(space, namespace) == space.roles[0]
+        space.cluster.api.patch(account_path(namespace), {"metadata": {"finalizers": None}})
 
 
 @pytest.mark.rig

@@ -102,6 +102,11 @@ EXCLUSIONS = (
         "IAM, STS and EKS are called with the credentials, not with a token file",
     ),
     Exclusion(
+        frozenset(DEPENDENCIES) - {"iam", "sts", "credentials-from-sts"},
+        frozenset({"entities"}),
+        "JSON has no entities",
+    ),
+    Exclusion(
         frozenset(DEPENDENCIES) - _CREDENTIALS,
         frozenset({"expired"}),
         "only an answer with credentials says when they expire",

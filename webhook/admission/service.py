@@ -20,6 +20,7 @@ from webhook.domain.decisions import (
     Refuse,
     decide,
     possible_decisions,
+    refusal_while_terminating,
 )
 from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.domain.patches import annotation_patch
@@ -48,6 +49,8 @@ _NOT_SHOWN_YET = frozenset(
     {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
 )
 
+_TERMINATING = Ignore(IgnoreReason.NAMESPACE_TERMINATING)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -68,6 +71,7 @@ class _Review:
     """
 
     account: Account
+    """As if it were to stay: while it is being deleted, new pods can still start with the role that it names."""
     metadata: Metadata
     is_creation: bool
     old_role: str | None
@@ -125,7 +129,6 @@ class AdmissionService:
             namespace=request.namespace,
             name=metadata.name or request.name,
             role_annotation=metadata.role_annotation,
-            being_deleted=metadata.being_deleted,
         )
         if account.name not in self._names:
             return Answer(allowed=True, outcome=IgnoreReason.NOT_BOUND.value)
@@ -154,12 +157,17 @@ class AdmissionService:
             else:
                 decision = decide(account, live, self._bindings)
                 self._namespaces.note_live(account.namespace, live if isinstance(decision, Grant) else None)
+                namespace = live
+        if decision == _TERMINATING and review.changes_role:
+            decision = refusal_while_terminating(account, namespace, self._bindings) or decision
         return await self._as_decided(decision, review, budget - (asyncio.get_running_loop().time() - started))
 
     async def _as_decided(self, decision: Decision, review: _Review, seconds: float) -> Answer:
+        if isinstance(decision, Refuse) and review.changes_role:
+            return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
+        if review.metadata.being_deleted:
+            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(decision, Refuse):
-            if review.changes_role:
-                return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
             decision = decision.instead or Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason)
         if isinstance(decision, Ignore):
             return _ignored(decision)
@@ -171,12 +179,15 @@ class AdmissionService:
         It is asked before anyone is turned away for a namespace that the watch may be about to show. While the
         watch is out of touch it is asked before all that would write, refuse, or leave another role alone.
         """
+        if review.metadata.being_deleted and not review.changes_role:
+            return False
         if isinstance(decision, Ignore) and decision.reason in _NOT_SHOWN_YET:
             return bool(possible_decisions(review.account, self._bindings))
         if self._namespaces.in_touch:
             return False
         if isinstance(decision, Grant):
-            return not review.dry_run and self._grants.known(decision) is None
+            writes = not review.dry_run and not review.metadata.being_deleted
+            return writes and self._grants.known(decision) is None
         return isinstance(decision, Refuse) or decision.reason is IgnoreReason.FOREIGN_ROLE
 
     def _unknown(self, review: _Review, cached: Decision, reason: str) -> Answer:
@@ -189,6 +200,8 @@ class AdmissionService:
         ):
             refusal = f"{lack}, so that it is not known whether this is to be allowed, try again: {reason}"
             return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
+        if review.metadata.being_deleted:
+            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(cached, Grant) and not review.dry_run:
             # The annotation alone gives no rights. What is started waits until the namespace is known for certain.
             self._grants.start(cached)
@@ -205,6 +218,7 @@ class AdmissionService:
         """Whether this decision, if it is the one, could end in a refusal."""
         if isinstance(possible, Grant):
             is_judged = review.is_creation or not possible.binding.associates
+            is_judged = is_judged and not review.metadata.being_deleted
             return self._policy.refuse_without_trust and possible.binding.edits_trust and is_judged
         return isinstance(possible, Refuse)
 

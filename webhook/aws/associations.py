@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PAGE = 100
+"""Associations of a page, as EKS gives them at most."""
+
+_LONGEST_TOKEN = 8192
+"""Characters: it goes into a URL, and servers take no longer ones."""
+
+_MOST_PAGES = 500
+"""50,000 associations: ten times what a cluster may have by EKS's default quota."""
+
 # ResourceInUseException says which in its text: "Association already exists: a-..." (crossplane/upjet-aws#2199).
 _ID = re.compile(r"\ba-[a-z0-9]{6,}\b")
 
@@ -38,11 +46,15 @@ class EksAssociations:
         self._cluster = cluster
 
     async def list(self, only: Subject | None = None) -> Listing:
-        """All of them, or the one of `only`, by ListPodIdentityAssociations, page by page."""
+        """All of them, or the one of `only`, by ListPodIdentityAssociations, page by page.
+
+        Raises AwsError also for pages that have no end, or that begin again.
+        """
         ids: dict[Subject, str] = {}
         of_addons: set[str] = set()
         token: str | None = None
-        while True:
+        tokens: set[str] = set()
+        for _ in range(_MOST_PAGES):
             page, token = await self._call("ListPodIdentityAssociations", partial(_page, only, token))
             for one in page:
                 if (subject := _subject(one.namespace, one.service_account)) is None:
@@ -52,6 +64,10 @@ class EksAssociations:
                     of_addons.add(one.id)
             if not token:
                 return Listing(ids, frozenset(of_addons))
+            if token in tokens:
+                raise _endless("a page names itself, or one before it, as the next")
+            tokens.add(token)
+        raise _endless(f"more than {_MOST_PAGES} pages of {_PAGE}")
 
     async def describe(self, association_id: str) -> Association | None:
         """One of them, by DescribePodIdentityAssociation."""
@@ -138,6 +154,8 @@ def _page(
     if only:
         more |= {"namespace": only.namespace, "serviceAccount": only.service_account}
     answer = eks.list_pod_identity_associations(clusterName=cluster, maxResults=_PAGE, **more)
+    if len(answer["associations"]) > _PAGE:
+        raise ValueError("more associations than were asked for")
     listed = [
         _Listed(
             text(one["namespace"]),
@@ -148,7 +166,11 @@ def _page(
         for one in answer["associations"]
     ]
     following = answer.get("nextToken")
-    return listed, text(following) if following else None
+    return listed, text(following, _LONGEST_TOKEN) if following else None
+
+
+def _endless(why: str) -> AwsError:
+    return AwsError(FailureKind.UNEXPECTED, f"ListPodIdentityAssociations: {why}: not AWS's answer")
 
 
 def _association(found: PodIdentityAssociationTypeDef) -> Association | None:

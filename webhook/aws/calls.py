@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from webhook.aws.clients import THREADS, AwsClients
 from webhook.aws.exchange import Exchange
-from webhook.aws.failures import explained
+from webhook.aws.failures import explained, released
 from webhook.telemetry import metrics
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -61,7 +61,7 @@ class AwsCalls:
         end = loop.call_later(self._longest, exchange.end)  # also of a call that its caller has left
         try:
             async with asyncio.timeout(self._longest):
-                return await work
+                found = await work
         except TimeoutError as error:
             exchange.end()
             said = f"{operation}: no whole answer within {self._longest:g} s"
@@ -69,24 +69,29 @@ class AwsCalls:
         finally:
             if not work.cancelled():
                 end.cancel()
+        if not isinstance(found, AwsError):
+            return found
+        try:
+            raise found
+        finally:
+            del found  # its traceback holds this frame
 
     def close(self) -> None:
         """Start nothing more; calls under way end by their timeouts."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _timed(self, operation: str, function: Callable[[AwsClients], T], exchange: Exchange) -> T:
+    def _timed(self, operation: str, function: Callable[[AwsClients], T], exchange: Exchange) -> T | AwsError:
+        """What `function` answers, or what went wrong: an error that is raised holds the frames that it passed."""
         started = time.perf_counter()
         code = "OK"
         try:
             with exchange.entered():
                 return function(self._clients)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  every outcome is a value or an AwsError
             code, found = explained(operation, error, exchange.answer)
             if exchange.is_over:
                 code = "TimeoutError"
-            if found is error:
-                raise
-            raise found from error
+            return released(found, error)
         finally:
             metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)

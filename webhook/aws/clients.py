@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, UnknownRegionError
 
 from webhook.aws.credentials import OwnCredentials
-from webhook.aws.exchange import check_answer, current, note_answer, refuse_writes
+from webhook.aws.exchange import check_answer, current, note_answer, refuse_doctype, refuse_writes
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -134,6 +134,7 @@ class AwsClients:
         if self._read_only:
             core.register("before-call", refuse_writes)
         core.register("before-parse", note_answer)
+        core.register("before-parse", refuse_doctype)
         core.register("after-call", check_answer)
         return boto3.Session(botocore_session=core), OwnCredentials(core)
 

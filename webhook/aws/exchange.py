@@ -1,8 +1,9 @@
 """What one call of AWS sends and gets, in its own thread: bounded in time and size, and noted for messages.
 
 botocore's timeouts are for each read: a server that sends a byte a second holds a thread for ever, and one that
-never stops sending fills the memory. Its connection classes are replaced for the whole process, because the
-requests that fetch credentials must be bounded too, and they use clients of botocore's own.
+never stops sending fills the memory, as does a small answer of very many parts. Its connection classes are
+replaced for the whole process, because the requests that fetch credentials must be bounded too, and they use
+clients of botocore's own.
 """
 
 from __future__ import annotations
@@ -22,8 +23,17 @@ from webhook.trust.ports import AwsError, FailureKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-LARGEST = 2 * 1024 * 1024
-"""Bytes that an answer may have: the longest trust policy is 131,072 characters, a page of a list 100 items."""
+LARGEST = 1024 * 1024
+"""Bytes that an answer may have. The largest has a trust policy: 131,072 characters at most (policyDocumentType in
+IAM's service model) up to U+00FF, URL-encoded six bytes each."""
+
+MOST_PARTS = 50_000
+"""Parts of an answer. A page of 100 associations has 5,000, a role with 50 tags 500; a policy is URL-encoded."""
+
+_BEGIN_A_PART = b"<&\"'[{:,"
+"""What each element, entity, attribute, list, object, member and value of XML and JSON has at least one of."""
+
+_DOCTYPE = b"<!DOCTYPE"
 
 _SHOWN = 120
 """Characters of a body that a message shows."""
@@ -50,7 +60,7 @@ class NotSentError(AwsError):
 
 
 class TooLargeError(Exception):
-    """An answer that is too large to be AWS's."""
+    """An answer that is too large to be AWS's, or has too many parts."""
 
 
 class Exchange:
@@ -116,6 +126,17 @@ def note_answer(**event: Any) -> None:
     )
 
 
+def refuse_doctype(**event: Any) -> None:
+    """Raise ValueError for XML with a document type, before it is parsed; for botocore's event before-parse.
+
+    No service of AWS sends one. Its entities make a small answer a hundred times as large in memory. The SDK reads
+    XML as UTF-8 whatever it declares, so the bytes tell.
+    """
+    is_xml = event["operation_model"].service_model.metadata["protocol"] == "query"
+    if is_xml and _DOCTYPE in (event["response_dict"].get("body") or b""):
+        raise ValueError("a document type")
+
+
 def _beginning(body: bytes) -> str:
     return bounded(body[: 4 * _SHOWN].decode(errors="replace"), _SHOWN)
 
@@ -166,12 +187,14 @@ class _Bounded:
         whole = response.stream
 
         def stream(*args: Any, **kwargs: Any) -> Iterator[bytes]:
-            size = 0
+            size = parts = 0
             for chunk in whole(*args, **kwargs):
                 size += len(chunk)
-                if size > LARGEST:
+                parts += len(chunk) - len(chunk.translate(None, _BEGIN_A_PART))
+                if size > LARGEST or parts > MOST_PARTS:
                     response.close()
-                    raise TooLargeError(f"the answer has more than {LARGEST} bytes")
+                    most = f"{LARGEST} bytes" if size > LARGEST else f"{MOST_PARTS} parts"
+                    raise TooLargeError(f"the answer has more than {most}")
                 yield chunk
 
         response.stream = stream

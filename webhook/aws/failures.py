@@ -6,12 +6,14 @@ Whatever is not known here is an answer that is not AWS's, or a fault that a mom
 from __future__ import annotations
 
 import re
+import traceback
 from typing import TYPE_CHECKING
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from webhook.aws.credentials import CredentialsError
+from webhook.aws.exchange import TooLargeError
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -66,8 +68,8 @@ _KINDS = {
 _BY_STATUS = {408: FailureKind.UNAVAILABLE, 429: FailureKind.THROTTLED}
 _REDIRECTION, _SERVER_ERRORS = 300, 500
 
-_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
-"""What is raised where an answer is read that has another form than AWS's."""
+_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What is raised where an answer is read that has another form than AWS's, or is nested too deep."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}", re.ASCII)
 
@@ -150,11 +152,25 @@ def _kind_of(error: Exception) -> tuple[FailureKind, str]:
         return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if any(isinstance(one, _NO_ANSWER) for one in causes):
         return FailureKind.UNAVAILABLE, said
+    if large := next((one for one in causes if isinstance(one, TooLargeError)), None):
+        return FailureKind.UNEXPECTED, f"{large}: {_WHO_ANSWERS}"
     if isinstance(error, sdk.HTTPClientError):
         return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
     if isinstance(error, KeyError):
         return FailureKind.UNEXPECTED, f"the answer has no {said}"
     return FailureKind.UNEXPECTED, said or type(error).__name__
+
+
+def released(failure: AwsError, error: Exception) -> AwsError:
+    """`failure`, which was made of `error`, without anything that `error` holds.
+
+    The frames of the SDK hold the whole answer, and some the error that they raised: such a cycle would stay in
+    memory until the collector finds it. AWS that fails again and again would fill the memory first.
+    """
+    for one in _causes(error):
+        traceback.clear_frames(one.__traceback__)
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

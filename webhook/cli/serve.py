@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import uvloop
 
 from webhook.cli.exits import Exit
 from webhook.config.load import load_configuration
-from webhook.telemetry.logs import configure_logs
+from webhook.telemetry.logs import logs_of_a_service
 
 
 def serve(
@@ -33,17 +32,14 @@ def serve(
     from webhook.serving.assembly import assemble
     from webhook.serving.memory import tune_collector
 
-    configure_logs()
-    tune_collector()
-    configuration = load_configuration(config)
-
     async def work() -> None:
         program = await (assemble_observer if configuration.observe else assemble)(configuration)
         await program.run()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+    with logs_of_a_service():
+        tune_collector()
+        configuration = load_configuration(config)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work())
     # Threads that wait for an answer for which nobody waits any more would keep the process for half a minute.
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(Exit.DONE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -108,13 +108,24 @@ def decide_existing(account: Account, namespace: LiveNamespace | None, bindings:
     return decision.instead if isinstance(decision, Refuse) and decision.instead else decision
 
 
+def refusal_while_terminating(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> Refuse | None:
+    """The refusal that would be decided if `namespace` were not being deleted: nothing is granted there any more.
+
+    Until it is gone its ServiceAccounts can be changed, and their tokens are good.
+    """
+    if namespace is None:
+        return None
+    decision = decide(account, replace(namespace, terminating=False), bindings)
+    return decision if isinstance(decision, Refuse) else None
+
+
 def possible_decisions(account: Account, bindings: tuple[Binding, ...]) -> list[Decision]:
     """What could be decided about `account`, whatever labels its namespace has; empty where no binding fits it."""
     try:
         subject = Subject(account.namespace, account.name)
     except InvalidNameError:
-        return []
-    if account.being_deleted:
         return []
     found = possible_matches(bindings, account.name, account.namespace)
     return [_by_annotation(account, subject, binding, bindings) for binding in found]

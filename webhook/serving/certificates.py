@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import structlog
 
 from certs.errors import Difference, PairError, Reason, StoreError
-from certs.files import CertificateFiles
+from certs.files import CertificateFiles, read_file
 from certs.making import Lifetimes
 from certs.report import Reload
 from certs.selfmanaged import SelfManaged
@@ -73,7 +73,7 @@ class Certificates:
     async def _look(self) -> None:
         try:
             if isinstance(self._source, CertificateFiles):
-                self._source.look()
+                await asyncio.to_thread(self._source.look)
             else:
                 await self._source.look()
                 self._complain(None if self._source.is_registered else self._missing(self._source))
@@ -176,9 +176,11 @@ def service_names(section: SelfManagedSection, namespace: str) -> frozenset[str]
 def _load(files: CertificateFiles, section: FilesSection) -> None:
     for name, path in (("certFile", section.cert_file), ("keyFile", section.key_file)):
         try:
-            Path(path).read_bytes()
+            read_file(Path(path))
         except OSError as error:
             raise ConfigurationError(f"certificates.{name}: {path} cannot be read: {error.strerror}") from error
+        except PairError as error:
+            raise ConfigurationError(f"certificates.{name}: {path} cannot be read: {error}") from error
     try:
         files.load()
     except (PairError, OSError) as error:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
+
+from webhook.telemetry import metrics
+from webhook.telemetry.log_stream import LogStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 _SHARED: tuple[structlog.types.Processor, ...] = (
     structlog.processors.add_log_level,
@@ -16,20 +25,36 @@ _SHARED: tuple[structlog.types.Processor, ...] = (
 )
 
 
-def configure_logs(level: int = logging.INFO) -> None:
-    """Send all logs from `level` on, those of libraries too, to standard error in one form.
+@contextmanager
+def logs_of_a_service() -> Iterator[None]:
+    """Have logs written beside the program, which they neither hold nor fail, until the last line at its end.
+
+    On a terminal they are written at once, as a command's are.
+    """
+    stream = LogStream(None if sys.stderr is None else sys.stderr.fileno())
+    configure_logs(logging.INFO, stream)
+    logging.captureWarnings(capture=True)
+    try:
+        yield
+    finally:
+        stream.close()
+
+
+def configure_logs(level: int, stream: LogStream | None = None) -> None:
+    """Send all logs from `level` on, those of libraries too, to standard error in one form, by `stream` if given.
 
     Ours do not pass through the standard library's logging: that would take longer than the review that they are
     about. Libraries' do, from warnings on.
     """
     final: tuple[structlog.types.Processor, ...]
     factory: Any
-    if sys.stderr.isatty():
+    file: BinaryIO | LogStream = stream or sys.stderr.buffer
+    if sys.stderr is not None and sys.stderr.isatty():
         final, factory = (structlog.dev.ConsoleRenderer(),), structlog.PrintLoggerFactory(sys.stderr)
         library: tuple[structlog.types.Processor, ...] = final
     else:
         final = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json))
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(file)  # type: ignore[arg-type]  # it writes and flushes
         library = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[*_SHARED, *final],
@@ -37,7 +62,7 @@ def configure_logs(level: int = logging.INFO) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(file)
     formatter = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
         formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
@@ -50,5 +75,23 @@ def configure_logs(level: int = logging.INFO) -> None:
     logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 
+class _Handler(logging.Handler):
+    """Writes what libraries log. It never raises."""
+
+    def __init__(self, file: BinaryIO | LogStream) -> None:
+        super().__init__()
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._file.write(self.format(record).encode(errors="backslashreplace") + b"\n")
+            self._file.flush()
+        except Exception:  # noqa: BLE001  what cannot be logged is no reason to fail
+            metrics.log_lines_dropped.labels("failed").inc()
+
+
 def _json(event: dict[str, Any], **_: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+    try:
+        return msgspec.json.encode(event, enc_hook=str)
+    except (msgspec.MsgspecError, ValueError):  # such as half a surrogate pair
+        return json.dumps(event, default=repr).encode()

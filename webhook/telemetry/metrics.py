@@ -322,6 +322,15 @@ for _loop in (
     "kubernetes",
 ):
     unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
+log_lines_dropped = Counter(
+    "log_lines_dropped",
+    "Lines of the log that were dropped, because they were not read as fast as written, or could not be written.",
+    ["reason"],
+    namespace=_PREFIX,
+    registry=REGISTRY,
+)
+for _reason in ("full", "failed"):
+    log_lines_dropped.labels(_reason)
 observing = Gauge(
     "observing",
     "1 where the program only observes (observe: true) and changes nothing; else 0.",
