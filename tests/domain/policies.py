@@ -80,6 +80,9 @@ def shuffled(value: Any) -> st.SearchStrategy[Any]:
     return st.just(value)
 
 
+_MEMBER = "a member of a list"
+
+
 def as_stored(value: Any, key: str = "") -> st.SearchStrategy[Any]:
     """The value as IAM may answer it: keys and elements in any order, a lone scalar or statement unwrapped."""
     if isinstance(value, dict):
@@ -87,8 +90,9 @@ def as_stored(value: Any, key: str = "") -> st.SearchStrategy[Any]:
             lambda keys: st.fixed_dictionaries({key: as_stored(value[key], key) for key in keys})
         )
     if isinstance(value, list):
-        may_unwrap = len(value) == 1 and (key == "Statement" or not isinstance(value[0], dict | list))
-        return st.tuples(*map(as_stored, value)).flatmap(
+        is_scalar = len(value) == 1 and not isinstance(value[0], dict | list)
+        may_unwrap = key != _MEMBER and (is_scalar or (key == "Statement" and len(value) == 1))
+        return st.tuples(*(as_stored(member, _MEMBER) for member in value)).flatmap(
             lambda members: st.permutations(members).flatmap(
                 lambda order: st.sampled_from([order, *order]) if may_unwrap else st.just(order)
             )
