@@ -133,6 +133,10 @@ def _call(connection: Connection, name: str) -> ClusterError:
     return raised.value
 
 
+async def _answers(calls: list[Awaitable[object]]) -> list[object]:
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def _as_coroutine(call: Awaitable[object]) -> object:
     return await call
 
@@ -273,11 +277,29 @@ def _lives(connection: socket.socket, request: str) -> None:
         connection.recv(1)
 
 
+NO_VERSIONS = {
+    "a word": "abc",
+    "nothing": "",
+    "a number of 24 digits": 24 * "9",
+    "a number of 100,000 digits": 100_000 * "9",
+    "below zero": "-1",
+    "hexadecimal": "0x10",
+    "of other digits": "\u0661\u0662",
+    "two lines": "9\n",
+}
 WATCHES: dict[str, Callable[[socket.socket, str], None]] = {
     **{name: answer for name, answer in ANSWERS.items() if "0 MB" not in name},
     "an event that is none": sends(BODY + b"hello\n"),
     "an event of no type": sends(BODY + _line("HELLO", namespace(NEW, 8))),
     "an event without a version": sends(BODY + _line("ADDED", {"metadata": {"name": NEW, "uid": "u"}})),
+    **{
+        f"{kind} whose version is {name}": sends(BODY + _line(kind, namespace("a", 0, resourceVersion=version)))
+        for kind in ("ADDED", "BOOKMARK")
+        for name, version in NO_VERSIONS.items()
+    },
+    "an event of a namespace without a name": sends(BODY + _line("ADDED", namespace("", 8))),
+    "an event of no namespace's name": sends(BODY + _line("ADDED", namespace("A b", 8))),
+    "an event of a name that is too long": sends(BODY + _line("ADDED", namespace(64 * "a", 8))),
     "an event that is cut off": sends(BODY + _line("ADDED", namespace(NEW, 8))[:-9]),
     "an event of another type": sends(BODY + _line("ADDED", {"metadata": {"name": 5, "resourceVersion": "8"}})),
     "an error": sends(BODY + _line("ERROR", {"code": 500, "message": "etcdserver: leader changed"})),
@@ -337,6 +359,19 @@ def test_a_watch_that_fails_in_any_way_is_out_of_touch_until_there_are_news(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watch: str
 ) -> None:
     _mirror(tmp_path, monkeypatch, WATCHES[watch])
+
+
+@pytest.mark.parametrize("version", NO_VERSIONS.values(), ids=NO_VERSIONS)
+def test_a_list_whose_version_is_no_number_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    page = {"metadata": {"resourceVersion": version}, "items": []}
+    with api_server(tmp_path, monkeypatch, says(page)):
+        connection = Connection()
+        calls = [CALLS[name](connection) for name in ("namespaces", "newest version", "pods")]
+        answers = asyncio.run(_answers(calls))
+        connection.close()
+    assert all(isinstance(answer, ClusterError) for answer in answers)
 
 
 @pytest.mark.parametrize("slow", [name for name in SLOW if "error" not in name])

@@ -149,7 +149,7 @@ def test_an_object_at_the_end_of_what_etcd_takes_does_not_stop_the_list(
 def test_an_object_that_no_etcd_has_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with api_server(tmp_path, monkeypatch, Store([300, 17 * MIB], _namespace)):
         connection = Connection()
-        with pytest.raises(ClusterError, match="the answer has more than 16 MiB"):
+        with pytest.raises(ClusterError, match="the answer has more than 12 MiB"):
             asyncio.run(_namespaces(connection))
         connection.close()
 
@@ -165,7 +165,7 @@ def test_lists_of_usual_objects_come_in_whole_pages(tmp_path: Path, monkeypatch:
 
 def test_a_list_that_has_no_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook.cluster.lists.LONGEST_LIST", 0.5)
-    endless = says({"metadata": {"resourceVersion": "7", "continue": "on"}, "items": []})
+    endless = says({"metadata": {"resourceVersion": "7", "continue": "on"}, "items": [_namespace(1, "")]})
     with api_server(tmp_path, monkeypatch, endless):
         connection = Connection()
         with pytest.raises(ClusterError, match="GET /api/v1/namespaces: no complete answer within"):

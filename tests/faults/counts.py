@@ -44,6 +44,8 @@ _CODES_OF_KUBERNETES = {
     "tls-failure": "SSLError",
     "token-missing": "FileNotFoundError",
     "10-mb": "TooLargeError",
+    "many-pieces": "ValidationError",
+    "one-piece": "ValidationError",
     **_PAGES,
 }
 _FAILED = "watch_failures"

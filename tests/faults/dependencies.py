@@ -9,6 +9,7 @@ from rig.faults import MISBEHAVIOURS
 from rig.faults.front import every_request
 from rig.faults.misbehaviours import Refused, UntrustedCertificate
 from tests.faults.credentials import expired
+from tests.faults.sizes import many_pieces, one_piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +65,10 @@ DEPENDENCIES = {
 TOKEN_FILES = {"token-missing": None, "token-empty": ""}
 """Content of the token's file; None is no file."""
 
-KINDS: dict[str, Any] = {**MISBEHAVIOURS, "expired": expired, **TOKEN_FILES}
+SIZES = {"many-pieces": many_pieces, "one-piece": one_piece}
+"""What a program has to meet thirty times: little of each may be kept."""
+
+KINDS: dict[str, Any] = {**MISBEHAVIOURS, "expired": expired, **TOKEN_FILES, **SIZES}
 """Everything that can go wrong, by name."""
 
 OF_THE_WHOLE_PORT = frozenset(
@@ -84,6 +88,7 @@ class Exclusion:
 _CREDENTIALS = frozenset({"credentials-from-sts", "credentials-from-agent"})
 _WITH_TOKEN_FILE = frozenset({*_CREDENTIALS, "api-reads"})
 _PARTS_OF_THE_API_SERVER = frozenset({"api-watches", "api-leases"})
+_THE_API_SERVER = _PARTS_OF_THE_API_SERVER | {"api-reads"}
 
 EXCLUSIONS = (
     Exclusion(
@@ -110,6 +115,11 @@ EXCLUSIONS = (
         frozenset(DEPENDENCIES) - _CREDENTIALS,
         frozenset({"expired"}),
         "only an answer with credentials says when they expire",
+    ),
+    Exclusion(
+        frozenset(DEPENDENCIES) - _THE_API_SERVER,
+        frozenset(SIZES),
+        "pages, lines of watches and objects are the API server's, and so are the limits of their bytes",
     ),
 )
 
@@ -146,6 +156,16 @@ class Cell:
         return self.dependency == "api-reads" and self.phase == START
 
     @property
+    def is_met_again(self) -> bool:
+        """Whether the program has to meet it again and again.
+
+        Watches pause for up to 10 s between failures: they have it at the start, where no other cell waits.
+        """
+        return self.misbehaviour in SIZES and self.phase == (
+            START if self.dependency == "api-watches" else SERVING
+        )
+
+    @property
     def is_noticed_late(self) -> bool:
         """Whether it is like a watch without changes, which says once a minute only that it is there."""
         return self.dependency == "api-watches" and self.misbehaviour in {"silence", "slow-drip"}
@@ -175,13 +195,13 @@ CELLS = tuple(Cell(*pair, phase) for pair in pairs() for phase in PHASES)
 
 
 _EARLY = {
-    "iam": "html-403",
-    "eks": "truncated",
-    "credentials-from-sts": "expired",
-    "credentials-from-agent": "token-missing",
-    "api-reads": "token-empty",
-    "api-watches": "html-500",
-    "api-leases": "wrong-types",
+    "iam": {"html-403"},
+    "eks": {"truncated"},
+    "credentials-from-sts": {"expired"},
+    "credentials-from-agent": {"token-missing"},
+    "api-reads": {"token-empty", "many-pieces"},
+    "api-watches": {"html-500", *SIZES},
+    "api-leases": {"wrong-types", "one-piece"},
 }
 """What the slice has at the start."""
 
@@ -194,7 +214,7 @@ def _slice() -> Iterator[Cell]:
     for dependency, misbehaviour in pairs():
         if dependency != "sts":
             yield Cell(dependency, misbehaviour, SERVING)
-        if dependency == "sts" or _EARLY[dependency] == misbehaviour:
+        if dependency == "sts" or misbehaviour in _EARLY[dependency]:
             yield Cell(dependency, misbehaviour, START)
 
 

@@ -75,6 +75,11 @@ class Lane:
             dependency = DEPENDENCIES[self.dependency]
             self.fronts[dependency.front].misbehave(KINDS[misbehaviour], dependency.matching)
 
+    @property
+    def met(self) -> int:
+        """How often the dependency's misbehaviour was met."""
+        return self.fronts[DEPENDENCIES[self.dependency].front].met
+
     def behave(self, misbehaviour: str) -> None:
         """Have it recover from that."""
         if misbehaviour in TOKEN_FILES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,8 @@ from webhook.reconcile.ports import ClusterError
 from webhook.reconcile.reflector import Reflector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
 
-    from webhook.reconcile.ports import Change
 
 A_FEW_SECONDS = 5.0
 HOUR = 3600.0
@@ -260,32 +258,6 @@ async def test_a_bookmark_without_progress_leads_to_a_look_at_the_version() -> N
         source.show(before)
         await asyncio.sleep(A_FEW_SECONDS)
         assert reflector.objects == {"old": "1"}
-
-
-class OpaqueVersions(SimulatedSource[str]):
-    """Its versions are no numbers, and the newest one looks lower than others."""
-
-    async def list(self) -> tuple[dict[str, str], str]:
-        objects, version = await super().list()
-        return objects, f"v{version}"
-
-    async def newest_version(self) -> str:
-        return f"a{await super().newest_version()}"
-
-    async def watch(self, version: str) -> AsyncGenerator[Change[str], None]:
-        async for change in super().watch(version.removeprefix("v")):
-            yield replace(change, version=f"v{change.version}")
-
-
-@in_virtual_time
-async def test_versions_that_are_no_numbers_are_not_compared() -> None:
-    async with _mirrored(OpaqueVersions) as (source, reflector, _):
-        await asyncio.sleep(3 * source.watch_seconds)
-        source.put("new", "1")
-        await asyncio.sleep(1)
-        assert reflector.objects == {"old": "1", "new": "1"}
-        assert reflector.in_touch
-        assert len(source.lists) == 1
 
 
 @in_virtual_time

@@ -39,6 +39,8 @@ class MisbehavingApiServer:
     def close(self) -> None:
         """Accept no more."""
         self.stopped.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread, which would keep all that is answered
         self._listener.close()
 
     def _accept(self) -> None:

@@ -6,7 +6,6 @@ Whatever is not known here is an answer that is not AWS's, or a fault that a mom
 from __future__ import annotations
 
 import re
-import traceback
 from typing import TYPE_CHECKING
 
 from botocore import exceptions as sdk
@@ -14,6 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from webhook.aws.credentials import CredentialsError
 from webhook.aws.exchange import TooLargeError
+from webhook.domain.errors import forget_locals
 from webhook.domain.text import bounded
 from webhook.trust.ports import AwsError, FailureKind
 
@@ -167,8 +167,7 @@ def released(failure: AwsError, error: Exception) -> AwsError:
     The frames of the SDK hold the whole answer, and some the error that they raised: such a cycle would stay in
     memory until the collector finds it. AWS that fails again and again would fill the memory first.
     """
-    for one in _causes(error):
-        traceback.clear_frames(one.__traceback__)
+    forget_locals(error)
     failure.__cause__ = failure.__context__ = None
     return failure.with_traceback(None)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from webhook.cluster.connection import ConflictError, NotFoundError
-from webhook.cluster.lists import pages
-from webhook.cluster.objects import NamespaceObject, PodObject, ServiceAccountObject
+from webhook.cluster.decoding import decode
+from webhook.cluster.lists import listed
+from webhook.cluster.objects import NamespaceObject, PodObject, ServiceAccountObject, labels_reader
 from webhook.cluster.tokens import issuer_in
 from webhook.cluster.watches import Resource
 from webhook.domain.names import ROLE_ARN_ANNOTATION
@@ -32,13 +33,13 @@ class KubernetesApi:
 
     def __init__(self, connection: Connection, label_keys: Collection[str]) -> None:
         self._connection = connection
-        self._label_keys = sorted(label_keys)
+        self._labels = labels_reader(label_keys)
 
     def namespaces(self) -> Resource[LiveNamespace]:
         """All namespaces, to mirror (list and watch namespaces)."""
 
         def read(item: msgspec.Raw) -> tuple[str, LiveNamespace]:
-            namespace = msgspec.json.decode(item, type=NamespaceObject).live(self._label_keys)
+            namespace = decode(item, NamespaceObject).live(self._labels)
             return namespace.name, namespace
 
         return Resource(self._connection, "namespaces", {}, read)
@@ -47,7 +48,7 @@ class KubernetesApi:
         """All ServiceAccounts of that name by namespace, to mirror (list and watch serviceaccounts)."""
 
         def read(item: msgspec.Raw) -> tuple[str, Account]:
-            account = msgspec.json.decode(item, type=ServiceAccountObject).account()
+            account = decode(item, ServiceAccountObject).account()
             return account.namespace, account
 
         return Resource(self._connection, "serviceaccounts", {"fieldSelector": f"metadata.name={name}"}, read)
@@ -57,7 +58,7 @@ class KubernetesApi:
 
         def call() -> LiveNamespace:
             path = f"/api/v1/namespaces/{name}"
-            return self._connection.ask(NamespaceObject, "GET", path, seconds=seconds).live(self._label_keys)
+            return self._connection.ask(NamespaceObject, "GET", path, seconds=seconds).live(self._labels)
 
         try:
             return await self._connection.in_thread(call, urgent=True)
@@ -151,12 +152,7 @@ class KubernetesApi:
     def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
         path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
         query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
-        return [
-            pod.running()
-            for page in pages(self._connection, path, query)
-            for item in page.items or ()
-            if not (pod := msgspec.json.decode(item, type=PodObject)).has_ended
-        ]
+        return [pod.running() for pod in listed(self._connection, PodObject, path, query) if not pod.has_ended]
 
     async def issuer(self) -> str:
         """The issuer of ServiceAccount tokens (get /.well-known/openid-configuration; any account may)."""

@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from webhook.cluster.answers import ConflictError, NotFoundError, shown
 from webhook.cluster.deadlines import DeadlineError
-from webhook.domain.errors import ClusterError
+from webhook.domain.errors import ClusterError, forget_locals
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -44,14 +44,18 @@ def every_outcome(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def counted() -> Iterator[None]:
-    """Count the ClusterError that is raised, by its code. What is not there or has changed since is an answer."""
+def whole_call(what: str) -> Iterator[None]:
+    """The same for a thread's outermost call: the error is counted by its code, and keeps nothing that was read.
+
+    What is not there or has changed since is an answer, and is not counted.
+    """
     try:
-        yield
-    except (NotFoundError, ConflictError):
-        raise
+        with every_outcome(what):
+            yield
     except ClusterError as error:
-        metrics.kubernetes_failures.labels(_code(error)).inc()
+        forget_locals(error)
+        if not isinstance(error, NotFoundError | ConflictError):
+            metrics.kubernetes_failures.labels(_code(error)).inc()
         raise
 
 

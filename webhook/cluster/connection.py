@@ -22,8 +22,9 @@ from webhook.cluster.answers import (
     error_of,
     shown,
 )
-from webhook.cluster.boundary import counted, every_outcome
+from webhook.cluster.boundary import every_outcome, whole_call
 from webhook.cluster.deadlines import Deadline, answered_by, respect_deadlines
+from webhook.cluster.decoding import decode
 from webhook.domain.errors import ClusterError, ObservingError
 
 if TYPE_CHECKING:
@@ -71,21 +72,23 @@ class Connection:
         """
 
         def called() -> T:
-            with counted(), every_outcome("a call of the API server"):
+            with whole_call("a call of the API server"):
                 return function()
 
+        return await self._started(called, urgent=urgent)  # in no variable: its error would refer to itself
+
+    def _started(self, call: Callable[[], T], *, urgent: bool) -> asyncio.Future[T]:
         try:
-            answer = asyncio.get_running_loop().run_in_executor(self._urgent if urgent else self._bulk, called)
+            return asyncio.get_running_loop().run_in_executor(self._urgent if urgent else self._bulk, call)
         except RuntimeError as error:
             raise ClusterError(f"the connection to the cluster takes no call: {error}") from error
-        return await answer
 
     def ask(self, kind: type[T], method: str, path: str, **options: Any) -> T:
         """Send one request (`options` as of `request`) and answer the object. Blocks; raises ClusterError."""
         body = self.request(method, path, **options)
         try:
-            return msgspec.json.decode(body, type=kind)
-        except (ValueError, RecursionError) as error:
+            return decode(body, kind)
+        except ValueError as error:
             raise ClusterError(
                 f"{method} {path}: the answer is not the API server's, is there another server in between: "
                 f"{shown(str(error))}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from webhook.cluster.connection import ConflictError, NotFoundError
-from webhook.cluster.lists import pages
-from webhook.cluster.objects import Metadata, name_of_role
+from webhook.cluster.lists import listed
+from webhook.cluster.objects import Name, name_of_role
 from webhook.domain.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
 
 if TYPE_CHECKING:
@@ -22,16 +22,30 @@ _MERGE = "application/merge-patch+json"
 
 
 class _Condition(msgspec.Struct, frozen=True):
-    type: str = ""
+    type: str
     status: str = ""
 
 
+class _Annotations(
+    msgspec.Struct,
+    rename={"restarted": KUBECTL_RESTARTED, "restarted_by_us": RESTARTED, "restarted_for": RESTARTED_FOR},
+    frozen=True,
+):
+    restarted: str | None = None
+    restarted_by_us: str | None = None
+    restarted_for: str | None = None
+
+
+class _TemplateMetadata(msgspec.Struct, frozen=True):
+    annotations: _Annotations | None = None
+
+
 class _PodSpec(msgspec.Struct, rename="camel", frozen=True):
-    service_account_name: str = "default"
+    service_account_name: Name = "default"
 
 
 class _Template(msgspec.Struct, frozen=True):
-    metadata: Metadata = Metadata()
+    metadata: _TemplateMetadata = _TemplateMetadata()
     spec: _PodSpec = _PodSpec()
 
 
@@ -49,8 +63,13 @@ class _Status(msgspec.Struct, rename="camel", frozen=True):
     conditions: list[_Condition] = []
 
 
-class _OwnMetadata(Metadata, rename="camel", frozen=True):
+class _OwnMetadata(msgspec.Struct, rename="camel", frozen=True):
+    name: Name = ""
+    namespace: Name = ""
+    uid: Name = ""
+    resource_version: Name = ""
     generation: int = 0
+    annotations: _Annotations | None = None
 
 
 class _DeploymentObject(msgspec.Struct, frozen=True):
@@ -60,6 +79,8 @@ class _DeploymentObject(msgspec.Struct, frozen=True):
 
     def deployment(self) -> Deployment:
         metadata, template, status = self.metadata, self.spec.template, self.status
+        noted = metadata.annotations or _Annotations()
+        of_template = template.metadata.annotations or _Annotations()
         return Deployment(
             namespace=metadata.namespace,
             name=metadata.name,
@@ -73,9 +94,9 @@ class _DeploymentObject(msgspec.Struct, frozen=True):
             is_current=status.observed_generation >= metadata.generation,
             is_paused=self.spec.paused,
             is_failing=any(one.type == "ReplicaFailure" and one.status == "True" for one in status.conditions),
-            restarted_at=_moment((template.metadata.annotations or {}).get(KUBECTL_RESTARTED)),
-            restarted_by_us=_moment((metadata.annotations or {}).get(RESTARTED)),
-            restarted_for=_role((metadata.annotations or {}).get(RESTARTED_FOR)),
+            restarted_at=_moment(of_template.restarted),
+            restarted_by_us=_moment(noted.restarted_by_us),
+            restarted_for=_role(noted.restarted_for),
         )
 
 
@@ -106,9 +127,8 @@ class DeploymentApi:
 
     def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}
-        for page in pages(self._connection, "/apis/apps/v1/deployments", query):
-            for item in page.items or ():
-                yield msgspec.json.decode(item, type=_DeploymentObject).deployment()
+        for item in listed(self._connection, _DeploymentObject, "/apis/apps/v1/deployments", query):
+            yield item.deployment()
 
     async def nudge(self, deployment: Deployment) -> bool:
         """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""

@@ -8,13 +8,11 @@ import msgspec
 
 from webhook.cluster import objects
 from webhook.cluster.connection import NotFoundError, RefusedError
-from webhook.cluster.lists import pages
+from webhook.cluster.lists import listed
 from webhook.cluster.objects import Metadata  # noqa: TC001  msgspec reads annotations when it runs
 from webhook.domain.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from webhook.cluster.connection import Connection
     from webhook.domain.bindings import Mode
     from webhook.domain.names import Subject
@@ -239,12 +237,7 @@ class Inspection:
         return (await self._call(_Token, "POST", path, request)).status.token
 
     async def _list(self, path: str, query: dict[str, str], kind: type[Any]) -> list[Any]:
-        def read() -> Iterator[Any]:
-            for page in pages(self._connection, path, query):
-                for item in page.items or ():
-                    yield msgspec.json.decode(item, type=kind)
-
-        return await self._connection.in_thread(lambda: list(read()))
+        return await self._connection.in_thread(lambda: list(listed(self._connection, kind, path, query)))
 
     async def _call(  # noqa: PLR0913, PLR0917  the parts of an HTTP request
         self,

@@ -13,6 +13,7 @@ import structlog
 
 from webhook.cluster.answers import shown
 from webhook.cluster.connection import ConflictError, NotFoundError
+from webhook.cluster.decoding import decode
 from webhook.domain.errors import ClusterError
 from webhook.domain.names import Subject
 from webhook.telemetry.progress import Progress
@@ -163,8 +164,8 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     Raises ClusterError for an answer that is no Lease.
     """
     try:
-        found = msgspec.json.decode(body, type=_LeaseObject)
-    except (ValueError, RecursionError) as error:
+        found = decode(body, _LeaseObject)
+    except ValueError as error:
         raise ClusterError(f"the API server answered something else than a Lease: {shown(str(error))}") from error
     left_out: list[str] = []
     annotations = found.metadata.annotations

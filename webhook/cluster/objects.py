@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from webhook.domain.names import ROLE_ARN_ANNOTATION
 from webhook.reconcile.ports import RunningPod
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 # Either means that EKS gave the pod an identity.
 _ROLE_VARIABLE = "AWS_ROLE_ARN"
@@ -24,24 +24,53 @@ _SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
 _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
 _ENDED = frozenset({"Succeeded", "Failed"})
 
-_LONGEST_ROLE = 2048
-"""Characters that are kept of what stands where a role's ARN belongs: no ARN has as many, and no more is kept of
-it than tells it from one (an annotation may have 256 KiB, a variable more than 1 MiB)."""
+_LONGEST_ROLE = 640
+"""Characters that are kept of what stands where a role's ARN belongs: no ARN has as many (a path has 512, a name
+64), and no more is kept of it than tells it from one (an annotation may have 256 KiB, a variable 1 MiB)."""
 
-_MOST_ROLES = 10
+_MOST_ROLES = 3
 """Roles of one pod that are kept: each but one is a wrong one."""
 
 
 def name_of_role(text: str) -> str:
-    """What stands where a role's ARN belongs, at bounded length. It is interned: thousands of objects name one."""
-    return intern(text[:_LONGEST_ROLE])
+    """What stands where a role's ARN belongs, in a bounded number of bytes: an ARN is ASCII, and `?` is in none.
+
+    It is interned: thousands of objects name one.
+    """
+    return intern(text[:_LONGEST_ROLE].encode("ascii", "replace").decode())
+
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,253}\Z")]
+"""A name as DNS has it, a UID, or what Kubernetes makes of such."""
+
+NamespaceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")]
+"""A DNS label. Mirrors have it as a key, and what is found under it is worked on."""
+
+Label = Annotated[str, msgspec.Meta(max_length=63)]
+"""The value of a label."""
+
+
+def labels_reader(keys: Collection[str]) -> Callable[[msgspec.Raw], dict[str, str]]:
+    """A function that reads those of an object's labels that have one of `keys`, and builds nothing else."""
+    ordered = sorted(keys)
+    fields = [
+        (f"label_{number}", Label | msgspec.UnsetType, msgspec.field(name=key, default=msgspec.UNSET))
+        for number, key in enumerate(ordered)
+    ]
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Labels", fields) | None)
+
+    def read(labels: msgspec.Raw) -> dict[str, str]:
+        values = msgspec.structs.astuple(found) if (found := decoder.decode(labels)) else ()
+        return {key: value for key, value in zip(ordered, values, strict=False) if value is not msgspec.UNSET}
+
+    return read
 
 
 class OwnerReference(msgspec.Struct, frozen=True):
     """What an object belongs to."""
 
-    kind: str = ""
-    name: str = ""
+    kind: str
+    name: str
     controller: bool = False
     """Whether it is the owner that makes the object anew."""
 
@@ -49,9 +78,9 @@ class OwnerReference(msgspec.Struct, frozen=True):
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
     """Of any object."""
 
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
+    name: Name = ""
+    namespace: Name = ""
+    uid: Name = ""
     resource_version: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
@@ -67,11 +96,11 @@ class NamespaceStatus(msgspec.Struct, frozen=True):
 
 
 class NamespaceMetadata(msgspec.Struct, rename="camel", frozen=True):
-    """Of a namespace; its annotations, which may be large, are passed over."""
+    """Of a namespace; its annotations are passed over, and its labels not read yet: there may be many."""
 
-    name: str
-    uid: str
-    labels: dict[str, str] | None = None
+    name: NamespaceName
+    uid: Name
+    labels: msgspec.Raw = msgspec.Raw(b"null")
     creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
 
@@ -82,16 +111,15 @@ class NamespaceObject(msgspec.Struct, frozen=True):
     metadata: NamespaceMetadata
     status: NamespaceStatus = NamespaceStatus()
 
-    def live(self, label_keys: Collection[str]) -> LiveNamespace:
-        """The namespace with those of its labels that bindings look at.
+    def live(self, labels: Callable[[msgspec.Raw], dict[str, str]]) -> LiveNamespace:
+        """The namespace with those of its labels that `labels` reads.
 
         Names are interned here and below: thousands of objects, kept for long, name the same few things.
         """
-        labels = self.metadata.labels or {}
         return LiveNamespace(
             name=intern(self.metadata.name),
             uid=self.metadata.uid,
-            labels={key: labels[key] for key in label_keys if key in labels},
+            labels=labels(self.metadata.labels),
             terminating=self.status.phase == "Terminating" or self.metadata.deletion_timestamp is not None,
             created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
         )
@@ -106,8 +134,8 @@ class RoleAnnotation(msgspec.Struct, rename={"role": ROLE_ARN_ANNOTATION}, froze
 class ServiceAccountMetadata(msgspec.Struct, rename="camel", frozen=True):
     """Of a ServiceAccount; annotations other than the role are passed over."""
 
-    name: str
-    namespace: str
+    name: Name
+    namespace: NamespaceName
     resource_version: str
     annotations: RoleAnnotation | None = None
     deletion_timestamp: str | None = None
@@ -146,7 +174,7 @@ class Variable(msgspec.Struct, frozen=True):
 class Container(msgspec.Struct, frozen=True):
     """One container of a pod."""
 
-    name: str = ""
+    name: str
     env: list[Variable] | None = None
 
     @property
@@ -173,10 +201,36 @@ class Container(msgspec.Struct, frozen=True):
         )
 
 
+class PodLabels(msgspec.Struct, rename={"template_hash": "pod-template-hash", "skipped": _SKIP_POD}, frozen=True):
+    """Labels of a pod, of which two count."""
+
+    template_hash: str = ""
+    skipped: str | None = None
+
+
+class PodAnnotations(msgspec.Struct, rename={"skipped_containers": _SKIP_CONTAINERS}, frozen=True):
+    """Annotations of a pod, of which one counts."""
+
+    skipped_containers: str = ""
+
+
+class PodMetadata(msgspec.Struct, rename="camel", frozen=True):
+    """Of a pod."""
+
+    name: Name = ""
+    namespace: Name = ""
+    uid: Name = ""
+    labels: PodLabels | None = None
+    annotations: PodAnnotations | None = None
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: str | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
 class PodSpec(msgspec.Struct, rename="camel", frozen=True):
     """What the pod is to run."""
 
-    service_account_name: str = ""
+    service_account_name: Name = ""
     containers: list[Container] = []
     init_containers: list[Container] = []
 
@@ -190,7 +244,7 @@ class PodStatus(msgspec.Struct, frozen=True):
 class PodObject(msgspec.Struct, frozen=True):
     """A Pod."""
 
-    metadata: Metadata
+    metadata: PodMetadata
     spec: PodSpec
     status: PodStatus = PodStatus()
 
@@ -250,22 +304,27 @@ class PodObject(msgspec.Struct, frozen=True):
     @property
     def _meant_by_eks(self) -> list[Container]:
         """Those that EKS was not told to skip."""
-        if _SKIP_POD in (self.metadata.labels or {}):
+        labels, annotations = self.metadata.labels, self.metadata.annotations
+        if labels and labels.skipped is not None:
             return []
-        skipped = {name.strip() for name in (self.metadata.annotations or {}).get(_SKIP_CONTAINERS, "").split(",")}
+        skipped = {name.strip() for name in annotations.skipped_containers.split(",")} if annotations else ()
         return [one for one in self._containers if one.name not in skipped]
 
 
-def _deployment_of(pod: Metadata) -> str | None:
+def _deployment_of(pod: PodMetadata) -> str | None:
     """The Deployment of a pod: the Deployment controller names a ReplicaSet after it and the template's hash."""
-    suffix = f"-{(pod.labels or {}).get('pod-template-hash', '')}"
+    suffix = f"-{pod.labels.template_hash if pod.labels else ''}"
     for owner in pod.owner_references or ():
         if owner.kind == "ReplicaSet" and owner.name.endswith(suffix):
             return owner.name.removesuffix(suffix)
     return None
 
 
-Version = Annotated[str, msgspec.Meta(min_length=1)]
+Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}\Z")]
+"""Of a list or an object: a number of 64 bits, by which versions of one cluster may be compared (KEP-5504)."""
+
+PAGE = 500
+"""Objects of a page at most, as client-go reads them."""
 
 
 class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
@@ -275,11 +334,28 @@ class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class RawList(msgspec.Struct, frozen=True):
+# As fields of a tuple: of a list msgspec counts the items once it has built them all.
+_items_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Items",
+        [(f"item_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number in range(PAGE)],
+        array_like=True,
+        forbid_unknown_fields=True,
+    )
+    | None
+)
+
+
+class Page(msgspec.Struct, frozen=True):
     """A page of a list, its items not read yet. Both parts have to be there: an empty list empties a mirror."""
 
     metadata: ListMetadata
-    items: list[msgspec.Raw] | None
+    items: msgspec.Raw
+
+    def objects(self) -> list[msgspec.Raw]:
+        """The JSON of each item. Raises msgspec.MsgspecError where there are more than `PAGE`, however small."""
+        items = msgspec.structs.astuple(found) if (found := _items_decoder.decode(self.items)) else ()
+        return [item for item in items if item is not msgspec.UNSET]
 
 
 class WatchEvent(msgspec.Struct, frozen=True):

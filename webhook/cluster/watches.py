@@ -7,11 +7,10 @@ import random
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import msgspec
-
 from webhook.cluster.answers import MIB, shown
-from webhook.cluster.boundary import counted, every_outcome
+from webhook.cluster.boundary import whole_call
 from webhook.cluster.deadlines import Deadline
+from webhook.cluster.decoding import decode
 from webhook.cluster.lists import LARGEST_OBJECT, newest_version, pages
 from webhook.cluster.objects import AnyObject, StatusObject, WatchEvent
 from webhook.reconcile.ports import Change, ClusterError, ExpiredError
@@ -19,6 +18,7 @@ from webhook.reconcile.ports import Change, ClusterError, ExpiredError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
+    import msgspec
     from urllib3 import BaseHTTPResponse
 
     from webhook.cluster.connection import Connection
@@ -39,8 +39,6 @@ _WAITING = 1000
 """Changes on their way from the thread to the loop, each a few names: an object is not kept."""
 
 _GONE = 410
-
-_event_decoder = msgspec.json.Decoder(WatchEvent)
 
 
 class Resource(Generic[T]):
@@ -89,15 +87,15 @@ class Resource(Generic[T]):
     def _list(self) -> tuple[dict[str, T], str]:
         objects: dict[str, T] = {}
         version = ""
-        for page in pages(self._connection, self._path, self._query):
-            objects.update(self._read(item) for item in page.items or ())
-            version = page.metadata.resource_version
+        for items, of_list in pages(self._connection, self._path, self._query):
+            objects.update(self._read(item) for item in items)
+            version = of_list
         return objects, version
 
     def _read_watch(self, version: str, lines: _Lines[T]) -> None:
         """The thread: hands on each change, and how the watch ended, whatever ended it."""
         try:
-            with counted(), every_outcome(f"watch {self.resource}"):
+            with whole_call(f"watch {self.resource}"):
                 self._follow(version, lines)
         except ClusterError as error:
             lines.end(error)
@@ -124,20 +122,20 @@ class Resource(Generic[T]):
         finally:
             response.close()
 
-    def _change(self, line: bytes) -> Change[T]:
-        event = _event_decoder.decode(line)
+    def _change(self, line: bytearray) -> Change[T]:
+        event = decode(line, WatchEvent)
         if event.type == "ERROR":
-            status = msgspec.json.decode(event.object, type=StatusObject)
+            status = decode(event.object, StatusObject)
             kind = ExpiredError if status.code == _GONE else ClusterError
             raise kind(f"watch {self.resource}: {status.code} {shown(status.message)}")
-        version = msgspec.json.decode(event.object, type=AnyObject).metadata.resource_version
+        version = decode(event.object, AnyObject).metadata.resource_version
         if event.type == "BOOKMARK":
             return Change(version)
         key, value = self._read(event.object)
         return Change(version, key, None if event.type == "DELETED" else value)
 
 
-def _lines_of(response: BaseHTTPResponse) -> Iterator[bytes]:
+def _lines_of(response: BaseHTTPResponse) -> Iterator[bytearray]:
     """The lines of a watch, which arrive in pieces that end anywhere. Raises ClusterError for an endless one."""
     rest = bytearray()
     while chunk := response.read1(_CHUNK, decode_content=False):
@@ -145,7 +143,7 @@ def _lines_of(response: BaseHTTPResponse) -> Iterator[bytes]:
         rest += first
         for part in others:
             if rest:
-                yield bytes(rest)
+                yield rest
             rest = bytearray(part)
         if len(rest) > LARGEST_OBJECT:
             raise ClusterError(f"an object has more than {LARGEST_OBJECT / MIB:g} MiB")
@@ -172,7 +170,10 @@ class _Lines(Generic[T]):
         item = await self._queue.get()
         self._room.release()
         if isinstance(item, ClusterError):
-            raise item
+            try:
+                raise item
+            finally:
+                del item  # or it would refer to itself, by its traceback
         return item
 
     def put(self, change: Change[T]) -> None:

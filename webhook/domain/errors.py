@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traceback import clear_frames
+
 
 class InvalidNameError(ValueError):
     """A string is not the name it is used as; the message says which rule it breaks and shows a right one."""
@@ -23,6 +25,18 @@ class ObservingError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("not sent: the program only observes (observe: true)")
+
+
+def forget_locals(error: BaseException) -> None:
+    """Let go of the local variables of all calls that `error` and its causes have ended.
+
+    A traceback keeps them, and with them all that had been read, for as long as the error is kept: while a loop
+    backs off, and in a cycle of references until the garbage collector comes to it.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
 
 
 class ExpiredError(ClusterError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from webhook.domain.names import RoleArn, Subject
 
 __all__ = [
+    "MOST_OBJECTS",
     "Change",
     "Cluster",
     "ClusterError",
@@ -27,6 +28,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+MOST_OBJECTS = 30_000
+"""Objects of a list, and of a mirror: more than any cluster has that Kubernetes is tested for (10,000 namespaces),
+and few enough to fit into memory with what is kept of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ watch with server and client timeouts, bookmarks, jittered backoff, a new list w
 A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
 where it began. So before each watch that goes on, and where a bookmark shows no progress, the version is compared
 with the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within
-the hour shows. (Versions of one cluster may be compared as numbers: KEP-5504.)
+the hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
+for one that is none, and the watch begins again where it was.)
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
-from math import nan
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from webhook.reconcile.ports import ClusterError, ExpiredError
+from webhook.reconcile.ports import MOST_OBJECTS, ClusterError, ExpiredError
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -40,9 +40,6 @@ _LIST_SECONDS = (2400.0, 3200.0)
 """Until the next list: within the hour even where a watch of 5 minutes has to end first, and not all at once."""
 
 _LIST_FAILED_SECONDS = 300.0
-
-_MOST_DIGITS = 20
-"""Of a revision of etcd, a number of 64 bits."""
 
 _BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
 
@@ -106,7 +103,7 @@ class Reflector(Generic[T]):
         silent = True
         async with aclosing(self._source.watch(version)) as changes:
             async for change in changes:
-                if _number(change.version) < _number(self._version or ""):
+                if int(change.version) < int(self._version or version):
                     raise ExpiredError(f"watch {self._source.resource}: {_BACKWARDS.format(change.version)}")
                 if change.key is None and change.version == self._version:
                     await self._check_not_older_than(change.version)
@@ -137,7 +134,7 @@ class Reflector(Generic[T]):
     async def _check_not_older_than(self, version: str) -> None:
         """Raise ExpiredError where the API server's version is older than `version`: it was set back."""
         found = await self._source.newest_version()
-        if _number(found) < _number(version):
+        if int(found) < int(version):
             raise ExpiredError(f"list {self._source.resource}: {_BACKWARDS.format(found)}")
 
     async def _back_off(self, reason: str) -> None:
@@ -166,6 +163,8 @@ class Reflector(Generic[T]):
             self.objects.pop(change.key, None)
         elif before == change.value:
             return
+        elif before is None and len(self.objects) >= MOST_OBJECTS:
+            raise ExpiredError(f"watch {self._source.resource}: there are more than {MOST_OBJECTS} objects")
         else:
             self.objects[change.key] = change.value
         self.is_watched = self.in_touch
@@ -174,8 +173,3 @@ class Reflector(Generic[T]):
 
     def _count(self) -> None:
         metrics.watched_objects.labels(self._source.resource).set(len(self.objects))
-
-
-def _number(version: str) -> float:
-    """A version as a number, to compare; one that is none is neither lower nor higher than any other."""
-    return int(version) if version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS else nan

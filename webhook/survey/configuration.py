@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.cluster.lists import pages
+from webhook.cluster.lists import listed
 from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration, parse_configuration
 
@@ -47,11 +47,7 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     path = f"/api/v1/namespaces/{where}/configmaps"
 
     def read() -> list[_ConfigMap]:
-        return [
-            msgspec.json.decode(item, type=_ConfigMap)
-            for page in pages(connection, path, {"labelSelector": _SELECTOR})
-            for item in page.items or ()
-        ]
+        return list(listed(connection, _ConfigMap, path, {"labelSelector": _SELECTOR}))
 
     found = [item for item in await connection.in_thread(read) if _KEY in item.data]
     if len(found) != 1:

@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.cluster.connection import NotFoundError, RefusedError
 from webhook.cluster.leases import lease_object
-from webhook.cluster.lists import pages
+from webhook.cluster.lists import listed
 from webhook.domain.errors import InvalidNameError
 from webhook.domain.names import RoleArn
 from webhook.trust.leases import Lease
@@ -53,11 +53,7 @@ async def roles_written_before(connection: Connection, namespace: str) -> frozen
     path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
     def read() -> list[_Lease]:
-        return [
-            msgspec.json.decode(item, type=_Lease)
-            for page in pages(connection, path, {})
-            for item in page.items or ()
-        ]
+        return list(listed(connection, _Lease, path, {}))
 
     try:
         leases = await connection.in_thread(read)
