@@ -117,13 +117,16 @@ class Stage:
         with Shell(self.folder, self._environment()) as shell:
             return shell.run(command)
 
-    def install(self, context: str, own_role: str) -> None:
-        """Set up the account and install the chart, as the reader has done before the page begins."""
+    def install(self, context: str, own_role: str, more: str = "") -> None:
+        """Set up the account and install the chart, as the reader has done before the page begins.
+
+        `more` are further options of `helm install`.
+        """
         options = f"--bucket my-backups --region {self.aws.region} --own-role {own_role} --values {context}.yaml"
         where = f"--kube-context {context} --namespace mxp-identity --create-namespace --values {context}.yaml"
         self.shell(
             f"mxp-identity setup --context {context} {options} --approve",
-            f"helm install mxp-identity-webhook charts/mxp-identity-webhook {where}",
+            f"helm install mxp-identity-webhook charts/mxp-identity-webhook {where} {more}",
         )
 
     def lose(self, name: str) -> None:

@@ -22,6 +22,9 @@ BROKEN = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"
 WELL = "mxp-2c0acc2b-dc6f-4418-8c6b-d4dd6e515b08-system"
 FOREIGN = "mxp-ee2fa808-9e34-4714-a5bc-324d0272cf36-system"
 REGISTRATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
+GATE = "--set podGate=warn"
+"""So that a pod can start without identity, as the page shows."""
+
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
 
@@ -39,7 +42,7 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
         reader.section("setup")
         assert running.aws.admin_client("iam").list_roles()["Roles"] == [], "a plan"
 
-        running.install("spaces", PROGRAM)
+        running.install("spaces", PROGRAM, GATE)
         _write_trust(running, foreign_statements(running.aws.account))
         site.released.kill()
         site.cluster.api.delete(REGISTRATION)
@@ -48,7 +51,7 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
 
         _label(site, BROKEN, None)
         chart = "charts/mxp-identity-webhook --namespace mxp-identity --values spaces.yaml"
-        running.shell(f"helm upgrade mxp-identity-webhook {chart}")
+        running.shell(f"helm upgrade mxp-identity-webhook {chart} {GATE}")
         site.released.start_again()
         _create(site, WELL)
         reader.step()
