@@ -59,20 +59,20 @@ class AwsCalls:
         loop, exchange = asyncio.get_running_loop(), Exchange()
         work = loop.run_in_executor(self._threads, self._timed, operation, function, exchange)
         end = loop.call_later(self._longest, exchange.end)  # also of a call that its caller has left
+        too_late = AwsError(FailureKind.UNAVAILABLE, f"{operation}: no whole answer within {self._longest:g} s")
         try:
             async with asyncio.timeout(self._longest):
                 found = await work
         except TimeoutError as error:
             exchange.end()
-            said = f"{operation}: no whole answer within {self._longest:g} s"
-            raise AwsError(FailureKind.UNAVAILABLE, said) from error
+            raise too_late from error
         finally:
             if not work.cancelled():
                 end.cancel()
         if not isinstance(found, AwsError):
             return found
         try:
-            raise found
+            raise too_late if exchange.is_over else found  # it was cut: what its thread made of that is no news
         finally:
             del found  # its traceback holds this frame
 
