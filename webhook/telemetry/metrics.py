@@ -184,7 +184,7 @@ pass_interval = Gauge(
 pods_without_identity = Gauge(
     "pods_without_identity",
     "Running pods of bound ServiceAccounts that carry no AWS identity, or another role than is named, as of the "
-    "last pass.",
+    "leader's last look.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -217,7 +217,7 @@ leading = Gauge(
 )
 removals_pending = Gauge(
     "removals_pending",
-    "ServiceAccounts that our statements trust and that are unused, seen by the leader; removed after the grace.",
+    "Unused trust and associations, seen by the leader; removed after the grace, at the limit's rate.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
