@@ -280,12 +280,13 @@ class Pruner:
         return {
             place: one
             for place, one in zip(due, found, strict=True)
-            if one is not None and self._is_due(place, without_room) and self._may_go_by(place, one)
+            if one is not None and self._is_due(place, without_room) and self._may_go_by(place, one, without_room)
         }
 
-    def _may_go_by(self, place: Place, found: _Confirmed) -> bool:
+    def _may_go_by(self, place: Place, found: _Confirmed, without_room: frozenset[RoleArn | None]) -> bool:
         """Whether the grace is over, or does not count, by what the API server itself says."""
-        return self._is_past_grace(place) or not found.counts or not found.cause.waits_for_grace
+        gives_way = not found.counts and self._is_in_the_way(place, without_room)
+        return self._is_past_grace(place) or gives_way or not found.cause.waits_for_grace
 
     async def _ask(self, place: Place) -> _Confirmed | None:
         """What the live objects say; None where they still want it, or cannot be read now."""
