@@ -76,7 +76,8 @@ class Wishes:
         namespace, account = self._said.get(name, (None, None))
         if namespace is None:
             return False
-        if namespace.terminating and self._selected_uid.get(name, namespace.uid) == namespace.uid:
+        is_the_same = self._selected_uid.get(name, namespace.uid) == namespace.uid
+        if namespace.terminating and LABEL in namespace.labels and is_the_same:
             return True  # its pods may have to save something yet
         if LABEL not in namespace.labels or account is None:
             return False

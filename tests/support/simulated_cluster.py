@@ -36,7 +36,7 @@ class SimulatedSource(Generic[T]):
         self.failing_watches: float = 0
         self.expiring_watches: float = 0
         self.watch_seconds = WATCH_SECONDS
-        self._latency = latency
+        self.latency = latency
         self._log: list[tuple[int, Change[T]]] = []
         self._shown: list[Change[T]] = []
         self._forgotten = 0
@@ -86,7 +86,7 @@ class SimulatedSource(Generic[T]):
         """As the port says."""
         self.lists.append(asyncio.get_running_loop().time())
         objects, version = dict(self.objects), str(self.version)
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self.latency)
         if self.failing_lists > 0:
             self.failing_lists -= 1
             raise ClusterError(f"list {self.resource}: 503 service unavailable")
@@ -94,7 +94,7 @@ class SimulatedSource(Generic[T]):
 
     async def newest_version(self) -> str:
         """As the port says."""
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self.latency)
         if self.failing_lists > 0:
             self.failing_lists -= 1
             raise ClusterError(f"list {self.resource}: 503 service unavailable")
@@ -106,7 +106,7 @@ class SimulatedSource(Generic[T]):
         self.watches.append(loop.time())
         end = loop.time() + self.watch_seconds
         seen, broken = int(version), self._broken
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self.latency)
         if self.failing_watches > 0:
             self.failing_watches -= 1
             raise ClusterError(f"watch {self.resource}: 403 forbidden")
@@ -115,7 +115,7 @@ class SimulatedSource(Generic[T]):
             raise ExpiredError(f"watch {self.resource}: 410 too old resource version")
         while end - loop.time() > _MOMENT:
             for number, change in [entry for entry in self._log if entry[0] > seen]:
-                await asyncio.sleep(self._latency)
+                await asyncio.sleep(self.latency)
                 if broken.is_set():
                     break
                 seen = number

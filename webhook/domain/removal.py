@@ -135,10 +135,12 @@ def _grant_or_cause(
     seen = account or Account(subject.namespace, subject.service_account)
     decision = decide_existing(seen, namespace, bindings)
     is_another = former_uid not in {None, namespace.uid}
-    if is_another and _reason(decision) is IgnoreReason.NAMESPACE_TERMINATING:
-        # Whoever recreated it inherits no trust by deleting it: only one that was selected may still need it.
+    if _reason(decision) is IgnoreReason.NAMESPACE_TERMINATING:
+        # Only what a binding selects may still need its trust: deleting a namespace brings back none.
         decision = decide_existing(seen, replace(namespace, terminating=False), bindings)
-        return None if isinstance(decision, Grant) else Cause.NAMESPACE_REPLACED
+        if isinstance(decision, Grant) or (_reason(decision) is IgnoreReason.FOREIGN_ROLE and not is_another):
+            return None
+        return Cause.NAMESPACE_REPLACED if is_another else Cause.NOT_BOUND
     if isinstance(decision, Grant):
         return decision
     reason = _reason(decision)

@@ -60,7 +60,8 @@ class Term:
         self.began = now = asyncio.get_running_loop().time()
         self._removals = [(now - ago, count) for ago, count in lease.removals]
         self._unfinished = lease.leaving
-        self._leaving: tuple[str, ...] = ()
+        self.leaving: tuple[str, ...] = ()
+        """The marks of what is to be removed and counted, and is still there, stored with the next renewal."""
         self.witnessed: tuple[str, ...] = ()
         """The marks of what it removes without counting, stored with the next renewal: a hint for plans."""
 
@@ -97,8 +98,8 @@ class Term:
         Raises NotLeadingError where that cannot be noted, so that nothing is removed; none need count.
         """
         now, count = asyncio.get_running_loop().time(), new
-        before = list(self._removals), self._leaving
-        self._leaving = tuple(leaving)
+        before = list(self._removals), self.leaving
+        self.leaving = tuple(leaving)
         if new:
             if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
                 count += self._removals.pop()[1]
@@ -106,7 +107,7 @@ class Term:
         try:
             noted = await self.renew()
         except ClusterError as error:
-            self._removals, self._leaving = before  # nobody is removed: these must not use up the hour's limit
+            self._removals, self.leaving = before  # nobody is removed: these must not use up the hour's limit
             raise NotLeadingError(f"removals could not be noted in Lease {self._lease.name}: {error}") from error
         if not noted:
             raise NotLeadingError("another replica leads by now")
@@ -131,7 +132,7 @@ class Term:
                         holder=holder,
                         renewals=mine.renewals + 1,
                         removals=removals,
-                        leaving=tuple(dict.fromkeys([*self._leaving, *self._unfinished])),
+                        leaving=tuple(dict.fromkeys([*self.leaving, *self._unfinished])),
                         witnessed=self.witnessed,
                     )
                 )

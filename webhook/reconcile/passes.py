@@ -68,7 +68,7 @@ class Passes:
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._is_hurried = False
-        self._late: OrderedDict[Subject, Grant] = OrderedDict()
+        self._late: OrderedDict[Subject, None] = OrderedDict()
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
         self._progress = progress = progress or Progress()
@@ -120,6 +120,8 @@ class Passes:
         count = 0
         while self._changed:
             namespace, _ = self._changed.popitem()
+            if self._view.is_behind_a_live_read(namespace):
+                continue  # the review that read it sees to it, and the watch brings it here again
             grants = self._view.grants_in(namespace)
             self._reconsider(namespace, grants)
             for grant in grants:
@@ -130,13 +132,16 @@ class Passes:
                 await asyncio.sleep(0)
 
     def _reconsider(self, namespace: str, grants: list[Grant]) -> None:
-        """Have what is under way follow what the watch shows, unless a live read was ahead of it."""
-        if self._view.is_behind_a_live_read(namespace):
-            return
+        """Have what is under way follow what the watch shows of the namespace.
+
+        What it shows of the ServiceAccount may be older than the review that asked.
+        """
         by_subject = {grant.subject: grant for grant in grants}
         for name in self._view.service_accounts:
             subject = Subject(namespace, name)
-            self._grants.reconsider(subject, by_subject.get(subject))
+            grant = by_subject.get(subject)
+            if grant is not None or not self._view.selects(subject):
+                self._grants.reconsider(subject, grant)
 
     def _look_at(self, grant: Grant) -> None:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
@@ -145,7 +150,7 @@ class Passes:
         if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
         if grant.annotated is None or (known and known.role != grant.annotated):
-            self._late[grant.subject] = grant
+            self._late[grant.subject] = None
             self._start_annotating()
 
     def _start_annotating(self) -> None:
@@ -158,25 +163,37 @@ class Passes:
     async def _annotate_late(self) -> None:
         """Annotate one after the other, as long as there are any."""
         while self._late:
-            subject, grant = self._late.popitem(last=False)
+            subject, _ = self._late.popitem(last=False)
             self._annotating.add(subject)
             facts = {"namespace": subject.namespace, "service_account": subject.service_account}
             with self._progress.step("late_annotations", _LONGEST_ANNOTATION):
-                await survive("late_annotation_failed", self._annotate(grant), **facts)
+                await survive("late_annotation_failed", self._annotate(subject), **facts)
             self._annotating.discard(subject)
 
-    async def _annotate(self, grant: Grant) -> None:
-        """Annotate a ServiceAccount that is there already, and list the pods that it was too late for."""
+    async def _annotate(self, subject: Subject) -> None:
+        """Annotate a ServiceAccount that is there already, and list the pods that it was too late for.
+
+        By what the watch shows now, and still shows after the wait for AWS: the namespace may change meanwhile.
+        """
+        if (grant := self._grant(subject)) is None:
+            return
         outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
-        seen = self._view.account(grant.subject)
+        if (grant := self._grant(subject)) is None or outcome.role not in grant.binding.roles:
+            return
+        seen = self._view.account(subject)
         if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
             return
-        if seen and await self._cluster.annotate(grant.subject, outcome.role, seen.role_annotation):
-            self._report_annotated(grant, outcome.role)
-            await self.pods.find_of(grant.subject)
+        if seen and await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
+            self._report_annotated(subject, outcome.role)
+            await self.pods.find_of(subject)
 
-    def _report_annotated(self, grant: Grant, role: RoleArn) -> None:
-        subject = grant.subject
+    def _grant(self, subject: Subject) -> Grant | None:
+        """The subject's grant, where what the watch shows is as new as all that is known of its namespace."""
+        if not self._view.may_add(subject) or self._view.is_behind_a_live_read(subject.namespace):
+            return None
+        return next((one for one in self._view.grants_in(subject.namespace) if one.subject == subject), None)
+
+    def _report_annotated(self, subject: Subject, role: RoleArn) -> None:
         metrics.accounts_annotated_late.inc()
         log.info(
             "annotated_late",

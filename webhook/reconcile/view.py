@@ -110,7 +110,7 @@ class ClusterView:
         before = self._live.pop(name, None)
         if selected is not None:
             shown = self.cached(name)
-            is_ahead = shown is None or shown.uid != selected.uid or name not in self._grants
+            is_ahead = shown is None or shown.uid != selected.uid or shown.labels != selected.labels
             self._live[name] = _Live(selected.uid, selected.created, is_ahead, now + _LIVE_SECONDS)
         elif before is not None:
             self._live[name] = replace(before, counts_until=now)
@@ -176,6 +176,13 @@ class ClusterView:
         found = self.cached(namespace)
         return found is not None and self._clock() - found.created < self._grace
 
+    def selects(self, subject: Subject) -> bool:
+        """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""
+        found = self.cached(subject.namespace)
+        return found is not None and any(
+            one.subject == subject for one in wanted_grants([found], {}, self._bindings)
+        )
+
     def is_due(self, grant: Grant) -> bool:
         """Whether a grant is to be made now: its ServiceAccount is there, or may still come.
 
@@ -189,7 +196,11 @@ class ClusterView:
 
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
         """The grants that are due and for `role` for certain: annotated with it, or bound to it alone."""
-        return (grant for grant in self._certain.get(role, {}).values() if self.is_due(grant))
+        return (
+            grant
+            for grant in self._certain.get(role, {}).values()
+            if self.is_due(grant) and not self.is_behind_a_live_read(grant.subject.namespace)
+        )
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
@@ -204,8 +215,11 @@ class ClusterView:
     def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
         """Whether no binding wants `subject` associated with `role`, by what was last shown.
 
-        Where the ServiceAccount is not there it may still come, as long as the namespace is young.
+        Where the ServiceAccount is not there it may still come, as long as the namespace is young. A watch out of
+        touch, or behind a live read, does not know that.
         """
+        if not self.in_touch or self.is_behind_a_live_read(subject.namespace):
+            return False
         cause = self.cause_to_dissociate(role, subject, self.cached(subject.namespace), self.account(subject))
         if cause is Cause.ACCOUNT_GONE:
             return not self.is_young(subject.namespace)
@@ -229,7 +243,9 @@ class ClusterView:
             grant.subject: grant.binding.roles[0]
             for grants in self._grants.values()
             for grant in grants
-            if grant.binding.associates and self.is_due(grant)
+            if grant.binding.associates
+            and self.is_due(grant)
+            and not self.is_behind_a_live_read(grant.subject.namespace)
         }
 
     def cause_to_leave(

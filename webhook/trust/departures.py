@@ -31,7 +31,6 @@ class Departures:
     def approve(self, subjects: Iterable[Subject], waiting: AbstractSet[Subject], now: float) -> None:
         """These and no others are to leave; those `waiting` for trust have asked for it."""
         self._approved = frozenset(subjects)
-        self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
         for subject in self._approved & waiting:
             self.asks(subject, now)
 
@@ -41,9 +40,11 @@ class Departures:
         return self._approved
 
     def asks(self, subject: Subject, now: float) -> None:
-        """Somebody asks for trust, approved or not."""
-        if subject in self._approved:
-            self._asked[subject] = now
+        """A review asks for trust: noted for a minute, as the approval may come after it."""
+        self._asked.pop(subject, None)  # so that the oldest come first
+        self._asked[subject] = now
+        while self._asked[oldest := next(iter(self._asked))] <= now - REMEMBERED:
+            del self._asked[oldest]
 
     def leaves(self, subject: Subject, waiting: AbstractSet[Subject], now: float) -> bool:
         """Whether `subject` is to leave, by what is known now."""
