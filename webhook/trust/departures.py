@@ -31,6 +31,7 @@ class Departures:
     def approve(self, subjects: Iterable[Subject], waiting: AbstractSet[Subject], now: float) -> None:
         """These and no others are to leave; those `waiting` for trust have asked for it."""
         self._approved = frozenset(subjects)
+        self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
         for subject in self._approved & waiting:
             self.asks(subject, now)
 
@@ -40,11 +41,9 @@ class Departures:
         return self._approved
 
     def asks(self, subject: Subject, now: float) -> None:
-        """A review asks for trust: noted for a minute, as the approval may come after it."""
-        self._asked.pop(subject, None)  # so that the oldest come first
-        self._asked[subject] = now
-        while self._asked[oldest := next(iter(self._asked))] <= now - REMEMBERED:
-            del self._asked[oldest]
+        """Somebody asks for trust, approved or not."""
+        if subject in self._approved:
+            self._asked[subject] = now
 
     def leaves(self, subject: Subject, waiting: AbstractSet[Subject], now: float) -> bool:
         """Whether `subject` is to leave, by what is known now."""
