@@ -84,7 +84,7 @@ class CertificateFiles:
 def read_file(path: Path) -> bytes:
     """What a file holds. Raises OSError where it cannot be read, PairError where it is none or too large.
 
-    It opens without waiting: to open a FIFO would take until somebody writes to it.
+    It opens without waiting: to open a FIFO would take until another process writes to it.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -10,11 +10,10 @@ from tests.support import simulated_eks
 from tests.support.reviews import Reply, Reviewer, review, reviewing
 from tests.support.simulated_eks import refusal
 from tests.support.simulated_iam import Trouble
-from tests.support.sites import SERVICE_ACCOUNT, role, subject
+from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
-from tests.support.worlds import World
-from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
-from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
+from tests.support.worlds import World, of_team
+from webhook.domain.bindings import ExistingAnnotation, Mode
 from webhook.trust.outcomes import Trusted, Untrusted
 from webhook.trust.ports import FailureKind
 
@@ -22,12 +21,6 @@ KEEP = ExistingAnnotation.KEEP
 WHO = subject(1)
 TEAMS = ("gold", "silver")
 PATIENCE = 60.0
-
-
-def of_team(team: str, mode: Mode = Mode.IRSA, existing: ExistingAnnotation = KEEP) -> Binding:
-    """A binding of the namespaces with one value of a label, to a role of that name."""
-    selector = NamespaceSelector((Requirement("team", Operator.IN, frozenset({team})),))
-    return Binding(team, SERVICE_ACCOUNT, selector, mode, (role(team),), existing)
 
 
 def world(*modes: Mode, existing: ExistingAnnotation = KEEP) -> World:

@@ -12,11 +12,10 @@ from tests.support.reviews import annotated, review, reviewing
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import GRACE, INTERVAL, World, labelled
-from webhook.domain.bindings import Binding, Mode
+from tests.support.worlds import GRACE, INTERVAL, World, labelled, of_team
+from webhook.domain.bindings import Mode
 from webhook.domain.decisions import Account
 from webhook.domain.names import Subject
-from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
 from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
@@ -28,12 +27,6 @@ ROLE, GOLD, SILVER = role(), role("gold"), role("silver")
 WHO = subject(99)
 SECOND = Subject(WHO.namespace, "second")
 EXTERNAL = "arn:aws:iam::999999999999:role/hand"
-
-
-def of_team(team: str, service_account: str = SERVICE_ACCOUNT) -> Binding:
-    """A binding of the namespaces with one value of a label, to a role of that name."""
-    selector = NamespaceSelector((Requirement("team", Operator.IN, frozenset({team})),))
-    return Binding(team, service_account, selector, Mode.IRSA, (role(team),))
 
 
 def has_access(world: World, who: Subject = WHO, one: Any = ROLE) -> bool:
@@ -200,7 +193,7 @@ async def confirmed(world: World, late: float) -> None:
 async def test_a_second_service_account_selected_again_right_before_the_removal_stays_trusted(
     also_first: bool,  # noqa: FBT001
 ) -> None:
-    world = World(labelled(), of_team("second", "second"))
+    world = World(labelled(), of_team("second", service_account="second"))
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.add_namespace(WHO.namespace, selected=also_first, team="second")
         world.cluster.add_account(SECOND, role("second").value)
@@ -218,7 +211,7 @@ async def test_a_second_service_account_selected_again_right_before_the_removal_
 
 @in_virtual_time
 async def test_a_review_of_a_second_service_account_is_not_dropped_for_an_older_state() -> None:
-    world = World(labelled(), of_team("second", "second"), refuses=True)
+    world = World(labelled(), of_team("second", service_account="second"), refuses=True)
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.add_namespace(WHO.namespace)
         await asyncio.sleep(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from webhook.reconcile.unused import Place
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from webhook.domain.bindings import Binding
     from webhook.domain.names import RoleArn, Subject
 
@@ -35,6 +38,16 @@ def _settle(world: World, *who: Subject) -> None:
     for one in who:
         world.cluster.add_namespace(one.namespace)
         world.cluster.add_account(one, ROLE.value)
+
+
+@asynccontextmanager
+async def _settled() -> AsyncIterator[World]:
+    """A program beside two control planes that have been there for longer than the grace."""
+    world = World()
+    async with world.running():
+        _settle(world, WHO, subject(2))
+        await asyncio.sleep(GRACE)
+        yield world
 
 
 def _of_tier(tier: str) -> Binding:
@@ -169,10 +182,7 @@ async def test_a_namespace_made_anew_and_still_selected_keeps_its_trust() -> Non
 
 @in_virtual_time
 async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the_next_pass() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(LONGEST_DELAY)
@@ -181,10 +191,7 @@ async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the
 
 @in_virtual_time
 async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_anew() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.add_namespace(WHO.namespace, selected=False)
         await asyncio.sleep(GRACE - 100)
         world.cluster.add_namespace(WHO.namespace)
@@ -199,10 +206,7 @@ async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_a
 @in_virtual_time
 async def test_a_namespace_made_anew_that_the_api_server_selects_by_now_keeps_its_trust() -> None:
     """By the watch it is not selected, and would leave at once; by the API server it only lacks its account."""
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
         shown = world.cluster.namespaces.objects
@@ -257,10 +261,7 @@ async def test_a_subject_that_two_roles_trust_stays_where_its_annotation_points(
 @in_virtual_time
 async def test_who_is_wanted_again_before_the_write_stays() -> None:
     """The removal is approved while IAM is away; meanwhile the namespace is selected again."""
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.add_namespace(WHO.namespace, selected=False)
         await asyncio.sleep(GRACE - 30)
         world.iam.have(Trouble.HANGS)
@@ -337,10 +338,7 @@ async def test_a_watch_that_lost_somebody_whom_the_api_server_still_has_removes_
 @in_virtual_time
 async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_the_whole_grace_from_then() -> None:
     """It may have been wanted all the while, for all that is known."""
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.namespaces.lose(WHO.namespace)
         await asyncio.sleep(GRACE - INTERVAL)
         world.cluster.add_namespace(WHO.namespace, selected=False)
@@ -352,10 +350,7 @@ async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_th
 
 @in_virtual_time
 async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_nobody() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         _lose_touch(world)
         world.cluster.forget()
         world.cluster.failing_reads = float("inf")
@@ -370,10 +365,7 @@ async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_no
 
 @in_virtual_time
 async def test_while_the_watch_is_out_of_touch_nobody_leaves_though_the_api_server_would_confirm_it() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         await asyncio.sleep(GRACE - INTERVAL)
         _lose_touch(world)
@@ -383,10 +375,7 @@ async def test_while_the_watch_is_out_of_touch_nobody_leaves_though_the_api_serv
 
 @in_virtual_time
 async def test_a_removal_that_cannot_be_confirmed_waits_until_it_can() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         world.cluster.failing_reads = float("inf")
         await asyncio.sleep(2 * GRACE)
@@ -525,10 +514,7 @@ async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
 
 @in_virtual_time
 async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         await asyncio.sleep(GRACE - INTERVAL)
         trouble = world.iam.have(Trouble.HANGS, "write")
@@ -544,10 +530,7 @@ async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None
 
 @in_virtual_time
 async def test_a_process_that_starts_begins_the_grace_with_its_first_look() -> None:
-    world = World()
-    async with world.running():
-        _settle(world, WHO, subject(2))
-        await asyncio.sleep(GRACE)
+    async with _settled() as world:
         world.cluster.delete_namespace(WHO)
         await asyncio.sleep(GRACE - 60)
     world = World(before=world)

@@ -57,6 +57,18 @@ def labelled(
     return Binding(name, SERVICE_ACCOUNT, selector, mode, roles or (role(),), existing)
 
 
+def of_team(
+    team: str,
+    mode: Mode = Mode.IRSA,
+    existing: ExistingAnnotation = ExistingAnnotation.KEEP,
+    *,
+    service_account: str = SERVICE_ACCOUNT,
+) -> Binding:
+    """A binding of the namespaces with one value of the label `team`, to a role of that name."""
+    selector = NamespaceSelector((Requirement("team", Operator.IN, frozenset({team})),))
+    return Binding(team, service_account, selector, mode, (role(team),), existing)
+
+
 class World:
     """All parts of one program, put together as `serve` does it.
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from webhook.domain.association_plan import Associating, Dissociating
-    from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn, Subject
     from webhook.domain.plan import Annotating, Plan, RoleChange
     from webhook.domain.statement import OwnStatement
@@ -151,7 +150,7 @@ async def obtain(
     by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
     """Have each of them trusted or associated, as its binding says; those that no binding selects are left out."""
-    grants = {subject: grant for subject in subjects if (grant := _grant_of(by, subject))}
+    grants = {subject: grant for subject in subjects if (grant := by.view.grant(subject))}
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
@@ -165,11 +164,6 @@ async def obtain(
             by.done.written.append(f"{there} of {len(grants)} ServiceAccounts trusted or associated")
         raise
     return outcomes
-
-
-def _grant_of(by: Hands, subject: Subject) -> Grant | None:
-    grants = by.view.grants_in(subject.namespace)
-    return next((grant for grant in grants if grant.subject == subject), None)
 
 
 async def _repair(by: Hands, change: RoleChange) -> None:
@@ -246,7 +240,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
     who = f"{item.subject.namespace}/{item.subject.service_account}"
-    grant = _grant_of(by, item.subject)
+    grant = by.view.grant(item.subject)
     if outcome is None or grant is None:
         by.done.failed.append(f"{who}: no binding selects it any more")
         return

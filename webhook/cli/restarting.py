@@ -74,7 +74,7 @@ class Restarting:
         until = asyncio.get_running_loop().time() + self._patience
         ended = await end_of_rollout(self._deployments, *place, until)
         if ended is None:
-            return "failed", "it is gone, or was made anew"
+            return "failed", "it is gone, or was recreated"
         if not ended.is_rolled_out:
             return "timed out", f"its new pods are not available after {self._patience:.0f} s: see why"
         subject = step.workload.subject

@@ -1,7 +1,7 @@
 """JSON of the API server, read into the few fields that are needed, however deeply the rest of it is nested.
 
 An owner of an object may nest its `metadata.managedFields` 9,995 levels deep: the API server stores that. msgspec
-passes over values that nobody needs, but it counts their levels as Python counts calls, and fails at about 1,000
+passes over values that are not needed, but it counts their levels as Python counts calls, and fails at about 1,000
 (Python 3.11), at a number that is fixed at build time (3.12 and 3.13) or at the end of the stack (3.14).
 """
 

@@ -25,6 +25,10 @@ class LiveNamespace:
     created: float = 0.0
     """When, in seconds since 1970 by the API server's clock."""
 
+    def staying(self) -> LiveNamespace:
+        """The same as if it were not being deleted."""
+        return replace(self, terminating=False) if self.terminating else self
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -117,7 +121,7 @@ def refusal_while_terminating(
     """
     if namespace is None:
         return None
-    decision = decide(account, replace(namespace, terminating=False), bindings)
+    decision = decide(account, namespace.staying(), bindings)
     return decision if isinstance(decision, Refuse) else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.domain.bindings import Binding
-    from webhook.domain.decisions import Decision, LiveNamespace
+    from webhook.domain.decisions import LiveNamespace
     from webhook.domain.names import RoleArn, Subject
-
-_MAY_STILL_NEED_IT = frozenset({IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.BEING_DELETED})
-"""What is on its way out may need AWS to get there; once it is gone nothing does."""
 
 
 class Cause(StrEnum):
@@ -24,7 +20,7 @@ class Cause(StrEnum):
 
     NAMESPACE_GONE = "namespace_gone"
     NAMESPACE_REPLACED = "namespace_replaced"
-    """The namespace was recreated, and is not selected: whoever recreated it inherits no trust."""
+    """The namespace was recreated, and is not selected: who recreated it inherits no trust."""
     ACCOUNT_GONE = "account_gone"
     """Also where there never was a ServiceAccount: its creation was rejected after our answer."""
     NOT_BOUND = "not_bound"
@@ -133,29 +129,14 @@ def _grant_or_cause(
     if namespace is None:
         return Cause.NAMESPACE_GONE
     seen = account or Account(subject.namespace, subject.service_account)
-    decision = decide_existing(seen, namespace, bindings)
-    is_another = former_uid not in {None, namespace.uid}
-    if _reason(decision) is IgnoreReason.NAMESPACE_TERMINATING:
-        # Only what a binding selects may still need its trust: deleting a namespace brings back none.
-        decision = decide_existing(seen, replace(namespace, terminating=False), bindings)
-        if isinstance(decision, Grant) or (_reason(decision) is IgnoreReason.FOREIGN_ROLE and not is_another):
-            return None
-        return Cause.NAMESPACE_REPLACED if is_another else Cause.NOT_BOUND
+    # Only what a binding selects may still need its trust: deleting a namespace brings back none.
+    decision = decide_existing(seen, namespace.staying(), bindings)
     if isinstance(decision, Grant):
-        return decision
-    reason = _reason(decision)
-    if reason in _MAY_STILL_NEED_IT:
-        return None
-    if reason is IgnoreReason.FOREIGN_ROLE:
-        return Cause.FOREIGN_ROLE
+        return None if namespace.terminating else decision
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    if reason is IgnoreReason.BEING_DELETED:
+        return None  # what is being deleted may need AWS to get there
+    is_another = former_uid not in {None, namespace.uid}
+    if reason is IgnoreReason.FOREIGN_ROLE and not (namespace.terminating and is_another):
+        return None if namespace.terminating else Cause.FOREIGN_ROLE
     return Cause.NAMESPACE_REPLACED if is_another else Cause.NOT_BOUND
-
-
-def _reason(decision: Decision) -> IgnoreReason | None:
-    match decision:
-        case Grant():
-            return None
-        case Ignore():
-            return decision.reason
-        case _:
-            return IgnoreReason.FOREIGN_ROLE

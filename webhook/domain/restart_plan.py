@@ -87,7 +87,7 @@ def _step(
         return Step(workload, None, "of no Deployment that its binding names: have their owner make them anew")
     judged = deployment.for_role(workload.role)
     noted = judged.restarted_by_us
-    # A note further ahead than that is not ours, whoever wrote it.
+    # A note further ahead than that is not ours.
     is_late = noted is not None and abs(now - noted) >= patience
     verdict = judge(judged, subject.service_account, workload.started, is_late=is_late)
     if verdict in _LEFT:

@@ -20,7 +20,7 @@ class Identities:
 
     def grant(self, subject: Subject) -> Grant | None:
         """The grant of a ServiceAccount, or None where no binding is for it."""
-        return next((one for one in self.view.grants_in(subject.namespace) if one.subject == subject), None)
+        return self.view.grant(subject)
 
     def may_be_whole(self, grant: Grant) -> bool:
         """Whether the cluster has its part of it: while it has not, only a change there helps."""

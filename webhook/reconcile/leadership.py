@@ -107,7 +107,7 @@ class Term:
         try:
             noted = await self.renew()
         except ClusterError as error:
-            self._removals, self.leaving = before  # nobody is removed: these must not use up the hour's limit
+            self._removals, self.leaving = before  # nothing is removed: these must not use up the hour's limit
             raise NotLeadingError(f"removals could not be noted in Lease {self._lease.name}: {error}") from error
         if not noted:
             raise NotLeadingError("another replica leads by now")

@@ -191,7 +191,7 @@ class Passes:
         """The subject's grant, where what the watch shows is as new as all that is known of its namespace."""
         if not self._view.may_add(subject) or self._view.is_behind_a_live_read(subject.namespace):
             return None
-        return next((one for one in self._view.grants_in(subject.namespace) if one.subject == subject), None)
+        return self._view.grant(subject)
 
     def _report_annotated(self, subject: Subject, role: RoleArn) -> None:
         metrics.accounts_annotated_late.inc()

@@ -17,7 +17,6 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from webhook.domain.decisions import Grant
     from webhook.domain.names import RoleArn
     from webhook.reconcile.ports import Cluster, RunningPod
     from webhook.reconcile.view import ClusterView
@@ -98,7 +97,7 @@ class PodsWithoutIdentity:
 
     def _seems_to_lack(self, pod: RunningPod) -> bool:
         """By what the watch last showed of its ServiceAccount."""
-        grant = self._grant(_subject(pod))
+        grant = self._view.grant(_subject(pod))
         return grant is not None and pod.lacks(grant.role_of_pods)
 
     async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
@@ -113,23 +112,20 @@ class PodsWithoutIdentity:
         lacking = {
             pod.uid: pod
             for pod in pods
-            if self._grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
+            if self._view.grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
         }
         self._report_new(lacking, named)
         return lacking
 
     async def _role_of_pods(self, subject: Subject) -> RoleArn | None:
         """The role of the binding that the annotation names now, where pods get theirs by it."""
-        grant = self._grant(subject)
+        grant = self._view.grant(subject)
         if grant is None or not grant.binding.annotates:
             return None
         with self._progress.step("pods", _LONGEST_READ):
             account = await self._cluster.account(subject, _READ_SECONDS)
         annotation = account.role_annotation if account else None
         return next((role for role in grant.binding.roles if role.value == annotation), None)
-
-    def _grant(self, subject: Subject) -> Grant | None:
-        return next((one for one in self._view.grants_in(subject.namespace) if one.subject == subject), None)
 
     def _report_new(self, lacking: Mapping[str, RunningPod], named: Mapping[Subject, RoleArn | None]) -> None:
         for uid, pod in lacking.items():

@@ -129,7 +129,7 @@ class Pruner:
     async def once(self, term: Term) -> None:
         """Look at all that is unused, and remove what may be removed now.
 
-        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads by now.
+        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads.
         """
         if not self._view.in_touch:
             raise ClusterError("the watch is out of touch with the API server, so what is unused is not known")
@@ -226,8 +226,8 @@ class Pruner:
     def _take_up_what_is_left(self, term: Term) -> None:
         """Go on with what the leader before had approved and not written.
 
-        By reads that are too young to be from before its last write; a role that cannot be read keeps nobody
-        waiting but its own.
+        By reads that are too young to be from before its last write; a role that cannot be read keeps only
+        its own subjects waiting.
         """
         young = {role for role, one in self._writers.items() if one.read_at > term.began + REMEMBERED}
         if not self._approved and all(role in young or one.needs_a_person for role, one in self._writers.items()):
@@ -273,7 +273,7 @@ class Pruner:
     async def _confirm(self, due: list[Place]) -> dict[Place, _Confirmed]:
         """Those of `due` that the API server itself, asked now, does not want either, and whose time has come.
 
-        It may know another cause by now, one that waits for the grace.
+        It may know another cause, one that waits for the grace.
         """
         found = await asyncio.gather(*(self._ask(place) for place in due))
         now = asyncio.get_running_loop().time()

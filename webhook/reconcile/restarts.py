@@ -71,7 +71,7 @@ class Restarts:
     """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
 
     The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
-    writes into a Deployment delays nobody else. `clock` is the time in seconds since 1970.
+    writes into a Deployment delays no other. `clock` is the time in seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast

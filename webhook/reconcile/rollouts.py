@@ -16,7 +16,7 @@ _LOOK_SECONDS = 2.0
 async def end_of_rollout(deployments: Deployments, namespace: str, name: str, until: float) -> Deployment | None:
     """The Deployment when a rollout of ours has ended, or at `until` on the event loop's clock.
 
-    None where it is gone, was made anew, or its owner has removed our note. Raises ClusterError.
+    None where it is gone, was recreated, or its owner has removed our note. Raises ClusterError.
     """
     while True:
         await asyncio.sleep(_LOOK_SECONDS)

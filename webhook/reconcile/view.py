@@ -171,6 +171,10 @@ class ClusterView:
         """The grants that a namespace makes, due or not."""
         return self._grants.get(namespace, [])
 
+    def grant(self, subject: Subject) -> Grant | None:
+        """The grant of a ServiceAccount, due or not; None where no binding is for it."""
+        return next((one for one in self.grants_in(subject.namespace) if one.subject == subject), None)
+
     def is_young(self, namespace: str) -> bool:
         """Whether a namespace is so new that its ServiceAccount may still come."""
         found = self.cached(namespace)

@@ -160,7 +160,7 @@ class Associations:
         return work.ticket
 
     def asks(self, subject: Subject) -> None:
-        """Somebody relies on the association of `subject`: an approved removal waits for a minute."""
+        """A review relies on the association of `subject`: an approved removal waits for a minute."""
         self._departures.asks(subject, asyncio.get_running_loop().time())
 
     def needs(self, subject: Subject, need: Need) -> None:
@@ -243,7 +243,7 @@ class Associations:
         return True
 
     async def _delete(self, found: Association) -> None:
-        """Delete it; whoever asks for its subject meanwhile waits for the end of that. Raises AwsError."""
+        """Delete it; what asks for its subject meanwhile waits for the end of that. Raises AwsError."""
         self._seen.is_in_doubt(found.subject)
         ended = self._deleting[found.subject] = asyncio.Event()
         try:

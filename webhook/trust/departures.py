@@ -37,11 +37,11 @@ class Departures:
 
     @property
     def approved(self) -> AbstractSet[Subject]:
-        """Who is to leave, whatever is known of it by now."""
+        """What is to be removed, whatever is known of it since."""
         return self._approved
 
     def asks(self, subject: Subject, now: float) -> None:
-        """Somebody asks for trust, approved or not."""
+        """A review asks for trust, approved or not."""
         if subject in self._approved:
             self._asked[subject] = now
 

@@ -121,7 +121,7 @@ class Grants:
 
     @property
     def namespaces_under_way(self) -> set[str]:
-        """The namespaces of those that are not trusted yet and that somebody asked for."""
+        """The namespaces of subjects that were asked for and are not trusted yet."""
         return {subject.namespace for subject in self._pursuits}
 
     def forget_refused(self, wanted: set[Subject]) -> None:
@@ -241,7 +241,7 @@ class _Pursuit:
         return self.tried if self.tried in self.grant.binding.roles else None
 
     def follow(self, grant: Grant, need: Need) -> None:
-        """Begin anew with the binding that selects the subject by now, or with the role that its annotation names.
+        """Begin again with the binding that selects the subject now, or with the role that its annotation names.
 
         Too late where another role of that binding is being written: then the subject is trusted there too.
         """
@@ -295,7 +295,7 @@ class _Pursuit:
         return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self.is_dropped else MOVED)
 
     def _has_come_true(self, outcome: Outcome) -> bool:
-        """Whether it is trusted as the binding says that selects it by now: it was too late to withdraw it."""
+        """Whether it is trusted as the binding says that selects it now: it was too late to withdraw it."""
         if self.is_dropped or not isinstance(outcome, Trusted) or self.grant.binding.associates:
             return False
         return outcome.role in self.grant.binding.roles

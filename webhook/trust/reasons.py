@@ -26,8 +26,8 @@ LEFT_TO_LEADER = "the replica that leads makes the association; this one does no
 """Why an answer says neither that it is there nor that it is not."""
 
 NOT_SELECTED = "no binding selects its namespace any more"
-MOVED = "another binding selects its namespace by now"
-ANNOTATED_OTHERWISE = "its annotation names another role by now"
+MOVED = "another binding selects its namespace now"
+ANNOTATED_OTHERWISE = "its annotation names another role now"
 """Why what was asked for is asked for no longer."""
 
 

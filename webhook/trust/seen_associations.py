@@ -45,7 +45,7 @@ class SeenAssociations:
 
     @property
     def count(self) -> int:
-        """How many there are, whoever made them."""
+        """How many there are, external ones too."""
         return len(self._ids)
 
     def id_of(self, subject: Subject) -> str | None:

@@ -109,9 +109,8 @@ class RoleWriter:
         self._demand = demand
         self._tickets = Tickets(role)
         self._prospects = Prospects(lambda: self._own, self._tickets)
-        may_leave = partial(demand.may_leave, role)
         self._recent_writes = RecentWrites(partial(demand.may_want, role), partial(demand.seems_unused, role))
-        self._departures = Departures(may_leave)
+        self._departures = Departures(partial(demand.may_leave, role))
         self._gauges = PolicyGauges(role)
         self._known = KnownTrust(role, lambda: self._own)
         self._ceiling = Ceiling()
@@ -223,7 +222,7 @@ class RoleWriter:
         return ticket
 
     def asks(self, subject: Subject) -> None:
-        """Somebody relies on `subject` being trusted: an approved removal waits for a minute."""
+        """A review relies on `subject` being trusted: an approved removal waits for a minute."""
         self._departures.asks(subject, asyncio.get_running_loop().time())
 
     def submit_pods(self) -> Ticket:
