@@ -57,7 +57,7 @@ class Installation:
         wait_until_marked(self.space.cluster)
 
     def pods(self) -> list[dict[str, Any]]:
-        """Return the release's pods that are not being deleted."""
-        selector = f"app.kubernetes.io/instance={PROGRAM}"
+        """Return the release's replicas that are not being deleted."""
+        selector = f"app.kubernetes.io/instance={PROGRAM},app.kubernetes.io/name={PROGRAM}"
         found = self.space.cluster.api.get(f"/api/v1/namespaces/{OWN_NAMESPACE}/pods", labelSelector=selector)
         return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
