@@ -30,6 +30,9 @@ _ANSWERS_ALIKE = 3
 _TOLD_WITHIN = 90.0
 """Seconds within which EKS's webhook has heard: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
 
+_MARGIN = 5.0
+"""Seconds more than that usually takes, where no dry run can show it."""
+
 _GROWN_UP = 30.0
 """Seconds after which a pod has asked the agent on its node for credentials, if it needs any soon.
 
@@ -70,7 +73,7 @@ class Replacing:
         while alike < _ANSWERS_ALIKE:
             carried = await self._inspection.variables_of_a_new_pod(subject)
             if carried is None:
-                await asyncio.sleep(HEARD_WITHIN if self._course.detaches else 0)
+                await asyncio.sleep(HEARD_WITHIN + _MARGIN if self._course.detaches else 0)
                 return ""
             alike = alike + 1 if carried == {self._course.target} else 0
             if time.monotonic() > until:

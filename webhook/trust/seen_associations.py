@@ -19,7 +19,7 @@ SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
 
 
-HEARD_WITHIN = 20.0
+HEARD_WITHIN = 15.0
 """Seconds until EKS's webhook has heard of one: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
 
 
