@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from bench.figures import milliseconds, table, verdict
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import Site, own_in, role, subject
-from webhook.domain.amendment import amend
-from webhook.domain.names import IssuerUrl
-from webhook.domain.statement import OwnStatement
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.iam.amendment import amend
+from webhook.iam.statement import OwnStatement
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.names import IssuerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from webhook.domain.names import Subject
-    from webhook.domain.trust_policy import Place
+    from webhook.iam.trust_policy import Place
+    from webhook.model.names import Subject
 
 SUBJECTS = 5000
 STATEMENTS = 15

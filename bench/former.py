@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 from webhook.cli import main
-from webhook.serving import assembly
-from webhook.trust.associations import Associations
-from webhook.trust.writer import GATHERING, RoleWriter
+from webhook.iam.role_writer import GATHERING, RoleWriter
+from webhook.podidentity.associations import Associations
+from webhook.server import assembly
 
 
 class FixedGathering(RoleWriter):

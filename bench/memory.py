@@ -165,7 +165,7 @@ def prepare() -> None:
     os.environ |= IMAGE_ENVIRONMENT
     writing = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(
-        [sys.executable, "-c", "import webhook.cli.app, webhook.serving.assembly"], env=writing, check=True
+        [sys.executable, "-c", "import webhook.cli.app, webhook.server.assembly"], env=writing, check=True
     )
 
 

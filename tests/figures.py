@@ -18,7 +18,7 @@ from tests.support.reviews import review, reviewing
 from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
-from webhook.trust.leases import LeaseLock
+from webhook.coordination.leases import LeaseLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "webhook"
-ENTRY = PROGRAM / "serving" / "assembly.py"
+ENTRY = PROGRAM / "server" / "assembly.py"
 WHO = subject(1)
 
 

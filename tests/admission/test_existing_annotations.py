@@ -13,11 +13,11 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World, labelled
-from webhook.domain.bindings import ExistingAnnotation
-from webhook.domain.decisions import LiveNamespace
+from webhook.model.bindings import ExistingAnnotation
+from webhook.model.decisions import LiveNamespace
 
 if TYPE_CHECKING:
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 ROLE = role()
 WHO = subject(1)

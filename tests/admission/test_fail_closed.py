@@ -14,9 +14,9 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World, labelled
-from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
-from webhook.domain.names import Subject
-from webhook.domain.selectors import NamePattern, NamespaceSelector
+from webhook.model.bindings import Binding, ExistingAnnotation, Mode
+from webhook.model.names import Subject
+from webhook.model.selectors import NamePattern, NamespaceSelector
 
 if TYPE_CHECKING:
     from tests.support.reviews import Reviewer

@@ -13,7 +13,7 @@ from tests.support.reviews import UID, Reply, annotated, review, reviewing
 from tests.support.sites import foreign_document, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
-from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,8 +13,8 @@ from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World
 from webhook.admission.namespaces import LiveNamespaces, NamespaceUnknownError
-from webhook.domain.decisions import LiveNamespace
-from webhook.reconcile.view import ClusterView
+from webhook.controller.cluster_cache import ClusterView
+from webhook.model.decisions import LiveNamespace
 
 ROLE = role()
 WHO = subject(1)

@@ -13,11 +13,11 @@ from tests.support.simulated_eks import Trouble, refusal
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, INTERVAL, World
-from webhook.domain.bindings import Mode
-from webhook.trust.ports import FailureKind
+from webhook.model.aws_errors import FailureKind
+from webhook.model.bindings import Mode
 
 if TYPE_CHECKING:
-    from webhook.domain.names import Subject
+    from webhook.model.names import Subject
 
 ROLE = role()
 WHO = subject(1)

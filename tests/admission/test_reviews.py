@@ -13,7 +13,7 @@ from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World, labelled
 from webhook.admission.routes import MARGIN
-from webhook.domain.bindings import Mode
+from webhook.model.bindings import Mode
 
 ROLE = role()
 WHO = subject(1)

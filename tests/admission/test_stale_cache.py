@@ -14,8 +14,8 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import World, labelled
-from webhook.domain.bindings import ExistingAnnotation, Mode
-from webhook.domain.decisions import LiveNamespace
+from webhook.model.bindings import ExistingAnnotation, Mode
+from webhook.model.decisions import LiveNamespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,14 +14,14 @@ from tests.support.sites import ELSEWHERE, ISSUER, foreign_document, role
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.trust.ports import AwsError
+from webhook.model.aws_errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
     from typing import Any
 
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 __all__ = ["_nothing_unexpected"]
 

@@ -14,15 +14,16 @@ from tests.support.sites import ELSEWHERE, ISSUER, role, subject
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.trust_policies import IamTrustPolicies
-from webhook.domain.associations import Listing
-from webhook.domain.names import ClusterArn, RoleArn
-from webhook.trust.ports import AssociationInUseError, FailureKind
+from webhook.model.aws_errors import FailureKind
+from webhook.model.names import ClusterArn, RoleArn
+from webhook.podidentity.association import Listing
+from webhook.podidentity.ports import AssociationInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from rig.aws import Fault
-    from webhook.domain.names import IssuerUrl
+    from webhook.model.names import IssuerUrl
 
 PODS_ROLE = role("pods")
 WHO = subject(1)

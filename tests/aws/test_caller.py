@@ -9,9 +9,9 @@ import pytest
 from rig.aws import Refuse
 from tests.aws.conftest import ROLE, Program, always
 from webhook.aws.caller import Caller
-from webhook.domain.names import RoleArn
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.ports import FailureKind
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.aws_errors import FailureKind
+from webhook.model.names import RoleArn
 
 if TYPE_CHECKING:
     from rig.aws import AwsStandIn

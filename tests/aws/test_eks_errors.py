@@ -13,7 +13,8 @@ from tests.support.pods import CLUSTER, OWNER
 from tests.support.sites import ISSUER, role, subject
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck
-from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.podidentity.ports import AssociationInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -17,8 +17,8 @@ from tests.support.misbehaving import Between, answer
 from tests.support.pods import CLUSTER
 from tests.support.sites import ISSUER
 from webhook.aws.exchange import LARGEST, MOST_PARTS
-from webhook.domain.associations import Listing
-from webhook.trust.ports import FailureKind
+from webhook.model.aws_errors import FailureKind
+from webhook.podidentity.association import Listing
 
 if TYPE_CHECKING:
     import socket

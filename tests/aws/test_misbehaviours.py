@@ -15,14 +15,14 @@ from tests.aws.test_associations import Eks
 from tests.support.misbehaving import PAGE, Between, answer, dripping, dripping_last, endless, silent
 from tests.support.pods import CLUSTER
 from tests.support.sites import ISSUER, own_in, subject
-from webhook.aws.assuming import seconds_until_accepted
 from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.oidc import provider_audiences
 from webhook.aws.trust_policies import AccountQuota
-from webhook.domain.associations import Listing
+from webhook.cli.verify.assuming import seconds_until_accepted
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.podidentity.association import Listing
 from webhook.telemetry.metrics import REGISTRY
-from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -9,8 +9,8 @@ import pytest
 from rig.aws import Deny
 from tests.support.sites import ISSUER
 from webhook.aws.oidc import provider_audiences, provider_problem
-from webhook.domain.names import IssuerUrl
-from webhook.trust.ports import FailureKind
+from webhook.model.aws_errors import FailureKind
+from webhook.model.names import IssuerUrl
 
 if TYPE_CHECKING:
     from rig.aws import AwsStandIn

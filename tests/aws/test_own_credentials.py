@@ -13,7 +13,7 @@ import pytest
 
 from tests.aws.conftest import Program, use
 from tests.support.misbehaving import PAGE, Between, answer, dripping, silent
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,16 +13,16 @@ from tests.support.pods import CLUSTER, PODS
 from tests.support.sites import ELSEWHERE, ISSUER, binding, role
 from webhook.aws.calls import AwsCalls
 from webhook.config.errors import ConfigurationError
-from webhook.domain.bindings import Mode
-from webhook.serving.pod_identity import PodIdentity, pod_identity
-from webhook.serving.startup import cluster_check
-from webhook.trust.cluster_issuer import ClusterIssuer
-from webhook.trust.ports import AwsError
+from webhook.model.aws_errors import AwsError
+from webhook.model.bindings import Mode
+from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.pod_identity import PodIdentity, pod_identity
+from webhook.server.startup import cluster_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.domain.bindings import Binding
+    from webhook.model.bindings import Binding
 
 ROLE = role()
 PODS_BINDING = binding(ROLE, mode=Mode.POD_IDENTITY)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.sites import ISSUER, binding, role
 from tests.support.virtual_time import in_virtual_time
-from webhook.serving.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
 from webhook.telemetry.metrics import REGISTRY
 from webhook.telemetry.progress import Progress
-from webhook.trust.cluster_issuer import ClusterIssuer
-from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ from tests.aws.conftest import use
 from tests.aws.test_associations import PODS_ROLE, Eks
 from tests.support.pods import CLUSTER, PODS
 from tests.support.sites import ISSUER, role
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import typer.main
 
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
-from webhook.domain.access_line import Finding
-from webhook.domain.migration import Step
+from webhook.cli.migrate.rules import Step
+from webhook.cli.report.access_line import Finding
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = PAGE.read_text()

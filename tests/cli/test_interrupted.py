@@ -20,8 +20,8 @@ from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
 from tests.e2e.scenes import account_path, create_account, create_namespace, label
-from webhook.domain.names import IssuerUrl, RoleArn, Subject
-from webhook.domain.statement import OwnStatement
+from webhook.iam.statement import OwnStatement
+from webhook.model.names import IssuerUrl, RoleArn, Subject
 
 LINE = "interrupted: run the same command again, it goes on from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -16,8 +16,8 @@ from tests.cli.commands import Person, run_on_terminal, without_codes
 from tests.e2e.observe import annotation, foreign_parts, is_trusted
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import account_path, create_account, create_namespace, label
-from webhook.domain.names import IssuerUrl, RoleArn, Subject
-from webhook.domain.statement import OwnStatement
+from webhook.iam.statement import OwnStatement
+from webhook.model.names import IssuerUrl, RoleArn, Subject
 
 LARGE = 131072
 ESCAPE = "\x1b["

@@ -13,8 +13,8 @@ from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.cli.progress import Progress
-from webhook.cli.restarting import Outcome, Restarting
-from webhook.domain.restart_plan import Step, Workload
+from webhook.cli.restart.restart_plan import Step, Workload
+from webhook.cli.restart.restarting import Outcome, Restarting
 
 PATIENCE = 300.0
 

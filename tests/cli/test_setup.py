@@ -17,8 +17,8 @@ from rig.aws.standin import AwsStandIn
 from rig.chart import render
 from rig.permissions import iam_policy
 from tests.cli.commands import Ran, run, start
-from webhook.domain.names import IssuerUrl, RoleArn
-from webhook.domain.statement import OwnStatement
+from webhook.iam.statement import OwnStatement
+from webhook.model.names import IssuerUrl, RoleArn
 
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 OPTIONS = ("--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)

@@ -9,7 +9,7 @@ import yaml
 from webhook.config.bindings import bindings_of
 from webhook.config.contract import Configuration
 from webhook.config.load import load_configuration
-from webhook.domain.bindings import Binding
+from webhook.model.bindings import Binding
 
 CASES = Path(__file__).parent / "cases"
 RIGHT: dict[str, Any] = yaml.safe_load((CASES / "right.yaml").read_text("utf-8"))

@@ -8,9 +8,9 @@ import yaml
 
 from tests.config.files import CASES, RIGHT, changed, read
 from webhook.config.contract import Configuration, SelfManagedSection
-from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
-from webhook.domain.names import RoleArn
-from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.model.bindings import Binding, ExistingAnnotation, Mode
+from webhook.model.names import RoleArn
+from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
 
 def _read(tmp_path: Path, content: object) -> tuple[Configuration, tuple[Binding, ...]]:

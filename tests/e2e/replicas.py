@@ -21,7 +21,7 @@ from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import is_trusted
 from tests.e2e.scenes import unregister
-from webhook.reconcile.leadership import leader_lease
+from webhook.controller.leader_election import leader_lease
 
 ALREADY_EXISTS = 409
 INTERNAL_ERROR = 500

@@ -7,9 +7,9 @@ import pytest
 
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
-from webhook.cluster.api import KubernetesApi
-from webhook.cluster.connection import Connection
-from webhook.domain.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
+from webhook.kube.api import KubernetesApi
+from webhook.kube.connection import Connection
+from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 
 pytestmark = pytest.mark.rig
 

@@ -14,7 +14,7 @@ from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.scenes import bare_space, create_account, create_namespace, serving
 from tests.support.reviews import review
-from webhook.domain.names import Subject
+from webhook.model.names import Subject
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>mxp_identity_\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| (?P<meaning>[^|]+) \|")

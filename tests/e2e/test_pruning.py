@@ -28,7 +28,7 @@ from tests.e2e.scenes import (
     label,
     serving,
 )
-from webhook.reconcile.leadership import leader_lease
+from webhook.controller.leader_election import leader_lease
 
 GRACE_S = 6.0
 INTERVAL_S = 1.0

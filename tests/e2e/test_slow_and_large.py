@@ -11,11 +11,11 @@ from rig.kubernetes import Registration, objects
 from rig.kubernetes.cluster import Cluster
 from rig.pki import Authority
 from tests.support.misbehaving_api_server import MIB, MisbehavingApiServer
-from webhook.cluster.api import KubernetesApi
-from webhook.cluster.connection import Connection
-from webhook.cluster.leases import Leases
-from webhook.domain.names import RoleArn, Subject
-from webhook.reconcile.reflector import Reflector
+from webhook.controller.reflector import Reflector
+from webhook.kube.api import KubernetesApi
+from webhook.kube.connection import Connection
+from webhook.kube.leases import Leases
+from webhook.model.names import RoleArn, Subject
 
 pytestmark = pytest.mark.rig
 

@@ -16,7 +16,7 @@ from tests.faults.dependencies import SERVING, START
 from tests.faults.lane import CELL_LABEL
 from tests.faults.program import OK, UNAVAILABLE, CellError, Program, expect
 from tests.support.reviews import annotated
-from webhook.domain.names import Subject
+from webhook.model.names import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

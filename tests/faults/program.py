@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rig.kubernetes.metrics import Metrics
     from rig.processes import Workspace
     from rig.webhook import Webhook
-    from webhook.domain.names import Subject
+    from webhook.model.names import Subject
 
 T = TypeVar("T")
 

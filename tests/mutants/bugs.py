@@ -3,7 +3,7 @@
 A head is lines of `key: value` up to the first empty line, which `git apply` passes over:
 
     Broken: what the program does wrong with this patch, in a sentence
-    Looked for in: tests/trust/test_pools.py::test_a_subject_stays_where_it_is_trusted_already[2]
+    Looked for in: tests/engine/test_pools.py::test_a_subject_stays_where_it_is_trusted_already[2]
     Invariant: assert _roles_of(here, NEWCOMER) == [home]
 
 The last two may come more than once; then every one of those places has to notice. A place is pytest's id of a

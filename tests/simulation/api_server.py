@@ -11,8 +11,8 @@ from tests.simulation.processes import WORLD
 from tests.simulation.sights import KINDS, Sights
 from tests.simulation.wire import Fate, SilenceError
 from tests.support.sites import SERVICE_ACCOUNT
-from webhook.domain.decisions import Account, LiveNamespace
-from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.controller.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.model.decisions import Account, LiveNamespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.simulation.wire import Wire
     from tests.simulation.wishes import Wishes
     from tests.simulation.witness import Witness
-    from webhook.domain.names import RoleArn, Subject
-    from webhook.trust.leases import Lease
+    from webhook.coordination.leases import Lease
+    from webhook.model.names import RoleArn, Subject
 
 T = TypeVar("T")
 

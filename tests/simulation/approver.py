@@ -9,19 +9,19 @@ from tests.simulation.api_server import ApiClient
 from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
-from webhook.approved.carrying_out import Hands, remove
-from webhook.domain.plan import Change, Plan, RoleChange
-from webhook.reconcile.view import ClusterView
-from webhook.trust.demand import OneRoleEach
-from webhook.trust.grants import Grants
-from webhook.trust.leases import LeaseLock
-from webhook.trust.ports import AwsError
-from webhook.trust.writer import RoleWriter
+from webhook.cli.apply.engine import Hands, remove
+from webhook.controller.cluster_cache import ClusterView
+from webhook.coordination.leases import LeaseLock
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter
+from webhook.model.aws_errors import AwsError
+from webhook.planning.plan import Change, Plan, RoleChange
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-    from webhook.domain.decisions import Account, LiveNamespace
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.decisions import Account, LiveNamespace
+    from webhook.model.names import RoleArn, Subject
 
 _LONGEST = 300.0
 """Seconds after which the person has lost patience."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation import checks
 from tests.simulation.wire import Fate, SilenceError
 from tests.support.simulated_iam import SAID_AT_ONCE, Trouble
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.wire import Wire
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.domain.names import RoleArn
-    from webhook.domain.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement
+    from webhook.model.names import RoleArn
 
 _FATES = {
     Trouble.ANSWER_LOST: Fate.ANSWER_LOST,

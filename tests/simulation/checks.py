@@ -6,16 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.invariants import assert_statement_is_whole, foreign_part
-from webhook.domain.conditions import as_list
-from webhook.domain.trust_policy import TrustPolicy, canonical
+from webhook.iam.conditions import as_list
+from webhook.iam.trust_policy import TrustPolicy, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterator
 
     from tests.simulation.aws import Write
     from tests.support.simulated_iam import Document
-    from webhook.domain.names import Subject
-    from webhook.domain.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement
+    from webhook.model.names import Subject
 
 Complaint = tuple[str, str]
 """The invariant's name, and what broke it."""

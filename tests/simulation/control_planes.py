@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.api_server import account_of
 from tests.simulation.plan import LABEL
-from webhook.domain.decisions import LiveNamespace
-from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.model.decisions import LiveNamespace
+from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from tests.simulation.plan import ControlPlane

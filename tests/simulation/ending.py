@@ -11,13 +11,13 @@ from tests.simulation.removals import CLOCK_FAULTS
 from tests.simulation.replica import INSTALLATION, neighbours_own_in
 from tests.support.invariants import assert_statement_is_whole
 from tests.support.sites import own_in
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.reconcile.leadership import leader_lease
+from webhook.controller.leader_election import leader_lease
+from webhook.iam.trust_policy import TrustPolicy
 
 if TYPE_CHECKING:
     from tests.simulation.aws import Write
     from tests.simulation.world import World
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_outage", "slow_api", "cut_lists"})
 """With these, a replica does not know yet that somebody is wanted whom another has written."""

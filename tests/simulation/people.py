@@ -8,15 +8,15 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tests.support.sites import own_in
-from webhook.domain.conditions import as_list
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.iam.conditions import as_list
+from webhook.iam.trust_policy import TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 TEAM = "platform  engineering   and  its    many     friends"
 """White space inside a value, which does not count against the quota."""

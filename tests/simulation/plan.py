@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from tests.support.sites import binding as binding_of
 from tests.support.sites import pool, subject
-from webhook.domain.bindings import Binding, Mode
-from webhook.domain.names import RoleArn, Subject
-from webhook.domain.pruning import PruneRules
-from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.model.bindings import Binding, Mode
+from webhook.model.names import RoleArn, Subject
+from webhook.model.removal_limit import PruneRules
+from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 T = TypeVar("T")
 

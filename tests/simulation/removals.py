@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.simulation import checks
 from tests.simulation.room import Room
 from tests.support.sites import own_in
-from webhook.trust.recent import REMEMBERED
+from webhook.coordination.recent_writes import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.sights import Sights
     from tests.simulation.wishes import Wishes
     from tests.support.simulated_iam import SimulatedIam
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 CLOCK_FAULTS = frozenset({"stall", "clock_jump", "leader_stall"})
 """With these, a Lease does not promise that its holders are kept apart."""

@@ -13,17 +13,17 @@ from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
-from webhook.domain.statement import OwnStatement
-from webhook.reconcile.leader import Leader
-from webhook.reconcile.leadership import Leadership
-from webhook.reconcile.mappings import Mappings
-from webhook.reconcile.passes import Passes
-from webhook.reconcile.pruner import Pruner
-from webhook.reconcile.view import ClusterView
-from webhook.trust.demand import OneRoleEach
-from webhook.trust.grants import Grants
-from webhook.trust.leases import LeaseLock
-from webhook.trust.writer import RoleWriter, iam_limiter
+from webhook.controller.binding_conflicts import Mappings
+from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.leader import Leader
+from webhook.controller.leader_election import Leadership
+from webhook.controller.pruner import Pruner
+from webhook.controller.reconciler import Passes
+from webhook.coordination.leases import LeaseLock
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.iam.statement import OwnStatement
 
 if TYPE_CHECKING:
     from tests.simulation.api_server import ApiServer
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
     from webhook.admission.reviews import Answer
-    from webhook.domain.decisions import Account, LiveNamespace
-    from webhook.domain.names import RoleArn, Subject
-    from webhook.reconcile.leadership import Term
+    from webhook.controller.leader_election import Term
+    from webhook.model.decisions import Account, LiveNamespace
+    from webhook.model.names import RoleArn, Subject
     from webhook.telemetry.events import EventSubject
 
 

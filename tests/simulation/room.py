@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import checks
 from tests.support.sites import own_in, subject
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.iam.trust_policy import TrustPolicy
 
 if TYPE_CHECKING:
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 _ONE_MORE = subject(99_999)
 """All names here are equally long."""

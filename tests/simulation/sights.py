@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.domain.decisions import LiveNamespace
+    from webhook.model.decisions import LiveNamespace
 
 KINDS = ("namespaces", "accounts")
 

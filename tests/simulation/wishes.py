@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tests.simulation.plan import LABEL
 
 if TYPE_CHECKING:
-    from webhook.domain.decisions import Account, LiveNamespace
-    from webhook.domain.names import RoleArn
+    from webhook.model.decisions import Account, LiveNamespace
+    from webhook.model.names import RoleArn
 
 
 class Wishes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.processes import Process
     from tests.simulation.removals import Removals
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 
 class Witness:

@@ -21,8 +21,8 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, own_in
 from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import until
-from webhook.domain.names import RoleArn, Subject
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.names import RoleArn, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.domain.policies import ISSUER, ROLE
+from tests.model.policies import ISSUER, ROLE
 from tests.support.pods import CLUSTER, OWNER, pods_of
-from webhook.domain.associations import Association, FoundAssociations
-from webhook.domain.bindings import Binding, Mode
-from webhook.domain.decisions import Account, LiveNamespace
-from webhook.domain.names import Subject
-from webhook.domain.selectors import NamePattern, NamespaceSelector
-from webhook.domain.snapshot import AccountSnapshot, ClusterSnapshot, Installation
-from webhook.domain.trust_policy import TrustPolicy
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.bindings import Binding, Mode
+from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.names import Subject
+from webhook.model.selectors import NamePattern, NamespaceSelector
+from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.podidentity.association import Association, FoundAssociations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.printed_commands import commands_of, without_context
-from webhook.diagnosis.findings import Level, in_context
-from webhook.diagnosis.verdict import diagnose
+from webhook.cli.verify.findings import Level, in_context
+from webhook.cli.verify.verdict import diagnose
 
 if TYPE_CHECKING:
-    from webhook.diagnosis.facts import Plane, Shared
+    from webhook.cli.verify.facts import Plane, Shared
 
 
 def assert_said_once(plane: Plane, shared: Shared, check: str, words: str, fix: list[str] | None) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from webhook.domain.conditions import as_list
-from webhook.domain.names import AUDIENCE
-from webhook.domain.statement import ASSUME_WITH_TOKEN, OwnStatement
-from webhook.domain.trust_policy import TrustPolicy, canonical
+from webhook.iam.conditions import as_list
+from webhook.iam.statement import ASSUME_WITH_TOKEN, OwnStatement
+from webhook.iam.trust_policy import TrustPolicy, canonical
+from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
 
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 
 def assert_writes_were_careful(

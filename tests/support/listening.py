@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from rig.pki import Authority
-from webhook.serving.limits import REVIEW_LIMITS, Limits
-from webhook.serving.listeners import Listener
+from webhook.server.limits import REVIEW_LIMITS, Limits
+from webhook.server.listeners import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webhook.trust.leases import Lease, lease_name
+from webhook.coordination.leases import Lease, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from webhook.domain.names import RoleArn, Subject
-    from webhook.trust.ports import Seen, WaitsSince
+    from webhook.coordination.lock import Seen, WaitsSince
+    from webhook.model.names import RoleArn, Subject
 
 
 class InProcessHold:

@@ -8,22 +8,22 @@ from tests.support.locks import InProcessLock
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, binding, foreign_document, role
-from webhook.domain.associations import Ownership
-from webhook.domain.bindings import Mode
-from webhook.domain.decisions import Grant
-from webhook.domain.names import ClusterArn
-from webhook.domain.pod_statement import PodStatement
-from webhook.domain.selectors import NamePattern
-from webhook.domain.statement import OwnStatement
-from webhook.trust.associations import Associations
-from webhook.trust.grants import Grants
-from webhook.trust.writer import RoleWriter
+from webhook.engine.grants import Grants
+from webhook.iam.pod_statement import PodStatement
+from webhook.iam.role_writer import RoleWriter
+from webhook.iam.statement import OwnStatement
+from webhook.model.bindings import Mode
+from webhook.model.decisions import Grant
+from webhook.model.names import ClusterArn
+from webhook.model.selectors import NamePattern
+from webhook.podidentity.association import Ownership
+from webhook.podidentity.associations import Associations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhook.domain.bindings import Binding
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.bindings import Binding
+    from webhook.model.names import RoleArn, Subject
 
 CLUSTER = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 OWNER = Ownership(CLUSTER, "mxp-identity")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from webhook.diagnosis.findings import Finding
+    from webhook.cli.verify.findings import Finding
 
 _AND = "&&"
 _CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context", "mxp-identity": "--context"}

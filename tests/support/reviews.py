@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from webhook.domain.names import ROLE_ARN_ANNOTATION
-from webhook.serving.http import review_application
-from webhook.serving.lifecycle import Lifecycle
+from webhook.model.names import ROLE_ARN_ANNOTATION
+from webhook.server.http import review_application
+from webhook.server.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.support.worlds import World
-    from webhook.domain.names import Subject
+    from webhook.model.names import Subject
 
 JSON = {"content-type": "application/json"}
 UID = "705ab4f5-6393-11e8-b7cc-42010a800002"

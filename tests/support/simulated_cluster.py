@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from webhook.domain.decisions import Account, LiveNamespace
-from webhook.reconcile.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.controller.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.model.decisions import Account, LiveNamespace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
     from webhook.telemetry.events import EventSubject
 
 T = TypeVar("T")

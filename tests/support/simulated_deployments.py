@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.virtual_time import now
-from webhook.domain.deployments import Deployment
-from webhook.reconcile.ports import ClusterError, RunningPod
+from webhook.controller.ports import ClusterError, RunningPod
+from webhook.model.deployments import Deployment
 
 if TYPE_CHECKING:
     from tests.support.simulated_cluster import SimulatedCluster
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 _LATENCY = 0.02
 

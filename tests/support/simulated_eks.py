@@ -7,14 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from webhook.domain.associations import Association, Listing
-from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.podidentity.association import Association, Listing
+from webhook.podidentity.ports import AssociationInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.support.token_bucket import TokenBucket
-    from webhook.domain.names import RoleArn, Subject
+    from webhook.model.names import RoleArn, Subject
 
 T = TypeVar("T")
 

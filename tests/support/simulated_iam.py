@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.token_bucket import TokenBucket
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 Document = dict[str, Any]
 

@@ -6,18 +6,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
-from webhook.domain.bindings import Binding, Mode
-from webhook.domain.decisions import Grant
-from webhook.domain.names import IssuerUrl, RoleArn, Subject
-from webhook.domain.selectors import NamePattern, NamespaceSelector
-from webhook.domain.statement import OwnStatement
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.grants import Grants
-from webhook.trust.writer import RoleWriter, iam_limiter
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.iam.statement import OwnStatement
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.bindings import Binding, Mode
+from webhook.model.decisions import Grant
+from webhook.model.names import IssuerUrl, RoleArn, Subject
+from webhook.model.selectors import NamePattern, NamespaceSelector
 
 if TYPE_CHECKING:
     from tests.support.simulated_iam import Document, SimulatedIam
-    from webhook.trust.ports import RoleLock
+    from webhook.coordination.lock import RoleLock
 
 ISSUER = IssuerUrl(f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}")
 ELSEWHERE = IssuerUrl(f"https://oidc.eks.us-west-2.amazonaws.com/id/{'B2' * 16}")

@@ -16,28 +16,28 @@ from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
 from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
-from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
-from webhook.domain.pruning import PruneRules
-from webhook.domain.selectors import NamespaceSelector, Operator, Requirement
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.reconcile.leader import Leader
-from webhook.reconcile.leadership import Leadership, leader_lease
-from webhook.reconcile.mappings import Mappings
-from webhook.reconcile.passes import Passes
-from webhook.reconcile.pruner import Pruner
-from webhook.reconcile.view import ClusterView
+from webhook.controller.binding_conflicts import Mappings
+from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.leader import Leader
+from webhook.controller.leader_election import Leadership, leader_lease
+from webhook.controller.pruner import Pruner
+from webhook.controller.reconciler import Passes
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.bindings import Binding, ExistingAnnotation, Mode
+from webhook.model.removal_limit import PruneRules
+from webhook.model.selectors import NamespaceSelector, Operator, Requirement
+from webhook.podidentity.associations import Associations
 from webhook.telemetry.progress import Progress
-from webhook.trust.associations import Associations
-from webhook.trust.demand import OneRoleEach
-from webhook.trust.grants import Grants
-from webhook.trust.writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.domain.names import RoleArn, Subject
-    from webhook.domain.statement import OwnStatement
-    from webhook.trust.ports import RoleLock
+    from webhook.coordination.lock import RoleLock
+    from webhook.iam.statement import OwnStatement
+    from webhook.model.names import RoleArn, Subject
 
 INSTALLATION = "mxp-identity"
 LEASE = leader_lease(INSTALLATION)

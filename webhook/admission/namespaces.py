@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from webhook.domain.errors import ClusterError
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from webhook.domain.decisions import LiveNamespace
+    from webhook.model.decisions import LiveNamespace
 
 _READS_PER_SECOND = 200.0
 _BURST = 400.0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from webhook.domain.names import ROLE_ARN_ANNOTATION
+from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from webhook.domain.patches import Patch
+    from webhook.model.patches import Patch
 
     class Reviewer(Protocol):
         """Answers reviews."""

@@ -10,8 +10,10 @@ import structlog
 
 from webhook.admission.namespaces import NamespaceUnknownError
 from webhook.admission.reviews import Answer
-from webhook.domain.bindings import ExistingAnnotation
-from webhook.domain.decisions import (
+from webhook.iam.reasons import MOVED
+from webhook.model.aws_errors import FailureKind
+from webhook.model.bindings import ExistingAnnotation
+from webhook.model.decisions import (
     Account,
     Decision,
     Grant,
@@ -22,22 +24,20 @@ from webhook.domain.decisions import (
     possible_decisions,
     refusal_while_terminating,
 )
-from webhook.domain.names import ROLE_ARN_ANNOTATION
-from webhook.domain.patches import annotation_patch
+from webhook.model.names import ROLE_ARN_ANNOTATION
+from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
+from webhook.model.patches import annotation_patch
+from webhook.podidentity.makers import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
-from webhook.trust.makers import Need
-from webhook.trust.outcomes import Outcome, Proof, Trusted, Untrusted
-from webhook.trust.ports import FailureKind
-from webhook.trust.reasons import MOVED
 
 if TYPE_CHECKING:
     from webhook.admission.namespaces import LiveNamespaces
     from webhook.admission.reviews import Metadata, Request
-    from webhook.domain.bindings import Binding
-    from webhook.domain.names import RoleArn
-    from webhook.domain.patches import Patch
+    from webhook.engine.grants import Grants
+    from webhook.model.bindings import Binding
+    from webhook.model.names import RoleArn
+    from webhook.model.patches import Patch
     from webhook.telemetry.events import Events
-    from webhook.trust.grants import Grants
 
 log = structlog.get_logger(__name__)
 
@@ -225,7 +225,7 @@ class AdmissionService:
     async def _grant(self, grant: Grant, review: _Review, seconds: float) -> Answer:
         outcome: Outcome
         if review.dry_run:
-            outcome = Trusted(self._grants.likely_role(grant), Proof.UNMANAGED)
+            outcome = Trusted(self._grants.likely_role(grant), TrustSource.UNMANAGED)
         else:
             keeps = review.keeps_role(grant.binding)
             need = Need.CERTAIN if self._policy.refuse_without_trust and not keeps else Need.ANSWER

@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from webhook.aws.values import text
-from webhook.domain.associations import Association, Listing
-from webhook.domain.errors import InvalidNameError
-from webhook.domain.names import Subject
-from webhook.trust.ports import AssociationInUseError, AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import Subject
+from webhook.podidentity.association import Association, Listing
+from webhook.podidentity.ports import AssociationInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.cluster import ClusterCheck
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 T = TypeVar("T")
 

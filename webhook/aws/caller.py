@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.aws.values import text
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 # GetCallerIdentity names a session by its role's name, without the path.
 _SESSION = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<name>[^/]+)/.+")

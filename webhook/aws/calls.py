@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from webhook.aws.clients import THREADS, AwsClients
 from webhook.aws.exchange import Exchange
 from webhook.aws.failures import explained, released
+from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.telemetry import metrics
-from webhook.trust.ports import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

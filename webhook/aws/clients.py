@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, UnknownRegionError
 
 from webhook.aws.credentials import OwnCredentials
 from webhook.aws.exchange import check_answer, current, note_answer, refuse_doctype, refuse_writes
-from webhook.domain.text import bounded
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.aws.values import text
-from webhook.domain.names import ClusterArn
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.names import ClusterArn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
-    from webhook.domain.names import IssuerUrl, RoleArn
+    from webhook.model.names import IssuerUrl, RoleArn
 
 
 class ClusterCheck:

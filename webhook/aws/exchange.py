@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import awsrequest
 
-from webhook.domain.errors import ObservingError
-from webhook.domain.text import bounded
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.errors import ObservingError
+from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from botocore.parsers import ResponseParserError
 
 from webhook.aws.credentials import CredentialsError
 from webhook.aws.exchange import TooLargeError
-from webhook.domain.errors import forget_locals
-from webhook.domain.text import bounded
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.errors import forget_locals
+from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.aws.values import text
-from webhook.domain.names import AUDIENCE
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from webhook.aws.values import text
-from webhook.domain.amendment import DEFAULT_QUOTA
-from webhook.domain.trust_policy import TrustPolicy
-from webhook.trust.ports import AwsError, FailureKind
+from webhook.iam.amendment import DEFAULT_QUOTA
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
-    from webhook.domain.names import RoleArn
+    from webhook.model.names import RoleArn
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,7 @@
-"""What people type. Each command is a file; errors become one clear message and an exit code."""
+"""What people type, with a person's rights: one folder a command. Nothing outside `cli` imports it.
+
+Errors become one clear message and an exit code.
+"""
 
 from webhook.cli.interrupted import ended_by_ctrl_c
 

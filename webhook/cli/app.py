@@ -9,16 +9,16 @@ import typer
 from typer.core import TyperGroup
 
 from webhook import VERSION
-from webhook.cli.apply import apply
+from webhook.cli.apply.command import apply
 from webhook.cli.failures import explained, read_to_the_end
 from webhook.cli.interrupted import InterruptedByPersonError
-from webhook.cli.migrate import migrate
-from webhook.cli.plan import plan
-from webhook.cli.report import report
-from webhook.cli.restart import restart
+from webhook.cli.migrate.command import migrate
+from webhook.cli.plan.command import plan
+from webhook.cli.report.command import report
+from webhook.cli.restart.command import restart
 from webhook.cli.serve import serve
-from webhook.cli.setup import setup
-from webhook.cli.verify import verify
+from webhook.cli.setup.command import setup
+from webhook.cli.verify.command import verify
 
 
 class _Commands(TyperGroup):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Never
 
 from webhook.cli.exits import Exit
 from webhook.config.errors import ConfigurationError
-from webhook.domain.errors import ClusterError, InvalidNameError, InvalidPolicyError
-from webhook.trust.ports import AwsError
+from webhook.model.aws_errors import AwsError
+from webhook.model.errors import ClusterError, InvalidNameError, InvalidPolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,9 +28,9 @@ def serve(
     API server answer or not. On SIGTERM or Ctrl-C it drains, ends the writes under way and exits with 0; a second
     one cuts the draining short.
     """
-    from webhook.observing.assembly import assemble_observer
-    from webhook.serving.assembly import assemble
-    from webhook.serving.memory import tune_collector
+    from webhook.observe.assembly import assemble_observer
+    from webhook.server.assembly import assemble
+    from webhook.server.memory import tune_collector
 
     async def work() -> None:
         program = await (assemble_observer if configuration.observe else assemble)(configuration)

@@ -6,10 +6,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from webhook.config.errors import ConfigurationError
-from webhook.domain.bindings import Binding, ExistingAnnotation, Mode
-from webhook.domain.errors import InvalidNameError
-from webhook.domain.names import RoleArn, is_service_account_name
-from webhook.domain.selectors import NamePattern, NamespaceSelector, Operator, Requirement
+from webhook.model.bindings import Binding, ExistingAnnotation, Mode
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import RoleArn, is_service_account_name
+from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,208 @@
+"""Associations of a plan carried out over a simulated cluster, IAM and EKS: what was planned is done, once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.support.locks import InProcessLock
+from tests.support.pods import CLUSTER, OWNER, pods_of
+from tests.support.simulated_cluster import SimulatedCluster
+from tests.support.simulated_eks import SimulatedEks, Trouble, refusal
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE
+from webhook.cli.apply.engine import Hands, add_and_repair, remove
+from webhook.controller.cluster_cache import ClusterView
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.aws_errors import FailureKind
+from webhook.model.bindings import Mode
+from webhook.planning.account import look_at_roles
+from webhook.planning.associations import look_at
+from webhook.planning.plan import Plan, make_plan
+from webhook.planning.snapshot import ClusterSnapshot, Installation
+from webhook.podidentity.associations import Associations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.model.names import RoleArn
+
+THEIRS = "arn:aws:iam::123456789012:role/theirs"
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+class Person:
+    """Somebody who plans and applies in a cluster of control planes in mode pod-identity."""
+
+    def __init__(self, eks: SimulatedEks | None = None) -> None:
+        self.role = role()
+        self.iam, self.eks = SimulatedIam(), eks or SimulatedEks()
+        self.iam.store(self.role, foreign_document(self.role))
+        self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
+        self.binding = binding(self.role, mode=Mode.POD_IDENTITY)
+        self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE, CLUSTER)
+
+    def add(self, *numbers: int) -> None:
+        """Control planes that are there from before."""
+        for number in numbers:
+            self.cluster.add_namespace(subject(number).namespace)
+            self.cluster.add_account(subject(number), None)
+
+    async def plan(self) -> Plan:
+        """Look and plan."""
+        namespaces, _ = await self.cluster.namespaces.list()
+        accounts, _ = await self.cluster.accounts[SERVICE_ACCOUNT].list()
+        snapshot = ClusterSnapshot(
+            namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
+        )
+        account = await look_at_roles(self.iam.client("plan"), [self.role], _quiet)
+        seen = await look_at(self.eks, _quiet)
+        return make_plan(self.installation, snapshot, replace(account, associations=seen))
+
+    @asynccontextmanager
+    async def hands(self) -> AsyncIterator[Hands]:
+        """What `apply` works with."""
+        view = ClusterView((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        writers: dict[RoleArn, RoleWriter] = {}
+        demand, policies = OneRoleEach(view, writers), self.iam.client("apply")
+        own = self.installation.own_in(self.role)
+        writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
+        associations = Associations(
+            self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
+        )
+        grants = Grants(writers, associations)
+        mirror = asyncio.create_task(view.run())
+        try:
+            await view.wait_until_synced()
+            yield Hands(self.cluster, policies, view, demand, writers, grants, associations)
+        finally:
+            await grants.close()
+            mirror.cancel()
+
+    async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
+        """Carry it out, and answer what was done it with."""
+        async with self.hands() as by:
+            await add_and_repair(by, plan, _quiet)
+            if approve:
+                await remove(by, plan, _quiet)
+        return by
+
+    @property
+    def associated(self) -> set[int]:
+        """The numbers of those that EKS gives the role."""
+        return {_number(who.namespace) for who, one in self.eks.now.items() if one.gives(self.role)}
+
+
+def _number(namespace: str) -> int:
+    return int(namespace.split("-")[1])
+
+
+@in_virtual_time
+async def test_a_thousand_from_before_are_associated_once_with_one_write_of_the_trust() -> None:
+    person = Person()
+    person.add(*range(1000))
+    by = await person.apply(await person.plan())
+    assert by.done.failed == []
+    assert person.associated == set(range(1000))
+    assert person.eks.calls["create"] == 1000
+    assert person.eks.most_at_once <= 8
+    assert len(person.iam.made("write", person.role)) == 1
+    assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))
+    assert "associations made or put right: 1000" in by.done.written
+    assert not (await person.plan()).has_changes
+
+
+@in_virtual_time
+async def test_what_somebody_changed_is_put_right_and_what_is_others_is_left() -> None:
+    person = Person()
+    person.add(1, 2, 3)
+    ours = person.eks.put(subject(1), THEIRS, tags=OWNER.tags())
+    theirs = person.eks.put(subject(2), THEIRS)
+    right = person.eks.put(subject(3), person.role.value)
+    plan = await person.plan()
+    assert [len(plan.associations.made), len(plan.associations.mended), len(plan.problems)] == [0, 1, 1]
+    by = await person.apply(plan)
+    assert by.done.failed == []
+    assert (person.eks.now[subject(1)].id, person.associated) == (ours.id, {1, 3})
+    assert (person.eks.now[subject(2)], person.eks.now[subject(3)]) == (theirs, right)
+
+
+@in_virtual_time
+async def test_what_nothing_wants_is_deleted_only_with_approval_and_only_where_it_is_ours() -> None:
+    person = Person()
+    person.add(1)
+    await person.apply(await person.plan())
+    ours = person.eks.put(subject(2), person.role.value, tags=OWNER.tags())
+    theirs = person.eks.put(subject(3), person.role.value)
+    plan = await person.plan()
+    assert [item.found for item in plan.associations.removed] == [ours]
+    await person.apply(plan)
+    assert person.eks.now[subject(2)] == ours
+    by = await person.apply(plan, approve=True)
+    assert by.done.written == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: association {ours.id} deleted"]
+    assert subject(2) not in person.eks.now
+    assert person.eks.now[subject(3)] == theirs
+    assert person.associated == {1, 3}
+
+
+@in_virtual_time
+async def test_one_that_is_deleted_while_the_others_are_described_is_taken_for_gone() -> None:
+    eks = SimulatedEks(late=5.0)
+    for number in range(3):
+        eks.put(subject(number), role().value, tags=OWNER.tags())
+    await asyncio.sleep(6)
+    eks.drop(subject(0))
+    await asyncio.sleep(4.9)  # the list still has it, and the descriptions, later, do not
+    seen = await look_at(eks, _quiet)
+    assert (sorted(seen.described), seen.there) == ([subject(1), subject(2)], 3)
+    assert sorted((await look_at(eks, _quiet, [subject(2)])).described) == [subject(2)]
+
+
+@in_virtual_time
+async def test_who_is_wanted_again_since_the_plan_keeps_its_association() -> None:
+    person = Person()
+    person.eks.put(subject(1), person.role.value, tags=OWNER.tags())
+    plan = await person.plan()
+    person.add(1)
+    by = await person.apply(plan, approve=True)
+    assert "stays, because it is wanted by now" in by.done.failed[0]
+    assert person.associated == {1}
+
+
+@in_virtual_time
+async def test_calls_that_fail_for_a_while_are_tried_again_and_one_that_never_works_is_named() -> None:
+    person = Person()
+    person.add(1, 2)
+    plan = await person.plan()
+    person.eks.have(Trouble(refusal(FailureKind.THROTTLED), "create", 3))
+    by = await person.apply(plan)
+    assert (by.done.failed, person.associated) == ([], {1, 2})
+
+    person.add(3)
+    plan = await person.plan()
+    person.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "no such right"), "create", 1000))
+    by = await person.apply(plan)
+    assert by.done.failed == [f"{subject(3).namespace}/{SERVICE_ACCOUNT}: no such right"]
+
+
+@in_virtual_time
+async def test_a_statement_for_pods_that_somebody_removed_is_written_though_all_are_associated() -> None:
+    person = Person()
+    person.add(1)
+    await person.apply(await person.plan())
+    person.iam.store(person.role, foreign_document(person.role))
+    plan = await person.plan()
+    assert [[one.binding for one in change.pods] for change in plan.roles] == [[person.binding.name]]
+    by = await person.apply(plan)
+    assert by.done.failed == []
+    assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))

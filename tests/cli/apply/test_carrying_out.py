@@ -1,0 +1,359 @@
+"""A plan carried out over a simulated cluster and IAM: what was planned is done, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.locks import InProcessLock, MemoryLeases
+from tests.support.simulated_cluster import SimulatedCluster
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import GRACE, labelled
+from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
+from webhook.cli.apply.retirement import retire_issuer
+from webhook.cli.apply.retiring import retire
+from webhook.controller.cluster_cache import ClusterView
+from webhook.coordination.leases import LeaseLock
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter
+from webhook.iam.statement import OwnStatement
+from webhook.iam.trust_policy import TrustPolicy, canonical_policy
+from webhook.model.outcomes import Trusted
+from webhook.planning.account import look_at_roles
+from webhook.planning.plan import Plan, make_plan
+from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from webhook.model.names import RoleArn
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+class Person:
+    """Somebody who plans and applies in a cluster of control planes."""
+
+    def __init__(self, *roles: RoleArn, iam: SimulatedIam | None = None) -> None:
+        self.roles = roles or (role(),)
+        self.iam, self.leases = iam or SimulatedIam(), MemoryLeases()
+        self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
+        self.binding = labelled(*self.roles)
+        self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE)
+        for one in self.roles:
+            self.iam.store(one, foreign_document(one))
+
+    def add(self, number: int, annotation: str | None = None) -> None:
+        """A control plane that is there from before."""
+        who = subject(number)
+        self.cluster.add_namespace(who.namespace)
+        self.cluster.add_account(who, annotation)
+
+    async def plan(self) -> Plan:
+        """Look and plan."""
+        namespaces, _ = await self.cluster.namespaces.list()
+        accounts, _ = await self.cluster.accounts[SERVICE_ACCOUNT].list()
+        snapshot = ClusterSnapshot(
+            namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
+        )
+        return make_plan(self.installation, snapshot, await self._account())
+
+    async def _account(self) -> AccountSnapshot:
+        return await look_at_roles(self.iam.client("plan"), self.roles, _quiet)
+
+    @asynccontextmanager
+    async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
+        """What `apply` works with; a replica of the running program has the same parts."""
+        accounts = self.cluster.accounts
+        view = ClusterView((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
+        writers: dict[RoleArn, RoleWriter] = {}
+        demand, grants = OneRoleEach(view, writers), Grants(writers)
+        policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
+        for one in self.roles:
+            writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
+        mirror = asyncio.create_task(view.run())
+        try:
+            await view.wait_until_synced()
+            yield Hands(self.cluster, policies, view, demand, writers, grants)
+        finally:
+            await grants.close()
+            mirror.cancel()
+
+    async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
+        """Carry it out, and answer what was done it with."""
+        async with self.hands() as by:
+            await add_and_repair(by, plan, _quiet)
+            if approve:
+                await remove(by, plan, _quiet)
+        return by
+
+    def trusted(self, one: RoleArn) -> set[int]:
+        """The numbers of those whom our statement in a role trusts."""
+        trusted = TrustPolicy(self.iam.document(one)).subjects(self.installation.own_in(one))
+        return {int(who.namespace.split("-")[1]) for who in trusted}
+
+
+@in_virtual_time
+async def test_hundreds_from_before_are_spread_over_the_pool_in_a_few_writes() -> None:
+    person = Person(*pool(6), iam=SimulatedIam(limit=8192))
+    for number in range(300):
+        person.add(number)
+    plan = await person.plan()
+    by = await person.apply(plan)
+    assert by.done.failed == []
+    homes = [person.trusted(one) for one in person.roles]
+    assert sum(map(len, homes)) == 300
+    assert set().union(*homes) == set(range(300))
+    for one in person.roles:
+        assert len(person.iam.made("write", one)) <= 3
+        planned = {item.subject for change in plan.roles if change.role == one for item in change.added}
+        assert len(planned) == len(person.trusted(one)), "each where the plan said"
+    assert not (await person.plan()).has_changes
+
+
+@pytest.mark.parametrize(("annotation", "failed"), [(role().value, 0), ("arn:aws:iam::123456789012:role/x", 1)])
+@in_virtual_time
+async def test_who_was_annotated_meanwhile_is_done_if_it_is_with_the_same_role(
+    annotation: str, failed: int
+) -> None:
+    person = Person()
+    person.add(1)
+    plan = await person.plan()
+    async with person.hands() as by:
+        shown = person.cluster.accounts[SERVICE_ACCOUNT].objects
+        shown[subject(1).namespace] = replace(shown[subject(1).namespace], role_annotation=annotation)
+        await add_and_repair(by, plan, _quiet)
+    assert len(by.done.failed) == failed
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.REFUSED, Trouble.ANSWER_LOST, Trouble.HANGS])
+@in_virtual_time
+async def test_calls_that_fail_for_a_while_are_tried_until_it_is_done(trouble: Trouble) -> None:
+    person = Person()
+    person.add(1)
+    plan = await person.plan()
+    person.iam.have(trouble, "write", times=3)
+    by = await person.apply(plan)
+    assert by.done.failed == []
+    assert person.trusted(role()) == {1}
+
+
+@in_virtual_time
+async def test_done_means_that_iam_shows_it_even_where_reads_lag() -> None:
+    person = Person(iam=SimulatedIam(stale=5.0))
+    person.add(1)
+    plan = await person.plan()
+    began = now()
+    by = await person.apply(plan)
+    assert by.done.written[0].endswith("1 added")
+    assert TrustPolicy(person.iam.seen(role())).subjects(own_in(role())) == {subject(1)}
+    assert now() - began >= 5
+
+
+@in_virtual_time
+async def test_a_role_deleted_since_the_plan_is_reported_and_the_others_are_done() -> None:
+    first, second = role("one"), role("two")
+    person = Person(first, second)
+    person.add(1, first.value)
+    person.add(2, second.value)
+    plan = await person.plan()
+    person.iam.delete(first)
+    by = await person.apply(plan)
+    assert person.trusted(second) == {2}
+    assert [reason for reason in by.done.failed if "NoSuchEntity" in reason]
+
+
+@in_virtual_time
+async def test_our_statement_changed_by_hand_is_put_right() -> None:
+    person = Person()
+    person.add(1, role().value)
+    await person.apply(await person.plan())
+    whole = person.iam.document(role())
+
+    def loosen(document: dict[str, Any]) -> None:
+        (ours,) = [one for one in document["Statement"] if one.get("Sid") == own_in(role()).sid]
+        ours["Condition"] = {"StringLike": {own_in(role()).subject_key: "*"}}
+
+    person.iam.edit(role(), loosen)
+    plan = await person.plan()
+    assert [change.is_repaired for change in plan.roles] == [True]
+    by = await person.apply(plan)
+    assert by.done.failed == []
+    assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(whole))
+
+
+@in_virtual_time
+async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() -> None:
+    person = Person()
+    for number in range(4):
+        person.add(number, role().value)
+    await person.apply(await person.plan())
+    for number in (1, 2):
+        person.cluster.remove_namespace(subject(number))
+    plan = await person.plan()
+    assert plan.removals == 2
+    await person.apply(plan)
+    assert person.trusted(role()) == {0, 1, 2, 3}
+
+    person.add(2, role().value)
+    by = await person.apply(plan, approve=True)
+    assert person.trusted(role()) == {0, 2, 3}
+    assert by.done.failed == [
+        f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted by now"
+    ]
+
+
+@pytest.mark.parametrize("stale", [0.0, 20.0])
+@in_virtual_time
+async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_back_after_its_removal(
+    stale: float,
+) -> None:
+    """By its memory where reads are fresh, by an old read where they are not."""
+    person = Person(iam=SimulatedIam(stale=stale))
+    for number in (1, 2):
+        person.add(number)
+    async with person.hands("replica") as replica:
+
+        async def trust(number: int) -> None:
+            (grant,) = replica.view.grants_in(subject(number).namespace)
+            assert isinstance(await replica.grants.obtain(grant, 3), Trusted)
+
+        await trust(1)
+        await trust(2)
+        person.cluster.remove_namespace(subject(1))
+        await asyncio.sleep(stale + 1)
+        by = await person.apply(await person.plan(), approve=True)
+        assert by.done.failed == []
+        person.add(3)
+        await asyncio.sleep(0.1)
+        await trust(3)
+        assert person.trusted(role()) == {2, 3}
+        replica.grants.check()
+        await asyncio.sleep(180)
+    assert person.trusted(role()) == {2, 3}
+    assert person.iam.puts[-1].call.who == "replica"
+
+
+@in_virtual_time
+async def test_a_sweep_over_ten_roles_goes_through_by_approval() -> None:
+    """One of four from each role: more than a fifth of all, which a running program refuses."""
+    person = Person(*pool(10))
+    for number in range(60):
+        person.add(number)
+    await person.apply(await person.plan())
+    homes = {one: person.trusted(one) for one in person.roles}
+    leaving = {one: set(sorted(those)[: (len(those) + 3) // 4]) for one, those in homes.items()}
+    gone = set().union(*leaving.values())
+    assert len(gone) > 60 / 5
+    others = [_foreign(person, one) for one in person.roles]
+    for number in gone:
+        person.cluster.remove_namespace(subject(number))
+    person.iam.calls.clear()
+
+    by = await person.apply(await person.plan(), approve=True)
+    assert by.done.failed == []
+    assert sorted(by.done.written) == sorted(f"{one}: {len(those)} removed" for one, those in leaving.items())
+    assert {one: person.trusted(one) for one in person.roles} == {
+        one: those - leaving[one] for one, those in homes.items()
+    }
+    assert [len(person.iam.made("write", one)) for one in person.roles] == [1] * 10
+    assert [_foreign(person, one) for one in person.roles] == others
+
+
+@in_virtual_time
+async def test_whoever_cannot_be_looked_up_stays() -> None:
+    person = Person()
+    person.add(1, role().value)
+    await person.apply(await person.plan())
+    person.cluster.remove_namespace(subject(1))
+    plan = await person.plan()
+    person.cluster.failing_reads = float("inf")
+    by = await person.apply(plan, approve=True)
+    assert person.trusted(role()) == {1}
+    assert "could not be looked up" in by.done.failed[0]
+
+
+@in_virtual_time
+async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else() -> None:
+    person = Person()
+    person.add(1, role().value)
+    await person.apply(await person.plan())
+    before = person.iam.document(role())
+    gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
+    person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
+    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    person.iam.have(Trouble.THROTTLED, "write", times=2)
+    done, (told,) = Done(), person.leases.leases.values()
+    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
+    (lease,) = person.leases.leases.values()
+    assert (lease.written, lease.removed) == (told.written, {}), "nobody left the statement of this cluster"
+    assert set(told.written) == {subject(1)}
+    assert (done.failed, len(done.written)) == ([], 1)
+    assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
+
+
+@in_virtual_time
+async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() -> None:
+    person = Person()
+    gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
+    person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
+    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    person.iam.have(Trouble.UNEXPECTED, "write")
+    done = Done()
+    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
+    assert done.written == []
+    assert "not AWS's answer" in done.failed[0]
+
+
+@settings(max_examples=40, deadline=None)  # virtual hours take real tenths of a second
+@given(
+    st.sets(st.integers(0, 30), max_size=12),
+    st.sets(st.integers(0, 30), max_size=12),
+    st.sampled_from([1, 3]),
+    st.sampled_from([900, 2048]),
+    st.sampled_from([0.0, 2.0]),
+)
+@in_virtual_time
+async def test_applied_often_enough_a_plan_leaves_nothing_to_do(
+    first: set[int], second: set[int], roles: int, limit: int, stale: float
+) -> None:
+    """Control planes come and go between two rounds; those that have no room are problems, not changes."""
+    person = Person(*pool(roles), iam=SimulatedIam(limit=limit, stale=stale))
+    others = [_foreign(person, one) for one in person.roles]
+    for number in first:
+        person.add(number)
+    await person.apply(await person.plan())
+    await asyncio.sleep(70)
+    for number in first - second:
+        person.cluster.remove_namespace(subject(number))
+    for number in second - first:
+        person.add(number)
+    for _ in range(3):
+        await person.apply(await person.plan(), approve=True)
+        await asyncio.sleep(70)
+    plan = await person.plan()
+    assert not plan.has_changes
+    homes = [person.trusted(one) for one in person.roles]
+    trusted = set().union(*homes)
+    assert sum(map(len, homes)) == len(trusted), "in one role at most"
+    assert trusted <= second
+    assert len(second - trusted) == len([one for one in plan.problems if one.subject])
+    assert [_foreign(person, one) for one in person.roles] == others
+
+
+def _foreign(person: Person, one: RoleArn) -> Any:
+    own = person.installation.own_in(one)
+    return canonical_policy(TrustPolicy(person.iam.document(one)).with_subjects(own, ()).document)

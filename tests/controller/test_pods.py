@@ -1,0 +1,222 @@
+"""Pods without identity, or with that of before, are told of once each, and counted by whoever leads."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.sites import pool, role, subject
+from tests.support.virtual_time import in_virtual_time
+from tests.support.worlds import INTERVAL, World, labelled
+from webhook.controller.remediation.pods import PodsWithoutIdentity
+from webhook.model.bindings import ExistingAnnotation, Mode
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+WHO = subject(1)
+OLD, NEW = pool(2)
+FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+
+
+def counted() -> float | None:
+    """What the gauge says."""
+    return metrics.REGISTRY.get_sample_value("mxp_identity_pods_without_identity")
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
+    """A world with two pods, one of them without identity, and somebody to look for it."""
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO, role().value)
+    world.cluster.run_pod(WHO, "early", has_identity=False)
+    world.cluster.run_pod(WHO, "late", has_identity=True)
+    mirror = asyncio.create_task(world.view.run())
+    await world.view.wait_until_synced()
+    yield world, PodsWithoutIdentity(world.view, world.cluster, world.events)
+    await stop(mirror)
+
+
+@asynccontextmanager
+async def moved_scene(
+    mode: Mode = Mode.IRSA, existing: ExistingAnnotation = ExistingAnnotation.KEEP, annotation: str = NEW.value
+) -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
+    """A ServiceAccount that names `annotation`, a pod from before with the old role, and one with the new."""
+    world = World(labelled(OLD, NEW, mode=mode, existing=existing))
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO, annotation)
+    world.cluster.run_pod(WHO, "before", has_identity=True, role=OLD.value)
+    world.cluster.run_pod(WHO, "since", has_identity=True, role=NEW.value)
+    mirror = asyncio.create_task(world.view.run())
+    await world.view.wait_until_synced()
+    yield world, PodsWithoutIdentity(world.view, world.cluster, world.events)
+    await stop(mirror)
+
+
+@asynccontextmanager
+async def running(pods: PodsWithoutIdentity) -> AsyncIterator[None]:
+    """Somebody leads inside the `async with`."""
+    leading = asyncio.create_task(pods.run(INTERVAL))
+    yield
+    await stop(leading)
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_who_leads_counts_them_and_leaves_no_count_behind() -> None:
+    async with scene() as (_, pods):
+        async with running(pods):
+            await asyncio.sleep(10 * INTERVAL)
+            assert counted() == 1
+            assert [pod.name for pod in pods.found] == ["early"]
+        assert counted() == 0
+        assert pods.found == []
+
+
+@in_virtual_time
+async def test_who_does_not_lead_tells_of_them_and_counts_none() -> None:
+    async with scene() as (world, pods):
+        assert [pod.name for pod in await pods.find_of(WHO)] == ["early"]
+        assert world.events.reasons() == ["StartedWithoutIdentity"]
+        assert pods.found == []
+
+
+@in_virtual_time
+async def test_a_single_look_takes_out_who_has_been_replaced_and_leaves_other_namespaces() -> None:
+    async with scene() as (world, pods), running(pods):
+        other = subject(2)
+        world.cluster.add_namespace(other.namespace)
+        world.cluster.add_account(other, role().value)
+        world.cluster.run_pod(other, "elsewhere", has_identity=False)
+        await asyncio.sleep(2 * INTERVAL)
+        assert counted() == 2
+        del world.cluster.running["early"]
+        await pods.find_of(WHO)
+        assert [pod.name for pod in pods.found] == ["elsewhere"]
+        assert counted() == 1
+
+
+@in_virtual_time
+async def test_whoever_waits_for_the_next_look_goes_on_after_it() -> None:
+    async with scene() as (_, pods):
+        looks = asyncio.create_task(_count_looks(pods))
+        async with running(pods):
+            await asyncio.sleep(5 * INTERVAL + 1)
+        looks.cancel()
+        assert await looks == 6
+
+
+async def _count_looks(pods: PodsWithoutIdentity) -> int:
+    count = 0
+    try:
+        while True:
+            await pods.next_look()
+            count += 1
+    except asyncio.CancelledError:
+        return count
+
+
+@pytest.mark.parametrize("mode", [Mode.IRSA, Mode.ANNOTATE])
+@in_virtual_time
+async def test_a_pod_with_the_role_of_before_is_counted_and_told_of_once(mode: Mode) -> None:
+    async with moved_scene(mode) as (world, pods), running(pods):
+        await asyncio.sleep(10 * INTERVAL)
+        assert counted() == 1
+        assert [pod.name for pod in pods.found] == ["before"]
+        (told,) = world.events.written
+        assert (told.about.kind, told.about.name, told.reason) == ("Pod", "before", "RunsWithAnotherRole")
+        assert told.message == (
+            f"runs with {OLD}, which its ServiceAccount no longer names: restart its Deployment, for example "
+            f"kubectl rollout restart deployment -n {WHO.namespace}"
+        )
+
+
+@in_virtual_time
+async def test_a_single_look_does_not_tell_again_of_who_is_known() -> None:
+    async with moved_scene() as (world, pods), running(pods):
+        await asyncio.sleep(INTERVAL)
+        assert [pod.name for pod in await pods.find_of(WHO)] == ["before"]
+        assert world.events.reasons() == ["RunsWithAnotherRole"]
+
+
+@in_virtual_time
+async def test_of_a_pods_roles_only_those_of_before_are_told() -> None:
+    async with moved_scene() as (world, pods):
+        both = world.cluster.running.pop("before")
+        world.cluster.running["both"] = replace(both, roles=frozenset({OLD.value, NEW.value}))
+        await pods.find()
+        assert [event.message.partition(" which")[0] for event in world.events.written] == [f"runs with {OLD},"]
+
+
+@in_virtual_time
+async def test_a_pod_whose_role_is_named_again_counts_no_more() -> None:
+    async with moved_scene() as (world, pods), running(pods):
+        await asyncio.sleep(INTERVAL)
+        world.cluster.add_account(WHO, OLD.value)
+        del world.cluster.running["since"]
+        await asyncio.sleep(INTERVAL)
+        assert (counted(), pods.found) == (0, [])
+        world.cluster.add_account(WHO, NEW.value)
+        await asyncio.sleep(INTERVAL)
+        assert counted() == 1
+        assert world.events.reasons() == ["RunsWithAnotherRole"] * 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@in_virtual_time
+async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is_not_told_of(whole: bool) -> None:  # noqa: FBT001
+    async with moved_scene(annotation=OLD.value) as (world, pods):
+        world.cluster.pods_latency = 0
+        world.cluster.add_account(WHO, NEW.value)
+        lacking = pods.find() if whole else pods.find_of(WHO)
+        found = await lacking
+        assert [pod.name for pod in found or ()] == ([] if whole else ["before"])
+        assert [event.about.name for event in world.events.written] == ([] if whole else ["before"])
+        await asyncio.sleep(1)
+        await pods.find()
+        assert [pod.name for pod in pods.found] == ["before"]
+
+
+@pytest.mark.parametrize("annotation", [FOREIGN_ROLE, ""])
+@pytest.mark.parametrize("existing", ExistingAnnotation)
+@in_virtual_time
+async def test_while_the_annotation_names_no_role_of_the_binding_no_role_of_a_pod_is_wrong(
+    annotation: str, existing: ExistingAnnotation
+) -> None:
+    async with moved_scene(existing=existing, annotation=annotation) as (world, pods), running(pods):
+        world.cluster.run_pod(WHO, "foreign", has_identity=True, role=FOREIGN_ROLE)
+        await asyncio.sleep(3 * INTERVAL)
+        await pods.find_of(WHO)
+        assert counted() == 0
+        assert world.events.written == []
+
+
+@in_virtual_time
+async def test_with_an_association_no_role_of_a_pod_is_wrong() -> None:
+    async with moved_scene(Mode.POD_IDENTITY) as (world, pods), running(pods):
+        await asyncio.sleep(3 * INTERVAL)
+        await pods.find_of(WHO)
+        assert counted() == 0
+        assert world.events.written == []
+
+
+@in_virtual_time
+async def test_an_api_server_that_does_not_say_what_is_named_keeps_the_last_count() -> None:
+    async with moved_scene() as (world, pods), running(pods):
+        await asyncio.sleep(INTERVAL)
+        world.cluster.run_pod(WHO, "another", has_identity=True, role=OLD.value)
+        world.cluster.failing_reads = 1
+        await asyncio.sleep(INTERVAL)
+        assert counted() == 1
+        await asyncio.sleep(INTERVAL)
+        assert counted() == 2

@@ -1,0 +1,118 @@
+"""The Lease as a lock: one holder at a time, and one that has died or lost it keeps nobody from it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.support.locks import MemoryLeases
+from tests.support.simulated_iam import SimulatedIam
+from tests.support.sites import Site, role, site, subject
+from tests.support.virtual_time import in_virtual_time, now
+from webhook.coordination.leases import DURATION, Lease, LeaseLock, lease_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.model.names import Subject
+
+ROLE = role()
+NAME = lease_name(ROLE)
+
+
+def _ignored(written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+    """Whatever others wrote."""
+
+
+@in_virtual_time
+async def test_replicas_that_crowd_around_a_lock_hold_it_one_at_a_time_and_each_in_turn() -> None:
+    store = MemoryLeases()
+    holders: set[str] = set()
+
+    async def work(name: str) -> None:
+        lock = LeaseLock(store, name)
+        for _ in range(5):
+            async with lock.hold(ROLE, _ignored, lambda: 0.0):
+                holders.add(name)
+                await asyncio.sleep(1)
+                assert holders == {name}
+                holders.remove(name)
+
+    await asyncio.gather(*(work(name) for name in ("a", "b", "c")))
+    assert 15 <= now() < 20
+
+
+@in_virtual_time
+async def test_a_holder_that_is_silent_is_replaced_after_the_lease_duration_and_not_before() -> None:
+    store = MemoryLeases()
+    await store.create(Lease(NAME, ROLE.value, holder="dead", renewals=1))
+    async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: 0.0):
+        assert DURATION < now() <= DURATION + 1
+
+
+@in_virtual_time
+async def test_a_holder_that_renews_keeps_its_lock_from_who_came_later() -> None:
+    store = MemoryLeases()
+    await store.create(Lease(NAME, ROLE.value, holder="a", renewals=1))
+
+    async def renew() -> None:
+        for _ in range(10):
+            await asyncio.sleep(DURATION / 2)
+            found = await store.get(NAME)
+            assert found
+            assert found.holder == "a"
+            assert await store.update(replace(found, renewals=found.renewals + 1))
+
+    async def wait() -> None:
+        async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: 0.0):
+            assert now() > 6 * DURATION - 1
+
+    await asyncio.gather(renew(), wait())
+
+
+@in_virtual_time
+async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_somebody_who_has_waited_for_long() -> None:
+    store = MemoryLeases()
+    began = float("inf")
+
+    async def wait() -> None:
+        async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: began):
+            assert now() > 30
+
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        waiting = asyncio.create_task(wait())
+        for _ in range(30):
+            await asyncio.sleep(1)
+            assert await hold.again()
+        began = now()
+        await asyncio.sleep(2)
+        assert not await hold.again()
+    await waiting
+
+
+@in_virtual_time
+async def test_a_replica_whose_subjects_are_all_written_by_another_does_not_take_its_turn() -> None:
+    iam, store = SimulatedIam(limit=131072), MemoryLeases()
+    sites = [site(iam, ROLE, lock=LeaseLock(store, "a")), Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))]
+    for here in sites:
+        await here.writers[ROLE].first_look()
+        await asyncio.sleep(5)
+    for number in range(200):
+        for here in sites:
+            here.grants.start(here.grant(subject(number)))
+        await asyncio.sleep(0.05)
+        assert store.leases[NAME].waiter is None
+    await asyncio.sleep(1)
+    assert sites[0].trusted_in(ROLE) == {subject(number) for number in range(200)}
+
+
+@in_virtual_time
+async def test_a_holder_whose_lock_was_taken_meanwhile_stops_and_leaves_it_to_the_other() -> None:
+    store = MemoryLeases()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        found = await store.get(NAME)
+        assert found
+        taken = await store.update(replace(found, holder="b", renewals=found.renewals + 1))
+        assert not await hold.again()
+    assert await store.get(NAME) == taken

@@ -1,0 +1,135 @@
+"""Who is to leave a role, and why, by the namespace and the ServiceAccount as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.sites import pool, role, subject
+from webhook.model.bindings import Binding, ExistingAnnotation, Mode
+from webhook.model.decisions import Account, Grant, LiveNamespace, decide
+from webhook.model.removal import Cause, cause_of_removal
+from webhook.model.selectors import NamespaceSelector, Operator, Requirement
+
+FIRST, SECOND = pool(2)
+ELSEWHERE = role("another-binding")
+FOREIGN = "arn:aws:iam::123456789012:role/made-by-hand"
+WHO = subject(1)
+CONTROL_PLANE = NamespaceSelector((Requirement("control-plane", Operator.EXISTS),))
+GOLD = NamespaceSelector((Requirement("gold", Operator.EXISTS),))
+BINDINGS = (
+    Binding("gold", WHO.service_account, GOLD, Mode.ANNOTATE, (FIRST,)),
+    Binding("backup", WHO.service_account, CONTROL_PLANE, Mode.IRSA, (FIRST, SECOND)),
+)
+LIVE = LiveNamespace(WHO.namespace, "uid-1", {"control-plane": "a"})
+ACCOUNT = Account(WHO.namespace, WHO.service_account)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the cluster shows of a subject that `FIRST` trusts."""
+
+    cause: Cause | None
+    namespace: LiveNamespace | None = LIVE
+    account: Account | None = ACCOUNT
+    former_uid: str | None = None
+    trusted_by: frozenset[str] = frozenset()
+    bindings: tuple[Binding, ...] = field(default=BINDINGS)
+
+
+UNLABELLED = replace(LIVE, labels={})
+DENYING = tuple(replace(one, existing_annotation=ExistingAnnotation.DENY) for one in BINDINGS)
+
+CASES = {
+    "all is well": Case(None),
+    "annotated with this role": Case(None, account=replace(ACCOUNT, role_annotation=FIRST.value)),
+    "namespace gone": Case(Cause.NAMESPACE_GONE, namespace=None, account=None),
+    "namespace going": Case(None, namespace=replace(LIVE, terminating=True)),
+    "label removed": Case(Cause.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
+    "not selected, and nobody knows since when": Case(Cause.NOT_BOUND, namespace=UNLABELLED),
+    "made anew and not selected": Case(Cause.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
+    "made anew and selected": Case(None, former_uid="uid-0"),
+    "no ServiceAccount": Case(Cause.ACCOUNT_GONE, account=None),
+    "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
+    "annotated with a role of nobody's": Case(
+        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
+    ),
+    "the same, where it would be refused": Case(
+        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
+    ),
+    "annotated with another role, which trusts it": Case(
+        Cause.OTHER_ROLE,
+        account=replace(ACCOUNT, role_annotation=SECOND.value),
+        trusted_by=frozenset({SECOND.value}),
+    ),
+    "annotated with another role, which does not": Case(
+        None, account=replace(ACCOUNT, role_annotation=SECOND.value)
+    ),
+    "another binding comes first, which leaves trust to others": Case(
+        Cause.NOT_BOUND, namespace=replace(LIVE, labels={"control-plane": "a", "gold": "yes"})
+    ),
+    "binding removed": Case(Cause.NOT_BOUND, bindings=(BINDINGS[0],)),
+    "role removed from the binding": Case(
+        Cause.NOT_BOUND, bindings=(replace(BINDINGS[1], roles=(SECOND,)), replace(BINDINGS[1], roles=(ELSEWHERE,)))
+    ),
+}
+
+
+def _cause(case: Case) -> Cause | None:
+    return cause_of_removal(
+        FIRST,
+        WHO,
+        case.namespace,
+        case.account,
+        case.bindings,
+        former_uid=case.former_uid,
+        trusted_by=lambda one: one.value in case.trusted_by,
+    )
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_the_cause_is_what_the_cluster_shows(case: Case) -> None:
+    assert _cause(case) is case.cause
+
+
+def test_only_a_namespace_made_anew_is_not_waited_for() -> None:
+    assert {cause for cause in Cause if not cause.waits_for_grace} == {Cause.NAMESPACE_REPLACED}
+
+
+def test_each_cause_has_its_own_words() -> None:
+    assert len({cause.sentence for cause in Cause}) == len(Cause)
+
+
+@given(
+    namespace=st.none()
+    | st.builds(
+        LiveNamespace,
+        st.just(WHO.namespace),
+        st.sampled_from(["uid-0", "uid-1"]),
+        st.dictionaries(st.sampled_from(["control-plane", "gold"]), st.just("x")),
+        st.booleans(),
+    ),
+    account=st.none()
+    | st.builds(
+        Account,
+        st.just(WHO.namespace),
+        st.just(WHO.service_account),
+        st.sampled_from([None, FIRST.value, SECOND.value, FOREIGN]),
+        st.booleans(),
+    ),
+    former_uid=st.sampled_from([None, "uid-0", "uid-1"]),
+    trusted=st.frozensets(st.sampled_from([FIRST.value, SECOND.value])),
+)
+def test_nobody_leaves_the_role_that_a_decision_gives_it(
+    namespace: LiveNamespace | None, account: Account | None, former_uid: str | None, trusted: frozenset[str]
+) -> None:
+    decision = decide(account or ACCOUNT, namespace, BINDINGS)
+    cause = _cause(Case(None, namespace, account, former_uid, trusted))
+    match decision:
+        case Grant(annotated=annotated) if decision.binding.edits_trust and account and annotated in {None, FIRST}:
+            assert cause is None
+    if cause is None:
+        assert namespace is not None

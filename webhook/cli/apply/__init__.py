@@ -1,0 +1,5 @@
+"""`apply`: what a person approved, done once, by the writers of the running program and under their locks.
+
+So `apply` may run beside replicas that serve: they take turns at each role, and neither drops what the other
+wrote.
+"""

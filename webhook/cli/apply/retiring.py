@@ -1,0 +1,128 @@
+"""Removing our statement for good, by a writer whose cluster wants nobody in the role."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from webhook.cli.snapshots.leases import check_locks
+from webhook.config.runtime_environment import process_identity
+from webhook.coordination.leases import LeaseLock
+from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.kube.leases import Leases
+from webhook.model.aws_errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+
+    from webhook.cli.apply.engine import Done
+    from webhook.cli.snapshots.session import Session
+    from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
+    from webhook.iam.ports import TrustPolicies
+    from webhook.iam.statement import OwnStatement
+    from webhook.model.names import RoleArn, Subject
+    from webhook.planning.plan import Plan, RoleChange
+
+_PATIENCE = 120.0
+_LOOK_SECONDS = 1.0
+
+
+class NobodyWanted:
+    """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
+
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """Nobody."""
+        return ()
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never."""
+        return False
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Always."""
+        return True
+
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Always."""
+        return True
+
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never."""
+        return False
+
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """Never: nobody comes back here."""
+        return False
+
+
+class _Untold:
+    """The lock, whose Lease goes on saying what became of our own statement: this one's subjects are not in it."""
+
+    def __init__(self, lock: RoleLock) -> None:
+        self._lock = lock
+
+    @asynccontextmanager
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[Hold]:
+        """As the port says."""
+        async with self._lock.hold(role, seen, waits_since) as hold:
+            yield _UntoldHold(hold)
+
+
+class _UntoldHold:
+    def __init__(self, hold: Hold) -> None:
+        self.outlasts = hold.outlasts
+        self.again = hold.again
+
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """Nothing that concerns another replica."""
+
+
+async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
+    """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
+
+    Raises ClusterError where whoever runs it may not take the locks.
+    """
+    await check_locks(here.connection, here.namespace)
+    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
+    await retire(plan, here.policies_to_write(), lock, progress, done)
+
+
+async def retire(
+    plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
+) -> None:
+    """The same, one role after the other."""
+    limiter = iam_limiter()
+    for number, change in enumerate(plan.roles, 1):
+        progress(f"{number} of {len(plan.roles)} roles")
+        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
+        await _retire_from(change, writer, policies, done)
+
+
+def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
+    return lambda _: own
+
+
+async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            writer.leave({item.subject for item in change.removed})
+            await writer.first_look()
+            while not writer.needs_a_person and await _is_there(policies, change):
+                writer.check()
+                await asyncio.sleep(_LOOK_SECONDS)
+    except (AwsError, TimeoutError) as error:
+        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"
+        done.failed.append(f"{change.role}: {reason}")
+    else:
+        if writer.needs_a_person and writer.trouble:
+            done.failed.append(f"{change.role}: {writer.trouble.reason}")
+        else:
+            done.written.append(f"{change.role}: statement {change.own.sid} removed")
+    finally:
+        await writer.close()
+
+
+async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
+    policy = await policies.read(change.role)
+    return policy.names_subjects(change.own)

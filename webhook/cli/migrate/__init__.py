@@ -1,0 +1,1 @@
+"""`migrate`: moves a binding's ServiceAccounts from IRSA to Pod Identity, or back, without a pod losing access."""

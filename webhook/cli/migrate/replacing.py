@@ -1,0 +1,166 @@
+"""Replacing the pods of a ServiceAccount that changes its way, until none carries the old variables."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.cli.migrate.rules import obstacle_to_restart
+from webhook.cli.migrate.session import lags
+from webhook.cli.snapshots.inspection import Inspection
+from webhook.kube.deployments import DeploymentApi
+from webhook.podidentity.association_cache import HEARD_WITHIN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from webhook.cli.migrate.session import Journey
+    from webhook.controller.ports import RunningPod
+    from webhook.model.deployments import Deployment
+    from webhook.model.names import Subject
+
+_LOOK_SECONDS = 1.0
+_ASK_SECONDS = 0.5
+_ANSWERS_ALIKE = 3
+"""EKS runs several replicas of its webhook, which need not hear of an association in the same moment."""
+
+_TOLD_WITHIN = 90.0
+"""Seconds within which EKS's webhook has heard: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
+
+_MARGIN = 5.0
+"""Seconds more than that usually takes, where no dry run can show it."""
+
+_GROWN_UP = 30.0
+"""Seconds after which a pod has asked the agent on its node for credentials, if it needs any soon.
+
+The agent keeps them for three hours, and so does the pod (aws/eks-pod-identity-agent, refreshing_cache.go).
+"""
+
+_MOST_RESTARTS = 2
+"""Of one Deployment in one run: the second for pods that were made before all of EKS's webhook had heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many ServiceAccounts are moved at a time, and how many seconds a rollout may take."""
+
+    at_a_time: int = 1
+    patience: float = 600.0
+
+
+class Replacing:
+    """The pods of one binding's ServiceAccounts."""
+
+    def __init__(self, journey: Journey, pace: Pace) -> None:
+        self._api = journey.here.api
+        self._binding = journey.binding
+        self._course = journey.course
+        self._deployments = DeploymentApi(journey.here.connection)
+        self._inspection = Inspection(journey.here.connection)
+        self._patience = pace.patience
+
+    async def told(self, subject: Subject) -> str:
+        """Wait until a new pod would get the new variables, by dry runs; answers why that is not so, or nothing.
+
+        Where nobody may try, time has to do: a pod that is made too early on the way to IRSA has no access, on
+        the way to Pod Identity it has the old one.
+        """
+        until = time.monotonic() + _TOLD_WITHIN
+        alike = 0
+        while alike < _ANSWERS_ALIKE:
+            carried = await self._inspection.variables_of_a_new_pod(subject)
+            if carried is None:
+                await asyncio.sleep(HEARD_WITHIN + _MARGIN if self._course.detaches else 0)
+                return ""
+            alike = alike + 1 if carried == {self._course.target} else 0
+            if time.monotonic() > until:
+                return f"EKS's pod identity webhook does not give new pods mode {self._course.target} yet"
+            await asyncio.sleep(_ASK_SECONDS)
+        return ""
+
+    async def settled(self, subject: Subject) -> str:
+        """Wait until pods can do without their association for a while; answers why they cannot, or nothing.
+
+        They can when all could be replaced at once, no rollout is under way, and each has its credentials.
+        """
+        until = time.monotonic() + max(self._patience, _GROWN_UP)
+        while True:
+            pods = [pod for pod in await self._lagging(subject) if not pod.is_leaving]
+            names = {*self._binding.deployments, *_by_deployment(pods)}
+            found = {name: await self._deployment(subject, name) for name in sorted(names)}
+            for name in _by_deployment(pods):
+                if obstacle := self._obstacle(subject, found[name]):
+                    return obstacle
+            moving = [name for name, one in found.items() if one and not one.is_rolled_out]
+            if not moving and all(time.time() - pod.created >= _GROWN_UP for pod in pods):
+                return ""
+            if time.monotonic() > until:
+                if moving:
+                    return f"a rollout of Deployment {', '.join(moving)} has not ended: see why"
+                return f"pods younger than {_GROWN_UP:.0f} s keep coming: see why"
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def replaced(self, subject: Subject) -> str:
+        """Restart Deployments until every pod carries the new variables; answers why that is not so, or nothing.
+
+        Pods on their way out count until they are gone: their containers may still run.
+        """
+        until = time.monotonic() + self._patience
+        restarts: Counter[str] = Counter()
+        while lagging := await self._lagging(subject):
+            if time.monotonic() > until:
+                names = ", ".join(sorted(pod.name for pod in lagging))
+                return f"after {self._patience:.0f} s pods with the old variables are still there: {names}"
+            for name, pods in _by_deployment(lagging).items():
+                if reason := await self._restart(subject, name, pods, restarts):
+                    return reason
+            await asyncio.sleep(_LOOK_SECONDS)
+        return ""
+
+    async def _restart(
+        self, subject: Subject, name: str, pods: Sequence[RunningPod], restarts: Counter[str]
+    ) -> str:
+        """Restart one Deployment unless its pods are being replaced already."""
+        deployment = await self._deployment(subject, name)
+        if obstacle := self._obstacle(subject, deployment):
+            return obstacle
+        if deployment is None or _is_under_way(deployment, pods, by_us=restarts[name] > 0):
+            return ""
+        still_there = {pod.uid for pod in await self._lagging(subject) if not pod.is_leaving}
+        if still_there.isdisjoint(pod.uid for pod in pods):
+            return ""
+        if restarts[name] == _MOST_RESTARTS:
+            return f"Deployment {name} was restarted, but its new pods do not carry the new variables alone"
+        if await self._deployments.replace_pods(deployment, time.time()):
+            restarts[name] += 1
+        return ""
+
+    async def _lagging(self, subject: Subject) -> list[RunningPod]:
+        pods = await self._api.pods_until_gone(subject.service_account, subject.namespace)
+        return [pod for pod in pods if lags(pod, self._course.target)]
+
+    async def _deployment(self, subject: Subject, name: str) -> Deployment | None:
+        return await self._deployments.get(subject.namespace, name) if name else None
+
+    def _obstacle(self, subject: Subject, deployment: Deployment | None) -> str:
+        return obstacle_to_restart(deployment, subject.service_account, self._binding.deployments)
+
+
+def _by_deployment(pods: Sequence[RunningPod]) -> dict[str, list[RunningPod]]:
+    """Those that stay unless they are replaced, by the name of their Deployment; empty for those of none."""
+    groups: dict[str, list[RunningPod]] = {}
+    for pod in pods:
+        if not pod.is_leaving:
+            groups.setdefault(pod.deployment or "", []).append(pod)
+    return groups
+
+
+def _is_under_way(deployment: Deployment, pods: Sequence[RunningPod], *, by_us: bool) -> bool:
+    """Whether these pods are being replaced by a restart already, be it somebody else's or an earlier run's."""
+    if deployment.is_rolled_out:
+        return False
+    at = deployment.restarted_at
+    return by_us or (at is not None and all(pod.created < at for pod in pods))

@@ -1,0 +1,1 @@
+"""`plan`: shows what the program would add and remove."""

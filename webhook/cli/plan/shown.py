@@ -1,0 +1,208 @@
+"""A plan as people read it, and as programs do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from webhook.cli.output import Output, console, write_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from webhook.model.names import Subject
+    from webhook.model.removal_limit import Forecast
+    from webhook.planning.association_plan import Associating, AssociationPlan
+    from webhook.planning.binding_matches import Problem
+    from webhook.planning.plan import Annotating, Plan, RoleChange
+
+Line = tuple[str, str]
+"""Text and style."""
+
+
+def show_plan(plan: Plan, output: Output) -> None:
+    """Print it."""
+    if output is not Output.TABLE:
+        write_document(plan_document(plan), output)
+        return
+    from rich.text import Text
+
+    screen = console()
+    for text, style in plan_lines(plan):
+        screen.print(Text(text, style=style))
+
+
+def plan_lines(plan: Plan) -> Iterator[Line]:
+    """The plan, a line at a time: + comes, - goes, ~ changes, ! needs a person."""
+    for change in plan.roles:
+        yield from _role(change)
+    yield from _associations(plan.associations)
+    if plan.annotations:
+        yield "annotations", "bold"
+        yield from (_annotation(item) for item in plan.annotations)
+        yield "", ""
+    for title, problems, mark, style in (
+        ("problems that only a person can mend", plan.problems, "!", "red"),
+        ("to know", plan.notes, "i", "dim"),
+    ):
+        if problems:
+            yield title, "bold"
+            yield from ((f"  {mark} {problem_text(problem)}", style) for problem in problems)
+            yield "", ""
+    if plan.forecast and plan.forecast.waiting:
+        yield _over_limit(plan.forecast), "red"
+        yield "", ""
+    if plan.is_observed:
+        yield "the running program only observes (observe: true): it does none of this", "yellow"
+        yield "", ""
+    yield summary(plan), "bold"
+
+
+def summary(plan: Plan) -> str:
+    """How much there is to do, in one line."""
+    if not plan.has_changes:
+        return f"nothing to do, problems: {len(plan.problems)}"
+    added = sum(len(change.added) for change in plan.roles)
+    changed = sum(change.is_repaired + len(change.pods_changed) for change in plan.roles)
+    new = sum(len(change.pods) - len(change.pods_changed) for change in plan.roles)
+    associations = plan.associations
+    counts = {
+        "to add": added,
+        "to remove": plan.removals,
+        "statements to repair": changed,
+        **({"statements for pods to write": new} if new else {}),
+        **({"associations to make": len(associations.made)} if associations.made else {}),
+        **({"associations to put right": len(associations.mended)} if associations.mended else {}),
+        "annotations to write": len(plan.annotations),
+        "problems": len(plan.problems),
+    }
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+def _over_limit(forecast: Forecast) -> str:
+    return (
+        f"! removals: {forecast.due}, of which the limit of an hour allows {forecast.allowed} now: the running "
+        f"program removes the longest unused first, and {forecast.waiting} wait; if they are right, "
+        "`mxp-identity apply --approve` removes all"
+    )
+
+
+def problem_text(problem: Problem) -> str:
+    """A problem in one line, with what it is about."""
+    about = _short(problem.subject) if problem.subject else str(problem.role or "")
+    return ": ".join(part for part in (problem.kind.value, about, problem.message) if part)
+
+
+def _role(change: RoleChange) -> Iterator[Line]:
+    size = f"{change.before.size()} -> {change.after.size()} characters"
+    yield f"{change.role}  ({change.own.sid}, {size})", "bold"
+    if change.is_repaired:
+        yield "  ~ our statement is not as it is written: put right", "yellow"
+    for one in change.pods:
+        if one in change.pods_changed:
+            yield f"  ~ statement {one.sid} for the pods of binding {one.binding}: somebody changed it", "yellow"
+        else:
+            yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
+    for added in change.added:
+        yield f"  + {_short(added.subject)}  {added.why}", "green"
+    for removed in change.removed:
+        yield f"  - {_short(removed.subject)}  {removed.why}", "red"
+    yield "", ""
+
+
+def _associations(plan: AssociationPlan) -> Iterator[Line]:
+    if not plan.has_changes:
+        return
+    yield "associations", "bold"
+    for item in plan.made:
+        yield f"  + {_short(item.subject)}  {item.role}  {item.why}", "green"
+    for item in plan.mended:
+        was = item.found.id if item.found else "none"
+        yield f"  ~ {_short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
+    for gone in plan.removed:
+        yield f"  - {_short(gone.found.subject)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
+    yield "", ""
+
+
+def _annotation(item: Annotating) -> Line:
+    now = f"{item.replacing} -> " if item.replacing else ""
+    mark, style = ("~", "yellow") if item.replacing else ("+", "green")
+    return f"  {mark} {_short(item.subject)}  {now}{item.role}  {item.why}", style
+
+
+def _short(subject: Subject) -> str:
+    return f"{subject.namespace}/{subject.service_account}"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan in plain values; keys and their meaning are in docs/commands.md."""
+    return {
+        "changes": plan.has_changes,
+        "roles": [
+            {
+                "role": change.role.value,
+                "sid": change.own.sid,
+                "added": [{**_subject(item.subject), "why": item.why} for item in change.added],
+                "removed": [{**_subject(item.subject), "why": item.why} for item in change.removed],
+                "repaired": change.is_repaired,
+                "podStatements": [
+                    {"sid": one.sid, "binding": one.binding, "changed": one in change.pods_changed}
+                    for one in change.pods
+                ],
+                "characters": {"before": change.before.size(), "after": change.after.size()},
+            }
+            for change in plan.roles
+        ],
+        "associations": _associations_document(plan.associations),
+        "annotations": [
+            {
+                **_subject(item.subject),
+                "role": item.role.value,
+                "replacing": item.replacing,
+                "why": item.why,
+            }
+            for item in plan.annotations
+        ],
+        "problems": _problems(plan.problems),
+        "notes": _problems(plan.notes),
+        "observing": plan.is_observed,
+        "limit": plan.forecast
+        and {"due": plan.forecast.due, "allowed": plan.forecast.allowed, "waiting": plan.forecast.waiting},
+    }
+
+
+def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
+    return {
+        "made": [_association(item) for item in plan.made],
+        "mended": [_association(item) for item in plan.mended],
+        "removed": [
+            {**_subject(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
+            for item in plan.removed
+        ],
+    }
+
+
+def _association(item: Associating) -> dict[str, Any]:
+    found = item.found
+    return {
+        **_subject(item.subject),
+        "role": item.role.value,
+        "id": found.id if found else None,
+        "replacing": found.role if found else None,
+        "why": item.why,
+    }
+
+
+def _subject(subject: Subject) -> dict[str, str]:
+    return {"namespace": subject.namespace, "serviceAccount": subject.service_account}
+
+
+def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": problem.kind.value,
+            **(_subject(problem.subject) if problem.subject else {}),
+            "role": problem.role.value if problem.role else None,
+            "message": problem.message,
+        }
+        for problem in problems
+    ]

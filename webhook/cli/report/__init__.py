@@ -1,0 +1,1 @@
+"""`report`: shows who has access to each bound role."""

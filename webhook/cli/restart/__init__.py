@@ -1,0 +1,1 @@
+"""`restart`: restarts the Deployments whose pods started without identity."""

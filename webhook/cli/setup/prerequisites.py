@@ -1,0 +1,132 @@
+"""The steps from what is there to what is wished: each an operation of IAM, to be called or printed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from webhook.cli.setup import documents
+from webhook.cli.setup.found import BUCKET_POLICY, OWN_POLICY
+from webhook.cli.setup.others import refuse_what_others_use
+from webhook.cli.setup.rights import editable_roles
+from webhook.iam.trust_policy import canonical_policy
+from webhook.model.names import AUDIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.cli.setup.documents import Document, Wish
+    from webhook.cli.setup.found import Found
+    from webhook.model.names import RoleArn
+
+_OPTIONS = {
+    "AssumeRolePolicyDocument": "assume-role-policy-document",
+    "ClientID": "client-id",
+    "ClientIDList": "client-id-list",
+    "Description": "description",
+    "OpenIDConnectProviderArn": "open-id-connect-provider-arn",
+    "Path": "path",
+    "PolicyDocument": "policy-document",
+    "PolicyName": "policy-name",
+    "RoleName": "role-name",
+    "Url": "url",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of IAM. `operation` is its name in words, joined by `_`; parameters are IAM's own."""
+
+    what: str
+    operation: str
+    parameters: Mapping[str, str | list[str]]
+
+    def command(self) -> str:
+        """The same for the AWS command line."""
+        argv = ["aws", "iam", self.operation.replace("_", "-")]
+        for name, value in self.parameters.items():
+            argv += [f"--{_OPTIONS[name]}", *(value if isinstance(value, list) else [value])]
+        return shlex.join(argv)
+
+
+def missing_steps(wish: Wish, found: Found) -> list[Step]:
+    """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
+
+    Nothing is taken away: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
+    where a step would take from another webhook, bucket or person what it has.
+    """
+    wish = replace(wish, roles_before=_roles_before(wish, found))
+    refuse_what_others_use(wish, found)
+    return [
+        *_provider(wish, found),
+        *_backup_roles(wish, found),
+        *_other_roles(wish, found),
+        *_own_role(wish, found),
+    ]
+
+
+def _roles_before(wish: Wish, found: Found) -> tuple[RoleArn, ...]:
+    policy = found.policy(wish.own_role, OWN_POLICY) or {}
+    return tuple(role for role in editable_roles(policy) if role != wish.own_role)
+
+
+def _provider(wish: Wish, found: Found) -> Iterator[Step]:
+    if found.audiences is None:
+        parameters: dict[str, str | list[str]] = {"Url": wish.issuer.value, "ClientIDList": [AUDIENCE]}
+        yield Step("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
+    elif AUDIENCE not in found.audiences:
+        parameters = {"OpenIDConnectProviderArn": wish.provider_arn, "ClientID": AUDIENCE}
+        what = f"the audience {AUDIENCE} of the OIDC provider"
+        yield Step(what, "add_client_id_to_open_id_connect_provider", parameters)
+
+
+def _backup_roles(wish: Wish, found: Found) -> Iterator[Step]:
+    for role in wish.roles:
+        if role not in found.roles:
+            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for backups")
+        yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
+
+
+def _other_roles(wish: Wish, found: Found) -> Iterator[Step]:
+    """What these may do in AWS only their owners know."""
+    for role in wish.bound_roles:
+        if role not in wish.roles and role not in found.roles:
+            names = [workload.preset.name for workload in wish.workloads if workload.role == role]
+            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for {', '.join(names)}")
+
+
+def _own_role(wish: Wish, found: Found) -> Iterator[Step]:
+    role, statement = wish.own_role, documents.own_statement(wish)
+    there = found.roles.get(role)
+    if there is None:
+        trust = {"Version": "2012-10-17", "Statement": [statement]}
+        yield _create(role, trust, f"the webhook's own role {role.name}")
+    elif not any(canonical_policy(one) == canonical_policy(statement) for one in there.trust.statements):
+        others = [one for one in there.trust.statements if one.get("Sid") != statement["Sid"]]
+        document = {**there.trust.document, "Statement": [*others, statement]}
+        parameters: dict[str, str | list[str]] = {"RoleName": role.name, "PolicyDocument": _text(document)}
+        yield Step(f"the webhook in the trust policy of {role.name}", "update_assume_role_policy", parameters)
+    yield from _inline(role, OWN_POLICY, documents.own_policy(wish), found)
+
+
+def _create(role: RoleArn, trust: Document, what: str) -> Step:
+    path = role.value.split(":role", 1)[1].removesuffix(role.name)
+    parameters: dict[str, str | list[str]] = {"RoleName": role.name, "AssumeRolePolicyDocument": _text(trust)}
+    return Step(what, "create_role", parameters if path == "/" else {**parameters, "Path": path})
+
+
+def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[Step]:
+    there = found.policy(role, name)
+    if there is None or canonical_policy(there) != canonical_policy(policy):
+        parameters: dict[str, str | list[str]] = {
+            "RoleName": role.name,
+            "PolicyName": name,
+            "PolicyDocument": _text(policy),
+        }
+        yield Step(f"policy {name} of {role.name}", "put_role_policy", parameters)
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"))

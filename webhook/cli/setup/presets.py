@@ -1,0 +1,81 @@
+"""Workloads of Spaces beside backups that use AWS: those that have a workload identity guide of Upbound's.
+
+Names of ServiceAccounts, Deployments and Helm values are those of these guides (billing, shared secrets, Space
+Backups).
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from webhook.model.names import RoleArn
+
+CONTROL_PLANE_LABEL = "internal.spaces.upbound.io/controlplane-name"
+"""The label of a control plane's host namespace."""
+
+CONTROL_PLANES: dict[str, Any] = {
+    "selector": {"matchExpressions": [{"key": CONTROL_PLANE_LABEL, "operator": "Exists"}]}
+}
+"""A binding's namespaces: the host namespace of every control plane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One workload. `annotations_at` is where the Spaces chart takes annotations of its ServiceAccount."""
+
+    name: str
+    service_account: str
+    namespaces: dict[str, Any]
+    annotations_at: tuple[str, ...]
+    deployments: tuple[str, ...] = ()
+    """Where their names are not the ServiceAccount's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A preset with the role that it is to have."""
+
+    preset: Preset
+    role: RoleArn
+
+    def binding(self) -> dict[str, Any]:
+        """It as one of the chart's bindings."""
+        return {
+            "name": self.preset.name,
+            "serviceAccount": self.preset.service_account,
+            "namespaces": deepcopy(self.preset.namespaces),
+            "mode": "irsa",
+            "roles": [self.role.value],
+            **({"deployments": list(self.preset.deployments)} if self.preset.deployments else {}),
+        }
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "billing",
+            "vector",
+            CONTROL_PLANES,
+            ("controlPlanes", "vector", "serviceAccount", "customAnnotations"),
+        ),
+        Preset(
+            "shared-secrets",
+            "external-secrets-controller",
+            CONTROL_PLANES,
+            ("controlPlanes", "sharedSecrets", "serviceAccount", "customAnnotations"),
+            # The guide speaks of a ServiceAccount by the first name and restarts a Deployment of the second.
+            deployments=("external-secrets-controller", "external-secrets"),
+        ),
+        Preset(
+            "space-backups",
+            "spaces-controller",
+            {"pattern": "upbound-system"},
+            ("controller", "serviceAccount", "annotations"),
+        ),
+    )
+}
+"""By name."""

@@ -1,0 +1,1 @@
+"""What commands read of the cluster and the account: once, watching nothing and changing nothing."""

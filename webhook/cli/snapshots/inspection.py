@@ -1,0 +1,283 @@
+"""What only `verify` asks: annotations, pods with their variables, the registration, dry runs and tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from webhook.kube import objects
+from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.lists import listed
+from webhook.kube.objects import Metadata
+from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
+
+if TYPE_CHECKING:
+    from webhook.kube.connection import Connection
+    from webhook.model.bindings import Mode
+    from webhook.model.names import Subject
+
+T = TypeVar("T")
+
+_SECONDS = 35.0
+"""The API server waits for a webhook for 30 s at most."""
+
+_LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
+_DRY_RUN = {"dryRun": "All"}
+_TOKEN_SECONDS = 600
+_REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+class AccountObject(msgspec.Struct, frozen=True):
+    """A ServiceAccount with all its annotations."""
+
+    metadata: Metadata
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """An environment variable; `value` is empty where it comes from elsewhere."""
+
+    name: str
+    value: str = ""
+
+
+class Container(msgspec.Struct, frozen=True):
+    """One container of a pod."""
+
+    env: list[Variable] = []
+
+
+class TokenSource(msgspec.Struct, frozen=True):
+    """A projected token."""
+
+    audience: str = ""
+
+
+class VolumeSource(msgspec.Struct, rename="camel", frozen=True):
+    """One source of a projected volume."""
+
+    service_account_token: TokenSource | None = None
+
+
+class Projected(msgspec.Struct, frozen=True):
+    """A projected volume."""
+
+    sources: list[VolumeSource] = []
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """A volume; only projected ones matter."""
+
+    projected: Projected | None = None
+
+
+class Spec(msgspec.Struct, rename="camel", frozen=True):
+    """What a pod is to run."""
+
+    service_account_name: str = ""
+    containers: list[Container] = []
+    volumes: list[Volume] = []
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a container does not run."""
+
+    reason: str = ""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a container does now."""
+
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True):
+    """How a container fares."""
+
+    state: State = State()
+
+
+class Status(msgspec.Struct, rename="camel", frozen=True):
+    """How a pod fares."""
+
+    phase: str = ""
+    container_statuses: list[ContainerStatus] = []
+
+
+class PodObject(msgspec.Struct, frozen=True):
+    """A pod with what tells of its identity."""
+
+    metadata: Metadata
+    spec: Spec
+    status: Status = Status()
+
+
+class ClientConfig(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
+    """How a webhook is called; msgspec takes the base64 off."""
+
+    ca_bundle: bytes = b""
+
+
+class Webhook(msgspec.Struct, rename="camel", frozen=True):
+    """One webhook of a configuration."""
+
+    name: str = ""
+    failure_policy: str = ""
+    client_config: ClientConfig = ClientConfig()
+
+
+class ConfigurationObject(msgspec.Struct, frozen=True):
+    """A MutatingWebhookConfiguration."""
+
+    metadata: Metadata
+    webhooks: list[Webhook] = []
+
+
+class DeploymentSpec(msgspec.Struct, frozen=True):
+    """How many pods a Deployment is to have."""
+
+    replicas: int = 1
+
+
+class DeploymentObject(msgspec.Struct, frozen=True):
+    """A Deployment of the program itself."""
+
+    metadata: Metadata
+    spec: DeploymentSpec
+
+
+class EventObject(msgspec.Struct, rename="camel", frozen=True):
+    """An Event; `last_timestamp` sorts as it stands."""
+
+    metadata: Metadata
+    message: str = ""
+    last_timestamp: str | None = None
+
+
+class _TokenStatus(msgspec.Struct, frozen=True):
+    token: str
+
+
+class _Token(msgspec.Struct, frozen=True):
+    status: _TokenStatus
+
+
+class Inspection:
+    """Single requests, with the rights of whoever runs the command. All raise ClusterError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def accounts(self, name: str, namespace: str | None) -> dict[str, dict[str, str]]:
+        """Annotations of the ServiceAccounts of that name, by namespace (list serviceaccounts)."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        found = await self._list(_path("serviceaccounts", namespace), query, AccountObject)
+        return {item.metadata.namespace: item.metadata.annotations or {} for item in found}
+
+    async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
+        """Pods that run as that ServiceAccount (list pods)."""
+        query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
+        return await self._list(_path("pods", namespace), query, PodObject)
+
+    async def pods_labelled(self, label: str, namespace: str) -> list[PodObject]:
+        """Pods of a namespace with that label (list pods)."""
+        return await self._list(_path("pods", namespace), {"labelSelector": label}, PodObject)
+
+    async def events(self, account: str, reason: str, namespace: str | None) -> dict[str, str]:
+        """The newest message of that reason about ServiceAccounts of that name, by namespace (list events)."""
+        about = f"involvedObject.kind=ServiceAccount,involvedObject.name={account},reason={reason}"
+        found = await self._list(_path("events", namespace), {"fieldSelector": about}, EventObject)
+        newest = sorted(found, key=lambda item: item.last_timestamp or "")
+        return {item.metadata.namespace: item.message for item in newest}
+
+    async def deployments(self, namespace: str, label: str = "") -> dict[str, int]:
+        """How many pods each Deployment (with that label) is to have, by its name (list deployments)."""
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        found = await self._list(path, {"labelSelector": label}, DeploymentObject)
+        return {item.metadata.name: item.spec.replicas for item in found}
+
+    async def registrations(self, webhook: str) -> list[ConfigurationObject]:
+        """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""
+        found = await self._list(_REGISTRATIONS, {}, ConfigurationObject)
+        return [item for item in found if any(one.name == webhook for one in item.webhooks)]
+
+    async def role_after_dry_run(self, subject: Subject) -> str | None:
+        """The role that a ServiceAccount comes back with when it is sent without one, as a dry run.
+
+        (patch serviceaccounts; where there is none, create serviceaccounts)
+        """
+        collection = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts"
+        patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
+        try:
+            path = f"{collection}/{subject.service_account}"
+            found = await self._call(AccountObject, "PATCH", path, patch, "application/merge-patch+json", _DRY_RUN)
+        except NotFoundError:
+            item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
+            found = await self._call(AccountObject, "POST", collection, item, query=_DRY_RUN)
+        return (found.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
+
+    async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
+        """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
+
+        None where somebody refuses such a pod, or its namespace is gone.
+        """
+        path = f"/api/v1/namespaces/{subject.namespace}/pods"
+        try:
+            pod = _trial_pod(subject.service_account)
+            found = await self._call(objects.PodObject, "POST", path, pod, query=_DRY_RUN)
+        except (RefusedError, NotFoundError):
+            return None
+        return found.carries
+
+    async def token(self, subject: Subject) -> str:
+        """A token for STS, as a pod gets it (create serviceaccounts/token)."""
+        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}/token"
+        spec = {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        return (await self._call(_Token, "POST", path, request)).status.token
+
+    async def _list(self, path: str, query: dict[str, str], kind: type[Any]) -> list[Any]:
+        return await self._connection.in_thread(lambda: list(listed(self._connection, kind, path, query)))
+
+    async def _call(  # noqa: PLR0913, PLR0917  the parts of an HTTP request
+        self,
+        kind: type[T],
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+    ) -> T:
+        return await self._connection.in_thread(
+            lambda: self._connection.ask(
+                kind, method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
+            )
+        )
+
+
+def _trial_pod(service_account: str) -> dict[str, Any]:
+    """A pod that Pod Security at its strictest (`restricted`) lets in, and quotas of any resource.
+
+    (kubernetes.io/docs/concepts/security/pod-security-standards)
+    """
+    container = {
+        "name": "probe",
+        "image": "registry.invalid/mxp-identity-probe",
+        "resources": {"requests": _LITTLE, "limits": _LITTLE},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "mxp-identity-probe-"},
+        "spec": {
+            "serviceAccountName": service_account,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
+    }
+
+
+def _path(resource: str, namespace: str | None) -> str:
+    """Where those of one namespace are, or of all."""
+    return f"/api/v1/namespaces/{namespace}/{resource}" if namespace else f"/api/v1/{resource}"

@@ -1,0 +1,179 @@
+"""What a command works with: the configuration, a way to the API server, and a way to AWS."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from webhook.aws.associations import EksAssociations
+from webhook.aws.caller import CallerCheck
+from webhook.aws.calls import AwsCalls
+from webhook.aws.cluster import ClusterCheck, cluster_arn
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
+from webhook.cli.snapshots.configuration import configuration_from_file, configuration_of_release
+from webhook.cli.snapshots.forecast import forecast
+from webhook.cli.suggested_commands import options
+from webhook.config.bindings import bindings_of
+from webhook.config.runtime_environment import own_namespace
+from webhook.kube.api import KubernetesApi
+from webhook.kube.connection import Connection
+from webhook.kube.leases import Leases
+from webhook.model.bindings import label_keys, partition, service_accounts, trusted_roles
+from webhook.model.removal_limit import PruneRules
+from webhook.planning.account import look_at_roles
+from webhook.planning.associations import look_at
+from webhook.planning.snapshot import ClusterSnapshot, Installation
+from webhook.server.issuer import configured_issuer, look_for_issuer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection
+    from pathlib import Path
+
+    from webhook.config.contract import Configuration
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account
+    from webhook.model.desired_grants import AccountKey
+    from webhook.model.names import ClusterArn, RoleArn, Subject
+    from webhook.model.removal_limit import Forecast
+    from webhook.planning.plan import Plan
+    from webhook.planning.snapshot import AccountSnapshot
+
+READ_ATTEMPTS = 5
+"""How often a call that only reads is tried: IAM throttles whoever reads many roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a person says of where to look."""
+
+    file: Path | None = None
+    namespace: str | None = None
+    context: str | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What another command must be told too, to mean the same installation."""
+        return options({"--config": self.file, "--namespace": self.namespace, "--context": self.context})
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterToWrite:
+    """Associations of a cluster, and trust policies of its bindings' roles, written once EKS has confirmed it."""
+
+    associations: EksAssociations
+    policies: IamTrustPolicies
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's ways to cluster and account. `namespace` is where the program is installed."""
+
+    where: Where
+    configuration: Configuration
+    namespace: str
+    installation: Installation
+    connection: Connection
+    api: KubernetesApi
+    calls: AwsCalls
+    caller: CallerCheck
+    policies: IamTrustPolicies
+
+    def policies_to_write(self) -> IamTrustPolicies:
+        """The same trust policies for writers, who try a call once: a lock must outlast it."""
+        calls = self.calls_to_write()
+        return IamTrustPolicies(calls, self.caller, AccountQuota(calls))
+
+    def calls_to_write(self) -> AwsCalls:
+        """Calls that are tried once, for writers."""
+        return AwsCalls(partition=partition(self.installation.bindings))
+
+    def cluster_to_write(self) -> ClusterToWrite | None:
+        """The cluster as EKS has it, for those who make associations; None where no binding is in that mode."""
+        if self.installation.eks is None:
+            return None
+        calls = self.calls_to_write()
+        check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
+        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
+
+    async def look_at_cluster(self) -> ClusterSnapshot:
+        """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
+        namespaces, _ = await self.api.namespaces().list()
+        accounts: dict[AccountKey, Account] = {}
+        for name in service_accounts(self.installation.bindings):
+            found, _ = await self.api.service_accounts(name).list()
+            accounts |= {(account.namespace, name): account for account in found.values()}
+        return ClusterSnapshot(namespaces, accounts, time.time())
+
+    async def look_at_account(
+        self, progress: Callable[[str], None], roles: Collection[RoleArn] = ()
+    ) -> AccountSnapshot:
+        """The trust policies of the bindings' roles and of `roles`. Raises AwsError without credentials."""
+        wanted = trusted_roles(self.installation.bindings) | set(roles)
+        if wanted:
+            await self.caller.caller()
+        return await look_at_roles(self.policies, wanted, progress)
+
+    async def with_associations(
+        self, account: AccountSnapshot, progress: Callable[[str], None], only: Collection[Subject] | None = None
+    ) -> AccountSnapshot:
+        """The same account with the cluster's associations, or those of `only`: where a binding makes any."""
+        if self.installation.eks is None:
+            return account
+        check = ClusterCheck(self.calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
+        found = await look_at(EksAssociations(self.calls, check), progress, only)
+        return replace(account, associations=found)
+
+    async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
+        """What the running program's next pass makes of a plan's removals."""
+        reconciler = self.configuration.reconciler
+        rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+        return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
+
+
+@asynccontextmanager
+async def session(where: Where) -> AsyncIterator[Session]:
+    """Open what a command needs, and close it.
+
+    Raises ConfigurationError, ClusterError, AwsError.
+    """
+    connection = Connection(person=True, context=where.context)
+    try:
+        if where.file is None:
+            configuration = await configuration_of_release(connection, where.namespace)
+        else:
+            configuration = configuration_from_file(where.file, where.namespace)
+        bindings = bindings_of(configuration.bindings, configuration.cluster.name)
+        namespace = own_namespace(configuration)
+        api = KubernetesApi(connection, label_keys(bindings))
+        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
+        calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
+        try:
+            caller = CallerCheck(calls)
+            yield Session(
+                where=where,
+                configuration=configuration,
+                namespace=namespace,
+                installation=Installation(
+                    configuration.installation or namespace,
+                    issuer,
+                    bindings,
+                    configuration.reconciler.prune_grace,
+                    await _eks(bindings, configuration.cluster.name, calls),
+                ),
+                connection=connection,
+                api=api,
+                calls=calls,
+                caller=caller,
+                policies=IamTrustPolicies(calls, caller, AccountQuota(calls)),
+            )
+        finally:
+            calls.close()
+    finally:
+        connection.close()
+
+
+async def _eks(bindings: tuple[Binding, ...], name: str | None, calls: AwsCalls) -> ClusterArn | None:
+    associating = [binding for binding in bindings if binding.associates]
+    return cluster_arn(associating[0].roles[0], await calls.region(), name) if associating and name else None

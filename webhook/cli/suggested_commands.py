@@ -1,0 +1,153 @@
+"""Commands that mend things, quoted so that they can be run as they stand."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from webhook.iam.trust_policy import TrustPolicy
+    from webhook.model.names import RoleArn, Subject
+
+
+EDITING = ("iam:GetRole", "iam:UpdateAssumeRolePolicy")
+"""What the program needs in a role whose trust it edits."""
+
+_AND = "&&"
+"""Between two commands: the second is for when the first went well."""
+
+
+def options(given: Mapping[str, object]) -> tuple[str, ...]:
+    """The options that have a value, as words of a command line."""
+    return tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
+
+
+def list_associations(cluster: str, subject: Subject) -> str:
+    """Show a ServiceAccount's Pod Identity association."""
+    place = ["--namespace", subject.namespace, "--service-account", subject.service_account]
+    return shlex.join(["aws", "eks", "list-pod-identity-associations", "--cluster-name", cluster, *place])
+
+
+def delete_association(cluster: str, association_id: str) -> str:
+    """Delete a Pod Identity association; whoever runs it should know whose it is."""
+    argv = ["aws", "eks", "delete-pod-identity-association", "--cluster-name", cluster]
+    return shlex.join([*argv, "--association-id", association_id])
+
+
+def annotate(subject: Subject, *changes: str) -> str:
+    """Set annotations of a ServiceAccount (`key=value`), or take some away (`key-`)."""
+    place = ["-n", subject.namespace, "serviceaccount", subject.service_account]
+    return shlex.join(["kubectl", "annotate", "--overwrite", *place, *changes])
+
+
+def annotate_role(subject: Subject, role: RoleArn, *changes: str) -> str:
+    """Have a ServiceAccount name `role`."""
+    return annotate(subject, f"{ROLE_ARN_ANNOTATION}={role}", *changes)
+
+
+def create_account(subject: Subject) -> str:
+    """Make the ServiceAccount."""
+    return shlex.join(["kubectl", "create", "-n", subject.namespace, "serviceaccount", subject.service_account])
+
+
+def label(namespace: str, *labels: str) -> str:
+    """Set labels of a namespace, or take some away."""
+    return shlex.join(["kubectl", "label", "--overwrite", "namespace", namespace, *labels])
+
+
+def delete_pod(namespace: str, pod: str) -> str:
+    """Have a pod made anew by what owns it."""
+    return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
+
+
+def scale(namespace: str, deployments: Sequence[str], replicas: int) -> str:
+    """Have Deployments run so many pods each."""
+    place = ["-n", namespace, "deployment", *deployments]
+    return shlex.join(["kubectl", "scale", *place, f"--replicas={replicas}"])
+
+
+_CONTEXT_OPTIONS = {"kubectl": "--context", "helm": "--kube-context"}
+
+
+def in_context(command: str, context: str) -> str:
+    """The same for another context of the kubeconfig than the current one."""
+    words: list[str] = []
+    begins = True
+    for word in shlex.split(command):
+        words.append(word)
+        if begins and word in _CONTEXT_OPTIONS:
+            words += [_CONTEXT_OPTIONS[word], context]
+        begins = word == _AND
+    return " ".join(word if word == _AND else shlex.quote(word) for word in words)
+
+
+def apply(options: Sequence[str], *more: str) -> str:
+    """One pass of ours."""
+    return shlex.join(["mxp-identity", "apply", *options, *more])
+
+
+def ask_sts(subject: Subject, options: Sequence[str]) -> str:
+    """Have STS say whether a token of the ServiceAccount is accepted."""
+    return shlex.join(["mxp-identity", "verify", subject.namespace, "--assume", *options])
+
+
+def set_up(role: RoleArn, options: Sequence[str]) -> str:
+    """Make a role for backups with its permissions, once the bucket's NAME and the region's are put in."""
+    bucket = ["--bucket", "NAME", "--region", "NAME"]
+    return shlex.join(["mxp-identity", "setup", *bucket, "--role", role.name, *options, "--approve"])
+
+
+def let_edit(own_role: RoleArn, role: RoleArn) -> str:
+    """Give the program's role what it needs in `role`, and take nothing away: the policy has a name of its own."""
+    allowed = {"Effect": "Allow", "Action": EDITING, "Resource": role.value}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
+    argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
+    return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])
+
+
+def create_provider(arn: str) -> str:
+    """Tell the account of the cluster's issuer."""
+    url = "https://" + arn.split(":oidc-provider/", 1)[1]
+    return shlex.join(
+        ["aws", "iam", "create-open-id-connect-provider", "--url", url, "--client-id-list", AUDIENCE]
+    )
+
+
+def add_audience(arn: str) -> str:
+    """Have the provider accept tokens for STS."""
+    return shlex.join(
+        [
+            "aws",
+            "iam",
+            "add-client-id-to-open-id-connect-provider",
+            "--open-id-connect-provider-arn",
+            arn,
+            "--client-id",
+            AUDIENCE,
+        ]
+    )
+
+
+def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
+    """Make the role, trusting by `statement`; its permissions are another matter."""
+    path = role.value.split(":role", 1)[1].removesuffix(role.name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+    argv = ["aws", "iam", "create-role", "--role-name", role.name, "--assume-role-policy-document", document]
+    return shlex.join([*argv, *(["--path", path] if path != "/" else [])])
+
+
+def write_policy(role: RoleArn, policy: TrustPolicy) -> str:
+    """Replace the trust policy; whoever runs it should look at it first."""
+    argv = ["aws", "iam", "update-assume-role-policy", "--role-name", role.name]
+    return shlex.join([*argv, "--policy-document", policy.text()])
+
+
+def raise_quota(characters: int) -> str:
+    """Ask AWS for longer trust policies."""
+    quota = ["--service-code", "iam", "--quota-code", "L-C07B4B0D", "--desired-value", str(characters)]
+    return shlex.join(["aws", "service-quotas", "request-service-quota-increase", *quota, "--region", "us-east-1"])

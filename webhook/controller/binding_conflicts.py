@@ -1,0 +1,84 @@
+"""ServiceAccounts about which the bindings leave a question open: counted, and told once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.model.binding_match import Mapping, competing, mapping_of
+from webhook.runtime.run_and_log import survive
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+
+if TYPE_CHECKING:
+    from webhook.controller.cluster_cache import ClusterView
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account
+    from webhook.telemetry.events import Events
+
+log = structlog.get_logger(__name__)
+
+_YIELD_EVERY = 200
+"""ServiceAccounts looked at before the loop may answer reviews again."""
+
+
+class Mappings:
+    """Counts how ServiceAccounts stand with the bindings, and tells of each that is ambiguous."""
+
+    def __init__(self, view: ClusterView, bindings: tuple[Binding, ...], events: Events) -> None:
+        self._view = view
+        self._bindings = bindings
+        self._events = events
+        self._told: set[tuple[str, str]] = set()
+
+    async def run(self, interval: float) -> None:
+        """Look every `interval` seconds until cancelled; then nothing is counted here any more."""
+        try:
+            while True:
+                await survive("mappings_not_counted", self._look(), "leader")
+                await asyncio.sleep(interval)
+        finally:
+            _show(Counter())
+
+    async def _look(self) -> None:
+        counts: Counter[Mapping] = Counter()
+        ambiguous: set[tuple[str, str]] = set()
+        for number, account in enumerate(self._view.accounts()):
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            mapping = mapping_of(account, self._view.cached(account.namespace), self._bindings)
+            if mapping is not None:
+                counts[mapping] += 1
+            if mapping is Mapping.AMBIGUOUS:
+                ambiguous.add((account.namespace, account.name))
+                self._tell(account)
+        self._told &= ambiguous
+        _show(counts)
+
+    def _tell(self, account: Account) -> None:
+        if (account.namespace, account.name) in self._told:
+            return
+        self._told.add((account.namespace, account.name))
+        first, *others = competing(account, self._view.cached(account.namespace), self._bindings)
+        names = ", ".join(other.name for other in others)
+        log.warning(
+            "ambiguous_binding",
+            namespace=account.namespace,
+            service_account=account.name,
+            binding=first.name,
+            others=names,
+        )
+        self._events.warn(
+            EventSubject("ServiceAccount", account.namespace, account.name),
+            "AmbiguousBinding",
+            f"binding {first.name} decides its AWS role because it comes first, but {names} selects it too: make "
+            "their namespaces differ",
+        )
+
+
+def _show(counts: Counter[Mapping]) -> None:
+    for mapping in Mapping:
+        metrics.mappings.labels(mapping.value).set(counts[mapping])

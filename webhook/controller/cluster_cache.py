@@ -1,0 +1,338 @@
+"""What the cluster wants, by the watch cache: namespaces, bound ServiceAccounts, and the grants they make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from webhook.controller.former_bindings import FormerNamespaces
+from webhook.controller.reflector import Reflector
+from webhook.model.desired_grants import wanted_grants
+from webhook.model.names import Subject
+from webhook.model.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
+from webhook.planning.snapshot import ClusterSnapshot
+from webhook.runtime.supervision import supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from webhook.controller.ports import Source
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account, Grant, LiveNamespace
+    from webhook.model.names import RoleArn
+    from webhook.telemetry.progress import Progress
+
+_MOST_LIVE = 10_000
+"""Live reads that are remembered: the last ones."""
+
+_LIVE_SECONDS = 10.0
+"""Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A namespace that was selected when it was read live, and has not been shown as that since."""
+
+    uid: str
+    created: float
+    is_ahead: bool
+    """Whether the watch had not shown it as selected before either."""
+    counts_until: float
+    """On the event loop's clock."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the read is so young that a write may rely on it."""
+        return asyncio.get_running_loop().time() < self.counts_until
+
+
+class ClusterView:
+    """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
+
+    The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `clock` tells
+    the seconds since 1970, to compare with the API server's. A namespace that is selected counts for `grace`
+    seconds after its creation even without its ServiceAccount, so that trust is there before it.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  what it mirrors, and how
+        self,
+        bindings: tuple[Binding, ...],
+        namespaces: Source[LiveNamespace],
+        accounts: Mapping[str, Source[Account]],
+        clock: Callable[[], float],
+        grace: float,
+        progress: Progress | None = None,
+    ) -> None:
+        self._bindings = bindings
+        self._clock = clock
+        self._grace = grace
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
+        self._accounts = {
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
+            for name, source in accounts.items()
+        }
+        self._grants: dict[str, list[Grant]] = {}
+        self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
+        self.former = FormerNamespaces()
+        self._live: dict[str, _Live] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings, in their order."""
+        return self._bindings
+
+    @property
+    def service_accounts(self) -> list[str]:
+        """The names of the ServiceAccounts that bindings are about."""
+        return list(self._accounts)
+
+    @property
+    def synced(self) -> bool:
+        """Whether every list has been read once."""
+        return all(reflector.synced.is_set() for reflector in self._reflectors())
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether every list has been read, and no list or watch has failed since its last news."""
+        return all(reflector.in_touch for reflector in self._reflectors())
+
+    @property
+    def namespaces_in_touch(self) -> bool:
+        """Whether namespaces are known as they are now, up to the watch's own delay."""
+        return self._namespaces.in_touch
+
+    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+        """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
+        now = asyncio.get_running_loop().time()
+        before = self._live.pop(name, None)
+        if selected is not None:
+            shown = self.cached(name)
+            is_ahead = shown is None or shown.uid != selected.uid or shown.labels != selected.labels
+            self._live[name] = _Live(selected.uid, selected.created, is_ahead, now + _LIVE_SECONDS)
+        elif before is not None:
+            self._live[name] = replace(before, counts_until=now)
+        if len(self._live) > _MOST_LIVE:
+            del self._live[next(iter(self._live))]
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether `subject` may be given something new: the watch is in touch, or a live read was just now.
+
+        A cache that is out of touch may show a namespace that was recreated since, by somebody else.
+        """
+        live = self._live.get(subject.namespace)
+        return self.namespaces_in_touch or (live is not None and live.counts)
+
+    def is_behind_a_live_read(self, name: str) -> bool:
+        """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
+        live = self._live.get(name)
+        return live is not None and live.is_ahead and live.counts
+
+    async def wait_until_synced(self) -> None:
+        """Wait until every list has been read once."""
+        for reflector in self._reflectors():
+            await reflector.synced.wait()
+
+    async def run(self) -> None:
+        """Mirror the cluster until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self._reflectors():
+                tasks.create_task(supervise("reflector", reflector.run))
+
+    def on_change(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called with the name of each namespace in which something changed."""
+        self._listeners.append(listener)
+
+    def cached(self, name: str) -> LiveNamespace | None:
+        """The namespace as the watch last showed it."""
+        return self._namespaces.objects.get(name)
+
+    def subjects_in(self, namespace: str) -> list[Subject]:
+        """The ServiceAccounts of bound names that a namespace may have."""
+        return [Subject(namespace, name) for name in self._accounts]
+
+    def account(self, subject: Subject) -> Account | None:
+        """The ServiceAccount as the watch last showed it."""
+        reflector = self._accounts.get(subject.service_account)
+        return reflector.objects.get(subject.namespace) if reflector else None
+
+    def accounts(self) -> list[Account]:
+        """All ServiceAccounts of bound names, as the watch last showed them."""
+        return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, as the watch last showed it."""
+        accounts = {(account.namespace, account.name): account for account in self.accounts()}
+        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._clock())
+
+    def grants_in(self, namespace: str) -> list[Grant]:
+        """The grants that a namespace makes, due or not."""
+        return self._grants.get(namespace, [])
+
+    def grant(self, subject: Subject) -> Grant | None:
+        """The grant of a ServiceAccount, due or not; None where no binding is for it."""
+        return next((one for one in self.grants_in(subject.namespace) if one.subject == subject), None)
+
+    def is_young(self, namespace: str) -> bool:
+        """Whether a namespace is so new that its ServiceAccount may still come."""
+        found = self.cached(namespace)
+        return found is not None and self._clock() - found.created < self._grace
+
+    def selects(self, subject: Subject) -> bool:
+        """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""
+        found = self.cached(subject.namespace)
+        return found is not None and any(
+            one.subject == subject for one in wanted_grants([found], {}, self._bindings)
+        )
+
+    def is_due(self, grant: Grant) -> bool:
+        """Whether a grant is to be made now: its ServiceAccount is there, or may still come.
+
+        In an older namespace without one it may never come; where it does, its review makes the grant.
+        """
+        return self.account(grant.subject) is not None or self.is_young(grant.subject.namespace)
+
+    def namespaces_with_grants(self) -> list[str]:
+        """The namespaces that some binding selects."""
+        return list(self._grants)
+
+    def grants_of(self, role: RoleArn) -> Iterable[Grant]:
+        """The grants that are due and for `role` for certain: annotated with it, or bound to it alone."""
+        return (
+            grant
+            for grant in self._certain.get(role, {}).values()
+            if self.is_due(grant) and not self.is_behind_a_live_read(grant.subject.namespace)
+        )
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
+
+        A namespace that was not shown yet, or is gone, wants nobody.
+        """
+        return any(
+            grant.subject == subject and grant.binding.names_subjects and role in grant.binding.roles
+            for grant in self.grants_in(subject.namespace)
+        )
+
+    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
+        """Whether no binding wants `subject` associated with `role`, by what was last shown.
+
+        Where the ServiceAccount is not there it may still come, as long as the namespace is young. A watch out of
+        touch, or behind a live read, does not know that.
+        """
+        if not self.in_touch or self.is_behind_a_live_read(subject.namespace):
+            return False
+        cause = self.cause_to_dissociate(role, subject, self.cached(subject.namespace), self.account(subject))
+        if cause is Cause.ACCOUNT_GONE:
+            return not self.is_young(subject.namespace)
+        return cause is not None
+
+    def was_replaced(self, subject: Subject) -> bool:
+        """Whether the namespace was made anew and no binding wants `subject` associated: it is somebody else."""
+        seen = self.cached(subject.namespace), self.account(subject)
+        return was_replaced(subject, *seen, self._bindings, former_uid=self.former.uid(subject.namespace))
+
+    def cause_to_dissociate(
+        self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+    ) -> Cause | None:
+        """Why no binding wants `subject` associated with `role`, or None where one does."""
+        former = self.former.uid(subject.namespace)
+        return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
+
+    def associations(self) -> dict[Subject, RoleArn]:
+        """Who is wanted associated, and with which role."""
+        return {
+            grant.subject: grant.binding.roles[0]
+            for grants in self._grants.values()
+            for grant in grants
+            if grant.binding.associates
+            and self.is_due(grant)
+            and not self.is_behind_a_live_read(grant.subject.namespace)
+        }
+
+    def cause_to_leave(
+        self,
+        role: RoleArn,
+        subject: Subject,
+        namespace: LiveNamespace | None,
+        account: Account | None,
+        trusted_by: Callable[[RoleArn], bool],
+    ) -> Cause | None:
+        """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount.
+
+        `trusted_by` tells whether another role of ours trusts it.
+        """
+        former = self.former.uid(subject.namespace)
+        return cause_of_removal(
+            role, subject, namespace, account, self._bindings, former_uid=former, trusted_by=trusted_by
+        )
+
+    def wanted(self) -> set[Subject]:
+        """Who is wanted in some role."""
+        return {grant.subject for grants in self._grants.values() for grant in grants}
+
+    def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
+        return [self._namespaces, *self._accounts.values()]
+
+    def _namespace_changed(self, name: str, before: LiveNamespace | None) -> None:
+        if (former := self._formerly_selected(name, before)) is not None:
+            self.former.add(name, former)
+        self._index(name)
+        shown = self.cached(name)
+        if name in self._grants:
+            self.former.forget(name)
+            self._live.pop(name, None)
+        elif shown and shown.terminating and self.former.uid(name) != shown.uid and self._was_selected(shown):
+            self.former.add(name, shown.uid)  # it was terminating when it was first seen
+        mirror = self._namespaces
+        self.former.show(name, before, shown, watched=mirror.is_watched, gaps=mirror.gaps)
+        self._tell(name)
+
+    def _account_changed(self, name: str) -> None:
+        self._index(name)
+        self._tell(name)
+
+    def _was_selected(self, terminating: LiveNamespace) -> bool:
+        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self._bindings))
+
+    def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
+        """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""
+        if before is not None and name in self._grants:
+            return before.uid
+        live, shown = self._live.get(name), self._namespaces.objects.get(name)
+        # One created earlier is what the watch has to show before it comes to the one that was read.
+        if live and shown and shown.uid != live.uid and shown.created >= live.created:
+            return live.uid
+        return None
+
+    def _index(self, name: str) -> None:
+        for grant in self._grants.pop(name, []):
+            if (role := _certain_role(grant)) is not None:
+                self._certain[role].pop(grant.subject, None)
+        namespace = self._namespaces.objects.get(name)
+        if namespace is not None:
+            accounts = {
+                (name, account_name): account
+                for account_name, reflector in self._accounts.items()
+                if (account := reflector.objects.get(name)) is not None
+            }
+            grants = wanted_grants([namespace], accounts, self._bindings)
+            if grants:
+                self._grants[name] = grants
+            for grant in grants:
+                if (role := _certain_role(grant)) is not None:
+                    self._certain[role][grant.subject] = grant
+
+    def _tell(self, name: str) -> None:
+        for listener in self._listeners:
+            listener(name)
+
+
+def _certain_role(grant: Grant) -> RoleArn | None:
+    if not grant.binding.names_subjects:
+        return None
+    if grant.annotated is not None:
+        return grant.annotated
+    return grant.binding.roles[0] if len(grant.binding.roles) == 1 else None

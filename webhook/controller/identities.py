@@ -1,0 +1,37 @@
+"""Whether a ServiceAccount has its identity: only then does a new pod of it get one that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webhook.controller.cluster_cache import ClusterView
+    from webhook.engine.grants import Grants
+    from webhook.model.decisions import Grant
+    from webhook.model.names import Subject
+
+
+class Identities:
+    """What nudges and restarts ask before they touch anything; asks nobody and changes nothing."""
+
+    def __init__(self, view: ClusterView, grants: Grants) -> None:
+        self.view = view
+        self._grants = grants
+
+    def grant(self, subject: Subject) -> Grant | None:
+        """The grant of a ServiceAccount, or None where no binding is for it."""
+        return self.view.grant(subject)
+
+    def may_be_whole(self, grant: Grant) -> bool:
+        """Whether the cluster has its part of it: while it has not, only a change there helps."""
+        return grant.binding.associates or grant.annotated is not None
+
+    def is_whole(self, grant: Grant) -> bool:
+        """Whether it is annotated, and the role that the annotation names is known to trust it.
+
+        In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
+        """
+        if grant.binding.associates:
+            return self._grants.is_heard_of(grant)
+        known = self._grants.known(grant)
+        return known is not None and known.role == grant.annotated

@@ -1,0 +1,43 @@
+"""What the leader does, side by side, for as long as it leads."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.runtime.supervision import supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from typing import Any
+
+    from webhook.controller.binding_conflicts import Mappings
+    from webhook.controller.leader_election import Term
+    from webhook.controller.pruner import Pruner
+    from webhook.controller.remediation.pods import PodsWithoutIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The work of which one replica is enough."""
+
+    pruner: Pruner
+    mappings: Mappings
+    pods: PodsWithoutIdentity
+    care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    """What is done for Deployments, each until cancelled."""
+    interval: float
+    """Seconds from one round to the next."""
+    take_over: Callable[[], None]
+    """Has what the leader before has not done any more be done at once."""
+
+    async def lead(self, term: Term) -> None:
+        """Work until cancelled."""
+        self.take_over()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("pruner", lambda: self.pruner.run(term, self.interval)))
+            tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))
+            tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
+            for name, loop in self.care.items():
+                tasks.create_task(supervise(name, loop))

@@ -1,0 +1,212 @@
+"""The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
+
+The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
+at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
+here: see `pruner`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.controller.remediation.pods import PodsWithoutIdentity
+from webhook.model.names import Subject
+from webhook.model.outcomes import Trusted
+from webhook.runtime.run_and_log import survive
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
+
+if TYPE_CHECKING:
+    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.ports import Cluster
+    from webhook.engine.grants import Grants
+    from webhook.model.decisions import Account, Grant
+    from webhook.model.names import RoleArn
+    from webhook.telemetry.events import Events
+
+log = structlog.get_logger(__name__)
+
+_LATE_GRANT_SECONDS = 5.0
+"""Seconds that a late annotation waits for trust, so that it names the role that has room."""
+
+_FIRST_LOOK_SECONDS = 5.0
+"""Seconds that the first pass waits for AWS: who is trusted already then needs no grant of his own."""
+
+_AT_ONCE = 16
+"""ServiceAccounts annotated late at the same time."""
+
+_LONGEST_PASS = 300.0
+"""Seconds of a pass: it makes no call."""
+
+_LONGEST_ANNOTATION = 600.0
+"""Seconds: some calls of ten seconds, each of which may wait for a turn."""
+
+_YIELD_EVERY = 200
+"""Namespaces looked at before the loop may answer reviews again."""
+
+
+class Passes:
+    """Brings AWS and annotations to what the cluster wants."""
+
+    def __init__(
+        self,
+        view: ClusterView,
+        grants: Grants,
+        cluster: Cluster,
+        events: Events,
+        progress: Progress | None = None,
+    ) -> None:
+        self._view = view
+        self._grants = grants
+        self._cluster = cluster
+        self._events = events
+        self._changed: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._is_hurried = False
+        self._late: OrderedDict[Subject, None] = OrderedDict()
+        self._annotating: set[Subject] = set()
+        self._annotators: list[asyncio.Task[None]] = []
+        self._progress = progress = progress or Progress()
+        self.pods = PodsWithoutIdentity(view, cluster, events, progress)
+        view.on_change(self._note)
+
+    async def run(self, interval: float) -> None:
+        """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
+        metrics.pass_interval.set(interval)
+        await self._view.wait_until_synced()
+        await self._grants.first_looks(_FIRST_LOOK_SECONDS)
+        next_pass, is_due = 0.0, True
+        while True:
+            if is_due:
+                self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
+                await survive("pass_failed", self._pass())
+            await survive("pass_failed", self._look_at_changed())
+            is_due = not await self._something_changes_before(next_pass) or self._is_hurried
+
+    def hurry(self) -> None:
+        """Have a pass at once: this replica leads now, and what the leader before left open is its to do."""
+        self._is_hurried = True
+        self._wake.set()
+
+    async def _something_changes_before(self, moment: float) -> bool:
+        """Wait for a change, until `moment` on the loop's clock at the latest."""
+        try:
+            async with asyncio.timeout_at(moment):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _note(self, namespace: str) -> None:
+        self._changed[namespace] = None
+        self._wake.set()
+
+    async def _pass(self) -> None:
+        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
+            self._grants.check()
+            self._grants.forget_refused(self._view.wanted())
+            self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
+            self._changed.update(dict.fromkeys(self._grants.namespaces_under_way))
+            await self._look_at_changed()
+        metrics.pass_last_success.set_to_current_time()
+
+    async def _look_at_changed(self) -> None:
+        self._wake.clear()
+        count = 0
+        while self._changed:
+            namespace, _ = self._changed.popitem()
+            if self._view.is_behind_a_live_read(namespace):
+                continue  # the review that read it sees to it, and the watch brings it here again
+            grants = self._view.grants_in(namespace)
+            self._reconsider(namespace, grants)
+            for grant in grants:
+                if self._view.is_due(grant):
+                    self._look_at(grant)
+            count += 1
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    def _reconsider(self, namespace: str, grants: list[Grant]) -> None:
+        """Have what is under way follow what the watch shows of the namespace.
+
+        What it shows of the ServiceAccount may be older than the review that asked.
+        """
+        by_subject = {grant.subject: grant for grant in grants}
+        for name in self._view.service_accounts:
+            subject = Subject(namespace, name)
+            grant = by_subject.get(subject)
+            if grant is not None or not self._view.selects(subject):
+                self._grants.reconsider(subject, grant)
+
+    def _look_at(self, grant: Grant) -> None:
+        """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
+        account = self._view.account(grant.subject)
+        known = self._grants.start(grant)
+        if account is None or not grant.binding.annotates or grant.subject in self._annotating:
+            return
+        if grant.annotated is None or (known and known.role != grant.annotated):
+            self._late[grant.subject] = None
+            self._start_annotating()
+
+    def _start_annotating(self) -> None:
+        """See to those who are late with a few tasks: one for each would take more memory than all else."""
+        self._annotators = [task for task in self._annotators if not task.done()]
+        if len(self._annotators) < _AT_ONCE:
+            task = asyncio.get_running_loop().create_task(self._annotate_late(), name="annotate late")
+            self._annotators.append(task)
+
+    async def _annotate_late(self) -> None:
+        """Annotate one after the other, as long as there are any."""
+        while self._late:
+            subject, _ = self._late.popitem(last=False)
+            self._annotating.add(subject)
+            facts = {"namespace": subject.namespace, "service_account": subject.service_account}
+            with self._progress.step("late_annotations", _LONGEST_ANNOTATION):
+                await survive("late_annotation_failed", self._annotate(subject), **facts)
+            self._annotating.discard(subject)
+
+    async def _annotate(self, subject: Subject) -> None:
+        """Annotate a ServiceAccount that is there already, and list the pods that it was too late for.
+
+        By what the watch shows now, and still shows after the wait for AWS: the namespace may change meanwhile.
+        """
+        if (grant := self._grant(subject)) is None:
+            return
+        outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
+        if (grant := self._grant(subject)) is None or outcome.role not in grant.binding.roles:
+            return
+        seen = self._view.account(subject)
+        if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
+            return
+        if seen and await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
+            self._report_annotated(subject, outcome.role)
+            await self.pods.find_of(subject)
+
+    def _grant(self, subject: Subject) -> Grant | None:
+        """The subject's grant, where what the watch shows is as new as all that is known of its namespace."""
+        if not self._view.may_add(subject) or self._view.is_behind_a_live_read(subject.namespace):
+            return None
+        return self._view.grant(subject)
+
+    def _report_annotated(self, subject: Subject, role: RoleArn) -> None:
+        metrics.accounts_annotated_late.inc()
+        log.info(
+            "annotated_late",
+            namespace=subject.namespace,
+            service_account=subject.service_account,
+            role_arn=role.value,
+        )
+        self._events.note(
+            EventSubject("ServiceAccount", subject.namespace, subject.service_account),
+            "AnnotatedLate",
+            f"annotated with {role} after it was created: pods started before need a restart",
+        )
+
+
+def _names(role: RoleArn, account: Account | None) -> bool:
+    return account is not None and account.role_annotation == role.value

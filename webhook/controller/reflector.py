@@ -1,0 +1,175 @@
+"""A mirror of one kind of object: list, then watch, for ever.
+
+The official client's informer has no backoff and does not notice a silent watch, so this is our own: paged list,
+watch with server and client timeouts, bookmarks, jittered backoff, a new list when the version is too old.
+
+A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
+where it began. So before each watch that goes on, and where a bookmark shows no progress, the version is compared
+with the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within
+the hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
+for one that is none, and the watch begins again where it was.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import structlog
+
+from webhook.controller.ports import MOST_OBJECTS, ClusterError, ExpiredError
+from webhook.telemetry import metrics
+from webhook.telemetry.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webhook.controller.ports import Change, Source
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_BACKOFF = 0.2
+_LAST_BACKOFF = 10.0
+_SHORTEST_WATCH = 1.0
+
+_LIST_SECONDS = (2400.0, 3200.0)
+"""Until the next list: within the hour even where a watch of 5 minutes has to end first, and not all at once."""
+
+_LIST_FAILED_SECONDS = 300.0
+
+_BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
+
+LONGEST_LIST = 1800.0
+"""Seconds for a list, which ends by itself in half of them, and may have to wait for its turn before."""
+
+
+class Reflector(Generic[T]):
+    """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
+
+    def __init__(
+        self,
+        source: Source[T],
+        changed: Callable[[str, T | None], None],
+        progress: Progress | None = None,
+    ) -> None:
+        self._source = source
+        self._progress = progress or Progress()
+        self._changed = changed
+        self._version: str | None = None
+        self._list_at = 0.0
+        self._failures = 0
+        # From the start, or nobody sees the first failure: a rate needs two samples.
+        self._failed = metrics.watch_failures.labels(source.resource)
+        self.objects: dict[str, T] = {}
+        self.synced = asyncio.Event()
+        self.in_touch = False
+        """Whether nothing has failed since the last news: a list, a change or a bookmark.
+
+        A watch that could be opened is no news yet: what happened before may still be on its way.
+        """
+        self.gaps = 0
+        """How often touch was lost."""
+        self.is_watched = False
+        """Whether the change that is being told was shown by a watch in touch: by no list, and not after a gap."""
+
+    async def run(self) -> None:
+        """Mirror until cancelled."""
+        while True:
+            try:
+                await self._list_and_watch()
+            except ExpiredError as error:
+                self._version = None
+                await self._back_off(str(error))
+            except ClusterError as error:
+                await self._back_off(str(error))
+            except Exception as error:
+                log.exception("reflector_failed", resource=self._source.resource)
+                metrics.unexpected_errors.labels("reflector").inc()
+                self._version = None
+                await self._back_off(repr(error))
+
+    async def _list_and_watch(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._version is None or now >= self._list_at:
+            version = await self._list()
+        else:
+            version = self._version
+            await self._check_not_older_than(version)
+        started = asyncio.get_running_loop().time()
+        silent = True
+        async with aclosing(self._source.watch(version)) as changes:
+            async for change in changes:
+                if int(change.version) < int(self._version or version):
+                    raise ExpiredError(f"watch {self._source.resource}: {_BACKWARDS.format(change.version)}")
+                if change.key is None and change.version == self._version:
+                    await self._check_not_older_than(change.version)
+                self._apply(change)
+                self._failures = 0
+                self.in_touch = True
+                silent = False
+        # The server ends a watch after some minutes; something is wrong where it does so at once.
+        if silent and asyncio.get_running_loop().time() - started < _SHORTEST_WATCH:
+            raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
+        await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
+
+    async def _list(self) -> str:
+        """Replace the mirror by a new list, and answer its version.
+
+        Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
+        """
+        self._list_at = asyncio.get_running_loop().time() + _LIST_FAILED_SECONDS
+        with self._progress.step("reflector", LONGEST_LIST):
+            objects, version = await self._source.list()
+        self._version = version
+        self._replace(objects)
+        self._list_at = asyncio.get_running_loop().time() + random.uniform(*_LIST_SECONDS)  # noqa: S311
+        self.synced.set()
+        self.in_touch = True
+        return version
+
+    async def _check_not_older_than(self, version: str) -> None:
+        """Raise ExpiredError where the API server's version is older than `version`: it was set back."""
+        found = await self._source.newest_version()
+        if int(found) < int(version):
+            raise ExpiredError(f"list {self._source.resource}: {_BACKWARDS.format(found)}")
+
+    async def _back_off(self, reason: str) -> None:
+        self.in_touch = False
+        self.gaps += 1
+        self._failures += 1
+        pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._failed.inc()
+        log.warning("watch_failed", resource=self._source.resource, reason=reason, retry_in_s=round(pause, 2))
+        await asyncio.sleep(pause)
+
+    def _replace(self, objects: dict[str, T]) -> None:
+        before, self.objects = self.objects, objects
+        self.is_watched = False
+        self._count()
+        for key in before.keys() | objects.keys():
+            if before.get(key) != objects.get(key):
+                self._changed(key, before.get(key))
+
+    def _apply(self, change: Change[T]) -> None:
+        self._version = change.version
+        if change.key is None:
+            return
+        before = self.objects.get(change.key)
+        if change.value is None:
+            self.objects.pop(change.key, None)
+        elif before == change.value:
+            return
+        elif before is None and len(self.objects) >= MOST_OBJECTS:
+            raise ExpiredError(f"watch {self._source.resource}: there are more than {MOST_OBJECTS} objects")
+        else:
+            self.objects[change.key] = change.value
+        self.is_watched = self.in_touch
+        self._count()
+        self._changed(change.key, before)
+
+    def _count(self) -> None:
+        metrics.watched_objects.labels(self._source.resource).set(len(self.objects))

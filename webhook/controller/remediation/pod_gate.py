@@ -1,0 +1,150 @@
+"""The pod gate: for which bindings the API server refuses pods that EKS gave no identity.
+
+The chart's policies refuse such a pod only where their parameter has the mark of their binding. The leader writes
+it once every ServiceAccount that the binding selected at the beginning has its identity, so that a program that
+never starts, or may not write, blocks no pod. A mark belongs to one content of a binding: a changed binding has
+another one, and starts over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.model.aws_errors import FailureKind
+from webhook.model.outcomes import Untrusted
+from webhook.podidentity.makers import Need
+from webhook.runtime.run_and_log import survive
+from webhook.telemetry.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.controller.identities import Identities
+    from webhook.controller.ports import GateMarks
+    from webhook.engine.grants import Grants
+    from webhook.model.bindings import Binding
+    from webhook.model.names import Subject
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 1.0
+"""From one look at a ServiceAccount that has no identity yet to the next; it costs no call."""
+
+_ASSOCIATION_SECONDS = 30.0
+"""Seconds that a look waits for an association."""
+
+_REPORTED_AFTER = 60.0
+"""Seconds after which the log names the ServiceAccount that the gate waits for."""
+
+_RETRY_SECONDS = 5.0
+"""Seconds after which marks that could not be read or written are tried again."""
+
+_LONGEST_KEEPING = 300.0
+"""Seconds of two calls that wait for their turn."""
+
+
+class PodGate:
+    """Writes the marks of bindings, each after its first complete pass, and keeps them there.
+
+    `marks` are those of the configuration, each with the name of one of the bindings. Other marks are removed:
+    what they say may no longer be so when their binding comes back.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  what it asks, and what it keeps
+        self,
+        identities: Identities,
+        grants: Grants,
+        stored: GateMarks,
+        marks: Mapping[str, str],
+        interval: float,
+        progress: Progress | None = None,
+    ) -> None:
+        self._view = identities.view
+        self._identities = identities
+        self._grants = grants
+        self._stored = stored
+        self._interval = interval
+        self._progress = progress or Progress()
+        by_name = {binding.name: binding for binding in self._view.bindings}
+        self._bindings = {mark: by_name[name] for mark, name in marks.items()}
+        self._passed: set[str] = set()
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Write marks and keep them until cancelled; may be run again after that."""
+        await self._view.wait_until_synced()
+        self._passed.clear()
+        async with asyncio.TaskGroup() as tasks:
+            for mark in self._bindings:
+                tasks.create_task(self._pass_over(mark))
+            while True:
+                self._news.clear()
+                is_kept = await survive("pod_gate_not_kept", self._keep(), "pod_gate")
+                await self._news_or(self._interval if is_kept else _RETRY_SECONDS)
+
+    async def _news_or(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _pass_over(self, mark: str) -> None:
+        """Wait until each ServiceAccount that the binding selects now has its identity."""
+        for subject in self._selected_by(self._bindings[mark]):
+            await self._wait_for(subject)
+        self._passed.add(mark)
+        self._news.set()
+
+    def _selected_by(self, binding: Binding) -> list[Subject]:
+        """Those whose pods the binding's policy looks at: also where an earlier binding decides about them."""
+        return [
+            grant.subject
+            for name in self._view.namespaces_with_grants()
+            if (namespace := self._view.cached(name)) and binding.selects(name, namespace.labels)
+            for grant in self._view.grants_in(name)
+            if grant.subject.service_account == binding.service_account
+        ]
+
+    async def _wait_for(self, subject: Subject) -> None:
+        clock = asyncio.get_running_loop().time
+        report_at: float | None = clock() + _REPORTED_AFTER
+        while not await self._look_at(subject):
+            if report_at is not None and clock() >= report_at:
+                report_at = None
+                log.warning("pod_gate_waits", namespace=subject.namespace, service_account=subject.service_account)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _look_at(self, subject: Subject) -> bool:
+        """Whether a pod of it gets an identity from EKS, or this program has none to give."""
+        grant = self._identities.grant(subject)
+        if grant is None or self._view.account(subject) is None:
+            return True
+        if not grant.binding.associates:
+            return grant.annotated is not None
+        if self._identities.is_whole(grant):
+            return True
+        outcome = await self._grants.obtain(grant, _ASSOCIATION_SECONDS, Need.SOON)
+        if not isinstance(outcome, Untrusted):
+            return False
+        if outcome.kind is FailureKind.TAKEN:  # its pods get the role of the external association
+            return True
+        await asyncio.sleep(self._interval)  # asking EKS more often than a pass does changes nothing
+        return False
+
+    async def _keep(self) -> None:
+        """Have exactly the marks there that were there or are due. Raises ClusterError."""
+        with self._progress.step("pod_gate", _LONGEST_KEEPING):
+            stored = await self._stored.read()
+            wanted = {
+                mark: binding.name
+                for mark, binding in self._bindings.items()
+                if mark in stored or mark in self._passed
+            }
+            if wanted != stored:
+                await self._stored.write(wanted, stored)
+        for mark in sorted(wanted.keys() - stored.keys()):
+            log.info("pod_gate_refuses", binding=wanted[mark])

@@ -1,0 +1,231 @@
+"""Nudges: a Deployment whose pods are refused tries again while its ServiceAccount has its identity.
+
+With the pod gate on `deny` a ReplicaSet that was refused often waits for up to 16 minutes before it tries again. A
+change of its Deployment's own metadata is copied to it, and has it try at once; no running pod is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.controller.ports import ClusterError
+from webhook.controller.reflector import LONGEST_LIST
+from webhook.model.deployments import NUDGE_PAUSES, NUDGE_ROUND
+from webhook.model.names import Subject
+from webhook.runtime.run_and_log import survive
+from webhook.telemetry import metrics
+from webhook.telemetry.events import EventSubject
+from webhook.telemetry.progress import Progress
+
+if TYPE_CHECKING:
+    from webhook.controller.identities import Identities
+    from webhook.controller.ports import Deployments
+    from webhook.model.decisions import Grant
+    from webhook.model.deployments import Deployment
+    from webhook.telemetry.events import Events
+
+log = structlog.get_logger(__name__)
+
+_TICK_SECONDS = 1.0
+"""How often those that are annotated, and that no role is known to trust yet, are looked at; it costs no call."""
+
+_WAITING_A_SECOND = 1000
+"""How many of them are looked at a second on average, however many wait."""
+
+_SPACING_SECONDS = 0.02
+"""From one look at a Deployment to the next: fifty a second at most, however many wait."""
+
+_FIRST_RETRY = 1.0
+"""Seconds after which a round whose list failed is tried again; twice as long each time, up to a round."""
+
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
+
+_YIELD_EVERY = 200
+"""ServiceAccounts looked at before the loop may answer reviews again."""
+
+
+class Nudges:
+    """Nudges each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
+
+    All Deployments of the bound names are listed each round, for EKS's webhook may be what is missing. Between the
+    rounds a Deployment is read only where an identity has become whole.
+    """
+
+    def __init__(
+        self,
+        identities: Identities,
+        deployments: Deployments,
+        events: Events,
+        progress: Progress | None = None,
+    ) -> None:
+        self._view = identities.view
+        self._identities = identities
+        self._deployments = deployments
+        self._events = events
+        self._progress = progress or Progress()
+        self._is_running = False
+        self._changed: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._whole: set[Subject] = set()
+        self._waiting: dict[Subject, None] = {}
+        self._episodes: dict[Subject, asyncio.Task[bool]] = {}
+        self._nudged: dict[str, set[str]] = {}
+        """The uids of those nudged in the last round and still refused, by their name."""
+        self._spacing = asyncio.Lock()
+        self._view.on_change(self._note)
+
+    async def run(self) -> None:
+        """Nudge until cancelled; may be run again after that."""
+        await self._view.wait_until_synced()
+        self._changed.clear()
+        self._is_running = True
+        try:
+            self._take_up_what_is_there()
+            async with asyncio.TaskGroup() as tasks:
+                for name in {name for binding in self._view.bindings for name in binding.deployments}:
+                    tasks.create_task(self._go_round(name))
+                while True:
+                    await survive("nudges_failed", self._look_at_changed(), "pods")
+                    await self._something_to_do()
+        finally:
+            self._is_running = False
+            for task in self._episodes.values():
+                task.cancel()
+
+    def _note(self, namespace: str) -> None:
+        if self._is_running:
+            self._changed[namespace] = None
+            self._wake.set()
+
+    def _take_up_what_is_there(self) -> None:
+        """Who is annotated already counts as whole: if its pods are refused, the first round shows it."""
+        grants = (grant for name in self._view.namespaces_with_grants() for grant in self._view.grants_in(name))
+        self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
+        self._waiting.clear()
+
+    async def _go_round(self, name: str) -> None:
+        """Nudge all refused Deployments of that name, round after round."""
+        clock, retry = asyncio.get_running_loop().time, _FIRST_RETRY
+        while True:
+            began = clock()
+            if await survive("refused_deployments_not_found", self._nudge_all_refused(name), "pods"):
+                retry = _FIRST_RETRY
+                await asyncio.sleep(began + NUDGE_ROUND - clock())
+            else:
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, NUDGE_ROUND)
+
+    async def _nudge_all_refused(self, name: str) -> None:
+        """Nudge those whose identity is whole; the others as soon as it is. Raises ClusterError."""
+        with self._progress.step("nudges", LONGEST_LIST):
+            found = await self._deployments.refused(name)
+        before, self._nudged[name] = self._nudged.get(name, set()), set()
+        async with asyncio.TaskGroup() as nudges:
+            for deployment in found:
+                subject = Subject(deployment.namespace, deployment.service_account)
+                grant = self._identities.grant(subject)
+                if grant is None or name not in grant.binding.deployments or subject in self._episodes:
+                    continue
+                if self._identities.is_whole(grant):
+                    await self._next_turn()
+                    nudge = self._nudge(deployment, is_new=deployment.uid not in before)
+                    nudges.create_task(survive("nudge_failed", nudge, "pods", namespace=subject.namespace))
+                    self._nudged[name].add(deployment.uid)
+                else:
+                    self._whole.discard(subject)
+                    self._waiting[subject] = None
+        self._wake.set()
+        if still := len(before & self._nudged[name]):
+            log.warning("deployments_still_refused", deployment=name, number=still)
+
+    async def _something_to_do(self) -> None:
+        if not self._waiting:
+            await self._wake.wait()
+        await asyncio.sleep(_TICK_SECONDS + len(self._waiting) / _WAITING_A_SECOND)
+
+    async def _look_at_changed(self) -> None:
+        self._wake.clear()
+        changed, self._changed = self._changed, {}
+        for namespace in changed:
+            self._take_up_change(namespace)
+        for count, subject in enumerate(list(self._waiting)):
+            self._begin_where_whole(subject)
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    def _take_up_change(self, namespace: str) -> None:
+        grants = {grant.subject: grant for grant in self._view.grants_in(namespace)}
+        for name in self._view.service_accounts:
+            subject = Subject(namespace, name)
+            grant = grants.get(subject)
+            if grant is not None and subject in self._whole and self._identities.is_whole(grant):
+                continue
+            self._whole.discard(subject)
+            if grant is not None:
+                self._waiting[subject] = None
+
+    def _begin_where_whole(self, subject: Subject) -> None:
+        grant = self._identities.grant(subject)
+        if grant is None or not self._identities.may_be_whole(grant):
+            self._waiting.pop(subject, None)
+        elif self._identities.is_whole(grant) and subject not in self._episodes:
+            self._waiting.pop(subject, None)
+            self._whole.add(subject)
+            work = survive("nudge_failed", self._nudge_until_made(subject), "pods", namespace=subject.namespace)
+            task = asyncio.get_running_loop().create_task(work, name=f"nudge {subject}")
+            self._episodes[subject] = task
+            task.add_done_callback(lambda _: self._episodes.pop(subject, None))
+
+    async def _nudge_until_made(self, subject: Subject) -> None:
+        """Nudge the subject's Deployments while they are refused, until the next round does."""
+        for pause in NUDGE_PAUSES:
+            await asyncio.sleep(pause)
+            grant = self._identities.grant(subject)
+            if grant is None or not self._identities.is_whole(grant):
+                self._note(subject.namespace)
+                return
+            try:
+                if not await self._nudge_refused(grant):
+                    return
+            except ClusterError as error:
+                log.warning("nudge_failed", namespace=subject.namespace, reason=str(error))
+
+    async def _nudge_refused(self, grant: Grant) -> bool:
+        """Nudge those that are refused; False where none is."""
+        refused = [one for name in grant.binding.deployments if (one := await self._refused(grant, name))]
+        for deployment in refused:
+            await self._nudge(deployment)
+        return bool(refused)
+
+    async def _refused(self, grant: Grant, name: str) -> Deployment | None:
+        await self._next_turn()
+        with self._progress.step("nudges", _LONGEST_CALL):
+            deployment = await self._deployments.get(grant.subject.namespace, name)
+        if deployment is None or deployment.service_account != grant.subject.service_account:
+            return None
+        return deployment if deployment.is_refused else None
+
+    async def _next_turn(self) -> None:
+        async with self._spacing:
+            await asyncio.sleep(_SPACING_SECONDS)
+
+    async def _nudge(self, deployment: Deployment, *, is_new: bool = True) -> None:
+        """Nudge one, and report it where it `is_new` that it is refused. Raises ClusterError."""
+        with self._progress.step("nudges", _LONGEST_CALL):
+            is_done = await self._deployments.nudge(deployment)
+        if not is_done:
+            return
+        metrics.deployments_nudged.inc()
+        if not is_new:
+            return
+        log.info("deployment_nudged", namespace=deployment.namespace, deployment=deployment.name)
+        self._events.note(
+            EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid),
+            "NudgedForIdentity",
+            f"ServiceAccount {deployment.service_account} has its AWS role now: its pods, which were refused, are "
+            "asked for again",
+        )

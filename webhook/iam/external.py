@@ -1,0 +1,73 @@
+"""What the external statements of a policy say of each subject: prepared once, worked out once for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.iam.evaluation import allows_by, denies_by
+from webhook.iam.statement import ASSUME_WITH_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webhook.iam.evaluation import ByClaim
+    from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import Place, TrustPolicy
+    from webhook.model.names import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The first external statement of each kind that is about a subject."""
+
+    grant: Place | None = None
+    denial: Place | None = None
+    possible_denial: Place | None = None
+
+
+_NOTHING = Said()
+_MOST_KNOWN = 20_000
+"""Subjects: an EKS cluster has at most 10,000 namespaces or so, and others come and go."""
+
+
+class ExternalStatements:
+    """`foreign_grant`, `denial` and `possible_denial` of a policy, for thousands of subjects.
+
+    What no subject can change, such as another cluster's provider, is left out at once.
+    """
+
+    def __init__(self, policy: TrustPolicy, own: OwnStatement) -> None:
+        self._allowing: list[tuple[Place, ByClaim]] = []
+        self._denying: list[tuple[Place, ByClaim]] = []
+        self._known: dict[Subject, Said] = {}
+        self._statements = policy.external(own)
+        asked = "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), own.claims_of_all(), own.subject_key.lower()
+        for place, statement in self._statements:
+            if (test := allows_by(statement, *asked)) is not None:
+                self._allowing.append((place, test))
+            if (test := denies_by(statement, *asked)) is not None:
+                self._denying.append((place, test))
+
+    def are_of(self, policy: TrustPolicy, own: OwnStatement) -> bool:
+        """Whether `policy` has the same ones, so that all that is known holds of it too."""
+        return self._statements == policy.external(own)
+
+    def say_of(self, subject: Subject) -> Said:
+        """What they say of `subject`."""
+        if (said := self._known.get(subject)) is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            said = self._known[subject] = self._work_out(str(subject))
+        return said
+
+    def _work_out(self, claim: str) -> Said:
+        if not (self._allowing or self._denying):
+            return _NOTHING
+        grant = next((place for place, allows in self._allowing if allows(claim)), None)
+        denials = [(place, answer) for place, denies in self._denying if (answer := denies(claim)) is not False]
+        return Said(grant, _first(denials, certainly=True), _first(denials, certainly=None))
+
+
+def _first(denials: Iterable[tuple[Place, bool | None]], *, certainly: bool | None) -> Place | None:
+    return next((place for place, answer in denials if answer is certainly), None)

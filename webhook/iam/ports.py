@@ -1,0 +1,53 @@
+"""What the role writer needs from outside: IAM, and what the cluster wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from webhook.iam.trust_policy import TrustPolicy
+    from webhook.model.names import RoleArn, Subject
+
+
+class TrustPolicies(Protocol):
+    """IAM's trust policies. Each call is one request with its own short timeouts and no retry of its own.
+
+    All raise AwsError. A write that raises UNAVAILABLE or UNEXPECTED may have happened.
+    """
+
+    async def read(self, role: RoleArn) -> TrustPolicy:
+        """The role's trust policy as IAM answers it now; it can be seconds old."""
+
+    async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
+        """Replace the whole document; IAM has no conditional write, so the last writer wins.
+
+        `may_send` is asked, in any thread, right before the request goes out: credentials are there by then.
+        Where it says no, nothing is sent, and UNAVAILABLE is raised.
+        """
+
+    async def quota(self) -> int:
+        """Characters that a trust policy may have, white space not counted."""
+
+
+class Demand(Protocol):
+    """What the cluster wants of the roles, by what is known now; no question makes a call."""
+
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:
+        """Who is wanted in `role` for certain."""
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
+
+    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
+
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
+        """The same by what was last shown, however long ago: enough not to add it again, not to remove it."""
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+
+    def is_another(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""

@@ -1,0 +1,103 @@
+"""What became of a grant, in words for the person who has to do something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.iam.amendment import Standing
+from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from webhook.iam.amendment import Verdict
+    from webhook.iam.trust_policy import Place, TrustPolicy
+    from webhook.model.names import RoleArn
+
+
+NOT_CERTAIN = (
+    "the watch of namespaces is interrupted, and the namespace may have been recreated since: trust follows when "
+    "the watch is back"
+)
+"""Why something new has to wait though AWS answers."""
+
+LEFT_TO_LEADER = "the replica that leads makes the association; this one does not wait for it"
+"""Why an answer says neither that it is there nor that it is not."""
+
+NOT_SELECTED = "no binding selects its namespace any more"
+MOVED = "another binding selects its namespace now"
+ANNOTATED_OTHERWISE = "its annotation names another role now"
+"""Why what was asked for is asked for no longer."""
+
+
+def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
+    """What a verdict means to who asked; `quota` is in characters."""
+    doubt = may_be_denied(role, verdict.possible_denial) if verdict.possible_denial else ""
+    match verdict.standing:
+        case Standing.ADDED:
+            return Trusted(role, TrustSource.WRITTEN, doubt)
+        case Standing.KEPT:
+            return Trusted(role, TrustSource.ALREADY, doubt)
+        case Standing.FOREIGN:
+            return Trusted(role, TrustSource.FOREIGN, doubt)
+        case Standing.NO_ROOM:
+            return full(role, quota)
+        case Standing.DENIED:
+            return denied(role, verdict.place)
+
+
+def denied(role: RoleArn, place: Place | None) -> Untrusted:
+    """A Deny of somebody else wins over all that ours says."""
+    reason = f"{place} of the trust policy of {role} denies it: change that statement"
+    return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
+
+
+def may_be_denied(role: RoleArn, place: Place) -> str:
+    """A Deny of which only AWS knows whether it holds; short, because a warning is cut."""
+    return f"{place} of the trust policy of {role} may deny it: {ASK}"
+
+
+ASK = "only AWS knows what it asks about, so check that statement"
+"""What a person does about a Deny that may hold; completes a sentence."""
+
+
+WAYS_OUT = (
+    "raise IAM quota L-C07B4B0D (Role trust policy length), add a role to the binding, or use EKS Pod Identity"
+)
+"""What a person can do about a full trust policy; completes a sentence, and is short: a warning is cut at 256."""
+
+
+def full(role: RoleArn, quota: int) -> Untrusted:
+    """There is no room, and how to make some."""
+    reason = f"the trust policy of {role} is full ({quota} characters): {WAYS_OUT}"
+    return Untrusted(role, FailureKind.FULL, reason)
+
+
+def all_full(roles: Sequence[RoleArn], binding: str) -> Untrusted:
+    """None of a binding's roles, of which there are several, has room; the first is the one to annotate."""
+    reason = f"the trust policies of all {len(roles)} roles of binding {binding} are full: {WAYS_OUT}"
+    return Untrusted(roles[0], FailureKind.FULL, reason)
+
+
+_LONGEST_ERROR = 200
+"""Characters."""
+
+
+def unexpected(error: Exception) -> AwsError:
+    """What an error that is a bug of this program means to who waits: the work goes on, and is tried again."""
+    what = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    return AwsError(FailureKind.UNAVAILABLE, f"an unexpected error of this program, see its log: {what}")
+
+
+def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
+    """The error, with the place of what makes IAM refuse every write, if that is why."""
+    dangling = policy.dangling_principals()
+    if error.kind is not FailureKind.MALFORMED or not dangling:
+        return error
+    places = ", ".join(f"{principal} in {place}" for place, principal in dangling)
+    return AwsError(
+        FailureKind.MALFORMED,
+        f"{error}; the policy names a principal that was deleted ({places}): remove it, IAM refuses every "
+        "change until then",
+    )

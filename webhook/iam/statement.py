@@ -1,0 +1,147 @@
+"""Our own statements in a role's trust policy, found by their Sids.
+
+One per issuer and installation names the ServiceAccounts that the role trusts; beside it there is a fixed one for
+each binding in mode pod-identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Self
+
+from webhook.iam.conditions import as_list
+from webhook.model.names import AUDIENCE, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from webhook.iam.pod_statement import PodStatement
+    from webhook.model.names import IssuerUrl, RoleArn
+
+ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of an action
+NOBODY = "nobody"
+"""A subject that no token has: each begins with `system:serviceaccount:` (Kubernetes)."""
+
+FIRST_OF_SETUP: dict[str, Any] = {
+    "Sid": "NobodyYet",
+    "Effect": "Deny",
+    "Principal": {"AWS": "*"},
+    "Action": "sts:AssumeRole",
+}
+"""What roles made by an earlier `setup` begin with. It denies EKS too, so a person removes it for Pod Identity."""
+
+_SID_PREFIX = "MxpIdentity"
+_SID_HEX_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStatement:
+    """What is fixed about our statement in one role; the subjects are all that varies.
+
+    `pods` are the statements that stand beside it whoever the subjects are.
+    """
+
+    sid: str
+    provider_arn: str
+    issuer: IssuerUrl
+    pods: tuple[PodStatement, ...] = ()
+    former: frozenset[str] = frozenset()
+    """Sids of statements of ours that are to go."""
+
+    @classmethod
+    def for_role(
+        cls, role: RoleArn, issuer: IssuerUrl, installation: str, pods: tuple[PodStatement, ...] = ()
+    ) -> Self:
+        """Our statement in `role`. Sids are alphanumeric (IAM grammar), so it carries a hash.
+
+        The OIDC provider is the role's account's: IAM refuses one of another account.
+        """
+        digest = sha256(f"{issuer}\n{installation}".encode()).hexdigest()[:_SID_HEX_DIGITS]
+        return cls(_SID_PREFIX + digest, issuer.provider_arn(role.partition, role.account), issuer, pods)
+
+    @property
+    def without_pods(self) -> Self:
+        """The one that names subjects alone: what was done to those for pods says nothing of it."""
+        return replace(self, pods=())
+
+    def for_pods_of(self, binding: str) -> PodStatement | None:
+        """The statement for the pods of one binding, where it has one in this role."""
+        return next((one for one in self.pods if one.binding == binding), None)
+
+    @property
+    def audience_key(self) -> str:
+        """The condition key of the token's audience."""
+        return f"{self.issuer.key}:aud"
+
+    @property
+    def subject_key(self) -> str:
+        """The condition key of the token's subject."""
+        return f"{self.issuer.key}:sub"
+
+    def claims(self, subject: Subject) -> dict[str, str]:
+        """What a token of `subject` says, by lower-case condition key: IAM ignores the case of keys."""
+        return {**self.claims_of_all(), self.subject_key.lower(): str(subject)}
+
+    def claims_of_all(self) -> dict[str, str]:
+        """What every token of the cluster for AWS says, by lower-case condition key."""
+        return {self.audience_key.lower(): AUDIENCE}
+
+    def render(self, subjects: Iterable[Subject]) -> dict[str, Any]:
+        """The statement that trusts exactly `subjects`, of which there is at least one.
+
+        Audience and subject are always both there: without the subject, every ServiceAccount of the cluster
+        would be trusted.
+        """
+        names = sorted({str(subject) for subject in subjects})
+        if not names:
+            raise ValueError("a statement without subjects would trust nobody: remove it instead")
+        return self._render(names)
+
+    def render_for_nobody(self) -> dict[str, Any]:
+        """The statement that stands in a policy which would have none without it: IAM refuses such a policy.
+
+        It allows no token, and denies nothing, so that EKS and other clusters may be allowed beside it.
+        """
+        return self._render([NOBODY])
+
+    def _render(self, names: list[str]) -> dict[str, Any]:
+        return {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Principal": {"Federated": self.provider_arn},
+            "Action": ASSUME_WITH_TOKEN,
+            "Condition": {"StringEquals": {self.audience_key: AUDIENCE, self.subject_key: names}},
+        }
+
+    def rendered(self, subjects: Collection[Subject]) -> dict[str, dict[str, Any]]:
+        """All that is ours by Sid, where our statement trusts exactly `subjects`: without them it is not there."""
+        named = {self.sid: self.render(subjects)} if subjects else {}
+        return named | {one.sid: one.render() for one in self.pods}
+
+    def owns(self, statement: dict[str, Any]) -> bool:
+        """Whether a statement of a trust policy is ours."""
+        return statement.get("Sid") in {self.sid, *(one.sid for one in self.pods), *self.former}
+
+    def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
+        """The ServiceAccounts that our statement names, however it was stored or edited by hand.
+
+        Only names under `StringEquals` of an Allow count. Anything else in our place (patterns, other
+        operators, other keys) is somebody's edit: it is not carried over when the statement is put right.
+        """
+        if statement.get("Effect") != "Allow":
+            return frozenset()
+        if statement.get("Sid") != self.sid:
+            return frozenset()
+        condition = statement.get("Condition")
+        block = condition.get("StringEquals") if isinstance(condition, dict) else None
+        if not isinstance(block, dict):
+            return frozenset()
+        names = [
+            name
+            for key, values in block.items()
+            if key.lower() == self.subject_key.lower()
+            for name in as_list(values)
+            if isinstance(name, str)
+        ]
+        return frozenset(subject for name in names if (subject := Subject.parse(name)) is not None)

@@ -1,0 +1,61 @@
+"""Statements of trust policies in words: what they allow, whom they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from webhook.iam.conditions import as_list
+from webhook.model.documents import shown
+
+if TYPE_CHECKING:
+    from webhook.iam.trust_policy import Statement
+
+
+def pods_it_is_for(statement: Statement) -> str:
+    """Whose pods EKS assumes the role for, by the session tags that the statement asks for."""
+    tags = {
+        key.rpartition("/")[2]: ", ".join(str(value) for value in as_list(values))
+        for block in _blocks(statement.get("Condition"))
+        for key, values in block.items()
+    }
+    return shown(
+        f"EKS assumes it for ServiceAccount {tags.get('kubernetes-service-account', 'any')} of namespaces "
+        f"{tags.get('kubernetes-namespace', 'of any name')} of {tags.get('eks-cluster-arn', 'any cluster')}"
+    )
+
+
+def effect_of(statement: Statement) -> str:
+    """What it allows or denies."""
+    effect = "denies" if statement.get("Effect") == "Deny" else "allows"
+    actions = statement.get("Action", statement.get("NotAction", []))
+    spelled = ", ".join(str(action) for action in as_list(actions))
+    rest = " with conditions" if statement.get("Condition") else ""
+    return shown(f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}")
+
+
+def whom_it_names(statement: Statement) -> list[str]:
+    """The subjects that a statement's condition names, as they stand there; else its principals."""
+    subjects = [
+        shown(value)
+        for block in _blocks(statement.get("Condition"))
+        for key, values in block.items()
+        if key.lower().endswith(":sub")
+        for value in as_list(values)
+    ]
+    if subjects:
+        return subjects
+    principal = statement.get("Principal")
+    if isinstance(principal, dict):
+        return [shown(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
+    return ["everybody"] if principal == "*" else ["everybody but those it names"]
+
+
+def _blocks(condition: Any) -> list[dict[str, Any]]:
+    blocks = condition.values() if isinstance(condition, dict) else ()
+    return [block for block in blocks if isinstance(block, dict)]
+
+
+def principals_of(statement: Statement, kind: str) -> list[str]:
+    """Its principals of one kind."""
+    principal = statement.get("Principal")
+    return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []

@@ -1,0 +1,274 @@
+"""A role's trust policy: read, judged, and rewritten without touching what is not ours.
+
+IAM replaces the whole document at each write, reorders arrays and keys, and unwraps one-element lists
+(aws-controllers-k8s/community#2875, crossplane-contrib/provider-aws#792). So a policy keeps the document as it
+was read, changes only our statement in it, and compares by meaning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import allows, denies, principals
+from webhook.iam.pod_statement import ACTIONS, SERVICE
+from webhook.iam.statement import ASSUME_WITH_TOKEN
+from webhook.model.documents import shown, why_not_kept
+from webhook.model.errors import InvalidPolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
+
+    from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import OwnStatement
+    from webhook.model.names import Subject
+
+Statement = dict[str, Any]
+
+# Beyond ASCII it is not known what IAM leaves out: counting it errs on the safe side.
+_WHITE_SPACE = re.compile(r"\s", re.ASCII)
+_BEYOND_LATIN_1 = re.compile("[^\x00-\xff]")
+# A principal that was deleted shows as its unique id (IAM identifiers: AIDA user, AROA role).
+_UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}")
+_OLDEST_VERSION = "2008-10-17"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A statement of a policy as a person finds it."""
+
+    index: int
+    sid: str | None
+
+    def __str__(self) -> str:
+        number = f"statement {self.index + 1}"
+        return f"{number} (Sid {shown(self.sid)})" if self.sid else number
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPolicy:
+    """One trust policy document, never changed in place."""
+
+    document: dict[str, Any]
+
+    @classmethod
+    def parse(cls, document: object) -> Self:
+        """The policy that IAM's GetRole answered.
+
+        Raises InvalidPolicyError when it is not an object with statements, or could not be written back as it was
+        read: such a document is not guessed at.
+        """
+        if not isinstance(document, dict):
+            raise InvalidPolicyError("the trust policy is not a JSON object")
+        statements = as_list(document.get("Statement", []))
+        if not all(isinstance(statement, dict) for statement in statements):
+            raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
+        for index, statement in enumerate(statements):
+            sid = statement.get("Sid", "")
+            for name, value in (("a Sid", sid), ("an Effect", statement.get("Effect", ""))):
+                if not isinstance(value, str):
+                    raise _not_kept(
+                        f"{Place(index, None)} of the trust policy", f"has {name} that is not a string"
+                    )
+            if reason := why_not_kept(statement):
+                raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
+        if reason := why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
+            raise _not_kept("the trust policy", reason)
+        return cls(document)
+
+    @property
+    def statements(self) -> list[Statement]:
+        """All statements in their order."""
+        return as_list(self.document.get("Statement", []))
+
+    def text(self) -> str:
+        """The document as it is sent: compact, with escapes for characters beyond U+00FF, which IAM refuses."""
+        text = json.dumps(self.document, separators=(",", ":"), ensure_ascii=False)
+        return _BEYOND_LATIN_1.sub(lambda char: json.dumps(char[0])[1:-1], text)
+
+    def size(self) -> int:
+        """Characters that count against AssumeRolePolicySizeQuota: all but white space."""
+        return len(_WHITE_SPACE.sub("", self.text()))
+
+    def subjects(self, own: OwnStatement) -> frozenset[Subject]:
+        """Who our statement trusts."""
+        found: frozenset[Subject] = frozenset()
+        for statement in self.statements:
+            if own.owns(statement):
+                found |= own.subjects_in(statement)
+        return found
+
+    def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
+        """The same, or nobody where somebody changed our statements in other ways than that."""
+        return self.subjects(own) if self.is_whole(own) else frozenset()
+
+    def is_whole(self, own: OwnStatement) -> bool:
+        """Whether our statement, if there is one, is as we write it, whoever it names."""
+        return self.with_subjects(own, self.subjects(own)).same_meaning(self)
+
+    def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
+        """This policy with our statement trusting exactly `subjects`; every other part stays as read.
+
+        Without subjects our statement goes; those for pods stay. Where no statement at all would be left, which
+        IAM refuses, one that allows nobody takes its place until there is another of ours. A statement of ours
+        that already means the same is left as IAM stored it.
+        """
+        rendered = own.rendered(frozenset(subjects))
+        is_none_ours = not rendered
+        statements: list[Statement] = []
+        for statement in self.statements:
+            if not own.owns(statement) or (is_none_ours and is_for_nobody(statement, own)):
+                statements.append(statement)
+            elif (ours := rendered.pop(statement["Sid"], None)) is not None:
+                statements.append(statement if canonical(statement) == canonical(ours) else ours)
+        statements.extend(rendered.values())
+        if self.statements and not statements:
+            statements.append(own.render_for_nobody())
+        if statements == self.statements:
+            return self
+        return type(self)({**self.document, "Statement": statements})
+
+    def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
+        """This policy with our statement trusting none of `subjects`; as it is where it trusts none of them."""
+        there = self.subjects(own)
+        return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
+
+    def names_subjects(self, own: OwnStatement) -> bool:
+        """Whether a statement of ours is there, whole or changed, that is more than one for nobody."""
+        return any(own.owns(statement) and not is_for_nobody(statement, own) for statement in self.statements)
+
+    def same_meaning(self, other: TrustPolicy) -> bool:
+        """Whether IAM would store both as the same policy."""
+        return canonical_policy(self.document) == canonical_policy(other.document)
+
+    def lets_pods_in(self, own: OwnStatement) -> bool:
+        """Whether our statements for pods are all there, and whole."""
+        found = {canonical(statement) for statement in self.statements if own.owns(statement)}
+        return all(canonical(one.render()) in found for one in own.pods)
+
+    def has_former(self, own: OwnStatement) -> bool:
+        """Whether a statement is there that was ours, and is to go."""
+        return any(statement.get("Sid") in own.former for statement in self.statements)
+
+    def pod_statement(self, one: PodStatement) -> Statement | None:
+        """What stands in the place of a statement of ours for pods, as it is now."""
+        return next((statement for statement in self.statements if statement.get("Sid") == one.sid), None)
+
+    def has_whole(self, one: PodStatement) -> bool:
+        """Whether a statement of ours for pods is there as we write it."""
+        found = self.pod_statement(one)
+        return found is not None and canonical(found) == canonical(one.render())
+
+    def lets_pod_in(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement, ours or not, that certainly lets EKS assume the role for a pod with these session tags."""
+        places = (place for place, one in self._placed() if allows(one, "Service", SERVICE, ACTIONS, claims))
+        return next(places, None)
+
+    def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement that certainly keeps EKS from assuming the role for a pod with these session tags."""
+        return self._denying_pod(claims, certainly=True)
+
+    def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement that may do so: AWS alone knows what it asks about."""
+        return self._denying_pod(claims, certainly=None)
+
+    def denial_of_pods(self, own: OwnStatement) -> Place | None:
+        """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
+        for place, statement in self.external(own):
+            if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
+                return place
+        return None
+
+    def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement of somebody else that certainly lets `subject` in already."""
+        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
+        for place, statement in self.external(own):
+            if allows(statement, "Federated", own.provider_arn, actions, claims):
+                return place
+        return None
+
+    def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement that certainly keeps `subject` out whatever ours says: any Deny wins."""
+        return self._denying(own, subject, certainly=True)
+
+    def may_deny_some(self, own: OwnStatement) -> bool:
+        """Whether a statement that is not ours denies some subject of this cluster, or may: mostly none does."""
+        claims = own.claims_of_all()
+        return any(
+            denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
+            for _, statement in self.external(own)
+        )
+
+    def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """A statement that may do so: AWS alone knows what it asks about."""
+        return self._denying(own, subject, certainly=None)
+
+    def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
+        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
+        for place, statement in self.external(own):
+            if denies(statement, "Federated", own.provider_arn, actions, claims) is certainly:
+                return place
+        return None
+
+    def _denying_pod(self, claims: Mapping[str, str], *, certainly: bool | None) -> Place | None:
+        for place, statement in self._placed():
+            if denies(statement, "Service", SERVICE, ACTIONS, claims) is certainly:
+                return place
+        return None
+
+    def dangling_principals(self) -> list[tuple[Place, str]]:
+        """Principals shown as the id of something deleted; with one of them IAM refuses every write.
+
+        Error: `MalformedPolicyDocument: Invalid principal in policy`.
+        """
+        return [
+            (place, value)
+            for place, statement in self._placed()
+            for value in principals(statement, "AWS")
+            if _UNIQUE_ID.fullmatch(value)
+        ]
+
+    def _placed(self) -> Iterator[tuple[Place, Statement]]:
+        for index, statement in enumerate(self.statements):
+            yield Place(index, statement.get("Sid")), statement
+
+    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
+        """The statements that are not ours, with their places."""
+        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
+
+
+def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
+    """Whether it is the statement of ours that allows nobody."""
+    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_for_nobody())
+
+
+def canonical_policy(document: dict[str, Any]) -> Hashable:
+    """A form in which two documents are equal exactly when IAM gives them the same meaning."""
+    lone = {"Statement": [document["Statement"]]} if isinstance(document.get("Statement"), dict) else {}
+    return canonical({"Version": _OLDEST_VERSION, **document, **lone})
+
+
+def canonical(value: Any) -> Hashable:
+    """A form without the order of keys and elements, and with lists of one scalar unwrapped.
+
+    A list around an object or a list is none of IAM's forms: what stands in ours like that is not what we write.
+    Condition keys compare without case, as IAM does; everything else with it.
+    """
+    if isinstance(value, dict):
+        return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
+    if isinstance(value, list):
+        members = frozenset(canonical(inner) for inner in value)
+        is_lone = len(members) == 1 and not any(isinstance(inner, dict | list) for inner in value)
+        return next(iter(members)) if is_lone else members
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _not_kept(what: str, reason: str) -> InvalidPolicyError:
+    return InvalidPolicyError(f"{what} {reason}: correct it, nothing is written before")
+
+
+def _folded(key: str) -> str:
+    return key.lower() if ":" in key else key

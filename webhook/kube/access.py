@@ -1,0 +1,176 @@
+"""Where the API server is, and with which credentials: a kubeconfig, or the program's own ServiceAccount."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+import yaml
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
+from kubernetes.config import ConfigException
+from kubernetes.config.incluster_config import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_HOST_ENV_NAME,
+    SERVICE_PORT_ENV_NAME,
+    SERVICE_TOKEN_FILENAME,
+)
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+from webhook.kube.boundary import every_outcome
+from webhook.kube.credential_plugin import failures_raised
+from webhook.model.errors import ClusterError
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+_PERSONAL_FILE = Path.home() / ".kube" / "config"
+
+_LONGEST_TOKEN = 65536
+_SCHEMES = frozenset({"http", "https"})
+_PROXY_SCHEMES = _SCHEMES | {"socks5", "socks5h"}
+
+
+class Access:
+    """The address, certificates and credentials, as KUBECONFIG says, or of the pod's ServiceAccount.
+
+    For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
+    ClusterError for what will not pass by itself; files that Kubernetes mounts are read when they are needed.
+    """
+
+    def __init__(self, *, person: bool, context: str | None) -> None:
+        default = str(_PERSONAL_FILE) if person and _PERSONAL_FILE.exists() else None
+        file = os.environ.get("KUBECONFIG") or default
+        self._configuration = Configuration()
+        self._token_file: Path | None = None
+        self._renewing = Lock()
+        try:
+            if file or context:
+                self._read(file or str(_PERSONAL_FILE), context)
+            else:
+                self._token_file = Path(SERVICE_TOKEN_FILENAME)
+                self._configuration.host = f"https://{_address_in_pod()}"
+                self._configuration.ssl_ca_cert = SERVICE_CERT_FILENAME
+            self._check_addresses(file or "the environment")
+        except (ConfigException, OSError, yaml.YAMLError) as error:
+            raise ClusterError(
+                f"no way to it: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works with, "
+                "or run in a pod"
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """The URL of the API server."""
+        return str(self._configuration.host)
+
+    def pool_manager(self, connections: int) -> PoolManager:
+        """A pool of connections, `connections` of which are kept; whoever asks has a deadline, and repeats."""
+        self._configuration.retries = False
+        self._configuration.connection_pool_maxsize = connections
+        with every_outcome(self.address):
+            manager: PoolManager = RESTClientObject(self._configuration).pool_manager
+        return manager
+
+    def authorization(self, seconds: float) -> str | None:
+        """What the Authorization header is to say now, or None for nothing.
+
+        Where credentials have expired one thread renews them, and others wait, for `seconds` at most. Raises
+        ClusterError where there are none at the moment.
+        """
+        if self._token_file is not None:
+            return f"Bearer {_token_in(self._token_file)}"
+        if not self._renewing.acquire(timeout=seconds):
+            raise ClusterError(f"the kubeconfig's exec plugin has given no credentials for {seconds:g} s")
+        try:
+            with failures_raised():
+                settings = self._configuration.auth_settings()
+        finally:
+            self._renewing.release()
+        if "BearerToken" not in settings:
+            return None
+        value = str(settings["BearerToken"]["value"])
+        if not _may_be_sent(value):
+            raise ClusterError("the kubeconfig's token has characters that no token has")
+        return value
+
+    def _read(self, file: str, context: str | None) -> None:
+        """Read a kubeconfig. The official client reads a `tokenFile` once and for all, so that is left to us."""
+        try:
+            merged = KubeConfigMerger(file)
+            if merged.config is None:
+                raise ConfigException(f"there is no file {file}")
+            loader = KubeConfigLoader(
+                merged.config, context, config_base_path=None, config_persister=merged.save_changes
+            )
+            user = _user_of(merged.config, loader.current_context)
+            if (
+                user is not None
+                and user.safe_get("tokenFile")
+                and not {"token", "auth-provider"} & set(user.value)
+            ):
+                self._token_file = Path(user.path or file).parent / user.value.pop("tokenFile")
+            with failures_raised():
+                loader.load_and_set(self._configuration)
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # the client checks little of what it reads
+            raise ConfigException(f"{file} is not a kubeconfig") from error
+
+    def _check_addresses(self, where: str) -> None:
+        configuration = self._configuration
+        if not _is_address(configuration.host, _SCHEMES):
+            raise ConfigException(f"the server in {where} is not like https://host:port")
+        proxy = configuration.proxy
+        if not proxy or should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
+            return
+        if not _is_address(proxy, _PROXY_SCHEMES):
+            raise ConfigException(f"the proxy in {where} is not like https://host:port, nor socks5://host:port")
+        if proxy.startswith("socks5:"):  # with kubectl it is the proxy that looks up names
+            configuration.proxy = "socks5h" + proxy.removeprefix("socks5")
+
+
+def _user_of(config: Any, context: dict[str, Any]) -> Any:
+    """The entry of a kubeconfig's context that says who asks, or None where it is anonymous."""
+    name = context["context"].get("user")
+    found = config["users"].get_with_name(name, safe=True) if name and config.safe_get("users") else None
+    return found["user"] if found and found.safe_get("user") else None
+
+
+def _address_in_pod() -> str:
+    host, port = (os.environ.get(name) for name in (SERVICE_HOST_ENV_NAME, SERVICE_PORT_ENV_NAME))
+    if not host or not port:
+        raise ConfigException("Service host/port is not set.")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_address(url: Any, schemes: frozenset[str]) -> bool:
+    try:
+        parts = urllib3.util.parse_url(url)
+    except (urllib3.exceptions.HTTPError, TypeError, AttributeError):
+        return False
+    return parts.scheme in schemes and bool(parts.host)
+
+
+def _token_in(file: Path) -> str:
+    """The token, read at each call: the kubelet replaces it before it expires, and may be late at the start."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            token = opened.read(_LONGEST_TOKEN).strip()
+    except OSError as error:
+        raise ClusterError(f"the ServiceAccount token {file} cannot be read: {error.strerror}") from error
+    if not token:
+        raise ClusterError(f"the ServiceAccount token {file} is empty")
+    if not _may_be_sent(token):
+        raise ClusterError(f"the ServiceAccount token {file} has characters that no token has")
+    return token
+
+
+def _may_be_sent(value: str) -> bool:
+    """Whether it can stand in a header; the error of Python's client would show all of it."""
+    return value.isascii() and value.isprintable()

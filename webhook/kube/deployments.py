@@ -1,0 +1,193 @@
+"""Deployments by name: read, nudged and restarted, with the rights that each call needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.lists import listed
+from webhook.kube.objects import Name, name_of_role
+from webhook.model.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.kube.connection import Connection
+    from webhook.model.names import RoleArn
+
+_MERGE = "application/merge-patch+json"
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    type: str
+    status: str = ""
+
+
+class _Annotations(
+    msgspec.Struct,
+    rename={"restarted": KUBECTL_RESTARTED, "restarted_by_us": RESTARTED, "restarted_for": RESTARTED_FOR},
+    frozen=True,
+):
+    restarted: str | None = None
+    restarted_by_us: str | None = None
+    restarted_for: str | None = None
+
+
+class _TemplateMetadata(msgspec.Struct, frozen=True):
+    annotations: _Annotations | None = None
+
+
+class _PodSpec(msgspec.Struct, rename="camel", frozen=True):
+    service_account_name: Name = "default"
+
+
+class _Template(msgspec.Struct, frozen=True):
+    metadata: _TemplateMetadata = _TemplateMetadata()
+    spec: _PodSpec = _PodSpec()
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    template: _Template
+    replicas: int = 1
+    paused: bool = False
+
+
+class _Status(msgspec.Struct, rename="camel", frozen=True):
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+    conditions: list[_Condition] = []
+
+
+class _OwnMetadata(msgspec.Struct, rename="camel", frozen=True):
+    name: Name = ""
+    namespace: Name = ""
+    uid: Name = ""
+    resource_version: Name = ""
+    generation: int = 0
+    annotations: _Annotations | None = None
+
+
+class _DeploymentObject(msgspec.Struct, frozen=True):
+    metadata: _OwnMetadata
+    spec: _Spec
+    status: _Status = _Status()
+
+    def deployment(self) -> Deployment:
+        metadata, template, status = self.metadata, self.spec.template, self.status
+        noted = metadata.annotations or _Annotations()
+        of_template = template.metadata.annotations or _Annotations()
+        return Deployment(
+            namespace=metadata.namespace,
+            name=metadata.name,
+            uid=metadata.uid,
+            version=metadata.resource_version,
+            service_account=template.spec.service_account_name,
+            wanted=self.spec.replicas,
+            made=status.replicas,
+            updated=status.updated_replicas,
+            available=status.available_replicas,
+            is_current=status.observed_generation >= metadata.generation,
+            is_paused=self.spec.paused,
+            is_failing=any(one.type == "ReplicaFailure" and one.status == "True" for one in status.conditions),
+            restarted_at=_moment(of_template.restarted),
+            restarted_by_us=_moment(noted.restarted_by_us),
+            restarted_for=_role(noted.restarted_for),
+        )
+
+
+class DeploymentApi:
+    """The port Deployments (get, list and patch deployments, each by name)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, namespace: str, name: str) -> Deployment | None:
+        """The Deployment as it is now, or None where there is none (get deployments)."""
+
+        def call() -> Deployment:
+            return self._connection.ask(_DeploymentObject, "GET", _path(namespace, name)).deployment()
+
+        try:
+            return await self._connection.in_thread(call)
+        except NotFoundError:
+            return None
+
+    async def named(self, name: str) -> list[Deployment]:
+        """All of that name, in all namespaces (list deployments)."""
+        return await self._connection.in_thread(lambda: list(self._named(name)))
+
+    async def refused(self, name: str) -> list[Deployment]:
+        """Those of that name, in all namespaces, whose pods cannot be made at the moment (list deployments)."""
+        return await self._connection.in_thread(lambda: [one for one in self._named(name) if one.is_failing])
+
+    def _named(self, name: str) -> Iterator[Deployment]:
+        query = {"fieldSelector": f"metadata.name={name}"}
+        for item in listed(self._connection, _DeploymentObject, "/apis/apps/v1/deployments", query):
+            yield item.deployment()
+
+    async def nudge(self, deployment: Deployment) -> bool:
+        """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
+        annotations = {NUDGED: datetime.now(UTC).isoformat()}
+        return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
+
+    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+        """Do as `kubectl rollout restart` does, and note that it was us, for which role (patch deployments)."""
+        stamp = _stamp(moment)
+        note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
+        noted = {**_seen(deployment), "annotations": note}
+        return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
+
+    async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
+        """Do as `kubectl rollout restart` does, and note nothing (patch deployments).
+
+        The running program restarts a Deployment that carries its note no more: one for another reason takes
+        nothing from it.
+        """
+        stamp = _stamp(moment)
+        return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
+
+    async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
+        path = _path(deployment.namespace, deployment.name)
+
+        def call() -> _DeploymentObject:
+            return self._connection.ask(_DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
+
+        try:
+            await self._connection.in_thread(call)
+        except (NotFoundError, ConflictError):
+            return False
+        return True
+
+
+def _seen(deployment: Deployment) -> dict[str, Any]:
+    """Have a patch be refused where the Deployment has changed since it was read."""
+    return {"uid": deployment.uid, "resourceVersion": deployment.version}
+
+
+def _restarting(stamp: str) -> dict[str, Any]:
+    return {"spec": {"template": {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}}}
+
+
+def _stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _moment(text: str | None) -> float | None:
+    """An annotation's time in seconds since 1970; None where it is none, for anybody may write it."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _role(text: str | None) -> str | None:
+    return None if text is None else name_of_role(text)
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"

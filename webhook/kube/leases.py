@@ -1,0 +1,251 @@
+"""Leases of coordination.k8s.io/v1 as the lock between replicas keeps them."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import UTC, datetime
+from operator import itemgetter
+from sys import intern
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+import structlog
+
+from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
+from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.kube.answers import shown
+from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.decoding import decode
+from webhook.model.errors import ClusterError
+from webhook.model.names import Subject
+from webhook.telemetry.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webhook.kube.connection import Connection
+
+log = structlog.get_logger(__name__)
+
+_K = TypeVar("_K")
+
+_PREFIX = "mxp-identity/"
+_SECONDS = 3.0
+_LONGEST_CALL = 300.0
+"""Seconds of a call that waits for its turn."""
+
+_LONGEST_IDENTITY = 512
+"""Characters; a replica's identity is the name of a pod (253 at most) and a UUID."""
+
+_MOST_DIGITS = 15
+
+_ROOM = 150_000
+_ROOM_FOR_REMOVED = 50_000
+"""Characters for the subjects: the annotations of an object may have 256 KiB in all."""
+
+_MOST_REMOVALS = 100
+"""Numbers of removals within an hour; those of a minute are one."""
+
+_Ago = Annotated[float, msgspec.Meta(ge=0)]
+_Mark = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{MARK_DIGITS}}}\Z")]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+_LONGEST_AGE = 30
+"""Characters of a number of seconds, with what JSON puts around it."""
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    resource_version: str = ""
+    annotations: dict[str, str] = {}
+
+
+class _Spec(msgspec.Struct, frozen=True, rename="camel"):
+    holder_identity: str | None = None
+
+
+class _LeaseObject(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    spec: _Spec = _Spec()
+
+
+class Leases:
+    """The Leases of one namespace (get, create and update leases, in the program's own namespace only).
+
+    What somebody else put into one is no error: a part that is not as this program writes it is left out, the
+    rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
+    """
+
+    def __init__(self, connection: Connection, namespace: str, progress: Progress | None = None) -> None:
+        self._connection = connection
+        self._progress = progress or Progress()
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._complained_of: set[str] = set()
+
+    async def get(self, name: str) -> Lease | None:
+        """The Lease, or None where there is none."""
+        try:
+            return await self._call("GET", f"{self._path}/{name}")
+        except NotFoundError:
+            return None
+
+    async def create(self, lease: Lease) -> Lease | None:
+        """Create it; None where there is one already."""
+        try:
+            return await self._call("POST", self._path, lease)
+        except ConflictError:
+            return None
+
+    async def update(self, lease: Lease) -> Lease | None:
+        """Replace the version that `lease` was read as; None where it has changed or gone since."""
+        try:
+            return await self._call("PUT", f"{self._path}/{lease.name}", lease)
+        except (ConflictError, NotFoundError):
+            return None
+
+    async def _call(self, method: str, path: str, lease: Lease | None = None) -> Lease:
+        body = None if lease is None else lease_object(lease)
+
+        def call() -> tuple[Lease, list[str]]:
+            return parse_lease(self._connection.request(method, path, body=body, seconds=_SECONDS))
+
+        with self._progress.step("leases", _LONGEST_CALL):
+            stored, left_out = await self._connection.in_thread(call, urgent=True)
+        if left_out and stored.name not in self._complained_of:
+            self._complained_of.add(stored.name)
+            log.warning("lease_not_understood", lease=stored.name, reason=f"left out: {', '.join(left_out)}")
+        return stored
+
+
+def lease_object(lease: Lease) -> dict[str, Any]:
+    """The object that the API server stores."""
+    annotations = {
+        f"{_PREFIX}renewals": str(lease.renewals),
+        f"{_PREFIX}edition": str(lease.edition),
+        f"{_PREFIX}written": _annotation(lease.written, _ROOM),
+    }
+    if lease.removed:
+        annotations[f"{_PREFIX}removed"] = _annotation(lease.removed, _ROOM_FOR_REMOVED)
+    if lease.role:
+        annotations[f"{_PREFIX}role-arn"] = lease.role
+    if lease.leaving:
+        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.leaving[:MOST_HEARD]).decode()
+    if lease.witnessed:
+        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_HEARD]).decode()
+    if lease.removals:
+        removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
+        annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
+    if lease.waiter:
+        annotations[f"{_PREFIX}waiter"] = lease.waiter
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": lease.name, "resourceVersion": lease.version, "annotations": annotations},
+        "spec": {"holderIdentity": lease.holder, "leaseDurationSeconds": int(DURATION), "renewTime": now},
+    }
+
+
+def _annotation(ages: Mapping[Subject, float], room: int) -> str:
+    """The newest of them, as many as have room in so many characters."""
+    told: dict[str, float] = {}
+    for subject, ago in _newest(ages.items()):
+        key = f"{subject.namespace}/{subject.service_account}"
+        room -= len(key) + _LONGEST_AGE
+        if room < 0:
+            break
+        told[key] = round(ago, 1)
+    return msgspec.json.encode(told).decode()
+
+
+def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
+    """The Lease that the API server answered, and the names of what was left out because it is not ours.
+
+    Raises ClusterError for an answer that is no Lease.
+    """
+    try:
+        found = decode(body, _LeaseObject)
+    except ValueError as error:
+        raise ClusterError(f"the API server answered something else than a Lease: {shown(str(error))}") from error
+    left_out: list[str] = []
+    annotations = found.metadata.annotations
+
+    def number(name: str) -> int:
+        text = annotations.get(_PREFIX + name, "0")
+        if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+            return int(text)
+        left_out.append(name)
+        return 0
+
+    waiter = annotations.get(f"{_PREFIX}waiter")
+    if waiter and len(waiter) > _LONGEST_IDENTITY:
+        left_out.append("waiter")
+        waiter = None
+    written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
+    if not is_whole:
+        left_out.append("written")
+    removed, is_whole = _subjects(annotations.get(f"{_PREFIX}removed", "{}"))
+    if not is_whole:
+        left_out.append("removed")
+    removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
+    if removals is None:
+        left_out.append("removals")
+    leaving = _marks(annotations.get(f"{_PREFIX}leaving", "[]"))
+    if leaving is None:
+        left_out.append("leaving")
+    witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
+    if witnessed is None:
+        left_out.append("witnessed")
+    lease = Lease(
+        name=found.metadata.name,
+        role=annotations.get(f"{_PREFIX}role-arn", ""),
+        holder=found.spec.holder_identity or None,
+        waiter=waiter or None,
+        renewals=number("renewals"),
+        edition=number("edition"),
+        written=written,
+        removed=removed,
+        removals=removals or (),
+        leaving=leaving or (),
+        witnessed=witnessed or (),
+        version=found.metadata.resource_version,
+    )
+    return lease, left_out
+
+
+def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
+    """The newest subjects of an annotation with their ages in seconds, and whether they are all of it."""
+    try:
+        ages = msgspec.json.decode(text, type=dict[str, float])
+    except (ValueError, RecursionError):
+        return {}, False
+    found = {}
+    for key, ago in _newest(ages.items()):
+        namespace, _, name = key.partition("/")
+        try:
+            found[Subject(intern(namespace), intern(name))] = max(ago, 0.0)
+        except ValueError:
+            continue
+    return found, len(found) == len(ages)
+
+
+def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
+    """Removals of an annotation, or None where it is not as this program writes it."""
+    try:
+        found = msgspec.json.decode(text, type=list[tuple[_Ago, _Count]])
+    except (ValueError, RecursionError):
+        return None
+    return tuple(found) if len(found) <= _MOST_REMOVALS else None
+
+
+def _marks(text: str) -> tuple[str, ...] | None:
+    """Marks of an annotation, or None where it is not as this program writes it."""
+    try:
+        marks = msgspec.json.decode(text, type=list[_Mark])
+    except (ValueError, RecursionError):
+        return None
+    return tuple(marks) if len(marks) <= MOST_HEARD else None
+
+
+def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:
+    return heapq.nsmallest(MOST_HEARD, ages, key=itemgetter(1))

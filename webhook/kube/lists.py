@@ -1,0 +1,88 @@
+"""Reading a list page by page, so that no answer grows with the cluster, nor with what is in its objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from webhook.controller.ports import MOST_OBJECTS, ClusterError
+from webhook.kube.answers import MIB, TooLargeError
+from webhook.kube.boundary import every_outcome
+from webhook.kube.deadlines import Deadline
+from webhook.kube.decoding import decode
+from webhook.kube.objects import PAGE, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import msgspec
+
+    from webhook.kube.connection import Connection
+
+T = TypeVar("T")
+
+LARGEST_OBJECT = 12 * MIB
+"""Bytes of JSON that no object has, so that its owner cannot stop a list or a watch of all.
+
+etcd stores 1.5 MiB of an object (--max-request-bytes). JSON writes a `<` as six characters, which makes 9 MiB; the
+rest is for names of fields, which etcd's form has not.
+"""
+
+_LARGEST_PAGE = 6 * MIB
+"""500 pods, and thousands of namespaces or ServiceAccounts, as they usually are."""
+
+_SMALLER = 4
+_PAGE_SECONDS = 30.0
+
+LONGEST_LIST = 900.0
+"""Seconds for all pages: longer than an API server keeps the place where a list goes on."""
+
+
+def pages(connection: Connection, path: str, query: Mapping[str, str]) -> Iterator[tuple[list[msgspec.Raw], str]]:
+    """The pages of a list, each with the list's version, within `LONGEST_LIST`.
+
+    Blocks; raises ClusterError, ExpiredError after too long.
+
+    A page that has too many bytes is dropped and asked for with fewer objects; later ones grow again. A list that
+    does not end is an error: one of more than `MOST_OBJECTS`, or that goes on after a page with none.
+    """
+    limit, token, deadline, found = PAGE, "", Deadline(LONGEST_LIST), 0
+    while True:
+        with every_outcome(f"GET {path}"):
+            seconds = min(_PAGE_SECONDS, deadline.left())
+        wanted = {**query, "limit": str(limit)} | ({"continue": token} if token else {})
+        most = _LARGEST_PAGE if limit > 1 else LARGEST_OBJECT
+        try:
+            page = connection.ask(Page, "GET", path, query=wanted, seconds=seconds, most=most)
+            with every_outcome(f"GET {path}"):
+                objects = page.objects()
+        except TooLargeError:
+            if limit == 1:
+                raise
+            limit = max(limit // _SMALLER, 1)
+            continue
+        found += len(objects)
+        token = page.metadata.continue_
+        if found > MOST_OBJECTS:
+            raise ClusterError(f"GET {path}: the list has more than {MOST_OBJECTS} objects")
+        if token and not objects:
+            raise ClusterError(f"GET {path}: the list goes on after a page without objects")
+        yield objects, page.metadata.resource_version
+        if not token:
+            return
+        if sum(map(len, objects)) < _LARGEST_PAGE // _SMALLER:
+            limit = min(2 * limit, PAGE)
+
+
+def listed(connection: Connection, kind: type[T], path: str, query: Mapping[str, str]) -> Iterator[T]:
+    """The objects of a list, one after another. Blocks; raises as `pages` does, and msgspec's errors."""
+    for items, _ in pages(connection, path, query):
+        for item in items:
+            yield decode(item, kind)
+
+
+def newest_version(connection: Connection, path: str, query: Mapping[str, str]) -> str:
+    """The version of the list as it is now, read with one object of it. Blocks; raises ClusterError."""
+    page = connection.ask(
+        Page, "GET", path, query={**query, "limit": "1"}, seconds=_PAGE_SECONDS, most=LARGEST_OBJECT
+    )
+    return page.metadata.resource_version

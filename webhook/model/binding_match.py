@@ -1,0 +1,50 @@
+"""How a ServiceAccount stands with the bindings: what a person should know beyond what is done about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.model.decisions import Grant, Ignore, IgnoreReason, decide_existing
+
+if TYPE_CHECKING:
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account, LiveNamespace
+
+
+class Mapping(StrEnum):
+    """What the bindings say of a ServiceAccount that has a bound name."""
+
+    BOUND = "bound"
+    AMBIGUOUS = "ambiguous"
+    """Several bindings that differ in mode or roles select it; the first decides."""
+    FOREIGN_ROLE = "foreign_role"
+    """Its annotation names a role that no binding lists, and its binding leaves it so."""
+    NOT_SELECTED = "not_selected"
+    """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
+
+
+def mapping_of(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Mapping | None:
+    """How `account` stands with the bindings; None where it is on its way out."""
+    decision = decide_existing(account, namespace, bindings)
+    if isinstance(decision, Grant):
+        return Mapping.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else Mapping.BOUND
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    return _BY_REASON.get(reason)
+
+
+def competing(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> tuple[Binding, ...]:
+    """The bindings that select `account`, the deciding one first, and of each mode and set of roles only one."""
+    if namespace is None:
+        return ()
+    found = [
+        binding
+        for binding in bindings
+        if binding.service_account == account.name and binding.selects(namespace.name, namespace.labels)
+    ]
+    return tuple({(one.mode, frozenset(one.roles)): one for one in reversed(found)}.values())[::-1]
+
+
+_BY_REASON = {IgnoreReason.NOT_BOUND: Mapping.NOT_SELECTED, IgnoreReason.FOREIGN_ROLE: Mapping.FOREIGN_ROLE}

@@ -1,0 +1,176 @@
+"""What to do about one ServiceAccount: nothing, give it a role, or refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.model.bindings import Binding, ExistingAnnotation, first_match, is_listed, possible_matches
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import RoleArn, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class LiveNamespace:
+    """A namespace as the API server knows it; only this gives authority, never what a review says of it."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    terminating: bool = False
+    created: float = 0.0
+    """When, in seconds since 1970 by the API server's clock."""
+
+    def staying(self) -> LiveNamespace:
+        """The same as if it were not being deleted."""
+        return replace(self, terminating=False) if self.terminating else self
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A ServiceAccount as far as decisions look at it; an empty annotation is no annotation."""
+
+    namespace: str
+    name: str
+    role_annotation: str | None = None
+    being_deleted: bool = False
+
+
+class IgnoreReason(StrEnum):
+    """Why a ServiceAccount is left alone."""
+
+    NOT_BOUND = "not_bound"
+    NO_SUCH_NAMESPACE = "no_such_namespace"
+    NAMESPACE_TERMINATING = "namespace_terminating"
+    BEING_DELETED = "being_deleted"
+    NOT_A_NAME = "not_a_name"
+    FOREIGN_ROLE = "foreign_role"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Leave it alone; `warning` is for the person who created it."""
+
+    reason: IgnoreReason
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Give it a role of `binding`; `annotated` is the one among them that its annotation names already."""
+
+    subject: Subject
+    binding: Binding
+    annotated: RoleArn | None = None
+
+    @property
+    def role_of_pods(self) -> RoleArn | None:
+        """The role that a pod made now carries; None where that is not by the annotation, or it names none yet."""
+        return self.annotated if self.binding.annotates else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not let it be created; `reason` is for the person who tried."""
+
+    reason: str
+    instead: Grant | None = None
+    """What is to be done about it where it is there already."""
+
+
+Decision = Ignore | Grant | Refuse
+
+
+def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
+    """Decide about `account`, whose namespace is `namespace`, or None where there is none of that name.
+
+    Another namespace's labels give it nothing.
+    """
+    try:
+        subject = Subject(account.namespace, account.name)
+    except InvalidNameError:
+        return Ignore(IgnoreReason.NOT_A_NAME)
+    if account.being_deleted:
+        return Ignore(IgnoreReason.BEING_DELETED)
+    if namespace is None or namespace.name != account.namespace:
+        return Ignore(IgnoreReason.NO_SUCH_NAMESPACE)
+    if namespace.terminating:
+        return Ignore(IgnoreReason.NAMESPACE_TERMINATING)
+    binding = first_match(bindings, account.name, namespace.name, namespace.labels)
+    if binding is None:
+        return Ignore(IgnoreReason.NOT_BOUND)
+    return _by_annotation(account, subject, binding, bindings)
+
+
+def decide_existing(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
+    """Decide about an `account` that is there already, or about to be: what cannot be refused may be corrected."""
+    decision = decide(account, namespace, bindings)
+    return decision.instead if isinstance(decision, Refuse) and decision.instead else decision
+
+
+def refusal_while_terminating(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> Refuse | None:
+    """The refusal that would be decided if `namespace` were not being deleted: nothing is granted there any more.
+
+    Until it is gone its ServiceAccounts can be changed, and their tokens are good.
+    """
+    if namespace is None:
+        return None
+    decision = decide(account, namespace.staying(), bindings)
+    return decision if isinstance(decision, Refuse) else None
+
+
+def possible_decisions(account: Account, bindings: tuple[Binding, ...]) -> list[Decision]:
+    """What could be decided about `account`, whatever labels its namespace has; empty where no binding fits it."""
+    try:
+        subject = Subject(account.namespace, account.name)
+    except InvalidNameError:
+        return []
+    found = possible_matches(bindings, account.name, account.namespace)
+    return [_by_annotation(account, subject, binding, bindings) for binding in found]
+
+
+def _by_annotation(
+    account: Account, subject: Subject, binding: Binding, bindings: tuple[Binding, ...]
+) -> Decision:
+    annotation = account.role_annotation
+    if not annotation:
+        return Grant(subject, binding)
+    for role in binding.roles:
+        if role.value == annotation:
+            return Grant(subject, binding, annotated=role)
+    return _other_annotation(annotation, Grant(subject, binding), is_external=not is_listed(annotation, bindings))
+
+
+def _other_annotation(annotation: str, instead: Grant, *, is_external: bool) -> Decision:
+    """Decide about a role that the binding does not list.
+
+    One that another binding lists is not external: most likely this program wrote it while that one selected the
+    namespace.
+    """
+    subject, binding = instead.subject, instead.binding
+    named = annotation if len(annotation) <= _ARN_LIMIT else annotation[:_ARN_LIMIT] + "..."
+    match binding.existing_annotation:
+        case ExistingAnnotation.OVERRIDE:
+            return instead
+        case ExistingAnnotation.DENY:
+            return Refuse(
+                f"ServiceAccount {subject.namespace}/{subject.service_account} names role {named}, which is not "
+                f"among the roles of binding {binding.name}: remove the annotation or name one of them",
+                None if is_external else instead,
+            )
+        case ExistingAnnotation.KEEP:
+            if not is_external:
+                return instead
+            return Ignore(
+                IgnoreReason.FOREIGN_ROLE,
+                f"{named} is not a role of binding {binding.name}: left as it is, trust is not managed",
+            )
+
+
+_ARN_LIMIT = 120

@@ -1,0 +1,49 @@
+"""Putting the parts of a program together that only observes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
+from webhook.model.bindings import trusted_roles
+from webhook.observe.observer import Observer
+from webhook.observe.reviews import ObservedReviews
+from webhook.planning.account import look_at_roles
+from webhook.planning.associations import look_at
+from webhook.planning.plan import make_plan
+from webhook.planning.snapshot import Installation
+from webhook.server.parts import parts_of
+
+if TYPE_CHECKING:
+    from webhook.config.contract import Configuration
+    from webhook.model.names import IssuerUrl
+    from webhook.planning.plan import Plan
+    from webhook.server.program import Program
+
+
+async def assemble_observer(configuration: Configuration) -> Program:
+    """The program for a configuration that says `observe: true`, without a call. Needs a running event loop.
+
+    Raises ConfigurationError for what the configuration itself shows, ClusterError without a way to the cluster.
+    """
+    parts = await parts_of(configuration)
+    reconciler, roles = configuration.reconciler, trusted_roles(parts.bindings)
+    policies = IamTrustPolicies(parts.calls, parts.caller, AccountQuota(parts.calls))
+
+    async def plan(issuer: IssuerUrl) -> Plan:
+        eks = parts.pods.owner.cluster if parts.pods else None
+        installation = Installation(parts.installation, issuer, parts.bindings, reconciler.prune_grace, eks)
+        account = await look_at_roles(policies, roles, _unshown)
+        if parts.pods:
+            account = replace(account, associations=await look_at(parts.pods.api, _unshown))
+        # In a thread: it takes long for thousands, and reviews are answered meanwhile.
+        return await asyncio.to_thread(make_plan, installation, parts.view.snapshot(), account)
+
+    observer = Observer(parts.view, parts.issuer, plan, parts.progress)
+    return parts.program(ObservedReviews(), {"observer": lambda: observer.run(reconciler.interval)})
+
+
+def _unshown(_: str) -> None:
+    """Nobody watches a look of the running program."""

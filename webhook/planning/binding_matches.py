@@ -1,0 +1,87 @@
+"""ServiceAccounts whose binding is not what somebody may think: none, more than one, or another role by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from webhook.model.binding_match import Mapping, competing, mapping_of
+from webhook.model.decisions import Ignore, Refuse, decide_existing
+from webhook.model.names import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account
+    from webhook.model.names import RoleArn
+    from webhook.planning.snapshot import ClusterSnapshot
+
+
+class ProblemKind(StrEnum):
+    """What only a person can mend; of notes, what a person may want to know."""
+
+    UNREAD = "role not read"
+    FULL = "no room"
+    DENIED = "denied"
+    MAY_BE_DENIED = "may be denied"
+    DANGLING = "deleted principal"
+    FOREIGN_ANNOTATION = "foreign annotation"
+    NOT_SELECTED = "no binding"
+    AMBIGUOUS = "more than one binding"
+    TAKEN = "association in the way"
+    ASSOCIATION_OF_OTHERS = "association of others"
+    ASSOCIATIONS_UNREAD = "associations not read"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One of them, in a sentence that says what to do."""
+
+    kind: ProblemKind
+    message: str
+    subject: Subject | None = None
+    role: RoleArn | None = None
+
+
+def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
+    """ServiceAccounts that name a role which their binding, or none, does not give them."""
+    ours = {role.value: role for binding in bindings for role in binding.roles}
+    for account, subject, mapping in _live_accounts(cluster, bindings):
+        if mapping is Mapping.FOREIGN_ROLE:
+            decision = decide_existing(account, cluster.namespaces.get(account.namespace), bindings)
+            if isinstance(decision, Refuse):
+                yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
+            elif isinstance(decision, Ignore):
+                yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
+        elif mapping is Mapping.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
+            why = (
+                f"its annotation names {role}, but no binding selects it: label the namespace so that one does, "
+                "or remove the annotation"
+            )
+            yield Problem(ProblemKind.NOT_SELECTED, why, subject, role)
+
+
+def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
+    """ServiceAccounts of a bound name that no binding selects, or that several which differ do."""
+    ours = {role.value for binding in bindings for role in binding.roles}
+    for account, subject, mapping in _live_accounts(cluster, bindings):
+        if mapping is Mapping.NOT_SELECTED and account.role_annotation not in ours:
+            yield Problem(ProblemKind.NOT_SELECTED, "no binding selects its namespace: left alone", subject)
+        elif mapping is Mapping.AMBIGUOUS:
+            first, *others = competing(account, cluster.namespaces.get(account.namespace), bindings)
+            names = ", ".join(binding.name for binding in others)
+            why = f"binding {first.name} decides because it comes first; {names} would select it too"
+            yield Problem(ProblemKind.AMBIGUOUS, why, subject)
+
+
+def _live_accounts(
+    cluster: ClusterSnapshot, bindings: tuple[Binding, ...]
+) -> Iterator[tuple[Account, Subject, Mapping]]:
+    """Those about which the bindings say something, in order."""
+    for key in sorted(cluster.accounts):
+        account = cluster.accounts[key]
+        mapping = mapping_of(account, cluster.namespaces.get(account.namespace), bindings)
+        if mapping is not None:
+            yield account, Subject(account.namespace, account.name), mapping

@@ -1,0 +1,148 @@
+"""What was found at one moment: the cluster's side, the account's side, and whose installation looks at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from webhook.iam.pod_statement import pod_statements
+from webhook.iam.statement import OwnStatement
+from webhook.model.desired_grants import wanted_grants
+from webhook.model.removal import Cause, cause_of_removal, cause_to_dissociate
+from webhook.podidentity.association import Ownership
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.iam.trust_policy import TrustPolicy
+    from webhook.model.bindings import Binding
+    from webhook.model.decisions import Account, Grant, LiveNamespace
+    from webhook.model.desired_grants import AccountKey
+    from webhook.model.names import ClusterArn, IssuerUrl, RoleArn, Subject
+    from webhook.podidentity.association import Association, FoundAssociations
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation of the program in one cluster."""
+
+    name: str
+    issuer: IssuerUrl
+    bindings: tuple[Binding, ...]
+    grace: float = 600.0
+    """Seconds for which a new namespace is trusted before its ServiceAccount is there."""
+    eks: ClusterArn | None = None
+    """The cluster as EKS knows it; there where a binding is in mode pod-identity."""
+
+    def own_in(self, role: RoleArn) -> OwnStatement:
+        """Its statements in `role`."""
+        pods = pod_statements(role, self.bindings, self.eks, self.name) if self.eks else ()
+        return OwnStatement.for_role(role, self.issuer, self.name, pods)
+
+    @property
+    def owner(self) -> Ownership | None:
+        """By which tags its associations are known, where it makes any."""
+        return Ownership(self.eks, self.name) if self.eks else None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """The namespaces by name, and the ServiceAccounts of bound names that were there."""
+
+    namespaces: Mapping[str, LiveNamespace]
+    accounts: Mapping[AccountKey, Account]
+    at: float = 0.0
+    """When it was looked at, in seconds since 1970."""
+
+    def account(self, subject: Subject) -> Account | None:
+        """The ServiceAccount, or None where there is none."""
+        return self.accounts.get((subject.namespace, subject.service_account))
+
+    def is_young(self, namespace: str, grace: float) -> bool:
+        """Whether a namespace is so new that its ServiceAccount may still come."""
+        found = self.namespaces.get(namespace)
+        return found is not None and self.at - found.created < grace
+
+    def grants_due(self, installation: Installation) -> list[Grant]:
+        """The grants of ServiceAccounts that are there or may still come."""
+        grants = wanted_grants(self.namespaces.values(), self.accounts, installation.bindings)
+        return [
+            grant
+            for grant in grants
+            if self.account(grant.subject) or self.is_young(grant.subject.namespace, installation.grace)
+        ]
+
+    def cause_to_leave(
+        self,
+        role: RoleArn,
+        subject: Subject,
+        installation: Installation,
+        trusted: TrustedSubjects,
+    ) -> Cause | None:
+        """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
+        namespace = self.namespaces.get(subject.namespace)
+        account = self.account(subject)
+        cause = cause_of_removal(
+            role,
+            subject,
+            namespace,
+            account,
+            installation.bindings,
+            former_uid=None,
+            trusted_by=lambda other: trusted.trusts(other, subject),
+        )
+        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+            return None
+        return cause
+
+    def cause_to_dissociate(self, found: Association, installation: Installation) -> Cause | None:
+        """Why no binding wants an association of ours, or None where one does, or may soon."""
+        subject = found.subject
+        cause = cause_to_dissociate(
+            found.role_arn,
+            subject,
+            self.namespaces.get(subject.namespace),
+            self.account(subject),
+            installation.bindings,
+            former_uid=None,
+        )
+        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+            return None
+        return cause
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """The trust policies that were read, and why others were not."""
+
+    policies: Mapping[RoleArn, TrustPolicy]
+    unread: Mapping[RoleArn, str] = field(default_factory=dict)
+    """Roles whose policy could not be read: what AWS said, in a sentence."""
+    quota: int = 0
+    """Characters that a trust policy may have."""
+    missing: frozenset[RoleArn] = frozenset()
+    """Those of the unread that the account does not have."""
+    associations: FoundAssociations | None = None
+    """None where nobody looked: no binding is in mode pod-identity, or it was not asked for."""
+
+
+class TrustedSubjects:
+    """Whom our statements in an account's roles name: worked out once, asked of each subject and role."""
+
+    def __init__(self, account: AccountSnapshot, installation: Installation) -> None:
+        self._policies = account.policies
+        self._own = {role: installation.own_in(role) for role in account.policies}
+        self._named = {role: policy.subjects(self._own[role]) for role, policy in account.policies.items()}
+        self._whole = {
+            role: policy.is_whole(self._own[role].without_pods) for role, policy in account.policies.items()
+        }
+
+    def trusts(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether our statement in `role` names `subject`, and no Deny keeps it out."""
+        return (
+            subject in self._named.get(role, ()) and self._policies[role].denial(self._own[role], subject) is None
+        )
+
+    def lets_in(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether our statement names it and is as we write it; a Deny may still keep it out."""
+        return subject in self._named.get(role, ()) and self._whole[role]

@@ -1,0 +1,44 @@
+"""What is needed of EKS: the associations of one cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from webhook.model.aws_errors import AwsError, FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.model.names import RoleArn, Subject
+    from webhook.podidentity.association import Association, Listing
+
+
+class AssociationInUseError(AwsError):
+    """The ServiceAccount has an association already, or had one a moment ago; EKS says which, where it does."""
+
+    def __init__(self, message: str, association_id: str | None) -> None:
+        super().__init__(FailureKind.UNAVAILABLE, message)
+        self.association_id = association_id
+
+
+class AssociationApi(Protocol):
+    """The Pod Identity associations of the one cluster that is ours. Each call has its own short timeouts.
+
+    All raise AwsError. A call that raises UNAVAILABLE or UNEXPECTED may have happened. What was made or deleted
+    just now can show late.
+    """
+
+    async def list(self, only: Subject | None = None) -> Listing:
+        """All associations of the cluster, or the one of `only`; it says neither their roles nor their tags."""
+
+    async def describe(self, association_id: str) -> Association | None:
+        """One association, or None where there is none of that id."""
+
+    async def create(self, subject: Subject, role: RoleArn, tags: Mapping[str, str]) -> Association:
+        """Make one. Raises AssociationInUseError where there is one."""
+
+    async def update(self, association_id: str, role: RoleArn) -> None:
+        """Have one give `role`, with session tags."""
+
+    async def delete(self, association_id: str) -> None:
+        """Delete one; it is no error where it is gone."""

@@ -1,0 +1,105 @@
+"""Putting the parts together: which part is handed which other is decided here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.admission.namespaces import LiveNamespaces
+from webhook.admission.service import AdmissionService, Policy
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
+from webhook.config.runtime_environment import process_identity
+from webhook.controller.binding_conflicts import Mappings
+from webhook.controller.identities import Identities
+from webhook.controller.leader import Leader
+from webhook.controller.leader_election import Leadership
+from webhook.controller.pruner import Pruner
+from webhook.controller.reconciler import Passes
+from webhook.coordination.leases import LeaseLock
+from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.grants import Grants
+from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.iam.statement import OwnStatement
+from webhook.kube.events import EventWriter
+from webhook.kube.leases import Leases
+from webhook.model.bindings import trusted_roles
+from webhook.model.removal_limit import PruneRules
+from webhook.podidentity.associations import Associations
+from webhook.server.parts import parts_of
+from webhook.server.remediation import care_of_deployments, care_of_the_gate
+
+if TYPE_CHECKING:
+    from webhook.config.contract import Configuration
+    from webhook.model.names import RoleArn
+    from webhook.server.program import Program
+
+log = structlog.get_logger(__name__)
+
+
+async def assemble(configuration: Configuration) -> Program:
+    """The program for a configuration, without a call to anything. Needs a running event loop.
+
+    Raises ConfigurationError for what the configuration itself shows, ClusterError without a way to the cluster.
+    """
+    parts = await parts_of(configuration)
+    bindings, namespace, installation = parts.bindings, parts.namespace, parts.installation
+    connection, api, calls, caller = parts.connection, parts.api, parts.calls, parts.caller
+    issuer, pods, view, progress = parts.issuer, parts.pods, parts.view, parts.progress
+
+    def own_in(role: RoleArn) -> OwnStatement:
+        return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
+
+    leases, identity = Leases(connection, namespace, progress), process_identity()
+    lock = LeaseLock(leases, identity)
+    leadership = Leadership(leases, installation, identity, progress)
+    quota, limiter = AccountQuota(calls), iam_limiter()
+    writers: dict[RoleArn, RoleWriter] = {}
+    associations = (
+        Associations(
+            pods.api,
+            pods.owner,
+            view.associations,
+            view.may_dissociate,
+            view.was_replaced,
+            view.may_add,
+            leadership.leads_since,
+            progress,
+        )
+        if pods
+        else None
+    )
+    grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
+    for role in trusted_roles(bindings):
+        policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
+        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
+    events = EventWriter(connection)
+    reconciler, gate = configuration.reconciler, configuration.pod_gate
+    rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+    passes = Passes(view, grants, api, events, progress)
+    identities = Identities(view, grants)
+    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
+    leader = Leader(
+        pruner,
+        Mappings(view, bindings, events),
+        passes.pods,
+        care_of_deployments(reconciler, passes.pods, identities, connection, events, progress)
+        | care_of_the_gate(gate, namespace, identities, grants, connection, reconciler.interval, progress),
+        reconciler.interval,
+        passes.hurry,
+    )
+    patience = Policy(
+        trust_budget=configuration.admission.trust_budget,
+        refuse_without_trust=configuration.admission.on_trust_failure == "deny",
+    )
+    service = AdmissionService(bindings, LiveNamespaces(view, api.namespace), grants, events, patience)
+
+    return parts.program(
+        service,
+        {
+            "passes": lambda: passes.run(reconciler.interval),
+            "unused": lambda: pruner.unused.run(reconciler.interval),
+            "leadership": lambda: leadership.run(leader.lead),
+        },
+        grants.close,
+    )

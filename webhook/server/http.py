@@ -1,0 +1,99 @@
+"""The two HTTP applications: reviews over TLS, and health and metrics in plain."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from webhook.admission.routes import admission_router
+from webhook.telemetry.metrics import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from webhook.admission.bodies import Bodies
+    from webhook.admission.reviews import Reviewer
+    from webhook.server.lifecycle import Lifecycle
+    from webhook.telemetry.progress import Progress
+
+
+_SCRAPE_PAUSE = 9
+"""Times what writing the metrics took, for which the same text is given again."""
+
+
+def review_application(service: Reviewer, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
+    """What the API server talks to."""
+    return CloseWhileDraining(admission_router(service, bodies), lifecycle)
+
+
+def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
+    """What the kubelet and Prometheus talk to."""
+    application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    exposition = Exposition()
+
+    @application.get("/healthz")
+    async def healthz() -> Response:
+        """Whether the event loop answers and every loop gets on; if not, which does not."""
+        reason = progress.hanging()
+        return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
+
+    @application.get("/readyz")
+    async def readyz() -> Response:
+        """Whether reviews may come; if not, why."""
+        reason = lifecycle.not_ready_because()
+        return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
+
+    @application.get("/metrics")
+    async def metrics() -> Response:
+        """Everything that is counted."""
+        return Response(exposition.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return application
+
+
+class Exposition:
+    """All metrics as text, written again as often as that takes a tenth of the time at most.
+
+    A scrape costs milliseconds, for which no review is answered.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._text = b""
+        self._good_until = clock()
+
+    def text(self) -> bytes:
+        """The metrics of a moment ago at most."""
+        began = self._clock()
+        if began >= self._good_until:
+            self._text = generate_latest(REGISTRY)
+            ended = self._clock()
+            self._good_until = ended + _SCRAPE_PAUSE * (ended - began)
+        return self._text
+
+
+class CloseWhileDraining:
+    """Says `Connection: close` while draining, so that the API server takes its next review elsewhere.
+
+    An API server keeps idle connections for 90 s and would go on sending reviews to a program that is leaving.
+    """
+
+    def __init__(self, application: ASGIApp, lifecycle: Lifecycle) -> None:
+        self._application = application
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._lifecycle.draining:
+                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+            await send(message)
+
+        await self._application(scope, receive, send_closing)

@@ -1,0 +1,96 @@
+"""Which issuer the cluster's tokens have, by all that can say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webhook.config.errors import ConfigurationError
+from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.model.errors import ClusterError, InvalidNameError
+from webhook.model.names import IssuerUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Protocol
+
+    class IssuerSources(Protocol):
+        """What can say how the cluster's tokens are issued. Both raise ClusterError."""
+
+        async def token_issuer(self) -> str | None:
+            """The issuer of the program's own token, where it is a ServiceAccount's."""
+
+        async def issuer(self) -> str:
+            """The issuer of the API server's discovery document."""
+
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIssuer:
+    """The issuer, and whether there is nothing to compare any more."""
+
+    issuer: IssuerUrl
+    is_compared: bool
+
+
+def configured_issuer(text: str | None) -> IssuerUrl | None:
+    """`cluster.issuer`, where it is given. Raises ConfigurationError for one that is malformed."""
+    try:
+        return None if text is None else IssuerUrl(text)
+    except InvalidNameError as error:
+        raise ConfigurationError(f"cluster.issuer: {error}") from error
+
+
+async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
+    """The issuer by the program's own token, else by the API server's discovery document.
+
+    Where both are there and differ, as after the API server was given another issuer, the token's is used, which
+    is what AWS sees, and both are to be asked again. A configured one is used as it is only where there is
+    neither: no token of a ServiceAccount, and an API server that refuses its discovery document.
+
+    Raises ConfigurationError where the configured one is another, ClusterError where it is not known yet.
+    """
+    signed, announced = await _said(api.token_issuer), await _said(api.issuer)
+    if isinstance(signed, str):
+        differ = isinstance(announced, str) and announced != signed
+        if differ:
+            log.warning("issuers_differ", token=signed, discovery=announced)
+        return FoundIssuer(_agreed(configured, signed), is_compared=not differ)
+    if isinstance(announced, str):
+        return FoundIssuer(_agreed(configured, announced), is_compared=True)
+    is_refused = signed is None and isinstance(announced, (RefusedError, NotFoundError))
+    if configured is None and is_refused:
+        raise ClusterError(
+            f"{announced}; set cluster.issuer to what "
+            "`aws eks describe-cluster --query cluster.identity.oidc.issuer` prints"
+        )
+    if configured is None:
+        raise ClusterError(str(announced))
+    if is_refused:
+        log.warning("issuer_not_compared", issuer=configured.value, reason=str(announced))
+        return FoundIssuer(configured, is_compared=False)
+    raise ClusterError(f"cluster.issuer could not be compared with the cluster's own: {signed or announced}")
+
+
+async def _said(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError | None:
+    try:
+        return await ask()
+    except ClusterError as error:
+        return error
+
+
+def _agreed(configured: IssuerUrl | None, answered: str) -> IssuerUrl:
+    """The issuer that the cluster says. Raises ConfigurationError where another is configured, or it is none."""
+    if configured is not None and configured.value != answered:
+        raise ConfigurationError(
+            f"cluster.issuer: is {configured}, but the API server's tokens are issued by {answered}; correct it, "
+            "or leave it out"
+        )
+    try:
+        return IssuerUrl(answered)
+    except InvalidNameError as error:
+        raise ConfigurationError(f"cluster.issuer: the API server's own issuer cannot be used: {error}") from error
