@@ -66,10 +66,10 @@ node-ready: $(INSTALLED)
 node-test: binaries node-ready ## the image and the chart on a real node; skipped with its reason where none can run
 	@$(BIN)/python -m pytest -m "node and not proof" --durations=3
 
-proof: binaries ## the long checks; writes docs/proof.md
+proof: binaries ## the long checks; writes docs/evidence/proof.md
 	@$(BIN)/python -m tests.proof
 
-bench: binaries ## the measurements; writes docs/bench.md
+bench: binaries ## the measurements; writes docs/evidence/bench.md
 	@$(BIN)/python -m bench
 
 chart: $(INSTALLED) ## write the table of values in the chart's README

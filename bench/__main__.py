@@ -1,4 +1,4 @@
-"""`python -m bench` measures everything and writes docs/bench.md and docs/burst.*; `--quick` only tries it out.
+"""`python -m bench` measures everything and writes bench.md and burst.* of docs/evidence; `--quick` only tries it.
 
 A part's name measures that part alone, and replaces its section: `python -m bench admission`.
 """
@@ -14,7 +14,7 @@ from bench.burst import series as bursts
 from bench.burst.page import report as report_bursts
 from bench.burst.run import REPLICAS
 
-PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
+PAGE = Path(__file__).parent.parent / "docs" / "evidence" / "bench.md"
 
 HEAD = """# Measurements
 
@@ -99,7 +99,7 @@ PARTS = {
 def main() -> int:
     """Measure what the command line names; answers the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure, and write what was measured into docs/bench.md."
+        prog="python -m bench", description="Measure, and write what was measured into docs/evidence/bench.md."
     )
     parser.add_argument("--quick", action="store_true", help="only try it out: figures of little worth")
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all unless given")

@@ -1,4 +1,4 @@
-"""`python -m bench.modes [--count 1000] [--quick]`: the same burst in both modes; writes docs/modes.md."""
+"""`python -m bench.modes [--count 1000] [--quick]`: one burst in both modes; writes docs/evidence/modes.md."""
 
 import argparse
 import math
@@ -30,7 +30,7 @@ from rig.space import EKS_CLUSTER, Space, foreign_statements
 from rig.waiting import eventually
 from rig.webhook import Webhook
 
-PAGE = Path(__file__).parents[1] / "docs" / "modes.md"
+PAGE = Path(__file__).parents[1] / "docs" / "evidence" / "modes.md"
 VARIABLES = {"irsa": "AWS_ROLE_ARN", "pod-identity": FULL_URI}
 ASSOCIATING = tuple(f"{verb}PodIdentityAssociation" for verb in ("Create", "Describe", "Update", "Delete"))
 EKS = (*ASSOCIATING, "ListPodIdentityAssociations", "DescribeCluster")

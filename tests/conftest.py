@@ -30,7 +30,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """Keeps a test's figures for docs/proof.md; see `Record`."""
+    """Keeps a test's figures for docs/evidence/proof.md; see `Record`."""
 
     def keep(claim: str, /, **measured: Figure) -> None:
         Measurement(request.node.nodeid, claim, measured).keep()

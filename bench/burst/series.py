@@ -22,9 +22,9 @@ def measure(sizes: Sequence[int] = SIZES, *, ours_alone: Sequence[int] = OURS_AL
 
 def write(runs: Sequence[Run]) -> None:
     """Write page, plot and data into docs/."""
-    (DOCS / "burst.md").write_text(page(runs, LOST_QUIET_S))
-    (DOCS / "burst.svg").write_text(plot(runs))
-    (DOCS / "burst.json").write_bytes(msgspec.json.format(msgspec.json.encode(list(runs))) + b"\n")
+    (DOCS / "evidence" / "burst.md").write_text(page(runs, LOST_QUIET_S))
+    (DOCS / "evidence" / "burst.svg").write_text(plot(runs))
+    (DOCS / "evidence" / "burst.json").write_bytes(msgspec.json.format(msgspec.json.encode(list(runs))) + b"\n")
 
 
 def _plan(sizes: Sequence[int], ours_alone: Sequence[int]) -> Iterator[tuple[Way, Setting, int]]:

@@ -43,16 +43,16 @@ def test_each_alert_says_how_urgent_it_is_what_is_the_matter_and_what_to_do(rule
     assert rule.labels["severity"] in {"critical", "warning", "info"}
     assert rule.annotations.keys() == {"summary", "description", "runbook_url"}
     page = REPOSITORY / rule.annotations["runbook_url"]
-    assert page.parent == DOCS / "runbooks"
+    assert page.parent == DOCS / "run" / "runbooks"
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     assert headings == [rule.name, "Meaning", "Look at", "Do"]
     row = rf"\| \[{rule.name}\]\(runbooks/{page.name}\) \| {rule.labels['severity']} \|"
-    assert re.search(row, (DOCS / "alerts.md").read_text())
+    assert re.search(row, (DOCS / "run" / "alerts.md").read_text())
 
 
 def test_no_runbook_is_about_an_alert_that_does_not_exist() -> None:
     told = {REPOSITORY / rule.annotations["runbook_url"] for rule in rules()}
-    assert set((DOCS / "runbooks").iterdir()) == told
+    assert set((DOCS / "run" / "runbooks").iterdir()) == told
 
 
 def test_the_dashboard_is_read_from_top_to_bottom_and_no_panel_covers_another() -> None:
@@ -73,7 +73,9 @@ def test_the_dashboard_is_read_from_top_to_bottom_and_no_panel_covers_another() 
 
 
 def test_alerts_and_dashboard_name_only_metrics_that_the_page_describes() -> None:
-    described = set(re.findall(r"^\| `(mxp_identity_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE))
+    described = set(
+        re.findall(r"^\| `(mxp_identity_\w+)` \|", (DOCS / "run" / "metrics.md").read_text(), re.MULTILINE)
+    )
     expressions = [rule.expression for rule in rules()] + [query.expression for query in queries()]
     named = {name for expression in expressions for name in metrics_in(expression)}
     assert {name for name in named if name.startswith("mxp_identity_")} <= described

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rig.permissions import iam_policy
 
-INSTALL = Path(__file__).parents[2] / "docs" / "install.md"
+INSTALL = Path(__file__).parents[2] / "docs" / "run" / "install.md"
 ACCOUNT = "arn:aws:iam::123456789012"
 ISSUER = "oidc.eks.us-west-2.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
 

@@ -1,4 +1,4 @@
-"""docs/commands.md tells of every command, option and exit code that there is, and of no other."""
+"""docs/use/commands.md tells of every command, option and exit code that there is, and of no other."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from webhook.cli.exits import Exit
 from webhook.cli.migrate.rules import Step
 from webhook.cli.report.access_line import Finding
 
-PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
 TEXT = PAGE.read_text()
 COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
 

@@ -28,7 +28,7 @@ INTERNAL_ERROR = 500
 
 LEADER_LEASE = leader_lease(OWN_NAMESPACE)
 LEASE_S = 10.0
-"""Seconds that a lock is held without renewal (docs/configuration.md has no key for it)."""
+"""Seconds that a lock is held without renewal (docs/run/configuration.md has no key for it)."""
 
 
 def api_server() -> Cluster:

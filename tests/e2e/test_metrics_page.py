@@ -1,4 +1,4 @@
-"""docs/metrics.md is what a scrape shows: same names, types, labels and meanings."""
+"""docs/run/metrics.md is what a scrape shows: same names, types, labels and meanings."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.e2e.scenes import bare_space, create_account, create_namespace, servi
 from tests.support.reviews import review
 from webhook.model.names import Subject
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "run" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>mxp_identity_\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| (?P<meaning>[^|]+) \|")
 
 

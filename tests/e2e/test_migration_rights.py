@@ -1,4 +1,4 @@
-"""The rights that docs/migrate.md lists are enough for `migrate`; without one of them it says what it lacks."""
+"""The rights that docs/use/migrate.md lists are enough for `migrate`; without one it says what it lacks."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""docs/commands.md, walked: every command shown there, on a control plane that is broken and one that is well."""
+"""docs/use/commands.md, walked: every command shown there, on a broken control plane and a good one."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from rig.space import foreign_statements
 from rig.waiting import eventually
 from tests.guides.stage import DOCS, Site, Stage, stage
 
-PAGE = DOCS / "commands.md"
+PAGE = DOCS / "use" / "commands.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "2B" * 16
 DEAD_ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/" + "C3" * 16
 BROKEN = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"

@@ -1,4 +1,4 @@
-"""docs/guides/compliance.md, walked: what the webhook may do, who has access, and how fast it is taken away."""
+"""docs/use/guides/compliance.md, walked: what the webhook may do, who has access, how fast access ends."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rig.space import AUDIENCE
 from tests.guides.stage import DOCS, Stage, stage
 from tests.proof.records import Record
 
-PAGE = DOCS / "guides" / "compliance.md"
+PAGE = DOCS / "use" / "guides" / "compliance.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16
 HOSTS = {
     "orders": "mxp-4a5cbe3d-9c8b-4c3e-8f88-ac6c8d4c3f04-system",

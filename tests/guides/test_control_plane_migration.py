@@ -1,4 +1,4 @@
-"""docs/guides/control-plane-migration.md, walked: a control plane moves, and always has access somewhere."""
+"""docs/use/guides/control-plane-migration.md, walked: a control plane moves, and always has access somewhere."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.guides.stage import DOCS, Stage, stage
 
-PAGE = DOCS / "guides" / "control-plane-migration.md"
+PAGE = DOCS / "use" / "guides" / "control-plane-migration.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
 THERE = "mxp-6c7eda5f-be0d-4e5a-8baa-ce8eaf6e5b06-system"
 HERE = "mxp-7d8feb6a-cf1e-4f6b-9cbb-df9fb07f6c07-system"

@@ -1,4 +1,4 @@
-"""docs/guides/disaster-recovery.md, walked: a control plane comes back elsewhere, and the lost cluster goes."""
+"""docs/use/guides/disaster-recovery.md, walked: a control plane comes back in another cluster."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from rig.aws.identity import assume
 from rig.space import AUDIENCE
 from tests.guides.stage import DOCS, Stage, stage
 
-PAGE = DOCS / "guides" / "disaster-recovery.md"
+PAGE = DOCS / "use" / "guides" / "disaster-recovery.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
 LOST = "mxp-6b1f3f5e-3c0f-4a53-9d9b-0d2f0c9a7a11-system"
 RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"

@@ -11,25 +11,30 @@ from tests.guides.page import commands
 from tests.guides.stage import DOCS, REPOSITORY
 from webhook.cli.app import app
 
-GENERATED = {"docs/bench.md", "docs/burst.md", "docs/modes.md", "docs/proof.md"}
+GENERATED = {
+    "docs/evidence/bench.md",
+    "docs/evidence/burst.md",
+    "docs/evidence/modes.md",
+    "docs/evidence/proof.md",
+}
 """Pages that programs write; their commands are those that were run to write them."""
 
 WALKED_BY = {
     "README.md": "tests/guides/test_readme.py",
     "charts/mxp-identity-webhook/README.md": "tests/guides/test_chart_readme.py",
-    "docs/commands.md": "tests/guides/test_commands.py",
-    "docs/guides/compliance.md": "tests/guides/test_compliance.py",
-    "docs/guides/control-plane-migration.md": "tests/guides/test_control_plane_migration.py",
-    "docs/guides/disaster-recovery.md": "tests/guides/test_disaster_recovery.py",
-    "docs/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
-    "docs/guides/rollback.md": "tests/guides/test_rollback.py",
-    "docs/guides/watch-first.md": "tests/guides/test_watch_first.py",
-    "docs/install.md": "tests/node/test_pages.py",
-    "docs/rig.md": "tests/node/test_pages.py",
+    "docs/use/commands.md": "tests/guides/test_commands.py",
+    "docs/use/guides/compliance.md": "tests/guides/test_compliance.py",
+    "docs/use/guides/control-plane-migration.md": "tests/guides/test_control_plane_migration.py",
+    "docs/use/guides/disaster-recovery.md": "tests/guides/test_disaster_recovery.py",
+    "docs/use/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
+    "docs/use/guides/rollback.md": "tests/guides/test_rollback.py",
+    "docs/use/guides/watch-first.md": "tests/guides/test_watch_first.py",
+    "docs/run/install.md": "tests/node/test_pages.py",
+    "docs/understand/rig.md": "tests/node/test_pages.py",
 }
 
 NOT_RUN = {
-    "docs/guides/control-plane-migration.md": [
+    "docs/use/guides/control-plane-migration.md": [
         "`up` is Upbound's command line and needs real control planes at both ends."
     ]
 }

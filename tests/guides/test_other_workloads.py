@@ -1,4 +1,4 @@
-"""docs/guides/other-workloads.md, walked: every workload of Spaces that uses AWS has its role, by presets."""
+"""docs/use/guides/other-workloads.md, walked: every workload of Spaces that uses AWS has its role, by presets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.waiting import eventually
 from tests.guides.stage import DOCS, Site, Stage, stage
 
-PAGE = DOCS / "guides" / "other-workloads.md"
+PAGE = DOCS / "use" / "guides" / "other-workloads.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0E" * 16
 HOST = "mxp-8e9afc7b-d02f-4a7c-8dcc-eafac18a7d08-system"
 WORKLOADS = {

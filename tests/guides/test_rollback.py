@@ -1,4 +1,4 @@
-"""docs/guides/rollback.md, walked: backups work through failed upgrades, rollbacks, and without the webhook."""
+"""docs/use/guides/rollback.md, walked: backups work through failed upgrades and without the webhook."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from rig.kubernetes import objects
 from rig.space import foreign_statements
 from tests.guides.stage import DOCS, Site, Stage, stage
 
-PAGE = DOCS / "guides" / "rollback.md"
+PAGE = DOCS / "use" / "guides" / "rollback.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0C" * 16
 HOSTS = {
     "orders": "mxp-1d2f8b0a-6f5e-4f0b-9c55-7f3f5a1f0c01-system",

@@ -1,4 +1,4 @@
-"""docs/guides/watch-first.md, walked: nothing is given while it observes, and all once it is switched."""
+"""docs/use/guides/watch-first.md, walked: nothing is given while it observes, and all once it is switched."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.e2e.observe import log_events
 from tests.guides.stage import DOCS, Stage, stage
 from webhook.observe.decisions import CHANGES
 
-PAGE = DOCS / "guides" / "watch-first.md"
+PAGE = DOCS / "use" / "guides" / "watch-first.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16
 ORDERS = "mxp-4a5b6c7d-1e2f-4a3b-8c4d-5e6f7a8b9c01-system"
 

@@ -1,4 +1,4 @@
-"""Pages whose commands need real pods, walked on the real node: docs/install.md and docs/rig.md."""
+"""Pages whose commands need real pods, walked on the real node: docs/run/install.md and docs/understand/rig.md."""
 
 import os
 import shlex
@@ -39,7 +39,7 @@ def test_the_installation_page_installs_a_release_that_passes_its_own_test(
     written = {"bindings", "serviceAccount"}  # what the page has the reader write; the rest is the rig's
     values = installation.values()
     (tmp_path / "values.yaml").write_text(yaml.safe_dump({key: values.pop(key) for key in written}))
-    with _shell(tmp_path, node, values) as shell, Walk(DOCS / "install.md", shell) as reader:
+    with _shell(tmp_path, node, values) as shell, Walk(DOCS / "run" / "install.md", shell) as reader:
         install, status, test = reader.section("2. The chart")
     assert "STATUS: deployed" in install.out
     assert "successfully rolled out" in status.out
@@ -47,7 +47,7 @@ def test_the_installation_page_installs_a_release_that_passes_its_own_test(
 
 
 def test_the_rigs_page_makes_the_image(node: Node, tmp_path: Path, image: Image) -> None:
-    with _shell(tmp_path, node, {}) as shell, Walk(DOCS / "rig.md", shell) as reader:
+    with _shell(tmp_path, node, {}) as shell, Walk(DOCS / "understand" / "rig.md", shell) as reader:
         (made,) = reader.section("The image", as_shown=False)  # the name is a hash, and sizes differ by machine
     assert image.name in made.out
 

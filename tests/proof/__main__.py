@@ -1,6 +1,6 @@
-"""`make proof`: runs the tests marked `proof` that have not passed with this code yet, and writes docs/proof.md.
+"""`make proof`: runs what is marked `proof` and has not passed with this code, and writes docs/evidence/proof.md.
 
-`python -m tests.proof FILE...` runs a part of them. What passed is kept in docs/proof.json after each test.
+`python -m tests.proof FILE...` runs a part of them. docs/evidence/proof.json keeps what passed, after each test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.proof.records import FILE_VARIABLE, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE = ROOT / "docs" / "proof.md"
+PAGE = ROOT / "docs" / "evidence" / "proof.md"
 
 
 class Bookkeeping:

@@ -1,4 +1,4 @@
-"""What has been proved, with which code and when: docs/proof.json, from which docs/proof.md is written."""
+"""What was proved, with which code and when: docs/evidence/proof.json, from which proof.md is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/proof.md: each claim with what was measured, with which code, and the command that measures it again."""
+"""docs/evidence/proof.md: each claim with its figures, the code it was measured with, and the command."""
 
 from __future__ import annotations
 

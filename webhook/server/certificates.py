@@ -57,7 +57,7 @@ class Certificates:
         self._last_reason: str | None = None
 
     def not_ready_because(self) -> str | None:
-        """What is missing, in words. Callers' trust counts until it was there once; see docs/certificates.md."""
+        """What is missing, in words. Callers' trust counts until it was there once (see certificates.md)."""
         source = self._source
         if isinstance(source, CertificateFiles) or source.is_proven:
             return None

@@ -78,7 +78,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- mulf $number (get $units (regexFind "[a-z]+$" .)) | ceil | int64 -}}
 {{- end -}}
 
-{{/* The program's configuration file: docs/configuration.md. */}}
+{{/* The program's configuration file: docs/run/configuration.md. */}}
 {{- define "mxp.configuration" -}}
 {{- $name := include "mxp.fullname" . -}}
 {{- $cluster := dict -}}

@@ -173,7 +173,7 @@ def _row(move: Move) -> tuple[tuple[str, str] | str, ...]:
 
 
 def _document(found: Migration, done: Done) -> dict[str, Any]:
-    """All of it in plain values; keys and their meaning are in docs/commands.md."""
+    """All of it in plain values; keys and their meaning are in docs/use/commands.md."""
     return {
         **_document_of(found.binding, found.course, done),
         "serviceAccounts": [_record(move) for move in found.moves],

@@ -134,7 +134,7 @@ def _short(subject: Subject) -> str:
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The plan in plain values; keys and their meaning are in docs/commands.md."""
+    """The plan in plain values; keys and their meaning are in docs/use/commands.md."""
     return {
         "changes": plan.has_changes,
         "roles": [

@@ -98,7 +98,7 @@ def own_statement(wish: Wish) -> Document:
 
 
 def own_policy(wish: Wish) -> Document:
-    """What the webhook may do, as docs/install.md has it: exactly the roles of the wish, and never its own."""
+    """What the webhook may do, as docs/run/install.md has it: exactly the roles of the wish, and never its own."""
     roles = [role.value for role in dict.fromkeys((*wish.bound_roles, *wish.roles_before))]
     return {
         "Version": _VERSION,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from webhook.kube.connection import Connection
 
 DEFAULT_NAMESPACE = "mxp-identity"
-"""Where docs/install.md installs the chart."""
+"""Where docs/run/install.md installs the chart."""
 
 _SELECTOR = "app.kubernetes.io/name=mxp-identity-webhook"
 _KEY = "config.yaml"
