@@ -66,7 +66,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 @dataclass
-class Journey:
+class MigrationSession:
     """Where one review goes: the functions of the program that are called, until the write has been sent."""
 
     is_over: Callable[[], bool]
@@ -96,7 +96,7 @@ class Journey:
 
 
 @in_virtual_time
-async def follow_a_review(journeys: list[Journey]) -> None:
+async def follow_a_review(journeys: list[MigrationSession]) -> None:
     """Follow one review in mode irsa of a ServiceAccount that no role trusts yet, from the route to the IAM write.
 
     IAM and the Leases are simulated. Nothing else of the program runs meanwhile.
@@ -106,7 +106,7 @@ async def follow_a_review(journeys: list[Journey]) -> None:
     await world.view.wait_until_synced()
     world.cluster.add_namespace(WHO.namespace)
     await asyncio.sleep(1)
-    journeys.append(found := Journey(lambda: bool(world.iam.made("write"))))
+    journeys.append(found := MigrationSession(lambda: bool(world.iam.made("write"))))
     async with reviewing(world) as reviewer:
         sys.setprofile(found.note)
         try:
@@ -123,7 +123,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     everything, served = set(PROGRAM.rglob("*.py")), reachable(ENTRY)
     commands = {file for file in served if file.is_relative_to(PROGRAM / "cli")}
-    follow_a_review(journeys := list[Journey]())
+    follow_a_review(journeys := list[MigrationSession]())
     (found,) = journeys
     sizes = [
         ("webhook/", str(lines_of(everything)), str(len(everything))),

@@ -13,7 +13,7 @@ from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World
 from webhook.admission.namespaces import LiveNamespaces, NamespaceUnknownError
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.decisions import LiveNamespace
 
 ROLE = role()
@@ -106,7 +106,7 @@ class Counted:
         return LiveNamespace(name, "uid", {})
 
     def namespaces(self) -> LiveNamespaces:
-        return LiveNamespaces(ClusterView((), SimulatedSource("namespaces", 0), {}, now, 0), self.read)
+        return LiveNamespaces(ClusterCache((), SimulatedSource("namespaces", 0), {}, now, 0), self.read)
 
 
 async def _fetch(namespaces: LiveNamespaces, seconds: float, number: int = 0) -> bool:

@@ -78,10 +78,10 @@ class Plane:
         self.eks.delete_pod_identity_association(**self.ours)
         probe = objects.pod(self.namespace, "probe")
 
-        def is_heard_of() -> bool:
+        def is_propagated() -> bool:
             return FULL_URI not in environment_of(dict(self.space.cluster.api.create(probe, dryRun="All")))
 
-        eventually(is_heard_of, "EKS's webhook has heard")
+        eventually(is_propagated, "EKS's webhook has heard")
 
     def start_pod(self) -> None:
         self.space.cluster.create([objects.deployment(self.namespace)])

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support.locks import MemoryLeases
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.controller.leader_election import Leadership, NotLeadingError, leader_lease
+from webhook.controller.leader_election import LeaderElection, NotLeadingError, leader_lease
 from webhook.coordination.leases import DURATION, Lease
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
-    from webhook.controller.leader_election import Term
+    from webhook.controller.leader_election import Leadership
 
 INSTALLATION = "mxp-identity"
 LEASE = leader_lease(INSTALLATION)
@@ -26,13 +26,13 @@ class _Replica:
 
     def __init__(self, leases: MemoryLeases, name: str, installation: str = INSTALLATION) -> None:
         self._leading = False
-        self.terms: list[Term] = []
-        self.task = asyncio.ensure_future(Leadership(leases, installation, name).run(self._lead))
+        self.terms: list[Leadership] = []
+        self.task = asyncio.ensure_future(LeaderElection(leases, installation, name).run(self._lead))
 
     def leads(self) -> bool:
         return self._leading
 
-    async def _lead(self, term: Term) -> None:
+    async def _lead(self, term: Leadership) -> None:
         self.terms.append(term)
         self._leading = True
         try:

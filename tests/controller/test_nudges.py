@@ -15,7 +15,7 @@ from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
 from webhook.controller.identities import Identities
-from webhook.controller.remediation.rollout_retry import Nudges
+from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.model.deployments import NUDGE_ROUND
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class Scene:
         self.world.cluster.add_account(who, annotation)
         self.deployments.run(who)
 
-    def leader(self) -> Nudges:
+    def leader(self) -> RolloutRetry:
         """A new leader, with an empty memory."""
         identities = Identities(self.world.view, self.world.grants)
-        return Nudges(identities, self.deployments, self.world.events)
+        return RolloutRetry(identities, self.deployments, self.world.events)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

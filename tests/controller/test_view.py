@@ -12,7 +12,7 @@ from tests.support.simulated_cluster import LABEL, SimulatedCluster
 from tests.support.sites import pool, role
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account
 from webhook.model.desired_grants import wanted_grants
@@ -59,7 +59,7 @@ changes = st.one_of(
 @in_virtual_time
 async def test_the_index_equals_a_look_at_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
     cluster = SimulatedCluster(*ACCOUNTS, latency=0.001)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     told: set[str] = set()
     view.on_change(told.add)
     running = asyncio.create_task(view.run())
@@ -128,7 +128,7 @@ def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 @in_virtual_time
 async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
     cluster.add_namespace(who.namespace)
     found = [view.may_want(ROLES[0], who)]
@@ -147,7 +147,7 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
     """Else a replica that hears of a write from before a change of mode would bring back whom a person removed."""
     cluster = SimulatedCluster("mxp-controller")
     binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
-    view = ClusterView((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
+    view = ClusterCache((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
     cluster.add_namespace(who.namespace)
     cluster.add_account(who, ROLES[0].value)
@@ -162,7 +162,7 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
 async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(view.run())
     await asyncio.sleep(0.1)
     early = view.synced
@@ -174,7 +174,7 @@ async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
 @in_virtual_time
 async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterView(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(view.run())
     cluster.add_namespace(NAMES[0])
     cluster.add_account(Subject(NAMES[0], "default"), "x")

@@ -18,7 +18,7 @@ from webhook.coordination.recent_writes import REMEMBERED
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Association, Ownership
-from webhook.podidentity.association_cache import HEARD_WITHIN, SETTLES_WITHIN
+from webhook.podidentity.association_cache import PROPAGATED_WITHIN, SETTLES_WITHIN
 from webhook.podidentity.associations import LOOKED_AT_PER_PASS
 from webhook.telemetry import metrics
 
@@ -522,10 +522,10 @@ async def test_ekss_webhook_is_taken_to_have_heard_a_while_after_an_association_
         await site.writer.submit_pods().settled
     for site in (here, there):
         site.grants.start(site.grant(WHO))
-    await asyncio.sleep(HEARD_WITHIN - 5)
-    assert not any(site.grants.is_heard_of(site.grant(WHO)) for site in (here, there))
+    await asyncio.sleep(PROPAGATED_WITHIN - 5)
+    assert not any(site.grants.is_propagated(site.grant(WHO)) for site in (here, there))
     await asyncio.sleep(10)
-    assert all(site.grants.is_heard_of(site.grant(WHO)) for site in (here, there))
+    assert all(site.grants.is_propagated(site.grant(WHO)) for site in (here, there))
 
 
 @in_virtual_time
@@ -533,8 +533,8 @@ async def test_what_is_in_the_way_is_never_heard_of() -> None:
     here = PodSite()
     here.eks.put(WHO, OTHER)
     await here.grants.obtain(here.grant(WHO), PATIENCE)
-    await asyncio.sleep(2 * HEARD_WITHIN)
-    assert not here.grants.is_heard_of(here.grant(WHO))
+    await asyncio.sleep(2 * PROPAGATED_WITHIN)
+    assert not here.grants.is_propagated(here.grant(WHO))
 
 
 # Metrics, and the end

@@ -16,7 +16,7 @@ from tests.support.sites import SERVICE_ACCOUNT, pool, subject
 from tests.support.worlds import labelled
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.controller import reflector
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.coordination.leases import Lease
 from webhook.kube import watches
 from webhook.kube.api import KubernetesApi
@@ -309,11 +309,11 @@ WATCHES: dict[str, Callable[[socket.socket, str], None]] = {
 
 
 @asynccontextmanager
-async def _view() -> AsyncIterator[ClusterView]:
+async def _view() -> AsyncIterator[ClusterCache]:
     connection = Connection()
     bindings = (labelled(*pool(1)),)
     api = KubernetesApi(connection, label_keys(bindings))
-    view = ClusterView(
+    view = ClusterCache(
         bindings,
         api.namespaces(),
         {SERVICE_ACCOUNT: api.service_accounts(SERVICE_ACCOUNT)},

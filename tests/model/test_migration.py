@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support.sites import binding, role, subject
 from webhook.cli.migrate.rules import (
     Course,
-    Footing,
     Migration,
+    ModeReadiness,
     Move,
     Situation,
     Step,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WHO = subject(1)
-THERE, MISSING, OURS = Footing(works=True), Footing(), Footing(is_ours=True)
+THERE, MISSING, OURS = ModeReadiness(works=True), ModeReadiness(), ModeReadiness(is_ours=True)
 SWITCHED = Course(Mode.POD_IDENTITY, switched=True)
 BACK = Course(Mode.IRSA, switched=True)
 LAGGING = (Workload("mxp-controller", ("mxp-controller-1",)),)
@@ -41,8 +41,8 @@ class Case:
     """What was found, and the step that follows from it."""
 
     step: Step
-    new: Footing = THERE
-    old: Footing = OURS
+    new: ModeReadiness = THERE
+    old: ModeReadiness = OURS
     workloads: tuple[Workload, ...] = ()
     course: Course = SWITCHED
 
@@ -61,17 +61,17 @@ CASES = {
     "the new way alone, the program in the old mode": Case(
         Step.MOVED, old=MISSING, course=replace(SWITCHED, switched=False)
     ),
-    "no room for the new way": Case(Step.LEAVE, new=Footing(trouble="full"), workloads=LAGGING),
+    "no room for the new way": Case(Step.LEAVE, new=ModeReadiness(trouble="full"), workloads=LAGGING),
     "a pod that nobody can replace": Case(Step.LEAVE, workloads=STUCK),
     "back: both ways, pods with old variables": Case(Step.DETACH, workloads=LAGGING, course=BACK),
     "back: both ways, no pods": Case(Step.DETACH, course=BACK),
     "back: a pod that nobody can replace keeps the association": Case(Step.LEAVE, workloads=STUCK, course=BACK),
     "back: cut off after the association went": Case(Step.RESTART, old=MISSING, workloads=LAGGING, course=BACK),
     "back: somebody else's association": Case(
-        Step.LEAVE, old=Footing(trouble="somebody's"), workloads=LAGGING, course=BACK
+        Step.LEAVE, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
     ),
     "back: somebody else's association, the program in the old mode": Case(
-        Step.SWITCH, old=Footing(trouble="somebody's"), course=replace(BACK, switched=False)
+        Step.SWITCH, old=ModeReadiness(trouble="somebody's"), course=replace(BACK, switched=False)
     ),
 }
 
@@ -195,8 +195,8 @@ class World:
 
     def situation(self) -> Situation:
         """What a look finds."""
-        irsa = Footing(self.annotated and self.trusted, self.annotated or self.trusted)
-        pods = Footing(self.associated and self.lets_pods_in, self.associated)
+        irsa = ModeReadiness(self.annotated and self.trusted, self.annotated or self.trusted)
+        pods = ModeReadiness(self.associated and self.lets_pods_in, self.associated)
         new, old = (pods, irsa) if self.target is Mode.POD_IDENTITY else (irsa, pods)
         lagging = [pod for pod in self.pods if pod.way is not self.target]
         return Situation(WHO, new, old, (Workload("mxp-controller", ("pod",)),) if lagging else ())

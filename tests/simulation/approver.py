@@ -10,9 +10,9 @@ from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
 from webhook.cli.apply.engine import Hands, remove
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import AwsError
@@ -40,7 +40,7 @@ async def approve(world: World, at: float) -> None:
 
 async def _apply(world: World, process: Process) -> None:
     client, binding = _PersonsClient(world, process), world.plan.binding
-    view = ClusterView(
+    view = ClusterCache(
         (binding,),
         client.source("namespaces"),
         {SERVICE_ACCOUNT: client.source("accounts")},
@@ -50,7 +50,7 @@ async def _apply(world: World, process: Process) -> None:
     policies = AwsClient(world.iam, world.wire, world.witness, process, "ours", own_in)
     lock = LeaseLock(client, process.name)
     writers: dict[RoleArn, RoleWriter] = {}
-    demand = OneRoleEach(view, writers)
+    demand = DesiredState(view, writers)
     for role in binding.roles:
         writers[role] = RoleWriter(role, own_in, policies, lock, demand)
     grants = Grants(writers)

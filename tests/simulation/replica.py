@@ -13,14 +13,14 @@ from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
-from webhook.controller.binding_conflicts import Mappings
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.binding_conflicts import BindingConflicts
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.leader import Leader
-from webhook.controller.leader_election import Leadership
+from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
-from webhook.controller.reconciler import Passes
+from webhook.controller.reconciler import Reconciler
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
     from webhook.admission.reviews import Answer
-    from webhook.controller.leader_election import Term
+    from webhook.controller.leader_election import Leadership
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
     from webhook.telemetry.events import EventSubject
@@ -59,7 +59,7 @@ class Replica:
     def _assemble(self, iam: SimulatedIam, api: ApiServer, wire: Wire) -> None:
         binding, name = self._plan.binding, self.process.name
         client = ApiClient(api, name)
-        self._view = ClusterView(
+        self._view = ClusterCache(
             (binding,),
             client.source("namespaces"),
             {SERVICE_ACCOUNT: client.source("accounts")},
@@ -69,13 +69,13 @@ class Replica:
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand = OneRoleEach(self._view, writers)
+        demand = DesiredState(self._view, writers)
         self._grants = Grants(writers)
         limiter = iam_limiter()
         for role in binding.roles:
             writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
         client_of_pruner = _PrunersClient(api, self.process, self._witness)
-        self._passes = Passes(self._view, self._grants, client, _NoEvents())
+        self._passes = Reconciler(self._view, self._grants, client, _NoEvents())
         self._pruner = Pruner(
             self._view,
             writers,
@@ -85,11 +85,11 @@ class Replica:
             self._plan.rules,
             made_room=self._passes.hurry,
         )
-        mappings = Mappings(self._view, (binding,), _NoEvents())
+        mappings = BindingConflicts(self._view, (binding,), _NoEvents())
         self._leader = Leader(
             self._pruner, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry
         )
-        self._leadership = Leadership(client, INSTALLATION, name)
+        self._leadership = LeaderElection(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),
             LiveNamespaces(self._view, client.namespace),
@@ -105,7 +105,7 @@ class Replica:
             tasks.create_task(self._pruner.unused.run(self._plan.interval))
             tasks.create_task(self._leadership.run(self._lead))
 
-    async def _lead(self, term: Term) -> None:
+    async def _lead(self, term: Leadership) -> None:
         self._witness.leads(self.process)
         try:
             await self._leader.lead(term)

@@ -16,13 +16,13 @@ from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
 from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
-from webhook.controller.binding_conflicts import Mappings
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.binding_conflicts import BindingConflicts
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.leader import Leader
-from webhook.controller.leader_election import Leadership, leader_lease
+from webhook.controller.leader_election import LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
-from webhook.controller.reconciler import Passes
-from webhook.engine.desired_state import OneRoleEach
+from webhook.controller.reconciler import Reconciler
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.trust_policy import TrustPolicy
@@ -91,7 +91,7 @@ class World:
         self.cluster: SimulatedCluster = before.cluster if before else SimulatedCluster(*accounts)
         self.events: RecordedEvents = before.events if before else RecordedEvents()
         self.progress = Progress()
-        self.view = ClusterView(
+        self.view = ClusterCache(
             self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE, self.progress
         )
         self.eks: SimulatedEks = before.eks if before else SimulatedEks()
@@ -101,9 +101,9 @@ class World:
             if before is None or one not in before.roles:
                 self.iam.store(one, foreign_document(one))
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
-        self.leadership = Leadership(self.leases, INSTALLATION, replica or "a", self.progress)
+        self.leadership = LeaderElection(self.leases, INSTALLATION, replica or "a", self.progress)
         self.writers: dict[RoleArn, RoleWriter] = {}
-        demand = OneRoleEach(self.view, self.writers)
+        demand = DesiredState(self.view, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
         associations = None
         if associating:
@@ -126,7 +126,7 @@ class World:
         limiter = iam_limiter()
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
-        self.passes = Passes(self.view, self.grants, self.cluster, self.events, self.progress)
+        self.passes = Reconciler(self.view, self.grants, self.cluster, self.events, self.progress)
         self.pruner = Pruner(
             self.view,
             self.writers,
@@ -140,7 +140,7 @@ class World:
         )
         self.leader = Leader(
             self.pruner,
-            Mappings(self.view, self.bindings, self.events),
+            BindingConflicts(self.view, self.bindings, self.events),
             self.passes.pods,
             {},
             INTERVAL,

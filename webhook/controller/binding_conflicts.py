@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.model.binding_match import Mapping, competing, mapping_of
-from webhook.runtime.run_and_log import survive
+from webhook.model.binding_match import BindingMatch, competing, mapping_of
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 
 if TYPE_CHECKING:
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.bindings import Binding
     from webhook.model.decisions import Account
     from webhook.telemetry.events import Events
@@ -25,10 +25,10 @@ _YIELD_EVERY = 200
 """ServiceAccounts looked at before the loop may answer reviews again."""
 
 
-class Mappings:
+class BindingConflicts:
     """Counts how ServiceAccounts stand with the bindings, and tells of each that is ambiguous."""
 
-    def __init__(self, view: ClusterView, bindings: tuple[Binding, ...], events: Events) -> None:
+    def __init__(self, view: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
         self._view = view
         self._bindings = bindings
         self._events = events
@@ -38,13 +38,13 @@ class Mappings:
         """Look every `interval` seconds until cancelled; then nothing is counted here any more."""
         try:
             while True:
-                await survive("mappings_not_counted", self._look(), "leader")
+                await run_and_log("mappings_not_counted", self._look(), "leader")
                 await asyncio.sleep(interval)
         finally:
             _show(Counter())
 
     async def _look(self) -> None:
-        counts: Counter[Mapping] = Counter()
+        counts: Counter[BindingMatch] = Counter()
         ambiguous: set[tuple[str, str]] = set()
         for number, account in enumerate(self._view.accounts()):
             if number % _YIELD_EVERY == 0:
@@ -52,7 +52,7 @@ class Mappings:
             mapping = mapping_of(account, self._view.cached(account.namespace), self._bindings)
             if mapping is not None:
                 counts[mapping] += 1
-            if mapping is Mapping.AMBIGUOUS:
+            if mapping is BindingMatch.AMBIGUOUS:
                 ambiguous.add((account.namespace, account.name))
                 self._tell(account)
         self._told &= ambiguous
@@ -79,6 +79,6 @@ class Mappings:
         )
 
 
-def _show(counts: Counter[Mapping]) -> None:
-    for mapping in Mapping:
+def _show(counts: Counter[BindingMatch]) -> None:
+    for mapping in BindingMatch:
         metrics.mappings.labels(mapping.value).set(counts[mapping])

@@ -48,7 +48,7 @@ class _Live:
         return asyncio.get_running_loop().time() < self.counts_until
 
 
-class ClusterView:
+class ClusterCache:
     """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
 
     The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `clock` tells

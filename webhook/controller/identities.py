@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.engine.grants import Grants
     from webhook.model.decisions import Grant
     from webhook.model.names import Subject
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Identities:
     """What nudges and restarts ask before they touch anything; asks nobody and changes nothing."""
 
-    def __init__(self, view: ClusterView, grants: Grants) -> None:
+    def __init__(self, view: ClusterCache, grants: Grants) -> None:
         self.view = view
         self._grants = grants
 
@@ -32,6 +32,6 @@ class Identities:
         In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
         """
         if grant.binding.associates:
-            return self._grants.is_heard_of(grant)
+            return self._grants.is_propagated(grant)
         known = self._grants.known(grant)
         return known is not None and known.role == grant.annotated

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
-    from webhook.controller.binding_conflicts import Mappings
-    from webhook.controller.leader_election import Term
+    from webhook.controller.binding_conflicts import BindingConflicts
+    from webhook.controller.leader_election import Leadership
     from webhook.controller.pruner import Pruner
     from webhook.controller.remediation.pods import PodsWithoutIdentity
 
@@ -23,7 +23,7 @@ class Leader:
     """The work of which one replica is enough."""
 
     pruner: Pruner
-    mappings: Mappings
+    mappings: BindingConflicts
     pods: PodsWithoutIdentity
     care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """What is done for Deployments, each until cancelled."""
@@ -32,7 +32,7 @@ class Leader:
     take_over: Callable[[], None]
     """Has what the leader before has not done any more be done at once."""
 
-    async def lead(self, term: Term) -> None:
+    async def lead(self, term: Leadership) -> None:
         """Work until cancelled."""
         self.take_over()
         async with asyncio.TaskGroup() as tasks:

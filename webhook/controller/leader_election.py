@@ -49,7 +49,7 @@ class NotLeadingError(ClusterError):
     """Another replica leads by now, or nobody can tell."""
 
 
-class Term:
+class Leadership:
     """The time for which one replica leads, and what it and those before it have removed within the hour."""
 
     def __init__(self, store: LeaseStore, lease: Lease, until: float) -> None:
@@ -150,7 +150,7 @@ class Term:
         return self._removals
 
 
-class Leadership:
+class LeaderElection:
     """Takes part in choosing the leader of an installation. `identity` names this replica: unique for ever."""
 
     def __init__(
@@ -160,14 +160,14 @@ class Leadership:
         self._name = leader_lease(installation)
         self._identity = identity
         self._progress = progress or Progress()
-        self._term: Term | None = None
+        self._term: Leadership | None = None
         metrics.leading.set(0)
 
     def leads_since(self) -> float | None:
         """Since when this replica leads, on the event loop's clock; None where it does not."""
         return self._term.began if self._term and self._term.holds else None
 
-    async def run(self, lead: Callable[[Term], Awaitable[None]]) -> None:
+    async def run(self, lead: Callable[[Leadership], Awaitable[None]]) -> None:
         """Wait to lead, `lead` as long as it lasts, and begin anew, until cancelled."""
         while True:
             try:
@@ -187,7 +187,7 @@ class Leadership:
             log.warning("leading_no_longer")
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
 
-    async def _win(self) -> Term:
+    async def _win(self) -> Leadership:
         """Wait until the Lease is free or its holder silent for too long, and take it. Raises ClusterError."""
         observed = Observation()
         while True:
@@ -195,7 +195,7 @@ class Leadership:
             with self._progress.step("leadership", _LONGEST_STEP):
                 taken = await self._try_to_take(observed, now)
             if taken is not None:
-                return Term(self._store, taken, now + DURATION)
+                return Leadership(self._store, taken, now + DURATION)
             await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
 
     async def _try_to_take(self, observed: Observation, now: float) -> Lease | None:
@@ -208,7 +208,7 @@ class Leadership:
             replace(found, holder=self._identity, waiter=None, renewals=found.renewals + 1)
         )
 
-    async def _lead(self, term: Term, lead: Callable[[Term], Awaitable[None]]) -> None:
+    async def _lead(self, term: Leadership, lead: Callable[[Leadership], Awaitable[None]]) -> None:
         work = asyncio.ensure_future(lead(term))
         try:
             try:
@@ -220,7 +220,7 @@ class Leadership:
             await self._give_back(term)
             raise
 
-    async def _goes_on(self, term: Term, work: asyncio.Future[None]) -> bool:
+    async def _goes_on(self, term: Leadership, work: asyncio.Future[None]) -> bool:
         """Wait, and renew; False once leading is over, which it is with the Lease, however slow an answer."""
         left = term.until - asyncio.get_running_loop().time()
         await asyncio.wait([work], timeout=min(_RENEWAL_SECONDS, max(left, 0)))
@@ -234,7 +234,7 @@ class Leadership:
             log.warning("lead_not_renewed", reason=str(error) or "no answer before the Lease ended")
             return term.holds
 
-    async def _give_back(self, term: Term) -> None:
+    async def _give_back(self, term: Leadership) -> None:
         try:
             await term.give_back()
         except ClusterError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import Cluster
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import Subject
@@ -14,7 +14,7 @@ _READ_SECONDS = 5.0
 
 
 async def live(
-    cluster: Cluster, view: ClusterView, subject: Subject
+    cluster: Cluster, view: ClusterCache, subject: Subject
 ) -> tuple[LiveNamespace | None, Account | None]:
     """Both, None where there is none. Raises ClusterError.
 

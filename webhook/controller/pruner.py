@@ -22,7 +22,7 @@ from webhook.controller.unused import UnusedTrust
 from webhook.coordination.recent_writes import REMEMBERED
 from webhook.model.errors import ClusterError
 from webhook.model.removal import Cause
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -30,11 +30,11 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from webhook.controller.cluster_cache import ClusterView
-    from webhook.controller.leader_election import Term
+    from webhook.controller.cluster_cache import ClusterCache
+    from webhook.controller.leader_election import Leadership
     from webhook.controller.ports import Cluster
     from webhook.controller.unused import Place
-    from webhook.engine.desired_state import OneRoleEach
+    from webhook.engine.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
     from webhook.model.removal_limit import PruneRules
@@ -83,9 +83,9 @@ class Pruner:
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
         self,
-        view: ClusterView,
+        view: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: OneRoleEach,
+        demand: DesiredState,
         cluster: Cluster,
         events: Events,
         rules: PruneRules,
@@ -115,18 +115,18 @@ class Pruner:
             metrics.removals_approved.labels(cause.value)
         view.on_change(self._keep_what_is_wanted_again)
 
-    async def run(self, term: Term, interval: float) -> None:
+    async def run(self, term: Leadership, interval: float) -> None:
         """Prune every `interval` seconds or oftener, and within seconds what does not wait, until cancelled."""
         await self._view.wait_until_synced()
         try:
             while True:
-                if await survive("prune_failed", self.once(term), "leader"):
+                if await run_and_log("prune_failed", self.once(term), "leader"):
                     metrics.prune_last_success.set_to_current_time()
                 await self._wait(min(interval, _LONGEST_PAUSE))
         finally:
             self._end()
 
-    async def once(self, term: Term) -> None:
+    async def once(self, term: Leadership) -> None:
         """Look at all that is unused, and remove what may be removed now.
 
         Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads.
@@ -223,7 +223,7 @@ class Pruner:
             for role in binding.roles
         )
 
-    def _take_up_what_is_left(self, term: Term) -> None:
+    def _take_up_what_is_left(self, term: Leadership) -> None:
         """Go on with what the leader before had approved and not written.
 
         By reads that are too young to be from before its last write; a role that cannot be read keeps only

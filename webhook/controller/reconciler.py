@@ -16,13 +16,13 @@ import structlog
 from webhook.controller.remediation.pods import PodsWithoutIdentity
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import Cluster
     from webhook.engine.grants import Grants
     from webhook.model.decisions import Account, Grant
@@ -50,12 +50,12 @@ _YIELD_EVERY = 200
 """Namespaces looked at before the loop may answer reviews again."""
 
 
-class Passes:
+class Reconciler:
     """Brings AWS and annotations to what the cluster wants."""
 
     def __init__(
         self,
-        view: ClusterView,
+        view: ClusterCache,
         grants: Grants,
         cluster: Cluster,
         events: Events,
@@ -84,8 +84,8 @@ class Passes:
         while True:
             if is_due:
                 self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
-                await survive("pass_failed", self._pass())
-            await survive("pass_failed", self._look_at_changed())
+                await run_and_log("pass_failed", self._pass())
+            await run_and_log("pass_failed", self._look_at_changed())
             is_due = not await self._something_changes_before(next_pass) or self._is_hurried
 
     def hurry(self) -> None:
@@ -167,7 +167,7 @@ class Passes:
             self._annotating.add(subject)
             facts = {"namespace": subject.namespace, "service_account": subject.service_account}
             with self._progress.step("late_annotations", _LONGEST_ANNOTATION):
-                await survive("late_annotation_failed", self._annotate(subject), **facts)
+                await run_and_log("late_annotation_failed", self._annotate(subject), **facts)
             self._annotating.discard(subject)
 
     async def _annotate(self, subject: Subject) -> None:

@@ -11,7 +11,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ _LONG = 3600.0
 class StuckNamespaces:
     """Shows how many there are, and logs each once. `is_trusted` answers whether anything in a namespace is."""
 
-    def __init__(self, view: ClusterView, is_trusted: Callable[[str], bool]) -> None:
+    def __init__(self, view: ClusterCache, is_trusted: Callable[[str], bool]) -> None:
         self._view = view
         self._is_trusted = is_trusted
         self._told: frozenset[str] = frozenset()

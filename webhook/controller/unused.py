@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from webhook.coordination.leases import mark
 from webhook.model.removal import Cause
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhook.controller.cluster_cache import ClusterView
-    from webhook.engine.desired_state import OneRoleEach
+    from webhook.controller.cluster_cache import ClusterCache
+    from webhook.engine.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
@@ -62,9 +62,9 @@ class UnusedTrust:
 
     def __init__(
         self,
-        view: ClusterView,
+        view: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: OneRoleEach,
+        demand: DesiredState,
         associations: Associations | None = None,
     ) -> None:
         self._view = view
@@ -82,7 +82,7 @@ class UnusedTrust:
         await self._view.wait_until_synced()
         while True:
             if self._view.in_touch:
-                await survive("unused_trust_not_looked_at", self.look(), "unused")
+                await run_and_log("unused_trust_not_looked_at", self.look(), "unused")
             await asyncio.sleep(interval)
 
     @property

@@ -57,7 +57,7 @@ class Wishes(Protocol):
         """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount."""
 
 
-class OneRoleEach:
+class DesiredState:
     """The `Demand` of a program: what the cluster wishes, with nobody in two roles of one binding."""
 
     def __init__(self, wishes: Wishes, writers: Mapping[RoleArn, RoleWriter]) -> None:

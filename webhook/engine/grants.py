@@ -129,11 +129,11 @@ class Grants:
         """Count nobody any more who was refused for good and whom the cluster does not want."""
         self._waiting.end_all_but(wanted | self._pursuits.keys())
 
-    def is_heard_of(self, grant: Grant) -> bool:
+    def is_propagated(self, grant: Grant) -> bool:
         """Whether EKS's own webhook has had the time to hear of the subject's association, which works."""
         if self._associations is None or not self._writers[grant.binding.roles[0]].lets_pods_in:
             return False
-        return self._associations.is_heard_of(grant.subject)
+        return self._associations.is_propagated(grant.subject)
 
     async def first_looks(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""

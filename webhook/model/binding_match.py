@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, LiveNamespace
 
 
-class Mapping(StrEnum):
+class BindingMatch(StrEnum):
     """What the bindings say of a ServiceAccount that has a bound name."""
 
     BOUND = "bound"
@@ -24,11 +24,13 @@ class Mapping(StrEnum):
     """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
 
 
-def mapping_of(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Mapping | None:
+def mapping_of(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> BindingMatch | None:
     """How `account` stands with the bindings; None where it is on its way out."""
     decision = decide_existing(account, namespace, bindings)
     if isinstance(decision, Grant):
-        return Mapping.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else Mapping.BOUND
+        return BindingMatch.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else BindingMatch.BOUND
     reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
     return _BY_REASON.get(reason)
 
@@ -47,4 +49,7 @@ def competing(
     return tuple({(one.mode, frozenset(one.roles)): one for one in reversed(found)}.values())[::-1]
 
 
-_BY_REASON = {IgnoreReason.NOT_BOUND: Mapping.NOT_SELECTED, IgnoreReason.FOREIGN_ROLE: Mapping.FOREIGN_ROLE}
+_BY_REASON = {
+    IgnoreReason.NOT_BOUND: BindingMatch.NOT_SELECTED,
+    IgnoreReason.FOREIGN_ROLE: BindingMatch.FOREIGN_ROLE,
+}

@@ -10,14 +10,14 @@ import structlog
 
 from webhook.model.aws_errors import AwsError
 from webhook.observe.decisions import CHANGES, decisions
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from collections.abc import Set as AbstractSet
 
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.names import IssuerUrl, Subject
     from webhook.observe.decisions import Decision
     from webhook.planning.binding_matches import Problem
@@ -39,7 +39,7 @@ class Observer:
 
     def __init__(
         self,
-        view: ClusterView,
+        view: ClusterCache,
         issuer: ClusterIssuer,
         plan: Callable[[IssuerUrl], Awaitable[Plan]],
         progress: Progress,
@@ -56,7 +56,7 @@ class Observer:
         await self._view.wait_until_synced()
         while True:
             await self._issuer.wait()
-            await survive("not_observed", self._look())
+            await run_and_log("not_observed", self._look())
             await asyncio.sleep(interval)
 
     async def _look(self) -> None:

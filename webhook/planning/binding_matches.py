@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.binding_match import Mapping, competing, mapping_of
+from webhook.model.binding_match import BindingMatch, competing, mapping_of
 from webhook.model.decisions import Ignore, Refuse, decide_existing
 from webhook.model.names import Subject
 
@@ -49,13 +49,13 @@ def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) ->
     """ServiceAccounts that name a role which their binding, or none, does not give them."""
     ours = {role.value: role for binding in bindings for role in binding.roles}
     for account, subject, mapping in _live_accounts(cluster, bindings):
-        if mapping is Mapping.FOREIGN_ROLE:
+        if mapping is BindingMatch.FOREIGN_ROLE:
             decision = decide_existing(account, cluster.namespaces.get(account.namespace), bindings)
             if isinstance(decision, Refuse):
                 yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
             elif isinstance(decision, Ignore):
                 yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
-        elif mapping is Mapping.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
+        elif mapping is BindingMatch.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
             why = (
                 f"its annotation names {role}, but no binding selects it: label the namespace so that one does, "
                 "or remove the annotation"
@@ -67,9 +67,9 @@ def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> It
     """ServiceAccounts of a bound name that no binding selects, or that several which differ do."""
     ours = {role.value for binding in bindings for role in binding.roles}
     for account, subject, mapping in _live_accounts(cluster, bindings):
-        if mapping is Mapping.NOT_SELECTED and account.role_annotation not in ours:
+        if mapping is BindingMatch.NOT_SELECTED and account.role_annotation not in ours:
             yield Problem(ProblemKind.NOT_SELECTED, "no binding selects its namespace: left alone", subject)
-        elif mapping is Mapping.AMBIGUOUS:
+        elif mapping is BindingMatch.AMBIGUOUS:
             first, *others = competing(account, cluster.namespaces.get(account.namespace), bindings)
             names = ", ".join(binding.name for binding in others)
             why = f"binding {first.name} decides because it comes first; {names} would select it too"
@@ -78,7 +78,7 @@ def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> It
 
 def _live_accounts(
     cluster: ClusterSnapshot, bindings: tuple[Binding, ...]
-) -> Iterator[tuple[Account, Subject, Mapping]]:
+) -> Iterator[tuple[Account, Subject, BindingMatch]]:
     """Those about which the bindings say something, in order."""
     for key in sorted(cluster.accounts):
         account = cluster.accounts[key]

@@ -19,7 +19,7 @@ SETTLES_WITHIN = 30.0
 """Seconds for which a list may not show what was made: EKS's reads can be late."""
 
 
-HEARD_WITHIN = 15.0
+PROPAGATED_WITHIN = 15.0
 """Seconds until EKS's webhook has heard of one: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
 
 
@@ -89,11 +89,11 @@ class AssociationCache:
         later = TrustSource.ALREADY if proof is TrustSource.WRITTEN else proof
         self._known[subject] = _Known(role, later, _now())
 
-    def is_heard_of(self, subject: Subject) -> bool:
+    def is_propagated(self, subject: Subject) -> bool:
         """Whether EKS's webhook has had the time to hear of it."""
         since = self._since.get(subject)
         is_right = subject in self._known or self.expects(subject)
-        return is_right and since is not None and since <= _now() - HEARD_WITHIN
+        return is_right and since is not None and since <= _now() - PROPAGATED_WITHIN
 
     def is_in_the_way(self, found: Association) -> None:
         """It gives the subject something else, and is not ours to change."""

@@ -121,9 +121,9 @@ class Associations:
         """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
         return subject not in self._deleting and self._seen.expects(subject)
 
-    def is_heard_of(self, subject: Subject) -> bool:
+    def is_propagated(self, subject: Subject) -> bool:
         """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
-        return self._seen.is_heard_of(subject)
+        return self._seen.is_propagated(subject)
 
     @property
     def leads(self) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def survive(event: str, work: Awaitable[None], loop: str = "pass", **facts: str) -> bool:
+async def run_and_log(event: str, work: Awaitable[None], loop: str = "pass", **facts: str) -> bool:
     """Do `work`; where it fails, say so under `event` and go on: the next round tries again.
 
     Answers whether it went well. What nobody foresaw is counted for `loop`.

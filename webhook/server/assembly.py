@@ -10,14 +10,14 @@ from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
-from webhook.controller.binding_conflicts import Mappings
+from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
-from webhook.controller.leader_election import Leadership
+from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
-from webhook.controller.reconciler import Passes
+from webhook.controller.reconciler import Reconciler
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
@@ -27,7 +27,7 @@ from webhook.model.bindings import trusted_roles
 from webhook.model.removal_limit import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
-from webhook.server.remediation import care_of_deployments, care_of_the_gate
+from webhook.server.remediation import deployment_remediation, gate_remediation
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
@@ -52,7 +52,7 @@ async def assemble(configuration: Configuration) -> Program:
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
     lock = LeaseLock(leases, identity)
-    leadership = Leadership(leases, installation, identity, progress)
+    leadership = LeaderElection(leases, installation, identity, progress)
     quota, limiter = AccountQuota(calls), iam_limiter()
     writers: dict[RoleArn, RoleWriter] = {}
     associations = (
@@ -69,22 +69,22 @@ async def assemble(configuration: Configuration) -> Program:
         if pods
         else None
     )
-    grants, demand = Grants(writers, associations), OneRoleEach(view, writers)
+    grants, demand = Grants(writers, associations), DesiredState(view, writers)
     for role in trusted_roles(bindings):
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
     reconciler, gate = configuration.reconciler, configuration.pod_gate
     rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-    passes = Passes(view, grants, api, events, progress)
+    passes = Reconciler(view, grants, api, events, progress)
     identities = Identities(view, grants)
     pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
     leader = Leader(
         pruner,
-        Mappings(view, bindings, events),
+        BindingConflicts(view, bindings, events),
         passes.pods,
-        care_of_deployments(reconciler, passes.pods, identities, connection, events, progress)
-        | care_of_the_gate(gate, namespace, identities, grants, connection, reconciler.interval, progress),
+        deployment_remediation(reconciler, passes.pods, identities, connection, events, progress)
+        | gate_remediation(gate, namespace, identities, grants, connection, reconciler.interval, progress),
         reconciler.interval,
         passes.hurry,
     )

@@ -16,7 +16,7 @@ from webhook.aws.calls import AwsCalls
 from webhook.config.bindings import bindings_of
 from webhook.config.contract import SelfManagedSection
 from webhook.config.runtime_environment import own_namespace, process_identity
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.kube.api import KubernetesApi
 from webhook.kube.certificates import registration_path, secret_path
 from webhook.kube.connection import Connection
@@ -61,7 +61,7 @@ class Parts:
     caller: CallerCheck
     issuer: ClusterIssuer
     pods: PodIdentity | None
-    view: ClusterView
+    view: ClusterCache
     certificates: Certificates
     checks: list[Check]
     progress: Progress
@@ -135,7 +135,7 @@ async def parts_of(configuration: Configuration) -> Parts:
     api = KubernetesApi(connection, label_keys(bindings))
     calls = AwsCalls(partition=partition(bindings), read_only=configuration.observe)
     issuer, caller = ClusterIssuer(), CallerCheck(calls)
-    view = ClusterView(
+    view = ClusterCache(
         bindings,
         api.namespaces(),
         {name: api.service_accounts(name) for name in service_accounts(bindings)},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.controller.remediation.restarts import Pace, Restarts
-from webhook.controller.remediation.rollout_retry import Nudges
+from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.kube.deployments import DeploymentApi
 from webhook.kube.gate_marks import GateAccount
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Loops = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
-def care_of_deployments(  # noqa: PLR0913, PLR0917  the parts of a program that they work with
+def deployment_remediation(  # noqa: PLR0913, PLR0917  the parts of a program that they work with
     section: ReconcilerSection,
     pods: PodsWithoutIdentity,
     identities: Identities,
@@ -38,14 +38,14 @@ def care_of_deployments(  # noqa: PLR0913, PLR0917  the parts of a program that 
     deployments = DeploymentApi(connection)
     loops: Loops = {}
     if section.nudge_refused_pods:
-        loops["nudges"] = Nudges(identities, deployments, events, progress).run
+        loops["nudges"] = RolloutRetry(identities, deployments, events, progress).run
     if section.restart_pods_without_identity:
         pace = Pace(section.restarts_at_a_time, section.restart_timeout)
         loops["restarts"] = Restarts(pods, identities, deployments, events, pace, time.time, progress).run
     return loops
 
 
-def care_of_the_gate(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
+def gate_remediation(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
     section: PodGateSection | None,
     namespace: str,
     identities: Identities,

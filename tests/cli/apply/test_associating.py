@@ -16,8 +16,8 @@ from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_docume
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Hands, add_and_repair, remove
-from webhook.controller.cluster_cache import ClusterView
-from webhook.engine.desired_state import OneRoleEach
+from webhook.controller.cluster_cache import ClusterCache
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
@@ -72,9 +72,9 @@ class Person:
     @asynccontextmanager
     async def hands(self) -> AsyncIterator[Hands]:
         """What `apply` works with."""
-        view = ClusterView((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = OneRoleEach(view, writers), self.iam.client("apply")
+        demand, policies = DesiredState(view, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
         associations = Associations(

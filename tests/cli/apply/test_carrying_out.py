@@ -20,9 +20,9 @@ from tests.support.worlds import GRACE, labelled
 from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
@@ -76,9 +76,9 @@ class Person:
     async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
-        view = ClusterView((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
+        view = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, grants = OneRoleEach(view, writers), Grants(writers)
+        demand, grants = DesiredState(view, writers), Grants(writers)
         policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
         for one in self.roles:
             writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)

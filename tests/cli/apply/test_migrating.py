@@ -21,9 +21,9 @@ from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
 from webhook.cli.migrate.replacing import Pace
-from webhook.cli.migrate.rules import Course, Footing, Migration, Move, Situation, Step
-from webhook.controller.cluster_cache import ClusterView
-from webhook.engine.desired_state import OneRoleEach
+from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
+from webhook.controller.cluster_cache import ClusterCache
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import FailureKind
@@ -87,9 +87,9 @@ class Scene:
     @asynccontextmanager
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
-        view = ClusterView((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = OneRoleEach(view, writers), self.iam.client("migrate")
+        demand, policies = DesiredState(view, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
         associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
         grants = Grants(writers, associations)
@@ -121,7 +121,7 @@ class Scene:
         )
         monkeypatch.setattr(migrating, "hands", lambda _, done, *more: self.hands(*more, done=done))
         monkeypatch.setattr(migrating, "Replacing", lambda *_: replaced.port())
-        situations = [Situation(one, Footing(works=True), Footing(is_ours=True)) for one in self.who]
+        situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)
         migration = Migration(self.binding, Course(self.target, switched=True), moves, Plan())
         await migrating.move_on(journey, migration, Pace(2, 1.0), lambda _: None, done)

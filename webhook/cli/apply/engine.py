@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
-from webhook.controller.cluster_cache import ClusterView
+from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.live_reader import live
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import OneRoleEach
+from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.kube.leases import Leases
@@ -61,8 +61,8 @@ class Hands:
 
     cluster: Cluster
     policies: TrustPolicies
-    view: ClusterView
-    demand: OneRoleEach
+    view: ClusterCache
+    demand: DesiredState
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
     associations: Associations | None = None
@@ -84,7 +84,7 @@ async def hands(
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
-    view = ClusterView(
+    view = ClusterCache(
         installation.bindings,
         here.api.namespaces(),
         {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
@@ -93,7 +93,7 @@ async def hands(
     )
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
     writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = OneRoleEach(view, writers), iam_limiter()
+    demand, limiter = DesiredState(view, writers), iam_limiter()
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):

@@ -17,7 +17,7 @@ from webhook.cli.running import run
 if TYPE_CHECKING:
     from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.rules import Course, Migration, Move
-    from webhook.cli.migrate.session import Journey
+    from webhook.cli.migrate.session import MigrationSession
     from webhook.cli.progress import Progress
     from webhook.cli.snapshots.session import Where
     from webhook.model.bindings import Binding
@@ -106,7 +106,9 @@ async def _migrate(asked: _Asked, progress: Progress) -> Exit:
         return _exit_code(found, done)
 
 
-async def _carry_out(journey: Journey, found: Migration, asked: _Asked, progress: Progress, done: Done) -> None:
+async def _carry_out(
+    journey: MigrationSession, found: Migration, asked: _Asked, progress: Progress, done: Done
+) -> None:
     """Do what can be done now, and note what was done and what was not."""
     from webhook.cli.migrate.migrating import add, drop_statement, move_on
     from webhook.cli.migrate.replacing import Pace
@@ -149,7 +151,7 @@ def _show(found: Migration, done: Done) -> None:
         )
 
 
-def _show_cut_off(journey: Journey, output: Output, done: Done) -> None:
+def _show_cut_off(journey: MigrationSession, output: Output, done: Done) -> None:
     """What was done before something ended the command, which says itself what; how far all are is not known."""
     if output is Output.TABLE:
         _tell_written(done)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhook.cli.apply.engine import Done, Hands
     from webhook.cli.migrate.replacing import Pace
     from webhook.cli.migrate.rules import Migration, Move
-    from webhook.cli.migrate.session import Journey
+    from webhook.cli.migrate.session import MigrationSession
     from webhook.model.decisions import Account
     from webhook.model.names import RoleArn, Subject
     from webhook.model.outcomes import Outcome
@@ -41,7 +41,9 @@ _TIME_RUNS = (
 """The agent on a node keeps them for that long (aws/eks-pod-identity-agent, refreshing_cache.go)."""
 
 
-async def add(journey: Journey, migration: Migration, progress: Callable[[str], None], done: Done) -> None:
+async def add(
+    journey: MigrationSession, migration: Migration, progress: Callable[[str], None], done: Done
+) -> None:
     """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
     subjects = [move.subject for move in migration.at(Step.ADD)]
     associates = journey.binding.associates
@@ -66,7 +68,7 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
 
 
 async def move_on(
-    journey: Journey, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
+    journey: MigrationSession, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
 ) -> None:
     """Replace the pods that do not carry the new variables, and take the old way away where none needs it.
 
@@ -102,7 +104,7 @@ async def move_on(
             await moving.remove_irsa(sorted(passed), progress)
 
 
-async def drop_statement(journey: Journey, migration: Migration, done: Done) -> None:
+async def drop_statement(journey: MigrationSession, migration: Migration, done: Done) -> None:
     """Take the statement for the binding's pods out of its roles, on the way to IRSA, when nobody needs it.
 
     Raises ClusterError.
@@ -118,7 +120,7 @@ async def drop_statement(journey: Journey, migration: Migration, done: Done) -> 
 class _Moving:
     """One binding's ServiceAccounts, each moved on from where it is."""
 
-    def __init__(self, journey: Journey, by: Hands, replacing: Replacing) -> None:
+    def __init__(self, journey: MigrationSession, by: Hands, replacing: Replacing) -> None:
         self._journey = journey
         self._by = by
         self._replacing = replacing

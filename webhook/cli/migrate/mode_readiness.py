@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.cli.migrate.rules import Footing
+from webhook.cli.migrate.rules import ModeReadiness
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import Step, judge
 
@@ -31,23 +31,23 @@ class IrsaFootings:
         self._problems = problems
         self._trusted = TrustedSubjects(account, installation)
 
-    def as_new(self, grant: Grant, *, has_account: bool) -> Footing:
+    def as_new(self, grant: Grant, *, has_account: bool) -> ModeReadiness:
         """As the way to go to; where there is no ServiceAccount yet, it is annotated as it is created."""
         subject, roles = grant.subject, grant.binding.roles
         letting = {role for role in roles if self._lets_in(role, subject)}
         certain = {role for role in letting if self._doubt(role, subject) is None}
         works = grant.annotated in certain if has_account else bool(certain)
         if works:
-            return Footing(works=True)
+            return ModeReadiness(works=True)
         doubts = (self._doubt(role, subject) for role in roles if role in letting)
         doubt = next((doubt for doubt in doubts if doubt), "")
-        return Footing(trouble=self._problems.get(subject) or self._unread(roles) or doubt)
+        return ModeReadiness(trouble=self._problems.get(subject) or self._unread(roles) or doubt)
 
-    def as_old(self, grant: Grant) -> Footing:
+    def as_old(self, grant: Grant) -> ModeReadiness:
         """As the way to come from: the annotation, where it names a role of the binding, and our statements."""
         roles = grant.binding.roles
         is_ours = grant.annotated is not None or any(self._names(role, grant.subject) for role in roles)
-        return Footing(is_ours=is_ours, trouble=self._unread(roles))
+        return ModeReadiness(is_ours=is_ours, trouble=self._unread(roles))
 
     def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
         policy, own = self._account.policies.get(role), self._installation.own_in(role)
@@ -76,32 +76,34 @@ class PodIdentityFootings:
     owner: Ownership
     account: AccountSnapshot
 
-    def as_new(self, found: Association | None) -> Footing:
+    def as_new(self, found: Association | None) -> ModeReadiness:
         """As the way to go to, by the ServiceAccount's association."""
         policy = self.account.policies.get(self.role)
         if policy is None:
-            return Footing(trouble=f"{self.role}: {self.account.unread.get(self.role, 'was not read')}")
+            return ModeReadiness(trouble=f"{self.role}: {self.account.unread.get(self.role, 'was not read')}")
         if (place := policy.denial_of_pods(self.own)) is not None:
-            return Footing(trouble=f"{place} of the trust policy of {self.role} denies it: change that statement")
+            return ModeReadiness(
+                trouble=f"{place} of the trust policy of {self.role} denies it: change that statement"
+            )
         verdict = judge(found, self.role, self.owner)
         if verdict.step is Step.REPORT:
-            return Footing(trouble=verdict.reason)
+            return ModeReadiness(trouble=verdict.reason)
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
-            return Footing(
+            return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
             )
-        return Footing(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.lets_pods_in(self.own))
+        return ModeReadiness(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.lets_pods_in(self.own))
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
         ours = (one for one in self.own.pods if one.service_account == subject.service_account)
         places = (policy.possible_denial_of_pod(one.claims_in(subject.namespace)) for one in ours)
         return next((place for place in places if place), None)
 
-    def as_old(self, found: Association | None) -> Footing:
+    def as_old(self, found: Association | None) -> ModeReadiness:
         """As the way to come from: EKS prefers an association, whoever made it."""
         if found is None:
-            return Footing()
+            return ModeReadiness()
         if self.owner.owns(found):
-            return Footing(is_ours=True)
+            return ModeReadiness(is_ours=True)
         whose = f"of add-on {found.owner_arn}" if found.owner_arn else "that somebody else made"
-        return Footing(trouble=f"association {found.id} {whose} keeps its pods on Pod Identity: delete it")
+        return ModeReadiness(trouble=f"association {found.id} {whose} keeps its pods on Pod Identity: delete it")

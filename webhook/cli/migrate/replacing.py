@@ -12,12 +12,12 @@ from webhook.cli.migrate.rules import obstacle_to_restart
 from webhook.cli.migrate.session import lags
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.kube.deployments import DeploymentApi
-from webhook.podidentity.association_cache import HEARD_WITHIN
+from webhook.podidentity.association_cache import PROPAGATED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from webhook.cli.migrate.session import Journey
+    from webhook.cli.migrate.session import MigrationSession
     from webhook.controller.ports import RunningPod
     from webhook.model.deployments import Deployment
     from webhook.model.names import Subject
@@ -54,7 +54,7 @@ class Pace:
 class Replacing:
     """The pods of one binding's ServiceAccounts."""
 
-    def __init__(self, journey: Journey, pace: Pace) -> None:
+    def __init__(self, journey: MigrationSession, pace: Pace) -> None:
         self._api = journey.here.api
         self._binding = journey.binding
         self._course = journey.course
@@ -73,7 +73,7 @@ class Replacing:
         while alike < _ANSWERS_ALIKE:
             carried = await self._inspection.variables_of_a_new_pod(subject)
             if carried is None:
-                await asyncio.sleep(HEARD_WITHIN + _MARGIN if self._course.detaches else 0)
+                await asyncio.sleep(PROPAGATED_WITHIN + _MARGIN if self._course.detaches else 0)
                 return ""
             alike = alike + 1 if carried == {self._course.target} else 0
             if time.monotonic() > until:

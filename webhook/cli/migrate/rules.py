@@ -42,7 +42,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Footing:
+class ModeReadiness:
     """How far one of the two ways is there for a ServiceAccount."""
 
     works: bool = False
@@ -69,8 +69,8 @@ class Situation:
     """A ServiceAccount as it was found."""
 
     subject: Subject
-    new: Footing
-    old: Footing
+    new: ModeReadiness
+    old: ModeReadiness
     workloads: tuple[Workload, ...] = ()
 
 

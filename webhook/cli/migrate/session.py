@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from webhook.cli.migrate.mode_readiness import IrsaFootings, PodIdentityFootings
 from webhook.cli.migrate.rules import (
     Course,
-    Footing,
     Migration,
+    ModeReadiness,
     Situation,
     Step,
     Workload,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class MigrationSession:
     """A binding that goes to another mode, and what is needed to look after it on the way.
 
     `here` has the binding in the mode that it goes to, whatever its configuration says.
@@ -80,7 +80,7 @@ class Journey:
         return sid_for_pods(owner.installation, self.binding.name, owner.cluster)
 
 
-async def set_out(here: Session, name: str, target: Mode) -> Journey:
+async def set_out(here: Session, name: str, target: Mode) -> MigrationSession:
     """Have what a migration of the binding `name` needs; the caller closes it.
 
     Raises InvalidNameError where there is no such binding, ConfigurationError where it cannot go to that mode, and
@@ -114,11 +114,11 @@ async def set_out(here: Session, name: str, target: Mode) -> Journey:
     if pods is None:
         raise ConfigurationError("cluster.name: is missing")
     await confirm_cluster(pods.cluster)
-    return Journey(there, going, Course(target, switched=found.mode is target), pods, calls)
+    return MigrationSession(there, going, Course(target, switched=found.mode is target), pods, calls)
 
 
 async def look_at_migration(
-    journey: Journey, step: Callable[[str], None], count: Callable[[str], None]
+    journey: MigrationSession, step: Callable[[str], None], count: Callable[[str], None]
 ) -> Migration:
     """Where each of its ServiceAccounts is.
 
@@ -148,7 +148,7 @@ class _Look:
 
     def __init__(  # noqa: PLR0913, PLR0917  what was found
         self,
-        journey: Journey,
+        journey: MigrationSession,
         cluster: ClusterSnapshot,
         account: AccountSnapshot,
         plan: Plan,
@@ -184,24 +184,26 @@ class _Look:
         others = {subject: found for subject, found in self._associations.items() if subject not in granted}
         footings = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
         return [
-            next_move(Situation(subject, Footing(works=True), old), self._journey.course)
+            next_move(Situation(subject, ModeReadiness(works=True), old), self._journey.course)
             for subject, old in footings.items()
             if old is not None
         ]
 
-    def _of_another(self, subject: Subject, found: Association) -> Footing | None:
+    def _of_another(self, subject: Subject, found: Association) -> ModeReadiness | None:
         """What is to go first; None where the statement for pods may go without it."""
         namespace = self._cluster.namespaces.get(subject.namespace)
         if not self._journey.pods.owner.owns(found):
             if found.role not in {role.value for role in self._journey.binding.roles}:
                 return None
             whose = f"association {found.id}, which somebody else made,"
-            return Footing(trouble=f"{whose} works by our statement for pods: delete it, or trust it by another")
+            return ModeReadiness(
+                trouble=f"{whose} works by our statement for pods: delete it, or trust it by another"
+            )
         if namespace is None:
             return self._pods.as_old(found)
         if namespace.terminating:
-            return Footing(trouble="its namespace is on its way out: run this again when it is gone")
-        return Footing(trouble=f"nothing gives it the role, but association {found.id} is left: delete it")
+            return ModeReadiness(trouble="its namespace is on its way out: run this again when it is gone")
+        return ModeReadiness(trouble=f"nothing gives it the role, but association {found.id} is left: delete it")
 
     def statement_in(self) -> tuple[RoleArn, ...]:
         """The roles with a statement for pods that has to go in the end."""
@@ -216,7 +218,7 @@ class _Look:
 
 
 async def _associations(
-    journey: Journey, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
+    journey: MigrationSession, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
 ) -> dict[Subject, Association]:
     """Those of the binding's ServiceAccounts; to IRSA, also all others whom its statement for pods lets in."""
     listing = await journey.pods.api.list()
@@ -227,7 +229,7 @@ async def _associations(
     return await describe_all(journey.pods.api, ids, progress)
 
 
-def _is_let_in(subject: Subject, journey: Journey, cluster: ClusterSnapshot) -> bool:
+def _is_let_in(subject: Subject, journey: MigrationSession, cluster: ClusterSnapshot) -> bool:
     """Whether the statement for the binding's pods is for this ServiceAccount, and that of no other binding."""
     bindings = journey.here.installation.bindings
     others = [one for one in bindings if one.associates and one.name != journey.binding.name]
@@ -244,7 +246,7 @@ def _may_be_of(binding: Binding, subject: Subject) -> bool:
     return binding.service_account == subject.service_account and binding.namespaces.may_select(subject.namespace)
 
 
-async def _workloads(journey: Journey) -> dict[Subject, tuple[Workload, ...]]:
+async def _workloads(journey: MigrationSession) -> dict[Subject, tuple[Workload, ...]]:
     """Pods that do not carry the new variables alone, by their Deployments."""
     here, binding = journey.here, journey.binding
     api = DeploymentApi(here.connection)

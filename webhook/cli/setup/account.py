@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
-    from webhook.cli.setup.documents import Wish
+    from webhook.cli.setup.documents import DesiredAccount
     from webhook.cli.setup.prerequisites import Step
     from webhook.model.names import RoleArn
 
 
-async def look_at_account(calls: AwsCalls, wish: Wish) -> Found:
+async def look_at_account(calls: AwsCalls, wish: DesiredAccount) -> Found:
     """What is there (iam:GetOpenIDConnectProvider, iam:GetRole, iam:GetRolePolicy). Raises AwsError."""
     audiences = await provider_audiences(calls, wish.provider_arn)
     roles = {}

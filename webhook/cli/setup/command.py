@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.cli.progress import Progress
-    from webhook.cli.setup.documents import Bucket, Wish
+    from webhook.cli.setup.documents import Bucket, DesiredAccount
     from webhook.cli.setup.prerequisites import Step
     from webhook.cli.setup.presets import Preset
     from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-    _Values = Callable[[Wish], dict[str, Any]]
+    _Values = Callable[[DesiredAccount], dict[str, Any]]
 
 
 class SetupOutput(StrEnum):
@@ -242,9 +242,9 @@ async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -
         sys.stdout.flush()
 
 
-async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
+async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> DesiredAccount:
     from webhook.aws.caller import CallerCheck
-    from webhook.cli.setup.documents import Wish
+    from webhook.cli.setup.documents import DesiredAccount
     from webhook.cli.setup.presets import Workload
 
     caller = await CallerCheck(calls).caller()
@@ -252,7 +252,7 @@ async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Wish:
     def arn(name: str) -> RoleArn:
         return _arn(caller.partition, caller.account, name)
 
-    return Wish(
+    return DesiredAccount(
         asked.bucket,
         tuple(arn(name) for name in asked.roles),
         arn(asked.own_role),

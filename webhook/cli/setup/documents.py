@@ -40,7 +40,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredAccount:
     """What is to be there. `program` is the webhook's own ServiceAccount, `own_role` its role; `roles` back up."""
 
     bucket: Bucket
@@ -63,7 +63,7 @@ class Wish:
         return self.issuer.provider_arn(self.own_role.partition, self.own_role.account)
 
 
-def bucket_policy(wish: Wish) -> Document:
+def bucket_policy(wish: DesiredAccount) -> Document:
     """Backing up to the bucket and restoring from it, and no more."""
     bucket = f"arn:{wish.own_role.partition}:s3:::{wish.bucket.name}"
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
@@ -76,7 +76,7 @@ def bucket_policy(wish: Wish) -> Document:
     }
 
 
-def first_trust(wish: Wish, role: RoleArn) -> Document:
+def first_trust(wish: DesiredAccount, role: RoleArn) -> Document:
     """A trust policy that allows nobody until the first control plane comes: IAM wants a statement.
 
     It is the webhook's own, which replaces it, where its installation has the usual name.
@@ -85,7 +85,7 @@ def first_trust(wish: Wish, role: RoleArn) -> Document:
     return {"Version": _VERSION, "Statement": [own.render_for_nobody()]}
 
 
-def own_statement(wish: Wish) -> Document:
+def own_statement(wish: DesiredAccount) -> Document:
     """The statement by which the webhook's own role trusts the webhook."""
     key = wish.issuer.key
     return {
@@ -97,7 +97,7 @@ def own_statement(wish: Wish) -> Document:
     }
 
 
-def own_policy(wish: Wish) -> Document:
+def own_policy(wish: DesiredAccount) -> Document:
     """What the webhook may do, as docs/run/install.md has it: exactly the roles of the wish, and never its own."""
     roles = [role.value for role in dict.fromkeys((*wish.bound_roles, *wish.roles_before))]
     return {

@@ -13,13 +13,13 @@ from webhook.iam.trust_policy import canonical
 from webhook.model.errors import InvalidNameError
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.documents import Document, Wish
+    from webhook.cli.setup.documents import DesiredAccount, Document
     from webhook.cli.setup.found import Found
     from webhook.iam.trust_policy import Statement
     from webhook.model.names import RoleArn
 
 
-def refuse_what_others_use(wish: Wish, found: Found) -> None:
+def refuse_what_others_use(wish: DesiredAccount, found: Found) -> None:
     """Raise InvalidNameError where a step would take from another webhook, bucket or person what it has."""
     _refuse_another_webhooks_role(wish, found)
     _refuse_to_narrow("--own-role", wish.own_role, OWN_POLICY, documents.own_policy(wish), found)
@@ -27,7 +27,7 @@ def refuse_what_others_use(wish: Wish, found: Found) -> None:
         _refuse_to_narrow("--role", role, BUCKET_POLICY, documents.bucket_policy(wish), found)
 
 
-def _refuse_another_webhooks_role(wish: Wish, found: Found) -> None:
+def _refuse_another_webhooks_role(wish: DesiredAccount, found: Found) -> None:
     own, ours = wish.own_role, documents.own_statement(wish)
     for statement in found.roles[own].trust.statements if own in found.roles else ():
         if statement.get("Sid") != ours["Sid"]:

@@ -17,7 +17,7 @@ from webhook.model.names import AUDIENCE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhook.cli.setup.documents import Document, Wish
+    from webhook.cli.setup.documents import DesiredAccount, Document
     from webhook.cli.setup.found import Found
     from webhook.model.names import RoleArn
 
@@ -51,7 +51,7 @@ class Step:
         return shlex.join(argv)
 
 
-def missing_steps(wish: Wish, found: Found) -> list[Step]:
+def missing_steps(wish: DesiredAccount, found: Found) -> list[Step]:
     """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
 
     Nothing is taken away: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
@@ -67,12 +67,12 @@ def missing_steps(wish: Wish, found: Found) -> list[Step]:
     ]
 
 
-def _roles_before(wish: Wish, found: Found) -> tuple[RoleArn, ...]:
+def _roles_before(wish: DesiredAccount, found: Found) -> tuple[RoleArn, ...]:
     policy = found.policy(wish.own_role, OWN_POLICY) or {}
     return tuple(role for role in editable_roles(policy) if role != wish.own_role)
 
 
-def _provider(wish: Wish, found: Found) -> Iterator[Step]:
+def _provider(wish: DesiredAccount, found: Found) -> Iterator[Step]:
     if found.audiences is None:
         parameters: dict[str, str | list[str]] = {"Url": wish.issuer.value, "ClientIDList": [AUDIENCE]}
         yield Step("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
@@ -82,14 +82,14 @@ def _provider(wish: Wish, found: Found) -> Iterator[Step]:
         yield Step(what, "add_client_id_to_open_id_connect_provider", parameters)
 
 
-def _backup_roles(wish: Wish, found: Found) -> Iterator[Step]:
+def _backup_roles(wish: DesiredAccount, found: Found) -> Iterator[Step]:
     for role in wish.roles:
         if role not in found.roles:
             yield _create(role, documents.first_trust(wish, role), f"role {role.name} for backups")
         yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
 
 
-def _other_roles(wish: Wish, found: Found) -> Iterator[Step]:
+def _other_roles(wish: DesiredAccount, found: Found) -> Iterator[Step]:
     """What these may do in AWS only their owners know."""
     for role in wish.bound_roles:
         if role not in wish.roles and role not in found.roles:
@@ -97,7 +97,7 @@ def _other_roles(wish: Wish, found: Found) -> Iterator[Step]:
             yield _create(role, documents.first_trust(wish, role), f"role {role.name} for {', '.join(names)}")
 
 
-def _own_role(wish: Wish, found: Found) -> Iterator[Step]:
+def _own_role(wish: DesiredAccount, found: Found) -> Iterator[Step]:
     role, statement = wish.own_role, documents.own_statement(wish)
     there = found.roles.get(role)
     if there is None:

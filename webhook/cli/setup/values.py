@@ -9,11 +9,11 @@ from webhook.cli.setup.presets import CONTROL_PLANES
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.documents import Wish
+    from webhook.cli.setup.documents import DesiredAccount
     from webhook.model.names import RoleArn
 
 
-def chart_values(wish: Wish) -> dict[str, Any]:
+def chart_values(wish: DesiredAccount) -> dict[str, Any]:
     """The webhook's chart with its first binding, every control plane backs up, and those of other workloads."""
     backup = {
         "name": "backup",
@@ -26,7 +26,7 @@ def chart_values(wish: Wish) -> dict[str, Any]:
     return {"bindings": bindings, "serviceAccount": {"roleArn": wish.own_role.value}}
 
 
-def spaces_values(wish: Wish) -> dict[str, Any]:
+def spaces_values(wish: DesiredAccount) -> dict[str, Any]:
     """The Spaces chart with the bucket, as the published guides set it.
 
     With one role Spaces may annotate every ServiceAccount with it too; with several, only the webhook knows which.

@@ -16,7 +16,7 @@ import structlog
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Untrusted
 from webhook.podidentity.makers import Need
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class PodGate:
                 tasks.create_task(self._pass_over(mark))
             while True:
                 self._news.clear()
-                is_kept = await survive("pod_gate_not_kept", self._keep(), "pod_gate")
+                is_kept = await run_and_log("pod_gate_not_kept", self._keep(), "pod_gate")
                 await self._news_or(self._interval if is_kept else _RETRY_SECONDS)
 
     async def _news_or(self, seconds: float) -> None:

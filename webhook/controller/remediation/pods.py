@@ -9,7 +9,7 @@ import structlog
 
 from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -17,7 +17,7 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from webhook.controller.cluster_cache import ClusterView
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import Cluster, RunningPod
     from webhook.model.names import RoleArn
     from webhook.telemetry.events import Events
@@ -38,7 +38,7 @@ class PodsWithoutIdentity:
     """
 
     def __init__(
-        self, view: ClusterView, cluster: Cluster, events: Events, progress: Progress | None = None
+        self, view: ClusterCache, cluster: Cluster, events: Events, progress: Progress | None = None
     ) -> None:
         self._view = view
         self._cluster = cluster
@@ -57,7 +57,7 @@ class PodsWithoutIdentity:
         self._is_running = True
         try:
             while True:
-                await survive("pods_not_found", self.find(), "pods")
+                await run_and_log("pods_not_found", self.find(), "pods")
                 await asyncio.sleep(interval)
         finally:
             self._is_running = False

@@ -17,7 +17,7 @@ from webhook.controller.remediation.restart_pauses import RestartPauses
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.model.deployments import Verdict, judge
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -100,7 +100,7 @@ class Restarts:
         """Restart until cancelled; a rollout that is under way then goes on without us."""
         while True:
             await self._pods.next_look()
-            await survive("restarts_failed", self._round(), "pods")
+            await run_and_log("restarts_failed", self._round(), "pods")
 
     async def _round(self) -> None:
         waiting = deque(_workloads(self._pods.found))
@@ -117,7 +117,7 @@ class Restarts:
             if not self._pauses.is_over(subject.namespace, _now()):
                 continue
             work = self._restart_and_wait(subject, name)
-            await survive("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
+            await run_and_log("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
         grant = self._identities.grant(subject)

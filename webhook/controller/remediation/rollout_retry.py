@@ -1,4 +1,4 @@
-"""Nudges: a Deployment whose pods are refused tries again while its ServiceAccount has its identity.
+"""RolloutRetry: a Deployment whose pods are refused tries again while its ServiceAccount has its identity.
 
 With the pod gate on `deny` a ReplicaSet that was refused often waits for up to 16 minutes before it tries again. A
 change of its Deployment's own metadata is copied to it, and has it try at once; no running pod is touched.
@@ -15,7 +15,7 @@ from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.deployments import NUDGE_PAUSES, NUDGE_ROUND
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import survive
+from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -48,7 +48,7 @@ _YIELD_EVERY = 200
 """ServiceAccounts looked at before the loop may answer reviews again."""
 
 
-class Nudges:
+class RolloutRetry:
     """Nudges each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
 
     All Deployments of the bound names are listed each round, for EKS's webhook may be what is missing. Between the
@@ -89,7 +89,7 @@ class Nudges:
                 for name in {name for binding in self._view.bindings for name in binding.deployments}:
                     tasks.create_task(self._go_round(name))
                 while True:
-                    await survive("nudges_failed", self._look_at_changed(), "pods")
+                    await run_and_log("nudges_failed", self._look_at_changed(), "pods")
                     await self._something_to_do()
         finally:
             self._is_running = False
@@ -112,7 +112,7 @@ class Nudges:
         clock, retry = asyncio.get_running_loop().time, _FIRST_RETRY
         while True:
             began = clock()
-            if await survive("refused_deployments_not_found", self._nudge_all_refused(name), "pods"):
+            if await run_and_log("refused_deployments_not_found", self._nudge_all_refused(name), "pods"):
                 retry = _FIRST_RETRY
                 await asyncio.sleep(began + NUDGE_ROUND - clock())
             else:
@@ -133,7 +133,7 @@ class Nudges:
                 if self._identities.is_whole(grant):
                     await self._next_turn()
                     nudge = self._nudge(deployment, is_new=deployment.uid not in before)
-                    nudges.create_task(survive("nudge_failed", nudge, "pods", namespace=subject.namespace))
+                    nudges.create_task(run_and_log("nudge_failed", nudge, "pods", namespace=subject.namespace))
                     self._nudged[name].add(deployment.uid)
                 else:
                     self._whole.discard(subject)
@@ -175,7 +175,9 @@ class Nudges:
         elif self._identities.is_whole(grant) and subject not in self._episodes:
             self._waiting.pop(subject, None)
             self._whole.add(subject)
-            work = survive("nudge_failed", self._nudge_until_made(subject), "pods", namespace=subject.namespace)
+            work = run_and_log(
+                "nudge_failed", self._nudge_until_made(subject), "pods", namespace=subject.namespace
+            )
             task = asyncio.get_running_loop().create_task(work, name=f"nudge {subject}")
             self._episodes[subject] = task
             task.add_done_callback(lambda _: self._episodes.pop(subject, None))
