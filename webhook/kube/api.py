@@ -9,7 +9,8 @@ import msgspec
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.decoding import decode
 from webhook.kube.lists import listed
-from webhook.kube.objects import NamespaceObject, PodObject, ServiceAccountObject, labels_reader
+from webhook.kube.objects import NamespaceObject, ServiceAccountObject, labels_reader
+from webhook.kube.pods import PodObject
 from webhook.kube.tokens import issuer_in
 from webhook.kube.watches import Resource
 from webhook.model.names import ROLE_ARN_ANNOTATION
