@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from webhook.aws.oidc import provider_audiences
+from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
 from webhook.cli.verify.bindings import names_a_role
-from webhook.cli.verify.facts import Own, Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.cli.verify.facts import Own, Plane, Pod, Registration, Shared, Trial
 from webhook.cli.verify.registration import PROGRAM_LABEL
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.kube.objects import WebhookConfiguration
     from webhook.kube.pods import PodObject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import ClusterSnapshot
 
 WEBHOOK = "serviceaccounts.mxp-identity.local"
@@ -91,7 +92,7 @@ async def look_at_shared(
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
-        providers={provider.arn: provider for provider in providers},
+        providers=dict(zip(arns, providers, strict=True)),
         registrations=await _registrations(here),
         deployments=await _deployments(here),
         options=here.where.options,
@@ -103,12 +104,11 @@ async def look_at_shared(
     )
 
 
-async def _provider(here: Session, arn: str) -> Provider:
+async def _provider(here: Session, arn: str) -> OidcProvider | str:
     try:
-        audiences = await provider_audiences(here.calls, arn)
+        return await read_provider(here.calls, arn)
     except AwsError as error:
-        return Provider(arn, None, (), str(error))
-    return Provider(arn, audiences is not None, audiences or ())
+        return str(error)
 
 
 async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
