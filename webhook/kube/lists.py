@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from webhook.controller.ports import MOST_OBJECTS, ClusterError
-from webhook.kube.answers import MIB, TooLargeError
-from webhook.kube.boundary import every_outcome
 from webhook.kube.deadlines import Deadline
-from webhook.kube.decoding import decode
-from webhook.kube.objects import VersionMetadata
+from webhook.kube.errors import MIB, TooLargeError, every_outcome
+from webhook.kube.objects import VersionMetadata, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 import msgspec
 
 from webhook.controller.ports import Change, ClusterError, ExpiredError
-from webhook.kube.answers import MIB, shown
-from webhook.kube.boundary import whole_call
 from webhook.kube.deadlines import Deadline
-from webhook.kube.decoding import decode
+from webhook.kube.errors import MIB, shown, whole_call
 from webhook.kube.lists import LARGEST_OBJECT, newest_version, pages
-from webhook.kube.objects import AnyObject, StatusObject
+from webhook.kube.objects import AnyObject, StatusObject, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping

@@ -14,7 +14,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.model.bindings import Binding
-    from webhook.server.cluster_issuer import ClusterIssuer
+    from webhook.server.issuer import ClusterIssuer
     from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)
