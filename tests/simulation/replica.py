@@ -121,13 +121,12 @@ class Replica:
         """Have it answer a review."""
         request = Request(
             uid="1",
-            group="",
-            kind="ServiceAccount",
             operation=operation,
+            is_reviewed=True,
             namespace=who.namespace,
             name=who.service_account,
             dry_run=dry,
-            object=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
+            metadata=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
         )
         return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
 

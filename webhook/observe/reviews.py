@@ -18,4 +18,4 @@ class ObservedReviews:
 
     async def answer(self, request: Request, seconds: float) -> Answer:  # noqa: ARG002  a port's
         """Allow it."""
-        return Answer(allowed=True, outcome="observed" if request.is_service_account else "not_reviewed")
+        return Answer(allowed=True, outcome="observed" if request.is_reviewed else "not_reviewed")
