@@ -82,7 +82,7 @@ def test_the_issuer_is_known(
         pytest.param(None, AWAY, OURS, id="no token, and the API server is away"),
     ],
 )
-def test_the_issuer_is_not_known_yet(token: Said, discovery: str | ClusterError, configured: str | None) -> None:
+def test_the_issuer_is_check_pending(token: Said, discovery: str | ClusterError, configured: str | None) -> None:
     async def work() -> None:
         issuer = ClusterIssuer()
         with pytest.raises(ClusterError):

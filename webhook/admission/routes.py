@@ -78,9 +78,7 @@ def admission_router(
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
             return _http_error(_UNSUPPORTED, "the content type is not application/json")
         try:
-            async with held.read(request) as body:
-                review = parse_review(body)
-            return await _answer(service, review, deadline)  # while nothing of the body is held
+            return await _answer(service, await _review(request, held), deadline)
         except TooDeepError as error:
             if service.observes:
                 return _rendered(error.uid, Answer(allowed=True, outcome="observed"))
@@ -93,6 +91,12 @@ def admission_router(
             return Response(status_code=_BAD_REQUEST)
 
     return Router([Route("/mutate", mutate, methods=["POST"])], redirect_slashes=False)
+
+
+async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
+    """The review; nothing of the body is held when this has returned."""
+    async with bodies.read(request) as body:
+        return parse_review(body)
 
 
 async def _answer(service: Reviewer, review: ReviewRequest, deadline: float) -> Response:

@@ -1,4 +1,4 @@
-"""EKS's Pod Identity associations of our cluster, behind the port that `trust` defines."""
+"""EKS's Pod Identity associations of this cluster, behind the port that `webhook.podidentity` defines."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _LONGEST_TOKEN = 8192
 _MOST_PAGES = 500
 """50,000 associations: ten times what a cluster may have by EKS's default quota."""
 
-# ResourceInUseException says which in its text: "Association already exists: a-..." (crossplane/upjet-aws#2199).
+# ResourceInUseException names it in its message: "Association already exists: a-..." (crossplane/upjet-aws#2199).
 _ID = re.compile(r"\ba-[a-z0-9]{6,}\b")
 
 
 class EksAssociations:
-    """The associations of the cluster that the check has confirmed to be ours, and of no other."""
+    """The associations of this cluster, once the check has confirmed it, and of no other."""
 
     def __init__(self, calls: AwsCalls, cluster: ClusterCheck) -> None:
         self._calls = calls
@@ -139,7 +139,7 @@ class EksAssociations:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What the list says of an association."""
+    """An association as the list has it."""
 
     namespace: str
     service_account: str

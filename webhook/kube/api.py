@@ -83,8 +83,8 @@ class KubernetesApi:
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
 
-        Reads first and patches only that version, so that an annotation that somebody set since the decision is
-        not overwritten (get and patch serviceaccounts).
+        Reads first and patches only that version, so that an annotation that was set since the decision is not
+        overwritten (get and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._annotate(subject, role, replacing))
 
@@ -109,10 +109,10 @@ class KubernetesApi:
         return True
 
     async def take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        """Take the role annotation away where it names `role`; False where one is there afterwards.
+        """Remove the role annotation where it names `role`; False where one is there afterwards.
 
-        The running program may have put it back in the same call, if it still wants it there (get and patch
-        serviceaccounts).
+        The running program may have restored it in the same call, if the binding still selects the namespace (get
+        and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._take_annotation(subject, role))
 
@@ -149,7 +149,7 @@ class KubernetesApi:
         return [pod for pod in found if not pod.is_leaving]
 
     async def pods_until_gone(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
-        """The same, with those on their way out, whose containers may still run (list pods)."""
+        """The same, with terminating ones, whose containers may still run (list pods)."""
         return await self._connection.in_thread(lambda: self._pods(service_account, namespace))
 
     def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
@@ -168,7 +168,7 @@ class KubernetesApi:
     async def token_issuer(self) -> str | None:
         """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
 
-        AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
+        AWS sees the same issuer in the tokens of pods. It is not verified: the token is the program's own.
         """
         return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
 

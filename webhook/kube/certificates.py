@@ -1,4 +1,4 @@
-"""The Secret with our certificates, and the caBundle of our MutatingWebhookConfiguration."""
+"""The Secret with the program's certificates, and the caBundle of its MutatingWebhookConfiguration."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SecretStore:
             raise StoreError(self._missing) from error
 
     async def write(self, data: Mapping[str, bytes], replacing: Stored) -> Stored | None:
-        """Replace its data; None where somebody else was first."""
+        """Replace its data; None where another write came first."""
         body = {**replacing.origin, "data": {key: b64encode(value).decode() for key, value in data.items()}}
         try:
             return await self._call("PUT", body)
@@ -77,7 +77,7 @@ class SecretStore:
 
 
 class Registration:
-    """Our MutatingWebhookConfiguration (get and patch it by name); of it, nothing but the caBundle is written."""
+    """The program's MutatingWebhookConfiguration (get and patch it by name). Only the caBundle is written."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Deployments by name: read, nudged and restarted, with the rights that each call needs."""
+"""Deployments by name: read, retried and restarted, with the rights that each call needs."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class DeploymentApi:
         return await self._connection.in_thread(lambda: list(self._named(name)))
 
     async def refused(self, name: str) -> list[Deployment]:
-        """Those of that name, in all namespaces, whose pods cannot be made at the moment (list deployments)."""
+        """Those of that name, in all namespaces, whose pods are refused at the moment (list deployments)."""
         return await self._connection.in_thread(lambda: [one for one in self._named(name) if one.is_failing])
 
     def _named(self, name: str) -> Iterator[Deployment]:
@@ -139,17 +139,17 @@ class DeploymentApi:
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
     async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
-        """Do as `kubectl rollout restart` does, and note that it was us, for which role (patch deployments)."""
+        """Restart it like `kubectl rollout restart`, and record our restart and its role (patch deployments)."""
         stamp = _stamp(moment)
         note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
         noted = {**_seen(deployment), "annotations": note}
         return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
 
     async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
-        """Do as `kubectl rollout restart` does, and note nothing (patch deployments).
+        """Restart it like `kubectl rollout restart`, and record nothing (patch deployments).
 
-        The running program restarts a Deployment that carries its note no more: one for another reason takes
-        nothing from it.
+        The running program does not restart a Deployment that carries its record again. A restart for another
+        reason must not count as its own.
         """
         stamp = _stamp(moment)
         return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
@@ -168,7 +168,7 @@ class DeploymentApi:
 
 
 def _seen(deployment: Deployment) -> dict[str, Any]:
-    """Have a patch be refused where the Deployment has changed since it was read."""
+    """Metadata by which a patch is refused where the Deployment has changed since it was read."""
     return {"uid": deployment.uid, "resourceVersion": deployment.version}
 
 
@@ -181,7 +181,7 @@ def _stamp(moment: float) -> str:
 
 
 def _moment(text: str | None) -> float | None:
-    """An annotation's time in seconds since 1970; None where it is none, for anybody may write it."""
+    """An annotation's time in seconds since 1970; None where it is not a time, as others may write it."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else None
     except (ValueError, OverflowError):

@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose client sends too much or too slowly, or does not read its answer.
 
     Where no answer was begun, the client gets 400, 413, 414 or 431. A request before the answer to the one before
-    (pipelining, which no client of ours does) is refused.
+    (pipelining) is refused.
     """
 
     def __init__(
