@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AUTHORITY_NAME = "mxp-identity-webhook"
 
 _MOST_ADOPTED = 4
-"""Authorities taken over from a caBundle: a rotation of ours leaves fewer there."""
+"""Authorities adopted from a caBundle: a rotation of this program leaves fewer there."""
 
 _MOST_OTHER_NAMES = 16
 """Names of other replicas that a leaf keeps: five are usual."""
@@ -85,7 +85,7 @@ def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundl
 
 
 def _adopted(situation: Situation) -> list[Certificate]:
-    """The authorities that callers trust now: other replicas may serve leaves of them that nobody wrote down."""
+    """The authorities that callers trust now: other replicas may serve leaves of them that are not recorded."""
     seen = [one for one in situation.announced or () if one.is_authority and one.is_valid(situation.now)]
     return sorted(seen, key=lambda authority: authority.fingerprint)[:_MOST_ADOPTED]
 
@@ -102,7 +102,7 @@ def _promoted(found: Bundle, following: Pair, situation: Situation, lifetimes: L
 
 
 def _renewed(found: Bundle, situation: Situation, lifetimes: Lifetimes) -> Bundle:
-    """With a new leaf. It keeps names that are not ours: during a roll-out other replicas want those."""
+    """With a new leaf. It keeps unknown names: other replicas need them during a rollout."""
     leaf = found.leaf
     others: frozenset[str] = frozenset()
     if leaf is not None and not situation.names <= leaf.certificate.names():

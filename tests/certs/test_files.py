@@ -85,7 +85,7 @@ def test_such_a_pair_is_refused_on_reload_and_the_one_before_stays(tmp_path: Pat
     scene.files.load()
     before = scene.served()
     scene.write(REFUSED[name][0]())
-    scene.files.look()
+    scene.files.reload()
     assert scene.told.reloads == {"loaded": 1, "refused": 1}
     assert scene.served() == before
 
@@ -139,7 +139,7 @@ def test_what_is_no_file_of_a_certificates_size_is_refused_at_once_and_leaves_no
     opened = len(list(Path("/proc/self/fd").iterdir()))
     tracemalloc.start()
     for _ in range(3):
-        scene.files.look()
+        scene.files.reload()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert scene.told.reloads == {"loaded": 1, "refused": 1}

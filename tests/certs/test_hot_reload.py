@@ -93,22 +93,22 @@ def test_new_files_are_served_and_bad_ones_told_once(tmp_path: Path) -> None:
     key.write_bytes(first.key)
     files = CertificateFiles(certificate, key, context, told, lambda: dt.datetime.now(dt.UTC))
     files.load()
-    files.look()
+    files.reload()
     assert told.reloads == {"loaded": 1}
     assert told.ends == (first.certificate.expires, None)
 
     certificate.write_bytes(second.certificate.pem)
-    files.look()
-    files.look()
+    files.reload()
+    files.reload()
     assert told.reloads == {"loaded": 1, "refused": 1}
     assert served(context, ca) == der(first)
 
     key.write_bytes(second.key)
-    files.look()
+    files.reload()
     assert told.reloads == {"loaded": 2, "refused": 1}
     assert served(context, ca) == der(second)
 
     key.unlink()
-    files.look()
+    files.reload()
     assert told.reloads == {"loaded": 2, "refused": 2}
     assert served(context, ca) == der(second)

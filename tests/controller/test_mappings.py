@@ -21,7 +21,7 @@ def _counts() -> dict[str, float]:
     return {
         one.value: value
         for one in BindingMatch
-        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"mapping": one.value}))
+        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"match": one.value}))
     }
 
 

@@ -206,7 +206,7 @@ class Replica:
     async def look(self) -> None:
         """One look, as the program's loop does it."""
         try:
-            await self.source.look()
+            await self.source.reconcile()
         except StoreError:
             return
         if self.disturbed:

@@ -81,4 +81,4 @@ class BindingConflicts:
 
 def _show(counts: Counter[BindingMatch]) -> None:
     for mapping in BindingMatch:
-        metrics.mappings.labels(mapping.value).set(counts[mapping])
+        metrics.bound_service_accounts.labels(mapping.value).set(counts[mapping])

@@ -73,9 +73,9 @@ class Certificates:
     async def _check(self) -> None:
         try:
             if isinstance(self._source, CertificateFiles):
-                await asyncio.to_thread(self._source.look)
+                await asyncio.to_thread(self._source.reload)
             else:
-                await self._source.look()
+                await self._source.reconcile()
                 self._log_problem(None if self._source.is_registered else self._missing(self._source))
         except StoreError as error:
             self._log_problem(str(error))

@@ -19,7 +19,7 @@ _AWS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 4)
 
 admission_requests = Counter(
     "admission_requests",
-    "Reviews answered, by operation and by what was done about them.",
+    "Reviews answered, by operation and outcome.",
     ["operation", "outcome"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -34,15 +34,15 @@ admission_seconds = Histogram(
 )
 reviews_refused = Counter(
     "invalid_reviews",
-    "Requests answered with an HTTP error: they were no reviews, or more than the limits allow; by HTTP status.",
+    "Requests answered with an HTTP error, by HTTP status: not a review, or over the limits.",
     ["status"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 connections_closed = Counter(
     "connections_closed",
-    "Connections closed because of what the client did: too slow in the handshake or in the head or body of a "
-    "request, an answer unread; or evicted, because a newer one needed the place.",
+    "Connections closed, by cause: a client too slow in the handshake, the head or the body of a request, an "
+    "answer unread, or evicted for a newer connection.",
     ["cause"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -73,21 +73,21 @@ trust_writes = Counter(
 )
 trust_repairs = Counter(
     "trust_repairs",
-    "Trust policies written for nobody new: our statement was not what this replica had last seen or written.",
+    "Trust policies written without a new subject: the managed statement differed from the last one seen.",
     ["role_arn"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 trust_removals = Counter(
     "trust_removals",
-    "ServiceAccounts that this replica took out of our statement in the role, because nothing wants them there.",
+    "Unused ServiceAccounts that this replica removed from the managed statement in the role.",
     ["role_arn"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 trust_subjects = Gauge(
     "trust_subjects",
-    "ServiceAccounts that our statement in the role trusts, as last written or read.",
+    "ServiceAccounts that the managed statement in the role trusts, as last written or read.",
     ["role_arn"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -108,14 +108,14 @@ trust_policy_quota_characters = Gauge(
 )
 trust_subjects_that_fit = Gauge(
     "trust_subjects_that_fit",
-    "How many ServiceAccounts more the role's trust policy has room for, by the average length of those there.",
+    "ServiceAccounts that still fit into the role's trust policy, by the average length of those in it.",
     ["role_arn"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 associations = Gauge(
     "associations",
-    "Pod Identity associations of the cluster, anybody's, as last listed.",
+    "Pod Identity associations of the cluster, external ones among them, as last listed.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -127,37 +127,37 @@ association_quota = Gauge(
 )
 associations_that_fit = Gauge(
     "associations_that_fit",
-    "How many Pod Identity associations more the cluster has room for.",
+    "Pod Identity associations that still fit into the cluster's quota.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 association_removals = Counter(
     "association_removals",
-    "Associations of ours that this replica deleted, because nothing wants them.",
+    "Unused managed associations that this replica deleted.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 association_repairs = Counter(
     "association_repairs",
-    "Associations of ours that were put right because somebody had changed them.",
+    "Managed associations that were repaired after an external change.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-grants_waiting = Gauge(
-    "grants_waiting",
+grants_pending = Gauge(
+    "grants_pending",
     "ServiceAccounts that no role trusts yet though one should.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 grant_longest_wait = Gauge(
     "grant_longest_wait_seconds",
-    "How long the ServiceAccount that waits longest has waited for a role to trust it; 0 where none waits.",
+    "The longest time that a ServiceAccount has been waiting for a role to trust it; 0 where none waits.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 trust_seconds = Histogram(
     "grant_duration_seconds",
-    "Time from first hearing of a ServiceAccount until a role trusts it.",
+    "Time from the first review or watch event of a ServiceAccount until a role trusts it.",
     namespace=_PREFIX,
     registry=REGISTRY,
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300),
@@ -183,20 +183,20 @@ pass_interval = Gauge(
 )
 pods_without_identity = Gauge(
     "pods_without_identity",
-    "Running pods of bound ServiceAccounts that carry no AWS identity, or another role than is named, as of the "
-    "leader's last look.",
+    "Running pods of bound ServiceAccounts without AWS identity, or with another role than is annotated, as of "
+    "the leader's last pass.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 deployments_nudged = Counter(
     "deployments_nudged",
-    "Nudges of Deployments whose pods were refused though their ServiceAccount has its identity.",
+    "Deployments nudged because their pods were denied though their ServiceAccount has its identity.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 deployments_restarted = Counter(
     "deployments_restarted",
-    "Deployments restarted because their pods ran without their identity, by what came of it.",
+    "Deployments restarted because their pods ran without identity, by outcome.",
     ["outcome"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -205,57 +205,57 @@ for _outcome in ("rolled_out", "did_not_help", "timed_out"):
     deployments_restarted.labels(_outcome)
 accounts_annotated_late = Counter(
     "service_accounts_annotated_late",
-    "ServiceAccounts annotated after they were created, because the webhook did not see their creation.",
+    "ServiceAccounts annotated after their creation, because the webhook did not review it.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 leading = Gauge(
     "leading",
-    "1 where this replica leads: it alone removes trust, makes associations and looks after pods; else 0.",
+    "1 where this replica leads: it alone removes trust, creates associations and remediates pods; else 0.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 removals_pending = Gauge(
     "removals_pending",
-    "Unused trust and associations, seen by the leader; removed after the grace, at the limit's rate.",
+    "Unused subjects and associations, counted by the leader; removed after the grace, at the limit's rate.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 removals_approved = Counter(
     "removals_approved",
-    "ServiceAccounts that the leader has decided to remove from a role, by the cause.",
+    "ServiceAccounts whose removal from a role the leader has approved, by cause.",
     ["cause"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 removals_over_limit = Gauge(
     "removals_over_limit",
-    "ServiceAccounts whose removal waits because an hour's limit allows no more; 0 where none does.",
+    "ServiceAccounts whose removal waits for the hourly limit; 0 where none does.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 namespaces_stuck_terminating = Gauge(
     "namespaces_stuck_terminating",
-    "Namespaces that have been terminating for more than an hour and are still trusted, seen by the leader.",
+    "Namespaces that have been terminating for more than an hour and are still trusted, counted by the leader.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 prune_last_success = Gauge(
     "prune_last_success_timestamp_seconds",
-    "When this replica, as leader, last looked for unused trust, in seconds since 1970.",
+    "When this replica, as leader, last searched for unused trust, in seconds since 1970.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-mappings = Gauge(
+bound_service_accounts = Gauge(
     "service_accounts",
-    "ServiceAccounts of bound names by how they stand with the bindings, counted by the leader.",
-    ["mapping"],
+    "ServiceAccounts of bound names by how they match the bindings, counted by the leader.",
+    ["match"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 watched_objects = Gauge(
     "watched_objects",
-    "Objects held by the watch cache.",
+    "Objects in the watch cache.",
     ["resource"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -276,35 +276,35 @@ kubernetes_failures = Counter(
 )
 certificate_expiry = Gauge(
     "certificate_expiry_timestamp_seconds",
-    "When the served certificate (leaf) ends, and the authority of ours that signs (ca), in seconds since 1970.",
+    "When the served certificate (leaf) and the program's authority that signs (ca) end, in seconds since 1970.",
     ["certificate"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 certificate_reloads = Counter(
     "certificate_reloads",
-    "Certificates taken into service, or refused so that the one before stays.",
+    "Certificates loaded, or refused so that the one before stays in service.",
     ["outcome"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 certificate_regenerations = Counter(
     "certificate_regenerations",
-    "Certificates that this replica made anew, by what was wrong with those before.",
+    "Certificates that this replica recreated, by what was wrong with the former ones.",
     ["reason"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 ca_bundle_writes = Counter(
     "ca_bundle_writes",
-    "Times that this replica put the API server's caBundle right, by how it differed.",
+    "Repairs of the caBundle by this replica, by how it differed.",
     ["reason"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 unexpected_errors = Counter(
     "unexpected_errors",
-    "Unexpected errors of a loop, which went on or was run again; each is a bug, with a traceback in the log.",
+    "Unexpected errors of a loop, which went on or was restarted; each is a bug, with a traceback in the log.",
     ["loop"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -321,10 +321,10 @@ for _loop in (
     "task",
     "kubernetes",
 ):
-    unexpected_errors.labels(_loop)  # from the start, or nobody sees the first one: a rate needs two samples
+    unexpected_errors.labels(_loop)  # from the start, so that a rate, which needs two samples, shows the first one
 log_lines_dropped = Counter(
     "log_lines_dropped",
-    "Lines of the log that were dropped, because they were not read as fast as written, or could not be written.",
+    "Log lines dropped, because they were not read as fast as written, or could not be written.",
     ["reason"],
     namespace=_PREFIX,
     registry=REGISTRY,
@@ -339,14 +339,14 @@ observing = Gauge(
 )
 observed_changes = Gauge(
     "observed_changes",
-    "What would be done if the program did not only observe, by the kind of change, as of its last look; else 0.",
+    "Changes that a program that observes would make, by kind, as of its last pass; else 0.",
     ["change"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )
 observed_problems = Gauge(
     "observed_problems",
-    "What only a person can correct, as of the last look of a program that observes; else 0.",
+    "Problems that only a person can correct, as of the last pass of a program that observes; else 0.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
