@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.cli.verify.test_findings import BINDING, LABELS, WELL, A
 from tests.cli.verify.test_findings import _shared as shared
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from tests.support.associating import association
 from tests.support.pods import OWNER
 from webhook.cli.verify.bindings import MISSPELT
