@@ -78,7 +78,9 @@ class SimulatedDeployments:
             self._make_pod(key)
         return True
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
         """As the port says."""
         await self._call()
         if self.conflicts:
@@ -86,8 +88,8 @@ class SimulatedDeployments:
             return False
         key = (deployment.namespace, deployment.name)
         self.restarts.append((now(), deployment.namespace))
-        noted = {"restarted_by_us": moment, "restarted_for": role.value if role else None}
-        self.change(key, restarted_at=moment, updated=0, available=0, **noted)
+        note = {"restarted_by_us": moment, "restarted_for": role.value if role else None} if noted else {}
+        self.change(key, restarted_at=moment, updated=0, available=0, **note)
         task = asyncio.get_running_loop().create_task(self._roll_out(key))
         self._rollouts.add(task)
         task.add_done_callback(self._rollouts.discard)

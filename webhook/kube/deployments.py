@@ -135,21 +135,20 @@ class DeploymentApi:
         annotations = {NUDGED: datetime.now(UTC).isoformat()}
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
-        """Do as `kubectl rollout restart` does, and note that it was us, for which role (patch deployments)."""
-        stamp = _stamp(moment)
-        note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
-        noted = {**_seen(deployment), "annotations": note}
-        return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
+        """Do as `kubectl rollout restart` does, unless it has changed since it was read (patch deployments).
 
-    async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
-        """Do as `kubectl rollout restart` does, and note nothing (patch deployments).
-
-        The running program restarts a Deployment that carries its note no more: one for another reason takes
-        nothing from it.
+        `noted`: the Deployment says that it was us, and for which role. The running program never restarts one
+        that says so, so a restart for another reason leaves no note.
         """
         stamp = _stamp(moment)
-        return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
+        metadata: dict[str, Any] = {"uid": deployment.uid, "resourceVersion": deployment.version}
+        if noted:
+            metadata["annotations"] = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
+        template = {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}
+        return await self._patch(deployment, {"metadata": metadata, "spec": {"template": template}})
 
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
@@ -162,15 +161,6 @@ class DeploymentApi:
         except (NotFoundError, ConflictError):
             return False
         return True
-
-
-def _seen(deployment: Deployment) -> dict[str, Any]:
-    """Have a patch be refused where the Deployment has changed since it was read."""
-    return {"uid": deployment.uid, "resourceVersion": deployment.version}
-
-
-def _restarting(stamp: str) -> dict[str, Any]:
-    return {"spec": {"template": {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}}}
 
 
 def _stamp(moment: float) -> str:

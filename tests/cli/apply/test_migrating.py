@@ -20,9 +20,9 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
-from webhook.cli.migrate.replacing import Pace
 from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
@@ -124,7 +124,7 @@ class Scene:
         situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)
         migration = Migration(self.binding, Course(self.target, switched=True), moves, Plan())
-        await migrating.move_on(journey, migration, Pace(2, 1.0), lambda _: None, done)
+        await migrating.move_on(journey, migration, RolloutLimits(2, 1.0), lambda _: None, done)
         return done
 
 

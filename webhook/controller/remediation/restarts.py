@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments, RunningPod
     from webhook.controller.remediation.pods import PodsWithoutIdentity
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn
@@ -48,14 +49,6 @@ _FOR_A_PERSON = {
     "EKS's pod identity webhook runs, then restart it by hand",
     Verdict.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then restart it",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How many Deployments are restarted at a time, and how many seconds a rollout may take."""
-
-    at_a_time: int = 1
-    patience: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ class Restarts:
         identities: Identities,
         deployments: Deployments,
         events: Events,
-        pace: Pace,
+        limits: RolloutLimits,
         clock: Callable[[], float],
         progress: Progress | None = None,
     ) -> None:
@@ -88,13 +81,13 @@ class Restarts:
         self._identities = identities
         self._deployments = deployments
         self._events = events
-        self._pace = pace
+        self._limits = limits
         self._clock = clock
         self._progress = progress or Progress()
         self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
         """When this process first saw a rollout of ours, on the event loop's clock."""
-        self._pauses = RestartPauses(pace.patience)
+        self._pauses = RestartPauses(limits.timeout)
 
     async def run(self) -> None:
         """Restart until cancelled; a rollout that is under way then goes on without us."""
@@ -108,7 +101,7 @@ class Restarts:
         self._told = {key: told for key, told in self._told.items() if key in lacking}
         self._began = {key: began for key, began in self._began.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(self._pace.at_a_time):
+            for _ in range(self._limits.at_a_time):
                 tasks.create_task(self._work_off(waiting))
 
     async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
@@ -164,7 +157,7 @@ class Restarts:
 
     def _patience_ends(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
-        return self._began.setdefault((subject.namespace, name), _now()) + self._pace.patience
+        return self._began.setdefault((subject.namespace, name), _now()) + self._limits.timeout
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
