@@ -60,8 +60,10 @@ class Scene:
 
     def leader(self) -> Restarts:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.view, self.world.grants)
-        return Restarts(self.world.passes.pods, identities, self.deployments, self.world.events, self.limits, now)
+        identities = Identities(self.world.cache, self.world.grants)
+        return Restarts(
+            self.world.reconciler.pods, identities, self.deployments, self.world.events, self.limits, now
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -71,10 +71,10 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     """If that is within the minute: after it IAM's reads show whom another replica wrote."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
-    view = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(view, here.writers))
-    running = asyncio.create_task(view.run())
+    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(cache, here.writers))
+    running = asyncio.create_task(cache.run())
     store.forge(ROLE, {subject(1): 0.0})
     await writer.submit(subject(2)).settled
     assert here.trusted_in(ROLE) == {subject(2)}

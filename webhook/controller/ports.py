@@ -115,7 +115,7 @@ class Deployments(Protocol):
     async def refused(self, name: str) -> list[Deployment]:
         """Those of that name, in all namespaces, whose pods cannot be made at the moment."""
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
 
     async def restart(

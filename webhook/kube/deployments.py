@@ -1,4 +1,4 @@
-"""Deployments by name: read, nudged and restarted, with the rights that each call needs."""
+"""Deployments by name: read, retried and restarted, with the rights that each call needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import Name, name_of_role
-from webhook.model.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
+from webhook.model.deployments import KUBECTL_RESTARTED, RESTARTED, RESTARTED_FOR, RETRIED, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,9 +130,9 @@ class DeploymentApi:
         for item in listed(self._connection, _DeploymentObject, "/apis/apps/v1/deployments", query):
             yield item.deployment()
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
-        annotations = {NUDGED: datetime.now(UTC).isoformat()}
+        annotations = {RETRIED: datetime.now(UTC).isoformat()}
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
     async def restart(

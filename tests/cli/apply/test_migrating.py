@@ -87,16 +87,16 @@ class Scene:
     @asynccontextmanager
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
-        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("migrate")
+        demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
+        associations = Associations(self.eks, OWNER, dict, cache.may_dissociate, cache.was_replaced, cache.may_add)
         grants = Grants(writers, associations)
-        mirror = asyncio.create_task(view.run())
+        mirror = asyncio.create_task(cache.run())
         try:
-            await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations, done)
+            await cache.wait_until_synced()
+            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations, done)
         finally:
             await grants.close()
             mirror.cancel()

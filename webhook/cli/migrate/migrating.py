@@ -147,7 +147,7 @@ class _Moving:
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
         if move.step is Step.DETACH and by.associations:
-            namespace, account = await live(by.cluster, by.view, subject)
+            namespace, account = await live(by.cluster, by.cache, subject)
             if namespace is None:
                 await by.associations.remove(subject)
                 return ""
@@ -217,7 +217,7 @@ class _Moving:
             await remove(self._by, plan, progress)
 
     async def _without_annotation(self, subject: Subject) -> bool:
-        account = self._by.view.account(subject)
+        account = self._by.cache.account(subject)
         named = account.role_annotation if account else None
         role = next((one for one in self._journey.binding.roles if one.value == named), None)
         if role is None:

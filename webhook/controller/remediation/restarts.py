@@ -15,7 +15,7 @@ import structlog
 
 from webhook.controller.remediation.restart_pauses import RestartPauses
 from webhook.controller.remediation.rollouts import end_of_rollout
-from webhook.model.deployments import Verdict, judge
+from webhook.model.deployments import RestartDecision, decide_restart
 from webhook.model.names import Subject
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -43,11 +43,12 @@ _LONGEST_CALLS = 600.0
 """Seconds of a few calls that wait for their turn."""
 
 _FOR_A_PERSON = {
-    Verdict.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its new "
-    "pods do not become available",
-    Verdict.DID_NOT_HELP: "was restarted, but its new pods do not have their AWS identity either: see whether "
-    "EKS's pod identity webhook runs, then restart it by hand",
-    Verdict.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then restart it",
+    RestartDecision.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its "
+    "new pods do not become available",
+    RestartDecision.DID_NOT_HELP: "was restarted, but its new pods do not have their AWS identity either: see "
+    "whether EKS's pod identity webhook runs, then restart it by hand",
+    RestartDecision.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then "
+    "restart it",
 }
 
 
@@ -55,7 +56,7 @@ _FOR_A_PERSON = {
 class _Case:
     """A Deployment whose pods lack their identity, what to do about it, and the role that they are to carry."""
 
-    verdict: Verdict
+    verdict: RestartDecision
     deployment: Deployment
     role: RoleArn | None
 
@@ -84,7 +85,7 @@ class Restarts:
         self._limits = limits
         self._clock = clock
         self._progress = progress or Progress()
-        self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
+        self._told: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
         """When this process first saw a rollout of ours, on the event loop's clock."""
         self._pauses = RestartPauses(limits.timeout)
@@ -114,21 +115,21 @@ class Restarts:
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
         grant = self._identities.grant(subject)
-        in_vain = (Verdict.DID_NOT_HELP, grant.role_of_pods if grant else None)
+        in_vain = (RestartDecision.DID_NOT_HELP, grant.role_of_pods if grant else None)
         if self._told.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
             case = await self._judge(subject, name)
             if case is None:
                 return
-            if case.verdict is Verdict.RESTART:
+            if case.verdict is RestartDecision.RESTART:
                 with self._progress.step("restarts", _LONGEST_CALLS):
                     is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
                 if not is_done:
                     continue
                 self._began[subject.namespace, name] = _now()
                 self._report_restarted(case.deployment)
-            elif case.verdict is not Verdict.UNDER_WAY or case.deployment.restarted_by_us is None:
+            elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
                 self._report_verdict(case.deployment, case.verdict, case.role)
                 return
             await self._see_through(subject, name)
@@ -153,7 +154,7 @@ class Restarts:
         if judged.restarted_by_us is None:
             self._began.pop((subject.namespace, name), None)
         is_late = _now() >= self._patience_ends(subject, name)
-        return _Case(judge(judged, subject.service_account, started, is_late=is_late), deployment, role)
+        return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
     def _patience_ends(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
@@ -174,17 +175,17 @@ class Restarts:
             self._pauses.failed(subject.namespace, _now())
             return
         case = await self._judge(subject, name)
-        verdict, role = (case.verdict, case.role) if case else (Verdict.NOT_OURS, None)
-        if verdict is not Verdict.DID_NOT_HELP and deployment.is_rolled_out:
+        verdict, role = (case.verdict, case.role) if case else (RestartDecision.NOT_OURS, None)
+        if verdict is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
             self._pauses.helped(subject.namespace)
             metrics.deployments_restarted.labels("rolled_out").inc()
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
-        if verdict is Verdict.DID_NOT_HELP:
+        if verdict is RestartDecision.DID_NOT_HELP:
             self._pauses.did_not_help(subject.namespace, _now())
         else:
             self._pauses.failed(subject.namespace, _now())
-            verdict = Verdict.TIMED_OUT
+            verdict = RestartDecision.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
         self._report_verdict(deployment, verdict, role)
 
@@ -197,7 +198,7 @@ class Restarts:
             "role that it has now",
         )
 
-    def _report_verdict(self, deployment: Deployment, verdict: Verdict, role: RoleArn | None) -> None:
+    def _report_verdict(self, deployment: Deployment, verdict: RestartDecision, role: RoleArn | None) -> None:
         """Tell people once of what only they can mend."""
         key = (deployment.namespace, deployment.name)
         if verdict not in _FOR_A_PERSON or self._told.get(key) == (verdict, role):
