@@ -14,9 +14,9 @@ from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, own_in, role, s
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock, lease_name
 from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
-from webhook.engine.desired_state import DesiredState
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.errors import ClusterError

@@ -11,8 +11,8 @@ from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
 from webhook.cli.apply.engine import Hands, remove
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import AwsError

@@ -18,11 +18,11 @@ from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.trust_policy import TrustPolicy

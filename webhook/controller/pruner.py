@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
+    from webhook.controller.desired_state import DesiredState
     from webhook.controller.leader_election import Leadership
     from webhook.controller.ports import Cluster
     from webhook.controller.unused import Place
-    from webhook.engine.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
     from webhook.model.removal_limit import PruneRules

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
-    from webhook.engine.desired_state import DesiredState
+    from webhook.controller.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject

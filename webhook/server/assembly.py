@@ -11,13 +11,13 @@ from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement

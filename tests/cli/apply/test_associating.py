@@ -17,7 +17,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Hands, add_and_repair, remove
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy

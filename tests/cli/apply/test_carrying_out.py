@@ -21,8 +21,8 @@ from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement

@@ -22,8 +22,8 @@ from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
 from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.remediation.rollouts import RolloutLimits
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import FailureKind

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reader import live
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.kube.leases import Leases
