@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
+from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
 from tests.support.printed_commands import commands_of, without_context
 from webhook.cli.verify.bindings import MISSPELT

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from webhook.cli.verify.facts import Own
 from webhook.cli.verify.findings import Level
 from webhook.cli.verify.own_identity import look_at_own_pods

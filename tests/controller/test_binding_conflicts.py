@@ -8,7 +8,7 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.sites import SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.model.binding_match import BindingMatch, competing, mapping_of
+from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
 from webhook.telemetry import metrics
@@ -21,7 +21,7 @@ def _counts() -> dict[str, float]:
     return {
         one.value: value
         for one in BindingMatch
-        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"mapping": one.value}))
+        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"match": one.value}))
     }
 
 
@@ -62,6 +62,6 @@ def test_bindings_that_say_the_same_do_not_compete() -> None:
     account = Account(subject(1).namespace, SERVICE_ACCOUNT)
     namespace = LiveNamespace(account.namespace, "uid", {LABEL: "x"})
     same = Binding("same", SERVICE_ACCOUNT, BY_NAME.namespaces, Mode.IRSA, (role(),))
-    assert mapping_of(account, namespace, (labelled(), same)) is BindingMatch.BOUND
+    assert binding_match(account, namespace, (labelled(), same)) is BindingMatch.BOUND
     assert competing(account, namespace, (labelled(), same, BY_NAME)) == (labelled(), BY_NAME)
-    assert mapping_of(account, None, (labelled(), BY_NAME)) is None
+    assert binding_match(account, None, (labelled(), BY_NAME)) is None

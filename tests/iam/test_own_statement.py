@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.oracle import TrustOracle
-from tests.model.judging import let_in, token
-from tests.model.policies import (
+from tests.iam.judging import let_in, token
+from tests.iam.policies import (
     ISSUER,
     OTHER_ISSUER,
     OWN,

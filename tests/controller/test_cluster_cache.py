@@ -1,4 +1,4 @@
-"""What the view answers at any moment equals what a look at everything would answer."""
+"""What the cache answers at any moment equals what a look at everything would answer."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ changes = st.one_of(
 @in_virtual_time
 async def test_the_index_equals_a_look_at_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
     cluster = SimulatedCluster(*ACCOUNTS, latency=0.001)
-    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     told: set[str] = set()
-    view.on_change(told.add)
-    running = asyncio.create_task(view.run())
-    await view.wait_until_synced()
-    assert view.synced
+    cache.on_change(told.add)
+    running = asyncio.create_task(cache.run())
+    await cache.wait_until_synced()
+    assert cache.synced
     for change in history:
         await _do(cluster, change)
     await asyncio.sleep(30)
     grants = _from_scratch(cluster)
     for one in ROLES:
-        assert {grant.subject for grant in view.grants_of(one)} == _wanted_in(grants, one)
-        assert {who for who in ANYBODY if view.may_want(one, who)} == _possible_in(grants, one)
+        assert {grant.subject for grant in cache.grants_of(one)} == _wanted_in(grants, one)
+        assert {who for who in ANYBODY if cache.may_want(one, who)} == _possible_in(grants, one)
     assert sorted(
-        map(str, (grant for name in view.namespaces_with_grants() for grant in view.grants_in(name)))
+        map(str, (grant for name in cache.namespaces_with_grants() for grant in cache.grants_in(name)))
     ) == (sorted(map(str, grants)))
     assert {grant.subject.namespace for grant in grants} <= told
     running.cancel()
@@ -128,16 +128,16 @@ def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 @in_virtual_time
 async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
     cluster.add_namespace(who.namespace)
-    found = [view.may_want(ROLES[0], who)]
-    running = asyncio.create_task(view.run())
+    found = [cache.may_want(ROLES[0], who)]
+    running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    found.append(view.may_want(ROLES[0], who))
+    found.append(cache.may_want(ROLES[0], who))
     cluster.namespaces.remove(who.namespace)
     await asyncio.sleep(1)
-    found.append(view.may_want(ROLES[0], who))
+    found.append(cache.may_want(ROLES[0], who))
     assert found == [False, True, False]
     running.cancel()
 
@@ -147,14 +147,14 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
     """Else a replica that hears of a write from before a change of mode would bring back whom a person removed."""
     cluster = SimulatedCluster("mxp-controller")
     binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
-    view = ClusterCache((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
     cluster.add_namespace(who.namespace)
     cluster.add_account(who, ROLES[0].value)
-    running = asyncio.create_task(view.run())
+    running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    assert view.grants_in(who.namespace)
-    assert not view.may_want(ROLES[0], who)
+    assert cache.grants_in(who.namespace)
+    assert not cache.may_want(ROLES[0], who)
     running.cancel()
 
 
@@ -162,29 +162,29 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
 async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3
-    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
-    running = asyncio.create_task(view.run())
+    cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    running = asyncio.create_task(cache.run())
     await asyncio.sleep(0.1)
-    early = view.synced
-    await view.wait_until_synced()
-    assert (early, view.synced) == (False, True)
+    early = cache.synced
+    await cache.wait_until_synced()
+    assert (early, cache.synced) == (False, True)
     running.cancel()
 
 
 @in_virtual_time
 async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
-    view = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
-    running = asyncio.create_task(view.run())
+    cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
+    running = asyncio.create_task(cache.run())
     cluster.add_namespace(NAMES[0])
     cluster.add_account(Subject(NAMES[0], "default"), "x")
     await asyncio.sleep(1)
-    live = view.cached(NAMES[0])
+    live = cache.cached(NAMES[0])
     assert live is not None
     assert live.labels == {LABEL: "cp"}
-    account = view.account(Subject(NAMES[0], "default"))
+    account = cache.account(Subject(NAMES[0], "default"))
     assert account is not None
     assert account.role_annotation == "x"
-    assert view.account(Subject(NAMES[0], "somebody")) is None
-    assert view.cached("nowhere") is None
+    assert cache.account(Subject(NAMES[0], "somebody")) is None
+    assert cache.cached("nowhere") is None
     running.cancel()

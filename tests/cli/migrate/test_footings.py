@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.model.policies import ISSUER, OWN, ROLE
+from tests.iam.policies import ISSUER, OWN, ROLE
 from tests.support.associating import INSTALLATION, PODS, A, account, association
 from webhook.cli.migrate.mode_readiness import IrsaFootings, PodIdentityFootings
 from webhook.cli.migrate.rules import ModeReadiness

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.cli.verify.test_findings import BINDING, LABELS, WELL, A
 from tests.cli.verify.test_findings import _shared as shared
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from tests.support.associating import association
 from tests.support.pods import OWNER
 from webhook.cli.verify.bindings import MISSPELT
@@ -19,8 +19,7 @@ from webhook.cli.verify.verdict import diagnose
 from webhook.kube.deployments import _moment
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.decisions import Account, LiveNamespace, Refuse, decide
-from webhook.model.deployments import Deployment
-from webhook.model.deployments import judge as judge_deployment
+from webhook.model.deployments import Deployment, decide_restart
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.podidentity.association import judge, what_was_changed, whose
 
@@ -71,7 +70,7 @@ def test_any_time_in_an_annotation_of_a_deployment_is_a_moment_or_none(restarted
         "mxp-a-system", "mxp-controller", "uid", "1", "mxp-controller",
         restarted_at=_moment(restarted), restarted_by_us=_moment(by_us),
     )  # fmt: skip
-    judge_deployment(deployment.for_role(ROLE), "mxp-controller", [1000.0], is_late=True)
+    decide_restart(deployment.for_role(ROLE), "mxp-controller", [1000.0], is_late=True)
 
 
 @pytest.mark.parametrize("labels", [{"plane": HUGE}, {HUGE: "x"}, {}])

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import (
+from tests.iam.policies import (
     OWN,
     SUBJECTS,
     foreign_documents,

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import (
+from tests.iam.policies import (
     OWN,
     foreign_documents,
     hand_edited_documents,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import (
+from tests.iam.policies import (
     OWN,
     SUBJECTS,
     askings,

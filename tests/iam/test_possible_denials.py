@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rig.oracle import TrustOracle
-from tests.model.judging import lets_in, token
-from tests.model.policies import (
+from tests.iam.judging import lets_in, token
+from tests.iam.policies import (
     OTHER_CLUSTER,
     OWN,
     SUBJECTS,

@@ -12,7 +12,7 @@ from botocore.handlers import decode_quoted_jsondoc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.model.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
+from tests.iam.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
 from webhook.cli.verify.near_misses import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.conditions import as_list

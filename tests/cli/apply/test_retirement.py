@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.model.policies import (
+from tests.iam.policies import (
     ISSUER,
     OTHER_CLUSTER,
     OTHER_ISSUER,

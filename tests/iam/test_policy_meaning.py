@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rig.oracle import TrustOracle
-from tests.model.judging import let_in
-from tests.model.policies import (
+from tests.iam.judging import let_in
+from tests.iam.policies import (
     OWN,
     SUBJECTS,
     as_stored,

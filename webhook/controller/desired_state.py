@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from webhook.model.removal import Cause
+from webhook.model.removal import RemovalReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +53,7 @@ class Wishes(Protocol):
         namespace: LiveNamespace | None,
         account: Account | None,
         trusted_by: Callable[[RoleArn], bool],
-    ) -> Cause | None:
+    ) -> RemovalReason | None:
         """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount."""
 
 
@@ -88,7 +88,7 @@ class DesiredState:
         if not self._wishes.synced or self._wishes.is_behind_a_live_read(subject.namespace):
             return False
         cause = self.cause_to_leave(role, subject)
-        if cause is Cause.ACCOUNT_GONE:
+        if cause is RemovalReason.ACCOUNT_GONE:
             return not self._wishes.is_young(subject.namespace)
         return cause is not None
 
@@ -98,15 +98,15 @@ class DesiredState:
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:
         """Whether the namespace was made anew, and nothing selects it: whoever did that inherits no trust."""
-        return self.cause_to_leave(role, subject) is Cause.NAMESPACE_REPLACED
+        return self.cause_to_leave(role, subject) is RemovalReason.NAMESPACE_REPLACED
 
-    def cause_to_leave(self, role: RoleArn, subject: Subject) -> Cause | None:
+    def cause_to_leave(self, role: RoleArn, subject: Subject) -> RemovalReason | None:
         """Why `subject` is not wanted in `role` by what was last shown, or None where it is."""
         return self.cause_by(role, subject, self._wishes.cached(subject.namespace), self._wishes.account(subject))
 
     def cause_by(
         self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
-    ) -> Cause | None:
+    ) -> RemovalReason | None:
         """The same, by a namespace and a ServiceAccount that the API server has just shown."""
         return self._wishes.cause_to_leave(
             role, subject, namespace, account, lambda other: self._trusts(other, subject)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from tests.support.associating import (
     ADDON,
     BINDING,

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 from rig.oracle import TrustOracle
-from tests.model.policies import ISSUER, OTHER_ISSUER, ROLE, SUBJECTS
+from tests.iam.policies import ISSUER, OTHER_ISSUER, ROLE, SUBJECTS
 from webhook.model.names import AUDIENCE, IssuerUrl, Subject
 
 Caller = tuple[IssuerUrl, Subject, str]

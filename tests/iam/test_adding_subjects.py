@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.oracle import TrustOracle
-from tests.model.judging import let_in, lets_in, token
-from tests.model.policies import (
+from tests.iam.judging import let_in, lets_in, token
+from tests.iam.policies import (
     OWN,
     SUBJECTS,
     as_stored,

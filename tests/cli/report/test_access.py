@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.model.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
+from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
 from webhook.cli.report.access import accesses, provider_arns
 from webhook.cli.report.access_line import Finding
 from webhook.iam.statement import FIRST_OF_SETUP
