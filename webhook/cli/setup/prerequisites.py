@@ -73,10 +73,10 @@ def _roles_before(wish: DesiredAccount, found: Found) -> tuple[RoleArn, ...]:
 
 
 def _provider(wish: DesiredAccount, found: Found) -> Iterator[Step]:
-    if found.audiences is None:
+    if found.provider.audiences is None:
         parameters: dict[str, str | list[str]] = {"Url": wish.issuer.value, "ClientIDList": [AUDIENCE]}
         yield Step("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
-    elif AUDIENCE not in found.audiences:
+    elif found.provider.problem:
         parameters = {"OpenIDConnectProviderArn": wish.provider_arn, "ClientID": AUDIENCE}
         what = f"the audience {AUDIENCE} of the OIDC provider"
         yield Step(what, "add_client_id_to_open_id_connect_provider", parameters)
