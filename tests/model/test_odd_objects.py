@@ -22,7 +22,7 @@ from webhook.model.decisions import Account, LiveNamespace, Refuse, decide
 from webhook.model.deployments import Deployment
 from webhook.model.deployments import judge as judge_deployment
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import judge, what_was_changed, whose
+from webhook.podidentity.association import describe_change, describe_owner, judge
 
 HUGE = "a" * 200_000
 words = st.text(max_size=12) | st.sampled_from(
@@ -60,7 +60,7 @@ def test_any_association_has_a_verdict_of_a_bounded_length(
     for ours in (True, False):
         found = association(role=role, ours=ours, owner_arn=owner, target_role=target)
         found = replace(found, tags={**found.tags, **tags})
-        said = [judge(found, ROLE, OWNER).reason, whose(found), what_was_changed(found, ROLE)]
+        said = [judge(found, ROLE, OWNER).reason, describe_owner(found), describe_change(found, ROLE)]
         assert all(len(words) < _LONGEST for words in said)
         assert found.role_arn is None or found.role_arn.value == role
 

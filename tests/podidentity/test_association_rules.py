@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from webhook.model.names import ClusterArn, RoleArn, Subject
-from webhook.podidentity.association import CLUSTER_TAG, Association, Ownership, Step, associations_that_fit, judge
+from webhook.podidentity.association import (
+    CLUSTER_TAG,
+    Association,
+    AssociationAction,
+    Ownership,
+    associations_that_fit,
+    judge,
+)
 
 CLUSTER = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 ELSEWHERE = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-test")
@@ -22,35 +29,59 @@ def found(role: str = ROLE.value, **more: object) -> Association:
     return Association(ID, WHO, role, **more)  # type: ignore[arg-type]
 
 
-CASES: dict[str, tuple[Association | None, Step, str]] = {
-    "there is none": (None, Step.CREATE, ""),
-    "ours, as we made it": (found(tags=OURS), Step.KEEP, ""),
-    "ours, with a tag of somebody beside": (found(tags={**OURS, "team": "x"}), Step.KEEP, ""),
-    "ours, the role changed by hand": (found(OTHER, tags=OURS), Step.UPDATE, ""),
-    "ours, session tags disabled by hand": (found(tags=OURS, session_tags=False), Step.UPDATE, ""),
-    "ours, given a target role by hand": (found(tags=OURS, target_role=OTHER), Step.REPORT, "delete it"),
-    "made by hand, with our role": (found(), Step.ACCEPT, ""),
-    "made by hand, with another role": (found(OTHER), Step.REPORT, f"that somebody else made names {OTHER}"),
-    "made by hand, without session tags": (found(session_tags=False), Step.REPORT, "disables session tags"),
-    "made by hand, passing on to another role": (found(target_role=OTHER), Step.REPORT, "passes on to"),
-    "an add-on's, with our role": (found(owner_arn=ADDON), Step.ACCEPT, ""),
-    "an add-on's, with another role": (found(OTHER, owner_arn=ADDON), Step.REPORT, f"of add-on {ADDON}"),
+CASES: dict[str, tuple[Association | None, AssociationAction, str]] = {
+    "there is none": (None, AssociationAction.CREATE, ""),
+    "ours, as we made it": (found(tags=OURS), AssociationAction.KEEP, ""),
+    "ours, with a tag of somebody beside": (found(tags={**OURS, "team": "x"}), AssociationAction.KEEP, ""),
+    "ours, the role changed by hand": (found(OTHER, tags=OURS), AssociationAction.UPDATE, ""),
+    "ours, session tags disabled by hand": (found(tags=OURS, session_tags=False), AssociationAction.UPDATE, ""),
+    "ours, given a target role by hand": (
+        found(tags=OURS, target_role=OTHER),
+        AssociationAction.CONFLICT,
+        "delete it",
+    ),
+    "made by hand, with our role": (found(), AssociationAction.ACCEPT, ""),
+    "made by hand, with another role": (
+        found(OTHER),
+        AssociationAction.CONFLICT,
+        f"that somebody else made names {OTHER}",
+    ),
+    "made by hand, without session tags": (
+        found(session_tags=False),
+        AssociationAction.CONFLICT,
+        "disables session tags",
+    ),
+    "made by hand, passing on to another role": (
+        found(target_role=OTHER),
+        AssociationAction.CONFLICT,
+        "passes on to",
+    ),
+    "an add-on's, with our role": (found(owner_arn=ADDON), AssociationAction.ACCEPT, ""),
+    "an add-on's, with another role": (
+        found(OTHER, owner_arn=ADDON),
+        AssociationAction.CONFLICT,
+        f"of add-on {ADDON}",
+    ),
     "an add-on's that carries our tags": (
         found(OTHER, owner_arn=ADDON, tags=OURS),
-        Step.REPORT,
+        AssociationAction.CONFLICT,
         f"of add-on {ADDON}",
     ),
     "another installation's": (
         found(OTHER, tags=Ownership(CLUSTER, "canary").tags()),
-        Step.REPORT,
+        AssociationAction.CONFLICT,
         "of installation canary",
     ),
     "another cluster's by its tags": (
         found(OTHER, tags=Ownership(ELSEWHERE, "mxp-identity").tags()),
-        Step.REPORT,
+        AssociationAction.CONFLICT,
         f"in cluster {ELSEWHERE}",
     ),
-    "half of our tags": (found(OTHER, tags={CLUSTER_TAG: CLUSTER.value}), Step.REPORT, "of installation ?"),
+    "half of our tags": (
+        found(OTHER, tags={CLUSTER_TAG: CLUSTER.value}),
+        AssociationAction.CONFLICT,
+        "of installation ?",
+    ),
 }
 
 
@@ -60,10 +91,12 @@ def test_each_association_has_one_right_answer(case: str) -> None:
     verdict = judge(association, ROLE, OWNER)
     assert verdict.step is step
     assert reason in verdict.reason
-    assert bool(verdict.reason) is (step is Step.REPORT)
+    assert bool(verdict.reason) is (step is AssociationAction.CONFLICT)
 
 
-@pytest.mark.parametrize("case", [name for name, (_, step, _) in CASES.items() if step is Step.REPORT])
+@pytest.mark.parametrize(
+    "case", [name for name, (_, step, _) in CASES.items() if step is AssociationAction.CONFLICT]
+)
 def test_a_report_says_which_association_and_what_to_do(case: str) -> None:
     association, _, _ = CASES[case]
     reason = judge(association, ROLE, OWNER).reason

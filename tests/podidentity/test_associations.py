@@ -121,7 +121,7 @@ async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() 
     after = PodSite(here.iam, here.eks, "b")
     after.wanted = {subject(number): ROLE for number in range(50)}
     await passing(after, 2)
-    assert all(after.associations.knows(subject(number), ROLE) for number in range(50))
+    assert all(after.associations.trust_source(subject(number), ROLE) for number in range(50))
     assert here.eks.calls["create"] == 50
     assert here.eks.calls["update"] == 0
 
@@ -152,7 +152,7 @@ async def test_while_a_list_is_late_nothing_is_made_twice() -> None:
     await obtained(here, 1)
     await passing(here, 3)
     assert here.eks.calls["create"] == 1
-    assert here.associations.knows(WHO, ROLE)
+    assert here.associations.trust_source(WHO, ROLE)
 
 
 # What people do
@@ -219,7 +219,7 @@ def test_what_others_made_and_is_right_is_good_enough_and_stays_theirs(owner: st
         theirs = here.eks.put(WHO, ROLE.value, owner_arn=owner)
         here.wanted = {WHO: ROLE}
         await passing(here, 2)
-        assert here.associations.knows(WHO, ROLE) is TrustSource.FOREIGN
+        assert here.associations.trust_source(WHO, ROLE) is TrustSource.FOREIGN
         assert not await here.associations.remove(WHO)
         assert here.eks.now[WHO] == theirs
 
@@ -247,7 +247,7 @@ async def test_ours_is_deleted_when_that_was_decided_and_can_be_made_again() -> 
     assert here.associations.subjects == {WHO: ROLE}
     assert await here.associations.remove(WHO)
     assert here.eks.now == {}
-    assert here.associations.knows(WHO, ROLE) is None
+    assert here.associations.trust_source(WHO, ROLE) is None
     await here.grants.obtain(here.grant(WHO), 30)
     assert here.eks.now[WHO].role == ROLE.value
     assert here.eks.calls["create"] > 2
@@ -259,7 +259,7 @@ async def test_who_was_approved_leaves_but_nobody_who_is_wanted_again() -> None:
     here.wanted = {subject(2): ROLE}
     await obtained(here, 1, 2, 3)
     theirs = here.eks.put(subject(4), OTHER)
-    here.associations.leave({WHO, subject(2), subject(4)})
+    here.associations.approve_removals({WHO, subject(2), subject(4)})
     await asyncio.sleep(10)
     assert set(here.eks.now) == {subject(2), subject(3), subject(4)}
     assert here.eks.now[subject(4)] == theirs
@@ -270,14 +270,14 @@ async def test_a_review_of_what_is_associated_keeps_it_for_a_minute_after_the_ap
     here = PodSite()
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete"))
-    here.associations.leave({WHO, subject(2)})
+    here.associations.approve_removals({WHO, subject(2)})
     await obtained(here, 1)
     for _ in range(5):
         await asyncio.sleep((REMEMBERED - 1) / 5)
-        here.associations.leave({WHO, subject(2)})
+        here.associations.approve_removals({WHO, subject(2)})
         assert WHO in here.eks.now
     await asyncio.sleep(5)
-    here.associations.leave({WHO, subject(2)})
+    here.associations.approve_removals({WHO, subject(2)})
     await asyncio.sleep(5)
     assert here.eks.now == {}
 
@@ -292,7 +292,7 @@ async def test_what_a_review_hears_while_an_association_is_deleted_is_true_after
     await obtained(here, 1, 2)
     if trouble:
         here.eks.have(replace(trouble))
-    here.associations.leave({WHO})
+    here.associations.approve_removals({WHO})
     await asyncio.sleep(moment)
     for pause in (5.0, 10.0):
         await obtained(here, 1)
@@ -306,9 +306,9 @@ async def test_an_approval_holds_until_it_is_taken_back_whatever_eks_says_meanwh
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", times=2))
     for _ in range(3):
-        here.associations.leave({WHO})
+        here.associations.approve_removals({WHO})
         await asyncio.sleep(10)
-    here.associations.leave(())
+    here.associations.approve_removals(())
     assert set(here.eks.now) == {subject(2)}
 
 
@@ -379,7 +379,7 @@ async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_bl
     await asyncio.sleep(60)
     for one in everybody:
         here.eks.edit(one, role="arn:aws:iam::123456789012:role/a!b/other")
-    here.associations.check()
+    here.associations.enqueue()
     await asyncio.sleep(60)
     assert {found.role for found in here.eks.now.values()} == {ROLE.value}
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from webhook.planning.binding_matches import Problem, ProblemKind
 from webhook.podidentity.association import (
     QUOTA,
-    Step,
+    AssociationAction,
     associations_that_fit,
+    describe_change,
+    describe_owner,
     judge,
-    what_was_changed,
-    whose,
 )
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def plan_associations(
         if found is None and role not in closed:
             why = f"binding {grant.binding.name} selects it"
             made.append(Associating(grant.subject, role, None, why))
-        elif found is not None and verdict.step is Step.UPDATE and role not in closed:
-            mended.append(Associating(grant.subject, role, found, what_was_changed(found, role)))
-        elif verdict.step is Step.REPORT:
+        elif found is not None and verdict.step is AssociationAction.UPDATE and role not in closed:
+            mended.append(Associating(grant.subject, role, found, describe_change(found, role)))
+        elif verdict.step is AssociationAction.CONFLICT:
             problems.append(Problem(ProblemKind.TAKEN, verdict.reason, grant.subject, role))
-        elif found is not None and verdict.step is Step.ACCEPT:
-            why = f"association {found.id} {whose(found)} gives it {role}: left as it is"
+        elif found is not None and verdict.step is AssociationAction.ACCEPT:
+            why = f"association {found.id} {describe_owner(found)} gives it {role}: left as it is"
             notes.append(Problem(ProblemKind.ASSOCIATION_OF_OTHERS, why, grant.subject, role))
     problems += _doubts(grants, installation, account)
     fit = associations_that_fit(seen.there)

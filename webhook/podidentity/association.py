@@ -86,7 +86,7 @@ class FoundAssociations:
     wrong_cluster: bool = False
 
 
-class Step(StrEnum):
+class AssociationAction(StrEnum):
     """What to do about a ServiceAccount's association."""
 
     CREATE = "create"
@@ -97,7 +97,7 @@ class Step(StrEnum):
     """It is ours and right, whoever of us made it."""
     ACCEPT = "accept"
     """It is somebody else's and does what is wanted."""
-    REPORT = "report"
+    CONFLICT = "conflict"
     """It is in the way, and only a person can change it."""
 
 
@@ -105,7 +105,7 @@ class Step(StrEnum):
 class Verdict:
     """The step, and for a person why nothing can be done, where nothing can."""
 
-    step: Step
+    step: AssociationAction
     reason: str = ""
 
 
@@ -116,21 +116,23 @@ def judge(found: Association | None, role: RoleArn, owner: Ownership) -> Verdict
     somebody else made is either good enough or a matter for people.
     """
     if found is None:
-        return Verdict(Step.CREATE)
+        return Verdict(AssociationAction.CREATE)
     if owner.owns(found):
         if found.target_role:
             # An update sets a target role and has no way to take one away.
             return Verdict(
-                Step.REPORT,
+                AssociationAction.CONFLICT,
                 f"association {found.id} was given {shown(found.target_role)} as its target: delete it",
             )
-        return Verdict(Step.KEEP if found.gives(role) else Step.UPDATE)
+        return Verdict(AssociationAction.KEEP if found.gives(role) else AssociationAction.UPDATE)
     if found.gives(role):
-        return Verdict(Step.ACCEPT)
-    return Verdict(Step.REPORT, f"association {found.id} {whose(found)} {_what(found, role)}")
+        return Verdict(AssociationAction.ACCEPT)
+    return Verdict(
+        AssociationAction.CONFLICT, f"association {found.id} {describe_owner(found)} {_what(found, role)}"
+    )
 
 
-def whose(found: Association) -> str:
+def describe_owner(found: Association) -> str:
     """Whose an association is that is not ours, to follow its id."""
     if found.owner_arn:
         return f"of add-on {shown(found.owner_arn)}"
@@ -148,7 +150,7 @@ def _what(found: Association, role: RoleArn) -> str:
     return "disables session tags, which the trust policy needs: delete it, and it is made anew with them"
 
 
-def what_was_changed(found: Association, role: RoleArn) -> str:
+def describe_change(found: Association, role: RoleArn) -> str:
     """What somebody did to an association of ours that was to give `role`."""
     return (
         f"somebody gave it {shown(found.role)}"

@@ -18,10 +18,10 @@ from webhook.coordination.pending_removals import PendingRemovals
 from webhook.iam.reasons import LEFT_TO_LEADER, NOT_CERTAIN, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.association import QUOTA, Step, judge
+from webhook.podidentity.association import QUOTA, AssociationAction, judge
 from webhook.podidentity.association_cache import AssociationCache
+from webhook.podidentity.fallback import FIRST_CHECK, LEADER_GRACE, Need, OverdueAssociations
 from webhook.podidentity.gauges import AssociationGauges
-from webhook.podidentity.makers import FIRST_LOOK, LEADERS_TIME, LeftOut, Need
 from webhook.podidentity.ports import AssociationInUseError
 from webhook.runtime.backoff import pause_after
 from webhook.runtime.pending_grant import PendingGrant
@@ -91,13 +91,13 @@ class Associations:
         self._may_add = may_add
         self._limiter = RateLimiter("eks", CALLS_PER_SECOND, _CEILING, PARALLEL)
         self._leads_since = leads_since
-        self._seen = AssociationCache(owner)
+        self._cache = AssociationCache(owner)
         self._work: dict[Subject, _Work] = {}
         self._list: asyncio.Task[None] | None = None
         """The first one, or the first since this replica leads."""
         self._list_began = _ALWAYS
         self._has_list = False
-        self._left_out = LeftOut()
+        self._left_out = OverdueAssociations()
         self._missing: set[Subject] = set()
         """By the last list that this replica read as the leader."""
         self._checking: asyncio.Task[None] | None = None
@@ -110,20 +110,20 @@ class Associations:
 
     # What is known without asking AWS
 
-    def knows(self, subject: Subject, role: RoleArn) -> TrustSource | None:
+    def trust_source(self, subject: Subject, role: RoleArn) -> TrustSource | None:
         """How `subject` is known to be associated with `role`, or None; no call is made.
 
         None too while it is being deleted: who asks then has it made again.
         """
-        return None if subject in self._deleting else self._seen.knows(subject, role)
+        return None if subject in self._deleting else self._cache.trust_source(subject, role)
 
-    def expects(self, subject: Subject) -> bool:
+    def is_undescribed(self, subject: Subject) -> bool:
         """Whether it is listed as nobody else's and was not described yet: the next passes look at it in turn."""
-        return subject not in self._deleting and self._seen.expects(subject)
+        return subject not in self._deleting and self._cache.is_undescribed(subject)
 
     def is_propagated(self, subject: Subject) -> bool:
         """Whether EKS's own webhook has had the time to hear of an association that we made or changed."""
-        return self._seen.is_propagated(subject)
+        return self._cache.is_propagated(subject)
 
     @property
     def leads(self) -> bool:
@@ -136,12 +136,12 @@ class Associations:
 
         None for a role that no binding can name.
         """
-        return self._seen.ours
+        return self._cache.managed
 
     @property
-    def lacks_room(self) -> bool:
+    def is_full(self) -> bool:
         """Whether the cluster has as many associations as EKS allows, by the last list and what was made since."""
-        return self._seen.count >= QUOTA
+        return self._cache.count >= QUOTA
 
     # Asking for an association, and taking one away
 
@@ -177,7 +177,7 @@ class Associations:
             work.task.cancel()
             work.ticket.settle(Untrusted(work.role, FailureKind.WITHDRAWN, reason))
 
-    def leave(self, subjects: Collection[Subject]) -> None:
+    def approve_removals(self, subjects: Collection[Subject]) -> None:
         """Have exactly these lose their association, as long as nobody wants them, until this is called again."""
         self._departures.approve(subjects, self._work.keys(), asyncio.get_running_loop().time())
         if self._closing or self._departures.approved.isdisjoint(self.subjects):
@@ -185,7 +185,7 @@ class Associations:
         if self._leaving is None or self._leaving.done():
             self._leaving = asyncio.get_running_loop().create_task(self._let_leave(), name="remove associations")
 
-    async def first_list(self) -> None:
+    async def wait_until_synced(self) -> None:
         """Wait until the list was read once. Raises AwsError."""
         await self._listed()
 
@@ -198,7 +198,7 @@ class Associations:
         self.withdraw(subject, "its association is being taken away")
         return await self._remove(subject, lambda _: True)
 
-    def check(self) -> None:
+    def enqueue(self) -> None:
         """Read the whole list again soon, and make what is missing: as the leader all, else what is left out."""
         if not self._closing and (self._checking is None or self._checking.done()):
             self._checking = asyncio.get_running_loop().create_task(self._check(), name="check associations")
@@ -246,11 +246,11 @@ class Associations:
 
     async def _delete(self, found: Association) -> None:
         """Delete it; what asks for its subject meanwhile waits for the end of that. Raises AwsError."""
-        self._seen.is_in_doubt(found.subject)
+        self._cache.invalidate(found.subject)
         ended = self._deleting[found.subject] = asyncio.Event()
         try:
             await self._api.delete(found.id)
-            self._seen.is_gone(found.subject)
+            self._cache.remove(found.subject)
         finally:
             del self._deleting[found.subject]
             ended.set()
@@ -279,7 +279,7 @@ class Associations:
         if deleting := self._deleting.get(subject):
             await deleting.wait()
         await self._listed()
-        if self.expects(subject) and work.need is Need.SOON:
+        if self.is_undescribed(subject) and work.need is Need.SOON:
             return Trusted(work.role, TrustSource.ALREADY)
         if not self.leads and work.need is Need.CERTAIN:
             await self._give_the_leader_time(subject, work.ticket.asked)
@@ -294,17 +294,17 @@ class Associations:
     async def _give_the_leader_time(self, subject: Subject, asked: float) -> None:
         """Wait until the leader has made it, but no longer than it has time. Raises AwsError."""
         clock = asyncio.get_running_loop().time
-        await asyncio.sleep(asked + FIRST_LOOK - clock())
-        if clock() < asked + LEADERS_TIME:
+        await asyncio.sleep(asked + FIRST_CHECK - clock())
+        if clock() < asked + LEADER_GRACE:
             async with self._turn():
                 await self._look_for(subject)
-            if self._seen.id_of(subject) is None:
-                await asyncio.sleep(asked + LEADERS_TIME - clock())
+            if self._cache.id_of(subject) is None:
+                await asyncio.sleep(asked + LEADER_GRACE - clock())
 
     async def _look_for(self, subject: Subject) -> None:
         """Learn whether another replica has made it since the last list. Raises AwsError."""
-        if self._seen.id_of(subject) is None:
-            self._seen.take_of(subject, await self._api.list(subject))
+        if self._cache.id_of(subject) is None:
+            self._cache.update_one(subject, await self._api.list(subject))
 
     async def _failed(self, subject: Subject, ticket: PendingGrant, failure: Untrusted, failures: int) -> None:
         """Tell who waits, and wait before the next try where there is one."""
@@ -337,23 +337,23 @@ class Associations:
                 return self._made(await self._api.create(subject, role, self._owner.tags()), role)
             except AssociationInUseError as error:
                 if error.association_id and work and work.need is Need.SOON:
-                    self._seen.hear_of(subject, error.association_id)
+                    self._cache.record_id(subject, error.association_id)
                     return Trusted(role, TrustSource.ALREADY)
                 found = await self._in_use(subject, error)
         verdict = judge(found, role, self._owner)
         match verdict.step:
-            case Step.KEEP:
+            case AssociationAction.KEEP:
                 return self._learn(subject, role, TrustSource.ALREADY)
-            case Step.ACCEPT:
+            case AssociationAction.ACCEPT:
                 return self._learn(subject, role, TrustSource.FOREIGN)
-            case Step.UPDATE:
+            case AssociationAction.UPDATE:
                 self._check_may_add(subject)
                 await self._api.update(found.id, role)
                 log.warning("association_put_right", association=found.id, role_arn=role.value, **_facts(subject))
                 metrics.association_repairs.inc()
                 return self._learn(subject, role, TrustSource.WRITTEN)
             case _:
-                self._seen.is_in_the_way(found)
+                self._cache.mark_conflicting(found)
                 return Untrusted(role, FailureKind.TAKEN, verdict.reason)
 
     def _check_may_add(self, subject: Subject) -> None:
@@ -363,12 +363,12 @@ class Associations:
 
     async def _find(self, subject: Subject) -> Association | None:
         """The subject's association, by the id that was seen."""
-        listed = self._seen.id_of(subject)
+        listed = self._cache.id_of(subject)
         found = await self._api.describe(listed) if listed else None
         if found is None or found.subject != subject:
-            self._seen.is_gone(subject)
+            self._cache.remove(subject)
             return None
-        self._seen.see(found)
+        self._cache.record(found)
         return found
 
     async def _in_use(self, subject: Subject, error: AssociationInUseError) -> Association:
@@ -376,16 +376,16 @@ class Associations:
         found = await self._api.describe(error.association_id) if error.association_id else None
         if found is None or found.subject != subject:
             raise AwsError(FailureKind.UNAVAILABLE, f"{error}, which cannot be seen yet or any more")
-        self._seen.see(found)
+        self._cache.record(found)
         return found
 
     def _made(self, made: Association, role: RoleArn) -> Outcome:
-        self._seen.see(made)
+        self._cache.record(made)
         log.info("association_made", association=made.id, role_arn=role.value, **_facts(made.subject))
         return self._learn(made.subject, role, TrustSource.WRITTEN)
 
     def _learn(self, subject: Subject, role: RoleArn, proof: TrustSource) -> Trusted:
-        self._seen.learn(subject, role, proof)
+        self._cache.confirm(subject, role, proof)
         return Trusted(role, proof)
 
     @asynccontextmanager
@@ -429,7 +429,7 @@ class Associations:
         async with self._turn():
             listing = await self._api.list()
         self._has_list = True
-        self._seen.take(listing)
+        self._cache.update(listing)
         self._gauges.show(len(listing.ids))
 
     async def _check(self) -> None:
@@ -437,7 +437,7 @@ class Associations:
             is_due = self._list is None or self._is_too_old(self._list)
             await (asyncio.shield(self._read_anew()) if is_due else self._read_list())
             wanted = self._wanted()
-            missing = [subject for subject in wanted if self._seen.id_of(subject) is None]
+            missing = [subject for subject in wanted if self._cache.id_of(subject) is None]
             if self.leads:
                 await self._make_and_look(wanted, missing)
             else:
@@ -457,11 +457,11 @@ class Associations:
         before, self._missing = self._missing, set(missing)
         if not self._missing <= before:
             return  # newcomers have EKS's rate for themselves: a later pass looks at what is there
-        for subject in self._seen.worth_a_look(wanted.keys(), LOOKED_AT_PER_PASS):
+        for subject in self._cache.stalest(wanted.keys(), LOOKED_AT_PER_PASS):
             if not self.leads:
                 return
             await self._look(subject, wanted[subject])
-        for subject in self._seen.not_looked_at(wanted.keys(), LOOKED_AT_PER_PASS):
+        for subject in self._cache.undescribed(wanted.keys(), LOOKED_AT_PER_PASS):
             await self._look_at_unwanted(subject)
 
     async def _look(self, subject: Subject, role: RoleArn) -> None:

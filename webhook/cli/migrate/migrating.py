@@ -77,7 +77,7 @@ async def move_on(
     moves = migration.at(Step.DETACH, Step.RESTART, Step.REMOVE)
     async with hands(journey.here, done, journey.own_in, journey.pods) as by:
         if by.associations:
-            await by.associations.first_list()
+            await by.associations.wait_until_synced()
         moving = _Moving(journey, by, Replacing(journey, pace))
         slots = asyncio.Semaphore(pace.at_a_time)
         passed: list[Subject] = []

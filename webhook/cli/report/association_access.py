@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access_line import Access, Finding
-from webhook.podidentity.association import Step, judge, what_was_changed, whose
+from webhook.podidentity.association import AssociationAction, describe_change, describe_owner, judge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,11 +33,11 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
     if found is None:
         why = f"{bound} selects it, and it has no association"
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer)
-    elif verdict.step in {Step.KEEP, Step.ACCEPT}:
+    elif verdict.step in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
         finding, why, place = _with(role, found, grant, installation, account)
         yield _line(role, grant.subject, finding, why, issuer, place, found, owner)
     else:
-        why = verdict.reason or f"{what_was_changed(found, role)}: the next passes put it right"
+        why = verdict.reason or f"{describe_change(found, role)}: the next passes put it right"
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := found.role_arn) is not None and other != role:
             finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
@@ -60,7 +60,7 @@ def associations_beside(
         role = found.role_arn
         if subject in told or role is None or not (owner.owns(found) or found.role in bound):
             continue
-        finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
+        finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {describe_owner(found)}; no binding is for it"
         if owner.owns(found):
             finding, why = _left_behind(found, installation, cluster)
         yield _line(role, subject, finding, why, installation.issuer.value, None, found, owner)
@@ -91,7 +91,11 @@ def _with(
         return Finding.MAY_BE_DENIED, why, doubtful
     if installation.owner and installation.owner.owns(found):
         return Finding.AS_WANTED, bound, granting
-    return Finding.AS_WANTED, f"{bound} selects it, and an association {whose(found)} gives it the role", granting
+    return (
+        Finding.AS_WANTED,
+        f"{bound} selects it, and an association {describe_owner(found)} gives it the role",
+        granting,
+    )
 
 
 def _statement(grant: Grant, installation: Installation) -> PodStatement | None:
@@ -124,4 +128,4 @@ def _line(  # noqa: PLR0913, PLR0917  what a line says
 def _owner(found: Association, owner: Ownership) -> str:
     if owner.owns(found):
         return OURS
-    return found.owner_arn or whose(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")
+    return found.owner_arn or describe_owner(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")

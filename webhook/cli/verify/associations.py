@@ -12,7 +12,7 @@ from webhook.cli.verify.trust import blocked, look_at_room, may_be_denied, unrea
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit, describe_change, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +58,12 @@ def look_at_association(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
     verdict = judge(found, role, owner)
     if found is None:
         return _missing(seen, shared)
-    if verdict.step is Step.KEEP:
+    if verdict.step is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
-    if verdict.step is Step.ACCEPT:
+    if verdict.step is AssociationAction.ACCEPT:
         return ok("association", f"{found.id} gives it {role}; it is somebody else's")
-    if verdict.step is Step.UPDATE:
-        why = f"{found.id} is ours, and {what_was_changed(found, role)}"
+    if verdict.step is AssociationAction.UPDATE:
+        why = f"{found.id} is ours, and {describe_change(found, role)}"
         return broken("association", why, commands.apply(shared.options))
     return broken("association", verdict.reason, _made_anew(found, owner, shared))
 

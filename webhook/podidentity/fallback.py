@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from webhook.model.names import Subject
 
-LEADERS_TIME = 2.0
+LEADER_GRACE = 2.0
 """Seconds that the leader has for an association before another replica, which needs it, makes it."""
 
-FIRST_LOOK = 0.5
+FIRST_CHECK = 0.5
 """Seconds after which such a replica looks whether the leader has made it: usually it has."""
 
 _LEFT_OUT_AFTER = 300.0
@@ -34,7 +34,7 @@ class Need(IntEnum):
     """The ServiceAccount is refused without it, or the leader has left it out: any replica makes it."""
 
 
-class LeftOut:
+class OverdueAssociations:
     """What the leader seems not to make, by the lists of a replica that does not lead."""
 
     def __init__(self) -> None:
