@@ -12,7 +12,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World
 from webhook.admission.reviews import Metadata, Request
 from webhook.model.bindings import Mode
-from webhook.podidentity.associations import CALLS_PER_SECOND
+from webhook.podidentity.association_writer import CALLS_PER_SECOND
 from webhook.podidentity.fallback import LEADER_GRACE
 
 if TYPE_CHECKING:

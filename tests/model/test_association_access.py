@@ -68,7 +68,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     ),
     "by somebody else's": (
         account(association(ours=False)),
-        [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "somebody else")],
+        [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
     "by an add-on's": (
         account(association(owner_arn=ADDON)),
@@ -133,7 +133,7 @@ def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_ot
     lines = _lines(account(association(GONE), association(B, ours=False)))
     assert _of(GONE, lines) == [("mxp-backup", Finding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")]
     assert _of(B, lines) == [
-        ("mxp-backup", Finding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "somebody else")
+        ("mxp-backup", Finding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
     ]
 
 

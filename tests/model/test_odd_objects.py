@@ -19,10 +19,9 @@ from webhook.cli.verify.verdict import diagnose
 from webhook.kube.deployments import _moment
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.decisions import Account, LiveNamespace, Refuse, decide
-from webhook.model.deployments import Deployment
-from webhook.model.deployments import judge as judge_deployment
+from webhook.model.deployments import Deployment, judge
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import describe_change, describe_owner, judge
+from webhook.podidentity.association import conflict_reason, describe_change, describe_owner
 
 HUGE = "a" * 200_000
 words = st.text(max_size=12) | st.sampled_from(
@@ -60,7 +59,7 @@ def test_any_association_has_a_verdict_of_a_bounded_length(
     for ours in (True, False):
         found = association(role=role, ours=ours, owner_arn=owner, target_role=target)
         found = replace(found, tags={**found.tags, **tags})
-        said = [judge(found, ROLE, OWNER).reason, describe_owner(found), describe_change(found, ROLE)]
+        said = [conflict_reason(found, ROLE, OWNER), describe_owner(found), describe_change(found, ROLE)]
         assert all(len(words) < _LONGEST for words in said)
         assert found.role_arn is None or found.role_arn.value == role
 
@@ -71,7 +70,7 @@ def test_any_time_in_an_annotation_of_a_deployment_is_a_moment_or_none(restarted
         "mxp-a-system", "mxp-controller", "uid", "1", "mxp-controller",
         restarted_at=_moment(restarted), restarted_by_us=_moment(by_us),
     )  # fmt: skip
-    judge_deployment(deployment.for_role(ROLE), "mxp-controller", [1000.0], is_late=True)
+    judge(deployment.for_role(ROLE), "mxp-controller", [1000.0], is_late=True)
 
 
 @pytest.mark.parametrize("labels", [{"plane": HUGE}, {HUGE: "x"}, {}])

@@ -110,10 +110,7 @@ class World:
             associations = Associations(
                 self.eks,
                 OWNER,
-                self.view.associations,
-                self.view.may_dissociate,
-                self.view.was_replaced,
-                self.view.may_add,
+                self.view,
                 self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )

@@ -211,7 +211,7 @@ class Pruner:
 
     def _is_in_the_way(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
         if place.associated:
-            return self._associations is not None and self._associations.is_full
+            return self._associations is not None and self._associations.cache.is_full
         return place.role in without_room
 
     def _without_room(self) -> frozenset[RoleArn | None]:

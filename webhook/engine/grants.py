@@ -65,7 +65,7 @@ class Grants:
             return Trusted(_order(grant)[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = _order(grant)[0]
-            proof = self._writers[role].lets_pods_in and self._associations.trust_source(grant.subject, role)
+            proof = self._writers[role].lets_pods_in and self._associations.cache.trust_source(grant.subject, role)
             return Trusted(role, proof, self._writers[role].doubt_of_pods(*_pods_of(grant))) if proof else None
         if grant.annotated and (trust := self._writers[grant.annotated].trusts(grant.subject)):
             return trust  # first in its order, which a pass need not work out
@@ -133,7 +133,7 @@ class Grants:
         """Whether EKS's own webhook has had the time to hear of the subject's association, which works."""
         if self._associations is None or not self._writers[grant.binding.roles[0]].lets_pods_in:
             return False
-        return self._associations.is_propagated(grant.subject)
+        return self._associations.cache.is_propagated(grant.subject)
 
     async def first_looks(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""
@@ -175,7 +175,8 @@ class Grants:
         if not self._associations or not grant.binding.associates:
             return False
         return bool(
-            self._writers[grant.binding.roles[0]].lets_pods_in and self._associations.is_undescribed(grant.subject)
+            self._writers[grant.binding.roles[0]].lets_pods_in
+            and self._associations.cache.is_undescribed(grant.subject)
         )
 
     def _pursue(self, grant: Grant, need: Need) -> _Pursuit:

@@ -9,10 +9,11 @@ from webhook.planning.binding_matches import Problem, ProblemKind
 from webhook.podidentity.association import (
     QUOTA,
     AssociationAction,
+    action_for,
     associations_that_fit,
+    conflict_reason,
     describe_change,
     describe_owner,
-    judge,
 )
 
 if TYPE_CHECKING:
@@ -80,15 +81,17 @@ def plan_associations(
     notes: list[Problem] = []
     for grant in grants:
         role, found = grant.binding.roles[0], seen.described.get(grant.subject)
-        verdict = judge(found, role, owner)
-        if found is None and role not in closed:
-            why = f"binding {grant.binding.name} selects it"
-            made.append(Associating(grant.subject, role, None, why))
-        elif found is not None and verdict.step is AssociationAction.UPDATE and role not in closed:
+        action = action_for(found, role, owner)
+        if found is None:
+            if role not in closed:
+                why = f"binding {grant.binding.name} selects it"
+                made.append(Associating(grant.subject, role, None, why))
+        elif action is AssociationAction.UPDATE and role not in closed:
             mended.append(Associating(grant.subject, role, found, describe_change(found, role)))
-        elif verdict.step is AssociationAction.CONFLICT:
-            problems.append(Problem(ProblemKind.TAKEN, verdict.reason, grant.subject, role))
-        elif found is not None and verdict.step is AssociationAction.ACCEPT:
+        elif action is AssociationAction.CONFLICT:
+            why = conflict_reason(found, role, owner)
+            problems.append(Problem(ProblemKind.TAKEN, why, grant.subject, role))
+        elif action is AssociationAction.ACCEPT:
             why = f"association {found.id} {describe_owner(found)} gives it {role}: left as it is"
             notes.append(Problem(ProblemKind.ASSOCIATION_OF_OTHERS, why, grant.subject, role))
     problems += _doubts(grants, installation, account)

@@ -1,5 +1,6 @@
 """EKS Pod Identity associations: one for each ServiceAccount of a binding in mode pod-identity.
 
-`association` has the pure rules, `association_cache` what was listed and described, `makers` which replica makes
-what, and `associations` does it. Adapters are handed in.
+`associations` is the entrance. `association` has the pure rules, `association_writer` calls EKS, `association_list`
+says when the cluster is listed, `association_cache` has what was seen, `fallback` says which replica creates what.
+Adapters are handed in.
 """

@@ -59,10 +59,7 @@ async def assemble(configuration: Configuration) -> Program:
         Associations(
             pods.api,
             pods.owner,
-            view.associations,
-            view.may_dissociate,
-            view.was_replaced,
-            view.may_add,
+            view,
             leadership.leads_since,
             progress,
         )

@@ -77,9 +77,7 @@ class Person:
         demand, policies = DesiredState(view, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(
-            self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
-        )
+        associations = Associations(self.eks, OWNER, view)
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:

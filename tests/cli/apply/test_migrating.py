@@ -91,7 +91,7 @@ class Scene:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = DesiredState(view, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
+        associations = Associations(self.eks, OWNER, view)
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:

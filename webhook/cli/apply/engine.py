@@ -101,18 +101,9 @@ async def hands(
         writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
-        associations = Associations(
-            pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced, view.may_add
-        )
+        associations = Associations(pods.api, pods.owner, view)
     elif eks and installation.owner:
-        associations = Associations(
-            eks.associations,
-            installation.owner,
-            view.associations,
-            view.may_dissociate,
-            view.was_replaced,
-            view.may_add,
-        )
+        associations = Associations(eks.associations, installation.owner, view)
     grants = Grants(writers, associations)
     mirror = asyncio.create_task(view.run())
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import ModeReadiness
 from webhook.planning.snapshot import TrustedSubjects
-from webhook.podidentity.association import AssociationAction, judge
+from webhook.podidentity.association import AssociationAction, action_for, conflict_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,16 +85,15 @@ class PodIdentityFootings:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} denies it: change that statement"
             )
-        verdict = judge(found, self.role, self.owner)
-        if verdict.step is AssociationAction.CONFLICT:
-            return ModeReadiness(trouble=verdict.reason)
+        action = action_for(found, self.role, self.owner)
+        if found is not None and action is AssociationAction.CONFLICT:
+            return ModeReadiness(trouble=conflict_reason(found, self.role, self.owner))
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
             )
         return ModeReadiness(
-            works=verdict.step in {AssociationAction.KEEP, AssociationAction.ACCEPT}
-            and policy.lets_pods_in(self.own)
+            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.lets_pods_in(self.own)
         )
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access_line import Access, Finding
-from webhook.podidentity.association import AssociationAction, describe_change, describe_owner, judge
+from webhook.podidentity.association import (
+    AssociationAction,
+    action_for,
+    conflict_reason,
+    describe_change,
+    describe_owner,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,15 +35,17 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
         yield _line(role, grant.subject, Finding.NOT_KNOWN, why, issuer)
         return
     found = seen.described.get(grant.subject)
-    verdict = judge(found, role, owner)
+    action = action_for(found, role, owner)
     if found is None:
         why = f"{bound} selects it, and it has no association"
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer)
-    elif verdict.step in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
+    elif action in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
         finding, why, place = _with(role, found, grant, installation, account)
         yield _line(role, grant.subject, finding, why, issuer, place, found, owner)
     else:
-        why = verdict.reason or f"{describe_change(found, role)}: the next passes put it right"
+        is_conflict = action is AssociationAction.CONFLICT
+        change = f"{describe_change(found, role)}: the next passes put it right"
+        why = conflict_reason(found, role, owner) if is_conflict else change
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := found.role_arn) is not None and other != role:
             finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
@@ -128,4 +136,4 @@ def _line(  # noqa: PLR0913, PLR0917  what a line says
 def _owner(found: Association, owner: Ownership) -> str:
     if owner.owns(found):
         return OURS
-    return found.owner_arn or describe_owner(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")
+    return found.owner_arn or describe_owner(found).removeprefix("of ")

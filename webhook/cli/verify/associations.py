@@ -12,7 +12,14 @@ from webhook.cli.verify.trust import blocked, look_at_room, may_be_denied, unrea
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit, describe_change, judge
+from webhook.podidentity.association import (
+    QUOTA,
+    AssociationAction,
+    action_for,
+    associations_that_fit,
+    conflict_reason,
+    describe_change,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +62,17 @@ def look_at_association(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
         fix = None if seen.wrong_cluster else commands.list_associations(cluster, plane.subject)
         return tell("association", f"could not be looked at: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
-    verdict = judge(found, role, owner)
     if found is None:
         return _missing(seen, shared)
-    if verdict.step is AssociationAction.KEEP:
+    action = action_for(found, role, owner)
+    if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
-    if verdict.step is AssociationAction.ACCEPT:
+    if action is AssociationAction.ACCEPT:
         return ok("association", f"{found.id} gives it {role}; it is somebody else's")
-    if verdict.step is AssociationAction.UPDATE:
+    if action is AssociationAction.UPDATE:
         why = f"{found.id} is ours, and {describe_change(found, role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", verdict.reason, _made_anew(found, owner, shared))
+    return broken("association", conflict_reason(found, role, owner), _made_anew(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
