@@ -10,9 +10,7 @@ from webhook.podidentity.association import (
     Association,
     AssociationAction,
     Ownership,
-    action_for,
     associations_that_fit,
-    conflict_reason,
 )
 
 CLUSTER = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
@@ -89,7 +87,7 @@ CASES: dict[str, tuple[Association | None, AssociationAction, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_each_association_has_one_right_action(case: str) -> None:
     association, action, _ = CASES[case]
-    assert action_for(association, ROLE, OWNER) is action
+    assert OWNER.action_for(association, ROLE) is action
 
 
 CONFLICTS = {
@@ -102,7 +100,7 @@ CONFLICTS = {
 @pytest.mark.parametrize("case", CONFLICTS)
 def test_the_reason_of_a_conflict_names_the_association_its_owner_and_the_repair(case: str) -> None:
     association, expected = CONFLICTS[case]
-    reason = conflict_reason(association, ROLE, OWNER)
+    reason = OWNER.conflict_reason(association, ROLE)
     assert expected in reason
     assert ID in reason
     assert "delete it" in reason

@@ -22,6 +22,21 @@ CLUSTER_TAG = "mxp-identity/cluster"
 INSTALLATION_TAG = "mxp-identity/installation"
 
 
+class AssociationAction(StrEnum):
+    """What to do about a ServiceAccount's association."""
+
+    CREATE = "create"
+    """There is none."""
+    UPDATE = "update"
+    """It is managed, and was changed."""
+    KEEP = "keep"
+    """It is managed and correct."""
+    ACCEPT = "accept"
+    """It is external and correct."""
+    CONFLICT = "conflict"
+    """It is wrong, and only a person can delete it: `conflict_reason` says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ownership:
     """The tags of managed associations: a cluster and an installation, as in the Sids of our statements."""
@@ -36,6 +51,32 @@ class Ownership:
     def owns(self, association: Association) -> bool:
         """Whether it is managed: an add-on's is not, whatever tags it carries."""
         return association.owner_arn is None and self.tags().items() <= association.tags.items()
+
+    def action_for(self, found: Association | None, role: RoleArn) -> AssociationAction:
+        """What to do so that a ServiceAccount with the association `found` gets `role`.
+
+        A ServiceAccount has one association at most (CreatePodIdentityAssociation answers ResourceInUse), so an
+        external one is either correct or a conflict.
+        """
+        if found is None:
+            return AssociationAction.CREATE
+        is_correct = found.gives(role)
+        if not self.owns(found):
+            return AssociationAction.ACCEPT if is_correct else AssociationAction.CONFLICT
+        if found.target_role:
+            return AssociationAction.CONFLICT  # an update sets a target role and cannot clear it
+        return AssociationAction.KEEP if is_correct else AssociationAction.UPDATE
+
+    def conflict_reason(self, found: Association, role: RoleArn) -> str:
+        """Why a person has to delete an association whose action is CONFLICT."""
+        whose = "of this installation" if self.owns(found) else found.origin
+        if found.target_role:
+            fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
+        elif found.role != role.value:
+            fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
+        else:
+            fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
+        return f"association {found.id} {whose} {fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +103,20 @@ class Association:
         """Whether a pod gets `role` by it, with the session tags that our trust statement requires."""
         return self.role == role.value and self.session_tags and not self.target_role
 
+    @property
+    def origin(self) -> str:
+        """Where an external one comes from, to follow its id."""
+        if self.owner_arn:
+            return f"of add-on {shown(self.owner_arn)}"
+        if CLUSTER_TAG in self.tags or INSTALLATION_TAG in self.tags:
+            named = self.tags.get(INSTALLATION_TAG, "?"), self.tags.get(CLUSTER_TAG, "?")
+            return "of installation {} in cluster {}".format(*map(shown, named))
+        return "created externally"
+
+    def change_from(self, role: RoleArn) -> str:
+        """How a managed one was changed that is to give `role`."""
+        return f"it was given {shown(self.role)}" if self.role != role.value else "its session tags were disabled"
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -84,64 +139,6 @@ class FoundAssociations:
     """How many the cluster has, described or not."""
     unread: str = ""
     wrong_cluster: bool = False
-
-
-class AssociationAction(StrEnum):
-    """What to do about a ServiceAccount's association."""
-
-    CREATE = "create"
-    """There is none."""
-    UPDATE = "update"
-    """It is managed, and was changed."""
-    KEEP = "keep"
-    """It is managed and correct."""
-    ACCEPT = "accept"
-    """It is external and correct."""
-    CONFLICT = "conflict"
-    """It is wrong, and only a person can delete it: `conflict_reason` says why."""
-
-
-def action_for(found: Association | None, role: RoleArn, owner: Ownership) -> AssociationAction:
-    """What to do so that a ServiceAccount with the association `found` gets `role`.
-
-    A ServiceAccount has one association at most (CreatePodIdentityAssociation answers ResourceInUse), so an
-    external one is either correct or a conflict.
-    """
-    if found is None:
-        return AssociationAction.CREATE
-    is_correct = found.gives(role)
-    if not owner.owns(found):
-        return AssociationAction.ACCEPT if is_correct else AssociationAction.CONFLICT
-    if found.target_role:
-        return AssociationAction.CONFLICT  # an update sets a target role and cannot clear it
-    return AssociationAction.KEEP if is_correct else AssociationAction.UPDATE
-
-
-def conflict_reason(found: Association, role: RoleArn, owner: Ownership) -> str:
-    """Why a person has to delete an association whose action is CONFLICT."""
-    whose = "of this installation" if owner.owns(found) else describe_owner(found)
-    if found.target_role:
-        fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
-    elif found.role != role.value:
-        fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
-    else:
-        fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
-    return f"association {found.id} {whose} {fault}"
-
-
-def describe_owner(found: Association) -> str:
-    """The owner of an external association, to follow its id."""
-    if found.owner_arn:
-        return f"of add-on {shown(found.owner_arn)}"
-    if CLUSTER_TAG in found.tags or INSTALLATION_TAG in found.tags:
-        named = found.tags.get(INSTALLATION_TAG, "?"), found.tags.get(CLUSTER_TAG, "?")
-        return "of installation {} in cluster {}".format(*map(shown, named))
-    return "created externally"
-
-
-def describe_change(found: Association, role: RoleArn) -> str:
-    """How a managed association was changed that is to give `role`."""
-    return f"it was given {shown(found.role)}" if found.role != role.value else "its session tags were disabled"
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

@@ -10,7 +10,7 @@ import structlog
 from webhook.iam.reasons import NOT_CERTAIN
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.association import AssociationAction, action_for, conflict_reason
+from webhook.podidentity.association import AssociationAction
 from webhook.podidentity.association_cache import AssociationCache
 from webhook.podidentity.gauges import AssociationGauges
 from webhook.podidentity.ports import AssociationInUseError
@@ -112,7 +112,7 @@ class AssociationWriter:
                 self.cache.record(created)
                 log.info("association_created", **_facts(created), role_arn=role.value)
                 return self._confirmed(subject, role, TrustSource.WRITTEN)
-        match action_for(found, role, self._owner):
+        match self._owner.action_for(found, role):
             case AssociationAction.KEEP:
                 return self._confirmed(subject, role, TrustSource.ALREADY)
             case AssociationAction.ACCEPT:
@@ -125,7 +125,7 @@ class AssociationWriter:
                 return self._confirmed(subject, role, TrustSource.WRITTEN)
             case _:
                 self.cache.mark_conflicting(found)
-                return Untrusted(role, FailureKind.TAKEN, conflict_reason(found, role, self._owner))
+                return Untrusted(role, FailureKind.TAKEN, self._owner.conflict_reason(found, role))
 
     async def delete(self, subject: Subject, may_delete: Callable[[Subject], bool]) -> bool:
         """Delete the subject's association where it is managed and `may_delete` holds; answers whether it was.
@@ -161,9 +161,9 @@ class AssociationWriter:
 
 
 def _facts(association: Association) -> dict[str, str]:
-    subject = association.subject
-    return {
-        "association": association.id,
-        "namespace": subject.namespace,
-        "service_account": subject.service_account,
-    }
+    return {"association": association.id, **subject_fields(association.subject)}
+
+
+def subject_fields(subject: Subject) -> dict[str, str]:
+    """The keys of a log line about a subject."""
+    return {"namespace": subject.namespace, "service_account": subject.service_account}

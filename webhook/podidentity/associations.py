@@ -17,7 +17,7 @@ from webhook.iam.reasons import LEFT_TO_LEADER, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association_list import AssociationList
-from webhook.podidentity.association_writer import AssociationWriter
+from webhook.podidentity.association_writer import AssociationWriter, subject_fields
 from webhook.podidentity.fallback import FIRST_CHECK, LEADER_GRACE, Need, OverdueAssociations
 from webhook.runtime.backoff import pause_after
 from webhook.runtime.clock import Clock, loop_clock
@@ -162,7 +162,7 @@ class Associations:
             except AwsError as error:
                 cause = error
             except Exception as error:
-                log.exception("association_failed", **_facts(subject))
+                log.exception("association_failed", **subject_fields(subject))
                 metrics.unexpected_errors.labels(_LOOP).inc()
                 cause = unexpected(error)
             failures += 1
@@ -227,7 +227,7 @@ class Associations:
         for subject in sorted(self._pending_removals.approved & self.subjects.keys()):
             if self._may_remove(subject):
                 await run_and_log(
-                    "association_not_deleted", self._remove_unused(subject), _LOOP, **_facts(subject)
+                    "association_not_deleted", self._remove_unused(subject), _LOOP, **subject_fields(subject)
                 )
 
     async def _remove_unused(self, subject: Subject) -> None:
@@ -270,7 +270,9 @@ class Associations:
             await self._check(subject, wanted[subject])
         for subject in self.cache.undescribed(wanted.keys(), DESCRIBED_PER_PASS):
             # Only its description shows whether it is managed, so that it may be removed.
-            await run_and_log("association_not_described", self._describe(subject), _LOOP, **_facts(subject))
+            await run_and_log(
+                "association_not_described", self._describe(subject), _LOOP, **subject_fields(subject)
+            )
 
     async def _check(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and repair it. One after another, so that new ones hardly wait."""
@@ -290,12 +292,8 @@ class Associations:
 def _log_failure(subject: Subject, failure: Untrusted) -> None:
     log.warning(
         "not_associated",
-        **_facts(subject),
+        **subject_fields(subject),
         role_arn=failure.role.value,
         outcome=failure.kind.value,
         reason=failure.reason,
     )
-
-
-def _facts(subject: Subject) -> dict[str, str]:
-    return {"namespace": subject.namespace, "service_account": subject.service_account}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import ModeReadiness
 from webhook.planning.snapshot import TrustedSubjects
-from webhook.podidentity.association import AssociationAction, action_for, conflict_reason
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,9 +85,9 @@ class PodIdentityFootings:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} denies it: change that statement"
             )
-        action = action_for(found, self.role, self.owner)
+        action = self.owner.action_for(found, self.role)
         if found is not None and action is AssociationAction.CONFLICT:
-            return ModeReadiness(trouble=conflict_reason(found, self.role, self.owner))
+            return ModeReadiness(trouble=self.owner.conflict_reason(found, self.role))
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"

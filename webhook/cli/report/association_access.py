@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access_line import Access, Finding
-from webhook.podidentity.association import (
-    AssociationAction,
-    action_for,
-    conflict_reason,
-    describe_change,
-    describe_owner,
-)
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -35,7 +29,7 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
         yield _line(role, grant.subject, Finding.NOT_KNOWN, why, issuer)
         return
     found = seen.described.get(grant.subject)
-    action = action_for(found, role, owner)
+    action = owner.action_for(found, role)
     if found is None:
         why = f"{bound} selects it, and it has no association"
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer)
@@ -44,8 +38,8 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
         yield _line(role, grant.subject, finding, why, issuer, place, found, owner)
     else:
         is_conflict = action is AssociationAction.CONFLICT
-        change = f"{describe_change(found, role)}: the next passes put it right"
-        why = conflict_reason(found, role, owner) if is_conflict else change
+        change = f"{found.change_from(role)}: the next passes put it right"
+        why = owner.conflict_reason(found, role) if is_conflict else change
         yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := found.role_arn) is not None and other != role:
             finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
@@ -68,7 +62,7 @@ def associations_beside(
         role = found.role_arn
         if subject in told or role is None or not (owner.owns(found) or found.role in bound):
             continue
-        finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {describe_owner(found)}; no binding is for it"
+        finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {found.origin}; no binding is for it"
         if owner.owns(found):
             finding, why = _left_behind(found, installation, cluster)
         yield _line(role, subject, finding, why, installation.issuer.value, None, found, owner)
@@ -101,7 +95,7 @@ def _with(
         return Finding.AS_WANTED, bound, granting
     return (
         Finding.AS_WANTED,
-        f"{bound} selects it, and an association {describe_owner(found)} gives it the role",
+        f"{bound} selects it, and an association {found.origin} gives it the role",
         granting,
     )
 
@@ -136,4 +130,4 @@ def _line(  # noqa: PLR0913, PLR0917  what a line says
 def _owner(found: Association, owner: Ownership) -> str:
     if owner.owns(found):
         return OURS
-    return found.owner_arn or describe_owner(found).removeprefix("of ")
+    return found.owner_arn or found.origin.removeprefix("of ")

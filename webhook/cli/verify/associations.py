@@ -12,14 +12,7 @@ from webhook.cli.verify.trust import blocked, look_at_room, may_be_denied, unrea
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import (
-    QUOTA,
-    AssociationAction,
-    action_for,
-    associations_that_fit,
-    conflict_reason,
-    describe_change,
-)
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,15 +57,15 @@ def look_at_association(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
     found = seen.described.get(plane.subject)
     if found is None:
         return _missing(seen, shared)
-    action = action_for(found, role, owner)
+    action = owner.action_for(found, role)
     if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
     if action is AssociationAction.ACCEPT:
         return ok("association", f"{found.id} gives it {role}; it is somebody else's")
     if action is AssociationAction.UPDATE:
-        why = f"{found.id} is ours, and {describe_change(found, role)}"
+        why = f"{found.id} is ours, and {found.change_from(role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", conflict_reason(found, role, owner), _made_anew(found, owner, shared))
+    return broken("association", owner.conflict_reason(found, role), _made_anew(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
