@@ -241,7 +241,7 @@ class ClusterCache:
         former = self.former.uid(subject.namespace)
         return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
 
-    def associations(self) -> dict[Subject, RoleArn]:
+    def wanted_associations(self) -> dict[Subject, RoleArn]:
         """Who is wanted associated, and with which role."""
         return {
             grant.subject: grant.binding.roles[0]

@@ -211,7 +211,7 @@ class Pruner:
 
     def _is_in_the_way(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
         if place.associated:
-            return self._associations is not None and self._associations.lacks_room
+            return self._associations is not None and self._associations.cache.is_full
         return place.role in without_room
 
     def _without_room(self) -> frozenset[RoleArn | None]:
@@ -324,7 +324,7 @@ class Pruner:
         for role, writer in self._writers.items():
             writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
         if self._associations:
-            self._associations.leave({place.subject for place in self._approved if place.associated})
+            self._associations.approve_removals({place.subject for place in self._approved if place.associated})
 
     def _show_waiting(self, count: int) -> None:
         metrics.removals_over_limit.set(count)

@@ -59,10 +59,7 @@ async def assemble(configuration: Configuration) -> Program:
         Associations(
             pods.api,
             pods.owner,
-            cache.associations,
-            cache.may_dissociate,
-            cache.was_replaced,
-            cache.may_add,
+            cache,
             leadership.leads_since,
             progress,
         )

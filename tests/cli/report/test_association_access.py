@@ -70,7 +70,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     ),
     "by somebody else's": (
         account(association(ours=False)),
-        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "somebody else")],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
     "by an add-on's": (
         account(association(owner_arn=ADDON)),
@@ -143,7 +143,7 @@ def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_ot
         ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")
     ]
     assert _of(B, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "somebody else")
+        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
     ]
 
 

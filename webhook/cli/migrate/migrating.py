@@ -81,7 +81,7 @@ async def move_on(
     moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
     async with hands(session.here, done, session.own_in, session.pods) as by:
         if by.associations:
-            await by.associations.first_list()
+            await by.associations.wait_until_synced()
         moving = _Moving(session, by, Replacing(session, limits))
         slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []

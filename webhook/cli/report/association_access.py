@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access_line import Access, AccessFinding
-from webhook.podidentity.association import Step, judge, what_was_changed, whose
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,15 +29,17 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
         yield _line(role, grant.subject, AccessFinding.NOT_KNOWN, why, issuer)
         return
     found = seen.described.get(grant.subject)
-    verdict = judge(found, role, owner)
+    action = owner.action_for(found, role)
     if found is None:
         why = f"{bound} selects it, and it has no association"
         yield _line(role, grant.subject, AccessFinding.WANTED_NOT_ASSOCIATED, why, issuer)
-    elif verdict.step in {Step.KEEP, Step.ACCEPT}:
+    elif action in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
         finding, why, place = _with(role, found, grant, installation, account)
         yield _line(role, grant.subject, finding, why, issuer, place, found, owner)
     else:
-        why = verdict.reason or f"{what_was_changed(found, role)}: the next passes put it right"
+        is_conflict = action is AssociationAction.CONFLICT
+        change = f"{found.change_from(role)}: the next passes put it right"
+        why = owner.conflict_reason(found, role) if is_conflict else change
         yield _line(role, grant.subject, AccessFinding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := found.role_arn) is not None and other != role:
             finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.ASSOCIATION_OF_OTHERS
@@ -60,7 +62,7 @@ def associations_beside(
         role = found.role_arn
         if subject in told or role is None or not (owner.owns(found) or found.role in bound):
             continue
-        finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
+        finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {found.origin}; no binding is for it"
         if owner.owns(found):
             finding, why = _left_behind(found, installation, cluster)
         yield _line(role, subject, finding, why, installation.issuer.value, None, found, owner)
@@ -95,7 +97,7 @@ def _with(
         return AccessFinding.AS_WANTED, bound, granting
     return (
         AccessFinding.AS_WANTED,
-        f"{bound} selects it, and an association {whose(found)} gives it the role",
+        f"{bound} selects it, and an association {found.origin} gives it the role",
         granting,
     )
 
@@ -130,4 +132,4 @@ def _line(  # noqa: PLR0913, PLR0917  what a line says
 def _owner(found: Association, owner: Ownership) -> str:
     if owner.owns(found):
         return OURS
-    return found.owner_arn or whose(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")
+    return found.owner_arn or found.origin.removeprefix("of ")
