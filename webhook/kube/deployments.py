@@ -10,7 +10,7 @@ import msgspec
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import Name, name_of_role
-from webhook.model.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
+from webhook.model.deployments import KUBECTL_RESTARTED, RESTARTED, RESTARTED_FOR, RETRIED, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,26 +133,25 @@ class DeploymentApi:
         for item in listed(self._connection, DeploymentObject, "/apis/apps/v1/deployments", query):
             yield item.deployment()
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
-        annotations = {NUDGED: datetime.now(UTC).isoformat()}
+        annotations = {RETRIED: datetime.now(UTC).isoformat()}
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
-        """Restart it like `kubectl rollout restart`, and record our restart and its role (patch deployments)."""
-        stamp = _stamp(moment)
-        note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
-        noted = {**_seen(deployment), "annotations": note}
-        return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
+        """Restart it like `kubectl rollout restart`, unless it has changed since it was read (patch deployments).
 
-    async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
-        """Restart it like `kubectl rollout restart`, and record nothing (patch deployments).
-
-        The running program does not restart a Deployment that carries its record again. A restart for another
-        reason must not count as its own.
+        `noted` records the restart and its role on the Deployment. The running program never restarts one with
+        such a record, so a restart for another reason leaves none.
         """
         stamp = _stamp(moment)
-        return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
+        metadata: dict[str, Any] = {"uid": deployment.uid, "resourceVersion": deployment.version}
+        if noted:
+            metadata["annotations"] = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
+        template = {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}
+        return await self._patch(deployment, {"metadata": metadata, "spec": {"template": template}})
 
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
@@ -165,15 +164,6 @@ class DeploymentApi:
         except (NotFoundError, ConflictError):
             return False
         return True
-
-
-def _seen(deployment: Deployment) -> dict[str, Any]:
-    """Metadata by which a patch is refused where the Deployment has changed since it was read."""
-    return {"uid": deployment.uid, "resourceVersion": deployment.version}
-
-
-def _restarting(stamp: str) -> dict[str, Any]:
-    return {"spec": {"template": {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}}}
 
 
 def _stamp(moment: float) -> str:

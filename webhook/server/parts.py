@@ -59,7 +59,7 @@ class Parts:
     caller: CallerCheck
     issuer: ClusterIssuer
     pods: PodIdentity | None
-    view: ClusterCache
+    cache: ClusterCache
     certificates: Certificates
     checks: list[Check]
     progress: Progress
@@ -71,9 +71,9 @@ class Parts:
         finish_writes: Callable[[], Awaitable[None]] | None = None,
     ) -> Program:
         """The program in which `reviewer` answers, and `loops` run beside what every program runs."""
-        view, progress, server = self.view, self.progress, self.configuration.server
+        cache, progress, server = self.cache, self.progress, self.configuration.server
         lifecycle = Lifecycle(
-            lambda: None if view.synced else "waiting for the first list of namespaces and ServiceAccounts",
+            lambda: None if cache.synced else "waiting for the first list of namespaces and ServiceAccounts",
             self.certificates.not_ready_because,
         )
 
@@ -99,7 +99,7 @@ class Parts:
             finish_writes=finish_writes,
             checks=self.checks,
             background={
-                "watch": view.run,
+                "watch": cache.run,
                 **loops,
                 "providers": lambda: watch_providers(self.bindings, self.issuer, self.calls, progress),
                 "certificates": self.certificates.run,
@@ -133,7 +133,7 @@ async def parts_of(configuration: Configuration) -> Parts:
     api = KubernetesApi(connection, label_keys(bindings))
     calls = AwsCalls(partition=partition(bindings), read_only=configuration.observe)
     issuer, caller = ClusterIssuer(), CallerCheck(calls)
-    view = ClusterCache(
+    cache = ClusterCache(
         bindings,
         api.namespaces(),
         {name: api.service_accounts(name) for name in service_accounts(bindings)},
@@ -163,7 +163,7 @@ async def parts_of(configuration: Configuration) -> Parts:
         caller=caller,
         issuer=issuer,
         pods=pods,
-        view=view,
+        cache=cache,
         certificates=certificates,
         checks=checks,
         progress=progress,

@@ -26,13 +26,13 @@ _SHARED: tuple[structlog.types.Processor, ...] = (
 
 
 @contextmanager
-def logs_of_a_service() -> Iterator[None]:
-    """Write logs in a thread of their own until the block ends, so that they neither delay nor fail the program.
+def logs_of_a_service(level: int) -> Iterator[None]:
+    """Write logs from `level` on in a thread of their own until the block ends, so that none delays the program.
 
     On a terminal they are written at once, as a command's are.
     """
     stream = LogStream(None if sys.stderr is None else sys.stderr.fileno())
-    configure_logs(logging.INFO, stream)
+    configure_logs(level, stream)
     logging.captureWarnings(capture=True)
     try:
         yield

@@ -188,9 +188,9 @@ pods_without_identity = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-deployments_nudged = Counter(
-    "deployments_nudged",
-    "Deployments nudged because their pods were denied though their ServiceAccount has its identity.",
+rollouts_retried = Counter(
+    "rollouts_retried",
+    "Retries of Deployments whose pods were denied though their ServiceAccount has its identity.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -246,7 +246,7 @@ prune_last_success = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-bound_service_accounts = Gauge(
+binding_matches = Gauge(
     "service_accounts",
     "ServiceAccounts of bound names by how they match the bindings, counted by the leader.",
     ["match"],

@@ -11,7 +11,7 @@ from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
 from webhook.cli.verify.bindings import names_a_role
-from webhook.cli.verify.facts import Own, Plane, Pod, Registration, Shared, Trial
+from webhook.cli.verify.facts import ControlPlane, Own, Pod, Registration, Shared, Trial
 from webhook.cli.verify.registration import PROGRAM_LABEL
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -37,15 +37,17 @@ _PROGRAM = "mxp-identity-webhook"
 """The ServiceAccount for which `setup` makes a role."""
 
 
-async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str | None) -> list[Plane]:
+async def read_control_planes(
+    here: Session, cluster: ClusterSnapshot, namespace: str | None
+) -> list[ControlPlane]:
     """The ServiceAccounts of bound names that are there, or that a binding wants, with their pods.
 
     Of all namespaces: but for those that no binding selects and that name no role, which are no control planes. Of
     one namespace: all bound names, where none of them is there or wanted.
     """
     inspection = Inspection(here.connection)
-    planes: list[Plane] = []
-    absent: list[Plane] = []
+    planes: list[ControlPlane] = []
+    absent: list[ControlPlane] = []
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
         pods = await _pods(inspection, name, namespace)
@@ -58,7 +60,7 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
             else sorted(wanted | {key for key, value in annotations.items() if names_a_role(value)})
         )
         found = [
-            Plane(
+            ControlPlane(
                 Subject(each, name),
                 annotations.get(each),
                 None if pods is None else tuple(_pod(pod) for pod in pods if pod.metadata.namespace == each),
@@ -73,14 +75,14 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
     return planes or absent
 
 
-async def look_at_shared(
+async def read_shared(
     here: Session,
     cluster: ClusterSnapshot,
-    planes: Collection[Plane],
+    planes: Collection[ControlPlane],
     progress: Callable[[str], None],
 ) -> Shared:
     """Trust policies, OIDC providers, the associations of `planes`, and the registration."""
-    account = await here.look_at_account(progress, _all_roles(here))
+    account = await here.read_account(progress, _all_roles(here))
     account = await here.with_associations(account, progress, {plane.subject for plane in planes})
     own_in = here.installation.own_in
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})

@@ -35,7 +35,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class ControlPlane:
     """One control plane: a namespace, and a ServiceAccount in it of a bound name."""
 
     subject: Subject
