@@ -57,7 +57,7 @@ def test_the_role_annotation_before_an_update_is_read(old: Any, before: str | No
 @pytest.mark.parametrize(
     "old", [7, [], {}, _object([]), _object(annotated(ROLE) | {"eks.amazonaws.com/role-arn": 1})]
 )
-def test_an_old_object_that_is_none_is_said(old: Any) -> None:
+def test_an_old_object_that_is_none_is_reported(old: Any) -> None:
     assert "not a ServiceAccount" in _parsed(operation="UPDATE", oldObject=old).unreadable
 
 
@@ -65,7 +65,7 @@ def test_of_an_endless_role_annotation_no_more_is_kept_than_an_arn_can_have() ->
     assert len(_parsed(annotated("x" * 1_000_000)).metadata.role_annotation or "") == 2048
 
 
-def test_what_is_wrong_is_said_in_few_words() -> None:
+def test_what_is_wrong_is_reported_in_few_words() -> None:
     body = review(WHO) | {"kind": "K" * 100_000, "apiVersion": "V" * 100_000}
     with pytest.raises(InvalidReviewError) as raised:
         parse_review(json.dumps(body).encode())
