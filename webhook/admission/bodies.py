@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from fastapi import Request
 
 LARGEST_BODY = 7 * 1024 * 1024
@@ -70,25 +68,24 @@ class Room:
         self._reading: OrderedDict[asyncio.Timeout, float] = OrderedDict()
         """When bytes of each arrived last."""
 
-    @asynccontextmanager
-    async def held(self, request: Request, size: int) -> AsyncIterator[bytearray]:
+    async def read(self, request: Request, size: int) -> bytearray:
         """The body of a request, of `size` bytes at most. Raises BodyTooLargeError and NoRoomError."""
         await self._take(size)
         try:
             reading, body = asyncio.timeout(None), bytearray()
             try:
                 async with reading:
-                    await self._read(request, size, reading, body)
+                    await self._fill(body, request, size, reading)
             except TimeoutError:
                 raise NoRoomError(bytes(body[:_HEAD])) from None
             finally:
                 self._reading.pop(reading, None)
-            yield body
+            return body
         finally:
             self._left += size
             self._freed.set()
 
-    async def _read(self, request: Request, size: int, reading: asyncio.Timeout, body: bytearray) -> None:
+    async def _fill(self, body: bytearray, request: Request, size: int, reading: asyncio.Timeout) -> None:
         time = asyncio.get_running_loop().time
         until = time() + self._longest_read
         self._reading[reading] = time()
@@ -140,15 +137,16 @@ class Bodies:
         self._small = small or Room(16 * 1024 * 1024, patience=0, queue=_ANY)
         self._large = large or Room(24 * 1024 * 1024, patience=0.5)
 
-    @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytearray]:
-        """The body, for as long as it is needed. Raises BodyTooLargeError, NoRoomError and ClientDisconnect."""
+    async def read(self, request: Request) -> bytearray:
+        """The body, to be parsed at once and freed: it does not count any more.
+
+        Raises BodyTooLargeError, NoRoomError and ClientDisconnect.
+        """
         size = _announced(request)
         if size > LARGEST_BODY:
             raise BodyTooLargeError
         room = self._small if size <= SMALL_BODY else self._large
-        async with room.held(request, size) as body:
-            yield body
+        return await room.read(request, size)
 
 
 async def drained(request: Request, head: bytes) -> bytes:

@@ -78,7 +78,8 @@ def admission_router(
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
             return _http_error(_UNSUPPORTED, "the content type is not application/json")
         try:
-            return await _answer(service, await _review(request, held), deadline)
+            review = parse_review(await held.read(request))  # the body is freed before the review waits
+            return await _answer(service, review, deadline)
         except TooDeepError as error:
             if service.observes:
                 return _rendered(error.uid, Answer(allowed=True, outcome="observed"))
@@ -91,12 +92,6 @@ def admission_router(
             return Response(status_code=_BAD_REQUEST)
 
     return Router([Route("/mutate", mutate, methods=["POST"])], redirect_slashes=False)
-
-
-async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
-    """The review; nothing of the body is held when this has returned."""
-    async with bodies.read(request) as body:
-        return parse_review(body)
 
 
 async def _answer(service: Reviewer, review: ReviewRequest, deadline: float) -> Response:
