@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from certs.bundle import Bundle
 from certs.pairs import new_authority, new_leaf
-from certs.rotation import Step, stamped
+from certs.rotation import Action, stamped
 
 if TYPE_CHECKING:
     from certs.pairs import Certificate, Pair
@@ -47,19 +47,19 @@ def carried_out(
     def another_authority() -> Pair:
         return new_authority(AUTHORITY_NAME, now, lifetimes.authority)
 
-    if found is None or decision.step is Step.RESTORE:
+    if found is None or decision.action is Action.RESTORE:
         if remembered is not None and remembered.authority.certificate.is_valid(now):
             return _restored(remembered, another_authority(), situation)
         return _first(another_authority(), situation, lifetimes)
-    match decision.step:
-        case Step.ANNOUNCE:
+    match decision.action:
+        case Action.ANNOUNCE:
             return replace(found, following=another_authority(), replicas=stamped(found, now))
-        case Step.PROMOTE if found.following is not None:
+        case Action.PROMOTE if found.following is not None:
             return _promoted(found, found.following, situation, lifetimes)
-        case Step.KEEP if situation.served_by is not None:
+        case Action.KEEP if situation.served_by is not None:
             previous = (situation.served_by, *found.previous)
             return replace(found, previous=previous, since=now.timestamp(), replicas=stamped(found, now))
-        case Step.FORGET:
+        case Action.FORGET:
             return replace(found, previous=())
         case _:
             return _renewed(found, situation, lifetimes)

@@ -42,7 +42,7 @@ class Timing:
     """The age at which a replica's entry no longer counts, while authorities change."""
 
 
-class Step(Enum):
+class Action(Enum):
     """What to do about the bundle."""
 
     RESTORE = "authority and leaf"
@@ -57,7 +57,7 @@ class Step(Enum):
 class Decision:
     """A step and, where it recreates something, the reason."""
 
-    step: Step
+    action: Action
     reason: Reason | None = None
 
 
@@ -81,14 +81,14 @@ def decide(found: Bundle, situation: Situation, timing: Timing) -> Decision | No
     """The next step about a bundle that can be read; None where all is as it should be."""
     now = situation.now
     if not found.authority.certificate.is_valid(now):
-        return Decision(Step.RESTORE, Reason.CA_EXPIRING)
+        return Decision(Action.RESTORE, Reason.CA_EXPIRING)
     if not can_sign(found.authority, situation.names):
-        return Decision(Step.RESTORE, Reason.CA_UNUSABLE)
+        return Decision(Action.RESTORE, Reason.CA_UNUSABLE)
     mine = situation.served_by
     if mine is not None and mine not in found.trusted and mine.is_valid(now):
-        return Decision(Step.KEEP)
+        return Decision(Action.KEEP)
     if (reason := _leaf_fault(found, situation)) is not None:
-        return Decision(Step.RENEW, reason)
+        return Decision(Action.RENEW, reason)
     return _about_authorities(found, situation, timing)
 
 
@@ -112,15 +112,15 @@ def _leaf_fault(found: Bundle, situation: Situation) -> Reason | None:
 def _about_authorities(found: Bundle, situation: Situation, timing: Timing) -> Decision | None:
     now, following = situation.now, found.following
     if following is None and now >= found.authority.certificate.renewed_from:
-        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+        return Decision(Action.ANNOUNCE, Reason.CA_EXPIRING)
     if following is not None and not can_sign(following, situation.names):
-        return Decision(Step.ANNOUNCE, Reason.CA_UNUSABLE)
+        return Decision(Action.ANNOUNCE, Reason.CA_UNUSABLE)
     if following is not None and not following.certificate.begins <= now < following.certificate.renewed_from:
-        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+        return Decision(Action.ANNOUNCE, Reason.CA_EXPIRING)
     if following is not None and _is_settled(following.certificate, situation, timing):
-        return Decision(Step.PROMOTE, Reason.CA_REPLACED)
+        return Decision(Action.PROMOTE, Reason.CA_REPLACED)
     if found.previous and _is_previous_unused(found, situation, timing):
-        return Decision(Step.FORGET)
+        return Decision(Action.FORGET)
     return None
 
 

@@ -9,7 +9,7 @@ from certs.errors import BundleError, Difference, PairError, StoreError
 from certs.making import Lifetimes, carried_out
 from certs.pairs import read_certificates
 from certs.proving import refusal
-from certs.rotation import Decision, Situation, Step, Timing, decide, may_serve, with_own_entry
+from certs.rotation import Action, Decision, Situation, Timing, decide, may_serve, with_own_entry
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from certs.serving import ServingContext
     from certs.store import Announced, Store, Stored, Trust
 
-_MOST_STEPS = 8
+_MOST_WRITES = 8
 """Writes of one pass. More of them are a conflict with another writer, and the next pass goes on."""
 
 _CONFLICT = (
@@ -100,7 +100,7 @@ class SelfManaged:
         that of a bundle that is at least as new. Where another replica was first, all is read again at once: its
         caBundle may lack the authority that this one serves.
         """
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MOST_WRITES):
             announced = await self._trust.announced()
             self._observe(announced)
             stored, bundle = await self._settled()
@@ -117,19 +117,19 @@ class SelfManaged:
     async def _settled(self) -> tuple[Stored, Bundle]:
         """The bundle as it is when no step is left to do."""
         stored = await self._store.read()
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MOST_WRITES):
             situation, found = self._situation(), _read(stored)
             if isinstance(found, BundleError):
-                bundle, decision = None, Decision(Step.RESTORE, found.reason)
-            elif (next_step := decide(found, situation, self._timing)) is None:
+                bundle, decision = None, Decision(Action.RESTORE, found.reason)
+            elif (due := decide(found, situation, self._timing)) is None:
                 self._remembered = found
                 return stored, found
             else:
-                bundle, decision = found, next_step
+                bundle, decision = found, due
             made = carried_out(decision, bundle, self._remembered, situation, self._lifetimes)
             written = await self._store.write(made.written(), stored)
             if written is not None and decision.reason is not None:
-                self._report.regenerated(decision.reason, decision.step.value)
+                self._report.regenerated(decision.reason, decision.action.value)
             stored = written or await self._store.read()
         raise StoreError(_CONFLICT)
 

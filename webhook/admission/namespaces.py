@@ -77,7 +77,7 @@ class LiveNamespaces:
                     return shown
                 raise NamespaceUnknownError("too many namespaces are being looked up")
             self._tokens -= 1
-            read = asyncio.get_running_loop().create_task(self._look(name, wait), name=f"look up {name}")
+            read = asyncio.get_running_loop().create_task(self._read_in_turn(name, wait), name=f"look up {name}")
             self._next[name] = read
         done, _ = await asyncio.wait([read], timeout=max(seconds, 0))
         if not done:
@@ -91,7 +91,7 @@ class LiveNamespaces:
         """The namespace by a watch that is in touch: it usually shows it before a read that has to queue."""
         return self.cache.cached(name) if self.cache.namespaces_in_touch else None
 
-    async def _look(self, name: str, wait: float) -> _Found:
+    async def _read_in_turn(self, name: str, wait: float) -> _Found:
         """Read once it is its turn, and once the read before it has ended: until then other reviews can join."""
         sooner = min(wait, _WATCH_DELAY)
         await asyncio.sleep(sooner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,12 +56,12 @@ class EksAssociations:
         tokens: set[str] = set()
         for _ in range(_MOST_PAGES):
             page, token = await self._call("ListPodIdentityAssociations", partial(_page, only, token))
-            for one in page:
-                if (subject := _subject(one.namespace, one.service_account)) is None:
+            for subject, association_id, is_of_addon in page:
+                if subject is None:
                     continue
-                ids[subject] = one.id
-                if one.is_of_addon:
-                    of_addons.add(one.id)
+                ids[subject] = association_id
+                if is_of_addon:
+                    of_addons.add(association_id)
             if not token:
                 return Listing(ids, frozenset(of_addons))
             if token in tokens:
@@ -137,20 +136,10 @@ class EksAssociations:
         return await self._calls.call(operation, lambda clients: function(clients.eks, self._cluster.name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """An association as the list has it."""
-
-    namespace: str
-    service_account: str
-    id: str
-    is_of_addon: bool
-
-
 def _page(
     only: Subject | None, token: str | None, eks: EKSClient, cluster: str
-) -> tuple[list[_Listed], str | None]:
-    """A page, and the token of the next where there is one."""
+) -> tuple[list[tuple[Subject | None, str, bool]], str | None]:
+    """A page, each association with whether it is an add-on's, and the token of the next where there is one."""
     more: dict[str, Any] = {"nextToken": token} if token else {}
     if only:
         more |= {"namespace": only.namespace, "serviceAccount": only.service_account}
@@ -158,9 +147,8 @@ def _page(
     if len(answer["associations"]) > _PAGE:
         raise ValueError("more associations than were asked for")
     listed = [
-        _Listed(
-            text(one["namespace"]),
-            text(one["serviceAccount"]),
+        (
+            _subject(text(one["namespace"]), text(one["serviceAccount"])),
             text(one["associationId"]),
             bool(one.get("ownerArn")),
         )

@@ -149,7 +149,7 @@ def _plugin_failures_raised() -> Iterator[None]:
     logged: list[str] = []
 
     def record_failure(record: logging.LogRecord) -> bool:
-        logged.append(_words(record))
+        logged.append(_message(record))
         return False
 
     root = logging.getLogger()
@@ -162,7 +162,7 @@ def _plugin_failures_raised() -> Iterator[None]:
         raise ClusterError(f"the kubeconfig's exec plugin gives no credentials: {'; '.join(logged)}")
 
 
-def _words(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord) -> str:
     # On a terminal the plugin prints its reason itself, and the client fails for having none.
     is_printed = isinstance(sys.exc_info()[1], AttributeError)
     return "its reason is printed above" if is_printed else record.getMessage().removeprefix("exec: ")

@@ -70,10 +70,9 @@ class KubernetesApi:
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:
         """The ServiceAccount as it is now, or None where there is none (get serviceaccounts)."""
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
         def call() -> Account:
-            return self._connection.ask(ServiceAccountObject, "GET", path, seconds=seconds).account()
+            return self._connection.ask(ServiceAccountObject, "GET", _path(subject), seconds=seconds).account()
 
         try:
             return await self._connection.in_thread(call, urgent=True)
@@ -89,7 +88,7 @@ class KubernetesApi:
         return await self._connection.in_thread(lambda: self._annotate(subject, role, replacing))
 
     def _annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             version = found.metadata.resource_version
@@ -117,7 +116,7 @@ class KubernetesApi:
         return await self._connection.in_thread(lambda: self._take_annotation(subject, role))
 
     def _take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             named = found.account().role_annotation
@@ -171,6 +170,10 @@ class KubernetesApi:
         AWS sees the same issuer in the tokens of pods. It is not verified: the token is the program's own.
         """
         return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
+
+
+def _path(subject: Subject) -> str:
+    return f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
 
 class _Discovery(msgspec.Struct):

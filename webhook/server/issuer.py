@@ -84,7 +84,7 @@ def configured_issuer(text: str | None) -> IssuerUrl | None:
         raise ConfigurationError(f"cluster.issuer: {error}") from error
 
 
-async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
+async def find_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
     """The issuer by the program's own token, else by the API server's discovery document.
 
     Where both are there and differ, as after the API server was given another issuer, the token's is used, which
@@ -93,7 +93,7 @@ async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> F
 
     Raises ConfigurationError where the configured one is another, ClusterError where it is not known yet.
     """
-    signed, announced = await _said(api.token_issuer), await _said(api.issuer)
+    signed, announced = await _asked(api.token_issuer), await _asked(api.issuer)
     if isinstance(signed, str):
         differ = isinstance(announced, str) and announced != signed
         if differ:
@@ -115,7 +115,7 @@ async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> F
     raise ClusterError(f"cluster.issuer could not be compared with the cluster's own: {signed or announced}")
 
 
-async def _said(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError | None:
+async def _asked(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError | None:
     try:
         return await ask()
     except ClusterError as error:

@@ -163,11 +163,11 @@ class _Acceptor:
                 await asyncio.sleep(_PAUSE)
                 continue
             await self._admit(accepted, address[0])
-            for accepted, address in self._others_that_wait():
+            for accepted, address in self._more():
                 await self._admit(accepted, address[0])
             await asyncio.sleep(0)
 
-    def _others_that_wait(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
+    def _more(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
         """Accept more than one in a turn: a flood of requests makes each turn of the loop long."""
         for _ in range(_AT_ONCE):
             try:

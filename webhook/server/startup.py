@@ -16,7 +16,7 @@ from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
 from webhook.runtime.backoff import pause_after
-from webhook.server.issuer import look_for_issuer
+from webhook.server.issuer import find_issuer
 from webhook.server.pod_identity import confirm_cluster
 from webhook.telemetry import metrics
 
@@ -91,7 +91,7 @@ class Check:
             await asyncio.sleep(pause_after(failures) if failures else _AGAIN_SECONDS)
 
 
-async def refused_at_once(checks: Sequence[Check]) -> ConfigurationError | None:
+async def early_contradiction(checks: Sequence[Check]) -> ConfigurationError | None:
     """What contradicts the configuration within `PATIENCE`, while the checks run; None where nothing does."""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -109,7 +109,7 @@ def issuer_check(configured: IssuerUrl | None, api: IssuerSources, issuer: Clust
 
     async def ask() -> bool:
         try:
-            found = await look_for_issuer(configured, api)
+            found = await find_issuer(configured, api)
             _check_unchanged(known, found.issuer)
         except ConfigurationError as error:
             issuer.reject(str(error))
