@@ -18,7 +18,7 @@ from webhook.podidentity.fallback import LEADER_GRACE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
     from webhook.model.names import Subject
 
 BINDING = binding(role(), mode=Mode.POD_IDENTITY)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.simulation.wire import Wire
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
     from webhook.controller.leader_election import Leadership
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject

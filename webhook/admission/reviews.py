@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.admission.answers import API_VERSION, KIND, printable
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from webhook.model.patches import Patch
+    from webhook.admission.answers import Answer
 
     class Reviewer(Protocol):
         """Answers reviews."""
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
         async def answer(self, request: Request, seconds: float) -> Answer:
             """Answer one review within `seconds`. Raises InvalidReviewError for an unreadable object."""
 
-
-API_VERSION: Final = "admission.k8s.io/v1"
-KIND: Final = "AdmissionReview"
 
 _NULL = msgspec.Raw(b"null")
 
@@ -50,9 +47,6 @@ _UID_WITHIN = 1024
 
 _LONGEST_ARN = 2048
 """Characters that IAM takes."""
-
-_LONGEST_WARNING = 256
-"""Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
 
 
 class InvalidReviewError(Exception):
@@ -158,7 +152,7 @@ def _request(body: bytes | bytearray) -> Request:
     try:
         review = _review_decoder.decode(body)
     except _UNREADABLE as error:
-        raise InvalidReviewError(_printable(f"the body is not an AdmissionReview: {error}")) from error
+        raise InvalidReviewError(printable(f"the body is not an AdmissionReview: {error}")) from error
     if (review.api_version, review.kind) != (API_VERSION, KIND):
         raise InvalidReviewError(
             f"the body is {_short(review.kind)} of {_short(review.api_version)}, not {KIND} of {API_VERSION}: set "
@@ -175,7 +169,7 @@ def _request(body: bytes | bytearray) -> Request:
             if request.operation == "UPDATE" and request.old_object != _NULL:
                 old = _metadata(request.old_object)
         except _UNREADABLE as error:
-            unreadable = _printable(f"the review's object is not a ServiceAccount: {error}")
+            unreadable = printable(f"the review's object is not a ServiceAccount: {error}")
     return Request(
         uid=request.uid,
         operation=request.operation,
@@ -198,42 +192,6 @@ def _metadata(raw: msgspec.Raw) -> Metadata:
         has_annotations=metadata.annotations is not None,
         being_deleted=metadata.deletion_timestamp is not None,
     )
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The answer to one review."""
-
-    allowed: bool
-    outcome: str
-    patch: Patch | None = None
-    warnings: list[str] = []
-    audit: dict[str, str] = {}
-    refusal: str = ""
-    status: int = 200
-
-    def render(self, uid: str) -> bytes:
-        """The AdmissionReview that goes back."""
-        response: dict[str, Any] = {"uid": uid, "allowed": self.allowed}
-        if self.patch:
-            response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(msgspec.json.encode(self.patch)).decode()
-        if self.warnings:
-            response["warnings"] = [_printable(warning) for warning in self.warnings]
-        if self.audit:
-            response["auditAnnotations"] = self.audit
-        if not self.allowed:
-            response["status"] = {"code": self.status, "message": self.refusal}
-        return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
-
-
-def _printable(warning: str) -> str:
-    """The warning escaped and cut: API servers drop one with a control character, such as a line's end."""
-    visible = warning
-    if not warning.isprintable():
-        visible = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in warning
-        )
-    return visible if len(visible) <= _LONGEST_WARNING else visible[: _LONGEST_WARNING - 3] + "..."
 
 
 def _short(text: str) -> str:

@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, Router
 
+from webhook.admission.answers import Answer
 from webhook.admission.bodies import (
     LARGEST_BODY,
     Bodies,
@@ -21,7 +22,7 @@ from webhook.admission.bodies import (
     UnreadBodyError,
     drained,
 )
-from webhook.admission.reviews import Answer, InvalidReviewError, TooDeepError, parse_review
+from webhook.admission.reviews import InvalidReviewError, TooDeepError, parse_review
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import note_refusal
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.admission.answers import Answer, audit_of, granted, ignored, lack, patch_of, warnings_of
 from webhook.admission.namespaces import NamespaceUnknownError
-from webhook.admission.reviews import Answer, InvalidReviewError
+from webhook.admission.reviews import InvalidReviewError
 from webhook.iam.reasons import MOVED
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import ExistingAnnotation
@@ -24,9 +25,7 @@ from webhook.model.decisions import (
     possible_decisions,
     refusal_while_terminating,
 )
-from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.model.patches import annotation_patch
 from webhook.podidentity.fallback import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from webhook.engine.grants import Grants
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn
-    from webhook.model.patches import Patch
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
@@ -166,11 +164,11 @@ class AdmissionService:
         if isinstance(decision, Refuse) and review.changes_role:
             return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
         if review.metadata.being_deleted:
-            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
+            return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(decision, Refuse):
             decision = decision.instead or Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason)
         if isinstance(decision, Ignore):
-            return _ignored(decision)
+            return ignored(decision)
         return await self._grant(decision, review, seconds)
 
     def _needs_live_read(self, decision: Decision, review: _Review) -> bool:
@@ -201,13 +199,13 @@ class AdmissionService:
             refusal = f"{lack}, so that it is not known whether this is allowed, try again: {reason}"
             return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
         if review.metadata.being_deleted:
-            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
+            return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(cached, Grant) and not review.dry_run:
             # The annotation alone gives no rights. The grant that is started waits until the namespace is known.
             self._grants.start(cached)
             role = self._grants.likely_role(cached)
             return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{lack}: {reason}"))
-        return _ignored(
+        return ignored(
             Ignore(
                 IgnoreReason.NO_SUCH_NAMESPACE,
                 f"{lack}: the role annotation follows later, and pods started before it need a restart",
@@ -247,15 +245,10 @@ class AdmissionService:
     def _answered(self, grant: Grant, review: _Review, outcome: Outcome) -> Answer:
         if isinstance(outcome, Untrusted):
             return self._untrusted(grant, review, outcome)
-        audit = _audit(grant, outcome) | {"trust": "not-asked" if review.dry_run else outcome.label}
-        label = "dry_run" if review.dry_run else f"granted_{outcome.label}"
-        warnings = [outcome.doubt] if outcome.doubt else []
-        return Answer(
-            allowed=True, outcome=label, patch=_patch(grant, review, outcome), warnings=warnings, audit=audit
-        )
+        return granted(grant, review.metadata, outcome, dry_run=review.dry_run)
 
     def _untrusted(self, grant: Grant, review: _Review, outcome: Untrusted) -> Answer:
-        audit = _audit(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
+        audit = audit_of(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
         keeps = review.keeps_role(grant.binding)
         if keeps and outcome.kind in {FailureKind.PENDING, FailureKind.LEFT_TO_LEADER}:
             return Answer(allowed=True, outcome="unchanged", audit=audit)
@@ -263,20 +256,20 @@ class AdmissionService:
             return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
         self._warn_owner(grant, outcome)
         if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
-            refusal = f"{_lack(grant, outcome)}, try again: {outcome.reason}"
+            refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
             )
         label = "annotated_untrusted" if grant.binding.annotates else "not_associated"
-        patch = [] if keeps else _patch(grant, review, outcome)
-        return Answer(allowed=True, outcome=label, patch=patch, warnings=_warnings(grant, outcome), audit=audit)
+        patch = [] if keeps else patch_of(grant, review.metadata, outcome)
+        return Answer(allowed=True, outcome=label, patch=patch, warnings=warnings_of(grant, outcome), audit=audit)
 
     def _warn_owner(self, grant: Grant, outcome: Untrusted) -> None:
         subject = grant.subject
         self._events.warn(
             EventSubject("ServiceAccount", subject.namespace, subject.service_account),
             TRUST_PENDING,
-            f"{_lack(grant, outcome)}: {outcome.reason}",
+            f"{lack(grant, outcome)}: {outcome.reason}",
         )
 
 
@@ -284,42 +277,3 @@ def _is_of(grant: Grant, outcome: Outcome) -> bool:
     """Whether the outcome is of the grant's binding, not of one that selects the namespace since."""
     is_withdrawn = isinstance(outcome, Untrusted) and outcome.kind is FailureKind.WITHDRAWN
     return outcome.role in grant.binding.roles and not is_withdrawn
-
-
-def _audit(grant: Grant, outcome: Outcome) -> dict[str, str]:
-    return {"binding": grant.binding.name, "role": outcome.role.value}
-
-
-def _patch(grant: Grant, review: _Review, outcome: Outcome) -> Patch:
-    """The patch that adds the role annotation; other annotations stay as they are."""
-    if not grant.binding.annotates:
-        return []
-    metadata = review.metadata
-    known = {} if metadata.role_annotation is None else {ROLE_ARN_ANNOTATION: metadata.role_annotation}
-    return annotation_patch(known if metadata.has_annotations else None, ROLE_ARN_ANNOTATION, outcome.role.value)
-
-
-def _ignored(decision: Ignore) -> Answer:
-    return Answer(
-        allowed=True,
-        outcome=decision.reason.value,
-        warnings=[decision.warning] if decision.warning else [],
-        audit={"ignored": decision.reason.value},
-    )
-
-
-def _lack(grant: Grant, outcome: Untrusted) -> str:
-    if grant.binding.associates:
-        return f"this ServiceAccount is not associated with {outcome.role} yet"
-    return f"{outcome.role} does not trust this ServiceAccount yet"
-
-
-def _warnings(grant: Grant, outcome: Untrusted) -> list[str]:
-    """Two warnings, because one with AWS's own words would be cut: the state, and the reason."""
-    if outcome.kind.is_final:
-        heal = "a person has to act"
-    elif grant.binding.associates:
-        heal = "it is tried again until it is, and pods that started before need a restart"
-    else:
-        heal = "it is tried again until it does, no restart is needed"
-    return [f"{_lack(grant, outcome)}; {heal}", f"reason: {outcome.reason}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.admission.reviews import Answer
+from webhook.admission.answers import Answer
 
 if TYPE_CHECKING:
     from webhook.admission.reviews import Request
