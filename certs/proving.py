@@ -103,12 +103,13 @@ def _shake_hands(server_side: ssl.SSLContext, trusted: bytes | None, name: str) 
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
     waiting = [client, server]
     for _ in range(_MOST_FLIGHTS):
-        waiting = [side for side in waiting if not _is_done(side)]
+        waiting = [side for side in waiting if not _advance(side)]
     if waiting:
         raise ssl.SSLError("the handshake does not end")
 
 
-def _is_done(side: ssl.SSLObject) -> bool:
+def _advance(side: ssl.SSLObject) -> bool:
+    """Continue the handshake of one side, as far as the other one has come; whether it is complete."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:
