@@ -120,7 +120,7 @@ async def test_a_live_read_that_is_ahead_of_the_watch_is_not_undone_by_an_older_
         namespace = here.cache.cached(WHO.namespace)
         label(here, None)
         await asyncio.sleep(1)
-        here.cache.note_live(WHO.namespace, namespace)
+        here.cache.record_live(WHO.namespace, namespace)
         asked = asyncio.create_task(here.grants.obtain(grant, PATIENCE))
         await asyncio.sleep(0.1)
         here.cluster.add_namespace(WHO.namespace, selected=False, older="state")

@@ -12,7 +12,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.model.bindings import Binding, Mode
 from webhook.model.errors import ClusterError

@@ -14,7 +14,7 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 from webhook.telemetry import metrics
@@ -573,7 +573,7 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(go
     trouble.off()
     for no_more in gone:
         world.iam.delete(no_more)
-    assert set(world.leases.leases[LEASE].leaving) == {Place(ROLE, one).mark for one in everybody[:3]}
+    assert set(world.leases.leases[LEASE].leaving) == {Entry(ROLE, one).mark for one in everybody[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == set(everybody[3:])

@@ -13,7 +13,7 @@ from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
@@ -210,7 +210,7 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
     await world.grants.close()
     world.eks.recover()
     assert len(world.eks.now) == 6 - applied
-    approved = {Place(ROLE, subject(number), associated=True).mark for number in range(3)}
+    approved = {Entry(ROLE, subject(number), associated=True).mark for number in range(3)}
     assert set(world.leases.leases[LEASE].leaving) == approved
     after = World(*world.bindings, before=world)
     async with after.running():

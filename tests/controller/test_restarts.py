@@ -13,7 +13,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode

@@ -13,7 +13,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Mode
 from webhook.podidentity.association import QUOTA
@@ -240,7 +240,7 @@ async def test_a_process_that_has_witnessed_nothing_counts_whatever_the_lease_sa
             world.cluster.delete_namespace(one)
         await asyncio.sleep(INTERVAL)
     lease = world.leases.leases[LEASE]
-    assert set(lease.witnessed) == {Place(ROLE, one).mark for one in crowd}, "a hint for `plan`"
+    assert set(lease.witnessed) == {Entry(ROLE, one).mark for one in crowd}, "a hint for `plan`"
     world = World(before=world)
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LATEST)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sites import pool, role, subject
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account, Grant, LiveNamespace, decide
-from webhook.model.removal import RemovalReason, cause_of_removal
+from webhook.model.removal import RemovalReason, removal_reason
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
@@ -80,11 +80,10 @@ CASES = {
 
 
 def _cause(case: Case) -> RemovalReason | None:
-    return cause_of_removal(
+    return removal_reason(
         FIRST,
         WHO,
-        case.namespace,
-        case.account,
+        (case.namespace, case.account),
         case.bindings,
         former_uid=case.former_uid,
         trusted_by=lambda one: one.value in case.trusted_by,

@@ -38,7 +38,7 @@ class NamespaceCache(Protocol):
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
 
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+    def record_live(self, name: str, selected: LiveNamespace | None) -> None:
         """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
 
 
@@ -69,9 +69,9 @@ class LiveNamespaces:
         """The namespace as the watch last showed it."""
         return self._cache.cached(name)
 
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+    def record_live(self, name: str, selected: LiveNamespace | None) -> None:
         """Take note of what was just fetched: the namespace where a binding selects it, else None."""
-        self._cache.note_live(name, selected)
+        self._cache.record_live(name, selected)
 
     async def fetch(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as the API server has it now.

@@ -156,7 +156,7 @@ class AdmissionService:
                     return self._unknown(review, decision, str(error))
             else:
                 decision = decide(account, live, self._bindings)
-                self._namespaces.note_live(account.namespace, live if isinstance(decision, Grant) else None)
+                self._namespaces.record_live(account.namespace, live if isinstance(decision, Grant) else None)
                 namespace = live
         if decision == _TERMINATING and review.changes_role:
             decision = refusal_while_terminating(account, namespace, self._bindings) or decision

@@ -74,21 +74,6 @@ class Binding:
         """
         return not self.associates
 
-    def may_use(self, role: RoleArn, annotated: RoleArn | None) -> bool:
-        """Whether pods may still use a role by the annotation, though they have an association by now.
-
-        That is so after a change of mode: pods keep what they started with, and nobody but the annotation tells.
-        """
-        return self.associates and role in self.roles and annotated == role
-
-    def may_be_associated(self, role: RoleArn | None) -> bool:
-        """Whether pods may use a role by an association: in this mode, or since the time before a change of mode.
-
-        EKS prefers an association to the annotation, so that one which is taken away from under its pods costs
-        them their access: `migrate` does that when it can replace them, and nobody else.
-        """
-        return self.associates or role in self.roles
-
     def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether this binding is for a namespace of that name with those labels."""
         return self.namespaces.selects(namespace, labels)

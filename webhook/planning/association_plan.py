@@ -102,8 +102,10 @@ def _unwanted(
     installation: Installation, cluster: ClusterSnapshot, seen: FoundAssociations, owner: Ownership
 ) -> Iterable[Dissociating]:
     for _, found in sorted(seen.described.items()):
-        if owner.owns(found) and (cause := cluster.cause_to_dissociate(found, installation)):
-            yield Dissociating(found, cause.sentence)
+        if not owner.owns(found):
+            continue
+        if reason := cluster.removal_reason(found.role_arn, found.subject, installation, None):
+            yield Dissociating(found, reason.sentence)
 
 
 def _doubts(grants: Iterable[Grant], installation: Installation, account: AccountSnapshot) -> Iterable[Problem]:

@@ -152,9 +152,9 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
         for subject in sorted(amended.subjects(own) - there)
     )
     removed = tuple(
-        Change(subject, cause.sentence)
+        Change(subject, reason.sentence)
         for subject in sorted(there)
-        if (cause := cluster.cause_to_leave(role, subject, installation, trusted))
+        if (reason := cluster.removal_reason(role, subject, installation, trusted))
     )
     is_repaired = not before.is_whole(own.without_pods)
     pods = tuple(one for one in own.pods if not before.has_whole(one))

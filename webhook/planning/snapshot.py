@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.iam.pod_statement import pod_statements
 from webhook.iam.statement import OwnStatement
 from webhook.model.desired_grants import wanted_grants
-from webhook.model.removal import RemovalReason, cause_of_removal, cause_to_dissociate
+from webhook.model.removal import removal_reason
 from webhook.podidentity.association import Ownership
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, Grant, LiveNamespace
     from webhook.model.desired_grants import AccountKey
     from webhook.model.names import ClusterArn, IssuerUrl, RoleArn, Subject
-    from webhook.podidentity.association import Association, FoundAssociations
+    from webhook.model.removal import RemovalReason
+    from webhook.podidentity.association import FoundAssociations
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,43 +73,19 @@ class ClusterSnapshot:
             if self.account(grant.subject) or self.is_young(grant.subject.namespace, installation.grace)
         ]
 
-    def cause_to_leave(
-        self,
-        role: RoleArn,
-        subject: Subject,
-        installation: Installation,
-        trusted: TrustedSubjects,
+    def removal_reason(
+        self, role: RoleArn | None, subject: Subject, installation: Installation, trusted: TrustedSubjects | None
     ) -> RemovalReason | None:
-        """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
-        namespace = self.namespaces.get(subject.namespace)
-        account = self.account(subject)
-        cause = cause_of_removal(
+        """Why `subject` does not keep `role`, or None where it does. `trusted` is None for an association."""
+        return removal_reason(
             role,
             subject,
-            namespace,
-            account,
+            (self.namespaces.get(subject.namespace), self.account(subject)),
             installation.bindings,
-            former_uid=None,
-            trusted_by=lambda other: trusted.trusts(other, subject),
+            associated=trusted is None,
+            may_still_come=self.is_young(subject.namespace, installation.grace),
+            trusted_by=lambda other: trusted is not None and trusted.trusts(other, subject),
         )
-        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
-            return None
-        return cause
-
-    def cause_to_dissociate(self, found: Association, installation: Installation) -> RemovalReason | None:
-        """Why no binding wants an association of ours, or None where one does, or may soon."""
-        subject = found.subject
-        cause = cause_to_dissociate(
-            found.role_arn,
-            subject,
-            self.namespaces.get(subject.namespace),
-            self.account(subject),
-            installation.bindings,
-            former_uid=None,
-        )
-        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
-            return None
-        return cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
+from webhook.controller.remediation.identities import Identities
 from webhook.coordination.leases import LeaseLock
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
@@ -55,13 +55,14 @@ async def assemble(configuration: Configuration) -> Program:
     leadership = LeaderElection(leases, installation, identity, progress)
     quota, limiter = AccountQuota(calls), iam_limiter()
     writers: dict[RoleArn, RoleWriter] = {}
+    demand = DesiredState(cache, writers)
     associations = (
         Associations(
             pods.api,
             pods.owner,
             cache.associations,
-            cache.may_dissociate,
-            cache.was_replaced,
+            demand.may_dissociate,
+            demand.was_replaced,
             cache.may_add,
             leadership.leads_since,
             progress,
@@ -69,7 +70,7 @@ async def assemble(configuration: Configuration) -> Program:
         if pods
         else None
     )
-    grants, demand = Grants(writers, associations), DesiredState(cache, writers)
+    grants = Grants(writers, associations)
     for role in trusted_roles(bindings):
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)

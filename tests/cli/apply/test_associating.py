@@ -78,7 +78,7 @@ class Person:
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
         associations = Associations(
-            self.eks, OWNER, cache.associations, cache.may_dissociate, cache.was_replaced, cache.may_add
+            self.eks, OWNER, cache.associations, demand.may_dissociate, demand.was_replaced, cache.may_add
         )
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())

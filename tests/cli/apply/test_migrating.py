@@ -91,7 +91,9 @@ class Scene:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, cache.may_dissociate, cache.was_replaced, cache.may_add)
+        associations = Associations(
+            self.eks, OWNER, dict, demand.may_dissociate, demand.was_replaced, cache.may_add
+        )
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:

@@ -142,10 +142,10 @@ def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[Finding, str]
     """What to think of a subject that our statement names and that no grant is for."""
     if not any(role in binding.roles for binding in look.installation.bindings):
         return Finding.RETIRED_ROLE, "no binding names the role any more"
-    cause = look.cluster.cause_to_leave(role, subject, look.installation, look.trusted)
-    if cause is None:
+    reason = look.cluster.removal_reason(role, subject, look.installation, look.trusted)
+    if reason is None:
         return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return Finding.TRUSTED_NOT_WANTED, cause.sentence
+    return Finding.TRUSTED_NOT_WANTED, reason.sentence
 
 
 def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Installation) -> Iterator[Access]:

@@ -22,8 +22,8 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import GateMarks
+    from webhook.controller.remediation.identities import Identities
     from webhook.engine.grants import Grants
     from webhook.model.bindings import Binding
     from webhook.model.names import Subject

@@ -25,8 +25,8 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments, RunningPod
+    from webhook.controller.remediation.identities import Identities
     from webhook.controller.remediation.pods import PodsWithoutIdentity
     from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Grant

@@ -21,8 +21,8 @@ from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments
+    from webhook.controller.remediation.identities import Identities
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.telemetry.events import Events
