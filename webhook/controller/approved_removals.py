@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
     from webhook.podidentity.associations import Associations
-    from webhook.runtime.clock import Clock
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
@@ -46,21 +45,20 @@ class _Approved:
 class ApprovedRemovals:
     """What the leader has approved and is not known to be done."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it asks, and what it gives approvals to
+    def __init__(
         self,
         cache: ClusterCache,
         unused: UnusedTrust,
         writers: Mapping[RoleArn, RoleWriter],
         associations: Associations | None,
         events: Events,
-        clock: Clock,
     ) -> None:
         self._cache = cache
         self._unused = unused
         self._writers = writers
         self._associations = associations
         self._events = events
-        self._clock = clock
+        self._clock = cache.clock
         self._approved: dict[Entry, _Approved] = {}
         for reason in RemovalReason:  # samples from the start, so that a rate sees the first
             metrics.removals_approved.labels(reason.value)

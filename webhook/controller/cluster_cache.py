@@ -49,10 +49,11 @@ class ClusterCache:
         self._bindings = bindings
         self._wall_clock = wall_clock
         self._grace = grace
-        clock = clock or loop_clock()
-        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
+        self.clock = clock = clock or loop_clock()
+        """What all that reconciles counts its seconds by."""
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress, clock)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress, clock)
             for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}

@@ -21,7 +21,6 @@ from webhook.controller.stuck_namespaces import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
 from webhook.coordination.recent_writes import REMEMBERED
 from webhook.model.errors import ClusterError
-from webhook.runtime.clock import loop_clock
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
     from webhook.model.removal_limit import PruneRules
     from webhook.podidentity.associations import Associations
-    from webhook.runtime.clock import Clock
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
@@ -75,7 +73,6 @@ class Pruner:
         associations: Associations | None = None,
         progress: Progress | None = None,
         made_room: Callable[[], None] = lambda: None,
-        clock: Clock | None = None,
     ) -> None:
         self._cache = cache
         self._writers = writers
@@ -84,9 +81,9 @@ class Pruner:
         self._associations = associations
         self._progress = progress or Progress()
         self._made_room = made_room
-        self._clock = clock = clock or loop_clock()
-        self.unused = UnusedTrust(cache, writers, demand, associations, clock)
-        self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events, clock)
+        self._clock = cache.clock
+        self.unused = UnusedTrust(cache, writers, demand, associations)
+        self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events)
         self._tried: frozenset[Entry] = frozenset()
         """Those that were due at the last look."""
         self._unconfirmed: dict[Entry, float] = {}

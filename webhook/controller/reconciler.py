@@ -61,6 +61,7 @@ class Reconciler:
         events: Events,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = cache.clock
         self._cache = cache
         self._grants = grants
         self._cluster = cluster
@@ -83,7 +84,7 @@ class Reconciler:
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
-                self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
+                self._is_hurried, next_pass = False, self._clock() + interval
                 await run_and_log("pass_failed", self._pass())
             await run_and_log("pass_failed", self._look_at_changed())
             is_due = not await self._something_changes_before(next_pass) or self._is_hurried
@@ -94,9 +95,9 @@ class Reconciler:
         self._wake.set()
 
     async def _something_changes_before(self, moment: float) -> bool:
-        """Wait for a change, until `moment` on the loop's clock at the latest."""
+        """Wait for a change, until `moment` on the clock at the latest."""
         try:
-            async with asyncio.timeout_at(moment):
+            async with asyncio.timeout(moment - self._clock()):
                 await self._wake.wait()
         except TimeoutError:
             return False

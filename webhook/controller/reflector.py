@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import structlog
 
 from webhook.controller.ports import MOST_OBJECTS, ClusterError, ExpiredError
+from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.controller.ports import Change, Source
+    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,9 @@ class Reflector(Generic[T]):
         source: Source[T],
         changed: Callable[[str, T | None], None],
         progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or loop_clock()
         self._source = source
         self._progress = progress or Progress()
         self._changed = changed
@@ -93,13 +97,13 @@ class Reflector(Generic[T]):
                 await self._back_off(repr(error))
 
     async def _list_and_watch(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         if self._version is None or now >= self._list_at:
             version = await self._list()
         else:
             version = self._version
             await self._check_not_older_than(version)
-        started = asyncio.get_running_loop().time()
+        started = self._clock()
         silent = True
         async with aclosing(self._source.watch(version)) as changes:
             async for change in changes:
@@ -112,7 +116,7 @@ class Reflector(Generic[T]):
                 self.in_touch = True
                 silent = False
         # The server ends a watch after some minutes; something is wrong where it does so at once.
-        if silent and asyncio.get_running_loop().time() - started < _SHORTEST_WATCH:
+        if silent and self._clock() - started < _SHORTEST_WATCH:
             raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
         await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
 
@@ -121,12 +125,12 @@ class Reflector(Generic[T]):
 
         Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
         """
-        self._list_at = asyncio.get_running_loop().time() + _LIST_FAILED_SECONDS
+        self._list_at = self._clock() + _LIST_FAILED_SECONDS
         with self._progress.step("reflector", LONGEST_LIST):
             objects, version = await self._source.list()
         self._version = version
         self._replace(objects)
-        self._list_at = asyncio.get_running_loop().time() + random.uniform(*_LIST_SECONDS)  # noqa: S311
+        self._list_at = self._clock() + random.uniform(*_LIST_SECONDS)  # noqa: S311
         self.synced.set()
         self.in_touch = True
         return version

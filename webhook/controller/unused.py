@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from webhook.coordination.leases import mark
 from webhook.model.removal import RemovalReason
-from webhook.runtime.clock import loop_clock
 from webhook.runtime.run_and_log import run_and_log
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
     from webhook.model.removal import Shown
     from webhook.podidentity.associations import Associations
-    from webhook.runtime.clock import Clock
 
 _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
@@ -78,13 +76,12 @@ class UnusedTrust:
         writers: Mapping[RoleArn, RoleWriter],
         demand: DesiredState,
         associations: Associations | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._cache = cache
         self._writers = writers
         self._demand = demand
         self._associations = associations
-        self._clock = clock or loop_clock()
+        self._clock = cache.clock
         self._found: dict[Entry, Unused] = {}
         self._by_namespace: defaultdict[str, set[Entry]] = defaultdict(set)
         self.urgent = asyncio.Event()

@@ -62,6 +62,7 @@ class PodGate:
         interval: float,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = identities.cache.clock
         self._cache = identities.cache
         self._identities = identities
         self._grants = grants
@@ -110,10 +111,9 @@ class PodGate:
         ]
 
     async def _wait_for(self, subject: Subject) -> None:
-        clock = asyncio.get_running_loop().time
-        report_at: float | None = clock() + _REPORTED_AFTER
+        report_at: float | None = self._clock() + _REPORTED_AFTER
         while not await self._look_at(subject):
-            if report_at is not None and clock() >= report_at:
+            if report_at is not None and self._clock() >= report_at:
                 report_at = None
                 log.warning("pod_gate_waits", namespace=subject.namespace, service_account=subject.service_account)
             await asyncio.sleep(_POLL_SECONDS)

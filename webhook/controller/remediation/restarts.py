@@ -65,7 +65,7 @@ class Restarts:
     """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
 
     The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
-    writes into a Deployment delays no other. `clock` is the time in seconds since 1970.
+    writes into a Deployment delays no other. `wall_clock` answers seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
@@ -75,7 +75,7 @@ class Restarts:
         deployments: Deployments,
         events: Events,
         limits: RolloutLimits,
-        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         progress: Progress | None = None,
     ) -> None:
         self._pods = pods
@@ -83,11 +83,12 @@ class Restarts:
         self._deployments = deployments
         self._events = events
         self._limits = limits
-        self._clock = clock
+        self._wall_clock = wall_clock
+        self._clock = identities.cache.clock
         self._progress = progress or Progress()
         self._told: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
-        """When this process first saw a rollout of ours, on the event loop's clock."""
+        """When this process first saw a rollout of ours, on the clock."""
         self._pauses = RestartPauses(limits.timeout)
 
     async def run(self) -> None:
@@ -108,7 +109,7 @@ class Restarts:
     async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
         while waiting:
             subject, name = waiting.popleft()
-            if not self._pauses.is_over(subject.namespace, _now()):
+            if not self._pauses.is_over(subject.namespace, self._clock()):
                 continue
             work = self._restart_and_wait(subject, name)
             await run_and_log("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
@@ -124,10 +125,10 @@ class Restarts:
                 return
             if case.verdict is RestartDecision.RESTART:
                 with self._progress.step("restarts", _LONGEST_CALLS):
-                    is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
+                    is_done = await self._deployments.restart(case.deployment, self._wall_clock(), case.role)
                 if not is_done:
                     continue
-                self._began[subject.namespace, name] = _now()
+                self._began[subject.namespace, name] = self._clock()
                 self._report_restarted(case.deployment)
             elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
                 self._report_verdict(case.deployment, case.verdict, case.role)
@@ -153,12 +154,12 @@ class Restarts:
         judged = deployment.for_role(role)
         if judged.restarted_by_us is None:
             self._began.pop((subject.namespace, name), None)
-        is_late = _now() >= self._patience_ends(subject, name)
+        is_late = self._clock() >= self._patience_ends(subject, name)
         return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
     def _patience_ends(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
-        return self._began.setdefault((subject.namespace, name), _now()) + self._limits.timeout
+        return self._began.setdefault((subject.namespace, name), self._clock()) + self._limits.timeout
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
@@ -169,10 +170,10 @@ class Restarts:
 
     async def _see_through(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
-        until = self._patience_ends(subject, name)
-        deployment = await end_of_rollout(self._deployments, subject.namespace, name, until)
+        seconds = self._patience_ends(subject, name) - self._clock()
+        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
         if deployment is None:
-            self._pauses.failed(subject.namespace, _now())
+            self._pauses.failed(subject.namespace, self._clock())
             return
         case = await self._judge(subject, name)
         verdict, role = (case.verdict, case.role) if case else (RestartDecision.NOT_OURS, None)
@@ -182,9 +183,9 @@ class Restarts:
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
         if verdict is RestartDecision.DID_NOT_HELP:
-            self._pauses.did_not_help(subject.namespace, _now())
+            self._pauses.did_not_help(subject.namespace, self._clock())
         else:
-            self._pauses.failed(subject.namespace, _now())
+            self._pauses.failed(subject.namespace, self._clock())
             verdict = RestartDecision.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
         self._report_verdict(deployment, verdict, role)
@@ -219,7 +220,3 @@ def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
 
 def _event_subject(deployment: Deployment) -> EventSubject:
     return EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

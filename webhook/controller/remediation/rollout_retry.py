@@ -62,6 +62,7 @@ class RolloutRetry:
         events: Events,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = identities.cache.clock
         self._cache = identities.cache
         self._identities = identities
         self._deployments = deployments
@@ -109,12 +110,12 @@ class RolloutRetry:
 
     async def _go_round(self, name: str) -> None:
         """Retry all refused Deployments of that name, round after round."""
-        clock, pause = asyncio.get_running_loop().time, _FIRST_RETRY
+        pause = _FIRST_RETRY
         while True:
-            began = clock()
+            began = self._clock()
             if await run_and_log("refused_deployments_not_found", self._retry_all_refused(name), "pods"):
                 pause = _FIRST_RETRY
-                await asyncio.sleep(began + RETRY_ROUND - clock())
+                await asyncio.sleep(began + RETRY_ROUND - self._clock())
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_ROUND)
