@@ -107,7 +107,7 @@ async def test_a_single_look_takes_out_who_has_been_replaced_and_leaves_other_na
 
 
 @in_virtual_time
-async def test_whoever_waits_for_the_next_look_goes_on_after_it() -> None:
+async def test_the_next_check_is_waited_for() -> None:
     async with scene() as (_, pods):
         looks = asyncio.create_task(_count_looks(pods))
         async with running(pods):
@@ -120,7 +120,7 @@ async def _count_looks(pods: PodsWithoutIdentity) -> int:
     count = 0
     try:
         while True:
-            await pods.next_look()
+            await pods.next_check()
             count += 1
     except asyncio.CancelledError:
         return count

@@ -111,14 +111,14 @@ class ApprovedRemovals:
         self.publish()
 
     def publish(self) -> None:
-        """Tell writers and associations what is approved now."""
+        """Give writers and associations what is approved now."""
         for role, writer in self._writers.items():
             writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
         if self._associations:
             self._associations.leave({entry.subject for entry in self._approved if entry.associated})
 
     def _withdraw_what_is_wanted_again(self, namespace: str) -> None:
-        """Between two looks too, if only for a moment."""
+        """Between two rounds too, if only for a moment."""
         again = [
             entry
             for entry in self._approved

@@ -185,7 +185,7 @@ class ClusterCache:
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
 
-        A namespace that was not shown yet, or is gone, wants nobody.
+        A namespace that was not shown yet, or is gone, wants nothing.
         """
         return any(
             grant.subject == subject and grant.binding.names_subjects and role in grant.binding.roles
@@ -193,7 +193,7 @@ class ClusterCache:
         )
 
     def associations(self) -> dict[Subject, RoleArn]:
-        """Who is wanted associated, and with which role."""
+        """The subjects that are wanted associated, and with which role."""
         return {
             grant.subject: grant.binding.roles[0]
             for grants in self._grants.values()
@@ -204,7 +204,7 @@ class ClusterCache:
         }
 
     def wanted(self) -> set[Subject]:
-        """Who is wanted in some role."""
+        """The subjects that are wanted in some role."""
         return {grant.subject for grants in self._grants.values() for grant in grants}
 
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:

@@ -1,4 +1,4 @@
-"""The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more look.
+"""The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more read.
 
 Only the leader prunes. A watch can be wrong for a while (an API server that lost its data, a list cut short), and
 so can a label or a binding. So trust must have been unused for the grace, only so much is removed within an hour,
@@ -48,7 +48,7 @@ _LONGEST_STEP = 300.0
 """Seconds of a few calls that wait for their turn."""
 
 _LONGEST_PAUSE = 30.0
-"""Seconds from one look to the next at most; those whose grace ends meanwhile share a write."""
+"""Seconds from one round to the next at most; removals whose grace ends meanwhile share a write."""
 
 _SHORTEST_PAUSE = 0.2
 
@@ -57,7 +57,7 @@ _MOMENT = 2.0
 
 
 class Pruner:
-    """What the leader remembers of removals. `unused` is what every replica keeps, whether it leads or not.
+    """Removes what is unused, while this replica leads; `unused` every replica keeps.
 
     `made_room` is called once removals are under way that give way to new subjects: these may be tried again.
     """
@@ -85,7 +85,7 @@ class Pruner:
         self.unused = UnusedTrust(cache, writers, demand, associations)
         self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events)
         self._tried: frozenset[Entry] = frozenset()
-        """Those that were due at the last look."""
+        """Those that were due in the last round."""
         self._unconfirmed: dict[Entry, float] = {}
         """When the API server last did not confirm the removal, of those that are still unused."""
         self._waiting = 0
@@ -94,7 +94,7 @@ class Pruner:
         self._show_waiting(0)
 
     async def run(self, leadership: Leadership, interval: float) -> None:
-        """Prune every `interval` seconds or oftener, and within seconds what does not wait, until cancelled."""
+        """Prune every `interval` seconds or more often, and within seconds what does not wait, until cancelled."""
         await self._cache.wait_until_synced()
         try:
             while True:
@@ -105,13 +105,13 @@ class Pruner:
             self._end()
 
     async def once(self, leadership: Leadership) -> None:
-        """Look at all that is unused, and remove what may be removed now.
+        """Find all that is unused, and remove what may be removed now.
 
-        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads.
+        Raises ClusterError: the watch is out of touch, or, as NotLeadingError, another replica leads.
         """
         if not self._cache.in_touch:
             raise ClusterError("the watch is out of touch with the API server, so what is unused is not known")
-        await self.unused.look()
+        await self.unused.refresh()
         self._approved.refresh()
         self._adopt(leadership)
         leadership.leaving = tuple(entry.mark for entry in self._approved.counted())
@@ -142,15 +142,15 @@ class Pruner:
         """Wait for so many seconds, or until there is something that does not wait for the grace."""
         await asyncio.sleep(_SHORTEST_PAUSE)
         left = seconds - _SHORTEST_PAUSE
-        while left > 0 and not self._is_hurried():
+        while left > 0 and not self._has_urgent():
             self.unused.urgent.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(_MOMENT, left)):
                     await self.unused.urgent.wait()
             left -= _MOMENT
 
-    def _is_hurried(self) -> bool:
-        """Whether something may be removed before its grace is over that the last look did not try."""
+    def _has_urgent(self) -> bool:
+        """Whether something may be removed before its grace is over that the last round did not try."""
         roles = self._without_room()
         return self._cache.in_touch and any(
             entry not in self._tried and self._is_due(entry, roles) and self._does_not_wait(entry, roles)
@@ -160,8 +160,8 @@ class Pruner:
     def _due(self, without_room: frozenset[RoleArn | None]) -> list[Entry]:
         """What may be removed now by its time, in the order of the limit: the longest unused first.
 
-        Before all comes what is recreated and not selected: whoever recreated it inherits no trust. What could not
-        be confirmed comes last, so that a watch that is wrong about some does not keep up the others.
+        First come recreated namespaces that are not selected: the new ones inherit no trust. What could not be
+        confirmed comes last, so that a watch that is wrong about some does not delay the others.
         """
         due = [entry for entry in self.unused.entries if self._is_due(entry, without_room)]
 
@@ -222,9 +222,9 @@ class Pruner:
         metrics.removals_pending.set(0)
 
     async def _confirm(self, due: list[Entry]) -> dict[Entry, ConfirmedRemoval]:
-        """Those of `due` that the API server itself, asked now, does not want either, and whose time has come.
+        """Those of `due` that are unused by the live objects too, and may be removed by the reason these show.
 
-        It may know another cause, one that waits for the grace.
+        That may be another reason, one that waits for the grace.
         """
         found = await asyncio.gather(*(self._ask(entry) for entry in due))
         now = self._clock()
@@ -234,16 +234,16 @@ class Pruner:
         return {
             entry: one
             for entry, one in zip(due, found, strict=True)
-            if one is not None and self._is_due(entry, without_room) and self._may_go_by(entry, one, without_room)
+            if one is not None and self._is_due(entry, without_room) and self._allows(entry, one, without_room)
         }
 
-    def _may_go_by(self, entry: Entry, found: ConfirmedRemoval, without_room: frozenset[RoleArn | None]) -> bool:
-        """Whether the grace is over, or does not count, by what the API server itself says."""
+    def _allows(self, entry: Entry, found: ConfirmedRemoval, without_room: frozenset[RoleArn | None]) -> bool:
+        """Whether the grace is over, or does not count, by what the live objects show."""
         gives_way = not found.counts and self._is_in_the_way(entry, without_room)
         return self._is_past_grace(entry) or gives_way or not found.reason.waits_for_grace
 
     async def _ask(self, entry: Entry) -> ConfirmedRemoval | None:
-        """What the live objects say; None where they still want it, or cannot be read now."""
+        """The removal as the live objects show it; None where it is wanted, or they cannot be read now."""
         async with self._slots:
             try:
                 with self._progress.step("pruner", _LONGEST_STEP):

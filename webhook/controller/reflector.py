@@ -4,9 +4,9 @@ The official client's informer has no backoff and does not notice a silent watch
 watch with server and client timeouts, bookmarks, jittered backoff, a new list when the version is too old.
 
 A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
-where it began. So before each watch that goes on, and where a bookmark shows no progress, the version is compared
-with the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within
-the hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
+where it began. So before a watch continues, and where a bookmark shows no progress, the version is compared with
+the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within the
+hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
 for one that is none, and the watch begins again where it was.)
 """
 
@@ -50,7 +50,7 @@ LONGEST_LIST = 1800.0
 
 
 class Reflector(Generic[T]):
-    """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
+    """Holds what the API server holds, and reports each change as it is applied, with what was there before."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Reflector(Generic[T]):
         self._version: str | None = None
         self._list_at = 0.0
         self._failures = 0
-        # From the start, or nobody sees the first failure: a rate needs two samples.
+        # From the start: a rate needs two samples, so the first failure would not be seen.
         self._failed = metrics.watch_failures.labels(source.resource)
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
@@ -78,7 +78,7 @@ class Reflector(Generic[T]):
         self.gaps = 0
         """How often touch was lost."""
         self.is_watched = False
-        """Whether the change that is being told was shown by a watch in touch: by no list, and not after a gap."""
+        """Whether the present change was shown by a watch in touch: by no list, and not after a gap."""
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -123,7 +123,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> str:
         """Replace the mirror by a new list, and answer its version.
 
-        Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
+        Where a list is due though nothing is wrong, and fails, the watch continues before it is tried again.
         """
         self._list_at = self._clock() + _LIST_FAILED_SECONDS
         with self._progress.step("reflector", LONGEST_LIST):

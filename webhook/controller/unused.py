@@ -1,7 +1,7 @@
 """Which trust is unused, why, and since when: every replica keeps its own record, by its own watch and clock.
 
 So a change of leader begins no grace again. What a replica did not see itself it does not know: one that has just
-started counts from its first look.
+started counts from its first refresh.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhook.podidentity.associations import Associations
 
 _YIELD_EVERY = 200
-"""Subjects looked at before the loop may answer reviews again."""
+"""Subjects checked before the loop may answer reviews again."""
 
 _BY_NAMESPACE = frozenset(
     {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED, RemovalReason.NOT_BOUND}
@@ -86,14 +86,14 @@ class UnusedTrust:
         self._by_namespace: defaultdict[str, set[Entry]] = defaultdict(set)
         self.urgent = asyncio.Event()
         """Set where something new is found that does not wait for the grace."""
-        cache.on_change(self._look_at)
+        cache.on_change(self._namespace_changed)
 
     async def run(self, interval: float) -> None:
-        """Look every `interval` seconds until cancelled, whether this replica leads or not."""
+        """Refresh every `interval` seconds until cancelled, whether this replica leads or not."""
         await self._cache.wait_until_synced()
         while True:
             if self._cache.in_touch:
-                await run_and_log("unused_trust_not_looked_at", self.look(), "unused")
+                await run_and_log("unused_trust_not_refreshed", self.refresh(), "unused")
             await asyncio.sleep(interval)
 
     @property
@@ -101,14 +101,14 @@ class UnusedTrust:
         """What was found."""
         return self._found
 
-    async def look(self) -> None:
-        """Look at all that is trusted or associated; changes of namespaces are judged as the watch shows them."""
+    async def refresh(self) -> None:
+        """Check all that is trusted or associated; changes of namespaces are checked as the watch shows them."""
         seen: set[Entry] = set()
         for number, entry in enumerate(list(self._trusted())):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             seen.add(entry)
-            self._judge(entry)
+            self._check(entry)
         for entry in self._found.keys() - seen:
             self._forget(entry)
 
@@ -151,14 +151,14 @@ class UnusedTrust:
             for subject, role_or_none in self._associations.subjects.items():
                 yield Entry(role_or_none, subject, associated=True)
 
-    def _look_at(self, namespace: str) -> None:
+    def _namespace_changed(self, namespace: str) -> None:
         """Something has changed in a namespace."""
         known = self._by_namespace.get(namespace, ())
         bound = (Entry(role, one) for one in self._cache.subjects_in(namespace) for role in self._writers)
         for entry in {*known, *(one for one in bound if self.is_there(one))}:
-            self._judge(entry)
+            self._check(entry)
 
-    def _judge(self, entry: Entry) -> None:
+    def _check(self, entry: Entry) -> None:
         reason = self.reason(entry)
         if reason is None:
             self._forget(entry)

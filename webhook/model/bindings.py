@@ -22,7 +22,7 @@ class Mode(StrEnum):
     POD_IDENTITY = "pod-identity"
     """An EKS Pod Identity association, and one statement for all of the binding's pods."""
     ANNOTATE = "annotate"
-    """Annotation only: trust is somebody else's work."""
+    """Annotation only: trust is managed externally."""
 
 
 class ExistingAnnotation(StrEnum):
@@ -69,7 +69,7 @@ class Binding:
     def annotates(self) -> bool:
         """Whether its ServiceAccounts carry the role annotation.
 
-        Not beside an association: a pod that is admitted before EKS's webhook has heard of the association would
+        Not beside an association: a pod that is admitted before EKS's webhook knows of the association would
         get the annotated role in its environment, which trusts no token of it, and never the association's.
         """
         return not self.associates
@@ -125,7 +125,7 @@ def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
 
 
 def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
-    """The labels of namespaces that bindings look at."""
+    """The labels of namespaces that bindings read."""
     return {key for binding in bindings for key in binding.namespaces.label_keys()}
 
 

@@ -32,7 +32,7 @@ class LiveNamespace:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A ServiceAccount as far as decisions look at it; an empty annotation is no annotation."""
+    """A ServiceAccount as far as decisions need it; an empty annotation is no annotation."""
 
     namespace: str
     name: str

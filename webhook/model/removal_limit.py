@@ -1,4 +1,4 @@
-"""How many subjects may be removed within an hour: a wrong selector must not take trust from everybody."""
+"""How many subjects may be removed within an hour: a wrong selector must not remove all trust."""
 
 from __future__ import annotations
 

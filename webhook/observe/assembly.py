@@ -46,4 +46,4 @@ async def assemble_observer(configuration: Configuration) -> Program:
 
 
 def _unshown(_: str) -> None:
-    """Nobody watches a look of the running program."""
+    """Progress is for commands only."""

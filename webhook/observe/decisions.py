@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CHANGES = ("annotate", "trust", "associate", "statement", "remove")
 """The kinds of change: a ServiceAccount annotated, trusted by a role's policy, or associated; our statement in a
-role written or corrected, whomever it names; trust or an association removed."""
+role written or corrected, whatever it names; trust or an association removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def decisions(plan: Plan) -> Iterator[Decision]:
         yield from _about_role(change)
     for one in plan.annotations:
         yield Decision("annotate", one.role.value, one.subject, one.why)
-    for each in (*plan.associations.made, *plan.associations.mended):
+    for each in (*plan.associations.made, *plan.associations.repaired):
         yield Decision("associate", each.role.value, each.subject, each.why)
     for gone in plan.associations.removed:
         yield Decision("remove", gone.found.role, gone.found.subject, gone.why)

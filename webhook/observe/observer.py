@@ -1,4 +1,4 @@
-"""The looks of a program that only observes: each plans what would be done, and shows it."""
+"""The observer: it plans what would be done, again and again, and logs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_LOOK = 900.0
+_LONGEST_ROUND = 900.0
 """Seconds: 5,000 associations are described within 250 s, anything else is a few calls."""
 
 
@@ -48,19 +48,19 @@ class Observer:
         self._issuer = issuer
         self._plan = plan
         self._progress = progress
-        self._told: AbstractSet[object] = frozenset()
+        self._logged: AbstractSet[object] = frozenset()
 
     async def run(self, interval: float) -> None:
-        """Look at start and every `interval` seconds, until cancelled."""
+        """Plan at start and every `interval` seconds, until cancelled."""
         metrics.pass_interval.set(interval)
         await self._cache.wait_until_synced()
         while True:
             await self._issuer.wait()
-            await run_and_log("not_observed", self._look())
+            await run_and_log("not_observed", self._observe())
             await asyncio.sleep(interval)
 
-    async def _look(self) -> None:
-        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_LOOK):
+    async def _observe(self) -> None:
+        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_ROUND):
             try:
                 plan = await self._plan(self._issuer.get())
             except AwsError as error:
@@ -77,15 +77,15 @@ class Observer:
             metrics.observed_changes.labels(change).set(counts[change])
         metrics.observed_problems.set(len(plan.problems))
         for one in found:
-            if one.key not in self._told:
+            if one.key not in self._logged:
                 _log_decision(one)
         for problem in plan.problems:
-            if problem not in self._told:
+            if problem not in self._logged:
                 _log_problem(problem)
-        told = frozenset((*(one.key for one in found), *plan.problems))
-        if told != self._told:
+        logged = frozenset((*(one.key for one in found), *plan.problems))
+        if logged != self._logged:
             log.info("observed", problems=len(plan.problems), **{change: counts[change] for change in CHANGES})
-        self._told = told
+        self._logged = logged
 
 
 def _log_decision(decision: Decision) -> None:

@@ -22,7 +22,7 @@ async def look_at_roles(
 ) -> AccountSnapshot:
     """The trust policies of `roles` and the quota (iam:GetRole, iam:GetAccountSummary).
 
-    A role that cannot be read is no error of the look; AWS being out of reach altogether is, and so are
+    A role that cannot be read raises nothing. AWS being out of reach altogether does, and so do
     credentials that are none: AwsError.
     """
     found: dict[RoleArn, TrustPolicy] = {}

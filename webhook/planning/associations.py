@@ -24,7 +24,7 @@ async def look_at(
     """All of them, or those of `only` (eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation).
 
     At the rate with which the running program begins, and never faster, to leave it room: 5,000 take four
-    minutes. Whatever EKS refuses is no error of the look; that it is out of reach altogether is: AwsError.
+    minutes. What EKS refuses raises nothing. That it is out of reach altogether does: AwsError.
     """
     try:
         return await _look_at(api, progress, only)

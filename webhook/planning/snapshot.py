@@ -1,4 +1,4 @@
-"""What was found at one moment: the cluster's side, the account's side, and whose installation looks at them."""
+"""What was found at one moment: the cluster's side, the account's side, and the installation that reads them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ClusterSnapshot:
     namespaces: Mapping[str, LiveNamespace]
     accounts: Mapping[AccountKey, Account]
     at: float = 0.0
-    """When it was looked at, in seconds since 1970."""
+    """When it was read, in seconds since 1970."""
 
     def account(self, subject: Subject) -> Account | None:
         """The ServiceAccount, or None where there is none."""
@@ -94,17 +94,17 @@ class AccountSnapshot:
 
     policies: Mapping[RoleArn, TrustPolicy]
     unread: Mapping[RoleArn, str] = field(default_factory=dict)
-    """Roles whose policy could not be read: what AWS said, in a sentence."""
+    """Roles whose policy could not be read: the error of AWS, in a sentence."""
     quota: int = 0
     """Characters that a trust policy may have."""
     missing: frozenset[RoleArn] = frozenset()
     """Those of the unread that the account does not have."""
     associations: FoundAssociations | None = None
-    """None where nobody looked: no binding is in mode pod-identity, or it was not asked for."""
+    """None where they were not read: no binding is in mode pod-identity, or it was not asked for."""
 
 
 class TrustedSubjects:
-    """Whom our statements in an account's roles name: worked out once, asked of each subject and role."""
+    """The subjects that our statements in an account's roles name, worked out once."""
 
     def __init__(self, account: AccountSnapshot, installation: Installation) -> None:
         self._policies = account.policies
@@ -115,11 +115,11 @@ class TrustedSubjects:
         }
 
     def trusts(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether our statement in `role` names `subject`, and no Deny keeps it out."""
+        """Whether our statement in `role` names `subject`, and no Deny applies to it."""
         return (
             subject in self._named.get(role, ()) and self._policies[role].denial(self._own[role], subject) is None
         )
 
     def lets_in(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether our statement names it and is as we write it; a Deny may still keep it out."""
+        """Whether our statement names it and is as we write it; a Deny may still apply to it."""
         return subject in self._named.get(role, ()) and self._whole[role]

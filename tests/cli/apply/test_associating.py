@@ -130,7 +130,7 @@ async def test_what_somebody_changed_is_put_right_and_what_is_others_is_left() -
     theirs = person.eks.put(subject(2), THEIRS)
     right = person.eks.put(subject(3), person.role.value)
     plan = await person.plan()
-    assert [len(plan.associations.made), len(plan.associations.mended), len(plan.problems)] == [0, 1, 1]
+    assert [len(plan.associations.made), len(plan.associations.repaired), len(plan.problems)] == [0, 1, 1]
     by = await person.apply(plan)
     assert by.done.failed == []
     assert (person.eks.now[subject(1)].id, person.associated) == (ours.id, {1, 3})

@@ -127,7 +127,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
     """Write what the plan adds and repairs, make and mend associations, and write the annotations."""
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
-    associating = [*plan.associations.made, *plan.associations.mended]
+    associating = [*plan.associations.made, *plan.associations.repaired]
     subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
         obtain(by, subjects, progress),

@@ -1,6 +1,6 @@
 """Restarts: Deployments whose pods lack the identity that their ServiceAccount has, a few at a time.
 
-A pod gets its identity when it is created and never later, so those pods must be made anew. A restart is noted in
+A pod gets its identity when it is created and never later, so those pods must be recreated. A restart is noted in
 the Deployment itself, where a later leader reads it: none is restarted twice for one role.
 """
 
@@ -62,7 +62,7 @@ class _Case:
 
 
 class Restarts:
-    """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
+    """After each check of the pods, restarts the Deployments of those that lack an identity which is there.
 
     The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
     writes into a Deployment delays no other. `wall_clock` answers seconds since 1970.
@@ -86,21 +86,21 @@ class Restarts:
         self._wall_clock = wall_clock
         self._clock = identities.cache.clock
         self._progress = progress or Progress()
-        self._told: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
+        self._reported: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
         """When this process first saw a rollout of ours, on the clock."""
         self._pauses = RestartPauses(limits.timeout)
 
     async def run(self) -> None:
-        """Restart until cancelled; a rollout that is under way then goes on without us."""
+        """Restart until cancelled; a rollout that is under way then continues without us."""
         while True:
-            await self._pods.next_look()
+            await self._pods.next_check()
             await run_and_log("restarts_failed", self._round(), "pods")
 
     async def _round(self) -> None:
         waiting = deque(_workloads(self._pods.found))
         lacking = {(subject.namespace, name) for subject, name in waiting}
-        self._told = {key: told for key, told in self._told.items() if key in lacking}
+        self._reported = {key: one for key, one in self._reported.items() if key in lacking}
         self._began = {key: began for key, began in self._began.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._limits.at_a_time):
@@ -117,7 +117,7 @@ class Restarts:
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
         grant = self._identities.grant(subject)
         in_vain = (RestartDecision.DID_NOT_HELP, grant.role_of_pods if grant else None)
-        if self._told.get((subject.namespace, name)) == in_vain:
+        if self._reported.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
             case = await self._judge(subject, name)
@@ -133,7 +133,7 @@ class Restarts:
             elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
                 self._report_verdict(case.deployment, case.verdict, case.role)
                 return
-            await self._see_through(subject, name)
+            await self._wait_for_rollout(subject, name)
             return
 
     async def _judge(self, subject: Subject, name: str) -> _Case | None:
@@ -168,8 +168,8 @@ class Restarts:
             return None
         return grant
 
-    async def _see_through(self, subject: Subject, name: str) -> None:
-        """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
+    async def _wait_for_rollout(self, subject: Subject, name: str) -> None:
+        """Wait until a rollout of ours has ended or has taken too long, and report what came of it."""
         seconds = self._patience_ends(subject, name) - self._clock()
         deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
         if deployment is None:
@@ -200,11 +200,11 @@ class Restarts:
         )
 
     def _report_verdict(self, deployment: Deployment, verdict: RestartDecision, role: RoleArn | None) -> None:
-        """Tell people once of what only they can mend."""
+        """Report once what only a person can fix."""
         key = (deployment.namespace, deployment.name)
-        if verdict not in _FOR_A_PERSON or self._told.get(key) == (verdict, role):
+        if verdict not in _FOR_A_PERSON or self._reported.get(key) == (verdict, role):
             return
-        self._told[key] = verdict, role
+        self._reported[key] = verdict, role
         facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": verdict.value}
         log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[verdict], **facts)
         self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[verdict])

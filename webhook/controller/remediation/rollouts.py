@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from webhook.model.deployments import Deployment
     from webhook.runtime.clock import Clock
 
-_LOOK_SECONDS = 2.0
-"""From one look at a rollout to the next."""
+_POLL_SECONDS = 2.0
+"""Seconds between reads of a rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RolloutLimits:
     timeout: float = 600.0
 
 
-async def end_of_rollout(  # noqa: PLR0913  whose rollout, and for how long
+async def end_of_rollout(  # noqa: PLR0913  which rollout, and for how long
     deployments: Deployments,
     namespace: str,
     name: str,
@@ -42,7 +42,7 @@ async def end_of_rollout(  # noqa: PLR0913  whose rollout, and for how long
     clock = clock or loop_clock()
     until = clock() + seconds
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         deployment = await deployments.get(namespace, name)
         if deployment is None or (noted and deployment.restarted_by_us is None):
             return None
