@@ -42,7 +42,7 @@ def _summary(plan: Plan) -> dict[str, Any]:
     """What a plan says, as the table has it; what is empty is left out."""
     said = {
         "made": {item.subject.namespace: item.why for item in plan.associations.made},
-        "repaired": {item.subject.namespace: item.why for item in plan.associations.repaired},
+        "corrected": {item.subject.namespace: item.why for item in plan.associations.repaired},
         "removed": {item.found.subject.namespace: item.why for item in plan.associations.removed},
         "missing": [one.binding for role in plan.roles for one in role.pods if one not in role.pods_changed],
         "changed": [one.binding for role in plan.roles for one in role.pods_changed],
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "an association of ours that names no role": (
         _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
         {
-            "repaired": {A.namespace: "somebody gave it no role"},
+            "corrected": {A.namespace: "somebody gave it no role"},
             "removed": {B.namespace: "its namespace is gone"},
         },
     ),
@@ -88,11 +88,11 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "the role changed by hand": (
         _plan(cluster(A), account(association(role=THEIRS))),
-        {"repaired": {A.namespace: f"somebody gave it {THEIRS}"}},
+        {"corrected": {A.namespace: f"somebody gave it {THEIRS}"}},
     ),
     "session tags disabled by hand": (
         _plan(cluster(A), account(association(session_tags=False))),
-        {"repaired": {A.namespace: "somebody disabled its session tags"}},
+        {"corrected": {A.namespace: "somebody disabled its session tags"}},
     ),
     "given a target role by hand": (
         _plan(cluster(A), account(association(target_role=THEIRS))),
