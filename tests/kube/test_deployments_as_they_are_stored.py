@@ -11,7 +11,7 @@ import pytest
 
 from webhook.kube.connection import ConflictError, Connection, NotFoundError
 from webhook.kube.deployments import DeploymentApi
-from webhook.kube.objects import PodObject
+from webhook.kube.pods import PodObject
 from webhook.model.names import RoleArn
 
 if TYPE_CHECKING:

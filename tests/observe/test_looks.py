@@ -17,7 +17,7 @@ from webhook.observe.observer import Observer
 from webhook.planning.account import look_at_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
-from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.issuer import ClusterIssuer
 from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "an association of ours that names no role": (
         _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
         {
-            "corrected": {A.namespace: "somebody gave it no role"},
+            "corrected": {A.namespace: "it was given no role"},
             "removed": {B.namespace: "its namespace is gone"},
         },
     ),
@@ -88,11 +88,11 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "the role changed by hand": (
         _plan(cluster(A), account(association(role=THEIRS))),
-        {"corrected": {A.namespace: f"somebody gave it {THEIRS}"}},
+        {"corrected": {A.namespace: f"it was given {THEIRS}"}},
     ),
     "session tags disabled by hand": (
         _plan(cluster(A), account(association(session_tags=False))),
-        {"corrected": {A.namespace: "somebody disabled its session tags"}},
+        {"corrected": {A.namespace: "its session tags were disabled"}},
     ),
     "given a target role by hand": (
         _plan(cluster(A), account(association(target_role=THEIRS))),

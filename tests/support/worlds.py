@@ -110,10 +110,7 @@ class World:
             associations = Associations(
                 self.eks,
                 OWNER,
-                self.cache.associations,
-                demand.may_dissociate,
-                demand.was_replaced,
-                self.cache.may_add,
+                DesiredState(self.cache),
                 self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )

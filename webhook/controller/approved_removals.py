@@ -115,7 +115,7 @@ class ApprovedRemovals:
         for role, writer in self._writers.items():
             writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
         if self._associations:
-            self._associations.leave({entry.subject for entry in self._approved if entry.associated})
+            self._associations.approve_removals({entry.subject for entry in self._approved if entry.associated})
 
     def _withdraw_what_is_wanted_again(self, namespace: str) -> None:
         """Between two rounds too, if only for a moment."""

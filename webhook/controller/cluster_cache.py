@@ -192,7 +192,7 @@ class ClusterCache:
             for grant in self.grants_in(subject.namespace)
         )
 
-    def associations(self) -> dict[Subject, RoleArn]:
+    def wanted_associations(self) -> dict[Subject, RoleArn]:
         """The subjects that are wanted associated, and with which role."""
         return {
             grant.subject: grant.binding.roles[0]

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 class DesiredState:
-    """The `Demand` of a program, by the cluster and by what each role is known to trust."""
+    """The `Demand` of a program, by the cluster and by what each role is known to trust.
 
-    def __init__(self, cluster: ClusterCache, writers: Mapping[RoleArn, RoleWriter]) -> None:
+    Without `writers` it answers for associations alone, which no other role's trust matters to.
+    """
+
+    def __init__(self, cluster: ClusterCache, writers: Mapping[RoleArn, RoleWriter] | None = None) -> None:
         self._cluster = cluster
-        self._writers = writers
+        self._writers = {} if writers is None else writers
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
         """The subjects that belong into `role` and are trusted in no other role of the binding.
@@ -56,12 +59,18 @@ class DesiredState:
         """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
         return self._cluster.may_add(subject)
 
+    def wanted_associations(self) -> Mapping[Subject, RoleArn]:
+        """The role of each ServiceAccount that is to have an association."""
+        return self._cluster.wanted_associations()
+
     def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
         """Whether the association of `subject` with `role` is unused now, so that it may be deleted."""
         return self.may_leave(role, subject, associated=True)
 
     def was_replaced(self, subject: Subject) -> bool:
         """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""
+        if self._cluster.former.uid(subject.namespace) is None:
+            return False  # as mostly: no binding has selected a namespace of that name before
         return self.removal_reason(None, subject) is RemovalReason.NAMESPACE_REPLACED
 
     def is_another(self, _: RoleArn, subject: Subject) -> bool:

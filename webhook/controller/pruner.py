@@ -188,7 +188,7 @@ class Pruner:
 
     def _is_in_the_way(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
         if entry.associated:
-            return self._associations is not None and self._associations.lacks_room
+            return self._associations is not None and self._associations.cache.is_full
         return entry.role in without_room
 
     def _without_room(self) -> frozenset[RoleArn | None]:

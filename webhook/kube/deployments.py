@@ -72,12 +72,15 @@ class _OwnMetadata(msgspec.Struct, rename="camel", frozen=True):
     annotations: _Annotations | None = None
 
 
-class _DeploymentObject(msgspec.Struct, frozen=True):
+class DeploymentObject(msgspec.Struct, frozen=True):
+    """A Deployment."""
+
     metadata: _OwnMetadata
     spec: _Spec
     status: _Status = _Status()
 
     def deployment(self) -> Deployment:
+        """The Deployment as the program sees it."""
         metadata, template, status = self.metadata, self.spec.template, self.status
         noted = metadata.annotations or _Annotations()
         of_template = template.metadata.annotations or _Annotations()
@@ -110,7 +113,7 @@ class DeploymentApi:
         """The Deployment as it is now, or None where there is none (get deployments)."""
 
         def call() -> Deployment:
-            return self._connection.ask(_DeploymentObject, "GET", _path(namespace, name)).deployment()
+            return self._connection.ask(DeploymentObject, "GET", _path(namespace, name)).deployment()
 
         try:
             return await self._connection.in_thread(call)
@@ -127,7 +130,7 @@ class DeploymentApi:
 
     def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}
-        for item in listed(self._connection, _DeploymentObject, "/apis/apps/v1/deployments", query):
+        for item in listed(self._connection, DeploymentObject, "/apis/apps/v1/deployments", query):
             yield item.deployment()
 
     async def retry(self, deployment: Deployment) -> bool:
@@ -153,8 +156,8 @@ class DeploymentApi:
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
 
-        def call() -> _DeploymentObject:
-            return self._connection.ask(_DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
+        def call() -> DeploymentObject:
+            return self._connection.ask(DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
 
         try:
             await self._connection.in_thread(call)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from webhook.observe.decisions import Decision
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Plan
-    from webhook.server.cluster_issuer import ClusterIssuer
+    from webhook.server.issuer import ClusterIssuer
     from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)

@@ -60,10 +60,7 @@ async def assemble(configuration: Configuration) -> Program:
         Associations(
             pods.api,
             pods.owner,
-            cache.associations,
-            demand.may_dissociate,
-            demand.was_replaced,
-            cache.may_add,
+            DesiredState(cache),
             leadership.leads_since,
             progress,
         )

@@ -77,9 +77,7 @@ class Person:
         demand, policies = DesiredState(cache, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(
-            self.eks, OWNER, cache.associations, demand.may_dissociate, demand.was_replaced, cache.may_add
-        )
+        associations = Associations(self.eks, OWNER, DesiredState(cache))
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:

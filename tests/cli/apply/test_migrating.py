@@ -20,7 +20,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
-from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
+from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.remediation.rollouts import RolloutLimits
@@ -91,9 +91,7 @@ class Scene:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(
-            self.eks, OWNER, dict, demand.may_dissociate, demand.was_replaced, cache.may_add
-        )
+        associations = Associations(self.eks, OWNER, DesiredState(cache))
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:
@@ -113,7 +111,7 @@ class Scene:
         return True
 
     async def move_on(
-        self, monkeypatch: pytest.MonkeyPatch, step: Step, replaced: Replaced, done: Done | None = None
+        self, monkeypatch: pytest.MonkeyPatch, step: MigrationStep, replaced: Replaced, done: Done | None = None
     ) -> Done:
         """Take `step` with both of them, and answer what was noted."""
         done = done or Done()
@@ -143,7 +141,7 @@ def test_time_runs_for_pods_whose_association_is_gone(monkeypatch: pytest.Monkey
     @in_virtual_time
     async def scenario() -> None:
         scene = Scene(Mode.IRSA)
-        done = await scene.move_on(monkeypatch, Step.DETACH, AFTERWARDS[case])
+        done = await scene.move_on(monkeypatch, MigrationStep.DETACH, AFTERWARDS[case])
         assert not scene.eks.now
         assert len(done.failed) == 2
         wait = AFTERWARDS[case]
@@ -160,13 +158,13 @@ class Before:
 
     replaced: Replaced = field(default_factory=Replaced)
     refuses_to_delete: bool = False
-    step: Step = Step.DETACH
+    step: MigrationStep = MigrationStep.DETACH
 
 
 BEFOREHAND = {
     "a rollout is under way": Before(Replaced(settled="a rollout has not ended")),
     "EKS refuses to delete it": Before(refuses_to_delete=True),
-    "it is not to be deleted": Before(Replaced(replaced="the rollout does not end"), step=Step.RESTART),
+    "it is not to be deleted": Before(Replaced(replaced="the rollout does not end"), step=MigrationStep.RESTART),
 }
 
 
@@ -190,7 +188,7 @@ def test_what_was_done_is_noted_before_an_error_ends_it(monkeypatch: pytest.Monk
     async def scenario() -> None:
         scene, done = Scene(Mode.POD_IDENTITY, pods_listed=False), Done()
         with pytest.raises(ClusterError, match="503"):
-            await scene.move_on(monkeypatch, Step.RESTART, Replaced(), done)
+            await scene.move_on(monkeypatch, MigrationStep.RESTART, Replaced(), done)
         assert done.written == [
             "every pod of 2 ServiceAccounts carries the new variables",
             "2 annotations taken away",
@@ -209,7 +207,7 @@ def test_ctrl_c_between_a_deletion_and_the_new_pods_tells_that_time_runs(monkeyp
             return ""
 
         monkeypatch.setattr(port, "port", lambda: SimpleNamespace(settled=_at_once, told=for_ever))
-        moving = asyncio.create_task(scene.move_on(monkeypatch, Step.DETACH, port, done))
+        moving = asyncio.create_task(scene.move_on(monkeypatch, MigrationStep.DETACH, port, done))
         await asyncio.sleep(30)
         moving.cancel()
         await asyncio.wait([moving])
@@ -239,7 +237,7 @@ def test_so_it_is_before_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
 
         port = Replaced()
         monkeypatch.setattr(port, "_answering", lambda _: replaced)
-        moving = asyncio.create_task(scene.move_on(monkeypatch, Step.REMOVE, port, done))
+        moving = asyncio.create_task(scene.move_on(monkeypatch, MigrationStep.REMOVE, port, done))
         await asyncio.sleep(10)
         moving.cancel()
         await asyncio.wait([moving])

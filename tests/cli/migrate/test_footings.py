@@ -8,7 +8,7 @@ import pytest
 
 from tests.iam.policies import ISSUER, OWN, ROLE
 from tests.support.associating import INSTALLATION, PODS, A, account, association
-from webhook.cli.migrate.mode_readiness import IrsaFootings, PodIdentityFootings
+from webhook.cli.migrate.mode_readiness import IrsaReadiness, PodIdentityReadiness
 from webhook.cli.migrate.rules import ModeReadiness
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -26,7 +26,7 @@ ELSEWHERE = {**DENY, "Condition": {"StringNotLike": {OWN.subject_key: "*"}}}
 def test_irsa_works_where_nothing_may_deny_it_and_else_the_place_is_named(*, has_account: bool) -> None:
     def footing(*statements: dict[str, Any]) -> ModeReadiness:
         policies = {ROLE: TrustPolicy({"Statement": [OWN.render([A]), *statements]})}
-        found = IrsaFootings(Installation("mxp-identity", ISSUER, (BINDING,)), AccountSnapshot(policies), {})
+        found = IrsaReadiness(Installation("mxp-identity", ISSUER, (BINDING,)), AccountSnapshot(policies), {})
         return found.as_new(Grant(A, BINDING, ROLE), has_account=has_account)
 
     assert footing() == footing(ELSEWHERE) == ModeReadiness(works=True)
@@ -39,7 +39,7 @@ def test_pod_identity_works_where_nothing_may_deny_it_and_else_the_place_is_name
     def footing(*statements: dict[str, Any]) -> ModeReadiness:
         assert INSTALLATION.owner is not None
         seen = account(association(), statements=[PODS.render(), *statements])
-        found = PodIdentityFootings(ROLE, INSTALLATION.own_in(ROLE), INSTALLATION.owner, seen)
+        found = PodIdentityReadiness(ROLE, INSTALLATION.own_in(ROLE), INSTALLATION.owner, seen)
         return found.as_new(association())
 
     tags = {"aws:RequestTag/kubernetes-namespace": "mxp-other-system", "aws:SourceVpc": "vpc-1"}

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.support.sites import binding, role, subject
 from webhook.cli.migrate.rules import (
     Course,
+    LaggingPods,
     Migration,
+    MigrationStep,
     ModeReadiness,
     Move,
     Situation,
-    Step,
-    Workload,
     next_move,
     obstacle_to_restart,
 )
@@ -32,46 +32,50 @@ WHO = subject(1)
 THERE, MISSING, OURS = ModeReadiness(works=True), ModeReadiness(), ModeReadiness(is_ours=True)
 SWITCHED = Course(Mode.POD_IDENTITY, switched=True)
 BACK = Course(Mode.IRSA, switched=True)
-LAGGING = (Workload("mxp-controller", ("mxp-controller-1",)),)
-STUCK = (*LAGGING, Workload("", ("by-hand",), "of no Deployment"))
+LAGGING = (LaggingPods("mxp-controller", ("mxp-controller-1",)),)
+STUCK = (*LAGGING, LaggingPods("", ("by-hand",), "of no Deployment"))
 
 
 @dataclass(frozen=True)
 class Case:
     """What was found, and the step that follows from it."""
 
-    step: Step
+    step: MigrationStep
     new: ModeReadiness = THERE
     old: ModeReadiness = OURS
-    workloads: tuple[Workload, ...] = ()
+    workloads: tuple[LaggingPods, ...] = ()
     course: Course = SWITCHED
 
 
 CASES = {
-    "nothing of the new way": Case(Step.ADD, new=MISSING, workloads=LAGGING),
-    "nothing of it, and the program is in the new mode": Case(Step.ADD, new=MISSING),
-    "both ways, the program in the old mode": Case(Step.SWITCH, course=replace(SWITCHED, switched=False)),
+    "nothing of the new way": Case(MigrationStep.ADD, new=MISSING, workloads=LAGGING),
+    "nothing of it, and the program is in the new mode": Case(MigrationStep.ADD, new=MISSING),
+    "both ways, the program in the old mode": Case(MigrationStep.SWITCH, course=replace(SWITCHED, switched=False)),
     "pods with old variables, the program in the old mode": Case(
-        Step.SWITCH, old=MISSING, workloads=LAGGING, course=replace(SWITCHED, switched=False)
+        MigrationStep.SWITCH, old=MISSING, workloads=LAGGING, course=replace(SWITCHED, switched=False)
     ),
-    "both ways, pods with old variables": Case(Step.RESTART, workloads=LAGGING),
-    "both ways, no pod with old variables": Case(Step.REMOVE),
-    "the new way alone, pods with old variables": Case(Step.RESTART, old=MISSING, workloads=LAGGING),
-    "the new way alone": Case(Step.MOVED, old=MISSING),
+    "both ways, pods with old variables": Case(MigrationStep.RESTART, workloads=LAGGING),
+    "both ways, no pod with old variables": Case(MigrationStep.REMOVE),
+    "the new way alone, pods with old variables": Case(MigrationStep.RESTART, old=MISSING, workloads=LAGGING),
+    "the new way alone": Case(MigrationStep.MOVED, old=MISSING),
     "the new way alone, the program in the old mode": Case(
-        Step.MOVED, old=MISSING, course=replace(SWITCHED, switched=False)
+        MigrationStep.MOVED, old=MISSING, course=replace(SWITCHED, switched=False)
     ),
-    "no room for the new way": Case(Step.LEAVE, new=ModeReadiness(trouble="full"), workloads=LAGGING),
-    "a pod that nobody can replace": Case(Step.LEAVE, workloads=STUCK),
-    "back: both ways, pods with old variables": Case(Step.DETACH, workloads=LAGGING, course=BACK),
-    "back: both ways, no pods": Case(Step.DETACH, course=BACK),
-    "back: a pod that nobody can replace keeps the association": Case(Step.LEAVE, workloads=STUCK, course=BACK),
-    "back: cut off after the association went": Case(Step.RESTART, old=MISSING, workloads=LAGGING, course=BACK),
+    "no room for the new way": Case(MigrationStep.LEAVE, new=ModeReadiness(trouble="full"), workloads=LAGGING),
+    "a pod that nobody can replace": Case(MigrationStep.LEAVE, workloads=STUCK),
+    "back: both ways, pods with old variables": Case(MigrationStep.DETACH, workloads=LAGGING, course=BACK),
+    "back: both ways, no pods": Case(MigrationStep.DETACH, course=BACK),
+    "back: a pod that nobody can replace keeps the association": Case(
+        MigrationStep.LEAVE, workloads=STUCK, course=BACK
+    ),
+    "back: cut off after the association went": Case(
+        MigrationStep.RESTART, old=MISSING, workloads=LAGGING, course=BACK
+    ),
     "back: somebody else's association": Case(
-        Step.LEAVE, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
+        MigrationStep.LEAVE, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
     ),
     "back: somebody else's association, the program in the old mode": Case(
-        Step.SWITCH, old=ModeReadiness(trouble="somebody's"), course=replace(BACK, switched=False)
+        MigrationStep.SWITCH, old=ModeReadiness(trouble="somebody's"), course=replace(BACK, switched=False)
     ),
 }
 
@@ -87,7 +91,7 @@ def test_the_step_follows_from_what_is_there(case: Case) -> None:
 class Way:
     """Where control planes are, and what the binding as a whole waits for."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[MigrationStep, ...]
     waits: bool = False
     drops: bool = False
     is_done: bool = False
@@ -97,22 +101,24 @@ class Way:
 
 HALFWAY = replace(BACK, switched=False)
 WAYS = {
-    "both ways are there": Way((Step.MOVED, Step.SWITCH), waits=True, course=replace(SWITCHED, switched=False)),
-    "others have no new way yet": Way((Step.ADD, Step.SWITCH), waits=True, course=HALFWAY),
-    "nothing but somebody to help": Way((Step.LEAVE, Step.MOVED)),
-    "pods to replace": Way((Step.RESTART, Step.REMOVE, Step.MOVED)),
-    "all moved": Way((Step.MOVED, Step.MOVED), is_done=True),
+    "both ways are there": Way(
+        (MigrationStep.MOVED, MigrationStep.SWITCH), waits=True, course=replace(SWITCHED, switched=False)
+    ),
+    "others have no new way yet": Way((MigrationStep.ADD, MigrationStep.SWITCH), waits=True, course=HALFWAY),
+    "nothing but somebody to help": Way((MigrationStep.LEAVE, MigrationStep.MOVED)),
+    "pods to replace": Way((MigrationStep.RESTART, MigrationStep.REMOVE, MigrationStep.MOVED)),
+    "all moved": Way((MigrationStep.MOVED, MigrationStep.MOVED), is_done=True),
     "nobody there": Way((), is_done=True),
     "back: all moved but for the statement, the program in the old mode": Way(
-        (Step.MOVED,), waits=True, statement=True, course=HALFWAY
+        (MigrationStep.MOVED,), waits=True, statement=True, course=HALFWAY
     ),
-    "back: all moved but for the statement": Way((Step.MOVED,), drops=True, statement=True, course=BACK),
+    "back: all moved but for the statement": Way((MigrationStep.MOVED,), drops=True, statement=True, course=BACK),
     "back: nobody there, and the statement": Way((), drops=True, statement=True, course=BACK),
     "back: nobody there, the program in the old mode": Way((), waits=True, statement=True, course=HALFWAY),
     "back: somebody else's association keeps the statement": Way(
-        (Step.LEAVE, Step.MOVED), statement=True, course=BACK
+        (MigrationStep.LEAVE, MigrationStep.MOVED), statement=True, course=BACK
     ),
-    "back: all moved": Way((Step.MOVED,), is_done=True, course=BACK),
+    "back: all moved": Way((MigrationStep.MOVED,), is_done=True, course=BACK),
 }
 
 
@@ -199,9 +205,9 @@ class World:
         pods = ModeReadiness(self.associated and self.lets_pods_in, self.associated)
         new, old = (pods, irsa) if self.target is Mode.POD_IDENTITY else (irsa, pods)
         lagging = [pod for pod in self.pods if pod.way is not self.target]
-        return Situation(WHO, new, old, (Workload("mxp-controller", ("pod",)),) if lagging else ())
+        return Situation(WHO, new, old, (LaggingPods("mxp-controller", ("pod",)),) if lagging else ())
 
-    def run(self, actions: int) -> Step:
+    def run(self, actions: int) -> MigrationStep:
         """One run of the command's next step, cut off after so many of its actions."""
         step = next_move(self.situation(), Course(self.target, self.switched)).step
         for action in self._actions(step)[:actions]:
@@ -209,17 +215,17 @@ class World:
             self.check()
         return step
 
-    def _actions(self, step: Step) -> list[Callable[[], None]]:
+    def _actions(self, step: MigrationStep) -> list[Callable[[], None]]:
         match step:
-            case Step.ADD if self.target is Mode.IRSA:
+            case MigrationStep.ADD if self.target is Mode.IRSA:
                 return [self._having(trusted=True), self._having(annotated=True)]
-            case Step.ADD:
+            case MigrationStep.ADD:
                 return [self._having(lets_pods_in=True), self._having(associated=True)]
-            case Step.RESTART:
+            case MigrationStep.RESTART:
                 return [self.hear, self.replace_pods]
-            case Step.DETACH:
+            case MigrationStep.DETACH:
                 return [self.use_credentials, self._having(associated=False), self.hear, self.replace_pods]
-            case Step.REMOVE:
+            case MigrationStep.REMOVE:
                 return [self._having(annotated=False), self._having(trusted=False)]
             case _:
                 return []
@@ -254,7 +260,7 @@ def _happen(world: World, event: str | int) -> None:
             world.hear()
         case "replace" if world.heard == world.associated:
             world.replace_pods()
-        case "switch" if world.run(0) not in {Step.ADD, Step.LEAVE}:
+        case "switch" if world.run(0) not in {MigrationStep.ADD, MigrationStep.LEAVE}:
             world.switched = True
 
 
@@ -270,10 +276,10 @@ def test_whatever_happens_in_between_no_pod_is_refused_and_the_end_is_reached(
         _happen(world, event)
         world.check()
     for _ in range(4):
-        if world.run(0) is not Step.ADD:
+        if world.run(0) is not MigrationStep.ADD:
             world.switched = True
         world.run(9)
-    assert world.run(9) is Step.MOVED
+    assert world.run(9) is MigrationStep.MOVED
     assert all(pod.way is target for pod in world.pods)
     irsa_left = world.annotated or world.trusted
     assert not (irsa_left if target is Mode.POD_IDENTITY else world.associated)

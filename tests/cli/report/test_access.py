@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
 from webhook.cli.report.access import accesses, provider_arns
-from webhook.cli.report.access_line import Finding
+from webhook.cli.report.access_line import AccessFinding
 from webhook.iam.statement import FIRST_OF_SETUP
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -58,7 +58,9 @@ def _cluster(*subjects: Subject) -> ClusterSnapshot:
     return ClusterSnapshot(namespaces, accounts)
 
 
-def _findings(*statements: dict[str, Any], others: bool | None = None) -> set[tuple[str, Finding, str | None]]:
+def _findings(
+    *statements: dict[str, Any], others: bool | None = None
+) -> set[tuple[str, AccessFinding, str | None]]:
     """Who, the finding and the place, for a cluster with A and B."""
     policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements)})
     exist = dict.fromkeys(provider_arns(AccountSnapshot({ROLE: policy})), others)
@@ -75,55 +77,60 @@ FOR_PODS: dict[str, Any] = {
 }
 OURS = f"statement 1 (Sid {OWN.sid})"
 
-CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, Finding, str | None]] = {
-    "by our statement": ([OWN.render([A, B])], A, Finding.AS_WANTED, OURS),
-    "by somebody else's pattern": ([ADMIN, PATTERN], A, Finding.AS_WANTED, "statement 2 (Sid Pattern)"),
-    "the pattern itself": ([PATTERN], "system:serviceaccount:mxp-*", Finding.OTHERS, "statement 1 (Sid Pattern)"),
-    "nowhere": ([OWN.render([B])], A, Finding.WANTED_NOT_TRUSTED, None),
-    "denied though trusted": ([OWN.render([A, B]), DENY_B], B, Finding.DENIED, "statement 2"),
+CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str | None]] = {
+    "by our statement": ([OWN.render([A, B])], A, AccessFinding.AS_WANTED, OURS),
+    "by somebody else's pattern": ([ADMIN, PATTERN], A, AccessFinding.AS_WANTED, "statement 2 (Sid Pattern)"),
+    "the pattern itself": (
+        [PATTERN],
+        "system:serviceaccount:mxp-*",
+        AccessFinding.OTHERS,
+        "statement 1 (Sid Pattern)",
+    ),
+    "nowhere": ([OWN.render([B])], A, AccessFinding.WANTED_NOT_TRUSTED, None),
+    "denied though trusted": ([OWN.render([A, B]), DENY_B], B, AccessFinding.DENIED, "statement 2"),
     "trusted, and perhaps denied": (
         [OWN.render([A]), OUTSIDE],
         A,
-        Finding.MAY_BE_DENIED,
+        AccessFinding.MAY_BE_DENIED,
         "statement 2 (Sid Org)",
     ),
     "by somebody else's pattern, and perhaps denied": (
         [PATTERN, OUTSIDE],
         A,
-        Finding.MAY_BE_DENIED,
+        AccessFinding.MAY_BE_DENIED,
         "statement 2 (Sid Org)",
     ),
-    "gone": ([OWN.render([A, B, GONE])], GONE, Finding.TRUSTED_NOT_WANTED, OURS),
+    "gone": ([OWN.render([A, B, GONE])], GONE, AccessFinding.TRUSTED_NOT_WANTED, OURS),
     "an administrator": (
         [ADMIN],
         "arn:aws:iam::123456789012:root",
-        Finding.OTHERS,
+        AccessFinding.OTHERS,
         "statement 1 (Sid BreakGlass)",
     ),
     "pods by EKS": (
         [FOR_PODS],
         "pods.eks.amazonaws.com",
-        Finding.POD_IDENTITY,
+        AccessFinding.POD_IDENTITY,
         "statement 1 (Sid MxpIdentity0a1b2c3d)",
     ),
     "another cluster": (
         [OTHER_CLUSTER.render([GONE])],
         GONE,
-        Finding.OTHER_CLUSTER,
+        AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "nobody": ([OWN.render_for_nobody()], "nobody", Finding.AS_WANTED, OURS),
+    "nobody": ([OWN.render_for_nobody()], "nobody", AccessFinding.AS_WANTED, OURS),
     "nobody of another cluster": (
         [OTHER_CLUSTER.render_for_nobody()],
         "nobody",
-        Finding.OTHER_CLUSTER,
+        AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "what setup wrote before": ([FIRST_OF_SETUP], "*", Finding.OTHERS, "statement 1 (Sid NobodyYet)"),
+    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.OTHERS, "statement 1 (Sid NobodyYet)"),
     "another installation": (
         [OTHER_INSTALLATION.render([GONE])],
         GONE,
-        Finding.OTHER_INSTALLATION,
+        AccessFinding.OTHER_INSTALLATION,
         f"statement 1 (Sid {OTHER_INSTALLATION.sid})",
     ),
 }
@@ -137,29 +144,29 @@ def test_each_line_says_who_is_let_in_by_which_statement_and_what_to_think_of_it
 
 def test_a_cluster_whose_provider_is_gone_is_called_dead_and_one_that_nobody_could_ask_about_is_not() -> None:
     statement, place = OTHER_CLUSTER.render([GONE]), f"statement 1 (Sid {OTHER_CLUSTER.sid})"
-    assert (str(GONE), Finding.DEAD_ISSUER, place) in _findings(statement, others=False)
+    assert (str(GONE), AccessFinding.DEAD_ISSUER, place) in _findings(statement, others=False)
     for answer in (True, None):
-        assert (str(GONE), Finding.OTHER_CLUSTER, place) in _findings(statement, others=answer)
+        assert (str(GONE), AccessFinding.OTHER_CLUSTER, place) in _findings(statement, others=answer)
 
 
 def test_our_statement_loosened_by_hand_shows_what_it_lets_in_now() -> None:
     loosened = {**OWN.render([A]), "Condition": {"StringLike": {OWN.subject_key: "system:serviceaccount:*"}}}
     found = _findings(loosened)
-    assert ("system:serviceaccount:*", Finding.CHANGED, OURS) in found
-    assert (str(A), Finding.WANTED_NOT_TRUSTED, None) in found
+    assert ("system:serviceaccount:*", AccessFinding.CHANGED, OURS) in found
+    assert (str(A), AccessFinding.WANTED_NOT_TRUSTED, None) in found
 
 
 def test_what_is_left_in_a_role_that_no_binding_names_any_more_is_marked() -> None:
     dropped = RoleArn("arn:aws:iam::123456789012:role/dropped")
     policies = {dropped: TrustPolicy({"Statement": [INSTALLATION.own_in(dropped).render([A])]})}
     found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {})
-    assert [(line.who, line.finding) for line in found] == [(str(A), Finding.RETIRED_ROLE)]
+    assert [(line.who, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
 
 
 def test_a_role_that_could_not_be_read_says_why_at_each_of_its_control_planes() -> None:
     found = accesses(INSTALLATION, _cluster(A), AccountSnapshot({}, {ROLE: "AccessDenied: no"}), {})
     assert [(line.who, line.finding, line.why) for line in found] == [
-        (str(A), Finding.NOT_KNOWN, "AccessDenied: no")
+        (str(A), AccessFinding.NOT_KNOWN, "AccessDenied: no")
     ]
 
 

@@ -25,7 +25,7 @@ from tests.support.associating import (
 )
 from tests.support.pods import CLUSTER
 from webhook.cli.report.access import accesses
-from webhook.cli.report.access_line import Access, Finding
+from webhook.cli.report.access_line import Access, AccessFinding
 from webhook.iam.pod_statement import SERVICE
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Account
@@ -48,7 +48,9 @@ def _lines(seen: AccountSnapshot, *planes: Subject) -> list[Access]:
     return accesses(INSTALLATION, cluster(*planes), seen, {})
 
 
-def _of(who: Subject | str, lines: list[Access]) -> list[tuple[str, Finding, str | None, str | None, str | None]]:
+def _of(
+    who: Subject | str, lines: list[Access]
+) -> list[tuple[str, AccessFinding, str | None, str | None, str | None]]:
     """What is said of somebody: role, finding, statement, association and whose it is."""
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
@@ -57,68 +59,74 @@ def _of(who: Subject | str, lines: list[Access]) -> list[tuple[str, Finding, str
     ]
 
 
-Said = tuple[str, Finding, str | None, str | None, str | None]
+Said = tuple[str, AccessFinding, str | None, str | None, str | None]
 ID = f"a-{A.namespace}"
 DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
-    "by ours": (account(association()), [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "ours")]),
+    "by ours": (account(association()), [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "ours")]),
     "by ours, and perhaps denied": (
         account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
-        [("mxp-backup", Finding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
     ),
     "by somebody else's": (
         account(association(ours=False)),
-        [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, "somebody else")],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
     "by an add-on's": (
         account(association(owner_arn=ADDON)),
-        [("mxp-backup", Finding.AS_WANTED, STATEMENT, ID, ADDON)],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, ADDON)],
     ),
-    "by none": (account(), [("mxp-backup", Finding.WANTED_NOT_ASSOCIATED, None, None, None)]),
+    "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
     "by ours, and no statement lets EKS in": (
         account(association(), statements=[]),
-        [("mxp-backup", Finding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
     ),
     "by ours, and a statement of somebody else": (
         account(association(), statements=[WIDE]),
-        [("mxp-backup", Finding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
+        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
     ),
     "by ours, and half of what EKS needs": (
         account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
-        [("mxp-backup", Finding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
     ),
     "by ours, and a Deny": (
         account(association(), statements=[PODS.render(), DENY_PODS]),
-        [("mxp-backup", Finding.DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
     ),
     "ours, the role changed by hand": (
         account(association(role=THEIRS)),
         [
-            ("mxp-backup", Finding.WANTED_NOT_ASSOCIATED, None, ID, "ours"),
-            ("theirs", Finding.CHANGED, None, ID, "ours"),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "ours"),
+            ("theirs", AccessFinding.CHANGED, None, ID, "ours"),
         ],
     ),
     "an add-on's in the way": (
         account(association(role=THEIRS, owner_arn=ADDON)),
         [
-            ("mxp-backup", Finding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
-            ("theirs", Finding.ASSOCIATION_OF_OTHERS, None, ID, ADDON),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
+            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, ADDON),
         ],
     ),
     "another installation's in the way": (
         account(association(role=THEIRS, tags=Ownership(CLUSTER, "canary").tags())),
         [
-            ("mxp-backup", Finding.WANTED_NOT_ASSOCIATED, None, ID, f"installation canary in cluster {CLUSTER}"),
-            ("theirs", Finding.ASSOCIATION_OF_OTHERS, None, ID, f"installation canary in cluster {CLUSTER}"),
+            (
+                "mxp-backup",
+                AccessFinding.WANTED_NOT_ASSOCIATED,
+                None,
+                ID,
+                f"installation canary in cluster {CLUSTER}",
+            ),
+            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, f"installation canary in cluster {CLUSTER}"),
         ],
     ),
     "nobody may list": (
         replace(account(), associations=FoundAssociations(unread="AccessDenied: no")),
-        [("mxp-backup", Finding.NOT_KNOWN, None, None, None)],
+        [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
     ),
     "the role cannot be read": (
         replace(account(association()), policies={}, unread={ROLE: "AccessDenied: no"}),
-        [("mxp-backup", Finding.NOT_KNOWN, None, None, None)],
+        [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
     ),
 }
 
@@ -131,9 +139,11 @@ def test_each_control_plane_has_its_association_whose_it_is_and_the_statement(ca
 
 def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_others_as_theirs() -> None:
     lines = _lines(account(association(GONE), association(B, ours=False)))
-    assert _of(GONE, lines) == [("mxp-backup", Finding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")]
+    assert _of(GONE, lines) == [
+        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")
+    ]
     assert _of(B, lines) == [
-        ("mxp-backup", Finding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "somebody else")
+        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
     ]
 
 
@@ -141,14 +151,14 @@ def test_an_association_of_others_of_a_role_that_no_binding_names_is_nobodys_bus
     assert _of(B, _lines(account(association(B, role=THEIRS, ours=False)))) == []
 
 
-STATEMENTS: dict[str, tuple[list[dict[str, Any]], Finding, str]] = {
+STATEMENTS: dict[str, tuple[list[dict[str, Any]], AccessFinding, str]] = {
     "as it is written": (
         [PODS.render()],
-        Finding.POD_IDENTITY,
+        AccessFinding.POD_IDENTITY,
         "binding backup: EKS assumes it for ServiceAccount",
     ),
-    "missing": ([], Finding.WANTED_NOT_TRUSTED, "is missing"),
-    "loosened": ([LOOSE], Finding.CHANGED, "as somebody has left it, allows sts:AssumeRole, sts:TagSession"),
+    "missing": ([], AccessFinding.WANTED_NOT_TRUSTED, "is missing"),
+    "loosened": ([LOOSE], AccessFinding.CHANGED, "as somebody has left it, allows sts:AssumeRole, sts:TagSession"),
 }
 
 
@@ -165,7 +175,7 @@ def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_t
     plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
     seen = account(statements=[both.own_in(ROLE).render([who])])
     lines = accesses(both, plane, seen, {})
-    assert [one.finding for one in lines if one.who == str(who)] == [Finding.AS_WANTED]
+    assert [one.finding for one in lines if one.who == str(who)] == [AccessFinding.AS_WANTED]
 
 
 def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
@@ -173,6 +183,6 @@ def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_associat
     seen = account(association(), statements=[named, PODS.render()])
     lines = accesses(INSTALLATION, cluster(A, annotation=ROLE.value), seen, {})
     assert [(one.finding, one.association) for one in lines if one.who == str(A)] == [
-        (Finding.AS_WANTED, None),
-        (Finding.AS_WANTED, ID),
+        (AccessFinding.AS_WANTED, None),
+        (AccessFinding.AS_WANTED, ID),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cli.restart.restart_plan import Workload, plan_restarts, what_is_lacking
+from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.iam.amendment import Standing
 from webhook.iam.amendment import Verdict as Trust
 from webhook.model.bindings import Binding, Mode
@@ -20,7 +20,7 @@ WHO = Subject("mxp-1-system", "mxp-controller")
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 OTHER = RoleArn("arn:aws:iam::123456789012:role/other")
 USUAL = Deployment(WHO.namespace, WHO.service_account, "uid", "1", WHO.service_account)
-EARLY = Workload(WHO, WHO.service_account, ("pod-1", "pod-2"), (100.0, 101.0))
+EARLY = PodGroup(WHO, WHO.service_account, ("pod-1", "pod-2"), (100.0, 101.0))
 
 STEPS = [
     ("pods from before", {}, True, "before the identity was there"),

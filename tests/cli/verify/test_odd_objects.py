@@ -21,7 +21,6 @@ from webhook.model.bindings import ExistingAnnotation
 from webhook.model.decisions import Account, LiveNamespace, Refuse, decide
 from webhook.model.deployments import Deployment, decide_restart
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import judge, what_was_changed, whose
 
 HUGE = "a" * 200_000
 words = st.text(max_size=12) | st.sampled_from(
@@ -59,7 +58,7 @@ def test_any_association_has_a_verdict_of_a_bounded_length(
     for ours in (True, False):
         found = association(role=role, ours=ours, owner_arn=owner, target_role=target)
         found = replace(found, tags={**found.tags, **tags})
-        said = [judge(found, ROLE, OWNER).reason, whose(found), what_was_changed(found, ROLE)]
+        said = [OWNER.conflict_reason(found, ROLE), found.origin, found.change_from(ROLE)]
         assert all(len(words) < _LONGEST for words in said)
         assert found.role_arn is None or found.role_arn.value == role
 

@@ -101,18 +101,9 @@ async def hands(
         writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
-        associations = Associations(
-            pods.api, pods.owner, dict, demand.may_dissociate, demand.was_replaced, cache.may_add
-        )
+        associations = Associations(pods.api, pods.owner, DesiredState(cache))
     elif eks and installation.owner:
-        associations = Associations(
-            eks.associations,
-            installation.owner,
-            cache.associations,
-            demand.may_dissociate,
-            demand.was_replaced,
-            cache.may_add,
-        )
+        associations = Associations(eks.associations, installation.owner, DesiredState(cache))
     grants = Grants(writers, associations)
     mirror = asyncio.create_task(cache.run())
     try:

@@ -47,12 +47,12 @@ _MOST_RESTARTS = 2
 class Replacing:
     """The pods of one binding's ServiceAccounts."""
 
-    def __init__(self, journey: MigrationSession, limits: RolloutLimits) -> None:
-        self._api = journey.here.api
-        self._binding = journey.binding
-        self._course = journey.course
-        self._deployments = DeploymentApi(journey.here.connection)
-        self._inspection = Inspection(journey.here.connection)
+    def __init__(self, session: MigrationSession, limits: RolloutLimits) -> None:
+        self._api = session.here.api
+        self._binding = session.binding
+        self._course = session.course
+        self._deployments = DeploymentApi(session.here.connection)
+        self._inspection = Inspection(session.here.connection)
         self._patience = limits.timeout
 
     async def told(self, subject: Subject) -> str:

@@ -13,8 +13,8 @@ from tests.support.sites import PATIENCE, subject
 from tests.support.virtual_time import in_virtual_time, now, until
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
-from webhook.podidentity.associations import CALLS_PER_SECOND
-from webhook.podidentity.makers import LEADERS_TIME, Need
+from webhook.podidentity.association_writer import CALLS_PER_SECOND
+from webhook.podidentity.fallback import LEADER_GRACE, Need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,7 +171,7 @@ async def test_an_answer_that_does_not_need_it_is_given_at_once_and_costs_no_cal
     assert here.calls == 0
 
 
-@pytest.mark.parametrize(("after", "looks"), [(0.0, 1), (0.3, 1), (1.0, 2), (LEADERS_TIME - LATENCY, 2)])
+@pytest.mark.parametrize(("after", "looks"), [(0.0, 1), (0.3, 1), (1.0, 2), (LEADER_GRACE - LATENCY, 2)])
 def test_one_that_the_leader_makes_in_its_time_is_made_by_no_other_replica(after: float, looks: int) -> None:
     @in_virtual_time
     async def _() -> None:
@@ -198,7 +198,7 @@ async def test_one_that_is_needed_and_that_no_leader_makes_in_its_time_is_made_b
     await asyncio.sleep(1)
     site, began = here.sites[1], now()
     assert await site.grants.obtain(site.grant(WHO), PATIENCE) == Trusted(ROLE, TrustSource.WRITTEN)
-    assert began + LEADERS_TIME < now() < began + LEADERS_TIME + 4 * LATENCY
+    assert began + LEADER_GRACE < now() < began + LEADER_GRACE + 4 * LATENCY
     assert here.creates == 1
 
 
@@ -210,7 +210,7 @@ async def test_what_a_leader_without_a_way_to_eks_leaves_out_is_made_by_another_
     here.want(many(40))
     await asyncio.sleep(INTERVAL)
     assert here.creates == 0
-    await asyncio.sleep(INTERVAL + LEADERS_TIME + 2 * 2 * 40 / CALLS_PER_SECOND)
+    await asyncio.sleep(INTERVAL + LEADER_GRACE + 2 * 2 * 40 / CALLS_PER_SECOND)
     assert set(here.eks.now) == set(many(40))
 
 

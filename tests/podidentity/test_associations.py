@@ -19,7 +19,7 @@ from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Association, Ownership
 from webhook.podidentity.association_cache import PROPAGATED_WITHIN, SETTLES_WITHIN
-from webhook.podidentity.associations import LOOKED_AT_PER_PASS
+from webhook.podidentity.associations import DESCRIBED_PER_PASS
 from webhook.telemetry import metrics
 
 WHO = subject(1)
@@ -121,7 +121,7 @@ async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() 
     after = PodSite(here.iam, here.eks, "b")
     after.wanted = {subject(number): ROLE for number in range(50)}
     await passing(after, 2)
-    assert all(after.associations.knows(subject(number), ROLE) for number in range(50))
+    assert all(after.associations.cache.trust_source(subject(number), ROLE) for number in range(50))
     assert here.eks.calls["create"] == 50
     assert here.eks.calls["update"] == 0
 
@@ -129,7 +129,7 @@ async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() 
 @in_virtual_time
 async def test_looking_at_what_is_there_keeps_newcomers_waiting_for_a_moment_only() -> None:
     here = PodSite()
-    many = {subject(number): ROLE for number in range(3 * LOOKED_AT_PER_PASS)}
+    many = {subject(number): ROLE for number in range(3 * DESCRIBED_PER_PASS)}
     for who in many:
         here.eks.put(who, ROLE.value, tags=OWNER.tags())
     here.wanted = dict(many)
@@ -141,7 +141,7 @@ async def test_looking_at_what_is_there_keeps_newcomers_waiting_for_a_moment_onl
     assert await here.grants.obtain(here.grant(newcomer), PATIENCE) == Trusted(ROLE, TrustSource.WRITTEN)
     assert now() - began < 5 * LATENCY
     await asyncio.sleep(INTERVAL)
-    assert here.eks.calls["describe"] == LOOKED_AT_PER_PASS
+    assert here.eks.calls["describe"] == DESCRIBED_PER_PASS
     assert here.eks.calls["create"] == 1
 
 
@@ -152,7 +152,7 @@ async def test_while_a_list_is_late_nothing_is_made_twice() -> None:
     await obtained(here, 1)
     await passing(here, 3)
     assert here.eks.calls["create"] == 1
-    assert here.associations.knows(WHO, ROLE)
+    assert here.associations.cache.trust_source(WHO, ROLE)
 
 
 # What people do
@@ -161,14 +161,14 @@ async def test_while_a_list_is_late_nothing_is_made_twice() -> None:
 @in_virtual_time
 async def test_a_role_changed_by_hand_is_put_right_with_a_later_pass() -> None:
     here = PodSite()
-    here.wanted = {subject(number): ROLE for number in range(LOOKED_AT_PER_PASS + 50)}
+    here.wanted = {subject(number): ROLE for number in range(DESCRIBED_PER_PASS + 50)}
     before = gauge("association_repairs_total")
     await passing(here)
     here.eks.edit(subject(7), role=OTHER)
-    here.eks.edit(subject(LOOKED_AT_PER_PASS + 7), session_tags=False)
+    here.eks.edit(subject(DESCRIBED_PER_PASS + 7), session_tags=False)
     await passing(here, 3)
     assert here.eks.now[subject(7)].role == ROLE.value
-    assert here.eks.now[subject(LOOKED_AT_PER_PASS + 7)].session_tags
+    assert here.eks.now[subject(DESCRIBED_PER_PASS + 7)].session_tags
     assert gauge("association_repairs_total") == before + 2
 
 
@@ -219,7 +219,7 @@ def test_what_others_made_and_is_right_is_good_enough_and_stays_theirs(owner: st
         theirs = here.eks.put(WHO, ROLE.value, owner_arn=owner)
         here.wanted = {WHO: ROLE}
         await passing(here, 2)
-        assert here.associations.knows(WHO, ROLE) is TrustSource.FOREIGN
+        assert here.associations.cache.trust_source(WHO, ROLE) is TrustSource.FOREIGN
         assert not await here.associations.remove(WHO)
         assert here.eks.now[WHO] == theirs
 
@@ -247,7 +247,7 @@ async def test_ours_is_deleted_when_that_was_decided_and_can_be_made_again() -> 
     assert here.associations.subjects == {WHO: ROLE}
     assert await here.associations.remove(WHO)
     assert here.eks.now == {}
-    assert here.associations.knows(WHO, ROLE) is None
+    assert here.associations.cache.trust_source(WHO, ROLE) is None
     await here.grants.obtain(here.grant(WHO), 30)
     assert here.eks.now[WHO].role == ROLE.value
     assert here.eks.calls["create"] > 2
@@ -259,7 +259,7 @@ async def test_who_was_approved_leaves_but_nobody_who_is_wanted_again() -> None:
     here.wanted = {subject(2): ROLE}
     await obtained(here, 1, 2, 3)
     theirs = here.eks.put(subject(4), OTHER)
-    here.associations.leave({WHO, subject(2), subject(4)})
+    here.associations.approve_removals({WHO, subject(2), subject(4)})
     await asyncio.sleep(10)
     assert set(here.eks.now) == {subject(2), subject(3), subject(4)}
     assert here.eks.now[subject(4)] == theirs
@@ -270,14 +270,14 @@ async def test_a_review_of_what_is_associated_keeps_it_for_a_minute_after_the_ap
     here = PodSite()
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete"))
-    here.associations.leave({WHO, subject(2)})
+    here.associations.approve_removals({WHO, subject(2)})
     await obtained(here, 1)
     for _ in range(5):
         await asyncio.sleep((REMEMBERED - 1) / 5)
-        here.associations.leave({WHO, subject(2)})
+        here.associations.approve_removals({WHO, subject(2)})
         assert WHO in here.eks.now
     await asyncio.sleep(5)
-    here.associations.leave({WHO, subject(2)})
+    here.associations.approve_removals({WHO, subject(2)})
     await asyncio.sleep(5)
     assert here.eks.now == {}
 
@@ -292,7 +292,7 @@ async def test_what_a_review_hears_while_an_association_is_deleted_is_true_after
     await obtained(here, 1, 2)
     if trouble:
         here.eks.have(replace(trouble))
-    here.associations.leave({WHO})
+    here.associations.approve_removals({WHO})
     await asyncio.sleep(moment)
     for pause in (5.0, 10.0):
         await obtained(here, 1)
@@ -306,9 +306,9 @@ async def test_an_approval_holds_until_it_is_taken_back_whatever_eks_says_meanwh
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", times=2))
     for _ in range(3):
-        here.associations.leave({WHO})
+        here.associations.approve_removals({WHO})
         await asyncio.sleep(10)
-    here.associations.leave(())
+    here.associations.approve_removals(())
     assert set(here.eks.now) == {subject(2)}
 
 
@@ -379,7 +379,7 @@ async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_bl
     await asyncio.sleep(60)
     for one in everybody:
         here.eks.edit(one, role="arn:aws:iam::123456789012:role/a!b/other")
-    here.associations.check()
+    here.associations.enqueue()
     await asyncio.sleep(60)
     assert {found.role for found in here.eks.now.values()} == {ROLE.value}
 
