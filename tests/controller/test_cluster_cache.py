@@ -14,8 +14,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.decisions import Account
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import Account, wanted_grants
 from webhook.model.names import Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 

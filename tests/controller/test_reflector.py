@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.simulated_cluster import SimulatedSource
 from tests.support.virtual_time import in_virtual_time
-from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import Reflector
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from tests.model.selecting import bindings, labels, namespace_names
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.decisions import Account, Grant, Ignore, IgnoreReason, LiveNamespace, Refuse, decide
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import (
+    Account,
+    Grant,
+    Ignore,
+    IgnoreReason,
+    LiveNamespace,
+    Refuse,
+    decide,
+    wanted_grants,
+)
 from webhook.model.names import RoleArn, Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 

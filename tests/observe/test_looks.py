@@ -14,7 +14,7 @@ from tests.support.sites import ISSUER, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INSTALLATION, INTERVAL, World
 from webhook.observe.observer import Observer
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
 from webhook.server.issuer import ClusterIssuer
@@ -37,7 +37,7 @@ async def observed(world: World) -> AsyncIterator[list[MutableMapping[str, Any]]
     issuer.learn(ISSUER)
 
     async def plan(known: IssuerUrl) -> Plan:
-        account = await look_at_roles(policies, world.roles, lambda _: None)
+        account = await read_roles(policies, world.roles, lambda _: None)
         return make_plan(Installation(INSTALLATION, known, world.bindings, GRACE), world.cache.snapshot(), account)
 
     observer = Observer(world.cache, issuer, plan, world.progress)

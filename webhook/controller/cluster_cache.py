@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from webhook.controller.former_namespaces import FormerNamespaces
 from webhook.controller.live_reads import LiveReads
 from webhook.controller.reflector import Reflector
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.names import Subject
 from webhook.planning.snapshot import ClusterSnapshot
 from webhook.runtime.clock import loop_clock

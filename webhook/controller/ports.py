@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from webhook.model.errors import ClusterError, ExpiredError
-
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
@@ -14,18 +12,6 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn, Subject
-
-__all__ = [
-    "MOST_OBJECTS",
-    "Change",
-    "Cluster",
-    "ClusterError",
-    "Deployments",
-    "ExpiredError",
-    "GateMarks",
-    "RunningPod",
-    "Source",
-]
 
 T = TypeVar("T")
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from webhook.controller.unused import Entry
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
-    from webhook.model.removal_limit import PruneRules
+    from webhook.model.removal import PruneRules
     from webhook.podidentity.associations import Associations
     from webhook.telemetry.events import Events
 

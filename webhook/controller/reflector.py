@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from webhook.controller.ports import MOST_OBJECTS, ClusterError, ExpiredError
+from webhook.controller.ports import MOST_OBJECTS
+from webhook.model.errors import ClusterError, ExpiredError
 from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress

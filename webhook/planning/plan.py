@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
 

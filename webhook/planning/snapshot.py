@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.iam.pod_statement import pod_statements
 from webhook.iam.statement import OwnStatement
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.removal import removal_reason
 from webhook.podidentity.association import Ownership
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
-    from webhook.model.decisions import Account, Grant, LiveNamespace
-    from webhook.model.desired_grants import AccountKey
+    from webhook.model.decisions import Account, AccountKey, Grant, LiveNamespace
     from webhook.model.names import ClusterArn, IssuerUrl, RoleArn, Subject
     from webhook.model.removal import RemovalReason
     from webhook.podidentity.association import FoundAssociations

@@ -24,7 +24,7 @@ from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
 from webhook.server.remediation import deployment_remediation, gate_remediation

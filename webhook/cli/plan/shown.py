@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from webhook.model.names import Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.association_plan import Associating, AssociationPlan
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Annotating, Plan, RoleChange

@@ -9,7 +9,7 @@ from webhook.controller.leader_election import leader_lease
 from webhook.controller.unused import Entry
 from webhook.coordination.leases import Lease
 from webhook.model.errors import ClusterError
-from webhook.model.removal_limit import HOUR, Forecast, PruneRules
+from webhook.model.removal import HOUR, Forecast, PruneRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.engine.grants import Grants
     from webhook.model.decisions import Grant
-    from webhook.model.names import Subject
 
 
 class Identities:
@@ -17,10 +16,6 @@ class Identities:
     def __init__(self, cache: ClusterCache, grants: Grants) -> None:
         self.cache = cache
         self._grants = grants
-
-    def grant(self, subject: Subject) -> Grant | None:
-        """The grant of a ServiceAccount, or None where no binding is for it."""
-        return self.cache.grant(subject)
 
     def may_be_whole(self, grant: Grant) -> bool:
         """Whether the cluster's part of it is there; while it is not, only a change there helps."""

@@ -120,7 +120,7 @@ class PodGate:
 
     async def _settle(self, subject: Subject) -> bool:
         """Obtain its identity; True where its pods get one from EKS, or this program has none to give."""
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or self._cache.account(subject) is None:
             return True
         if not grant.binding.associates:

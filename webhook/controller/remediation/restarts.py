@@ -80,6 +80,7 @@ class Restarts:
     ) -> None:
         self._pods = pods
         self._identities = identities
+        self._cache = identities.cache
         self._deployments = deployments
         self._events = events
         self._limits = limits
@@ -115,7 +116,7 @@ class Restarts:
             await run_and_log("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         in_vain = (RestartDecision.DID_NOT_HELP, grant.role_of_pods if grant else None)
         if self._reported.get((subject.namespace, name)) == in_vain:
             return
@@ -163,7 +164,7 @@ class Restarts:
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
             return None
         return grant

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.deployments import RETRY_PAUSES, RETRY_ROUND
+from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -128,7 +128,7 @@ class RolloutRetry:
         async with asyncio.TaskGroup() as retries:
             for deployment in found:
                 subject = Subject(deployment.namespace, deployment.service_account)
-                grant = self._identities.grant(subject)
+                grant = self._cache.grant(subject)
                 if grant is None or name not in grant.binding.deployments or subject in self._episodes:
                     continue
                 if self._identities.is_whole(grant):
@@ -172,7 +172,7 @@ class RolloutRetry:
                 self._waiting[subject] = None
 
     def _begin_where_whole(self, subject: Subject) -> None:
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or not self._identities.may_be_whole(grant):
             self._waiting.pop(subject, None)
         elif self._identities.is_whole(grant) and subject not in self._episodes:
@@ -189,7 +189,7 @@ class RolloutRetry:
         """Retry the subject's Deployments while they are refused, until the next round does."""
         for pause in RETRY_PAUSES:
             await asyncio.sleep(pause)
-            grant = self._identities.grant(subject)
+            grant = self._cache.grant(subject)
             if grant is None or not self._identities.is_whole(grant):
                 self._note(subject.namespace)
                 return

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 
 
 @pytest.mark.parametrize(
