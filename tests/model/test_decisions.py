@@ -97,7 +97,7 @@ binding_lists = st.lists(bindings, max_size=3).map(tuple)
 
 
 @given(accounts, st.none() | namespaces, binding_lists)
-def test_nobody_is_given_a_role_in_a_namespace_that_no_binding_selects(
+def test_no_role_is_given_in_a_namespace_that_no_binding_selects(
     account: Account, namespace: LiveNamespace | None, bound: tuple[Binding, ...]
 ) -> None:
     matching = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.model.aws_errors import AwsError
-from webhook.observe.decisions import CHANGES, decisions
+from webhook.observe.planned_changes import CHANGES, planned_changes
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.names import IssuerUrl, Subject
-    from webhook.observe.decisions import Decision
+    from webhook.observe.planned_changes import PlannedChange
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Plan
     from webhook.server.issuer import ClusterIssuer
@@ -32,7 +32,7 @@ _LONGEST_ROUND = 900.0
 
 
 class Observer:
-    """Logs each decision when it is first made, and again where it was gone in between; counts all of them.
+    """Logs each change when it is first planned, and again where it was gone in between; counts all of them.
 
     `plan` answers what would be done in the cluster of an issuer. It raises AwsError where AWS does not answer.
     """
@@ -71,14 +71,14 @@ class Observer:
         metrics.prune_last_success.set_to_current_time()
 
     def _show(self, plan: Plan) -> None:
-        found = list(decisions(plan))
+        found = list(planned_changes(plan))
         counts = Counter(one.change for one in found)
         for change in CHANGES:
             metrics.observed_changes.labels(change).set(counts[change])
         metrics.observed_problems.set(len(plan.problems))
         for one in found:
             if one.key not in self._logged:
-                _log_decision(one)
+                _log_change(one)
         for problem in plan.problems:
             if problem not in self._logged:
                 _log_problem(problem)
@@ -88,8 +88,8 @@ class Observer:
         self._logged = logged
 
 
-def _log_decision(decision: Decision) -> None:
-    log.info(decision.event, role_arn=decision.role, reason=decision.why, **_about(decision.subject))
+def _log_change(change: PlannedChange) -> None:
+    log.info(change.event, role_arn=change.role, reason=change.why, **_about(change.subject))
 
 
 def _log_problem(problem: Problem) -> None:
