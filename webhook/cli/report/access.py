@@ -144,10 +144,10 @@ def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[AccessFinding
     """What to think of a subject that our statement names and that no grant is for."""
     if not any(role in binding.roles for binding in look.installation.bindings):
         return AccessFinding.RETIRED_ROLE, "no binding names the role any more"
-    cause = look.cluster.cause_to_leave(role, subject, look.installation, look.trusted)
-    if cause is None:
+    reason = look.cluster.removal_reason(role, subject, look.installation, look.trusted)
+    if reason is None:
         return AccessFinding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return AccessFinding.TRUSTED_NOT_WANTED, cause.sentence
+    return AccessFinding.TRUSTED_NOT_WANTED, reason.sentence
 
 
 def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Installation) -> Iterator[Access]:

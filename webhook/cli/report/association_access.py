@@ -71,10 +71,10 @@ def associations_beside(
 def _left_behind(
     found: Association, installation: Installation, cluster: ClusterSnapshot
 ) -> tuple[AccessFinding, str]:
-    cause = cluster.cause_to_dissociate(found, installation)
-    if cause is None:
+    reason = cluster.removal_reason(found.role_arn, found.subject, installation, None)
+    if reason is None:
         return AccessFinding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return AccessFinding.ASSOCIATED_NOT_WANTED, cause.sentence
+    return AccessFinding.ASSOCIATED_NOT_WANTED, reason.sentence
 
 
 def _with(

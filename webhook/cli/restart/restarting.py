@@ -71,8 +71,7 @@ class Restarting:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
-        until = asyncio.get_running_loop().time() + self._patience
-        ended = await end_of_rollout(self._deployments, *place, until)
+        ended = await end_of_rollout(self._deployments, *place, self._patience)
         if ended is None:
             return "failed", "it is gone, or was recreated"
         if not ended.is_rolled_out:

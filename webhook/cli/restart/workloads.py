@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.kube.deployments import DeploymentApi
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.planning.placement import place
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from webhook.cli.restart.restart_plan import PlannedRestart
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import RunningPod
+    from webhook.model.decisions import AccountKey
     from webhook.model.deployments import Deployment
-    from webhook.model.desired_grants import AccountKey
     from webhook.model.names import RoleArn
     from webhook.planning.placement import Placement
 
