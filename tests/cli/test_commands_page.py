@@ -10,7 +10,7 @@ import typer.main
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
 from webhook.cli.migrate.rules import MigrationStep
-from webhook.cli.report.access_line import AccessFinding
+from webhook.cli.report.access import AccessFinding
 
 PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
 TEXT = PAGE.read_text()

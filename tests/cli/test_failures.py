@@ -42,7 +42,7 @@ NOWHERE = {
 }
 PROGRESS = {
     "asking the API server for its issuer",
-    "looking at the account",
+    "reading the account",
     "asking AWS who this is, and which cluster",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
@@ -256,7 +256,7 @@ def test_setup_that_fails_in_the_middle_says_how_far_it_came_and_goes_on_from_th
         done = answer.out.count("done: ")
         assert done > 0
         assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
-        assert f"{done} of 5 steps were done before, and the same command goes on from there" in answer.err
+        assert f"{done} of 5 steps were done before, and the same command continues from there" in answer.err
         answer = run(*call, env={**PLAIN, **aws.environment()})
         assert (answer.code, answer.out.count("done: ")) == (0, 5 - done)
 

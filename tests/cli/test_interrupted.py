@@ -23,7 +23,7 @@ from tests.e2e.scenes import account_path, create_account, create_namespace, lab
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-LINE = "interrupted: run the same command again, it goes on from here"
+LINE = "interrupted: run the same command again, it continues from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"

@@ -12,9 +12,9 @@ from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.cli.progress import Progress
 from webhook.cli.restart.restart_plan import PlannedRestart, PodGroup
 from webhook.cli.restart.restarting import Outcome, Restarting
+from webhook.cli.running import Progress
 
 PATIENCE = 300.0
 

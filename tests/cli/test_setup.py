@@ -241,12 +241,12 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None,
     "the role for backups to another bucket": (
         ("--bucket", "your-backups"),
         None,
-        "--role mxp-backup has a policy backup-bucket that says more",
+        "--role mxp-backup has a policy backup-bucket with more",
     ),
     "a second bucket of the role for backups": (
         (),
         ("mxp-backup", "backup-bucket", _bucket("your-backups")),
-        "--role mxp-backup has a policy backup-bucket that says more",
+        "--role mxp-backup has a policy backup-bucket with more",
     ),
     "roles of the webhook that a pattern names": (
         (),
@@ -255,12 +255,12 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None,
             "trust-policies",
             _allowing("iam:UpdateAssumeRolePolicy", "arn:aws:iam::123456789012:role/mxp-*"),
         ),
-        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+        "--own-role mxp-identity-webhook has a policy trust-policies with more",
     ),
     "another right of the webhook": (
         (),
         ("mxp-identity-webhook", "trust-policies", _allowing("eks:DescribeCluster", "*")),
-        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+        "--own-role mxp-identity-webhook has a policy trust-policies with more",
     ),
 }
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 
 from tests.model.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
-from webhook.cli.report.access import accesses, provider_arns
-from webhook.cli.report.access_line import AccessFinding
+from webhook.cli.report.access import AccessFinding
+from webhook.cli.report.statements import accesses, provider_arns
 from webhook.iam.statement import FIRST_OF_SETUP
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode

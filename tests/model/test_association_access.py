@@ -24,8 +24,8 @@ from tests.support.associating import (
     cluster,
 )
 from tests.support.pods import CLUSTER
-from webhook.cli.report.access import accesses
-from webhook.cli.report.access_line import Access, AccessFinding
+from webhook.cli.report.access import Access, AccessFinding
+from webhook.cli.report.statements import accesses
 from webhook.iam.pod_statement import SERVICE
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Account

@@ -14,8 +14,7 @@ from tests.cli.verify.test_findings import _shared as shared
 from tests.model.policies import ROLE
 from tests.support.associating import association
 from tests.support.pods import OWNER
-from webhook.cli.verify.bindings import MISSPELT
-from webhook.cli.verify.verdict import diagnose
+from webhook.cli.verify.diagnosis import MISSPELT, diagnose
 from webhook.kube.deployments import _moment
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.decisions import Account, LiveNamespace, Refuse, decide

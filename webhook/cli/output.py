@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from webhook.model.names import Subject
+
 
 class Output(StrEnum):
     """The forms that every command has."""
@@ -54,3 +56,13 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] 
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
     console().print(table)
+
+
+def subject_fields(subject: Subject) -> dict[str, str]:
+    """A ServiceAccount in a document."""
+    return {"namespace": subject.namespace, "serviceAccount": subject.service_account}
+
+
+def short(subject: Subject) -> str:
+    """A ServiceAccount in a line for people."""
+    return f"{subject.namespace}/{subject.service_account}"

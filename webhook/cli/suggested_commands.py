@@ -1,12 +1,12 @@
-"""Commands that mend things, quoted so that they can be run as they stand."""
+"""Commands that correct what `verify` finds, quoted so that they can be run as they stand."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
+from webhook.cli import iam_calls
+from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,48 +103,29 @@ def set_up(role: RoleArn, options: Sequence[str]) -> str:
 
 
 def let_edit(own_role: RoleArn, role: RoleArn) -> str:
-    """Give the program's role what it needs in `role`, and take nothing away: the policy has a name of its own."""
+    """Allow the program's role what it needs in `role`, and remove nothing: the policy has a name of its own."""
     allowed = {"Effect": "Allow", "Action": EDITING, "Resource": role.value}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
-    argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
-    return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])
+    return iam_calls.put_policy(own_role, f"trust-of-{role.name}", iam_calls.policy_of(allowed)).command()
 
 
 def create_provider(arn: str) -> str:
-    """Tell the account of the cluster's issuer."""
-    url = "https://" + arn.split(":oidc-provider/", 1)[1]
-    return shlex.join(
-        ["aws", "iam", "create-open-id-connect-provider", "--url", url, "--client-id-list", AUDIENCE]
-    )
+    """Create the cluster's OIDC provider in the account."""
+    return iam_calls.create_provider("https://" + arn.split(":oidc-provider/", 1)[1]).command()
 
 
 def add_audience(arn: str) -> str:
     """Have the provider accept tokens for STS."""
-    return shlex.join(
-        [
-            "aws",
-            "iam",
-            "add-client-id-to-open-id-connect-provider",
-            "--open-id-connect-provider-arn",
-            arn,
-            "--client-id",
-            AUDIENCE,
-        ]
-    )
+    return iam_calls.add_audience(arn).command()
 
 
 def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
-    """Make the role, trusting by `statement`; its permissions are another matter."""
-    path = role.value.split(":role", 1)[1].removesuffix(role.name)
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
-    argv = ["aws", "iam", "create-role", "--role-name", role.name, "--assume-role-policy-document", document]
-    return shlex.join([*argv, *(["--path", path] if path != "/" else [])])
+    """Create the role, trusting by `statement`; its permissions are another command."""
+    return iam_calls.create_role(role, iam_calls.policy_of(statement)).command()
 
 
 def write_policy(role: RoleArn, policy: TrustPolicy) -> str:
-    """Replace the trust policy; whoever runs it should look at it first."""
-    argv = ["aws", "iam", "update-assume-role-policy", "--role-name", role.name]
-    return shlex.join([*argv, "--policy-document", policy.text()])
+    """Replace the trust policy; to be read before it is run."""
+    return iam_calls.update_trust(role, policy).command()
 
 
 def raise_quota(characters: int) -> str:

@@ -24,10 +24,9 @@ from tests.support.associating import (
     cluster,
 )
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
-from webhook.cli.verify.facts import ControlPlane, Pod, Shared, Trial
-from webhook.cli.verify.findings import Level
-from webhook.cli.verify.registration import check_webhook
-from webhook.cli.verify.verdict import diagnose
+from webhook.cli.verify.diagnosis import diagnose
+from webhook.cli.verify.findings import ControlPlane, Level, Pod, Shared, Trial
+from webhook.cli.verify.webhook import check_webhook
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import QUOTA, FoundAssociations
@@ -282,6 +281,6 @@ def test_a_pod_from_before_the_change_of_mode_is_no_more_than_noted_while_its_tr
 
 
 def test_a_webhook_whose_answers_show_nothing_is_not_called_broken() -> None:
-    found, *_ = check_webhook(_shared(account(), registrations=None), Trial(None), "x", self_managed=True)
+    found, *_ = check_webhook(_shared(account(), registrations=None), Trial(None), self_managed=True)
     assert found.level is Level.NOTE
     assert "in mode pod-identity an answer changes nothing" in found.message

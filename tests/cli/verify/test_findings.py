@@ -12,12 +12,20 @@ from hypothesis import strategies as st
 from tests.model.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
 from tests.support.printed_commands import commands_of, without_context
-from webhook.cli.verify.bindings import MISSPELT
-from webhook.cli.verify.facts import ControlPlane, Pod, Provider, Registration, Shared, Trial
-from webhook.cli.verify.findings import Level, in_context
-from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.registration import PROGRAM_LABEL, check_webhook
-from webhook.cli.verify.verdict import Diagnosis, diagnose
+from webhook.cli.verify.diagnosis import MISSPELT, diagnose
+from webhook.cli.verify.findings import (
+    ControlPlane,
+    Diagnosis,
+    Level,
+    Pod,
+    Provider,
+    Registration,
+    Shared,
+    Trial,
+    in_context,
+)
+from webhook.cli.verify.trust import near_misses
+from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -55,9 +63,10 @@ def _shared(
         account=account,
         cluster=ClusterSnapshot({A.namespace: namespace}, {(A.namespace, NAME): Account(A.namespace, NAME)}),
         providers={PROVIDER.arn: PROVIDER},
-        registrations=(Registration("mxp-identity-webhook", "Ignore", 2.0),),
+        registrations=(Registration("mxp-identity-webhook", 2.0),),
         options=("--config", "my file.yaml"),
         now=1.0,
+        namespace="webhooks",
     )
     return replace(shared, **changes)
 
@@ -259,7 +268,7 @@ def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case
     assert_another_context_is_asked(plane, shared)
 
 
-@pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
+@pytest.mark.parametrize("registrations", [(), (Registration("mxp", 2.0),)])
 @pytest.mark.parametrize("now", [1.0, 3.0])
 @pytest.mark.parametrize("self_managed", [True, False])
 @pytest.mark.parametrize("deployments", [None, {}, {"mxp": 0}])
@@ -268,7 +277,7 @@ def test_in_another_context_the_webhook_is_mended_there(
 ) -> None:
     shared = _shared(registrations=registrations, now=now, deployments=deployments)
     trial = Trial(annotated=False)
-    found = check_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
+    found = check_webhook(shared, trial, self_managed=self_managed)
     (finding,) = in_context(found, "new")
     commands = commands_of([finding])
     assert commands
@@ -463,7 +472,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
 @pytest.mark.parametrize("case", WEBHOOKS)
 def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
-    (found,) = check_webhook(shared, trial, "mxp-identity", self_managed=True)
+    (found,) = check_webhook(shared, trial, self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
 
 
@@ -509,10 +518,10 @@ TRIALS = {
 def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(words: str, case: str) -> None:
     (now, trial), (deployments, cause, fix) = TRIALS[words], DEPLOYMENTS[case]
     shared = _shared(now=now, deployments=deployments)
-    (found,) = check_webhook(shared, trial, "webhooks", self_managed=True)
+    (found,) = check_webhook(shared, trial, self_managed=True)
     assert (found.message, found.fix) == (words + cause, fix)
 
 
 def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
-    (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
+    (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

@@ -7,10 +7,9 @@ import pytest
 
 from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
 from tests.model.policies import ROLE
-from webhook.cli.verify.facts import Own
+from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import Level
-from webhook.cli.verify.own_identity import check_own_pods
-from webhook.cli.verify.verdict import diagnose
+from webhook.cli.verify.webhook import check_own_pods
 from webhook.model.bindings import Mode
 
 RESTART = "kubectl rollout restart -n webhooks deployment -l app.kubernetes.io/name=mxp-identity-webhook"
@@ -26,7 +25,7 @@ def shared(*variables: dict[str, str], phase: str = "Running", **changes: Any) -
     pods = (
         replace(POD, name=f"webhook-{number}", variables=one, phase=phase) for number, one in enumerate(variables)
     )
-    return _shared(NOBODY, own=Own("webhooks", tuple(pods)), **changes)
+    return _shared(NOBODY, own_pods=tuple(pods), **changes)
 
 
 CASES: dict[str, tuple[Any, Level, str]] = {

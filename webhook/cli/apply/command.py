@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.apply.engine import Done
-    from webhook.cli.progress import Progress
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session, Where
     from webhook.model.names import IssuerUrl, RoleArn
     from webhook.planning.plan import Plan

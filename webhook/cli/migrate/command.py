@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.rules import Course, Migration, Move
     from webhook.cli.migrate.session import MigrationSession
-    from webhook.cli.progress import Progress
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Where
     from webhook.model.bindings import Binding
 

@@ -13,7 +13,7 @@ from webhook.cli.plan.shown import show_plan
 from webhook.cli.running import run
 
 if TYPE_CHECKING:
-    from webhook.cli.progress import Progress
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session, Where
     from webhook.planning.plan import Plan
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from webhook.cli.options import ConfigFile, Context, OwnNamespace
+from webhook.cli.options import ConfigFile, Context, OwnNamespace, flag
 from webhook.cli.output import Output, write_document, write_table
 from webhook.cli.running import run
 
 if TYPE_CHECKING:
-    from webhook.cli.progress import Progress
-    from webhook.cli.report.access_line import Access, AccessFinding
+    from webhook.cli.report.access import Access, AccessFinding
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session, Where
 
 
@@ -39,9 +38,7 @@ def report(
     context: Context = None,
     output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to print it.")] = ReportOutput.TABLE,
     *,
-    differences: Annotated[
-        bool, typer.Option("--differences", metavar="", help="Only what somebody should look into.")
-    ] = False,
+    differences: Annotated[bool, flag("--differences", "Only what somebody should look into.")] = False,
 ) -> None:
     """Print who may assume which role and why, for auditors: every control plane, and every other statement.
 
@@ -67,7 +64,7 @@ def report(
 
 
 async def _look(where: Where, progress: Progress) -> list[Access]:
-    from webhook.cli.report.access import accesses, provider_arns
+    from webhook.cli.report.statements import accesses, provider_arns
     from webhook.cli.snapshots.leases import roles_written_before
     from webhook.cli.snapshots.session import open_session
     from webhook.model.bindings import trusted_roles
@@ -82,9 +79,7 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
         if here.installation.eks is not None:
             progress.step("describing associations")
             account = await here.with_associations(account, progress.count)
-        providers = sorted(provider_arns(account))
-        answers = await asyncio.gather(*(_exists(here, provider) for provider in providers))
-        exist = dict(zip(providers, answers, strict=True))
+        exist = {provider: await _exists(here, provider) for provider in sorted(provider_arns(account))}
         return accesses(here.installation, cluster, account, exist)
 
 

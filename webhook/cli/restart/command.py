@@ -16,8 +16,8 @@ from webhook.cli.running import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from webhook.cli.progress import Progress
     from webhook.cli.restart.restart_plan import PlannedRestart
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Where
 
 _COLUMNS = ("namespace", "deployment", "pods", "what", "why")

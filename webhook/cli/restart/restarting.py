@@ -12,8 +12,8 @@ from webhook.model.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from webhook.cli.progress import Progress
     from webhook.cli.restart.restart_plan import PlannedRestart
+    from webhook.cli.running import Progress
     from webhook.controller.ports import Cluster, Deployments
     from webhook.model.deployments import Deployment
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.bindings import no_account
-from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
-from webhook.cli.verify.rewriting import without
-from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread
+from webhook.cli.judgement import judge_pod_trust
+from webhook.cli.verify.findings import Finding, broken, no_account, note, ok, unknown
+from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
@@ -17,8 +16,9 @@ from webhook.podidentity.association import QUOTA, Step, associations_that_fit, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.cli.verify.facts import ControlPlane, Shared
+    from webhook.cli.verify.findings import ControlPlane, Shared
     from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn
@@ -87,36 +87,35 @@ def _made_anew(found: Association, owner: Ownership, shared: Shared) -> str | No
 
 def check_pod_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the role lets EKS in for the control plane's pods, by which statement, and if not, why."""
-    policy = shared.account.policies.get(role)
-    statement = shared.installation.own_in(role).for_pods_of(binding.name)
+    policy, own = shared.account.policies.get(role), shared.installation.own_in(role)
+    statement = own.for_pods_of(binding.name)
     if statement is None:
         yield unknown("trust", "was not looked at")
         return
     if policy is None:
         yield unread(role, binding, statement.render(), shared)
         return
-    claims = statement.claims_in(plane.subject.namespace)
-    if (place := policy.denial_of_pod(claims)) is not None:
+    trust = judge_pod_trust(policy, statement.claims_in(plane.subject.namespace))
+    if (place := trust.denied_by) is not None:
         why = f"{place} of {role} keeps EKS out, whatever else is said"
-        mended = without(policy, place, shared.installation.own_in(role))
-        yield broken("trust", why, commands.write_policy(role, mended))
+        yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
         return
-    if (place := policy.possible_denial_of_pod(claims)) is not None:
+    if (place := trust.may_be_denied_by) is not None:
         yield may_be_denied(place, role, "check that statement, a pod shows whether it does")
     elif policy.has_whole(statement):
         yield ok("trust", f"our statement {statement.sid} in {role} lets EKS in for its pods")
     if not policy.has_whole(statement):
-        yield _untrusted(role, statement, policy, shared)
+        yield _untrusted(role, statement, policy, own, shared)
     yield from check_room(role, policy, shared)
 
 
-def _untrusted(role: RoleArn, statement: PodStatement, policy: TrustPolicy, shared: Shared) -> Finding:
+def _untrusted(
+    role: RoleArn, statement: PodStatement, policy: TrustPolicy, own: OwnStatement, shared: Shared
+) -> Finding:
     if policy.pod_statement(statement) is not None:
         why = f"somebody has changed our statement {statement.sid} in {role}: nobody can rely on it"
     else:
         why = f"our statement {statement.sid} is not in {role}, so that EKS may not assume it for its pods"
-    whole = policy.with_subjects(
-        shared.installation.own_in(role), policy.subjects(shared.installation.own_in(role))
-    )
+    whole = policy.with_subjects(own, policy.subjects(own))
     finding = blocked(role, policy, shared, has_room=whole.size() <= shared.account.quota)
     return finding or broken("trust", why, commands.apply(shared.options))

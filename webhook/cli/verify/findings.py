@@ -1,15 +1,112 @@
-"""One thing that was looked at, and what came of it."""
+"""The facts that `verify` reads, of one control plane and of what all share, and the findings that it makes of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from webhook.model.names import RoleArn, Subject
+    from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of the control plane's ServiceAccount, as far as its identity goes."""
+
+    name: str
+    phase: str
+    waiting: str | None
+    """Why a container waits, such as CrashLoopBackOff."""
+    variables: Mapping[str, str]
+    """AWS_* variables of its containers; those whose value is not in the pod itself are empty."""
+    audiences: tuple[str, ...]
+    """Audiences of the tokens that it mounts."""
+    is_replaced: bool
+    """Whether something makes a new one when it is deleted."""
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether EKS gave it one as it was admitted."""
+        return not {"AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}.isdisjoint(self.variables)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """One control plane: a namespace, and a ServiceAccount in it of a bound name."""
+
+    subject: Subject
+    annotations: Mapping[str, str] | None
+    """The ServiceAccount's; None where there is none."""
+    pods: tuple[Pod, ...] | None
+    """None where they could not be listed."""
+    pending: str = ""
+    """What the program told when it could not have it trusted; empty where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The cluster's OIDC provider in one account. `exists` is None where AWS does not say; `why` is its answer."""
+
+    arn: str
+    exists: bool | None
+    audiences: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The webhook as the API server knows it."""
+
+    name: str
+    certificate_ends: float | None
+    """When the last certificate of the caBundle ends, in seconds since 1970; None where none can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a ServiceAccount that was sent through admission as a dry run.
+
+    `annotated` is whether the webhook set the annotation; None where the trial was not possible, was refused, or
+    shows nothing (then nothing is `said`).
+    """
+
+    annotated: bool | None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all control planes share."""
+
+    installation: Installation
+    cluster: ClusterSnapshot
+    account: AccountSnapshot
+    trusted: TrustedSubjects
+    providers: Mapping[str, Provider]
+    registrations: tuple[Registration, ...] | None
+    """Those that call a program of this name; None where they could not be listed."""
+    deployments: Mapping[str, int] | None = None
+    """The program's own, with how many pods each is to have; None where they could not be listed."""
+    options: tuple[str, ...] = ()
+    """Options of the command line that further commands need too."""
+    own_role: RoleArn | None = None
+    """The role of the program's ServiceAccount by its annotation; None where that is not known."""
+    setup_options: tuple[str, ...] = ()
+    """Options with which `setup` means this cluster and this program."""
+    now: float = 0.0
+    """In seconds since 1970."""
+    removable: Mapping[RoleArn, int] = field(default_factory=dict)
+    """How many subjects of our statement in a role nobody wants any more."""
+    namespace: str = ""
+    """The program's."""
+    own_pods: tuple[Pod, ...] | None = None
+    """The program's; None where they could not be listed."""
 
 
 class Level(StrEnum):
@@ -62,6 +159,23 @@ def note(check: str, message: str, fix: str | None = None) -> Finding:
     return Finding(check, Level.NOTE, message, fix)
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The findings about one control plane."""
+
+    subject: Subject
+    role: RoleArn | None
+    """The role that it should name; None where no binding selects it."""
+    findings: tuple[Finding, ...]
+    associates: bool = False
+    """Whether it gets the role by a Pod Identity association."""
+
+    @property
+    def worst(self) -> Level:
+        """The worst level among the findings."""
+        return min((finding.level for finding in self.findings), key=lambda level: level.rank, default=Level.OK)
+
+
 def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Finding, ...]:
     """The same findings, with commands that mean the cluster that was looked at; None: the current context."""
     if context is None:
@@ -69,3 +183,9 @@ def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Findin
     return tuple(
         replace(one, fix=commands.in_context(one.fix, context)) if one.fix is not None else one for one in findings
     )
+
+
+def no_account(subject: Subject) -> Finding:
+    """There is no ServiceAccount."""
+    why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it"
+    return broken("ServiceAccount", why, commands.create_account(subject))

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from webhook.cli.verify.facts import ControlPlane, Pod, Shared
+    from webhook.cli.verify.findings import ControlPlane, Pod, Shared
     from webhook.model.names import RoleArn
 
-_STS = "sts.amazonaws.com"
 _EKS = "pods.eks.amazonaws.com"
 _BY_TOKEN, _BY_AGENT = "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -54,8 +54,8 @@ def _look_at(pod: Pod, plane: ControlPlane, role: RoleArn) -> Finding:
         return _wrong(pod, plane, why)
     if named is not None and named != role.value:
         return _wrong(pod, plane, f"{pod.name} runs with {named}, which its ServiceAccount no longer names")
-    if named is not None and _STS not in pod.audiences:
-        return _wrong(pod, plane, _has_no_token(pod, _STS))
+    if named is not None and AUDIENCE not in pod.audiences:
+        return _wrong(pod, plane, _has_no_token(pod, AUDIENCE))
     return _has_identity(pod, plane.subject.namespace)
 
 
