@@ -108,16 +108,6 @@ def let_edit(own_role: RoleArn, role: RoleArn) -> str:
     return iam_calls.put_policy(own_role, f"trust-of-{role.name}", iam_calls.policy_of(allowed)).command()
 
 
-def create_provider(arn: str) -> str:
-    """Create the cluster's OIDC provider in the account."""
-    return iam_calls.create_provider("https://" + arn.split(":oidc-provider/", 1)[1]).command()
-
-
-def add_audience(arn: str) -> str:
-    """Have the provider accept tokens for STS."""
-    return iam_calls.add_audience(arn).command()
-
-
 def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
     """Create the role, trusting by `statement`; its permissions are another command."""
     return iam_calls.create_role(role, iam_calls.policy_of(statement)).command()

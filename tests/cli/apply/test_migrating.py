@@ -20,10 +20,10 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
-from webhook.cli.migrate.replacing import Pace
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import FailureKind
@@ -87,16 +87,16 @@ class Scene:
     @asynccontextmanager
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
-        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("migrate")
+        demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
+        associations = Associations(self.eks, OWNER, cache)
         grants = Grants(writers, associations)
-        mirror = asyncio.create_task(view.run())
+        mirror = asyncio.create_task(cache.run())
         try:
-            await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations, done)
+            await cache.wait_until_synced()
+            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations, done)
         finally:
             await grants.close()
             mirror.cancel()
@@ -124,7 +124,7 @@ class Scene:
         situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)
         migration = Migration(self.binding, Course(self.target, switched=True), moves, Plan())
-        await migrating.move_on(journey, migration, Pace(2, 1.0), lambda _: None, done)
+        await migrating.move_on(journey, migration, RolloutLimits(2, 1.0), lambda _: None, done)
         return done
 
 

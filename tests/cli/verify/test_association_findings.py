@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from tests.support.associating import (
     ADDON,
     DANGLING,
@@ -100,21 +100,21 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(role=THEIRS))),
         "association",
-        f"is ours, and somebody gave it {THEIRS}",
+        f"is ours, and it was given {THEIRS}",
         APPLY,
     ),
     "ours, given a target role": (
         WELL,
         _shared(account(association(target_role=THEIRS))),
         "association",
-        "as its target",
+        "passes on to",
         TAKEN_FIX,
     ),
     "somebody's in the way": (
         WELL,
         _shared(account(association(role=THEIRS, ours=False))),
         "association",
-        f"that somebody else made names {THEIRS}",
+        f"created externally names {THEIRS}",
         TAKEN_FIX,
     ),
     "an add-on's in the way": (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
+from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
 from tests.support.printed_commands import commands_of, without_context
 from webhook.cli.verify.diagnosis import MISSPELT, diagnose
@@ -18,7 +18,6 @@ from webhook.cli.verify.findings import (
     Diagnosis,
     Level,
     Pod,
-    Provider,
     Registration,
     Shared,
     Trial,
@@ -30,6 +29,7 @@ from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, ClusterArn, RoleArn, Subject
+from webhook.model.oidc_provider import OidcProvider
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 
@@ -42,7 +42,7 @@ PLANES = NamespaceSelector(
 BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
 EKS = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 LABELS = {"plane": "a", "stage": "live"}
-PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
+PROVIDER = OidcProvider(OWN.provider_arn, (AUDIENCE,))
 POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,), is_replaced=True)
 WELL = ControlPlane(A, {ROLE_ARN_ANNOTATION: ROLE.value}, (POD,))
 
@@ -179,14 +179,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     ),
     "no provider": (
         WELL,
-        _shared(providers={PROVIDER.arn: replace(PROVIDER, exists=False)}),
+        _shared(providers={PROVIDER.arn: OidcProvider(PROVIDER.arn, None)}),
         "OIDC provider",
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
     "a provider that nobody may look at": (
         WELL,
-        _shared(providers={PROVIDER.arn: Provider(PROVIDER.arn, None, why="AccessDenied: no")}),
+        _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
         "OIDC provider",
         "AccessDenied: no",
         None,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import Level
 from webhook.cli.verify.webhook import check_own_pods

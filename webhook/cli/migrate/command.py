@@ -111,9 +111,9 @@ async def _carry_out(
 ) -> None:
     """Do what can be done now, and note what was done and what was not."""
     from webhook.cli.migrate.migrating import add, drop_statement, move_on
-    from webhook.cli.migrate.replacing import Pace
     from webhook.cli.migrate.rules import MigrationStep
     from webhook.cli.migrate.session import look_at_migration
+    from webhook.controller.remediation.rollouts import RolloutLimits
 
     section = session.here.configuration.reconciler
     if found.at(MigrationStep.ADD):
@@ -122,8 +122,8 @@ async def _carry_out(
         found = await look_at_migration(session, progress.step, progress.count)
     if found.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE):
         progress.step("replacing pods, and removing the old way")
-        pace = Pace(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
-        await move_on(session, found, pace, progress.count, done)
+        limits = RolloutLimits(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
+        await move_on(session, found, limits, progress.count, done)
         found = await look_at_migration(session, progress.step, progress.count)
     if found.drops_statement:
         progress.step("removing the statement for pods")

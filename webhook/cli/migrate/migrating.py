@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from webhook.cli.apply.engine import Done, Hands
-    from webhook.cli.migrate.replacing import Pace
     from webhook.cli.migrate.rules import Migration, Move
     from webhook.cli.migrate.session import MigrationSession
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Account
     from webhook.model.names import RoleArn, Subject
     from webhook.model.outcomes import Outcome
@@ -68,7 +68,11 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
 
 
 async def move_on(
-    session: MigrationSession, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
+    session: MigrationSession,
+    migration: Migration,
+    limits: RolloutLimits,
+    progress: Callable[[str], None],
+    done: Done,
 ) -> None:
     """Replace the pods that do not carry the new variables, and take the old way away where none needs it.
 
@@ -77,9 +81,9 @@ async def move_on(
     moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
     async with hands(session.here, done, session.own_in, session.pods) as by:
         if by.associations:
-            await by.associations.first_list()
-        moving = _Moving(session, by, Replacing(session, pace))
-        slots = asyncio.Semaphore(pace.at_a_time)
+            await by.associations.wait_until_synced()
+        moving = _Moving(session, by, Replacing(session, limits))
+        slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []
         ended = 0
 
@@ -143,7 +147,7 @@ class _Moving:
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
         if move.step is MigrationStep.DETACH and by.associations:
-            namespace, account = await live(by.cluster, by.view, subject)
+            namespace, account = await live(by.cluster, by.cache, subject)
             if namespace is None:
                 await by.associations.remove(subject)
                 return ""
@@ -213,7 +217,7 @@ class _Moving:
             await remove(self._by, plan, progress)
 
     async def _without_annotation(self, subject: Subject) -> bool:
-        account = self._by.view.account(subject)
+        account = self._by.cache.account(subject)
         named = account.role_annotation if account else None
         role = next((one for one in self._session.binding.roles if one.value == named), None)
         if role is None:

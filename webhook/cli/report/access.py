@@ -10,7 +10,7 @@ from webhook.cli.judgement import judge_pod_trust, judge_trust, own_place
 from webhook.iam.statement import NOBODY
 from webhook.iam.trust_policy import is_for_nobody
 from webhook.planning.snapshot import TrustedSubjects
-from webhook.podidentity.association import Step, judge, what_was_changed, whose
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from webhook.iam.trust_policy import Place, TrustPolicy
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
-    from webhook.model.removal import Cause
+    from webhook.model.removal import RemovalReason
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association, Ownership
 
@@ -158,19 +158,20 @@ class Accesses:
             yield self._line(role, subject, AccessFinding.NOT_KNOWN, why)
             return
         found = seen.described.get(subject)
-        verdict = judge(found, role, owner)
+        action = owner.action_for(found, role)
         missing = self._line(role, subject, AccessFinding.WANTED_NOT_ASSOCIATED, "")
         if found is None:
             yield replace(missing, why=f"{bound} selects it, and it has no association")
-        elif verdict.step in {Step.KEEP, Step.ACCEPT}:
-            why = f"{bound} selects it, and an association {whose(found)} gives it the role"
+        elif action in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
+            why = f"{bound} selects it, and an association {found.origin} gives it the role"
             why = bound if owner.owns(found) else why
             line = _by(self._line(role, subject, AccessFinding.AS_WANTED, why), found, owner)
             statement = self._installation.own_in(role).for_pods_of(grant.binding.name)
             claims = statement.claims_in(subject.namespace) if statement else {}
             yield self._judged(line, judge_pod_trust(policy, claims), bound)
         else:
-            why = verdict.reason or f"{what_was_changed(found, role)}: the next passes put it right"
+            why = f"{found.change_from(role)}: the next passes put it right"
+            why = owner.conflict_reason(found, role) if action is AssociationAction.CONFLICT else why
             yield _by(replace(missing, why=why), found, owner)
             if (other := found.role_arn) is not None and other != role:
                 finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.ASSOCIATION_OF_OTHERS
@@ -187,7 +188,7 @@ class Accesses:
             role = found.role_arn
             if subject in told or role is None or not (owner.owns(found) or found.role in bound):
                 continue
-            finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
+            finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {found.origin}; no binding is for it"
             if owner.owns(found):
                 cause = self._cluster.cause_to_dissociate(found, self._installation)
                 finding, why = _unwanted(AccessFinding.ASSOCIATED_NOT_WANTED, cause)
@@ -214,12 +215,12 @@ class Accesses:
             yield replace(self._line(role, subject, finding, why), place=place)
 
 
-def _unwanted(finding: AccessFinding, cause: Cause | None) -> tuple[AccessFinding, str]:
+def _unwanted(finding: AccessFinding, cause: RemovalReason | None) -> tuple[AccessFinding, str]:
     """What to think of trust or an association that no grant is for; without a cause it is not removed yet."""
     return (AccessFinding.AS_WANTED, _GOING) if cause is None else (finding, cause.sentence)
 
 
 def _by(line: Access, found: Association, owner: Ownership) -> Access:
     """A line about access by an association."""
-    words = whose(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")
-    return replace(line, association=found.id, owner=OURS if owner.owns(found) else found.owner_arn or words)
+    external = found.owner_arn or found.origin.removeprefix("of ")
+    return replace(line, association=found.id, owner=OURS if owner.owns(found) else external)

@@ -85,11 +85,11 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
 
 async def _exists(here: Session, provider: str) -> bool | None:
     """Whether the account has an OIDC provider; None where AWS does not say."""
-    from webhook.aws.oidc import provider_audiences
+    from webhook.aws.oidc import read_provider
     from webhook.model.aws_errors import AwsError
 
     try:
-        return await provider_audiences(here.calls, provider) is not None
+        return (await read_provider(here.calls, provider)).audiences is not None
     except AwsError:
         return None
 

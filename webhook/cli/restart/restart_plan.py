@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import Standing
-from webhook.model.deployments import Verdict, judge
+from webhook.model.deployments import RestartDecision, decide_restart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,14 +42,14 @@ class PlannedRestart:
 
 
 _LEFT = {
-    Verdict.UNDER_WAY: "its pods are being replaced already",
-    Verdict.PAUSED: "its rollouts are paused: resume it first",
-    Verdict.NOT_OURS: "it runs as another ServiceAccount by now",
+    RestartDecision.UNDER_WAY: "its pods are being replaced already",
+    RestartDecision.PAUSED: "its rollouts are paused: resume it first",
+    RestartDecision.NOT_OURS: "it runs as another ServiceAccount by now",
 }
 _RESTARTED = {
-    Verdict.RESTART: "its pods started before the identity was there",
-    Verdict.TIMED_OUT: "the last restart has not ended in time",
-    Verdict.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
+    RestartDecision.RESTART: "its pods started before the identity was there",
+    RestartDecision.TIMED_OUT: "the last restart has not ended in time",
+    RestartDecision.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
 }
 _NO_LONGER_NAMED = ", which its ServiceAccount no longer names"
 _NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
@@ -91,10 +91,10 @@ def _step(
     noted = judged.restarted_by_us
     # A note further ahead than that is not ours.
     is_late = noted is not None and abs(now - noted) >= patience
-    verdict = judge(judged, subject.service_account, workload.started, is_late=is_late)
+    verdict = decide_restart(judged, subject.service_account, workload.started, is_late=is_late)
     if verdict in _LEFT:
         return PlannedRestart(workload, None, _LEFT[verdict])
-    if verdict is Verdict.RESTART and workload.carried:
+    if verdict is RestartDecision.RESTART and workload.carried:
         return PlannedRestart(
             workload, deployment, f"its pods run with {', '.join(workload.carried)}{_NO_LONGER_NAMED}"
         )

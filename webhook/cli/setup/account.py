@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from webhook.aws.oidc import provider_audiences
+from webhook.aws.oidc import read_provider
 from webhook.cli.setup.prerequisites import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 async def read_account(calls: AwsCalls, desired: DesiredAccount) -> Found:
     """What is there (iam:GetOpenIDConnectProvider, iam:GetRole, iam:GetRolePolicy). Raises AwsError."""
-    audiences = await provider_audiences(calls, desired.provider_arn)
+    provider = await read_provider(calls, desired.provider_arn)
     roles = {}
     for role in (*desired.bound_roles, desired.own_role):
         found = await _role(calls, role)
         if found is not None:
             roles[role] = found
-    return Found(audiences, roles)
+    return Found(provider, roles)
 
 
 async def make(calls: AwsCalls, call: IamCall) -> None:

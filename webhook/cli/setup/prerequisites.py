@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.cli.setup.policies import DesiredAccount
     from webhook.iam.trust_policy import Statement
     from webhook.model.names import RoleArn
+    from webhook.model.oidc_provider import OidcProvider
 
 BUCKET_POLICY = "backup-bucket"
 OWN_POLICY = "trust-policies"
@@ -38,8 +39,7 @@ class FoundRole:
 class Found:
     """What the account has of the prerequisites."""
 
-    audiences: tuple[str, ...] | None
-    """Of the OIDC provider; None where there is none."""
+    provider: OidcProvider
     roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
 
     def policy(self, role: RoleArn, name: str) -> Document | None:
@@ -63,9 +63,9 @@ def missing_calls(desired: DesiredAccount, found: Found) -> list[IamCall]:
 
 
 def _provider(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
-    if found.audiences is None:
+    if found.provider.audiences is None:
         yield create_provider(desired.issuer.value, "the cluster's OIDC provider")
-    elif AUDIENCE not in found.audiences:
+    elif found.provider.problem:
         yield add_audience(desired.provider_arn, f"the audience {AUDIENCE} of the OIDC provider")
 
 

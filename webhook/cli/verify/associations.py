@@ -11,7 +11,7 @@ from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread,
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +55,17 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
         fix = None if seen.wrong_cluster else commands.list_associations(cluster, plane.subject)
         return tell("association", f"could not be looked at: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
-    verdict = judge(found, role, owner)
     if found is None:
         return _missing(seen, shared)
-    if verdict.step is Step.KEEP:
+    action = owner.action_for(found, role)
+    if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
-    if verdict.step is Step.ACCEPT:
+    if action is AssociationAction.ACCEPT:
         return ok("association", f"{found.id} gives it {role}; it is somebody else's")
-    if verdict.step is Step.UPDATE:
-        why = f"{found.id} is ours, and {what_was_changed(found, role)}"
+    if action is AssociationAction.UPDATE:
+        why = f"{found.id} is ours, and {found.change_from(role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", verdict.reason, _made_anew(found, owner, shared))
+    return broken("association", owner.conflict_reason(found, role), _made_anew(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:

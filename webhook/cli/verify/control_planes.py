@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 
-from webhook.aws.oidc import provider_audiences
-from webhook.aws.values import text
+from webhook.aws.calls import text
+from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
 from webhook.cli.verify.diagnosis import diagnose, names_a_role
@@ -18,7 +18,6 @@ from webhook.cli.verify.findings import (
     Diagnosis,
     Finding,
     Pod,
-    Provider,
     Registration,
     Shared,
     Trial,
@@ -43,8 +42,10 @@ if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
     from webhook.cli.running import Progress
-    from webhook.cli.snapshots.inspection import ConfigurationObject, PodObject
     from webhook.cli.snapshots.session import Session
+    from webhook.kube.objects import WebhookConfiguration
+    from webhook.kube.pods import PodObject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import ClusterSnapshot
 
 T = TypeVar("T")
@@ -223,7 +224,7 @@ async def read_shared(
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
-        providers={provider.arn: provider for provider in providers},
+        providers=dict(zip(arns, providers, strict=True)),
         registrations=None if registrations is None else tuple(map(_registration, registrations)),
         deployments=await _deployments(inspection, here.namespace),
         options=here.where.options,
@@ -236,12 +237,11 @@ async def read_shared(
     )
 
 
-async def _provider(here: Session, arn: str) -> Provider:
+async def _provider(here: Session, arn: str) -> OidcProvider | str:
     try:
-        audiences = await provider_audiences(here.calls, arn)
+        return await read_provider(here.calls, arn)
     except AwsError as error:
-        return Provider(arn, None, (), str(error))
-    return Provider(arn, audiences is not None, audiences or ())
+        return str(error)
 
 
 async def _try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
@@ -287,25 +287,17 @@ async def _own_role(here: Session) -> RoleArn | None:
 
 
 def _pod(found: PodObject) -> Pod:
-    waiting = (status.state.waiting for status in found.status.container_statuses)
-    tokens = (
-        source.service_account_token.audience
-        for volume in found.spec.volumes
-        if volume.projected
-        for source in volume.projected.sources
-        if source.service_account_token
-    )
     return Pod(
         name=found.metadata.name,
         phase=found.status.phase,
-        waiting=next((one.reason for one in waiting if one and one.reason != "ContainerCreating"), None),
+        waiting=next((reason for reason in found.waits_for if reason != "ContainerCreating"), None),
         variables={
             variable.name: variable.value
             for container in found.spec.containers
-            for variable in container.env
+            for variable in container.env or ()
             if variable.name.startswith("AWS_")
         },
-        audiences=tuple(tokens),
+        audiences=found.audiences,
         is_replaced=any(owner.controller for owner in found.metadata.owner_references or ()),
     )
 
@@ -316,8 +308,8 @@ async def _deployments(inspection: Inspection, namespace: str) -> dict[str, int]
     return None if found == {} and await _if_possible(inspection.deployments(namespace)) != {} else found
 
 
-def _registration(found: ConfigurationObject) -> Registration:
-    (webhook, *_) = [one for one in found.webhooks if one.name == WEBHOOK]
+def _registration(found: WebhookConfiguration) -> Registration:
+    (webhook, *_) = [one for one in found.webhooks or () if one.name == WEBHOOK]
     return Registration(found.metadata.name, _last_end(webhook.client_config.ca_bundle))
 
 

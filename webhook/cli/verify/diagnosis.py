@@ -1,4 +1,4 @@
-"""All findings about a control plane, in the order in which identity comes about, from the namespace to the pods."""
+"""All findings about a control plane, in the order in which identity comes about: from namespace to pods."""
 
 from __future__ import annotations
 

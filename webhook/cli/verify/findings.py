@@ -1,4 +1,4 @@
-"""The facts that `verify` reads, of one control plane and of what all share, and the findings that it makes of them."""
+"""The facts that `verify` reads, of one control plane and of what all share, and what a finding is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from webhook.model.names import RoleArn, Subject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 
 
@@ -50,16 +51,6 @@ class ControlPlane:
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """The cluster's OIDC provider in one account. `exists` is None where AWS does not say; `why` is its answer."""
-
-    arn: str
-    exists: bool | None
-    audiences: tuple[str, ...] = ()
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Registration:
     """The webhook as the API server knows it."""
 
@@ -88,7 +79,8 @@ class Shared:
     cluster: ClusterSnapshot
     account: AccountSnapshot
     trusted: TrustedSubjects
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, OidcProvider | str]
+    """The cluster's OIDC provider by its ARN in each account, or why it is not known."""
     registrations: tuple[Registration, ...] | None
     """Those that call a program of this name; None where they could not be listed."""
     deployments: Mapping[str, int] | None = None

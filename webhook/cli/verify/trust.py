@@ -38,15 +38,11 @@ _MOST_KNOWN = 8192
 def check_provider(role: RoleArn, shared: Shared) -> Finding:
     """Whether the role's account trusts the cluster's tokens."""
     arn = shared.installation.own_in(role).provider_arn
-    provider = shared.providers.get(arn)
-    if provider is None or provider.exists is None:
-        return unknown("OIDC provider", f"{arn}: {provider.why if provider else 'was not looked at'}")
-    if not provider.exists:
-        why = f"there is no {arn}: STS refuses every token of this cluster"
-        return broken("OIDC provider", why, commands.create_provider(arn))
-    if AUDIENCE not in provider.audiences:
-        why = f"{arn} does not know the audience sts.amazonaws.com: STS refuses every token of this cluster"
-        return broken("OIDC provider", why, commands.add_audience(arn))
+    provider = shared.providers.get(arn, "was not looked at")
+    if isinstance(provider, str):
+        return unknown("OIDC provider", f"{arn}: {provider}")
+    if provider.problem:
+        return broken("OIDC provider", provider.problem, provider.fix)
     return ok("OIDC provider", "is there, with the audience sts.amazonaws.com")
 
 
