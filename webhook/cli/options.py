@@ -38,3 +38,9 @@ ControlPlaneNamespace = Annotated[
         show_default=False,
     ),
 ]
+AtATime = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="How many at a time. Without it: the configuration's.", show_default=False
+    ),
+]

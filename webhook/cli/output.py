@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from webhook.cli.apply.engine import Done
     from webhook.model.names import Subject
 
 
@@ -43,6 +44,15 @@ def write_document(document: Any, output: Output) -> None:
     import yaml
 
     yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=_WIDE)
+
+
+def write_done(done: Done, output: Output, document: dict[str, Any]) -> None:
+    """Write what was done and what was not: as lines, or in `document`."""
+    if output is Output.TABLE:
+        sys.stdout.writelines(f"done: {line}\n" for line in done.written)
+    else:
+        write_document({**document, "done": done.written, "notDone": done.failed}, output)
+    sys.stderr.writelines(f"not done: {line}\n" for line in done.failed)
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] | str]]) -> None:

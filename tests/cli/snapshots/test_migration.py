@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ from tests.support.pods import CLUSTER, OWNER
 from tests.support.sites import ISSUER, role
 from webhook.cli.migrate import session as migration
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep
+from webhook.cli.running import Progress
 from webhook.iam.pod_statement import PodStatement, sid_for_pods
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -67,19 +70,17 @@ def _look(
         namespaces[namespace.name] = namespace
         accounts[namespace.name, NAME] = Account(namespace.name, NAME)
 
-    async def look_at_cluster() -> ClusterSnapshot:
+    async def read_cluster() -> ClusterSnapshot:
         return ClusterSnapshot(namespaces, accounts, NOW)
 
-    async def look_at_account(_: Any) -> AccountSnapshot:
+    async def read_account(_: Any) -> AccountSnapshot:
         return AccountSnapshot({ROLE: policy}, {}, 8192)
 
     async def no_workloads(_: Any) -> dict[Subject, Any]:
         return {}
 
     monkeypatch.setattr(migration, "_workloads", no_workloads)
-    here = SimpleNamespace(
-        installation=installation, look_at_cluster=look_at_cluster, look_at_account=look_at_account
-    )
+    here = SimpleNamespace(installation=installation, read_cluster=read_cluster, read_account=read_account)
     journey: Any = SimpleNamespace(
         here=here,
         binding=GOLD,
@@ -88,7 +89,7 @@ def _look(
         own_in=lambda _: own,
         sid=sid_for_pods("mxp-identity", GOLD.name, CLUSTER),
     )
-    return asyncio.run(migration.look_at_migration(journey, lambda _: None, lambda _: None))
+    return asyncio.run(migration.look_at_migration(journey, Progress(io.StringIO(), quiet_seconds=math.inf)))
 
 
 def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveNamespace:

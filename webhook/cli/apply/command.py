@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace
-from webhook.cli.output import Output, write_document
+from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace, flag, valued
+from webhook.cli.output import Output, write_done
 from webhook.cli.plan.command import make_plan_here
 from webhook.cli.plan.shown import plan_document, show_plan
 from webhook.cli.running import run
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from webhook.planning.plan import Plan
 
 _RETIRE = "Retire what is gone, and do nothing else"
+_ISSUER = "Only remove the statements that a cluster which is gone has left behind."
+_INSTALLATION = "With --retire-issuer: the installation of that cluster. Without it: this one's."
+_ROLE = "Only remove our statement from a role that no binding names any more."
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a person asks for."""
+    """The options."""
 
     where: Where
     output: Output
@@ -52,36 +55,10 @@ def apply(  # noqa: PLR0913  options
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[
-        bool, typer.Option("--approve", metavar="", help="Remove too what the plan removes.")
-    ] = False,
-    retire_issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Only remove the statements that a cluster which is gone has left behind.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
-    installation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="With --retire-issuer: the installation of that cluster. Without it: this one's.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
-    retire_role: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARN",
-            help="Only remove our statement from a role that no binding names any more.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
+    approve: Annotated[bool, flag("--approve", "Remove too what the plan removes.")] = False,
+    retire_issuer: Annotated[str | None, valued(_ISSUER, "URL", panel=_RETIRE)] = None,
+    installation: Annotated[str | None, valued(_INSTALLATION, "NAME", panel=_RETIRE)] = None,
+    retire_role: Annotated[str | None, valued(_ROLE, "ARN", panel=_RETIRE)] = None,
 ) -> None:
     """Print the plan and carry it out once: trust, annotations, and with `--approve` removals.
 
@@ -157,7 +134,7 @@ async def _retire(asked: _Asked, progress: Progress) -> Exit:
 
 async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
     from webhook.cli.apply.retirement import retire_issuer, retire_role
-    from webhook.cli.snapshots.leases import roles_written_before
+    from webhook.cli.snapshots.release import roles_written_before
     from webhook.model.names import RoleArn
 
     if isinstance(retired, RoleArn):
@@ -182,11 +159,7 @@ def _told_if_cut_off(asked: _Asked, plan: Plan, done: Done, progress: Progress) 
 
 def _told(asked: _Asked, plan: Plan, done: Done, *, is_left: bool = False) -> Exit:
     """Print what was done and what was not, and answer the exit code; `is_left`: for want of --approve."""
-    if asked.output is Output.TABLE:
-        sys.stdout.write("".join(f"done: {line}\n" for line in done.written))
-    else:
-        write_document({**plan_document(plan), "done": done.written, "notDone": done.failed}, asked.output)
-    sys.stderr.write("".join(f"not done: {line}\n" for line in done.failed))
+    write_done(done, asked.output, plan_document(plan))
     if done.failed:
         return Exit.FAILED
     if is_left:

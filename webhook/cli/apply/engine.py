@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webhook.cli.snapshots.leases import check_locks
+from webhook.cli.output import short
+from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
@@ -177,7 +178,7 @@ def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[S
             done += 1
         else:
             reason = outcome.reason if outcome else "no binding selects it any more"
-            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+            by.done.failed.append(f"{short(item.subject)}: {reason}")
     if done:
         by.done.written.append(f"associations made or put right: {done}")
 
@@ -185,7 +186,7 @@ def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[S
 async def _dissociate(by: Hands, item: Dissociating) -> None:
     """Delete an association of ours whose ServiceAccount the API server, asked once more, does not want either."""
     subject = item.found.subject
-    who = f"{subject.namespace}/{subject.service_account}"
+    who = short(subject)
     try:
         namespace, account = await live(by.cluster, by.cache, subject)
         if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
@@ -222,7 +223,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
         outcome = outcomes.get(item.subject)
         if not isinstance(outcome, Trusted):
             reason = outcome.reason if outcome else "no binding selects it any more"
-            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+            by.done.failed.append(f"{short(item.subject)}: {reason}")
         elif outcome.role == change.role and outcome.proof in {TrustSource.WRITTEN, TrustSource.ALREADY}:
             ours.add(item.subject)
     if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
@@ -230,7 +231,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
 
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
-    who = f"{item.subject.namespace}/{item.subject.service_account}"
+    who = short(item.subject)
     grant = by.cache.grant(item.subject)
     if outcome is None or grant is None:
         by.done.failed.append(f"{who}: no binding selects it any more")
@@ -273,7 +274,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
 
 async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
-    who = f"{subject.namespace}/{subject.service_account}"
+    who = short(subject)
     try:
         namespace, account = await live(by.cluster, by.cache, subject)
     except ClusterError as error:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.snapshots.leases import check_locks
+from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.leases import LeaseLock
 from webhook.iam.role_writer import RoleWriter, iam_limiter

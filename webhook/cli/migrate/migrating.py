@@ -13,6 +13,7 @@ from webhook.cli.apply.engine import add_and_repair, hands, obtain, remove, show
 from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
+from webhook.cli.output import short
 from webhook.controller.live_reader import live
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
@@ -62,7 +63,7 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
     for subject in lacking:
         outcome = outcomes.get(subject)
         reason = outcome.reason if isinstance(outcome, Untrusted) else "no binding selects it any more"
-        done.failed.append(f"{_who(subject)}: not associated: {reason}")
+        done.failed.append(f"{short(subject)}: not associated: {reason}")
     if len(lacking) < len(subjects):
         done.written.append(f"{len(subjects) - len(lacking)} associated")
 
@@ -92,7 +93,7 @@ async def move_on(
             async with slots:
                 reason = await moving.move(one)
             if reason:
-                done.failed.append(f"{_who(one.subject)}: {reason}")
+                done.failed.append(f"{short(one.subject)}: {reason}")
             else:
                 passed.append(one.subject)
             ended += 1
@@ -140,7 +141,7 @@ class _Moving:
             reason = str(error)
         except asyncio.CancelledError:
             if move.subject in self._detached:
-                self._by.done.failed.append(f"{_who(move.subject)}: {_TIME_RUNS}")
+                self._by.done.failed.append(f"{short(move.subject)}: {_TIME_RUNS}")
             raise
         return f"{_TIME_RUNS}: {reason}" if reason and move.subject in self._detached else reason
 
@@ -207,7 +208,7 @@ class _Moving:
         }
         leaving = {subject for subject in bare if subject.namespace not in lagging}
         self._by.done.failed.extend(
-            f"{_who(subject)}: its trust stays: a pod with the old variables has come"
+            f"{short(subject)}: its trust stays: a pod with the old variables has come"
             for subject in bare
             if subject not in leaving
         )
@@ -229,7 +230,7 @@ class _Moving:
             reason = "it was put back: is the running program in the new mode?"
         except ClusterError as error:
             reason = str(error)
-        self._by.done.failed.append(f"{_who(subject)}: its annotation stays: {reason}")
+        self._by.done.failed.append(f"{short(subject)}: its annotation stays: {reason}")
         return False
 
     async def _change(self, role: RoleArn, leaving: set[Subject]) -> RoleChange:
@@ -237,7 +238,3 @@ class _Moving:
         there = sorted(policy.subjects(own) & leaving)
         removed = tuple(Change(subject, "its pods use Pod Identity") for subject in there)
         return RoleChange(role, own, policy, policy, removed=removed)
-
-
-def _who(subject: Subject) -> str:
-    return f"{subject.namespace}/{subject.service_account}"

@@ -73,6 +73,11 @@ class Situation:
     old: ModeReadiness
     workloads: tuple[LaggingPods, ...] = ()
 
+    @property
+    def pods(self) -> list[str]:
+        """The names of the pods to replace."""
+        return [pod for workload in self.workloads for pod in workload.pods]
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -185,6 +190,18 @@ class Migration:
         return bool(self.at(MigrationStep.SWITCH)) or (bool(self.statement_in) and not self.course.switched)
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether `--approve` would do something now."""
+        steps = (MigrationStep.ADD, MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
+        return bool(self.at(*steps)) or self.drops_statement
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all that is left needs a person."""
+        waits = self.waits_for_switch and not self.at(MigrationStep.LEAVE)
+        return not (self.can_go_on or self.at(MigrationStep.SWITCH) or waits)
+
+    @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to do, by us or by a person."""
+        """Whether nothing is left to do, by the program or by a person."""
         return len(self.at(MigrationStep.MOVED)) == len(self.moves) and not self.statement_in

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.cli.migrate.rules import Move
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import RunningPod
     from webhook.model.bindings import Binding
@@ -117,24 +118,22 @@ async def open_migration(here: Session, name: str, target: Mode) -> MigrationSes
     return MigrationSession(there, going, Course(target, switched=found.mode is target), pods, calls)
 
 
-async def look_at_migration(
-    session: MigrationSession, step: Callable[[str], None], count: Callable[[str], None]
-) -> Migration:
+async def look_at_migration(session: MigrationSession, progress: Progress) -> Migration:
     """Where each of its ServiceAccounts is.
 
     Lists namespaces, ServiceAccounts, pods and Deployments, reads trust policies, lists and describes
     associations. Raises ClusterError, AwsError.
     """
     here, binding = session.here, session.binding
-    step("listing namespaces and ServiceAccounts")
+    progress.step("listing namespaces and ServiceAccounts")
     cluster = await here.read_cluster()
-    step("reading trust policies")
-    account = await here.read_account(count)
+    progress.step("reading trust policies")
+    account = await here.read_account(progress.count)
     plan = make_plan(here.installation, cluster, account)
     grants = [one for one in cluster.grants_due(here.installation) if one.binding.name == binding.name]
-    step("describing associations")
-    associations = await _associations(session, grants, cluster, count)
-    step("listing pods and Deployments")
+    progress.step("describing associations")
+    associations = await _associations(session, grants, cluster, progress.count)
+    progress.step("listing pods and Deployments")
     workloads = await _workloads(session)
     look = _Situations(session, cluster, account, plan, associations, workloads)
     moves = [next_move(look.situation(grant), session.course) for grant in grants]

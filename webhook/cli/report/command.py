@@ -10,12 +10,11 @@ import typer
 
 from webhook.cli.options import ConfigFile, Context, OwnNamespace, flag
 from webhook.cli.output import Output, write_document, write_table
-from webhook.cli.running import run
 
 if TYPE_CHECKING:
-    from webhook.cli.report.access import Access, AccessFinding
+    from webhook.cli.report.access import Access
     from webhook.cli.running import Progress
-    from webhook.cli.snapshots.session import Session, Where
+    from webhook.cli.snapshots.session import Session
 
 
 class ReportOutput(StrEnum):
@@ -47,9 +46,9 @@ def report(
 
     Exit code 0, whatever it shows.
     """
-    from webhook.cli.snapshots.session import Where
+    from webhook.cli.snapshots.session import Where, run_in_session
 
-    found = run(lambda progress: _look(Where(config, namespace, context), progress))
+    found = run_in_session(Where(config, namespace, context), _look)
     if differences:
         found = [line for line in found if line.finding.is_difference]
     match output:
@@ -63,24 +62,15 @@ def report(
             write_document({"access": [_record(line) for line in found]}, Output(output))
 
 
-async def _look(where: Where, progress: Progress) -> list[Access]:
+async def _look(here: Session, progress: Progress) -> list[Access]:
     from webhook.cli.report.statements import accesses, provider_arns
-    from webhook.cli.snapshots.leases import roles_written_before
-    from webhook.cli.snapshots.session import open_session
+    from webhook.cli.snapshots.release import roles_written_before
     from webhook.model.bindings import trusted_roles
 
-    async with open_session(where) as here:
-        progress.step("listing namespaces and ServiceAccounts")
-        cluster = await here.read_cluster()
-        written = await roles_written_before(here.connection, here.namespace)
-        retired = written - trusted_roles(here.installation.bindings)
-        progress.step("reading trust policies")
-        account = await here.read_account(progress.count, retired)
-        if here.installation.eks is not None:
-            progress.step("describing associations")
-            account = await here.with_associations(account, progress.count)
-        exist = {provider: await _exists(here, provider) for provider in sorted(provider_arns(account))}
-        return accesses(here.installation, cluster, account, exist)
+    written = await roles_written_before(here.connection, here.namespace)
+    cluster, account = await here.read(progress, written - trusted_roles(here.installation.bindings))
+    exist = {provider: await _exists(here, provider) for provider in sorted(provider_arns(account))}
+    return accesses(here.installation, cluster, account, exist)
 
 
 async def _exists(here: Session, provider: str) -> bool | None:
@@ -97,24 +87,20 @@ async def _exists(here: Session, provider: str) -> bool | None:
 _STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
 
 
-def _style(finding: AccessFinding) -> str:
-    return _STYLES.get(finding.value, "yellow" if finding.is_difference else "")
-
-
 def _associated(line: Access) -> bool:
     return line.association is not None
 
 
 def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
     who = line.who.removeprefix("system:serviceaccount:").replace(":", "/") if line.namespace else line.who
-    place = str(line.place) if line.place else "-"
+    style = _STYLES.get(line.finding.value, "yellow" if line.finding.is_difference else "")
     return {
         "role": line.role.name,
         "who": who,
-        "statement": place,
+        "statement": str(line.place) if line.place else "-",
         "association": line.association or "-",
         "owner": line.owner or "-",
-        "finding": (line.finding.value, _style(line.finding)),
+        "finding": (line.finding.value, style),
         "why": line.why,
     }
 

@@ -136,7 +136,7 @@ def _check_roles(asked: _Asked) -> None:
             raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup")
     if asked.own_role in bound:
         raise InvalidNameError(
-            f"{asked.own_role} is --own-role and a workload's role: no workload may have the webhook's rights"
+            f"{asked.own_role} is --own-role and a workload's role at once: only the webhook may have its rights"
         )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from webhook.aws.associations import EksAssociations
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.cli.snapshots.configuration import configuration_from_file, configuration_of_release
+from webhook.cli.running import run
 from webhook.cli.snapshots.forecast import forecast
+from webhook.cli.snapshots.release import configuration_from_file, configuration_of_release
 from webhook.cli.suggested_commands import options
 from webhook.config.bindings import bindings_of
 from webhook.config.runtime_environment import own_namespace
@@ -28,9 +29,10 @@ from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.server.issuer import configured_issuer, look_for_issuer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
     from pathlib import Path
 
+    from webhook.cli.running import Progress
     from webhook.config.contract import Configuration
     from webhook.model.bindings import Binding
     from webhook.model.decisions import Account
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from webhook.model.removal_limit import Forecast
     from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot
+
+T = TypeVar("T")
 
 READ_ATTEMPTS = 5
 """How often a call that only reads is tried: IAM throttles whoever reads many roles."""
@@ -97,6 +101,18 @@ class Session:
         check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
         return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
 
+    async def read(
+        self, progress: Progress, roles: Collection[RoleArn] = ()
+    ) -> tuple[ClusterSnapshot, AccountSnapshot]:
+        """The cluster, and the account with trust policies and associations."""
+        progress.step("listing namespaces and ServiceAccounts")
+        cluster = await self.read_cluster()
+        progress.step("reading trust policies")
+        account = await self.read_account(progress.count, roles)
+        if self.installation.eks is not None:
+            progress.step("describing associations")
+        return cluster, await self.with_associations(account, progress.count)
+
     async def read_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
         namespaces, _ = await self.api.namespaces().list()
@@ -130,6 +146,16 @@ class Session:
         reconciler = self.configuration.reconciler
         rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
         return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
+
+
+def run_in_session(where: Where, work: Callable[[Session, Progress], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's work to its end in a session of its own."""
+
+    async def command(progress: Progress) -> T:
+        async with open_session(where) as here:
+            return await work(here, progress)
+
+    return run(command)
 
 
 @asynccontextmanager

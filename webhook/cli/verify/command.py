@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from webhook.cli.exits import Exit
 from webhook.cli.options import ConfigFile, Context, ControlPlaneNamespace, OutputForm, OwnNamespace, flag
 from webhook.cli.output import Output, console, subject_fields, write_document
-from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from webhook.cli.running import Progress
     from webhook.cli.verify.findings import Diagnosis, Finding
 
 _STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
@@ -39,16 +38,11 @@ def verify(  # noqa: PLR0913  options
 
     Exit code 0: all is well. 4: there are findings.
     """
-    from webhook.cli.snapshots.session import Where, open_session
+    from webhook.cli.snapshots.session import Where, run_in_session
     from webhook.cli.verify.control_planes import verify_here
 
     where = Where(config, namespace, context)
-
-    async def work(progress: Progress) -> tuple[list[Finding], list[Diagnosis]]:
-        async with open_session(where) as here:
-            return await verify_here(here, plane, assume, progress)
-
-    common, diagnoses = run(work)
+    common, diagnoses = run_in_session(where, partial(verify_here, plane=plane, assume=assume))
     if output is Output.TABLE:
         _show(common, diagnoses, whole=plane is not None)
     else:

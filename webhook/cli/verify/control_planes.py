@@ -65,10 +65,7 @@ _NOT_ASKED = "not asked: in mode pod-identity EKS assumes the role, and only for
 
 
 async def verify_here(
-    here: Session,
-    plane: str | None,
-    assume: bool,  # noqa: FBT001  an option
-    progress: Progress,
+    here: Session, progress: Progress, *, plane: str | None, assume: bool
 ) -> tuple[list[Finding], list[Diagnosis]]:
     """What is found of the webhook, and of each control plane, worst first; of `plane` alone if given."""
     progress.step("listing namespaces, ServiceAccounts and pods")

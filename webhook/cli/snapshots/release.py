@@ -1,14 +1,21 @@
-"""The configuration that a command works with: a file, or what the chart has put into the cluster."""
+"""What chart and program have left in the cluster: the release's configuration, and Leases with the roles written."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration, parse_configuration
+from webhook.coordination.leases import Lease
+from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.leases import lease_object
 from webhook.kube.lists import listed
+from webhook.kube.objects import Metadata
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import RoleArn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,15 +28,19 @@ DEFAULT_NAMESPACE = "mxp-identity"
 
 _SELECTOR = "app.kubernetes.io/name=mxp-identity-webhook"
 _KEY = "config.yaml"
+_ROLE = "mxp-identity/role-arn"
 
-
-class _Metadata(msgspec.Struct, frozen=True):
-    name: str
+_NOBODY = "mxp-identity-nobody"
+"""A Lease that there never is."""
 
 
 class _ConfigMap(msgspec.Struct, frozen=True):
-    metadata: _Metadata
+    metadata: Metadata
     data: dict[str, str] = {}
+
+
+class _Lease(msgspec.Struct, frozen=True):
+    metadata: Metadata
 
 
 def configuration_from_file(path: Path, namespace: str | None) -> Configuration:
@@ -59,3 +70,40 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     (item,) = found
     configuration = parse_configuration(item.data[_KEY], f"ConfigMap {where}/{item.metadata.name}")
     return configuration if configuration.namespace else configuration.model_copy(update={"namespace": where})
+
+
+async def check_locks(connection: Connection, namespace: str) -> None:
+    """Raise ClusterError unless whoever asks may take the program's locks (get, create and update leases).
+
+    A writer whose lock is refused waits for better times; a person would wait with it. Sent as dry runs.
+    """
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    body, dry = lease_object(Lease(_NOBODY, "")), {"dryRun": "All"}
+
+    def ask() -> None:
+        connection.request("POST", path, body=body, query=dry)
+        connection.request("PUT", f"{path}/{_NOBODY}", body=body, query=dry)
+        with suppress(NotFoundError):
+            connection.request("GET", f"{path}/{_NOBODY}")
+
+    await connection.in_thread(ask)
+
+
+async def roles_written_before(connection: Connection, namespace: str) -> frozenset[RoleArn]:
+    """The roles of the Leases in `namespace`; none without the right to list them. Raises ClusterError."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+    def read() -> list[_Lease]:
+        return list(listed(connection, _Lease, path, {}))
+
+    try:
+        leases = await connection.in_thread(read)
+    except RefusedError:
+        return frozenset()
+    roles = set()
+    for lease in leases:
+        try:
+            roles.add(RoleArn((lease.metadata.annotations or {}).get(_ROLE, "")))
+        except InvalidNameError:
+            continue
+    return frozenset(roles)
