@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 async def plan_restarts_here(here: Session, namespace: str | None, progress: Progress) -> list[PlannedRestart]:
     """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
 
-    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError, also for a
-    namespace that is not there.
+    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError, also
+    where the namespace does not exist.
     """
     progress.step("listing namespaces and ServiceAccounts")
     cluster = await here.read_cluster()

@@ -1,4 +1,4 @@
-"""What chart and program have left in the cluster: the release's configuration, and Leases with the roles written."""
+"""What the cluster has of a release: its configuration, and Leases that name the roles it has written."""
 
 from __future__ import annotations
 
