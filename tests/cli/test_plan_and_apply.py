@@ -205,10 +205,10 @@ def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: P
     create_account(space, untrusted)
 
     lines = person("report", "-o", "json").document["access"]
-    found = {(one["namespace"] or one["who"], one["finding"]) for one in lines}
+    found = {(one["namespace"] or one["principal"], one["finding"]) for one in lines}
     assert (trusted, "as wanted") in found
     assert (untrusted, "wanted, not trusted") in found
-    assert (f"arn:aws:iam::{space.aws.account}:root", "somebody else's") in found
+    assert (f"arn:aws:iam::{space.aws.account}:root", "external") in found
 
     only = person("report", "-o", "json", "--differences").document["access"]
     assert {one["namespace"] for one in only} == {untrusted}

@@ -119,5 +119,5 @@ async def test_one_that_changed_or_fails_does_not_keep_the_others() -> None:
 async def test_what_is_to_be_left_is_left() -> None:
     scene = Scene(2)
     scene.steps[0] = PlannedRestart(scene.steps[0].workload, None, "it is paused")
-    assert await scene.do() == [("leave", "it is paused"), ("rolled out", "its new pods have their identity")]
+    assert await scene.do() == [("skip", "it is paused"), ("rolled out", "its new pods have their identity")]
     assert [namespace for _, namespace in scene.deployments.restarts] == [subject(1).namespace]

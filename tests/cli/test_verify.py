@@ -179,13 +179,13 @@ CASES: dict[str, Case] = {
     ),
     "our statement removed": Case(lambda plane: plane.put(*plane.statements[:-1]), "trust", "no statement of"),
     "StringLike beside StringEquals": Case(
-        lambda plane: plane.edit_ours(_two_operators), "trust", "somebody has changed our statement"
+        lambda plane: plane.edit_ours(_two_operators), "trust", "was changed externally"
     ),
     "our statement without audience": Case(
-        lambda plane: plane.edit_ours(_drop_audience), "trust", "somebody has changed our statement"
+        lambda plane: plane.edit_ours(_drop_audience), "trust", "was changed externally"
     ),
     "a Deny": Case(_deny, "trust", "statement 4 (Sid Quarantine)"),
-    "a full policy": Case(_full_of_the_dead, "trust", "that nobody wants any more"),
+    "a full policy": Case(_full_of_the_dead, "trust", "unused ones"),
     "a deleted principal": Case(_deleted_principal, "trust", "which was deleted"),
     "a statement by hand for another audience": Case(
         _statement_by_hand, "trust", "statement 3 (Sid ByHand) names it, but it wants the audience sigstore"
@@ -371,7 +371,7 @@ def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
         webhook.process.kill()
         assert "gets no answer from it: " in said()
         space.register(webhook.url, "Ignore")
-        why = "the API server gets no answer from it, and goes on without"
+        why = "the API server gets no answer from it, and continues without it"
         assert said() == f"broken: {why}; it has no Deployment in {OWN_NAMESPACE}"
 
 

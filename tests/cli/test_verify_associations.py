@@ -141,7 +141,7 @@ CASES: dict[str, Case] = {
     "an association of another role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, roleArn=plane.theirs),
         "association",
-        "is ours, and it was given",
+        "is managed, and it was given",
     ),
     "session tags disabled": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, disableSessionTags=True),
@@ -160,8 +160,8 @@ CASES: dict[str, Case] = {
     "our statement for pods removed": Case(
         lambda plane: plane.put(*plane.statements[:-1]), "trust", "so that EKS may not assume it for its pods"
     ),
-    "our statement for pods loosened": Case(_loosened, "trust", "somebody has changed our statement"),
-    "a Deny": Case(_deny, "trust", "keeps EKS out, whatever else is said"),
+    "our statement for pods loosened": Case(_loosened, "trust", "was changed externally"),
+    "a Deny": Case(_deny, "trust", "denies EKS, whatever other statements allow"),
     "a deleted principal": Case(_deleted_principal, "trust", "which was deleted"),
     "role gone": Case(lambda plane: plane.iam.delete_role(RoleName=plane.role), "role", "there is no role"),
     "an annotation of another role": Case(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from rich.status import Status
+    from rich.live import Live
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Progress:
         self._text = ""
         self._timer: asyncio.TimerHandle | None = None
         self._shown = False
-        self._line: Status | None = None
+        self._line: Live | None = None
 
     def __enter__(self) -> Self:
         self._wait()
@@ -85,12 +85,13 @@ class Progress:
         if self._line is None:
             return
         from rich.progress_bar import ProgressBar
+        from rich.spinner import Spinner
         from rich.table import Table
         from rich.text import Text
 
         row = Table.grid(padding=(0, 1))
         row.add_row(Text(text), *([ProgressBar(total, done, width=40)] if total else []))
-        self._line.update(row)
+        self._line.update(Spinner("dots", row), refresh=True)
 
     def hide(self) -> None:
         """Leave the terminal to other output, until the next step."""
@@ -111,8 +112,10 @@ class Progress:
             self._stream.write(f"{self._text}\n")
             return
         from rich.console import Console
-        from rich.status import Status
+        from rich.live import Live
+        from rich.spinner import Spinner
         from rich.text import Text
 
-        self._line = Status(Text(self._text), console=Console(file=self._stream))
+        line = Spinner("dots", Text(self._text))
+        self._line = Live(line, console=Console(file=self._stream), refresh_per_second=12.5, transient=True)
         self._line.start()

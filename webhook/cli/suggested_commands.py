@@ -34,13 +34,13 @@ def list_associations(cluster: str, subject: Subject) -> str:
 
 
 def delete_association(cluster: str, association_id: str) -> str:
-    """Delete a Pod Identity association; whoever runs it should know whose it is."""
+    """Delete a Pod Identity association, once its owner is known."""
     argv = ["aws", "eks", "delete-pod-identity-association", "--cluster-name", cluster]
     return shlex.join([*argv, "--association-id", association_id])
 
 
 def annotate(subject: Subject, *changes: str) -> str:
-    """Set annotations of a ServiceAccount (`key=value`), or take some away (`key-`)."""
+    """Set annotations of a ServiceAccount (`key=value`), or remove some (`key-`)."""
     place = ["-n", subject.namespace, "serviceaccount", subject.service_account]
     return shlex.join(["kubectl", "annotate", "--overwrite", *place, *changes])
 
@@ -51,17 +51,17 @@ def annotate_role(subject: Subject, role: RoleArn, *changes: str) -> str:
 
 
 def create_account(subject: Subject) -> str:
-    """Make the ServiceAccount."""
+    """Create the ServiceAccount."""
     return shlex.join(["kubectl", "create", "-n", subject.namespace, "serviceaccount", subject.service_account])
 
 
 def label(namespace: str, *labels: str) -> str:
-    """Set labels of a namespace, or take some away."""
+    """Set labels of a namespace, or remove some."""
     return shlex.join(["kubectl", "label", "--overwrite", "namespace", namespace, *labels])
 
 
 def delete_pod(namespace: str, pod: str) -> str:
-    """Have a pod made anew by what owns it."""
+    """Have a pod recreated by its owner."""
     return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
 
 
@@ -87,12 +87,12 @@ def in_context(command: str, context: str) -> str:
 
 
 def apply(options: Sequence[str], *more: str) -> str:
-    """One pass of ours."""
+    """Apply the plan once."""
     return shlex.join(["mxp-identity", "apply", *options, *more])
 
 
 def ask_sts(subject: Subject, options: Sequence[str]) -> str:
-    """Have STS say whether a token of the ServiceAccount is accepted."""
+    """Ask STS whether it accepts a token of the ServiceAccount."""
     return shlex.join(["mxp-identity", "verify", subject.namespace, "--assume", *options])
 
 

@@ -116,7 +116,7 @@ async def test_a_thousand_from_before_are_associated_once_with_one_write_of_the_
     assert person.eks.most_at_once <= 8
     assert len(person.iam.made("write", person.role)) == 1
     assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))
-    assert "associations made or put right: 1000" in by.done.written
+    assert "associations created or repaired: 1000" in by.done.written
     assert not (await person.plan()).has_changes
 
 
@@ -173,7 +173,7 @@ async def test_who_is_wanted_again_since_the_plan_keeps_its_association() -> Non
     plan = await person.plan()
     person.add(1)
     by = await person.apply(plan, approve=True)
-    assert "stays, because it is wanted by now" in by.done.failed[0]
+    assert "is kept, because it is wanted now" in by.done.failed[0]
     assert person.associated == {1}
 
 

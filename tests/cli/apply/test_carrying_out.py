@@ -209,9 +209,7 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
     person.add(2, role().value)
     by = await person.apply(plan, approve=True)
     assert person.trusted(role()) == {0, 2, 3}
-    assert by.done.failed == [
-        f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted by now"
-    ]
+    assert by.done.failed == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted now"]
 
 
 @pytest.mark.parametrize("stale", [0.0, 20.0])

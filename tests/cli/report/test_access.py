@@ -65,7 +65,7 @@ def _findings(
     policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements)})
     exist = dict.fromkeys(provider_arns(AccountSnapshot({ROLE: policy})), others)
     found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), exist)
-    return {(line.who, line.finding, str(line.place) if line.place else None) for line in found}
+    return {(line.principal, line.finding, str(line.place) if line.place else None) for line in found}
 
 
 FOR_PODS: dict[str, Any] = {
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
     "the pattern itself": (
         [PATTERN],
         "system:serviceaccount:mxp-*",
-        AccessFinding.OTHERS,
+        AccessFinding.EXTERNAL,
         "statement 1 (Sid Pattern)",
     ),
     "nowhere": ([OWN.render([B])], A, AccessFinding.WANTED_NOT_TRUSTED, None),
@@ -104,7 +104,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
     "an administrator": (
         [ADMIN],
         "arn:aws:iam::123456789012:root",
-        AccessFinding.OTHERS,
+        AccessFinding.EXTERNAL,
         "statement 1 (Sid BreakGlass)",
     ),
     "pods by EKS": (
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
         AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.OTHERS, "statement 1 (Sid NobodyYet)"),
+    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.EXTERNAL, "statement 1 (Sid NobodyYet)"),
     "another installation": (
         [OTHER_INSTALLATION.render([GONE])],
         GONE,
@@ -160,12 +160,12 @@ def test_what_is_left_in_a_role_that_no_binding_names_any_more_is_marked() -> No
     dropped = RoleArn("arn:aws:iam::123456789012:role/dropped")
     policies = {dropped: TrustPolicy({"Statement": [INSTALLATION.own_in(dropped).render([A])]})}
     found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {})
-    assert [(line.who, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
+    assert [(line.principal, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
 
 
 def test_a_role_that_could_not_be_read_says_why_at_each_of_its_control_planes() -> None:
     found = accesses(INSTALLATION, _cluster(A), AccountSnapshot({}, {ROLE: "AccessDenied: no"}), {})
-    assert [(line.who, line.finding, line.why) for line in found] == [
+    assert [(line.principal, line.finding, line.why) for line in found] == [
         (str(A), AccessFinding.NOT_KNOWN, "AccessDenied: no")
     ]
 
@@ -176,4 +176,4 @@ def test_every_control_plane_and_every_statement_of_others_has_a_line(document: 
     found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), {})
     others = {index for index, statement in enumerate(policy.statements) if not OWN.owns(statement)}
     assert others <= {line.place.index for line in found if line.place}
-    assert {str(A), str(B)} <= {line.who for line in found if line.namespace}
+    assert {str(A), str(B)} <= {line.principal for line in found if line.namespace}

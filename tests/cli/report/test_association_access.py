@@ -55,7 +55,7 @@ def _of(
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
         for one in lines
-        if one.who == str(who)
+        if one.principal == str(who)
     ]
 
 
@@ -63,10 +63,13 @@ Said = tuple[str, AccessFinding, str | None, str | None, str | None]
 ID = f"a-{A.namespace}"
 DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
-    "by ours": (account(association()), [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "ours")]),
+    "by ours": (
+        account(association()),
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "this installation")],
+    ),
     "by ours, and perhaps denied": (
         account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
-        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
     "by somebody else's": (
         account(association(ours=False)),
@@ -79,32 +82,32 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
     "by ours, and no statement lets EKS in": (
         account(association(), statements=[]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
     ),
     "by ours, and a statement of somebody else": (
         account(association(), statements=[WIDE]),
-        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
+        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "this installation")],
     ),
     "by ours, and half of what EKS needs": (
         account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
     ),
     "by ours, and a Deny": (
         account(association(), statements=[PODS.render(), DENY_PODS]),
-        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
     "ours, the role changed by hand": (
         account(association(role=THEIRS)),
         [
-            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "ours"),
-            ("theirs", AccessFinding.CHANGED, None, ID, "ours"),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "this installation"),
+            ("theirs", AccessFinding.CHANGED, None, ID, "this installation"),
         ],
     ),
     "an add-on's in the way": (
         account(association(role=THEIRS, owner_arn=ADDON)),
         [
             ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
-            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, ADDON),
+            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, ADDON),
         ],
     ),
     "another installation's in the way": (
@@ -117,7 +120,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
                 ID,
                 f"installation canary in cluster {CLUSTER}",
             ),
-            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, f"installation canary in cluster {CLUSTER}"),
+            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
         ],
     ),
     "nobody may list": (
@@ -140,10 +143,10 @@ def test_each_control_plane_has_its_association_whose_it_is_and_the_statement(ca
 def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_others_as_theirs() -> None:
     lines = _lines(account(association(GONE), association(B, ours=False)))
     assert _of(GONE, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")
+        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "this installation")
     ]
     assert _of(B, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
+        ("mxp-backup", AccessFinding.EXTERNAL_ASSOCIATION, None, f"a-{B.namespace}", "created externally")
     ]
 
 
@@ -158,14 +161,18 @@ STATEMENTS: dict[str, tuple[list[dict[str, Any]], AccessFinding, str]] = {
         "binding backup: EKS assumes it for ServiceAccount",
     ),
     "missing": ([], AccessFinding.WANTED_NOT_TRUSTED, "is missing"),
-    "loosened": ([LOOSE], AccessFinding.CHANGED, "as somebody has left it, allows sts:AssumeRole, sts:TagSession"),
+    "loosened": (
+        [LOOSE],
+        AccessFinding.CHANGED,
+        "as it was changed externally, allows sts:AssumeRole, sts:TagSession",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", STATEMENTS)
 def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
     statements, finding, words = STATEMENTS[case]
-    (line,) = [one for one in _lines(account(statements=statements)) if one.who == SERVICE]
+    (line,) = [one for one in _lines(account(statements=statements)) if one.principal == SERVICE]
     assert (line.finding, words in line.why) == (finding, True), line
 
 
@@ -175,14 +182,14 @@ def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_t
     plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
     seen = account(statements=[both.own_in(ROLE).render([who])])
     lines = accesses(both, plane, seen, {})
-    assert [one.finding for one in lines if one.who == str(who)] == [AccessFinding.AS_WANTED]
+    assert [one.finding for one in lines if one.principal == str(who)] == [AccessFinding.AS_WANTED]
 
 
 def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
     named = INSTALLATION.own_in(ROLE).render([A])
     seen = account(association(), statements=[named, PODS.render()])
     lines = accesses(INSTALLATION, cluster(A, annotation=ROLE.value), seen, {})
-    assert [(one.finding, one.association) for one in lines if one.who == str(A)] == [
+    assert [(one.finding, one.association) for one in lines if one.principal == str(A)] == [
         (AccessFinding.AS_WANTED, None),
         (AccessFinding.AS_WANTED, ID),
     ]

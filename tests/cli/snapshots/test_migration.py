@@ -99,10 +99,10 @@ def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveName
 OURS = Association("a-1", _who("other"), ROLE.value, OWNER.tags())
 THEIRS = Association("a-1", _who("other"), ROLE.value)
 SHOWN: dict[str, tuple[Association, LiveNamespace | None, str]] = {
-    "somebody else's, of a namespace that is not selected": (THEIRS, _namespace({}), "which somebody else made,"),
-    "somebody else's, of a namespace to come": (THEIRS, None, "which somebody else made,"),
+    "somebody else's, of a namespace that is not selected": (THEIRS, _namespace({}), "external association"),
+    "somebody else's, of a namespace to come": (THEIRS, None, "external association"),
     "ours, of a namespace that lost its label": (OURS, _namespace({}), "nothing gives it the role"),
-    "ours, of a namespace on its way out": (OURS, _namespace({}, terminating=True), "on its way out"),
+    "ours, of a namespace on its way out": (OURS, _namespace({}, terminating=True), "is being deleted"),
 }
 
 
@@ -112,7 +112,7 @@ def test_the_statement_stays_as_long_as_an_association_works_by_it(
 ) -> None:
     found, namespace, why = SHOWN[case]
     seen = _look(monkeypatch, found, namespace, GOLD)
-    (left,) = seen.at(MigrationStep.LEAVE)
+    (left,) = seen.at(MigrationStep.BLOCKED)
     assert left.subject == found.subject
     assert why in left.why
     assert not seen.drops_statement

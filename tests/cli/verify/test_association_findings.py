@@ -93,14 +93,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(), statements=[PODS.render(), DENY_OUTSIDE])),
         "trust",
-        f"of {ROLE} may deny it, by what only AWS knows: check that statement",
+        f"of {ROLE} may deny it, by conditions that only AWS can evaluate: check that statement",
         None,
     ),
     "the role changed by hand": (
         WELL,
         _shared(account(association(role=THEIRS))),
         "association",
-        f"is ours, and it was given {THEIRS}",
+        f"is managed, and it was given {THEIRS}",
         APPLY,
     ),
     "ours, given a target role": (
@@ -128,7 +128,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(replace(account(), associations=FoundAssociations(unread="AccessDenied: no"))),
         "association",
-        "could not be looked at: AccessDenied: no",
+        "could not be read: AccessDenied: no",
         [
             "aws",
             "eks",
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(), statements=[LOOSE])),
         "trust",
-        "somebody has changed our statement",
+        "was changed externally",
         APPLY,
     ),
     "a Deny": (
@@ -267,7 +267,7 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
 def test_what_others_made_and_is_right_is_well_and_said_to_be_theirs() -> None:
     findings = diagnose(WELL, _shared(account(association(ours=False)))).findings
     (found,) = [one for one in findings if one.check == "association"]
-    assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is somebody else's")
+    assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is external")
 
 
 def test_a_pod_from_before_the_change_of_mode_is_no_more_than_noted_while_its_trust_is_there() -> None:

@@ -167,14 +167,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(OWN.render([A]), OUTSIDE),
         "trust",
-        f"statement 2 (Sid Org) of {ROLE} may deny it, by what only AWS knows",
+        f"statement 2 (Sid Org) of {ROLE} may deny it, by conditions that only AWS can evaluate",
         ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
     ),
     "a Deny with NotPrincipal": (
         WELL,
         _shared({"Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "sts:*"}, OWN.render([A])),
         "trust",
-        f"statement 1 of {ROLE} may deny it, by what only AWS knows",
+        f"statement 1 of {ROLE} may deny it, by conditions that only AWS can evaluate",
         ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
     ),
     "no provider": (
@@ -202,7 +202,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account=GONE),
         "role",
-        f"there is no role {ROLE}; made anew it also needs its permissions",
+        f"there is no role {ROLE}; recreated, it also needs its permissions",
         [
             "aws",
             "iam",
@@ -238,7 +238,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         _running(variables={}, is_replaced=False),
         _shared(),
         "pods",
-        "nothing makes it anew",
+        "no controller recreates it",
         None,
     ),
     "a revoked control plane": (
@@ -250,7 +250,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
             ),
         ),
         "namespace",
-        "label revoked shuts it out of binding backup",
+        "label revoked excludes it from binding backup",
         None,
     ),
     "no pods": (replace(WELL, pods=()), _shared(), "pods", "none runs as mxp-controller", None),
@@ -308,7 +308,7 @@ def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(m
     if mode is Mode.POD_IDENTITY:
         shared = replace(shared, installation=replace(shared.installation, eks=EKS))
     (found,) = [one for one in diagnose(WELL, shared).findings if one.check == "role"]
-    assert "setup with its permissions on the bucket NAME, and sees to the webhook's own role too" in found.message
+    assert "setup with its permissions on the bucket NAME, and checks the webhook's own role too" in found.message
     assert found.template == (
         f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
         "--namespace webhooks --own-role mxp-webhook --approve"
@@ -331,7 +331,7 @@ def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() 
 def _names_no_setup(plane: ControlPlane, shared: Shared) -> None:
     (found,) = [one for one in diagnose(plane, shared).findings if one.check == "role"]
     assert (found.template, "setup" in found.message) == (None, False)
-    assert found.message.endswith("made anew it also needs its permissions")
+    assert found.message.endswith("recreated, it also needs its permissions")
 
 
 MORE = "raise the quota, or add a role to the binding"
@@ -463,7 +463,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
     "is not registered": (_shared(registrations=()), Trial(annotated=False), "does not call it"),
     "has an expired caBundle": (_shared(now=3.0), Trial(annotated=False), "has expired"),
     "was not tried": (_shared(), None, "note: is registered, but was not tried"),
-    "is down and not insisted on": (_shared(), Trial(annotated=False), "and goes on without"),
+    "is down and not insisted on": (_shared(), Trial(annotated=False), "and continues without it"),
     "is down and insisted on": (_shared(), Trial(None, "500 failed calling webhook: EOF"), "EOF"),
     "may not be tried": (_shared(), Trial(None, "403 forbidden"), "could not be tried: 403 forbidden"),
 }
@@ -504,7 +504,7 @@ DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {
     "is scaled to 0, but another runs": ({"canary": 0, "mxp": 1}, "", RESTART),
 }
 TRIALS = {
-    "the API server gets no answer from it, and goes on without": (1.0, Trial(annotated=False)),
+    "the API server gets no answer from it, and continues without it": (1.0, Trial(annotated=False)),
     "the API server gets no answer from it: failed calling webhook": (1.0, Trial(None, "failed calling webhook")),
     "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds": (
         3.0,

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from webhook.planning.plan import Plan
 
 _RETIRE = "Retire what is gone, and do nothing else"
-_ISSUER = "Only remove the statements that a cluster which is gone has left behind."
+_ISSUER = "Only remove the statements of a cluster that is gone."
 _INSTALLATION = "With --retire-issuer: the installation of that cluster. Without it: this one's."
-_ROLE = "Only remove our statement from a role that no binding names any more."
+_ROLE = "Only remove our statement from a role that no binding names."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def apply(  # noqa: PLR0913  options
         raise typer.BadParameter("--installation goes with --retire-issuer")
     where = Where(config, namespace, context)
     asked = _Asked(where, output, approve, retire_issuer, installation, retire_role)
-    # An empty one is a variable of a script that was not set, and must not come to a whole apply.
+    # An empty one is a script's variable that was not set, and must not apply the whole plan.
     work = _apply if retire_issuer is None and retire_role is None else _retire
     sys.exit(run(lambda progress: work(asked, progress)))
 
@@ -147,7 +147,7 @@ async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Ses
 
 @contextmanager
 def _told_if_cut_off(asked: _Asked, plan: Plan, done: Done, progress: Progress) -> Iterator[None]:
-    """Hide the progress in the end, and tell what was done by then where something ends it early."""
+    """Hide the progress in the end, and print what was done where something ends it early."""
     try:
         yield
     except BaseException:  # Ctrl-C too

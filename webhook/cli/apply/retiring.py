@@ -1,4 +1,4 @@
-"""Removing our statement for good, by a writer whose cluster wants nobody in the role."""
+"""Removing our statement for good, by a writer whose cluster wants no subject in the role."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NobodyWanted:
     """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """Nobody."""
+        """No subject."""
         return ()
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
@@ -52,12 +52,12 @@ class NobodyWanted:
         return False
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never: nobody comes back here."""
+        """Never: no subject returns."""
         return False
 
 
 class _Untold:
-    """The lock, whose Lease goes on saying what became of our own statement: this one's subjects are not in it."""
+    """The lock, whose Lease keeps what it has of our own statement: this one's subjects are not noted in it."""
 
     def __init__(self, lock: RoleLock) -> None:
         self._lock = lock
@@ -81,7 +81,7 @@ class _UntoldHold:
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
     """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
 
-    Raises ClusterError where whoever runs it may not take the locks.
+    Raises ClusterError without the right to take the locks.
     """
     await check_locks(here.connection, here.namespace)
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())

@@ -31,12 +31,12 @@ class Way(StrEnum):
 
 
 _COLUMNS = ("namespace", "pods to replace", "next", "why")
-_COLOURS = {"leave": "red", "switch": "bold"}
+_COLOURS = {"blocked": "red", "switch": "bold"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a person asks for."""
+    """The options."""
 
     where: Where
     binding: str
@@ -60,8 +60,8 @@ def migrate(  # noqa: PLR0913, PLR0917  each is an option
     """Move a binding from IRSA to Pod Identity, or back, without a moment without access. First: the plan.
 
     Run it, give the binding its new mode in the running program's configuration, and run it again: the new way is
-    added, pods are replaced, and the old way is taken away where no pod carries its variables any more. A run that
-    was cut off is taken up by the next.
+    added, pods are replaced, and the old way is removed where no pod carries its variables. The next run continues
+    one that was cut off.
 
     Exit code 0: all is moved. 3: there is something to do. 4: what is left needs a person.
     """
@@ -138,7 +138,7 @@ def _show(found: Migration) -> None:
     counts = ", ".join(f"{len(found.at(step))} {step}" for step in MigrationStep if found.at(step))
     sys.stdout.write(f"binding {found.binding.name} to {found.course.target}: {counts or 'no ServiceAccounts'}\n")
     if found.statement_in:
-        sys.stdout.write("its statement for pods goes last\n")
+        sys.stdout.write("its statement for pods is removed last\n")
     if found.can_go_on:
         sys.stdout.write("--approve does what can be done now\n")
     elif found.waits_for_switch:

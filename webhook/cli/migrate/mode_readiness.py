@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class IrsaReadiness:
-    """What there is of IRSA. `problems` say why some ServiceAccounts cannot be trusted."""
+    """What there is of IRSA. `problems` are why some ServiceAccounts cannot be trusted."""
 
     def __init__(
         self, installation: Installation, account: AccountSnapshot, problems: Mapping[Subject, str]
@@ -66,7 +66,7 @@ class IrsaReadiness:
 
 @dataclass(frozen=True, slots=True)
 class PodIdentityReadiness:
-    """What there is of Pod Identity with one role. `own` is what is ours in it, with the statement for pods."""
+    """What there is of Pod Identity with one role. `own` are our statements in it, with the one for pods."""
 
     role: RoleArn
     own: OwnStatement
@@ -74,7 +74,7 @@ class PodIdentityReadiness:
     account: AccountSnapshot
 
     def as_new(self, found: Association | None) -> ModeReadiness:
-        """As the way to go to, by the ServiceAccount's association."""
+        """As the new way, by the ServiceAccount's association."""
         policy = self.account.policies.get(self.role)
         if policy is None:
             return ModeReadiness(trouble=f"{self.role}: {self.account.unread.get(self.role, 'was not read')}")
@@ -95,7 +95,7 @@ class PodIdentityReadiness:
         return next((place for place in places if place), None)
 
     def as_old(self, found: Association | None) -> ModeReadiness:
-        """As the way to come from: EKS prefers an association, whoever made it."""
+        """As the old way: EKS prefers an association, managed or external."""
         if found is None:
             return ModeReadiness()
         if self.owner.owns(found):

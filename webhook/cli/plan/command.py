@@ -28,7 +28,8 @@ def plan(
     It compares cluster and AWS by the rules of the running program, and needs none that runs. It says how many
     removals wait because of that program's limit of an hour.
 
-    Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can mend.
+    Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can
+    correct.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
 
@@ -39,7 +40,7 @@ def plan(
 
 
 async def make_plan_here(here: Session, progress: Progress) -> Plan:
-    """Look at cluster and account, and plan; with what a pass of the running program makes of the removals."""
+    """Read cluster and account, and plan; with how many removals a pass of the running program would do."""
     from webhook.planning.plan import make_plan
 
     cluster, account = await here.read(progress)

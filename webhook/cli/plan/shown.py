@@ -31,7 +31,7 @@ def show_plan(plan: Plan, output: Output) -> None:
 
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
-    """The plan, a line at a time: + comes, - goes, ~ changes, ! needs a person."""
+    """The plan, a line at a time: + added, - removed, ~ changed, ! for a person."""
     for change in plan.roles:
         yield from _role(change)
     yield from _associations(plan.associations)
@@ -40,7 +40,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
         yield from (_annotation(item) for item in plan.annotations)
         yield "", ""
     for title, problems, mark, style in (
-        ("problems that only a person can mend", plan.problems, "!", "red"),
+        ("problems that only a person can correct", plan.problems, "!", "red"),
         ("to know", plan.notes, "i", "dim"),
     ):
         if problems:
@@ -69,8 +69,8 @@ def summary(plan: Plan) -> str:
         "to remove": plan.removals,
         "statements to repair": changed,
         **({"statements for pods to write": new} if new else {}),
-        **({"associations to make": len(associations.made)} if associations.made else {}),
-        **({"associations to put right": len(associations.mended)} if associations.mended else {}),
+        **({"associations to create": len(associations.made)} if associations.made else {}),
+        **({"associations to repair": len(associations.mended)} if associations.mended else {}),
         "annotations to write": len(plan.annotations),
         "problems": len(plan.problems),
     }
@@ -95,10 +95,13 @@ def _role(change: RoleChange) -> Iterator[Line]:
     size = f"{change.before.size()} -> {change.after.size()} characters"
     yield f"{change.role}  ({change.own.sid}, {size})", "bold"
     if change.is_repaired:
-        yield "  ~ our statement is not as it is written: put right", "yellow"
+        yield "  ~ our statement was changed: to be repaired", "yellow"
     for one in change.pods:
         if one in change.pods_changed:
-            yield f"  ~ statement {one.sid} for the pods of binding {one.binding}: somebody changed it", "yellow"
+            yield (
+                f"  ~ statement {one.sid} of binding {one.binding}'s pods: changed externally, to be repaired",
+                "yellow",
+            )
         else:
             yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
     for added in change.added:
@@ -167,8 +170,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
     return {
-        "made": [_association(item) for item in plan.made],
-        "mended": [_association(item) for item in plan.mended],
+        "created": [_association(item) for item in plan.made],
+        "repaired": [_association(item) for item in plan.mended],
         "removed": [
             {**subject_fields(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
             for item in plan.removed

@@ -23,38 +23,38 @@ if TYPE_CHECKING:
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association, Ownership
 
-OURS = "ours"
-_FOR_NOBODY = "stands in the place of ours while nothing is trusted: IAM wants a statement"
-_GOING = "it is on its way out, and may need its role until it is gone"
+_OWN = "this installation"
+_FOR_NOBODY = "holds the place of our statement while no subject is trusted: IAM requires a statement"
+_GOING = "it is being deleted, and may need its role until it is gone"
 
 
 class AccessFinding(StrEnum):
-    """What there is to say about one line of the report."""
+    """What one line of the report finds."""
 
     AS_WANTED = "as wanted"
     WANTED_NOT_TRUSTED = "wanted, not trusted"
     WANTED_NOT_ASSOCIATED = "wanted, not associated"
     ASSOCIATED_NOT_WANTED = "associated, not wanted"
-    ASSOCIATION_OF_OTHERS = "association of others"
+    EXTERNAL_ASSOCIATION = "external association"
     TRUSTED_NOT_WANTED = "trusted, not wanted"
     DENIED = "denied"
     MAY_BE_DENIED = "may be denied"
-    CHANGED = "changed by somebody"
+    CHANGED = "changed externally"
     NOT_KNOWN = "not known"
-    OTHERS = "somebody else's"
+    EXTERNAL = "external"
     POD_IDENTITY = "pod identity"
-    OTHER_CLUSTER = "another cluster's"
-    OTHER_INSTALLATION = "another installation's"
+    OTHER_CLUSTER = "another cluster"
+    OTHER_INSTALLATION = "another installation"
     DEAD_ISSUER = "dead issuer"
     RETIRED_ROLE = "retired role"
 
     @property
     def is_difference(self) -> bool:
-        """Whether somebody should look into it."""
+        """Whether a person should look into it."""
         return self not in {
             AccessFinding.AS_WANTED,
-            AccessFinding.OTHERS,
-            AccessFinding.ASSOCIATION_OF_OTHERS,
+            AccessFinding.EXTERNAL,
+            AccessFinding.EXTERNAL_ASSOCIATION,
             AccessFinding.POD_IDENTITY,
             AccessFinding.OTHER_CLUSTER,
             AccessFinding.OTHER_INSTALLATION,
@@ -63,10 +63,10 @@ class AccessFinding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One line: `who` may assume `role`, or should, by the statement at `place`."""
+    """One line: `principal` may assume `role`, or should, by the statement at `place`."""
 
     role: RoleArn
-    who: str
+    principal: str
     finding: AccessFinding
     why: str
     place: Place | None = None
@@ -77,7 +77,7 @@ class Access:
     association: str | None = None
     """The id of the Pod Identity association by which it may, where it is by one."""
     owner: str | None = None
-    """The association's owner: `ours`, an add-on's ARN, or in words."""
+    """The association's owner: `this installation`, an add-on's ARN, or in words."""
 
 
 class Accesses:
@@ -98,7 +98,7 @@ class Accesses:
         for grant in associating:
             yield from self._associated(grant)
         yield from self._associations_beside({grant.subject for grant in associating})
-        told = {(line.role, line.who) for line in granted}
+        told = {(line.role, line.principal) for line in granted}
         for role, policy in self._account.policies.items():
             yield from self._subjects_beside(role, policy, told)
 
@@ -111,7 +111,7 @@ class Accesses:
         bound, subject = f"binding {grant.binding.name}", grant.subject
         role = grant.annotated or grant.binding.roles_in_order(subject)[0]
         if not grant.binding.names_subjects:
-            why = f"{bound} only annotates: trust is somebody else's work"
+            why = f"{bound} only annotates: its trust is not managed"
             yield self._line(role, subject, AccessFinding.NOT_KNOWN, why)
             return
         lines = [line for each in grant.binding.roles for line in self._granted_in(each, grant, bound)]
@@ -120,7 +120,7 @@ class Accesses:
         elif role in self._account.unread:
             yield self._line(role, subject, AccessFinding.NOT_KNOWN, self._account.unread[role])
         else:
-            why = f"{bound} selects it, and no statement lets it in"
+            why = f"{bound} selects it, and no statement allows it"
             yield self._line(role, subject, AccessFinding.WANTED_NOT_TRUSTED, why)
 
     def _granted_in(self, role: RoleArn, grant: Grant, bound: str) -> Iterator[Access]:
@@ -129,21 +129,21 @@ class Accesses:
             return
         own, subject = self._installation.own_in(role).without_pods, grant.subject
         trust = judge_trust(policy, own, subject, by_own=self._trusted.lets_in(role, subject))
-        allowed = bound if trust.by_own else f"{bound} selects it, and somebody else's statement lets it in"
+        allowed = bound if trust.by_own else f"{bound} selects it, and an external statement allows it"
         is_its_role = grant.annotated == role or len(grant.binding.roles) == 1
         if trust.allowed_by is not None or (trust.denied_by is not None and is_its_role):
             yield self._judged(self._line(role, subject, AccessFinding.AS_WANTED, allowed), trust, bound)
 
     def _judged(self, line: Access, trust: Trust, bound: str) -> Access:
-        """A line about something that is as wanted but for what the role's trust may say."""
+        """A line about what is as wanted, unless the role's trust is not."""
         if trust.denied_by is not None:
-            why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
+            why = f"{bound} selects it, and a Deny denies it, whatever other statements allow"
             return replace(line, finding=AccessFinding.DENIED, why=why, place=trust.denied_by)
         if trust.allowed_by is None:
-            why = f"{bound} selects it, and no statement lets EKS assume the role for its pods"
+            why = f"{bound} selects it, and no statement allows EKS to assume the role for its pods"
             return replace(line, finding=AccessFinding.WANTED_NOT_TRUSTED, why=why)
         if trust.may_be_denied_by is not None:
-            why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
+            why = f"{bound} selects it, and a Deny may deny it: only AWS can evaluate its conditions"
             return replace(line, finding=AccessFinding.MAY_BE_DENIED, why=why, place=trust.may_be_denied_by)
         return replace(line, place=trust.allowed_by)
 
@@ -154,7 +154,7 @@ class Accesses:
         policy = self._account.policies.get(role)
         if owner is None or seen is None or seen.unread or policy is None:
             unread = self._account.unread.get(role) or (seen.unread if seen else "")
-            why = unread or "associations were not looked at"
+            why = unread or "associations were not read"
             yield self._line(role, subject, AccessFinding.NOT_KNOWN, why)
             return
         found = seen.described.get(subject)
@@ -170,11 +170,11 @@ class Accesses:
             claims = statement.claims_in(subject.namespace) if statement else {}
             yield self._judged(line, judge_pod_trust(policy, claims), bound)
         else:
-            why = f"{found.change_from(role)}: the next passes put it right"
+            why = f"{found.change_from(role)}: the next passes repair it"
             why = owner.conflict_reason(found, role) if action is AssociationAction.CONFLICT else why
             yield _by(replace(missing, why=why), found, owner)
             if (other := found.role_arn) is not None and other != role:
-                finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.ASSOCIATION_OF_OTHERS
+                finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.EXTERNAL_ASSOCIATION
                 why = f"its association gives it this role, and {bound} wants {role}"
                 yield _by(self._line(other, subject, finding, why), found, owner)
 
@@ -188,7 +188,7 @@ class Accesses:
             role = found.role_arn
             if subject in told or role is None or not (owner.owns(found) or found.role in bound):
                 continue
-            finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {found.origin}; no binding is for it"
+            finding, why = AccessFinding.EXTERNAL_ASSOCIATION, f"association {found.origin}; no binding is for it"
             if owner.owns(found):
                 cause = self._cluster.cause_to_dissociate(found, self._installation)
                 finding, why = _unwanted(AccessFinding.ASSOCIATED_NOT_WANTED, cause)
@@ -208,7 +208,7 @@ class Accesses:
         for subject in policy.subjects(own):
             if (role, str(subject)) in told:
                 continue
-            finding, why = AccessFinding.RETIRED_ROLE, "no binding names the role any more"
+            finding, why = AccessFinding.RETIRED_ROLE, "no binding names the role"
             if is_bound:
                 cause = self._cluster.cause_to_leave(role, subject, self._installation, self._trusted)
                 finding, why = _unwanted(AccessFinding.TRUSTED_NOT_WANTED, cause)
@@ -223,4 +223,4 @@ def _unwanted(finding: AccessFinding, cause: RemovalReason | None) -> tuple[Acce
 def _by(line: Access, found: Association, owner: Ownership) -> Access:
     """A line about access by an association."""
     external = found.owner_arn or found.origin.removeprefix("of ")
-    return replace(line, association=found.id, owner=OURS if owner.owns(found) else external)
+    return replace(line, association=found.id, owner=_OWN if owner.owns(found) else external)

@@ -1,4 +1,4 @@
-"""`report`: who may assume which role and why."""
+"""`report`: which principals may assume which role, and why."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ReportOutput(StrEnum):
     YAML = "yaml"
 
 
-_COLUMNS = ("role", "who", "statement", "association", "owner", "finding", "why")
+_COLUMNS = ("role", "principal", "statement", "association", "owner", "finding", "why")
 _OF_ASSOCIATIONS = ("association", "owner")
 """Columns that a table has only where there is an association."""
 
@@ -37,12 +37,12 @@ def report(
     context: Context = None,
     output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to print it.")] = ReportOutput.TABLE,
     *,
-    differences: Annotated[bool, flag("--differences", "Only what somebody should look into.")] = False,
+    differences: Annotated[bool, flag("--differences", "Only what a person should look into.")] = False,
 ) -> None:
-    """Print who may assume which role and why, for auditors: every control plane, and every other statement.
+    """Print which principals may assume which role and why: every control plane, and every other statement.
 
     Differences are control planes that should be trusted or associated and are not, or are and should not be, that
-    a Deny keeps out, statements of clusters whose OIDC provider is gone, and roles that no binding names any more.
+    a Deny denies, statements of clusters without an OIDC provider, and roles that no binding names.
 
     Exit code 0, whatever it shows.
     """
@@ -74,7 +74,7 @@ async def _look(here: Session, progress: Progress) -> list[Access]:
 
 
 async def _exists(here: Session, provider: str) -> bool | None:
-    """Whether the account has an OIDC provider; None where AWS does not say."""
+    """Whether the account has an OIDC provider; None where AWS does not answer."""
     from webhook.aws.oidc import read_provider
     from webhook.model.aws_errors import AwsError
 
@@ -84,7 +84,7 @@ async def _exists(here: Session, provider: str) -> bool | None:
         return None
 
 
-_STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
+_STYLES = {"as wanted": "green", "external": "dim", "another cluster": "dim"}
 
 
 def _associated(line: Access) -> bool:
@@ -92,11 +92,15 @@ def _associated(line: Access) -> bool:
 
 
 def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
-    who = line.who.removeprefix("system:serviceaccount:").replace(":", "/") if line.namespace else line.who
+    principal = (
+        line.principal.removeprefix("system:serviceaccount:").replace(":", "/")
+        if line.namespace
+        else line.principal
+    )
     style = _STYLES.get(line.finding.value, "yellow" if line.finding.is_difference else "")
     return {
         "role": line.role.name,
-        "who": who,
+        "principal": principal,
         "statement": str(line.place) if line.place else "-",
         "association": line.association or "-",
         "owner": line.owner or "-",
@@ -108,7 +112,7 @@ def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
 def _record(line: Access) -> dict[str, Any]:
     return {
         "role": line.role.value,
-        "who": line.who,
+        "principal": line.principal,
         "namespace": line.namespace,
         "issuer": line.issuer,
         "statement": line.place.index + 1 if line.place else None,
@@ -123,7 +127,7 @@ def _record(line: Access) -> dict[str, Any]:
 
 def _write_summary(found: list[Access]) -> None:
     roles = len({line.role for line in found})
-    planes = len({line.who for line in found if line.namespace})
+    planes = len({line.principal for line in found if line.namespace})
     differences = sum(line.finding.is_difference for line in found)
     sys.stdout.write(f"\nroles: {roles}, ServiceAccounts of this cluster: {planes}, differences: {differences}\n")
 
@@ -137,6 +141,6 @@ def _write_csv(records: list[dict[str, Any]]) -> None:
 
 
 _CSV_COLUMNS = (
-    "role", "who", "namespace", "issuer", "statement", "sid", "association", "owner", "finding", "difference",
-    "why",
+    "role", "principal", "namespace", "issuer", "statement", "sid", "association", "owner", "finding",
+    "difference", "why",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Who may assume which role and why: all statements of the roles' trust policies, and the report as a whole."""
+"""Which principals may assume which role and why: all statements of trust policies, and the whole report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def accesses(
         found.extend(_of_changed_statement(role, policy, own.without_pods))
         found.extend(_of_pod_statements(role, policy, own))
         found.extend(_of_other_statements(role, policy, own, issuers_that_exist))
-    return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
+    return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.principal))
 
 
 def provider_arns(account: AccountSnapshot) -> set[str]:
@@ -54,7 +54,7 @@ def provider_arns(account: AccountSnapshot) -> set[str]:
 
 
 def _changed(statement: Statement) -> str:
-    return f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
+    return f"our statement as it was changed externally, {effect_of(statement)}: the next pass repairs it"
 
 
 def _of_changed_statement(role: RoleArn, policy: TrustPolicy, own: OwnStatement) -> Iterator[Access]:
@@ -64,8 +64,8 @@ def _of_changed_statement(role: RoleArn, policy: TrustPolicy, own: OwnStatement)
     for index, statement in enumerate(policy.statements):
         if own.owns(statement):
             place, why = Place(index, own.sid), _changed(statement)
-            for who in whom_it_names(statement):
-                yield Access(role, who, AccessFinding.CHANGED, why, place, None, own.issuer.value)
+            for principal in whom_it_names(statement):
+                yield Access(role, principal, AccessFinding.CHANGED, why, place, None, own.issuer.value)
 
 
 def _of_pod_statements(role: RoleArn, policy: TrustPolicy, own: OwnStatement) -> Iterator[Access]:
@@ -80,8 +80,8 @@ def _of_pod_statements(role: RoleArn, policy: TrustPolicy, own: OwnStatement) ->
         finding, why = AccessFinding.CHANGED, _changed(statement)
         if policy.has_whole(one):
             finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
-        for who in whom_it_names(statement):
-            yield Access(role, who, finding, why, place)
+        for principal in whom_it_names(statement):
+            yield Access(role, principal, finding, why, place)
 
 
 def _of_other_statements(
@@ -94,15 +94,15 @@ def _of_other_statements(
         providers = principals_of(statement, "Federated")
         is_of_a_cluster = len(providers) == 1 and ":oidc-provider/" in providers[0]
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if is_of_a_cluster else None
-        finding, why = AccessFinding.OTHERS, effect_of(statement)
+        finding, why = AccessFinding.EXTERNAL, effect_of(statement)
         if canonical(statement) == canonical(FIRST_OF_SETUP):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
             finding, why = AccessFinding.POD_IDENTITY, pods_it_is_for(statement)
         elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
-        for who in whom_it_names(statement):
-            yield Access(role, who, finding, why, place, None, issuer)
+        for principal in whom_it_names(statement):
+            yield Access(role, principal, finding, why, place, None, issuer)
 
 
 def _of_another(
@@ -112,7 +112,7 @@ def _of_another(
         why = "this cluster's, of another installation of this program"
         return AccessFinding.OTHER_INSTALLATION, why
     if any(issuers_that_exist.get(provider) is False for provider in providers):
-        why = "the account has no OIDC provider for this cluster any more, so that it lets nobody in"
+        why = "the account no longer has an OIDC provider for this cluster, so that it allows no subject"
         return AccessFinding.DEAD_ISSUER, why
     return AccessFinding.OTHER_CLUSTER, "written by this program in another cluster"
 

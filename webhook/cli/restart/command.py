@@ -25,7 +25,7 @@ _COLOURS = {"restart": "yellow", "rolled out": "green"}
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A step, what is to be done about it or has come of it, and why."""
+    """A step, what is to be done or its outcome, and why."""
 
     step: PlannedRestart
     what: str
@@ -44,8 +44,8 @@ def restart(  # noqa: PLR0913  each is an option
 ) -> None:
     """Restart Deployments whose pods run without their identity though it is there. Without `--approve`: the plan.
 
-    It restarts a few at a time, waits for each rollout and says what came of it. Of pods that a restart would not
-    help it says why.
+    It restarts a few at a time, waits for each rollout and prints its outcome. For pods that a restart would not
+    help it prints why.
 
     Exit code 0: no pod is left without. 1: a restart failed. 3: there is something to restart. 4: what is left
     needs a person.
@@ -66,7 +66,7 @@ async def _restart(
     from webhook.kube.deployments import DeploymentApi
 
     steps = await plan_restarts_here(here, namespace, progress)
-    outcomes = [("restart" if step.deployment else "leave", step.why) for step in steps]
+    outcomes = [("restart" if step.deployment else "skip", step.why) for step in steps]
     if approved:
         section = here.configuration.reconciler
         restarting = Restarting(here.api, DeploymentApi(here.connection), section.restart_timeout, progress)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def plan_restarts_here(here: Session, namespace: str | None, progress: Progress) -> list[PlannedRestart]:
-    """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
+    """Read pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
 
     Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError, also
     where the namespace does not exist.

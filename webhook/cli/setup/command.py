@@ -91,9 +91,9 @@ def setup(  # noqa: PLR0913, PLR0917  options
 
     With --preset it binds another workload of Spaces as well; what its role may do in AWS is for you to say.
 
-    A second run finds nothing to do, and goes on where a first was interrupted. Where the account is somebody
-    else's, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with the
-    plan already; one that is there and holds something else is overwritten with `--approve` alone.
+    A second run finds nothing to do, and continues where a first was interrupted. Where others administer the
+    account, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with
+    the plan already; one that is there and holds something else is overwritten with `--approve` alone.
 
     Exit code 0: nothing is missing, or all was done. 2: it would take from others what they have. 3: something is
     missing.

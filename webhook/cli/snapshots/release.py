@@ -44,7 +44,7 @@ class _Lease(msgspec.Struct, frozen=True):
 
 
 def configuration_from_file(path: Path, namespace: str | None) -> Configuration:
-    """The file's configuration; `namespace`, where given, says where the program is installed."""
+    """The file's configuration; `namespace`, where given, is where the program is installed."""
     found = load_configuration(path)
     return found.model_copy(update={"namespace": namespace}) if namespace else found
 
@@ -73,9 +73,9 @@ async def configuration_of_release(connection: Connection, namespace: str | None
 
 
 async def check_locks(connection: Connection, namespace: str) -> None:
-    """Raise ClusterError unless whoever asks may take the program's locks (get, create and update leases).
+    """Raise ClusterError without the right to take the program's locks (get, create and update leases).
 
-    A writer whose lock is refused waits for better times; a person would wait with it. Sent as dry runs.
+    A writer whose lock is refused tries again and again; a person would wait with it. Sent as dry runs.
     """
     path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
     body, dry = lease_object(Lease(_NOBODY, "")), {"dryRun": "All"}

@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READ_ATTEMPTS = 5
-"""How often a call that only reads is tried: IAM throttles whoever reads many roles."""
+"""How often a call that only reads is tried: IAM throttles a caller that reads many roles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a person says of where to look."""
+    """The options that choose cluster and installation."""
 
     file: Path | None = None
     namespace: str | None = None
@@ -58,7 +58,7 @@ class Where:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What another command must be told too, to mean the same installation."""
+        """The options with which another command means the same installation."""
         return options({"--config": self.file, "--namespace": self.namespace, "--context": self.context})
 
 
@@ -85,7 +85,7 @@ class Session:
     policies: IamTrustPolicies
 
     def policies_to_write(self) -> IamTrustPolicies:
-        """The same trust policies for writers, who try a call once: a lock must outlast it."""
+        """The same trust policies for writers, which try a call once: a lock must outlast it."""
         calls = self.calls_to_write()
         return IamTrustPolicies(calls, self.caller, AccountQuota(calls))
 
@@ -94,7 +94,7 @@ class Session:
         return AwsCalls(partition=partition(self.installation.bindings))
 
     def cluster_to_write(self) -> ClusterToWrite | None:
-        """The cluster as EKS has it, for those who make associations; None where no binding is in that mode."""
+        """The cluster as EKS has it, to write associations; None where no binding is in that mode."""
         if self.installation.eks is None:
             return None
         calls = self.calls_to_write()
@@ -142,7 +142,7 @@ class Session:
         return replace(account, associations=found)
 
     async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
-        """What the running program's next pass makes of a plan's removals."""
+        """How many of a plan's removals the running program's next pass does."""
         reconciler = self.configuration.reconciler
         rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
         return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))

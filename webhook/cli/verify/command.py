@@ -31,10 +31,10 @@ def verify(  # noqa: PLR0913  options
         bool, flag("--assume", "Have STS assume the role with a token of the ServiceAccount, too.")
     ] = False,
 ) -> None:
-    """Find what keeps a control plane from its AWS identity, with the command that mends each finding.
+    """Find what keeps a control plane from its AWS identity, with the command that corrects each finding.
 
     Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing: a
-    ServiceAccount is sent through admission as a dry run. Run it again after mending: some things only show then.
+    ServiceAccount is sent through admission as a dry run. Run it again afterwards: some findings only show then.
 
     Exit code 0: all is well. 4: there are findings.
     """

@@ -54,7 +54,7 @@ WEBHOOK = "serviceaccounts.mxp-identity.local"
 """The name of the webhook in the chart's MutatingWebhookConfiguration."""
 
 _PROGRAM = "mxp-identity-webhook"
-"""The ServiceAccount for which `setup` makes a role."""
+"""The ServiceAccount for which `setup` creates a role."""
 
 _STS_PAUSE = 1.0
 _STS_PATIENCE = 30.0
@@ -88,7 +88,7 @@ async def verify_here(
 async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> list[Finding]:
     """What is found of the webhook itself, tried with the first control plane that a binding selects.
 
-    One that is to be annotated comes first: only there an answer shows. A program that only observes is not tried.
+    One to be annotated is preferred: only there an answer shows. A program that only observes is not tried.
     """
     if here.configuration.observe:
         observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
@@ -174,7 +174,7 @@ async def read_control_planes(
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
         pods = await _if_possible(inspection.pods(name, namespace))
-        # Of trust that could not be given the program tells in Events, which are kept for an hour.
+        # The program reports pending trust in Events, which are kept for an hour.
         pending = await _if_possible(inspection.events(name, TRUST_PENDING, namespace)) or {}
         due = cluster.grants_due(here.installation)
         wanted = {grant.subject.namespace for grant in due if grant.subject.service_account == name}
@@ -256,7 +256,7 @@ def _all_roles(here: Session) -> set[RoleArn]:
 
 
 def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
-    """How `setup` is told of this cluster, and of the program and its own role as they are installed."""
+    """The options with which `setup` means this cluster, and the program and its role as installed."""
     given = {
         "--context": here.where.context,
         "--issuer": here.configuration.cluster.issuer,

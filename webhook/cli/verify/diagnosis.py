@@ -47,7 +47,7 @@ def _check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
     if namespace is None:
         return broken("namespace", f"there is no namespace {name}: correct the name")
     if namespace.terminating:
-        return note("namespace", "it is being deleted: nothing is granted any more")
+        return note("namespace", "it is being deleted: nothing is granted")
     binding = _binding_of(plane, shared)
     if binding is not None:
         return ok("namespace", f"binding {binding.name} selects it")
@@ -57,7 +57,7 @@ def _check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
 def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> Finding:
     """What the binding that lacks least would need, and the labels that would do.
 
-    A label that shuts it out is on it because somebody meant it, so no command takes it away.
+    A label that excludes it was set on purpose, so no command removes it.
     """
     named = [binding for binding in bindings if binding.service_account == plane.subject.service_account]
     if not named:
@@ -74,8 +74,8 @@ def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple
         return _unbound(f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}")
     shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
     if shutting_out:
-        why = f"label {', '.join(shutting_out)} shuts it out of binding {best.name}: its access was taken away"
-        return note("namespace", f"{why}, by somebody who meant it")
+        why = f"label {', '.join(shutting_out)} excludes it from binding {best.name}: its access was removed"
+        return note("namespace", f"{why} on purpose")
     labels = [_label_for(one) for one in lacking[best.name]]
     needed = ", ".join(one.key for one in lacking[best.name])
     fix = commands.label(namespace.name, *labels)

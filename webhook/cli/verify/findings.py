@@ -29,7 +29,7 @@ class Pod:
     audiences: tuple[str, ...]
     """Audiences of the tokens that it mounts."""
     is_replaced: bool
-    """Whether something makes a new one when it is deleted."""
+    """Whether a controller recreates it when it is deleted."""
 
     @property
     def has_identity(self) -> bool:
@@ -47,7 +47,7 @@ class ControlPlane:
     pods: tuple[Pod, ...] | None
     """None where they could not be listed."""
     pending: str = ""
-    """What the program told when it could not have it trusted; empty where nothing is known."""
+    """What the program reported when it could not add its trust; empty where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Shared:
     now: float = 0.0
     """In seconds since 1970."""
     removable: Mapping[RoleArn, int] = field(default_factory=dict)
-    """How many subjects of our statement in a role nobody wants any more."""
+    """How many subjects of our statement in a role are unused."""
     namespace: str = ""
     """The program's."""
     own_pods: tuple[Pod, ...] | None = None
@@ -107,7 +107,7 @@ class Level(StrEnum):
     BROKEN = "broken"
     """The control plane has no identity, or will lose it."""
     UNKNOWN = "unknown"
-    """It could not be looked at."""
+    """It could not be read."""
     NOTE = "note"
     OK = "ok"
 
@@ -119,7 +119,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`fix` is a command that mends it, to be run as it stands, where there is one.
+    """`fix` is a command that corrects it, to be run as it stands, where there is one.
 
     `template` is one that does more, once a person has put what only they know where NAME stands.
     """
@@ -142,7 +142,7 @@ def broken(check: str, message: str, fix: str | None = None) -> Finding:
 
 
 def unknown(check: str, message: str, fix: str | None = None) -> Finding:
-    """Nobody could say."""
+    """It is not known."""
     return Finding(check, Level.UNKNOWN, message, fix)
 
 
@@ -169,7 +169,7 @@ class Diagnosis:
 
 
 def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Finding, ...]:
-    """The same findings, with commands that mean the cluster that was looked at; None: the current context."""
+    """The same findings, with commands for the same cluster; None: the current context."""
     if context is None:
         return tuple(findings)
     return tuple(
@@ -179,5 +179,5 @@ def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Findin
 
 def no_account(subject: Subject) -> Finding:
     """There is no ServiceAccount."""
-    why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it"
+    why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces creates it"
     return broken("ServiceAccount", why, commands.create_account(subject))

@@ -38,7 +38,7 @@ _MOST_KNOWN = 8192
 def check_provider(role: RoleArn, shared: Shared) -> Finding:
     """Whether the role's account trusts the cluster's tokens."""
     arn = shared.installation.own_in(role).provider_arn
-    provider = shared.providers.get(arn, "was not looked at")
+    provider = shared.providers.get(arn, "was not read")
     if isinstance(provider, str):
         return unknown("OIDC provider", f"{arn}: {provider}")
     if provider.problem:
@@ -47,7 +47,7 @@ def check_provider(role: RoleArn, shared: Shared) -> Finding:
 
 
 def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
-    """Whether the role lets it in, by which statement, and if not, why."""
+    """Whether the role allows it, by which statement, and if not, why."""
     policy = shared.account.policies.get(role)
     own = shared.installation.own_in(role)
     if policy is None:
@@ -55,46 +55,48 @@ def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Sh
         return
     trust = judge_trust(policy, own, plane.subject, by_own=shared.trusted.lets_in(role, plane.subject))
     if (place := trust.denied_by) is not None:
-        why = f"{place} of {role} denies it, whatever else is said"
+        why = f"{place} of {role} denies it, whatever other statements allow"
         yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
         return
     if trust.allowed_by is None:
         yield _untrusted(plane, role, binding, policy, shared)
     elif trust.may_be_denied_by is None and trust.by_own:
-        yield ok("trust", f"our statement {own.sid} in {role} lets it in")
+        yield ok("trust", f"our statement {own.sid} in {role} allows it")
     elif trust.may_be_denied_by is None:
-        yield ok("trust", f"{trust.allowed_by} of {role} lets it in; it is somebody else's")
+        yield ok("trust", f"{trust.allowed_by} of {role} allows it; it is external")
     if (place := trust.may_be_denied_by) is not None:
         fix = commands.ask_sts(plane.subject, shared.options)
-        yield may_be_denied(place, role, "STS says whether it does", fix)
+        yield may_be_denied(place, role, "ask STS whether it does", fix)
     yield from check_room(role, policy, shared)
 
 
 def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
-    """A Deny of which only AWS knows whether it holds: nobody can say that the trust works."""
-    return unknown("trust", f"{place} of {role} may deny it, by what only AWS knows: {next_step}", fix)
+    """A Deny of which only AWS knows whether it holds."""
+    return unknown(
+        "trust", f"{place} of {role} may deny it, by conditions that only AWS can evaluate: {next_step}", fix
+    )
 
 
 def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: Shared) -> Finding:
-    """What is said of a role that could not be read; one that is gone is made with `statement`."""
-    reason = shared.account.unread.get(role, "was not looked at")
+    """A role that could not be read; one that is gone is created with `statement`."""
+    reason = shared.account.unread.get(role, "was not read")
     if _GONE in reason:
         return _gone(role, binding, commands.create_role(role, statement), shared)
     return unknown("role", f"{role} could not be read: {reason}")
 
 
 def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
-    """`setup` knows the permissions of a role for backups; it makes none with a path, nor one of others' trust.
+    """`setup` knows the permissions of a role for backups; it creates none with a path or external trust.
 
-    It is named only where the webhook's own role is known: else it would make one, and give it rights.
+    It is suggested only where the webhook's own role is known: else it would create one, and give it rights.
     """
     why = f"there is no role {role}"
     is_for_setup = binding.service_account == _BACKS_UP and binding.edits_trust and role.has_no_path
     if not is_for_setup or "--own-role" not in shared.setup_options:
-        return broken("role", f"{why}; made anew it also needs its permissions", fix)
+        return broken("role", f"{why}; recreated, it also needs its permissions", fix)
     why = (
-        f"{why}; the fix makes it with its trust alone, setup with its permissions on the bucket NAME, and sees "
-        "to the webhook's own role too"
+        f"{why}; the fix creates it with its trust alone, setup with its permissions on the bucket NAME, and "
+        "checks the webhook's own role too"
     )
     return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
 
@@ -103,9 +105,9 @@ def _untrusted(
     plane: ControlPlane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared
 ) -> Finding:
     own = shared.installation.own_in(role)
-    why = "; ".join([f"no statement of {role} lets it in", *near_misses(policy, own, plane.subject)])
+    why = "; ".join([f"no statement of {role} allows it", *near_misses(policy, own, plane.subject)])
     if not policy.is_whole(own.without_pods):
-        why = f"somebody has changed our statement {own.sid} in {role}: nobody can rely on it"
+        why = f"our statement {own.sid} in {role} was changed externally: its trust is not reliable"
     if not binding.edits_trust:
         more = own.render(policy.subjects(own) | {plane.subject})
         others = [statement for statement in policy.statements if not own.owns(statement)]
@@ -121,7 +123,7 @@ def _untrusted(
 
 
 def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared) -> Finding:
-    """A permission is added by a policy of its own; a Deny, or a boundary, is for whoever put it there."""
+    """A permission is added by a policy of its own; a Deny, or a boundary, is for its owner."""
     why = f"{why}, because AWS refuses the program: {plane.pending}"
     own_role = shared.own_role
     if own_role is None or own_role == role or _EXPLICIT in plane.pending:
@@ -130,9 +132,11 @@ def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared)
 
 
 def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: bool) -> Finding | None:
-    """What keeps anybody from writing a role's trust policy, if something does."""
+    """What keeps a role's trust policy from being written, if something does."""
     for place, principal in policy.dangling_principals():
-        why = f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it goes"
+        why = (
+            f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it is removed"
+        )
         mended = _without_principal(policy, place, principal, shared.installation.own_in(role))
         return broken("trust", why, commands.write_policy(role, mended))
     if has_room:
@@ -140,7 +144,7 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
     stale = shared.removable.get(role, 0)
     full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
     if stale:
-        why = f"{full}, but holds {stale} that nobody wants any more"
+        why = f"{full}, but holds {stale} unused ones"
         return broken("trust", why, commands.apply(shared.options, "--approve"))
     fix = _raise_quota(shared)
     way_out = "raise the quota, or" if fix else "AWS is not known to give more:"
@@ -164,13 +168,13 @@ def _raise_quota(shared: Shared) -> str | None:
 
 
 def without(policy: TrustPolicy, place: Place, own: OwnStatement) -> TrustPolicy:
-    """The policy without one statement; IAM wants one, so in place of the last stands ours that allows nobody."""
+    """The policy without one statement; IAM requires one, so ours that allows no subject replaces the last."""
     kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
     return TrustPolicy({**policy.document, "Statement": kept or [own.render_for_nobody()]})
 
 
 def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: OwnStatement) -> TrustPolicy:
-    """The policy with a principal taken out of a statement, or the statement if it names no other."""
+    """The policy without a principal of a statement, or without the statement if it names no other."""
     statement = policy.statements[place.index]
     named = statement["Principal"]["AWS"]
     left = [one for one in (named if isinstance(named, list) else [named]) if one != principal]
@@ -182,7 +186,7 @@ def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: O
 
 
 def near_misses(policy: TrustPolicy, own: OwnStatement, subject: Subject) -> list[str]:
-    """A sentence for each Allow that names the subject and does not let it in."""
+    """A sentence for each Allow that names the subject and does not allow it."""
     return [
         f"{Place(index, statement.get('Sid'))} names it, but {'; '.join(wrong)}"
         for index, statement in enumerate(policy.statements)

@@ -17,7 +17,7 @@ PROGRAM_LABEL = "app.kubernetes.io/name=mxp-identity-webhook"
 """What the chart has on the program's Deployment."""
 
 _REPLICAS = 2
-"""As many as the chart has by default: how many there were before nothing tells."""
+"""As many as the chart has by default: how many there were before is not known."""
 
 
 def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) -> Iterator[Finding]:
@@ -27,7 +27,7 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
     """
     upgrade = _upgrade(shared.namespace)
     if trial is not None and trial.annotated:
-        yield ok("webhook", "a ServiceAccount sent through as a dry run comes back annotated")
+        yield ok("webhook", "a ServiceAccount sent through as a dry run is returned annotated")
     elif shared.registrations is not None and not shared.registrations:
         yield broken(
             "webhook", "the API server does not call it: no MutatingWebhookConfiguration is there", upgrade
@@ -50,7 +50,7 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
 
 def _tried(trial: Trial, shared: Shared) -> Finding:
     if trial.annotated is False:
-        return _down("the API server gets no answer from it, and goes on without", shared)
+        return _down("the API server gets no answer from it, and continues without it", shared)
     if "failed calling webhook" in trial.said:
         return _down(f"the API server gets no answer from it: {trial.said}", shared)
     if trial.said:
@@ -118,7 +118,7 @@ def check_own_pods(shared: Shared) -> Iterator[Finding]:
 
 
 def refused_as_node(told: str, shared: Shared) -> Finding | None:
-    """What is said of trust that AWS refused to the role of the webhook's node; None where it refused another."""
+    """Trust that AWS refused to the role of the webhook's node; None where it refused another."""
     if shared.own_pods is None or (session := _NODES_SESSION.search(told)) is None:
         return None
     why = f"AWS refuses the webhook because it runs as the role of its node ({session[0]}); {_way_out(shared)}"
