@@ -78,7 +78,7 @@ def three(space: Space) -> Iterator[None]:
 
 @pytest.mark.usefixtures("three")
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, output: str) -> None:
+def test_what_was_done_is_printed_before_the_error_that_ends_it(space: Space, output: str) -> None:
     """AWS refuses to describe what has just been made."""
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
     call = ("migrate", "backup", "--to", "pod-identity", "--approve", "--config", str(person.file), "-o", output)

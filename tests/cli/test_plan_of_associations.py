@@ -80,7 +80,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert len(space.aws.history("mxp-backup")) == 2, "and writes nothing"
 
     applied = person("apply")
-    assert applied.code == 4, "what a person must mend is left"
+    assert applied.code == 4, "what a person must correct is left"
     assert f"+ {new}/{SERVICE_ACCOUNT}" in applied.out
     assert "done: associations created or repaired: 1" in applied.out
     assert associated(space, new).role_arn == space.roles[0]
@@ -101,7 +101,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert association(space, by_hand)
 
 
-def test_what_somebody_changed_is_shown_and_put_right(space: Space, person: Person) -> None:
+def test_what_was_changed_externally_is_shown_and_repaired(space: Space, person: Person) -> None:
     namespace = _control_plane(space)
     assert person("apply").code == 0
     whole, made = space.policy(), associated(space, namespace)

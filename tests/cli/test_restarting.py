@@ -87,14 +87,14 @@ async def test_a_rollout_that_does_not_end_is_given_up_and_the_next_begins() -> 
 
 
 @in_virtual_time
-async def test_new_pods_without_identity_are_told_of() -> None:
+async def test_new_pods_without_identity_are_reported() -> None:
     scene = Scene(1)
     scene.deployments.eks_works = False
     assert scene.whats(await scene.do()) == ["did not help"]
 
 
 @in_virtual_time
-async def test_new_pods_with_the_role_of_before_are_told_of_and_the_role_is_noted() -> None:
+async def test_new_pods_with_the_former_role_are_reported_and_the_role_is_noted() -> None:
     scene = Scene(1)
     (step,) = scene.steps
     moved = role("moved-to")

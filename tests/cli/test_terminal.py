@@ -25,7 +25,7 @@ WAITING = "reading the account"
 COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
 
 
-def test_help_has_colours_on_a_terminal_only_and_none_where_a_person_wants_none() -> None:
+def test_help_has_colours_on_a_terminal_only_and_none_with_no_color() -> None:
     code, shown = run_on_terminal("--help", env=PLAIN)
     assert (code, COLOUR in shown) == (0, True)
     assert ESCAPE not in run("--help", env=PLAIN).out
@@ -33,7 +33,7 @@ def test_help_has_colours_on_a_terminal_only_and_none_where_a_person_wants_none(
     assert "\x1b[3" not in shown.replace("\x1b[3m", ""), "no colour; italics are none"
 
 
-def test_what_is_waited_for_is_said_after_a_second_and_taken_away_again() -> None:
+def test_what_is_waited_for_is_shown_after_a_second_and_removed_again() -> None:
     with AwsStandIn() as aws:
         env = aws.environment(base=PLAIN)
         with aws.fault(Latency(actions=("GetOpenIDConnectProvider",), seconds=2)):
@@ -48,7 +48,7 @@ def test_what_is_waited_for_is_said_after_a_second_and_taken_away_again() -> Non
     assert ESCAPE not in piped.out + piped.err
 
 
-def test_whoever_stops_reading_gets_no_complaint(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_reported(tmp_path: Path) -> None:
     with AwsStandIn() as aws:
         given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
         done = _bash(tmp_path, f"{given} mxp-identity {' '.join(SETUP)} -o json | true; echo ${{PIPESTATUS[0]}}")
@@ -56,7 +56,7 @@ def test_whoever_stops_reading_gets_no_complaint(tmp_path: Path) -> None:
     assert set(done.stderr.splitlines()) <= {WAITING}
 
 
-def test_a_bar_says_how_many_of_how_many() -> None:
+def test_a_bar_shows_how_many_of_how_many() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123  a terminal has no path
         before, after = asyncio.run(_before_and_after_the_first(Progress(stream, quiet_seconds=0), ours))

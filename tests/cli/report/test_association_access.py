@@ -71,7 +71,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
         account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
         [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
-    "by somebody else's": (
+    "by an external one": (
         account(association(ours=False)),
         [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
@@ -80,11 +80,11 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
         [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, ADDON)],
     ),
     "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
-    "by ours, and no statement lets EKS in": (
+    "by ours, and no statement allows EKS": (
         account(association(), statements=[]),
         [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
     ),
-    "by ours, and a statement of somebody else": (
+    "by ours, and an external statement": (
         account(association(), statements=[WIDE]),
         [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "this installation")],
     ),
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
             ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
         ],
     ),
-    "nobody may list": (
+    "not allowed to list": (
         replace(account(), associations=FoundAssociations(unread="AccessDenied: no")),
         [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
     ),
@@ -135,12 +135,12 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_control_plane_has_its_association_whose_it_is_and_the_statement(case: str) -> None:
+def test_each_control_plane_has_its_association_its_owner_and_the_statement(case: str) -> None:
     seen, expected = CASES[case]
     assert _of(A, _lines(seen, A)) == expected
 
 
-def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_others_as_theirs() -> None:
+def test_unused_associations_are_reported_and_external_ones_as_external() -> None:
     lines = _lines(account(association(GONE), association(B, ours=False)))
     assert _of(GONE, lines) == [
         ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "this installation")
@@ -150,7 +150,7 @@ def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_ot
     ]
 
 
-def test_an_association_of_others_of_a_role_that_no_binding_names_is_nobodys_business_here() -> None:
+def test_an_external_association_of_an_unbound_role_is_left_out() -> None:
     assert _of(B, _lines(account(association(B, role=THEIRS, ours=False)))) == []
 
 
@@ -176,7 +176,7 @@ def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
     assert (line.finding, words in line.why) == (finding, True), line
 
 
-def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_trusted_all_the_same() -> None:
+def test_a_subject_trusted_by_name_in_a_role_without_the_statement_for_pods_is_as_wanted() -> None:
     irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
     both, who = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
     plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
@@ -185,7 +185,7 @@ def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_t
     assert [one.finding for one in lines if one.principal == str(who)] == [AccessFinding.AS_WANTED]
 
 
-def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
+def test_trust_from_before_the_change_of_mode_is_reported_beside_the_association() -> None:
     named = INSTALLATION.own_in(ROLE).render([A])
     seen = account(association(), statements=[named, PODS.render()])
     lines = accesses(INSTALLATION, cluster(A, annotation=ROLE.value), seen, {})

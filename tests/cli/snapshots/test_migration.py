@@ -99,10 +99,10 @@ def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveName
 OURS = Association("a-1", _who("other"), ROLE.value, OWNER.tags())
 THEIRS = Association("a-1", _who("other"), ROLE.value)
 SHOWN: dict[str, tuple[Association, LiveNamespace | None, str]] = {
-    "somebody else's, of a namespace that is not selected": (THEIRS, _namespace({}), "external association"),
-    "somebody else's, of a namespace to come": (THEIRS, None, "external association"),
+    "external, of a namespace that is not selected": (THEIRS, _namespace({}), "external association"),
+    "external, of a namespace to come": (THEIRS, None, "external association"),
     "ours, of a namespace that lost its label": (OURS, _namespace({}), "nothing gives it the role"),
-    "ours, of a namespace on its way out": (OURS, _namespace({}, terminating=True), "is being deleted"),
+    "ours, of a namespace being deleted": (OURS, _namespace({}, terminating=True), "is being deleted"),
 }
 
 
@@ -118,7 +118,7 @@ def test_the_statement_stays_as_long_as_an_association_works_by_it(
     assert not seen.drops_statement
 
 
-def test_ours_of_a_namespace_that_is_gone_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_managed_association_of_a_namespace_that_is_gone_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = _look(monkeypatch, OURS, None, GOLD)
     assert [move.subject for move in seen.at(MigrationStep.DETACH)] == [OURS.subject]
 
@@ -132,7 +132,7 @@ LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]]
     ),
     "outside the pattern": (Association("a-1", Subject("theirs", NAME), ROLE.value), None, (GOLD,)),
     "of a binding that stays": (OURS, _namespace({"tier": "silver"}), (GOLD, SILVER)),
-    "of a binding that stays, on its way out": (
+    "of a binding that stays, being deleted": (
         OURS,
         _namespace({"tier": "silver"}, terminating=True),
         (GOLD, SILVER),
@@ -142,7 +142,7 @@ LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]]
 
 
 @pytest.mark.parametrize("case", LET_BE)
-def test_what_does_not_hang_on_the_statement_is_let_be_and_keeps_nobody_waiting(
+def test_associations_that_do_not_need_the_statement_are_kept_and_block_nothing(
     monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     seen = _look(monkeypatch, *LET_BE[case][:2], *LET_BE[case][2])

@@ -23,7 +23,7 @@ from tests.support.associating import (
     association,
     cluster,
 )
-from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
+from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
 from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import ControlPlane, Level, Pod, Shared, Trial
 from webhook.cli.verify.webhook import check_webhook
@@ -110,7 +110,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "passes on to",
         TAKEN_FIX,
     ),
-    "somebody's in the way": (
+    "an external one in the way": (
         WELL,
         _shared(account(association(role=THEIRS, ours=False))),
         "association",
@@ -124,7 +124,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         f"of add-on {ADDON}",
         None,
     ),
-    "nobody may list": (
+    "not allowed to list": (
         WELL,
         _shared(replace(account(), associations=FoundAssociations(unread="AccessDenied: no"))),
         "association",
@@ -228,7 +228,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         f"mxp-1 carries AWS_ROLE_ARN {ROLE}, which does not trust its token, and no {URI}",
         DELETE_POD,
     ),
-    "a pod with a token for somebody else": (
+    "a pod with a token for another audience": (
         _running(audiences=("sts.amazonaws.com",)),
         _shared(account(association())),
         "pods",
@@ -246,8 +246,8 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
-    assert_said_once(*CASES[case])
+def test_each_problem_is_found_once_with_the_command_that_corrects_it(case: str) -> None:
+    assert_found_once(*CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -264,7 +264,7 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
     ]  # fmt: skip
 
 
-def test_what_others_made_and_is_right_is_well_and_said_to_be_theirs() -> None:
+def test_a_right_external_association_is_well_and_called_external() -> None:
     findings = diagnose(WELL, _shared(account(association(ours=False)))).findings
     (found,) = [one for one in findings if one.check == "association"]
     assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is external")

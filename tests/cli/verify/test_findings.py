@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
-from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
+from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
 from tests.support.printed_commands import commands_of, without_context
 from webhook.cli.verify.diagnosis import MISSPELT, diagnose
 from webhook.cli.verify.findings import (
@@ -184,14 +184,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
-    "a provider that nobody may look at": (
+    "a provider that may not be read": (
         WELL,
         _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
         "OIDC provider",
         "AccessDenied: no",
         None,
     ),
-    "a role that nobody may read": (
+    "a role that may not be read": (
         WELL,
         _shared(account=AccountSnapshot({}, {ROLE: "GetRole: AccessDenied: no"}, 2048)),
         "role",
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "has its identity, and waits: CrashLoopBackOff",
         ["kubectl", "logs", "-n", A.namespace, "mxp-1", "--previous"],
     ),
-    "a pod without identity that nothing makes anew": (
+    "a pod without identity or controller": (
         _running(variables={}, is_replaced=False),
         _shared(),
         "pods",
@@ -258,8 +258,8 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
-    assert_said_once(*CASES[case])
+def test_each_problem_is_found_once_with_the_command_that_corrects_it(case: str) -> None:
+    assert_found_once(*CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -272,7 +272,7 @@ def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case
 @pytest.mark.parametrize("now", [1.0, 3.0])
 @pytest.mark.parametrize("self_managed", [True, False])
 @pytest.mark.parametrize("deployments", [None, {}, {"mxp": 0}])
-def test_in_another_context_the_webhook_is_mended_there(
+def test_in_another_context_the_webhook_is_corrected_there(
     registrations: tuple[Registration, ...], now: float, deployments: dict[str, int] | None, *, self_managed: bool
 ) -> None:
     shared = _shared(registrations=registrations, now=now, deployments=deployments)
@@ -285,7 +285,7 @@ def test_in_another_context_the_webhook_is_mended_there(
         assert "new" not in without_context(command, "new")
 
 
-def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_is_said_too() -> None:
+def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_is_found_too() -> None:
     well = diagnose(WELL, _shared(OWN.render([A]), OUTSIDE))
     assert well.worst is Level.UNKNOWN
     assert [one.level for one in well.findings if one.check == "trust"] == [Level.UNKNOWN]
@@ -296,13 +296,13 @@ def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_
 IN_A_PATH = RoleArn("arn:aws:iam::123456789012:role/teams/mxp-backup")
 NOT_FOR_SETUP = {
     "of another workload": replace(BINDING, service_account="vector"),
-    "whose trust is others' to write": replace(BINDING, mode=Mode.ANNOTATE),
+    "trust that is not managed": replace(BINDING, mode=Mode.ANNOTATE),
     "with a path": replace(BINDING, roles=(IN_A_PATH,)),
 }
 
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
-def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(mode: Mode) -> None:
+def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mode: Mode) -> None:
     options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
     shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
     if mode is Mode.POD_IDENTITY:
@@ -349,7 +349,7 @@ NO_MORE = "AWS is not known to give more: add a role to the binding"
         (131072, None, NO_MORE),
     ],
 )
-def test_of_a_role_that_is_full_the_way_out_is_said_and_a_larger_quota_asked_for_where_aws_has_one(
+def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_has_one(
     quota: int, raised: str | None, way_out: str
 ) -> None:
     theirs = OTHER_CLUSTER.render([Subject(f"mxp-{number:04d}-system", NAME) for number in range(quota // 50)])
@@ -412,7 +412,7 @@ def test_a_program_that_may_not_edit_the_role_is_given_that_right_and_no_other(c
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_whom_one_binding_shuts_out_is_not_offered_to_another(order: int) -> None:
+def test_a_control_plane_excluded_by_one_binding_is_not_offered_to_another(order: int) -> None:
     shut_out = NamespaceSelector(
         (Requirement("plane", Operator.EXISTS), Requirement("revoked", Operator.DOES_NOT_EXIST))
     )
@@ -470,7 +470,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
 
 
 @pytest.mark.parametrize("case", WEBHOOKS)
-def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
+def test_the_webhook_answers_or_the_reason_is_found(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
     (found,) = check_webhook(shared, trial, self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
@@ -500,7 +500,7 @@ DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {
     "runs": ({"mxp": 3}, "", RESTART),
     "is scaled to 0": ({"mxp": 0}, STOPPED, SCALE),
     "is not there": ({}, "; it has no Deployment in webhooks", UPGRADE),
-    "may not be looked at": (None, "", RESTART),
+    "may not be read": (None, "", RESTART),
     "is scaled to 0, but another runs": ({"canary": 0, "mxp": 1}, "", RESTART),
 }
 TRIALS = {
@@ -522,6 +522,6 @@ def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(
     assert (found.message, found.fix) == (words + cause, fix)
 
 
-def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
+def test_an_expired_external_ca_bundle_is_recreated_with_the_registration() -> None:
     (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

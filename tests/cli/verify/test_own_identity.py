@@ -66,7 +66,7 @@ def test_a_webhook_without_an_identity_of_its_own_is_named_with_the_restart(case
     ],
     ids=["by token", "by the agent", "by a key", "not running", "no binding needs AWS", "no pods", "not listed"],
 )
-def test_nothing_is_said_where_its_pods_have_one_or_need_none(facts: Any) -> None:
+def test_nothing_is_found_where_its_pods_have_one_or_need_none(facts: Any) -> None:
     assert list(check_own_pods(facts)) == []
 
 

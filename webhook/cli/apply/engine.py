@@ -125,7 +125,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
         obtain(by, subjects, progress),
         asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
-    _tell_associated(by, associating, outcomes)
+    _note_associated(by, associating, outcomes)
     await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
     await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
 
@@ -170,7 +170,7 @@ async def _repair(by: Hands, change: RoleChange) -> None:
             by.done.written.append(f"{change.role}: statement {one.sid} allows EKS for the pods of {one.binding}")
 
 
-def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
+def _note_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
     done = 0
     for item in associating:
         outcome = outcomes.get(item.subject)
@@ -186,34 +186,40 @@ def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[S
 async def _dissociate(by: Hands, item: Dissociating) -> None:
     """Delete a managed association, where the API server, asked again, does not want it either."""
     subject = item.found.subject
-    who = short(subject)
+    name = short(subject)
     try:
         namespace, account = await live(by.cluster, by.cache, subject)
         if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
-            by.done.failed.append(f"{who}: association {item.found.id} is kept, because it is wanted now")
+            by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
         elif by.associations and await by.associations.remove(subject):
-            by.done.written.append(f"{who}: association {item.found.id} deleted")
+            by.done.written.append(f"{name}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
-        by.done.failed.append(f"{who}: association {item.found.id} not deleted: {error}")
+        by.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer read until IAM shows what should be there; False, with the reason noted, if not."""
-    writer = by.writers[role]
+    return await shown_by(by.writers[role], by.policies, is_there, by.done)
+
+
+async def shown_by(
+    writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool], done: Done
+) -> bool:
+    """The same by any writer."""
+    role, reason = writer.role, ""
     try:
         async with asyncio.timeout(PATIENCE):
             await writer.first_look()
-            while not writer.needs_a_person and not is_there(await by.policies.read(role)):
+            while not writer.needs_a_person and not is_there(await policies.read(role)):
                 writer.check()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
-        by.done.failed.append(f"{role}: {reason}")
-        return False
-    if writer.needs_a_person and writer.trouble:
-        by.done.failed.append(f"{role}: {writer.trouble.reason}")
-        return False
-    return True
+        reason = str(error) or f"not within {PATIENCE:.0f} s"
+    if writer.trouble and (reason or writer.needs_a_person):
+        reason = writer.trouble.reason
+    if reason:
+        done.failed.append(f"{role}: {reason}")
+    return not reason
 
 
 async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
@@ -231,23 +237,23 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
 
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
-    who = short(item.subject)
+    name = short(item.subject)
     grant = by.cache.grant(item.subject)
     if outcome is None or grant is None:
-        by.done.failed.append(f"{who}: no binding selects it")
+        by.done.failed.append(f"{name}: no binding selects it")
         return
     if grant.annotated is not None and not isinstance(outcome, Trusted):
-        by.done.failed.append(f"{who}: its annotation is kept: {outcome.reason}")
+        by.done.failed.append(f"{name}: its annotation is kept: {outcome.reason}")
         return
     try:
         if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
-            by.done.written.append(f"{who}: annotated with {outcome.role}")
+            by.done.written.append(f"{name}: annotated with {outcome.role}")
         elif await _is_annotated(by, item.subject, outcome.role):
-            by.done.written.append(f"{who}: annotated with {outcome.role}, by the running program")
+            by.done.written.append(f"{name}: annotated with {outcome.role}, by the running program")
         else:
-            by.done.failed.append(f"{who}: not annotated, it has changed since it was read")
+            by.done.failed.append(f"{name}: not annotated, it has changed since it was read")
     except ClusterError as error:
-        by.done.failed.append(f"{who}: not annotated: {error}")
+        by.done.failed.append(f"{name}: not annotated: {error}")
 
 
 async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
@@ -274,13 +280,13 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
 
 async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
-    who = short(subject)
+    name = short(subject)
     try:
         namespace, account = await live(by.cluster, by.cache, subject)
     except ClusterError as error:
-        by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
+        by.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
         return False
     if by.demand.cause_by(role, subject, namespace, account) is None:
-        by.done.failed.append(f"{who}: not removed, because it is wanted now")
+        by.done.failed.append(f"{name}: not removed, because it is wanted now")
         return False
     return True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from webhook.cli.apply.engine import shown_by
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.leases import LeaseLock
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.kube.leases import Leases
-from webhook.model.aws_errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -24,35 +23,26 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.plan import Plan, RoleChange
 
-_PATIENCE = 120.0
-_LOOK_SECONDS = 1.0
 
-
-class NobodyWanted:
-    """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
+class _NoneWanted:
+    """The desired state of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """No subject."""
         return ()
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
     def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
         return True
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
         return True
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
     def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never: no subject returns."""
         return False
 
 
@@ -95,7 +85,7 @@ async def retire(
     limiter = iam_limiter()
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
+        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), _NoneWanted(), limiter=limiter)
         await _retire_from(change, writer, policies, done)
 
 
@@ -104,25 +94,9 @@ def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
 
 
 async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
+    writer.leave({item.subject for item in change.removed})
     try:
-        async with asyncio.timeout(_PATIENCE):
-            writer.leave({item.subject for item in change.removed})
-            await writer.first_look()
-            while not writer.needs_a_person and await _is_there(policies, change):
-                writer.check()
-                await asyncio.sleep(_LOOK_SECONDS)
-    except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"
-        done.failed.append(f"{change.role}: {reason}")
-    else:
-        if writer.needs_a_person and writer.trouble:
-            done.failed.append(f"{change.role}: {writer.trouble.reason}")
-        else:
+        if await shown_by(writer, policies, lambda policy: not policy.names_subjects(change.own), done):
             done.written.append(f"{change.role}: statement {change.own.sid} removed")
     finally:
         await writer.close()
-
-
-async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
-    policy = await policies.read(change.role)
-    return policy.names_subjects(change.own)

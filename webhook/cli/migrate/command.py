@@ -48,13 +48,13 @@ class _Asked:
 
 def migrate(  # noqa: PLR0913, PLR0917  each is an option
     binding: Annotated[str, typer.Argument(metavar="BINDING", help="The binding's name.", show_default=False)],
-    to: Annotated[Way, typer.Option("--to", help="The mode that it goes to.", show_default=False)],
+    to: Annotated[Way, typer.Option("--to", help="Its new mode.", show_default=False)],
     config: ConfigFile = None,
     namespace: OwnNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[bool, flag("--approve", "Do it, as far as it goes now.")] = False,
+    approve: Annotated[bool, flag("--approve", "Do what can be done now.")] = False,
     at_a_time: AtATime = None,
 ) -> None:
     """Move a binding from IRSA to Pod Identity, or back, without a moment without access. First: the plan.
@@ -78,7 +78,7 @@ async def _migrate(asked: _Asked, progress: Progress) -> Exit:
     from webhook.model.bindings import Mode
 
     async with open_session(asked.where) as here:
-        progress.step("asking AWS who this is, and which cluster")
+        progress.step("asking AWS for the caller and the cluster")
         session = await open_migration(here, asked.binding, Mode(asked.to.value))
         done = Done()
         try:

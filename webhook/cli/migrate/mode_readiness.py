@@ -100,8 +100,9 @@ class PodIdentityReadiness:
             return ModeReadiness()
         if self.owner.owns(found):
             return ModeReadiness(is_ours=True)
-        whose = f"of add-on {found.owner_arn}" if found.owner_arn else "that somebody else made"
-        return ModeReadiness(trouble=f"association {found.id} {whose} keeps its pods on Pod Identity: delete it")
+        return ModeReadiness(
+            trouble=f"association {found.id} {found.origin} keeps its pods on Pod Identity: delete it"
+        )
 
 
 def _denial(verb: str, place: Place, role: RoleArn) -> str:

@@ -102,7 +102,7 @@ class Move:
 
     @property
     def subject(self) -> Subject:
-        """Whose."""
+        """Its ServiceAccount."""
         return self.situation.subject
 
 
@@ -167,7 +167,7 @@ class Migration:
     course: Course
     moves: tuple[Move, ...]
     additions: Plan
-    """What is to be written for those whose new way is IRSA and not all there."""
+    """What is to be written for ServiceAccounts of which the new way is IRSA and not all there."""
     statement_in: tuple[RoleArn, ...] = ()
     """The roles in which the statement for its pods is left, on the way to IRSA."""
 

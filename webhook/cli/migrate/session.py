@@ -194,9 +194,9 @@ class _Situations:
         if not self._session.pods.owner.owns(found):
             if found.role not in {role.value for role in self._session.binding.roles}:
                 return None
-            whose = f"external association {found.id}"
             return ModeReadiness(
-                trouble=f"{whose} works by our statement for pods: delete it, or trust it by another"
+                trouble=f"external association {found.id} works by our statement for pods: delete it, or trust it "
+                "by another"
             )
         if namespace is None:
             return self._pods.as_old(found)

@@ -98,9 +98,9 @@ class Accesses:
         for grant in associating:
             yield from self._associated(grant)
         yield from self._associations_beside({grant.subject for grant in associating})
-        told = {(line.role, line.principal) for line in granted}
+        shown = {(line.role, line.principal) for line in granted}
         for role, policy in self._account.policies.items():
-            yield from self._subjects_beside(role, policy, told)
+            yield from self._subjects_beside(role, policy, shown)
 
     def _line(self, role: RoleArn, subject: Subject, finding: AccessFinding, why: str) -> Access:
         issuer = self._installation.issuer.value
@@ -178,7 +178,7 @@ class Accesses:
                 why = f"its association gives it this role, and {bound} wants {role}"
                 yield _by(self._line(other, subject, finding, why), found, owner)
 
-    def _associations_beside(self, told: Collection[Subject]) -> Iterator[Access]:
+    def _associations_beside(self, shown: Collection[Subject]) -> Iterator[Access]:
         """Associations that no grant is for: ours, and others' of roles that bindings name."""
         owner, seen = self._installation.owner, self._account.associations
         if owner is None or seen is None:
@@ -186,7 +186,7 @@ class Accesses:
         bound = {role.value for one in self._installation.bindings for role in one.roles}
         for subject, found in seen.described.items():
             role = found.role_arn
-            if subject in told or role is None or not (owner.owns(found) or found.role in bound):
+            if subject in shown or role is None or not (owner.owns(found) or found.role in bound):
                 continue
             finding, why = AccessFinding.EXTERNAL_ASSOCIATION, f"association {found.origin}; no binding is for it"
             if owner.owns(found):
@@ -195,7 +195,7 @@ class Accesses:
             yield _by(self._line(role, subject, finding, why), found, owner)
 
     def _subjects_beside(
-        self, role: RoleArn, policy: TrustPolicy, told: Collection[tuple[RoleArn, str]]
+        self, role: RoleArn, policy: TrustPolicy, shown: Collection[tuple[RoleArn, str]]
     ) -> Iterator[Access]:
         """Subjects of our statement, where it is as we write it, that no grant is for."""
         own = self._installation.own_in(role).without_pods
@@ -206,7 +206,7 @@ class Accesses:
             yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
         is_bound = any(role in binding.roles for binding in self._installation.bindings)
         for subject in policy.subjects(own):
-            if (role, str(subject)) in told:
+            if (role, str(subject)) in shown:
                 continue
             finding, why = AccessFinding.RETIRED_ROLE, "no binding names the role"
             if is_bound:

@@ -58,7 +58,9 @@ async def _workloads_without_identity(
     names = sorted({subject.service_account for subject in placed})
     pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
     roles = {subject: placement.grant.role_of_pods for subject, placement in placed.items()}
-    return _grouped((pod for pod in pods if (who := _subject(pod)) in roles and pod.lacks(roles[who])), roles)
+    return _grouped(
+        (pod for pod in pods if (subject := _subject(pod)) in roles and pod.lacks(roles[subject])), roles
+    )
 
 
 async def _deployments_of(

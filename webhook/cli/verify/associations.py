@@ -51,9 +51,9 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
         return unknown("association", "was not read")
     cluster = owner.cluster.name
     if seen.unread:
-        tell = broken if seen.wrong_cluster else unknown
+        finding = broken if seen.wrong_cluster else unknown
         fix = None if seen.wrong_cluster else commands.list_associations(cluster, plane.subject)
-        return tell("association", f"could not be read: {seen.unread}", fix)
+        return finding("association", f"could not be read: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
     if found is None:
         return _missing(seen, shared)
@@ -65,7 +65,7 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
     if action is AssociationAction.UPDATE:
         why = f"{found.id} is managed, and {found.change_from(role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", owner.conflict_reason(found, role), _made_anew(found, owner, shared))
+    return broken("association", owner.conflict_reason(found, role), _recreate(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
@@ -78,7 +78,7 @@ def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
     return broken("association", "EKS has none for it", commands.apply(shared.options))
 
 
-def _made_anew(found: Association, owner: Ownership, shared: Shared) -> str | None:
+def _recreate(found: Association, owner: Ownership, shared: Shared) -> str | None:
     """Deleting what is in the way; not where an add-on would recreate it."""
     if found.owner_arn is not None:
         return None

@@ -115,10 +115,10 @@ def _check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> 
 def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Shared, binding: Binding) -> Finding:
     subject, named = plane.subject, annotations.get(ROLE_ARN_ANNOTATION)
     role = _should_have(plane, shared, binding)
-    mend = [f"{MISSPELT}-"] if MISSPELT in annotations else []
-    if not named and mend:
+    misspelt = [f"{MISSPELT}-"] if MISSPELT in annotations else []
+    if not named and misspelt:
         message = f"annotation {MISSPELT} is misspelt: EKS reads {ROLE_ARN_ANNOTATION}"
-        return broken("annotation", message, commands.annotate_role(subject, role, *mend))
+        return broken("annotation", message, commands.annotate_role(subject, role, *misspelt))
     if not named:
         message = f"annotation {ROLE_ARN_ANNOTATION} is missing, so that EKS gives pods no identity"
         return broken("annotation", message, commands.annotate_role(subject, role))

@@ -137,8 +137,8 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
         why = (
             f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it is removed"
         )
-        mended = _without_principal(policy, place, principal, shared.installation.own_in(role))
-        return broken("trust", why, commands.write_policy(role, mended))
+        repaired = _without_principal(policy, place, principal, shared.installation.own_in(role))
+        return broken("trust", why, commands.write_policy(role, repaired))
     if has_room:
         return None
     stale = shared.removable.get(role, 0)

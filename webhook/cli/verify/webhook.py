@@ -38,8 +38,8 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
             yield _down(why, shared)
         else:
             names = " ".join(one.name for one in shared.registrations or ())
-            anew = f"kubectl delete mutatingwebhookconfiguration {names} && {upgrade}"
-            yield broken("webhook", f"{why}; the chart's values must have a valid one", anew)
+            recreate = f"kubectl delete mutatingwebhookconfiguration {names} && {upgrade}"
+            yield broken("webhook", f"{why}; the chart's values must have a valid one", recreate)
     elif trial is not None:
         yield _tried(trial, shared)
     elif shared.registrations is not None:
@@ -117,9 +117,9 @@ def check_own_pods(shared: Shared) -> Iterator[Finding]:
     yield (note if is_wanted else broken)("webhook identity", why, _restart(shared.namespace))
 
 
-def refused_as_node(told: str, shared: Shared) -> Finding | None:
+def refused_as_node(reported: str, shared: Shared) -> Finding | None:
     """Trust that AWS refused to the role of the webhook's node; None where it refused another."""
-    if shared.own_pods is None or (session := _NODES_SESSION.search(told)) is None:
+    if shared.own_pods is None or (session := _NODES_SESSION.search(reported)) is None:
         return None
     why = f"AWS refuses the webhook because it runs as the role of its node ({session[0]}); {_way_out(shared)}"
     return broken("trust", why, _restart(shared.namespace))
