@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhook.podidentity.association import Association, Ownership
 
 
-class IrsaFootings:
+class IrsaReadiness:
     """What there is of IRSA. `problems` say why some ServiceAccounts cannot be trusted."""
 
     def __init__(
@@ -68,7 +68,7 @@ class IrsaFootings:
 
 
 @dataclass(frozen=True, slots=True)
-class PodIdentityFootings:
+class PodIdentityReadiness:
     """What there is of Pod Identity with one role. `own` is what is ours in it, with the statement for pods."""
 
     role: RoleArn
