@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rig.kubernetes import shared
 from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
 
@@ -33,6 +34,11 @@ def pytest_runtest_makereport(
             (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
         ]
     return report
+
+
+def pytest_sessionfinish() -> None:
+    """End the clusters that tests used one after another."""
+    shared.close()
 
 
 @pytest.fixture

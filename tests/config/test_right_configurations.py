@@ -68,7 +68,8 @@ def test_bindings_are_all_that_must_be_given(tmp_path: Path) -> None:
     assert configuration.admission.trust_budget == 3
     assert configuration.admission.on_trust_failure == "allow"
     assert configuration.reconciler.interval == 60
-    assert (configuration.server.host, configuration.server.port) == ("0.0.0.0", 8443)
+    assert (configuration.server.host, configuration.server.port) == ("::", 8443)
+    assert configuration.log_level == "info"
     assert configuration.server.metrics_port == 9090
     assert configuration.certificates.model_dump(by_alias=True) == {
         "source": "self-managed",

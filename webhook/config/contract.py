@@ -160,7 +160,7 @@ class PodGateSection(_Section):
 class ServerSection(_Section):
     """`server`: where it listens, and how long it goes on serving after SIGTERM."""
 
-    host: str = "0.0.0.0"  # noqa: S104  a pod is reached at its own address
+    host: str = "::"
     port: Port = 8443
     metrics_port: Port = 9090
     drain_time: Seconds = 10.0
@@ -217,6 +217,7 @@ class Configuration(_Section):
     pod_gate: PodGateSection | None = None
     server: ServerSection = ServerSection()
     certificates: CertificatesSection = SelfManagedSection()
+    log_level: Literal["info", "warning", "error"] = "info"
 
     @field_validator("pod_gate")
     @classmethod

@@ -77,7 +77,8 @@ class Listener(uvicorn.Server):
         try:
             self._socket = _listening_socket(host, port)
         except OSError as error:
-            raise ConfigurationError(f"{key}: cannot listen on {host}:{port}: {error.strerror}") from error
+            shown = f"[{host}]" if ":" in host else host
+            raise ConfigurationError(f"{key}: cannot listen on {shown}:{port}: {error.strerror}") from error
 
     @property
     def port(self) -> int:
@@ -217,10 +218,18 @@ def _open_files() -> int:
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """A listening socket on whose connections no answer waits for an acknowledgement (Nagle's algorithm)."""
+    """A listening socket on whose connections no answer waits for an acknowledgement (Nagle's algorithm).
+
+    On an IPv6 address it takes clients of both families, whatever the system's default. `::` is every IPv4 address
+    where the kernel has no IPv6.
+    """
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104  a pod is reached at its own address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
