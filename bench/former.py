@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from webhook.cli import main
+from webhook.engine import build
 from webhook.iam.role_writer import GATHERING, RoleWriter
 from webhook.podidentity.associations import Associations
 from webhook.server import assembly
@@ -22,12 +23,11 @@ class FixedGathering(RoleWriter):
 class MadeByEachReplica(Associations):
     """Has every replica make each association, as if it led."""
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._leads_since = lambda: float("-inf")
+    def __init__(self, api: Any, owner: Any, desired: Any, _: Any, progress: Any) -> None:
+        super().__init__(api, owner, desired, progress=progress)
 
 
 if __name__ == "__main__":
-    assembly.RoleWriter = FixedGathering  # type: ignore[attr-defined]
+    build.RoleWriter = FixedGathering  # type: ignore[attr-defined]
     assembly.Associations = MadeByEachReplica  # type: ignore[assignment, attr-defined]
     main()

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
 
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
@@ -16,7 +17,6 @@ from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock, lease_name
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.errors import ClusterError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED, RecentWrites
 
 from tests.support.invariants import assert_writes_were_careful, never_dropped
 from tests.support.locks import MemoryLeases
@@ -16,7 +17,6 @@ from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED, RecentWrites
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted

@@ -8,9 +8,8 @@ from tests.support.locks import InProcessLock
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, binding, foreign_document, role
-from webhook.engine.grants import Grants
+from webhook.engine.build import build_engine
 from webhook.iam.pod_statement import PodStatement
-from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Grant
@@ -55,10 +54,13 @@ class PodSite:
             self.iam.store(ROLE, foreign_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
-        self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
         self.associations = Associations(self.eks, OWNER, self, leads_since)
-        self.grants = Grants({ROLE: self.writer}, self.associations)
+        policies = self.iam.client(name)
+        engine = build_engine(
+            [ROLE], lambda _: OWN, lambda _: policies, InProcessLock(), lambda _: self, self.associations
+        )
+        self.writer, self.grants = engine.writers[ROLE], engine.grants
 
     def grant(self, who: Subject) -> Grant:
         """The grant of a subject of the binding."""

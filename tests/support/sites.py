@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.engine.build import build_engine
+from webhook.iam.role_writer import iam_limiter
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -81,8 +81,8 @@ class Site:
         self.others: set[Subject] = set()
         policies, lock = iam.client(name), lock or InProcessLock()
         self.limiter = iam_limiter()
-        self.writers = {one: RoleWriter(one, own_in, policies, lock, self, limiter=self.limiter) for one in roles}
-        self.grants = Grants(self.writers)
+        engine = build_engine(roles, own_in, lambda _: policies, lock, lambda _: self, limiter=self.limiter)
+        self.writers, self.grants = engine.writers, engine.grants
 
     def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
         """The grant of a subject of the binding."""

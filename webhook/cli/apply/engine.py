@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.cli.snapshots.leases import check_locks
@@ -14,8 +15,7 @@ from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reader import live
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.engine.build import Engine, build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -62,10 +62,7 @@ class Hands:
     cluster: Cluster
     policies: TrustPolicies
     cache: ClusterCache
-    demand: DesiredState
-    writers: dict[RoleArn, RoleWriter]
-    grants: Grants
-    associations: Associations | None = None
+    engine: Engine[DesiredState]
     done: Done = field(default_factory=Done)
 
 
@@ -91,26 +88,36 @@ async def hands(
         clock=time.time,
         grace=installation.grace,
     )
-    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = DesiredState(cache, writers), iam_limiter()
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
-    for role in trusted_roles(installation.bindings):
-        by = eks.policies if eks and own_in(role).pods else policies
-        writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
         associations = Associations(pods.api, pods.owner, cache)
     elif eks and installation.owner:
         associations = Associations(eks.associations, installation.owner, cache)
-    grants = Grants(writers, associations)
+    engine = build_engine(
+        trusted_roles(installation.bindings),
+        own_in,
+        lambda role: eks.policies if eks and own_in(role).pods else policies,
+        LeaseLock(Leases(here.connection, here.namespace), process_identity()),
+        partial(DesiredState, cache),
+        associations,
+    )
+    async with hands_over(engine, here.api, here.policies, cache, done) as by:
+        yield by
+
+
+@asynccontextmanager
+async def hands_over(
+    engine: Engine[DesiredState], cluster: Cluster, policies: TrustPolicies, cache: ClusterCache, done: Done
+) -> AsyncIterator[Hands]:
+    """The same over an engine that was built; `cache` mirrors the cluster inside the `async with`."""
     mirror = asyncio.create_task(cache.run())
     try:
         await cache.wait_until_synced()
-        yield Hands(here.api, here.policies, cache, demand, writers, grants, associations, done)
+        yield Hands(cluster, policies, cache, engine, done)
     finally:
-        await grants.close()
+        await engine.grants.close()
         mirror.cancel()
 
 
@@ -145,7 +152,7 @@ async def obtain(
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
-        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
+        outcomes[subject] = await by.engine.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
     try:
@@ -190,7 +197,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
         namespace, account = await live(by.cluster, by.cache, subject)
         if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
-        elif by.associations and await by.associations.remove(subject):
+        elif by.engine.associations and await by.engine.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
         by.done.failed.append(f"{who}: association {item.found.id} not deleted: {error}")
@@ -198,7 +205,7 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
-    writer = by.writers[role]
+    writer = by.engine.writers[role]
     try:
         async with asyncio.timeout(PATIENCE):
             await writer.first_look()
@@ -258,7 +265,7 @@ async def _look_at_all_roles(by: Hands) -> None:
     """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
+            await asyncio.gather(*(writer.first_look() for writer in by.engine.writers.values()))
 
 
 async def _remove_from(by: Hands, change: RoleChange) -> None:
@@ -266,7 +273,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
     if not leaving:
         return
-    by.writers[change.role].leave(leaving)
+    by.engine.writers[change.role].leave(leaving)
     if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
@@ -279,7 +286,7 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     except ClusterError as error:
         by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
         return False
-    if by.demand.cause_by(role, subject, namespace, account) is None:
+    if by.engine.desired.cause_by(role, subject, namespace, account) is None:
         by.done.failed.append(f"{who}: not removed, because it is wanted by now")
         return False
     return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.leases import LeaseLock
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
     from webhook.iam.ports import TrustPolicies
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.plan import Plan, RoleChange
 
@@ -92,15 +92,11 @@ async def retire(
     plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
 ) -> None:
     """The same, one role after the other."""
-    limiter = iam_limiter()
+    owns = {change.role: change.own for change in plan.roles}
+    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: NobodyWanted())
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
-        await _retire_from(change, writer, policies, done)
-
-
-def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
-    return lambda _: own
+        await _retire_from(change, engine.writers[change.role], policies, done)
 
 
 async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
