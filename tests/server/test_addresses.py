@@ -14,6 +14,7 @@ from webhook.config.contract import ServerSection
 from webhook.config.errors import ConfigurationError
 from webhook.server.http import plain_application
 from webhook.server.listeners import Listener
+from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
