@@ -11,9 +11,10 @@ from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
 from webhook.cli.apply.engine import Hands, remove
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import AwsError
 from webhook.planning.plan import Change, Plan, RoleChange
@@ -49,15 +50,14 @@ async def _apply(world: World, process: Process) -> None:
     )
     policies = AwsClient(world.iam, world.wire, world.witness, process, "ours", own_in)
     lock = LeaseLock(client, process.name)
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand = DesiredState(view, writers)
-    for role in binding.roles:
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand)
+    known = {role: PolicyCache(role) for role in binding.roles}
+    desired = DesiredState(view, known)
+    writers = {role: RoleWriter(one, own_in, policies, lock, desired) for role, one in known.items()}
     grants = Grants(writers)
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        by = Hands(client, policies, view, demand, writers, grants)
+        by = Hands(client, policies, view, desired, writers, grants)
         plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
         await remove(by, plan, lambda _: None)
     except AwsError as error:
@@ -69,7 +69,7 @@ async def _apply(world: World, process: Process) -> None:
 
 async def _change(by: Hands, role: RoleArn) -> RoleChange:
     policy, own = await by.policies.read(role), own_in(role)
-    unwanted = [who for who in sorted(policy.subjects(own)) if by.demand.may_leave(role, who)]
+    unwanted = [who for who in sorted(policy.subjects(own)) if by.desired.may_remove(role, who)]
     return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
 
 

@@ -15,13 +15,14 @@ from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
 
@@ -68,18 +69,18 @@ class Replica:
         )
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self._view, writers)
+        known = {role: PolicyCache(role) for role in binding.roles}
+        desired, limiter = DesiredState(self._view, known), iam_limiter()
+        writers = {
+            role: RoleWriter(one, own_in, policies, lock, desired, limiter=limiter) for role, one in known.items()
+        }
         self._grants = Grants(writers)
-        limiter = iam_limiter()
-        for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
         client_of_pruner = _PrunersClient(api, self.process, self._witness)
         self._passes = Reconciler(self._view, self._grants, client, _NoEvents())
         self._pruner = Pruner(
             self._view,
             writers,
-            demand,
+            desired,
             client_of_pruner,
             _NoEvents(),
             self._plan.rules,
@@ -184,38 +185,41 @@ class Neighbour:
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
         self._writers = self.process.run(
-            lambda: [RoleWriter(role, neighbours_own_in, policies, lock, self) for role in plan.binding.roles]
+            lambda: [
+                RoleWriter(PolicyCache(role), neighbours_own_in, policies, lock, self)
+                for role in plan.binding.roles
+            ]
         )
         self.process.start(self._check_for_ever(), "neighbour")
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return self._wanted[role]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; it runs once and hears of nobody through Leases."""
+        """As the port DesiredSubjects says; it runs once and hears of nobody through Leases."""
         return subject in self._wanted[role]
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; nobody is removed here."""
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port DesiredSubjects says; nobody is removed here."""
         return subject not in self._wanted[role]
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says."""
-        return self.may_leave(role, subject)
+        """As the port DesiredSubjects says."""
+        return self.may_remove(role, subject)
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; it knows its namespaces."""
+        """As the port DesiredSubjects says; it knows its namespaces."""
         return True
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; its namespaces are not made anew."""
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says; its namespaces are not made anew."""
         return False
 
     async def _check_for_ever(self) -> None:
         while True:
             for writer in self._writers:
-                writer.check()
+                writer.enqueue()
             await asyncio.sleep(_NEIGHBOUR_INTERVAL)
 
 

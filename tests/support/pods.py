@@ -9,9 +9,9 @@ from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, binding, foreign_document, role
 from webhook.engine.grants import Grants
-from webhook.iam.pod_statement import PodStatement
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, PodStatement
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Grant
 from webhook.model.names import ClusterArn
@@ -55,7 +55,7 @@ class PodSite:
             self.iam.store(ROLE, foreign_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
-        self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
+        self.writer = RoleWriter(PolicyCache(ROLE), lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
         self.associations = Associations(
             self.eks,
@@ -73,25 +73,25 @@ class PodSite:
         return Grant(who, self.binding)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
-        """As the port Demand says: nobody is named in the role."""
+        """As the port DesiredSubjects says: nobody is named in the role."""
         return []
 
     def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return False
 
     def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return False
 
     def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return True
 
-    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def was_replaced(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False
 
-    def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_remove(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False

@@ -18,12 +18,13 @@ from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
@@ -102,8 +103,8 @@ class World:
                 self.iam.store(one, foreign_document(one))
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = LeaderElection(self.leases, INSTALLATION, replica or "a", self.progress)
-        self.writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self.view, self.writers)
+        known = {one: PolicyCache(one) for one in self.roles}
+        desired = DesiredState(self.view, known)
         associating = [binding for binding in self.bindings if binding.associates]
         associations = None
         if associating:
@@ -117,20 +118,21 @@ class World:
                 self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )
-        self.grants = Grants(self.writers, associations)
 
         def own(one: RoleArn) -> OwnStatement:
             pods = tuple(pods_of(binding) for binding in associating if one in binding.roles)
             return replace(own_in(one), pods=pods)
 
         limiter = iam_limiter()
-        for one in self.roles:
-            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
+        self.writers = {
+            one: RoleWriter(known[one], own, policies, lock, desired, self.progress, limiter) for one in self.roles
+        }
+        self.grants = Grants(self.writers, associations)
         self.passes = Reconciler(self.view, self.grants, self.cluster, self.events, self.progress)
         self.pruner = Pruner(
             self.view,
             self.writers,
-            demand,
+            desired,
             self.cluster,
             self.events,
             PruneRules(GRACE, 0.2),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
-    from webhook.engine.desired_state import DesiredState
+    from webhook.controller.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
@@ -116,7 +116,7 @@ class UnusedTrust:
         """Whether no binding wants it by what was last shown, nor may soon."""
         if place.associated or place.role is None:
             return self._view.may_dissociate(place.subject, place.role)
-        return self._demand.may_leave(place.role, place.subject)
+        return self._demand.may_remove(place.role, place.subject)
 
     def is_deletion_witnessed(self, place: Place) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.pending_removals import PendingRemovals
-from webhook.iam.reasons import LEFT_TO_LEADER, NOT_CERTAIN, unexpected
+from webhook.iam.pending_removals import PendingRemovals
+from webhook.iam.reasons import LEFT_TO_LEADER, NAMESPACE_REPLACED, NOT_CERTAIN, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import QUOTA, Step, judge
@@ -163,7 +163,7 @@ class Associations:
 
     def asks(self, subject: Subject) -> None:
         """A review relies on the association of `subject`: an approved removal waits for a minute."""
-        self._departures.asks(subject, asyncio.get_running_loop().time())
+        self._departures.defer(subject, asyncio.get_running_loop().time())
 
     def needs(self, subject: Subject, need: Need) -> None:
         """Have what is under way for `subject` be done with a greater need."""
@@ -230,7 +230,7 @@ class Associations:
 
     def _leaves(self, subject: Subject) -> bool:
         now = asyncio.get_running_loop().time()
-        return subject in self.subjects and self._departures.leaves(subject, self._work.keys(), now)
+        return subject in self.subjects and self._departures.is_due(subject, self._work.keys(), now)
 
     async def _remove(self, subject: Subject, may_go: Callable[[Subject], bool]) -> bool:
         """Delete it where it is ours and `may_go` holds by then; answers whether it was. Raises AwsError."""
@@ -329,7 +329,7 @@ class Associations:
         """Look, decide and act once."""
         found = await self._find(subject)
         if self._is_another(subject):
-            reason = "its namespace was made anew and no binding selects it"
+            reason = NAMESPACE_REPLACED
             return Untrusted(role, FailureKind.WITHDRAWN, reason)
         if found is None:
             self._check_may_add(subject)

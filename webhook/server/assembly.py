@@ -11,14 +11,15 @@ from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
@@ -54,7 +55,8 @@ async def assemble(configuration: Configuration) -> Program:
     lock = LeaseLock(leases, identity)
     leadership = LeaderElection(leases, installation, identity, progress)
     quota, limiter = AccountQuota(calls), iam_limiter()
-    writers: dict[RoleArn, RoleWriter] = {}
+    known = {role: PolicyCache(role) for role in trusted_roles(bindings)}
+    desired = DesiredState(view, known)
     associations = (
         Associations(
             pods.api,
@@ -69,16 +71,21 @@ async def assemble(configuration: Configuration) -> Program:
         if pods
         else None
     )
-    grants, demand = Grants(writers, associations), DesiredState(view, writers)
-    for role in trusted_roles(bindings):
-        policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
+
+    def policies_of(role: RoleArn) -> IamTrustPolicies:
+        return IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
+
+    writers = {
+        role: RoleWriter(one, own_in, policies_of(role), lock, desired, progress, limiter)
+        for role, one in known.items()
+    }
+    grants = Grants(writers, associations)
     events = EventWriter(connection)
     reconciler, gate = configuration.reconciler, configuration.pod_gate
     rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
     passes = Reconciler(view, grants, api, events, progress)
     identities = Identities(view, grants)
-    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
+    pruner = Pruner(view, writers, desired, api, events, rules, associations, progress, passes.hurry)
     leader = Leader(
         pruner,
         BindingConflicts(view, bindings, events),

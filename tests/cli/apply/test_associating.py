@@ -17,8 +17,9 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Hands, add_and_repair, remove
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
@@ -32,7 +33,6 @@ from webhook.podidentity.associations import Associations
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.model.names import RoleArn
 
 THEIRS = "arn:aws:iam::123456789012:role/theirs"
 
@@ -73,10 +73,10 @@ class Person:
     async def hands(self) -> AsyncIterator[Hands]:
         """What `apply` works with."""
         view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("apply")
+        known, policies = PolicyCache(self.role), self.iam.client("apply")
+        desired = DesiredState(view, {self.role: known})
         own = self.installation.own_in(self.role)
-        writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
+        writers = {self.role: RoleWriter(known, lambda _: own, policies, InProcessLock(), desired)}
         associations = Associations(
             self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
         )
@@ -84,7 +84,7 @@ class Person:
         mirror = asyncio.create_task(view.run())
         try:
             await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations)
+            yield Hands(self.cluster, policies, view, desired, writers, grants, associations)
         finally:
             await grants.close()
             mirror.cancel()

@@ -21,9 +21,10 @@ from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
@@ -77,15 +78,15 @@ class Person:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         view = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, grants = DesiredState(view, writers), Grants(writers)
+        known = {one: PolicyCache(one) for one in self.roles}
+        desired, own_in = DesiredState(view, known), self.installation.own_in
         policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
-        for one in self.roles:
-            writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
+        writers = {one: RoleWriter(known[one], own_in, policies, lock, desired) for one in self.roles}
+        grants = Grants(writers)
         mirror = asyncio.create_task(view.run())
         try:
             await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants)
+            yield Hands(self.cluster, policies, view, desired, writers, grants)
         finally:
             await grants.close()
             mirror.cancel()
@@ -239,7 +240,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         await asyncio.sleep(0.1)
         await trust(3)
         assert person.trusted(role()) == {2, 3}
-        replica.grants.check()
+        replica.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
     assert person.iam.puts[-1].call.who == "replica"

@@ -23,8 +23,9 @@ from webhook.cli.migrate import migrating
 from webhook.cli.migrate.replacing import Pace
 from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
@@ -88,15 +89,15 @@ class Scene:
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
         view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("migrate")
-        writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
+        known, policies = PolicyCache(ROLE), self.iam.client("migrate")
+        desired = DesiredState(view, {ROLE: known})
+        writers = {ROLE: RoleWriter(known, own_in, policies, InProcessLock(), desired)}
         associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(view.run())
         try:
             await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations, done)
+            yield Hands(self.cluster, policies, view, desired, writers, grants, associations, done)
         finally:
             await grants.close()
             mirror.cancel()

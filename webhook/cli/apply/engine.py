@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reader import live
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
@@ -62,7 +63,7 @@ class Hands:
     cluster: Cluster
     policies: TrustPolicies
     view: ClusterCache
-    demand: DesiredState
+    desired: DesiredState
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
     associations: Associations | None = None
@@ -92,13 +93,14 @@ async def hands(
         grace=installation.grace,
     )
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = DesiredState(view, writers), iam_limiter()
+    known = {role: PolicyCache(role) for role in trusted_roles(installation.bindings)}
+    desired, limiter = DesiredState(view, known), iam_limiter()
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
-    for role in trusted_roles(installation.bindings):
+    writers = {}
+    for role, one in known.items():
         by = eks.policies if eks and own_in(role).pods else policies
-        writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
+        writers[role] = RoleWriter(one, own_in, by, lock, desired, limiter=limiter)
     associations = None
     if pods:
         associations = Associations(
@@ -117,7 +119,7 @@ async def hands(
     mirror = asyncio.create_task(view.run())
     try:
         await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants, associations, done)
+        yield Hands(here.api, here.policies, view, desired, writers, grants, associations, done)
     finally:
         await grants.close()
         mirror.cancel()
@@ -210,9 +212,9 @@ async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool
     writer = by.writers[role]
     try:
         async with asyncio.timeout(PATIENCE):
-            await writer.first_look()
+            await writer.wait_until_synced()
             while not writer.needs_a_person and not is_there(await by.policies.read(role)):
-                writer.check()
+                writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
         reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
@@ -267,7 +269,7 @@ async def _look_at_all_roles(by: Hands) -> None:
     """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
+            await asyncio.gather(*(writer.wait_until_synced() for writer in by.writers.values()))
 
 
 async def _remove_from(by: Hands, change: RoleChange) -> None:
@@ -275,7 +277,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
     if not leaving:
         return
-    by.writers[change.role].leave(leaving)
+    by.writers[change.role].approve_removals(leaving)
     if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
@@ -288,7 +290,7 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     except ClusterError as error:
         by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
         return False
-    if by.demand.cause_by(role, subject, namespace, account) is None:
+    if by.desired.cause_by(role, subject, namespace, account) is None:
         by.done.failed.append(f"{who}: not removed, because it is wanted by now")
         return False
     return True

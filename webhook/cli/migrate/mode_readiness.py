@@ -92,7 +92,7 @@ class PodIdentityFootings:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
             )
-        return ModeReadiness(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.lets_pods_in(self.own))
+        return ModeReadiness(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.allows_pods(self.own))
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
         ours = (one for one in self.own.pods if one.service_account == subject.service_account)
