@@ -111,7 +111,7 @@ async def _longest_pause(document: dict[str, Any], quota: int, asked: list[Subje
     iam.store(_ROLE, document)
     site = Site(iam, _ROLE)
     site.wanted[_ROLE] = asked
-    looked = asyncio.ensure_future(site.writers[_ROLE].first_look())
+    looked = asyncio.ensure_future(site.writers[_ROLE].wait_until_synced())
     longest, last = 0.0, time.thread_time()
     while not looked.done():
         await asyncio.sleep(0)

@@ -1,6 +1,5 @@
 """The program as it called AWS before, to compare with: `python -m bench.former serve --config FILE`."""
 
-import asyncio
 from typing import Any
 
 from webhook.cli import main
@@ -14,7 +13,7 @@ class FixedGathering(RoleWriter):
     """Waits under the lock until 0.3 s after the role's last write, whatever is written and whoever waits."""
 
     def _next_turn(self) -> float:
-        return max(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time(), 0.0)
+        return max(self.known.recent.latest + GATHERING - self._clock(), 0.0)
 
     def _rest(self) -> float:
         return 0.0

@@ -265,7 +265,7 @@ async def test_what_a_leader_itself_removes_counts_whoever_is_unwanted_later() -
     assert set(leases.leases[LEASE].leaving) == {"one", "two", "three"}, (
         "a third leader may have to judge them all"
     )
-    term.take_up(["one", "two"])
+    term.adopt(["one", "two"])
     assert term.removed_within_the_hour() == 2
     await asyncio.sleep(5)
     assert set(leases.leases[LEASE].leaving) == {"two", "three"}
@@ -282,9 +282,9 @@ async def test_whom_the_leader_before_was_about_to_remove_and_did_not_counts_no_
     await asyncio.sleep(5)
     (term,) = second.terms
     assert term.removed_within_the_hour() == 3, "until it has looked"
-    term.take_up(["two", "three", "nine"])
+    term.adopt(["two", "three", "nine"])
     assert term.removed_within_the_hour() == 1
-    term.take_up(["two"])
+    term.adopt(["two"])
     assert term.removed_within_the_hour() == 1
     await asyncio.sleep(5)
     assert sum(count for _, count in leases.leases[LEASE].removals) == 1

@@ -354,7 +354,7 @@ async def test_a_write_that_takes_effect_after_newer_ones_is_put_right_by_the_ne
         await asyncio.sleep(1.5)
     await asyncio.sleep(10)
     for _ in range(3):
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(60)
     assert here.trusted_in(ROLE) == {subject(1), subject(2), subject(3)}
 

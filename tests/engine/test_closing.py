@@ -11,7 +11,7 @@ from tests.support.locks import InProcessHold, InProcessLock
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.iam.role_writer import WRITE_TIME
+from webhook.iam.write_cycle import WRITE_TIME
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, Untrusted
 
@@ -57,7 +57,7 @@ async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -
     here = site(iam, ROLE)
     await here.grants.close()
     here.grants.start(here.grant(subject(1)))
-    here.grants.check()
+    here.grants.enqueue()
     outcome = await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert "shutting down" in outcome.reason

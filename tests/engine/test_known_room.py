@@ -51,7 +51,7 @@ async def test_the_answer_is_that_of_an_amendment_for_all_who_wait(
     _store_statements_of_others(iam)
     writer = here.writers[ROLE]
     if starts_empty:
-        await writer.first_look()
+        await writer.wait_until_synced()
     else:
         await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     policy = await iam.client("test").read(ROLE)  # as IAM answers it: lists of one are unwrapped
@@ -74,7 +74,7 @@ async def test_a_thousand_answers_with_a_thousand_waiting_cost_little() -> None:
     iam = SimulatedIam(limit=131072)
     here = site(iam, ROLE)
     writer = here.writers[ROLE]
-    await writer.first_look()
+    await writer.wait_until_synced()
     iam.have(Trouble.HANGS)
     began = time.process_time()
     for number in range(1000):
@@ -89,7 +89,7 @@ async def test_reviews_are_answered_while_external_statements_are_weighed_for_th
     here = site(iam, ROLE)
     _store_statements_of_others(iam)
     here.wanted[ROLE] = [subject(number) for number in range(5000)]
-    looked = asyncio.ensure_future(here.writers[ROLE].first_look())
+    looked = asyncio.ensure_future(here.writers[ROLE].wait_until_synced())
     turns = 0
     while not looked.done():
         await asyncio.sleep(0)

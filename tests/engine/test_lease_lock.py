@@ -10,7 +10,8 @@ from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import Site, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.leases import DURATION, Lease, LeaseLock, lease_name
+from webhook.coordination.leases import DURATION, Lease
+from webhook.coordination.lock import LeaseLock, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,10 +85,10 @@ async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_somebody_who_has
         waiting = asyncio.create_task(wait())
         for _ in range(30):
             await asyncio.sleep(1)
-            assert await hold.again()
+            assert await hold.renew()
         began = now()
         await asyncio.sleep(2)
-        assert not await hold.again()
+        assert not await hold.renew()
     await waiting
 
 
@@ -96,7 +97,7 @@ async def test_a_replica_whose_subjects_are_all_written_by_another_does_not_take
     iam, store = SimulatedIam(limit=131072), MemoryLeases()
     sites = [site(iam, ROLE, lock=LeaseLock(store, "a")), Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))]
     for here in sites:
-        await here.writers[ROLE].first_look()
+        await here.writers[ROLE].wait_until_synced()
         await asyncio.sleep(5)
     for number in range(200):
         for here in sites:
@@ -114,5 +115,5 @@ async def test_a_holder_whose_lock_was_taken_meanwhile_stops_and_leaves_it_to_th
         found = await store.get(NAME)
         assert found
         taken = await store.update(replace(found, holder="b", renewals=found.renewals + 1))
-        assert not await hold.again()
+        assert not await hold.renew()
     assert await store.get(NAME) == taken

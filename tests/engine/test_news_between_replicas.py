@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.locks import MemoryLeases
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.leases import LeaseLock, lease_name
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED, LeaseLock, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,7 @@ class Replica:
         async with self._lock.hold(ROLE, lambda written, _: self.told.append(dict(written)), now) as hold:
             if writes is not None:
                 hold.remember(writes, {})
-            assert await hold.again()
+            assert await hold.renew()
 
 
 @in_virtual_time

@@ -86,7 +86,7 @@ async def test_a_role_that_was_full_a_moment_ago_is_not_asked_first() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     first, second, _ = _order(here)
     _fill(here, first)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.calls.clear()
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(second, TrustSource.WRITTEN)
     assert here.iam.made("read", first) == []
@@ -97,7 +97,7 @@ async def test_roles_that_were_full_a_moment_ago_are_looked_at_before_anybody_is
     here = site(SimulatedIam(limit=1500), *ROLES)
     for one in ROLES:
         _fill(here, one)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.edit(ROLES[1], lambda document: document["Statement"].pop())
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(ROLES[1], TrustSource.WRITTEN)
 
@@ -107,7 +107,7 @@ async def test_a_role_that_was_full_long_ago_is_asked_first() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     first = _order(here)[0]
     _fill(here, first)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.edit(first, lambda document: document["Statement"].pop())
     await asyncio.sleep(200)
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(first, TrustSource.WRITTEN)
@@ -159,7 +159,7 @@ async def test_an_annotated_role_that_is_full_is_left_for_another() -> None:
 async def test_the_likely_role_is_the_one_that_it_gets_later() -> None:
     here = site(SimulatedIam(), *ROLES)
     _fill(here, _order(here)[0])
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     for number in range(15):
         grant = here.grant(subject(number))
         likely = here.grants.likely_role(grant)
@@ -282,7 +282,7 @@ async def test_a_subject_under_way_follows_the_annotation_that_another_replica_w
     here = site(SimulatedIam(), *ROLES)
     chosen = _order(here)[2]
     for one in here.roles:
-        await here.writers[one].first_look()
+        await here.writers[one].wait_until_synced()
     refused = here.iam.have(Trouble.REFUSED, "write")
     asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), seconds=60))
     await asyncio.sleep(5)
@@ -298,7 +298,7 @@ async def test_a_write_under_way_ends_though_the_annotation_names_another_role_b
     here = site(SimulatedIam(latency=1.0), *ROLES)
     first, _, chosen = _order(here)
     for one in here.roles:
-        await here.writers[one].first_look()
+        await here.writers[one].wait_until_synced()
     asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), PATIENCE))
     while not here.iam.made("write"):  # noqa: ASYNC110  in virtual time
         await asyncio.sleep(0.1)

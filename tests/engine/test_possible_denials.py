@@ -11,7 +11,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
-from webhook.iam.pod_statement import SERVICE
+from webhook.iam.statement import SERVICE
 from webhook.model.outcomes import Trusted, TrustSource
 
 ROLE = role()

@@ -170,7 +170,7 @@ async def _ask(here: Site, arrival: Arrival, annotations: dict[Subject, RoleArn]
 async def _pass_over(here: Site, annotations: dict[Subject, RoleArn]) -> None:
     """As the passes do, once a minute: start what is missing, and move annotations to where trust is."""
     while asyncio.get_running_loop().time() < LAST_TROUBLE + HEALED:
-        here.grants.check()
+        here.grants.enqueue()
         for who, annotated in list(annotations.items()):
             grant = here.grant(who, annotated)
             here.grants.start(grant)
@@ -214,7 +214,7 @@ def _edited(document: dict[str, Any], kind: str) -> None:
 
 async def _pass_every_minute(here: Site) -> None:
     while asyncio.get_running_loop().time() < LAST_TROUBLE + HEALED:
-        here.grants.check()
+        here.grants.enqueue()
         for who in here.wanted[ROLE]:
             here.grants.start(here.grant(who))
         await asyncio.sleep(60)
@@ -223,6 +223,6 @@ async def _pass_every_minute(here: Site) -> None:
 async def _assert_quiet(iam: SimulatedIam, here: Site) -> None:
     writes = len(iam.made("write"))
     for _ in range(10):
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(60)
     assert len(iam.made("write")) == writes

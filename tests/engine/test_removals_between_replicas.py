@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
 
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
@@ -16,7 +15,8 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock, lease_name
+from webhook.coordination.lock import MOST_HEARD, REMEMBERED, LeaseLock, lease_name
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.errors import ClusterError
@@ -43,11 +43,11 @@ class Replicas:
 
     async def remove(self, who: Subject) -> None:
         """Have the leader remove it, as soon as its reads show it."""
-        self.a.writers[ROLE].leave({who})
+        self.a.writers[ROLE].approve_removals({who})
         while who in self.trusted:
-            self.a.writers[ROLE].check()
+            self.a.writers[ROLE].enqueue()
             await asyncio.sleep(1)
-        self.a.writers[ROLE].leave(set())
+        self.a.writers[ROLE].approve_removals(set())
 
     @property
     def trusted(self) -> frozenset[Subject]:
@@ -75,7 +75,7 @@ async def test_a_replica_that_wrote_a_subject_does_not_bring_it_back_after_its_r
     assert here.trusted == {BOB}
     for _ in range(6):
         for replica in (here.a, here.b, here.c):
-            replica.grants.check()
+            replica.grants.enqueue()
         await asyncio.sleep(REMEMBERED / 3)
     assert here.trusted == {BOB}
     assert not here.was_trusted_since(documents, ALICE)
@@ -96,7 +96,7 @@ async def test_a_removal_is_passed_on_by_a_replica_whose_watch_cannot_confirm_it
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.c.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.c.may_remove = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.c, BOB)
     assert set(here.lease.removed) == {ALICE}
     await here.trust(here.b, CAROL)
@@ -109,7 +109,7 @@ async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_sub
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.b.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.may_remove = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
     here.b.seems_unused = lambda one, who: who == ALICE  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.b, BOB)
     assert here.trusted == {BOB}
@@ -157,7 +157,7 @@ async def test_a_forged_removal_is_no_reason_for_a_write_and_takes_nothing_that_
     writes = len(here.iam.made("write"))
     for _ in range(30):
         here.store.forge(ROLE, {}, {ALICE: 0.0})
-        here.b.grants.check()
+        here.b.grants.enqueue()
         await asyncio.sleep(REMEMBERED / 10)
     assert here.trusted == {ALICE}
     assert len(here.iam.made("write")) == writes
@@ -210,7 +210,9 @@ async def test_while_the_watch_fails_no_removal_is_believed(*, in_touch: bool) -
     cluster.add_namespace(BOB.namespace)
     running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), LeaseLock(store, "b"), DesiredState(cache, here.writers))
+    known = PolicyCache(ROLE)
+    desired = DesiredState(cache, {ROLE: known})
+    writer = RoleWriter(known, own_in, iam.client("b"), LeaseLock(store, "b"), desired)
     iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([ALICE])))
     if not in_touch:
         cluster.accounts[SERVICE_ACCOUNT].failing_watches = float("inf")
@@ -228,8 +230,8 @@ async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -
     await here.trust(here.b, ALICE)
     await asyncio.sleep(1)
     here.iam.latency = 2.0
-    here.a.writers[ROLE].leave({ALICE})
-    here.a.writers[ROLE].check()
+    here.a.writers[ROLE].approve_removals({ALICE})
+    here.a.writers[ROLE].enqueue()
     await asyncio.sleep(2.5)
     assert [call.operation for call in here.iam.calls if call.ended == float("inf")] == ["write"]
     await here.a.grants.close()
@@ -253,8 +255,8 @@ async def test_a_removal_whose_write_got_no_answer_is_told_on_with_later_writes(
     here = Replicas()
     await here.trust(here.b, ALICE)
     here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
-    here.a.writers[ROLE].leave({ALICE})
-    here.a.writers[ROLE].check()
+    here.a.writers[ROLE].approve_removals({ALICE})
+    here.a.writers[ROLE].enqueue()
     await asyncio.sleep(10)
     await here.trust(here.a, CAROL)
     await here.trust(here.b, BOB)

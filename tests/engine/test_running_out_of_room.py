@@ -88,7 +88,7 @@ async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(
     assert len(_warnings(said)) == 1
     await asyncio.sleep(100)
     iam.edit(ROLE, lambda document: document["Statement"].clear())
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     await _trust(here, *range(20, 35))
     assert len(_warnings(said)) == 2
@@ -133,7 +133,7 @@ async def test_a_damaged_statement_whose_room_others_have_filled_is_reported_and
     here.iam.edit(ROLE, _fill_the_room_of_the_audience)
     writes = len(here.iam.made("write"))
     await asyncio.sleep(100)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     assert len(here.iam.made("write")) == writes
     assert {line["outcome"] for line in said if line["event"] == "trust_not_written"} == {"full"}

@@ -11,9 +11,10 @@ from tests.support.pods import OWN, PODS, ROLE, PodSite
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, foreign_document, own_in, site, subject
 from tests.support.virtual_time import in_virtual_time
-from webhook.coordination.leases import LeaseLock
-from webhook.iam.pod_statement import SERVICE
+from webhook.coordination.lock import LeaseLock
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
+from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import TrustPolicy, canonical
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
@@ -48,7 +49,7 @@ async def test_many_who_ask_share_one_write_and_the_rest_of_the_policy_stays() -
     outcomes = await asyncio.gather(*(here.writer.submit_pods().settled for _ in range(50)))
     assert set(outcomes) == {Trusted(ROLE, TrustSource.WRITTEN)}
     assert len(here.iam.puts) == 1
-    assert policy(here).with_subjects(OWN, ()).lets_pods_in(OWN)
+    assert policy(here).with_subjects(OWN, ()).allows_pods(OWN)
     theirs = {canonical(one) for one in policy(here).statements if not OWN.owns(one)}
     assert theirs == {canonical(one) for one in foreign_document(ROLE)["Statement"]}
     assert repairs() == before
@@ -83,14 +84,14 @@ async def test_somebodys_edit_is_put_right_within_a_pass() -> None:
     await asyncio.sleep(120)
     before = repairs()
     here.iam.edit(ROLE, remove_ours)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(10)
-    assert policy(here).lets_pods_in(OWN)
+    assert policy(here).allows_pods(OWN)
     assert repairs() == before + 1
 
 
 class Following:
-    """The `Demand` of a command: whom the program trusts already, so that there is never anybody to add."""
+    """The DesiredSubjects of a command: what the program trusts already, so that there is never one to add."""
 
     def __init__(self, program: Site) -> None:
         self._program = program
@@ -101,7 +102,7 @@ class Following:
     def may_want(self, one: RoleArn, who: Subject) -> bool:
         return self._program.may_want(one, who)
 
-    def may_leave(self, _: RoleArn, __: Subject) -> bool:
+    def may_remove(self, _: RoleArn, __: Subject) -> bool:
         return False
 
     def seems_unused(self, _: RoleArn, __: Subject) -> bool:
@@ -110,7 +111,7 @@ class Following:
     def may_add(self, _: Subject) -> bool:
         return True
 
-    def is_another(self, _: RoleArn, __: Subject) -> bool:
+    def was_replaced(self, _: Subject) -> bool:
         return False
 
 
@@ -121,11 +122,13 @@ async def test_a_former_statement_goes_though_another_program_adds_somebody_ever
     program = site(iam, ROLE, lock=LeaseLock(store, "a"))
     iam.edit(ROLE, lambda document: document["Statement"].append(PODS.render()))
     own = replace(own_in(ROLE), former=frozenset({PODS.sid}))
-    writer = RoleWriter(ROLE, lambda _: own, iam.client("command"), LeaseLock(store, "b"), Following(program))
+    writer = RoleWriter(
+        PolicyCache(ROLE), lambda _: own, iam.client("command"), LeaseLock(store, "b"), Following(program)
+    )
     for number in range(20):
         await program.grants.obtain(program.grant(subject(number)), PATIENCE)
         await asyncio.sleep(1)
-        writer.check()
+        writer.enqueue()
         await asyncio.sleep(1)
         if number == 3:
             assert not policy_of(iam).has_former(own)

@@ -104,7 +104,7 @@ async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_o
     assert repairs() == before
     for _ in range(3):
         iam.edit(ROLE, remove_ours)
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(100)
         assert here.trusted_in(ROLE) == {subject(number) for number in range(5)}
     assert repairs() == before + 3

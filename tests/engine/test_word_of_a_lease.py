@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED, RecentWrites
 
 from tests.support.invariants import assert_writes_were_careful, never_dropped
 from tests.support.locks import MemoryLeases
@@ -16,7 +15,9 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import MOST_HEARD, REMEMBERED, LeaseLock
+from webhook.iam.policy_cache import PolicyCache
+from webhook.iam.recent_writes import RecentWrites
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted
@@ -37,7 +38,7 @@ async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(str
     for number in range(4):
         store.forge(ROLE, {stranger: 0.0})
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
-        assert here.writers[ROLE].trusts(stranger) is None
+        assert here.writers[ROLE].known.trusts(stranger) is None
         await asyncio.sleep(1)
     assert_writes_were_careful(iam, own_in, [subject(number) for number in range(4)])
     (lease,) = store.leases.values()
@@ -73,7 +74,8 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     here = site(iam, ROLE)
     cache = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(cache, here.writers))
+    known = PolicyCache(ROLE)
+    writer = RoleWriter(known, own_in, iam.client("b"), lock, DesiredState(cache, {ROLE: known}))
     running = asyncio.create_task(cache.run())
     store.forge(ROLE, {subject(1): 0.0})
     await writer.submit(subject(2)).settled
@@ -86,37 +88,43 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     running.cancel()
 
 
-def test_those_heard_of_count_once_they_may_be_wanted() -> None:
+def _always(_: Subject) -> bool:
+    return True
+
+
+def test_an_addition_by_another_replica_counts_once_the_cluster_may_want_it() -> None:
     wanted: set[Subject] = set()
-    recent = RecentWrites(wanted.__contains__, lambda _: True)
-    recent.hear({subject(1): 10.0, subject(2): 10.0}, {}, now=100.0)
-    assert (recent.believe(100.0), recent.ages(100.0)) == ([], {})
+    recent = RecentWrites()
+    recent.learn({subject(1): 10.0, subject(2): 10.0}, {}, now=100.0)
+    assert (recent.confirm_additions(wanted.__contains__, 100.0), recent.ages(100.0)) == ([], {})
     wanted.add(subject(1))
-    assert (recent.believe(120.0), recent.ages(120.0)) == ([subject(1)], {subject(1): 30.0})
-    assert recent.believe(120.0) == []
+    assert recent.confirm_additions(wanted.__contains__, 120.0) == [subject(1)]
+    assert recent.ages(120.0) == {subject(1): 30.0}
+    assert recent.confirm_additions(wanted.__contains__, 120.0) == []
     assert recent.subjects(149.9) == {subject(1)}
     assert recent.subjects(150.0) == set()
     wanted.add(subject(2))
-    assert recent.believe(150.0) == [], "a minute after it was written"
+    assert recent.confirm_additions(wanted.__contains__, 150.0) == [], "a minute after it was written"
 
 
-def test_what_was_written_here_counts_whoever_wants_it() -> None:
-    recent = RecentWrites(lambda _: False, lambda _: True)
+def test_what_was_written_here_counts_whether_the_cluster_wants_it_or_not() -> None:
+    recent = RecentWrites()
     recent.wrote({subject(1)}, set(), now=100.0)
     assert recent.subjects(101.0) == {subject(1)}
 
 
-def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_anew() -> None:
-    recent = RecentWrites(lambda _: True, lambda _: True)
+def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_again() -> None:
+    recent = RecentWrites()
     recent.wrote({subject(1)}, set(), 10.0)
-    recent.hear({subject(1): 5.0}, {}, 80.0)
-    assert recent.believe(80.0) == [subject(1)]
+    recent.learn({subject(1): 5.0}, {}, 80.0)
+    assert recent.confirm_additions(_always, 80.0) == [subject(1)]
     assert recent.subjects(134.0) == {subject(1)}
 
 
-def test_the_newest_of_too_many_wait_to_be_believed() -> None:
-    recent = RecentWrites(lambda _: True, lambda _: True)
+def test_the_newest_of_too_many_wait_to_be_confirmed() -> None:
+    recent = RecentWrites()
     for lease in range(3):
         numbers = range(lease * MOST_HEARD, (lease + 1) * MOST_HEARD)
-        recent.hear({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, {}, now=100.0)
-    assert sorted(recent.believe(100.0)) == [subject(number) for number in range(2 * MOST_HEARD, 3 * MOST_HEARD)]
+        recent.learn({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, {}, now=100.0)
+    newest = [subject(number) for number in range(2 * MOST_HEARD, 3 * MOST_HEARD)]
+    assert sorted(recent.confirm_additions(_always, 100.0)) == newest

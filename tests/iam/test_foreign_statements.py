@@ -28,7 +28,7 @@ from tests.iam.policies import (
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError

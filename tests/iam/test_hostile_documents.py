@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.iam.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
 from webhook.cli.verify.near_misses import near_misses
 from webhook.iam.amendment import amend, room
-from webhook.iam.conditions import as_list
-from webhook.iam.pod_statement import ACTIONS, SERVICE
+from webhook.iam.evaluation import as_list
+from webhook.iam.statement import ACTIONS, SERVICE
 from webhook.iam.statement_words import effect_of, pods_it_is_for, whom_it_names
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
@@ -93,7 +93,7 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
             policy.foreign_grant(OWN, subject),
             policy.denial_of_pod({}),
             policy.possible_denial_of_pod({}),
-            policy.lets_pod_in({}),
+            policy.allows_pod({}),
             *(place for place, _ in policy.dangling_principals()),
         ):
             assert place is None or str(place).isprintable()

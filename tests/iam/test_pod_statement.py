@@ -19,8 +19,7 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.pod_statement import ACTIONS, SERVICE, PodStatement
-from webhook.iam.statement import FIRST_OF_SETUP, OwnStatement
+from webhook.iam.statement import ACTIONS, FIRST_OF_SETUP, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_for_nobody
 from webhook.model.names import ClusterArn, Subject
 from webhook.model.selectors import NamePattern
@@ -89,7 +88,7 @@ def test_it_stands_beside_everything_else(document: dict[str, Any], named: froze
     policy = TrustPolicy.parse(document)
     with_pods = policy.with_subjects(BOTH, named)
     sids = [one.get("Sid") for one in with_pods.statements]
-    assert with_pods.lets_pods_in(BOTH)
+    assert with_pods.allows_pods(BOTH)
     assert sids.count(PODS.sid) == sids.count(MORE.sid) == 1
     assert with_pods.subjects(BOTH) == named
     others = [one for one in with_pods.statements if one.get("Sid") not in {PODS.sid, MORE.sid}]
@@ -131,7 +130,7 @@ EDITS = [
 def test_what_was_edited_by_hand_is_put_right(document: dict[str, Any]) -> None:
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     policy = TrustPolicy.parse(document)
-    assert not policy.lets_pods_in(own)
+    assert not policy.allows_pods(own)
     right = policy.with_subjects(own, ())
     assert [one for one in right.statements if one.get("Sid") == PODS.sid] == [PODS.render()]
 
@@ -142,7 +141,7 @@ def test_as_iam_stores_it_it_is_still_whole() -> None:
     condition = {operator: stored["Condition"][operator] for operator in ("StringLike", "StringEquals")}
     stored |= {"Condition": condition, "Action": stored["Action"][::-1], "Principal": {"Service": [SERVICE]}}
     policy = TrustPolicy.parse({"Version": "2012-10-17", "Statement": stored})
-    assert policy.lets_pods_in(own)
+    assert policy.allows_pods(own)
     assert policy.with_subjects(own, ()) is policy
 
 

@@ -68,7 +68,7 @@ def test_a_policy_is_over_quota_only_if_what_was_kept_alone_is(
     alone, _ = _smallest(document, keep)
     assert amendment.policy.size() <= max(quota, alone.size())
     if alone.size() > quota:
-        assert not amendment.adds_someone
+        assert not amendment.adds_any
 
 
 @given(any_document, askings, subject_sets, quotas)

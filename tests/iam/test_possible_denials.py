@@ -19,7 +19,7 @@ from tests.iam.policies import (
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
-from webhook.iam.pod_statement import SERVICE
+from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import Subject
 

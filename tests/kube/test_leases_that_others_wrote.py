@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.sites import role, subject
 from webhook.coordination.leases import Lease, mark
-from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.coordination.lock import MOST_HEARD
 from webhook.kube.leases import lease_object, parse_lease
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject

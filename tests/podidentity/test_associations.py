@@ -14,7 +14,7 @@ from tests.support.simulated_eks import ADDON, CLIENT_TIMEOUT, LATENCY, Simulate
 from tests.support.sites import PATIENCE, role, subject
 from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Association, Ownership
@@ -41,7 +41,7 @@ async def obtained(here: PodSite, *numbers: int) -> None:
 async def passing(here: PodSite, times: int = 1) -> None:
     """As the passes do it."""
     for _ in range(times):
-        here.grants.check()
+        here.grants.enqueue()
         for each in here.wanted:
             here.grants.start(here.grant(each))
         await asyncio.sleep(INTERVAL)
@@ -54,7 +54,7 @@ async def test_a_grant_is_one_association_with_our_tags_and_the_roles_trust_befo
     assert outcome == Trusted(ROLE, TrustSource.WRITTEN)
     made = here.eks.now[SUBJECT]
     assert (made.role, dict(made.tags)) == (ROLE.value, OWNER.tags())
-    assert here.writer.lets_pods_in
+    assert here.writer.known.pods
     assert here.eks.calls == {"list": 1, "create": 1}
 
 
@@ -133,7 +133,7 @@ async def test_describing_associations_hardly_delays_a_new_one() -> None:
     for each in many:
         here.eks.put(each, ROLE.value, tags=OWNER.tags())
     here.wanted = dict(many)
-    here.grants.check()
+    here.grants.enqueue()
     for each in many:
         here.grants.start(here.grant(each))
     await asyncio.sleep(1)
@@ -561,6 +561,6 @@ async def test_after_close_no_call_is_started() -> None:
     await asyncio.sleep(5)
     await here.grants.close()
     calls = here.eks.calls.total()
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     assert here.eks.calls.total() == calls

@@ -76,7 +76,7 @@ class Replicas:
     async def _pass(self, number: int) -> None:
         site = self.sites[number]
         while True:
-            site.grants.check()
+            site.grants.enqueue()
             for each in site.wanted:
                 site.grants.start(site.grant(each))
             await asyncio.sleep(INTERVAL)

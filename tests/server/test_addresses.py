@@ -7,7 +7,6 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from webhook.server.lifecycle import Lifecycle
 
 from tests.support.listening import GET_HEALTH, SHORT, on_sockets
 from webhook.config.contract import ServerSection

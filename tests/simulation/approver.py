@@ -13,7 +13,7 @@ from tests.support.sites import SERVICE_ACCOUNT, own_in
 from webhook.cli.apply.engine import Done, Hands, hands_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.model.aws_errors import AwsError
 from webhook.planning.plan import Change, Plan, RoleChange
@@ -61,7 +61,7 @@ async def _apply(world: World, process: Process) -> None:
 
 async def _change(by: Hands, role: RoleArn) -> RoleChange:
     policy, own = await by.policies.read(role), own_in(role)
-    unwanted = [who for who in sorted(policy.subjects(own)) if by.engine.desired.may_leave(role, who)]
+    unwanted = [who for who in sorted(policy.subjects(own)) if by.engine.desired.may_remove(role, who)]
     return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
 
 

@@ -21,7 +21,7 @@ from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 
@@ -192,33 +192,33 @@ class Neighbour:
         self.process.start(self._check_for_ever(), "neighbour")
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return self._wanted[role]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; it runs once and hears of nobody through Leases."""
+        """As the port DesiredSubjects says; it runs once and hears of nobody through Leases."""
         return subject in self._wanted[role]
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; nobody is removed here."""
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port DesiredSubjects says; nobody is removed here."""
         return subject not in self._wanted[role]
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says."""
-        return self.may_leave(role, subject)
+        """As the port DesiredSubjects says."""
+        return self.may_remove(role, subject)
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; it knows its namespaces."""
+        """As the port DesiredSubjects says; it knows its namespaces."""
         return True
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; its namespaces are not made anew."""
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says; its namespaces are not made anew."""
         return False
 
     async def _check_for_ever(self) -> None:
         while True:
             for writer in self._writers:
-                writer.check()
+                writer.enqueue()
             await asyncio.sleep(_NEIGHBOUR_INTERVAL)
 
 

@@ -9,8 +9,7 @@ from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, binding, foreign_document, role
 from webhook.engine.build import build_engine
-from webhook.iam.pod_statement import PodStatement
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, PodStatement
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Grant
 from webhook.model.names import ClusterArn
@@ -75,29 +74,25 @@ class PodSite:
         return who not in self.wanted
 
     def was_replaced(self, who: Subject) -> bool:
-        """As the port DesiredAssociations says."""
+        """As both ports say."""
         return who in self.others
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
-        """As the port Demand says: nobody is named in the role."""
+        """As the port DesiredSubjects says: nobody is named in the role."""
         return []
 
     def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return False
 
     def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return False
 
     def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return True
 
-    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
-        return False
-
-    def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_remove(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False

@@ -89,28 +89,28 @@ class Site:
         return Grant(who, self.binding, annotated)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return self.wanted[one]
 
     def may_want(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says: the binding goes by names alone, so any cluster could want those it fits."""
+        """As DesiredSubjects says: the binding goes by names alone, so any cluster could want those it fits."""
         fits = self.binding.service_account == who.service_account and self.binding.selects(who.namespace, {})
         return fits and one in self.roles
 
-    def may_leave(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says."""
+    def may_remove(self, one: RoleArn, who: Subject) -> bool:
+        """As the port DesiredSubjects says."""
         return who not in self.wanted[one]
 
     def seems_unused(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says."""
-        return self.may_leave(one, who)
+        """As the port DesiredSubjects says."""
+        return self.may_remove(one, who)
 
     def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return True
 
-    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def was_replaced(self, who: Subject) -> bool:
+        """As the port DesiredSubjects says."""
         return who in self.others
 
     def trusts(self, one: RoleArn, who: Subject) -> bool:

@@ -19,7 +19,7 @@ import structlog
 from webhook.controller.live_reader import live
 from webhook.controller.terminating import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.errors import ClusterError
 from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
@@ -229,9 +229,9 @@ class Pruner:
         By reads that are too young to be from before its last write; a role that cannot be read keeps only
         its own subjects waiting.
         """
-        young = {role for role, one in self._writers.items() if one.read_at > term.began + REMEMBERED}
+        young = {role for role, one in self._writers.items() if one.known.read_at > term.began + REMEMBERED}
         if not self._approved and all(role in young or one.needs_a_person for role, one in self._writers.items()):
-            term.take_up([one.mark for one in self.unused.places if one.associated or one.role in young])
+            term.adopt([one.mark for one in self.unused.places if one.associated or one.role in young])
 
     def _end(self) -> None:
         """Remove nothing any more: this replica leads no longer."""
@@ -322,7 +322,9 @@ class Pruner:
 
     def _have_them_removed(self) -> None:
         for role, writer in self._writers.items():
-            writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
+            writer.approve_removals(
+                {one.subject for one in self._approved if one.role == role and not one.associated}
+            )
         if self._associations:
             self._associations.approve_removals({place.subject for place in self._approved if place.associated})
 

@@ -120,7 +120,7 @@ class UnusedTrust:
         """Whether no binding wants it by what was last shown, nor may soon."""
         if place.associated or place.role is None:
             return self._cache.may_dissociate(place.subject, place.role)
-        return self._demand.may_leave(place.role, place.subject)
+        return self._demand.may_remove(place.role, place.subject)
 
     def is_deletion_witnessed(self, place: Place) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from webhook.engine.grants import Grants
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from webhook.coordination.lock import RoleLock
-    from webhook.iam.ports import Demand, TrustPolicies
+    from webhook.iam.ports import DesiredSubjects, TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.model.names import RoleArn
     from webhook.podidentity.associations import Associations
     from webhook.runtime.rate_limiter import RateLimiter
     from webhook.telemetry.progress import Progress
 
-D = TypeVar("D", bound="Demand")
+D = TypeVar("D", bound="DesiredSubjects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
     own_in: Callable[[RoleArn], OwnStatement],
     policies_of: Callable[[RoleArn], TrustPolicies],
     lock: RoleLock,
-    desired_over: Callable[[Mapping[RoleArn, RoleWriter]], D],
+    desired_over: Callable[[Mapping[RoleArn, PolicyCache]], D],
     associations: Associations | None = None,
     progress: Progress | None = None,
     limiter: RateLimiter | None = None,
@@ -47,9 +48,10 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
     `own_in` answers our statement in a role, `policies_of` how it is read and written, and `desired_over` what the
     cluster wants, given what the roles are known to trust.
     """
-    limiter = limiter or iam_limiter()
-    writers: dict[RoleArn, RoleWriter] = {}
-    desired = desired_over(writers)
-    for role in roles:
-        writers[role] = RoleWriter(role, own_in, policies_of(role), lock, desired, progress, limiter)
+    known = {role: PolicyCache(role) for role in roles}
+    desired, limiter = desired_over(known), limiter or iam_limiter()
+    writers = {
+        role: RoleWriter(one, own_in, policies_of(role), lock, desired, progress, limiter)
+        for role, one in known.items()
+    }
     return Engine(desired, writers, associations, Grants(writers, associations))

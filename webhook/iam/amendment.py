@@ -52,7 +52,7 @@ class Amendment:
     verdicts: Mapping[Subject, Verdict]
 
     @property
-    def adds_someone(self) -> bool:
+    def adds_any(self) -> bool:
         """Whether it trusts a subject that was neither in the policy nor to be kept."""
         return any(verdict.standing is Standing.ADDED for verdict in self.verdicts.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.model.documents import shown
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
-from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.coordination.lock import MOST_HEARD
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode

@@ -14,8 +14,7 @@ from webhook.planning.snapshot import TrustedSubjects
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
     from webhook.model.removal_limit import Forecast

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.iam.reasons import NOT_CERTAIN
+from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import AssociationAction
@@ -93,8 +93,7 @@ class AssociationWriter:
         """Describe, decide and act once. Where `may_presume` holds, one that EKS names is presumed correct."""
         found = await self.find(subject)
         if self._desired.was_replaced(subject):
-            reason = "its namespace was recreated, and no binding selects it"
-            return Untrusted(role, FailureKind.WITHDRAWN, reason)
+            return Untrusted(role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED)
         if found is None:
             self._check_may_add(subject)
             try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.pending_removals import PendingRemovals
+from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import LEFT_TO_LEADER, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
@@ -109,7 +109,7 @@ class Associations:
         The greatest need counts. The grant settles as LEFT_TO_LEADER where that is not enough, because this
         replica does not lead.
         """
-        self.asks(subject)
+        self.defer_removal(subject)
         request = self._requests.get(subject)
         if request is None:
             request = self._requests[subject] = _Request(role, PendingGrant(self._clock()), need)
@@ -118,9 +118,9 @@ class Associations:
         request.need = max(request.need, need)
         return request.grant
 
-    def asks(self, subject: Subject) -> None:
-        """A review relies on the association of `subject`: an approved removal waits for a minute."""
-        self._pending_removals.asks(subject, self._clock())
+    def defer_removal(self, subject: Subject) -> None:
+        """Have an approved removal of the subject wait for a minute: a review relies on its association."""
+        self._pending_removals.defer(subject, self._clock())
 
     def needs(self, subject: Subject, need: Need) -> None:
         """Raise the need of the request under way for `subject`, where there is one."""
@@ -236,7 +236,7 @@ class Associations:
 
     def _may_remove(self, subject: Subject) -> bool:
         requested = self._requests.keys()
-        return subject in self.subjects and self._pending_removals.leaves(subject, requested, self._clock())
+        return subject in self.subjects and self._pending_removals.is_due(subject, requested, self._clock())
 
     # A pass over the cluster
 

@@ -23,7 +23,7 @@ from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
@@ -237,7 +237,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         await asyncio.sleep(0.1)
         await trust(3)
         assert person.trusted(role()) == {2, 3}
-        replica.engine.grants.check()
+        replica.engine.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
     assert person.iam.puts[-1].call.who == "replica"

@@ -14,7 +14,7 @@ from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reader import live
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import Engine, build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
@@ -208,9 +208,9 @@ async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool
     writer = by.engine.writers[role]
     try:
         async with asyncio.timeout(PATIENCE):
-            await writer.first_look()
+            await writer.wait_until_synced()
             while not writer.needs_a_person and not is_there(await by.policies.read(role)):
-                writer.check()
+                writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
         reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
@@ -265,7 +265,7 @@ async def _look_at_all_roles(by: Hands) -> None:
     """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.first_look() for writer in by.engine.writers.values()))
+            await asyncio.gather(*(writer.wait_until_synced() for writer in by.engine.writers.values()))
 
 
 async def _remove_from(by: Hands, change: RoleChange) -> None:
@@ -273,7 +273,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
     if not leaving:
         return
-    by.engine.writers[change.role].leave(leaving)
+    by.engine.writers[change.role].approve_removals(leaving)
     if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 

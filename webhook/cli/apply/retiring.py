@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
@@ -29,7 +29,7 @@ _LOOK_SECONDS = 1.0
 
 
 class NobodyWanted:
-    """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
+    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
         """Nobody."""
@@ -39,7 +39,7 @@ class NobodyWanted:
         """Never."""
         return False
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         """Always."""
         return True
 
@@ -51,7 +51,7 @@ class NobodyWanted:
         """Never."""
         return False
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
         """Never: nobody comes back here."""
         return False
 
@@ -72,7 +72,7 @@ class _Untold:
 class _UntoldHold:
     def __init__(self, hold: Hold) -> None:
         self.outlasts = hold.outlasts
-        self.again = hold.again
+        self.renew = hold.renew
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing that concerns another replica."""
@@ -102,10 +102,10 @@ async def retire(
 async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
     try:
         async with asyncio.timeout(_PATIENCE):
-            writer.leave({item.subject for item in change.removed})
-            await writer.first_look()
+            writer.approve_removals({item.subject for item in change.removed})
+            await writer.wait_until_synced()
             while not writer.needs_a_person and await _is_there(policies, change):
-                writer.check()
+                writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
         reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"

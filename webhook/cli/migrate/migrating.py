@@ -177,8 +177,8 @@ class _Moving:
 
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
         writer = self._by.engine.writers[role]
-        await writer.first_look()
-        if trust := writer.trusts(subject):
+        await writer.wait_until_synced()
+        if trust := writer.known.trusts(subject):
             return not trust.doubt
         policy, own = await self._by.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:

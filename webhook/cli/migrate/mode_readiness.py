@@ -93,7 +93,7 @@ class PodIdentityReadiness:
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
             )
         return ModeReadiness(
-            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.lets_pods_in(self.own)
+            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.allows_pods(self.own)
         )
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.report.access_line import Access, AccessFinding
 from webhook.cli.report.association_access import associated, associations_beside
-from webhook.iam.pod_statement import SERVICE
-from webhook.iam.statement import FIRST_OF_SETUP, NOBODY
+from webhook.iam.statement import FIRST_OF_SETUP, NOBODY, SERVICE
 from webhook.iam.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
 from webhook.iam.trust_policy import Place, canonical, is_for_nobody
 from webhook.planning.snapshot import TrustedSubjects

@@ -10,7 +10,7 @@ from webhook.podidentity.association import AssociationAction
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import PodStatement
     from webhook.iam.trust_policy import Place
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
@@ -86,7 +86,7 @@ def _with(
     claims = statement.claims_in(grant.subject.namespace) if statement else {}
     if (denying := policy.denial_of_pod(claims)) is not None:
         return AccessFinding.DENIED, f"{bound} selects it, and a Deny keeps it out whatever else is said", denying
-    granting = policy.lets_pod_in(claims)
+    granting = policy.allows_pod(claims)
     if granting is None:
         why = f"{bound} selects it, and no statement lets EKS assume the role for its pods"
         return AccessFinding.WANTED_NOT_TRUSTED, why, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.cli.setup import documents
 from webhook.cli.setup.found import BUCKET_POLICY, OWN_POLICY
 from webhook.cli.setup.rights import rights_of
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import canonical
 from webhook.model.errors import InvalidNameError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn
 

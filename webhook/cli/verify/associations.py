@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.verify.facts import ControlPlane, Shared
-    from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.conditions import as_list, conditions_hold
+from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.trust_policy import Place
 from webhook.model.names import AUDIENCE
