@@ -58,6 +58,8 @@ class DesiredState:
 
     def was_replaced(self, subject: Subject) -> bool:
         """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""
+        if self._cluster.former.uid(subject.namespace) is None:
+            return False  # as mostly: no binding has selected a namespace of that name before
         return self._cluster.was_replaced(subject)
 
     def cause_by(

@@ -83,7 +83,8 @@ class Amending:
         self._quota = quota
         self._trusted = set(policy.subjects(own) | keep)
         # Adding anyone renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
-        self._used = policy.with_subjects(own, ()).with_subjects(own, self._trusted).size()
+        without = policy.with_subjects(own, ())
+        self._used = (without.with_subjects(own, self._trusted) if self._trusted else without).size()
         self._statement: int | None = None
         """Characters that the first subject brings along beside itself."""
         self._verdicts: dict[Subject, Verdict] = {}

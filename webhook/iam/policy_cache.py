@@ -14,8 +14,6 @@ from webhook.model.outcomes import Trusted, TrustSource
 from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
-
     from webhook.iam.amendment import Amendment
     from webhook.iam.external import ExternalStatements
     from webhook.iam.statement import OwnStatement
@@ -51,7 +49,8 @@ class PolicyCache:
         self.refused_for_room = False
         """Whether a subject that asked at the last read did not fit."""
         self._own: OwnStatement | None = None
-        self._trusted: dict[Subject, TrustSource] = {}
+        self.trusted: dict[Subject, TrustSource] = {}
+        """The subjects that the role is known to trust, by whichever statement."""
         self._denying: TrustPolicy | None = None
         """The policy, where it has a Deny that may be about some subject."""
         self._room = 0
@@ -60,17 +59,12 @@ class PolicyCache:
         self._forecast: Amending | None = None
         self._asked = 0
 
-    @property
-    def trusted(self) -> AbstractSet[Subject]:
-        """The subjects that the role is known to trust, by whichever statement."""
-        return self._trusted.keys()
-
     def trusts(self, subject: Subject) -> Trusted | None:
         """How the role is known to trust `subject`, and what speaks against it; None where it does not.
 
         None too where a write that removes it was sent and not answered: a grant then waits for the next one.
         """
-        source = self._trusted.get(subject)
+        source = self.trusted.get(subject)
         if source is None or self.recent.is_being_removed(subject, self.clock()):
             return None
         place = self._denying.possible_denial(self._own, subject) if self._denying and self._own else None
@@ -125,23 +119,23 @@ class PolicyCache:
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)
         self._denying = policy if policy.may_deny_some(own) else None
-        self._trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
+        self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.FOREIGN:
-                self._trusted[subject] = TrustSource.FOREIGN
+                self.trusted[subject] = TrustSource.FOREIGN
             elif verdict.standing is Standing.DENIED:
-                self._trusted.pop(subject, None)
+                self.trusted.pop(subject, None)
         self._room = room(policy, own, self.quota.characters)
         self._gauges.show(policy, len(self.subjects | recent), self._room, self.quota.characters)
         self.synced.set()
 
     def learn_addition(self, subject: Subject) -> None:
         """Another replica has written it."""
-        self._trusted.setdefault(subject, TrustSource.ALREADY)
+        self.trusted.setdefault(subject, TrustSource.ALREADY)
 
     def learn_removal(self, subject: Subject) -> None:
         """Another replica has removed it: the next read shows whether some statement still trusts it."""
-        self._trusted.pop(subject, None)
+        self.trusted.pop(subject, None)
 
 
 class EffectiveQuota:

@@ -75,14 +75,18 @@ class WriteCycle:
         quota = self._known.quota
         quota.answered(await self._policies.quota())
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
-        await self._weigh(policy, own)
+        wanted = await self._weigh(policy, own)
         self._confirm_news()
         self._forget_replaced()
         subjects = policy.subjects(own)
         self._recent.settle_unanswered(subjects)
-        batch = [one for one in self._pending.keys if self._may_write(one)]
+        allowed = {one for one in (*wanted, *self._pending.keys) if self._may_write(one)}
+        batch = [one for one in self._pending.keys if one in allowed]
+        # Those known come first: the last room is not for newcomers.
+        known = [one for one in wanted if one in self._known.trusted]
+        asked = dict.fromkeys([*known, *batch, *(one for one in wanted if one in allowed)])
         leaving = self.removals.due(self._pending.keys, self._now())
-        amendment = self._amend(policy, own, batch, leaving)
+        amendment = self._amend(policy, own, asked, leaving)
         if max(policy.size(), quota.characters) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
             raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota.characters}")
@@ -90,7 +94,7 @@ class WriteCycle:
         pause = self._compare(policy, own, amendment, removed)
         if pause is None:
             if gone := self._removed_by_others(subjects) - leaving:
-                amendment = self._amend(policy, own, batch, leaving | gone)
+                amendment = self._amend(policy, own, asked, leaving | gone)
             try:
                 with self._pending.in_flight(batch):
                     await self._write(hold, own, policy, amendment.policy, removed)
@@ -120,19 +124,24 @@ class WriteCycle:
             known = self._known.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
-    async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> None:
+    async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
         """Work out what external statements say of those in question, with pauses in which reviews are answered.
 
         All else of a cycle takes a moment, whatever a policy holds; this can take seconds, and is done once for
-        each subject as long as these statements stay the same.
+        each subject as long as these statements stay the same. Answers the subjects that are wanted after it.
         """
         external = self._known.external
         if external is None or not external.are_of(policy, own):
             external = self._known.external = ExternalStatements(policy, own)
-        for number, subject in enumerate([*self._desired.wanted_in(self._role), *self._pending.keys], 1):
+        wanted = self._desired.wanted_in(self._role)
+        in_question = [*wanted, *self._pending.keys]
+        if len(in_question) < _YIELD_EVERY:
+            return wanted  # the amendment works it out
+        for number, subject in enumerate(in_question, 1):
             external.say_of(subject)
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+        return self._desired.wanted_in(self._role)
 
     def _forget_replaced(self) -> None:
         """Ask for no subject, and bring none back, whose namespace was recreated since, without being selected.
@@ -141,7 +150,8 @@ class WriteCycle:
         """
         asked = self._recent.subjects(self._now()) | self._pending.keys
         replaced = sorted(one for one in asked if self._desired.was_replaced(one))
-        self._recent.forget(replaced)
+        if replaced:
+            self._recent.forget(replaced)
         for subject in replaced:
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
 
@@ -150,17 +160,13 @@ class WriteCycle:
         return subject in self._known.trusted or self._desired.may_add(subject)
 
     def _amend(
-        self, policy: TrustPolicy, own: OwnStatement, batch: list[Subject], leaving: frozenset[Subject]
+        self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], leaving: frozenset[Subject]
     ) -> Amendment:
         """The policy as it is to be, from the read and all that is known."""
-        wanted, trusted = self._desired.wanted_in(self._role), self._known.trusted
-        known = [subject for subject in wanted if subject in trusted]
-        new = [subject for subject in wanted if self._may_write(subject)]
-        asked = [one for one in dict.fromkeys([*known, *batch, *new]) if one not in leaving]
-        # Those known come first: the last room is not for newcomers.
-        staying = policy.without(own, leaving)
+        staying = policy.without(own, leaving) if leaving else policy
         keep = self._recent.subjects(self._now()) - leaving
-        return amend(staying, own, keep, asked, self._known.quota.characters, self._known.external)
+        quota, external = self._known.quota.characters, self._known.external
+        return amend(staying, own, keep, [one for one in asked if one not in leaving], quota, external)
 
     def _compare(
         self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
@@ -227,7 +233,7 @@ class WriteCycle:
             raise with_dangling_principals(error, policy) from error
         now, role, subjects = self._now(), self._role.value, policy.subjects(own)
         is_new_for_pods = self._known.pods is None and not before.allows_pods(own)
-        if subjects <= self._known.trusted and not removed and not is_new_for_pods:
+        if subjects <= self._known.trusted.keys() and not removed and not is_new_for_pods:
             metrics.trust_repairs.labels(role).inc()
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
