@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from webhook.engine.grants import Grants
 from webhook.iam.policy_cache import PolicyCache
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound="DesiredSubjects")
 
 
-@dataclass(frozen=True, slots=True)
-class Engine(Generic[D]):
+class Engine(NamedTuple, Generic[D]):
     """All that writes trust policies and associations. `desired` is what the cluster wants of the roles."""
 
     desired: D

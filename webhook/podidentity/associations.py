@@ -20,7 +20,7 @@ from webhook.podidentity.association_list import AssociationList
 from webhook.podidentity.association_writer import AssociationWriter, subject_fields
 from webhook.podidentity.fallback import FIRST_CHECK, LEADER_GRACE, Need, OverdueAssociations
 from webhook.runtime.backoff import pause_after
-from webhook.runtime.clock import Clock, loop_clock
+from webhook.runtime.clock import loop_clock
 from webhook.runtime.pending_grant import PendingGrant
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -58,21 +58,20 @@ class _Request:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    What is known without a call is in `cache`. `leads_since` answers since when this replica leads, on `clock`, or
-    None; a command always leads.
+    What is known without a call is in `cache`. `leads_since` answers since when this replica leads, on the
+    event loop's clock, or None; a command always leads.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it calls and what it asks
+    def __init__(
         self,
         api: AssociationApi,
         owner: Ownership,
         desired: DesiredAssociations,
         leads_since: Callable[[], float | None] = lambda: float("-inf"),
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._desired = desired
-        self._clock = clock = clock or loop_clock()
+        self._clock = clock = loop_clock()
         self._leads_since = leads_since
         self._writer = AssociationWriter(api, owner, desired, clock, progress or Progress())
         self.cache = self._writer.cache
@@ -219,20 +218,22 @@ class Associations:
         AwsError.
         """
         self.withdraw(subject, "its association is being removed")
-        await self._list.wait_until_synced()
-        return await self._writer.delete(subject, lambda _: True)
+        return await self._delete(subject, lambda _: True)
 
     async def _remove_approved(self) -> None:
         """Delete those approved, each after one more look at whether it is unused."""
         for subject in sorted(self._pending_removals.approved & self.subjects.keys()):
             if self._may_remove(subject):
                 await run_and_log(
-                    "association_not_deleted", self._remove_unused(subject), _LOOP, **subject_fields(subject)
+                    "association_not_deleted",
+                    self._delete(subject, self._may_remove),
+                    _LOOP,
+                    **subject_fields(subject),
                 )
 
-    async def _remove_unused(self, subject: Subject) -> None:
+    async def _delete(self, subject: Subject, may_delete: Callable[[Subject], bool]) -> bool:
         await self._list.wait_until_synced()
-        await self._writer.delete(subject, self._may_remove)
+        return await self._writer.delete(subject, may_delete)
 
     def _may_remove(self, subject: Subject) -> bool:
         requested = self._requests.keys()
@@ -270,9 +271,8 @@ class Associations:
             await self._check(subject, wanted[subject])
         for subject in self.cache.undescribed(wanted.keys(), DESCRIBED_PER_PASS):
             # Only its description shows whether it is managed, so that it may be removed.
-            await run_and_log(
-                "association_not_described", self._describe(subject), _LOOP, **subject_fields(subject)
-            )
+            work = self._describe(subject)
+            await run_and_log("association_not_described", work, _LOOP, **subject_fields(subject))
 
     async def _check(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and repair it. One after another, so that new ones hardly wait."""

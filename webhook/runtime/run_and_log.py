@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def run_and_log(event: str, work: Awaitable[None], loop: str = "pass", **facts: str) -> bool:
+async def run_and_log(event: str, work: Awaitable[object], loop: str = "pass", **facts: str) -> bool:
     """Do `work`; where it fails, log `event` and go on: the next round tries again.
 
     Answers whether it went well. An unexpected error is counted for `loop`.

@@ -53,7 +53,7 @@ async def assemble(configuration: Configuration) -> Program:
     leases, identity = Leases(connection, namespace, progress), process_identity()
     leadership = LeaderElection(leases, installation, identity, progress)
     quota = AccountQuota(calls)
-    engine = build_engine(
+    desired, writers, associations, grants = build_engine(
         trusted_roles(bindings),
         own_in,
         lambda role: IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota),
@@ -62,23 +62,12 @@ async def assemble(configuration: Configuration) -> Program:
         Associations(pods.api, pods.owner, cache, leadership.leads_since, progress) if pods else None,
         progress,
     )
-    grants = engine.grants
     events = EventWriter(connection)
     section, gate = configuration.reconciler, configuration.pod_gate
     rules = PruneRules(section.prune_grace, section.max_removal_fraction)
     reconciler = Reconciler(cache, grants, api, events, progress)
     identities = Identities(cache, grants)
-    pruner = Pruner(
-        cache,
-        engine.writers,
-        engine.desired,
-        api,
-        events,
-        rules,
-        engine.associations,
-        progress,
-        reconciler.hurry,
-    )
+    pruner = Pruner(cache, writers, desired, api, events, rules, associations, progress, reconciler.hurry)
     leader = Leader(
         pruner,
         BindingConflicts(cache, bindings, events),

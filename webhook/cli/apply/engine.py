@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import Cluster
     from webhook.iam.ports import TrustPolicies
+    from webhook.iam.role_writer import RoleWriter
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
@@ -88,20 +90,19 @@ async def hands(
         clock=time.time,
         grace=installation.grace,
     )
-    policies, eks = here.policies_to_write(), here.cluster_to_write()
-    own_in = own_in or installation.own_in
-    associations = None
-    if pods:
-        associations = Associations(pods.api, pods.owner, cache)
-    elif eks and installation.owner:
-        associations = Associations(eks.associations, installation.owner, cache)
+    calls, own_in = here.calls_to_write(), own_in or installation.own_in
+    pods, quota = pods or here.pods_to_write(calls), AccountQuota(calls)
+
+    def policies_of(role: RoleArn) -> IamTrustPolicies:
+        return IamTrustPolicies(calls, pods.cluster if pods and own_in(role).pods else here.caller, quota)
+
     engine = build_engine(
         trusted_roles(installation.bindings),
         own_in,
-        lambda role: eks.policies if eks and own_in(role).pods else policies,
+        policies_of,
         LeaseLock(Leases(here.connection, here.namespace), process_identity()),
         partial(DesiredState, cache),
-        associations,
+        Associations(pods.api, pods.owner, cache) if pods else None,
     )
     async with hands_over(engine, here.api, here.policies, cache, done) as by:
         yield by
@@ -204,22 +205,23 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
 
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
-    """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
-    writer = by.engine.writers[role]
+    """Have the writer work until IAM shows what is to be there; False, with the reason noted, if it does not."""
+    if reason := await write_until(by.engine.writers[role], by.policies, is_there):
+        by.done.failed.append(f"{role}: {reason}")
+    return not reason
+
+
+async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool]) -> str:
+    """Have the writer work until IAM shows what is to be there; answers why it does not, or nothing."""
     try:
         async with asyncio.timeout(PATIENCE):
             await writer.wait_until_synced()
-            while not writer.needs_a_person and not is_there(await by.policies.read(role)):
+            while not writer.needs_a_person and not is_there(await policies.read(writer.role)):
                 writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
-        by.done.failed.append(f"{role}: {reason}")
-        return False
-    if writer.needs_a_person and writer.trouble:
-        by.done.failed.append(f"{role}: {writer.trouble.reason}")
-        return False
-    return True
+        return writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
+    return writer.trouble.reason if writer.needs_a_person and writer.trouble else ""
 
 
 async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from webhook.cli.apply.engine import write_until
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
-from webhook.model.aws_errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -20,12 +19,10 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
     from webhook.iam.ports import TrustPolicies
-    from webhook.iam.role_writer import RoleWriter
+    from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.planning.plan import Plan, RoleChange
-
-_PATIENCE = 120.0
-_LOOK_SECONDS = 1.0
+    from webhook.planning.plan import Plan
 
 
 class NobodyWanted:
@@ -96,29 +93,17 @@ async def retire(
     engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: NobodyWanted())
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        await _retire_from(change, engine.writers[change.role], policies, done)
-
-
-async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            writer.approve_removals({item.subject for item in change.removed})
-            await writer.wait_until_synced()
-            while not writer.needs_a_person and await _is_there(policies, change):
-                writer.enqueue()
-                await asyncio.sleep(_LOOK_SECONDS)
-    except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"
-        done.failed.append(f"{change.role}: {reason}")
-    else:
-        if writer.needs_a_person and writer.trouble:
-            done.failed.append(f"{change.role}: {writer.trouble.reason}")
+        writer = engine.writers[change.role]
+        writer.approve_removals({item.subject for item in change.removed})
+        try:
+            reason = await write_until(writer, policies, _lacks(change.own))
+        finally:
+            await writer.close()
+        if reason:
+            done.failed.append(f"{change.role}: {reason}")
         else:
             done.written.append(f"{change.role}: statement {change.own.sid} removed")
-    finally:
-        await writer.close()
 
 
-async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
-    policy = await policies.read(change.role)
-    return policy.names_subjects(change.own)
+def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
+    return lambda policy: not policy.names_subjects(own)
