@@ -262,13 +262,13 @@ async def test_what_a_leader_itself_removes_counts_whoever_is_unwanted_later() -
     await asyncio.sleep(5)
     (term,) = second.terms
     await term.record_removals(2, ["two", "three"])
-    assert set(leases.leases[LEASE].leaving) == {"one", "two", "three"}, (
+    assert set(leases.leases[LEASE].removing) == {"one", "two", "three"}, (
         "a third leader may have to judge them all"
     )
     term.adopt(["one", "two"])
     assert term.removed_within_the_hour() == 2
     await asyncio.sleep(5)
-    assert set(leases.leases[LEASE].leaving) == {"two", "three"}
+    assert set(leases.leases[LEASE].removing) == {"two", "three"}
 
 
 @in_virtual_time
@@ -288,4 +288,4 @@ async def test_whom_the_leader_before_was_about_to_remove_and_did_not_counts_no_
     assert term.removed_within_the_hour() == 1
     await asyncio.sleep(5)
     assert sum(count for _, count in leases.leases[LEASE].removals) == 1
-    assert leases.leases[LEASE].leaving == ()
+    assert leases.leases[LEASE].removing == ()

@@ -15,7 +15,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.lock import MOST_HEARD, REMEMBERED, LeaseLock, lease_name
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock, lease_name
 from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
@@ -192,12 +192,12 @@ async def test_a_lease_that_names_thousands_of_removals_keeps_nobody_from_being_
     here = Replicas()
     here.b.wanted[ROLE] = [ALICE]
     await here.trust(here.b, ALICE)
-    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_HEARD)}
+    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_REPORTED)}
     for number in range(10, 15):
         here.store.forge(ROLE, {}, flood)
         await here.trust(here.b, subject(number))
     assert here.trusted == {ALICE, *map(subject, range(10, 15))}
-    assert len(here.lease.removed) <= MOST_HEARD
+    assert len(here.lease.removed) <= MOST_REPORTED
 
 
 @pytest.mark.parametrize("in_touch", [True, False])
