@@ -32,7 +32,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
 @in_virtual_time
-async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
+async def test_an_unwanted_subject_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     for number in range(4):
@@ -46,7 +46,7 @@ async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(str
 
 
 @in_virtual_time
-async def test_a_lease_that_names_thousands_keeps_nobody_from_being_trusted() -> None:
+async def test_a_lease_that_names_thousands_keeps_no_subject_from_being_trusted() -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     store.forge(ROLE, {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(20 * MOST_REPORTED)})
@@ -55,7 +55,7 @@ async def test_a_lease_that_names_thousands_keeps_nobody_from_being_trusted() ->
 
 
 @in_virtual_time
-async def test_whom_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
+async def test_what_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
     iam, store = SimulatedIam(stale=30), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     there = Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))
