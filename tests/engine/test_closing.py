@@ -52,7 +52,7 @@ async def test_a_review_under_way_at_the_end_is_answered() -> None:
 
 
 @in_virtual_time
-async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -> None:
+async def test_a_grant_asked_for_after_the_end_is_answered_at_once_and_nothing_starts() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     await here.grants.close()
@@ -67,7 +67,7 @@ async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -
 
 
 @in_virtual_time
-async def test_the_end_does_not_wait_for_a_lock_that_somebody_else_holds() -> None:
+async def test_the_end_does_not_wait_for_a_lock_that_another_holds() -> None:
     iam, lock = SimulatedIam(), InProcessLock()
     here = site(iam, ROLE, lock=lock)
     async with lock.hold(ROLE, ignored, now):

@@ -136,7 +136,7 @@ async def test_throttling_slows_all_roles_down_and_success_speeds_them_up_again(
 
 
 @in_virtual_time
-async def test_a_role_that_waits_long_for_its_turn_leaves_the_lock_to_other_replicas() -> None:
+async def test_a_role_that_waits_long_for_its_turn_does_not_hold_the_lock() -> None:
     iam = SimulatedIam(latency=READ_AND_WRITE / 2, limit=ROOM_FOR_ALL)
     slow, quick = replicas(iam, (ROLE,), 2)
     slow.limiter.rate = FLOOR

@@ -43,7 +43,7 @@ steps = st.lists(
 
 @given(steps=steps, limit=st.integers(1500, 2600), starts_empty=st.booleans())
 @in_virtual_time
-async def test_the_answer_is_that_of_an_amendment_for_all_who_wait(
+async def test_the_answer_is_that_of_an_amendment_for_all_pending_grants(
     steps: list[tuple[str, int]], limit: int, *, starts_empty: bool
 ) -> None:
     iam = SimulatedIam(limit=limit)

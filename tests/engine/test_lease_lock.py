@@ -53,7 +53,7 @@ async def test_a_holder_that_is_silent_is_replaced_after_the_lease_duration_and_
 
 
 @in_virtual_time
-async def test_a_holder_that_renews_keeps_its_lock_from_who_came_later() -> None:
+async def test_a_holder_that_renews_keeps_its_lock() -> None:
     store = MemoryLeases()
     await store.create(Lease(NAME, ROLE.value, holder="a", renewals=1))
 
@@ -73,7 +73,7 @@ async def test_a_holder_that_renews_keeps_its_lock_from_who_came_later() -> None
 
 
 @in_virtual_time
-async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_somebody_who_has_waited_for_long() -> None:
+async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_a_grant_that_has_waited_for_long() -> None:
     store = MemoryLeases()
     began = float("inf")
 
@@ -109,7 +109,7 @@ async def test_a_replica_whose_subjects_are_all_written_by_another_does_not_take
 
 
 @in_virtual_time
-async def test_a_holder_whose_lock_was_taken_meanwhile_stops_and_leaves_it_to_the_other() -> None:
+async def test_a_holder_that_lost_its_lock_stops_and_does_not_touch_the_lease() -> None:
     store = MemoryLeases()
     async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
         found = await store.get(NAME)

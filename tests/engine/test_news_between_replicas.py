@@ -34,7 +34,7 @@ class Replica:
 
 
 @in_virtual_time
-async def test_what_was_written_is_told_once_however_often_the_lock_changes_hands() -> None:
+async def test_what_was_written_is_reported_once_however_often_the_lock_changes_hands() -> None:
     store = MemoryLeases()
     here, there = Replica(store, "a"), Replica(store, "b")
     await here.hold({ALICE: 0.0})
@@ -59,7 +59,7 @@ async def test_the_same_subject_written_again_is_news_again() -> None:
 
 
 @in_virtual_time
-async def test_what_every_read_shows_by_now_is_no_longer_carried_along() -> None:
+async def test_what_every_read_shows_after_a_minute_is_no_longer_carried_along() -> None:
     store = MemoryLeases()
     here, there, late = (Replica(store, name) for name in ("a", "b", "c"))
     await here.hold({ALICE: 0.0})

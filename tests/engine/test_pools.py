@@ -72,7 +72,7 @@ async def test_full_roles_overflow_to_the_next_until_all_are_full() -> None:
 
 
 @in_virtual_time
-async def test_who_overflows_goes_to_its_second_choice() -> None:
+async def test_a_subject_that_does_not_fit_gets_its_second_choice() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     first, second, _ = _order(here)
@@ -93,7 +93,7 @@ async def test_a_role_that_was_full_a_moment_ago_is_not_asked_first() -> None:
 
 
 @in_virtual_time
-async def test_roles_that_were_full_a_moment_ago_are_looked_at_before_anybody_is_refused() -> None:
+async def test_roles_that_were_full_a_moment_ago_are_read_before_a_subject_is_refused() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     for one in ROLES:
         _fill(here, one)
@@ -169,7 +169,7 @@ async def test_the_likely_role_is_the_one_that_it_gets_later() -> None:
 
 
 @in_virtual_time
-async def test_while_iam_is_silent_the_annotation_names_the_first_choice_and_the_reason_is_told() -> None:
+async def test_while_iam_is_silent_the_annotation_names_the_first_choice_and_the_reason_is_reported() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     iam.have(Trouble.THROTTLED)
@@ -200,9 +200,7 @@ async def test_one_that_is_trusted_in_a_role_behind_a_proxys_page_is_not_trusted
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.NOT_ALLOWED])
 @in_virtual_time
-async def test_a_role_that_only_a_person_can_mend_does_not_keep_others_from_theirs(
-    place: int, trouble: Trouble
-) -> None:
+async def test_a_role_that_needs_a_person_does_not_keep_others_from_theirs(place: int, trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     broken = _order(here)[place]
@@ -227,7 +225,7 @@ async def test_a_deleted_role_does_not_keep_others_from_theirs() -> None:
 
 
 @in_virtual_time
-async def test_an_annotated_role_that_cannot_be_read_is_told_and_kept() -> None:
+async def test_an_annotated_role_that_cannot_be_read_is_reported_and_kept() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     annotated = _order(here)[1]
@@ -244,7 +242,7 @@ async def test_an_annotated_role_that_cannot_be_read_is_told_and_kept() -> None:
 
 @pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.UNEXPECTED])
 @in_virtual_time
-async def test_when_no_role_can_be_read_the_reason_is_told_at_once(trouble: Trouble) -> None:
+async def test_when_no_role_can_be_read_the_reason_is_reported_at_once(trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     iam.have(trouble, "read")
@@ -294,7 +292,7 @@ async def test_a_subject_under_way_follows_the_annotation_that_another_replica_w
 
 
 @in_virtual_time
-async def test_a_write_under_way_ends_though_the_annotation_names_another_role_by_now() -> None:
+async def test_a_write_under_way_ends_though_the_annotation_names_another_role_now() -> None:
     here = site(SimulatedIam(latency=1.0), *ROLES)
     first, _, chosen = _order(here)
     for one in here.roles:
@@ -319,7 +317,7 @@ def _fill(here: Site, one: RoleArn) -> None:
 
 
 @in_virtual_time
-async def test_old_news_of_one_role_keeps_nobody_from_waiting_for_the_next() -> None:
+async def test_a_failure_of_one_role_does_not_end_the_wait_for_the_next() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     first, second = here.roles[:2]

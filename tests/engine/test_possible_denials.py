@@ -25,7 +25,7 @@ def doubt(iam: SimulatedIam, **more: object) -> None:
 
 
 @in_virtual_time
-async def test_a_subject_that_a_deny_may_keep_out_is_written_and_the_doubt_reported_with_its_place() -> None:
+async def test_a_subject_that_may_be_denied_is_written_and_the_doubt_reported_with_its_place() -> None:
     iam = SimulatedIam(reorders=False)
     here = site(iam, ROLE)
     doubt(iam)
@@ -37,7 +37,7 @@ async def test_a_subject_that_a_deny_may_keep_out_is_written_and_the_doubt_repor
 
 
 @in_virtual_time
-async def test_the_doubt_stays_for_all_who_ask_later_and_costs_no_call() -> None:
+async def test_the_doubt_stays_for_all_later_grants_and_costs_no_call() -> None:
     iam = SimulatedIam(reorders=False)
     here = site(iam, ROLE)
     doubt(iam)
@@ -51,7 +51,7 @@ async def test_the_doubt_stays_for_all_who_ask_later_and_costs_no_call() -> None
 
 
 @in_virtual_time
-async def test_a_deny_that_the_token_rules_out_leaves_no_doubt() -> None:
+async def test_a_deny_that_the_token_rules_out_is_no_doubt() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     doubt(iam, Action="sts:AssumeRole")
@@ -61,7 +61,7 @@ async def test_a_deny_that_the_token_rules_out_leaves_no_doubt() -> None:
 
 
 @in_virtual_time
-async def test_a_deny_that_may_keep_eks_out_is_reported_to_those_whose_pods_it_may_be_about() -> None:
+async def test_a_deny_that_may_deny_eks_is_reported_where_it_may_be_about_the_pods() -> None:
     here = PodSite()
     theirs = {"aws:RequestTag/kubernetes-namespace": WHO.namespace, "aws:SourceVpc": "vpc-1"}
     statement = {**DENY, "Principal": {"Service": SERVICE}, "Condition": {"StringEquals": theirs}}

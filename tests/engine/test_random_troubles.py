@@ -124,7 +124,7 @@ def test_no_subject_is_ever_dropped_by_the_program_itself(
 
 @examples
 @given(arrivals, mishaps, latencies)
-def test_in_a_pool_everybody_ends_in_exactly_one_role(
+def test_in_a_pool_each_subject_ends_in_exactly_one_role(
     coming: list[Arrival], going_wrong: list[Mishap], latency: float
 ) -> None:
     # Where a role cannot be read for a reason that only a person can mend, others take its place: not this test.

@@ -15,7 +15,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.lock import MOST_HEARD, REMEMBERED, LeaseLock, lease_name
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock, lease_name
 from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
@@ -188,16 +188,16 @@ async def test_a_removal_older_than_this_replicas_own_write_is_ignored() -> None
 
 
 @in_virtual_time
-async def test_a_lease_that_names_thousands_of_removals_keeps_nobody_from_being_trusted() -> None:
+async def test_a_lease_that_names_thousands_of_removals_keeps_no_subject_from_being_trusted() -> None:
     here = Replicas()
     here.b.wanted[ROLE] = [ALICE]
     await here.trust(here.b, ALICE)
-    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_HEARD)}
+    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_REPORTED)}
     for number in range(10, 15):
         here.store.forge(ROLE, {}, flood)
         await here.trust(here.b, subject(number))
     assert here.trusted == {ALICE, *map(subject, range(10, 15))}
-    assert len(here.lease.removed) <= MOST_HEARD
+    assert len(here.lease.removed) <= MOST_REPORTED
 
 
 @pytest.mark.parametrize("in_touch", [True, False])
@@ -225,7 +225,7 @@ async def test_while_the_watch_fails_no_removal_is_believed(*, in_touch: bool) -
 
 
 @in_virtual_time
-async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -> None:
+async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_reported_it() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     await asyncio.sleep(1)
@@ -240,7 +240,7 @@ async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -
 
 
 @in_virtual_time
-async def test_a_removal_whose_write_got_no_answer_is_told_even_by_a_process_that_ends() -> None:
+async def test_a_removal_whose_write_got_no_answer_is_reported_even_by_a_process_that_ends() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
@@ -251,7 +251,7 @@ async def test_a_removal_whose_write_got_no_answer_is_told_even_by_a_process_tha
 
 
 @in_virtual_time
-async def test_a_removal_whose_write_got_no_answer_is_told_on_with_later_writes() -> None:
+async def test_a_removal_whose_write_got_no_answer_is_passed_on_with_later_writes() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
@@ -276,7 +276,7 @@ class FailingLeases(MemoryLeases):
 
 
 @in_virtual_time
-async def test_a_removal_is_told_although_the_api_server_fails_for_a_while() -> None:
+async def test_a_removal_is_reported_although_the_api_server_fails_for_a_while() -> None:
     here = Replicas(store=(store := FailingLeases()))
     await here.trust(here.b, ALICE)
     store.failures = 6
@@ -287,7 +287,7 @@ async def test_a_removal_is_told_although_the_api_server_fails_for_a_while() -> 
 
 
 @in_virtual_time
-async def test_a_removal_that_could_not_be_told_is_told_with_the_next_write() -> None:
+async def test_a_removal_that_could_not_be_reported_is_reported_with_the_next_write() -> None:
     here = Replicas(store=(store := FailingLeases()))
     await here.trust(here.b, ALICE)
     store.failures = 1000

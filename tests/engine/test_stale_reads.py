@@ -62,7 +62,7 @@ async def test_a_grant_does_not_wait_for_reads_to_catch_up(seconds: float) -> No
 
 
 @in_virtual_time
-async def test_somebody_who_takes_our_statement_out_each_time_is_not_fought_faster_than_once_a_minute() -> None:
+async def test_a_statement_of_ours_that_is_removed_each_time_is_repaired_once_a_minute_at_most() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     here.wanted[ROLE] = [subject(1)]

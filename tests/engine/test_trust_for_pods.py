@@ -43,7 +43,7 @@ def remove_ours(document: dict[str, Any]) -> None:
 
 
 @in_virtual_time
-async def test_many_who_ask_share_one_write_and_the_rest_of_the_policy_stays() -> None:
+async def test_many_grants_share_one_write_and_the_rest_of_the_policy_stays() -> None:
     here = PodSite()
     before = repairs()
     outcomes = await asyncio.gather(*(here.writer.submit_pods().settled for _ in range(50)))
@@ -78,7 +78,7 @@ async def test_reads_that_are_late_cause_no_second_write() -> None:
 
 
 @in_virtual_time
-async def test_somebodys_edit_is_put_right_within_a_pass() -> None:
+async def test_an_external_edit_is_repaired_within_a_pass() -> None:
     here = PodSite()
     await here.grants.obtain(here.grant(WHO), PATIENCE)
     await asyncio.sleep(120)
@@ -116,7 +116,7 @@ class Following:
 
 
 @in_virtual_time
-async def test_a_former_statement_goes_though_another_program_adds_somebody_every_other_second() -> None:
+async def test_a_former_statement_is_removed_though_another_program_adds_a_subject_every_other_second() -> None:
     """No read is like the one before, and each lacks nobody: none of that makes it an old one."""
     iam, store = SimulatedIam(limit=8192), MemoryLeases()
     program = site(iam, ROLE, lock=LeaseLock(store, "a"))

@@ -47,7 +47,7 @@ async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are
 
 
 @in_virtual_time
-async def test_who_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
+async def test_a_subject_that_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
     world.cluster.add_namespace(WHO.namespace)
@@ -63,7 +63,7 @@ async def test_who_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() ->
 
 
 @in_virtual_time
-async def test_who_was_refused_for_good_and_is_gone_waits_no_more() -> None:
+async def test_a_subject_that_was_refused_for_good_and_is_gone_waits_no_more() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
     world.cluster.add_namespace(WHO.namespace)
@@ -76,7 +76,7 @@ async def test_who_was_refused_for_good_and_is_gone_waits_no_more() -> None:
 
 
 @in_virtual_time
-async def test_who_was_refused_and_is_trusted_by_somebody_else_waits_no_more() -> None:
+async def test_a_subject_that_was_refused_and_is_trusted_externally_waits_no_more() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
     world.cluster.add_namespace(WHO.namespace)
@@ -91,7 +91,7 @@ async def test_who_was_refused_and_is_trusted_by_somebody_else_waits_no_more() -
 
 
 @in_virtual_time
-async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_somebody_new_is_not() -> (
+async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_a_new_subject_is_not() -> (
     None
 ):
     iam = SimulatedIam()

@@ -17,7 +17,7 @@ from webhook.cli.verify.near_misses import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import as_list
 from webhook.iam.statement import ACTIONS, SERVICE
-from webhook.iam.statement_words import effect_of, pods_it_is_for, whom_it_names
+from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
@@ -100,7 +100,7 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
         near_misses(policy, OWN, subject)
         room(policy, OWN, _ENDLESS)
         for statement in policy.statements:
-            said = [effect_of(statement), pods_it_is_for(statement), *whom_it_names(statement)]
+            said = [effect_of(statement), pods_allowed_by(statement), *names_in(statement)]
             assert all(words.isprintable() for words in said)
 
 

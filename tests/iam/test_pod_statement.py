@@ -20,7 +20,7 @@ from tests.iam.policies import (
     subject_sets,
 )
 from webhook.iam.statement import ACTIONS, FIRST_OF_SETUP, SERVICE, OwnStatement, PodStatement
-from webhook.iam.trust_policy import TrustPolicy, is_for_nobody
+from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject
 from webhook.model.selectors import NamePattern
 
@@ -93,7 +93,7 @@ def test_it_stands_beside_everything_else(document: dict[str, Any], named: froze
     assert with_pods.subjects(BOTH) == named
     others = [one for one in with_pods.statements if one.get("Sid") not in {PODS.sid, MORE.sid}]
     alone = policy.with_subjects(OWN, named).statements
-    assert others == [one for one in alone if not is_for_nobody(one, OWN)]
+    assert others == [one for one in alone if not is_placeholder(one, OWN)]
 
 
 @given(any_document, subject_sets)
@@ -193,7 +193,7 @@ def test_what_allows_nobody_does_not_deny_eks_and_goes_with_our_statement_for_po
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
     assert before.denial_of_pods(own) is not None
-    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_for_nobody()]})
+    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_placeholder()]})
     assert alone.denial_of_pods(own) is None
     assert alone.possible_denial_of_pod(PODS.claims()) is None
     assert alone.with_subjects(own, ()).statements == [PODS.render()]

@@ -61,8 +61,8 @@ class Leadership:
         self._turn = asyncio.Lock()
         self.began = now = clock()
         self._removals = [(now - ago, count) for ago, count in held.lease.removals]
-        self._unfinished = held.lease.leaving
-        self.leaving: tuple[str, ...] = ()
+        self._unfinished = held.lease.removing
+        self.removing: tuple[str, ...] = ()
         """The marks of what is to be removed and counted, and is still there, stored with the next renewal."""
         self.witnessed: tuple[str, ...] = ()
         """The marks of what it removes without counting, stored with the next renewal: a hint for plans."""
@@ -94,14 +94,14 @@ class Leadership:
             kept.append((at, count - back))
         self._removals = [(at, count) for at, count in reversed(kept) if count]
 
-    async def record_removals(self, new: int, leaving: Collection[str] = ()) -> None:
-        """Note that `new` more are about to be removed that count; `leaving` marks all that count and are not yet.
+    async def record_removals(self, new: int, removing: Collection[str] = ()) -> None:
+        """Note that `new` more are about to be removed and count; `removing` marks all that count and are pending.
 
         Raises NotLeadingError where that cannot be noted, so that nothing is removed; none need count.
         """
         now, count = self._clock(), new
-        before = list(self._removals), self.leaving
-        self.leaving = tuple(leaving)
+        before = list(self._removals), self.removing
+        self.removing = tuple(removing)
         if new:
             if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
                 count += self._removals.pop()[1]
@@ -109,7 +109,7 @@ class Leadership:
         try:
             noted = await self.renew()
         except ClusterError as error:
-            self._removals, self.leaving = before  # nothing is removed: these must not use up the hour's limit
+            self._removals, self.removing = before  # nothing is removed: these must not use up the hour's limit
             raise NotLeadingError(
                 f"removals could not be noted in Lease {self._held.lease.name}: {error}"
             ) from error
@@ -131,7 +131,7 @@ class Leadership:
         return replace(
             lease,
             removals=tuple((now - at, count) for at, count in self._young_removals()),
-            leaving=tuple(dict.fromkeys([*self.leaving, *self._unfinished])),
+            removing=tuple(dict.fromkeys([*self.removing, *self._unfinished])),
             witnessed=self.witnessed,
         )
 

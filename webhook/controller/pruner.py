@@ -136,7 +136,7 @@ class Pruner:
         await self.unused.look()
         self._forget_approvals()
         self._take_up_what_is_left(term)
-        term.leaving = tuple(
+        term.removing = tuple(
             place.mark for place, one in self._approved.items() if one.counts and place in self.unused.places
         )
         term.witnessed = tuple(one.mark for one in self.unused.places if self.unused.is_deletion_witnessed(one))

@@ -42,14 +42,14 @@ class Lease:
     renewals: int = 0
     """Counts acquisitions and renewals, so that an observer sees each."""
     written: Mapping[Subject, float] = field(default_factory=dict)
-    """Subjects written to the role lately, with the seconds that had passed since when this was stored."""
+    """Subjects written to the role in the last minute, with the seconds since then when this was stored."""
     removed: Mapping[Subject, float] = field(default_factory=dict)
-    """Subjects removed from the role lately, in the same way; none is among `written` with fewer seconds."""
+    """Subjects removed from the role likewise; none is among `written` with fewer seconds."""
     edition: int = 0
     """The `renewals` at which both were stored: the same edition is no news, however often it is renewed."""
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
-    leaving: tuple[str, ...] = ()
+    removing: tuple[str, ...] = ()
     """Of the leader's Lease: the marks of what it is about to remove, counted among the removals already."""
     witnessed: tuple[str, ...] = ()
     """Of the leader's Lease: the marks of what it removes without counting. For people's plans only: a hint."""

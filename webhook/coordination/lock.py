@@ -1,4 +1,4 @@
-"""A lock for each role over all replicas, kept in a Lease, which also says what was written and removed lately.
+"""A lock for each role over all replicas, kept in a Lease, which also names what was written and removed.
 
 The port RoleLock comes first; LeaseLock is how replicas keep it.
 """
@@ -40,9 +40,9 @@ _RETRY = 0.5
 """Seconds until the API server is asked again to store what a write has changed."""
 
 REMEMBERED = 60.0
-"""Seconds for which a write by any replica counts more than what a read says: IAM's reads can be that old."""
+"""Seconds for which a write by any replica counts more than what a read shows: IAM's reads can be that old."""
 
-MOST_HEARD = 2000
+MOST_REPORTED = 2000
 """Subjects written, and as many removed, that are taken from one Lease or wait to be confirmed: the newest."""
 
 Seen = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
@@ -83,8 +83,8 @@ class RoleLock(Protocol):
     def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote and removed lately. They are
-        asked to hand the lock over only while `waits_since` says that a grant has waited for long.
+        While waiting, and once held, `seen` is called with what other holders wrote and removed. They are
+        asked to hand the lock over only while a grant has waited for long, by `waits_since`.
         """
 
 

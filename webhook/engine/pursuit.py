@@ -146,10 +146,10 @@ class Pursuit:
             if not self._writers[role].known.synced.is_set():
                 self._writers[role].enqueue()
         for role in roles:
-            await self._writers[role].wait_until_synced(self._hear)
+            await self._writers[role].wait_until_synced(self._note_unreadable)
             self._forget_news()
 
-    def _hear(self, failure: Untrusted) -> None:
+    def _note_unreadable(self, failure: Untrusted) -> None:
         """Take in that a role cannot be read: bad news unless it may pass soon, or the other roles are enough."""
         kind = failure.kind
         if not (kind.passes_soon or kind.needs_a_person or self.bad_news.done()):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEARLY_FULL = 0.8
-"""The part of the quota above which a person is told, while there is still time to do something."""
+"""The part of the quota above which a warning is logged, while there is still time to act."""
 
 
 class PolicyGauges:

@@ -1,4 +1,4 @@
-"""What is known of one role's trust policy without asking AWS: as last read or written, and written lately."""
+"""What is known of one role's trust policy without asking AWS: as last read, and by the last minute's writes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class PolicyCache:
         return self._forecast
 
     def learn(self, amendment: Amendment, own: OwnStatement) -> None:
-        """Take the policy as it is now; what was written lately counts though a read may not show it."""
+        """Take the policy as it is now; recent writes count though a read may not show them."""
         policy, self._own, self.read_at = amendment.policy, own, self.clock()
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)

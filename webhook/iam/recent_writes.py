@@ -1,7 +1,7 @@
 """What the last minute's writes of a role did, by any replica: a read of IAM may be too old to show it.
 
-RecentWrites keeps subjects from being dropped or brought back by such a read. StaleReads tells such a read from an
-external edit.
+RecentWrites keeps subjects from being dropped or brought back by such a read. StaleReads distinguishes such a read
+from an external edit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from webhook.coordination.lock import MOST_HEARD, REMEMBERED
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED
 from webhook.iam.trust_policy import canonical_policy
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ _LONG_AGO = float("-inf")
 
 
 class RecentWrites:
-    """What the writes of the last minute added and removed, whatever a read says. Times are seconds on one clock.
+    """What the writes of the last minute added and removed, whatever a read shows. Times are seconds on one clock.
 
-    What this replica added counts at once. A Lease that says what another replica wrote is a hint, which a subject
-    that may update Leases can forge: an addition counts only once the cluster may want it, and is forgotten where
-    that does not come true within the minute. The cluster does not want it while the watch has not shown the
-    namespace yet, as before the first lists. Until then a stale read can remove such a subject again; the look at
-    its namespace, which the watch brings along, adds it back. Nor does the cluster want it once the namespace is
-    gone: then a read that shows the subject still keeps it, and no more is needed.
+    What this replica added counts at once. A Lease that names what another replica wrote is a hint, which a
+    subject that may update Leases can forge: an addition counts only once the cluster may want it, and is
+    forgotten where that does not come true within the minute. The cluster does not want it while the watch has not
+    shown the namespace yet, as before the first lists. Until then a stale read can remove such a subject again;
+    the look at its namespace, which the watch brings along, adds it back. Nor does the cluster want it once the
+    namespace is gone: then a read that shows the subject still keeps it, and no more is needed.
 
     A removal that a Lease names is such a hint too. It counts only while the subject seems unused, so no subject
     that the cluster, as last shown, wants is removed by it. A later write of the subject ends it. All removals are
@@ -47,7 +47,7 @@ class RecentWrites:
 
     def __init__(self) -> None:
         self._written: dict[Subject, float] = {}
-        self._heard: dict[Subject, float] = {}
+        self._unconfirmed: dict[Subject, float] = {}
         self._removed: dict[Subject, float] = {}
         self._unanswered: dict[Subject, float] = {}
         self._counted: frozenset[Subject] | None = None
@@ -99,20 +99,20 @@ class RecentWrites:
         """Count these as written no longer: they were removed, or their namespaces recreated."""
         for subject in subjects:
             self._written.pop(subject, None)
-            self._heard.pop(subject, None)
+            self._unconfirmed.pop(subject, None)
         self._counted = None
 
     # What other replicas do
 
     def learn(self, written: Mapping[Subject, float], removed: Mapping[Subject, float], now: float) -> None:
-        """Take in what a Lease says that replicas have written and removed, and how many seconds ago."""
+        """Take in what replicas have written and removed by a Lease, and how many seconds ago."""
         # What counts no longer must not hide that it was written again.
         self._written = _not_older(self._written, now)
         for subject, ago in written.items():
             self.latest = max(self.latest, now - ago)
             if ago < REMEMBERED and subject not in self._written:
-                self._heard.setdefault(subject, now - ago)
-        added = self._heard | self._written
+                self._unconfirmed.setdefault(subject, now - ago)
+        added = self._unconfirmed | self._written
         self._removed = {
             subject: now - ago
             for subject, ago in removed.items()
@@ -121,15 +121,17 @@ class RecentWrites:
         self._unanswered = {
             subject: at for subject, at in self._unanswered.items() if at > added.get(subject, _LONG_AGO)
         }
-        if len(self._heard) > MOST_HEARD:
-            self._heard = dict(heapq.nlargest(MOST_HEARD, self._heard.items(), key=lambda item: item[1]))
+        if len(self._unconfirmed) > MOST_REPORTED:
+            self._unconfirmed = dict(
+                heapq.nlargest(MOST_REPORTED, self._unconfirmed.items(), key=lambda item: item[1])
+            )
 
     def confirm_additions(self, may_want: Callable[[Subject], bool], now: float) -> list[Subject]:
         """Count the additions of other replicas that the cluster may want; answers which they are."""
-        self._heard = _not_older(self._heard, now)
-        confirmed = [subject for subject in self._heard if may_want(subject)]
+        self._unconfirmed = _not_older(self._unconfirmed, now)
+        confirmed = [subject for subject in self._unconfirmed if may_want(subject)]
         for subject in confirmed:
-            self._written.setdefault(subject, self._heard.pop(subject))
+            self._written.setdefault(subject, self._unconfirmed.pop(subject))
             self._counted = None
         return confirmed
 
@@ -140,7 +142,7 @@ class RecentWrites:
 
         Answers which they are.
         """
-        gone = self.still_removed((self._heard.keys() | self._written.keys()) - pending, seems_unused, now)
+        gone = self.still_removed((self._unconfirmed.keys() | self._written.keys()) - pending, seems_unused, now)
         self.forget(gone)
         return gone
 
@@ -172,7 +174,9 @@ class RecentWrites:
     @property
     def last_count(self) -> int:
         """How many were written last, as far as is known: those of one write are equally old."""
-        return sum(at >= self.latest - _MOMENT for times in (self._written, self._heard) for at in times.values())
+        return sum(
+            at >= self.latest - _MOMENT for times in (self._written, self._unconfirmed) for at in times.values()
+        )
 
     def may_hide(self, now: float) -> bool:
         """Whether something was written so short a time ago that a read may not show it."""
@@ -193,7 +197,7 @@ class RecentWrites:
 
 
 class StaleReads:
-    """Counts looks at a policy that lacks what was written lately. Times are seconds on one clock.
+    """Counts looks at a policy that lacks what was written in the last minute. Times are seconds on one clock.
 
     A stale read shows a policy from before our write. So one that was read before a write of the last minute, or
     was written, is never treated as an edit: an edit that puts an old policy back waits for that minute. Any other

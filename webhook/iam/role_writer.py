@@ -1,6 +1,6 @@
 """The one writer of a role's trust policy in a replica: when it reads and writes, and what follows a failure.
 
-`write_cycle` says what a cycle does. While one write is under way new grants collect; the next cycle takes them
+`write_cycle` holds what a cycle does. While one write is under way new grants collect; the next cycle takes them
 all. So a role that is written now and then answers at once, and a burst of hundreds costs a few writes.
 """
 
@@ -53,7 +53,7 @@ _LONGEST_CYCLE = 900.0
 
 
 def iam_limiter() -> RateLimiter:
-    """The one limiter of all writers of a replica, whose roles are of one account.
+    """The one limiter of all writers of a replica: their roles are of one account.
 
     A turn is a read, and the write that may follow it at once.
     """
@@ -91,7 +91,7 @@ class RoleWriter:
         self._turn: float | None = None
         self._failures = 0
         self._trouble: Untrusted | None = None
-        self._hearers: set[Callable[[Untrusted], None] | None] = set()
+        self._listeners: set[Callable[[Untrusted], None]] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._waits_for_lock = False
@@ -124,15 +124,15 @@ class RoleWriter:
     # Asking for trust
 
     def submit(self, subject: Subject) -> PendingGrant:
-        """Have `subject` trusted; all who ask for the same subject share one pending grant.
+        """Have `subject` trusted; all that ask for the same subject share one pending grant.
 
-        While the role is in trouble the grant says so from the start.
+        While the role is in trouble the grant has failed from the start.
         """
         self.defer_removal(subject)
         return self._submitted(self._pending.of(subject))
 
     def submit_pods(self) -> PendingGrant:
-        """Have EKS allowed for the pods of its bindings; all who ask share one pending grant."""
+        """Have EKS allowed for the pods of its bindings; all that ask share one pending grant."""
         return self._submitted(self._pending_for_pods.of(self.role))
 
     def withdraw(self, subject: Subject, reason: str) -> None:
@@ -154,22 +154,23 @@ class RoleWriter:
         self._cycle.to_confirm = True
         self._start()
 
-    async def wait_until_synced(self, hear: Callable[[Untrusted], None] | None = None) -> None:
+    async def wait_until_synced(self, on_failure: Callable[[Untrusted], None] | None = None) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
 
-        At once if that was so before. `hear` is called with each failure until then.
+        At once if that was so before. `on_failure` is called with each failure until then.
         """
         if self.known.synced.is_set():
             return
         self.enqueue()
-        if hear:
-            self._hearers.add(hear)
+        if on_failure:
+            self._listeners.add(on_failure)
             if self._trouble:
-                hear(self._trouble)
+                on_failure(self._trouble)
         try:
             await self.known.synced.wait()
         finally:
-            self._hearers.discard(hear)
+            if on_failure:
+                self._listeners.discard(on_failure)
 
     async def close(self) -> None:
         """Start no further cycle and wait for the one under way, so that no write is cut off."""
@@ -289,8 +290,8 @@ class RoleWriter:
             self.known.synced.set()
         if failure.kind.is_final:
             self._cycle.to_confirm = False
-        for hear in filter(None, tuple(self._hearers)):
-            hear(failure)
+        for on_failure in tuple(self._listeners):
+            on_failure(failure)
         self._pending.fail(failure)
         self._pending_for_pods.fail(failure)
         return pause

@@ -49,7 +49,8 @@ class PodStatement:
     """The statement that allows EKS to assume a role for the pods of one binding, in one cluster.
 
     It names no subject. What it allows follows from the session tags that EKS sets and no pod can choose: the
-    ServiceAccount and the cluster exactly, the namespace by the binding's pattern, whose `*` is the only wildcard.
+    ServiceAccount and the cluster exactly, the namespace by the binding's pattern, in which `*` is the only
+    wildcard.
     """
 
     installation: str
@@ -181,7 +182,7 @@ class OwnStatement:
             raise ValueError("a statement without subjects trusts none: remove it instead")
         return self._render(names)
 
-    def render_for_nobody(self) -> dict[str, Any]:
+    def render_placeholder(self) -> dict[str, Any]:
         """The statement of a policy that would have none without it, which IAM refuses.
 
         It allows no token, and denies nothing, so that EKS and other clusters may be allowed beside it.

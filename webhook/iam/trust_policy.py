@@ -115,20 +115,20 @@ class TrustPolicy:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
         Without subjects our statement is removed; those for pods stay. Where no statement at all would be left,
-        which IAM refuses, one for nobody takes its place until there is another of ours. A statement of ours that
+        which IAM refuses, a placeholder takes its place until there is another of ours. A statement of ours that
         already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
         sids, is_none_ours = own.sids, not rendered
         statements: list[Statement] = []
         for statement in self.statements:
-            if statement.get("Sid") not in sids or (is_none_ours and is_for_nobody(statement, own)):
+            if statement.get("Sid") not in sids or (is_none_ours and is_placeholder(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement["Sid"], None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
         statements.extend(rendered.values())
         if self.statements and not statements:
-            statements.append(own.render_for_nobody())
+            statements.append(own.render_placeholder())
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
@@ -139,8 +139,8 @@ class TrustPolicy:
         return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
 
     def names_subjects(self, own: OwnStatement) -> bool:
-        """Whether a statement of ours is there, whole or changed, that is more than one for nobody."""
-        return any(own.owns(statement) and not is_for_nobody(statement, own) for statement in self.statements)
+        """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""
+        return any(own.owns(statement) and not is_placeholder(statement, own) for statement in self.statements)
 
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
@@ -245,9 +245,9 @@ class TrustPolicy:
         return [(place, statement) for place, statement in self._placed() if statement.get("Sid") not in sids]
 
 
-def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
+def is_placeholder(statement: Statement, own: OwnStatement) -> bool:
     """Whether it is the statement of ours that trusts no subject."""
-    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_for_nobody())
+    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_placeholder())
 
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:

@@ -85,16 +85,16 @@ class WriteCycle:
         # Those known come first: the last room is not for newcomers.
         known = [one for one in wanted if one in self._known.trusted]
         asked = dict.fromkeys([*known, *batch, *(one for one in wanted if one in allowed)])
-        leaving = self.removals.due(self._pending.keys, self._now())
-        amendment = self._amend(policy, own, asked, leaving)
+        due = self.removals.due(self._pending.keys, self._now())
+        amendment = self._amend(policy, own, asked, due)
         if max(policy.size(), quota.characters) < amendment.policy.size():
             # Others have filled the room of subjects that we keep: without them nothing may be written.
             raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota.characters}")
-        removed = subjects & leaving
+        removed = subjects & due
         pause = self._compare(policy, own, amendment, removed)
         if pause is None:
-            if gone := self._removed_by_others(subjects) - leaving:
-                amendment = self._amend(policy, own, asked, leaving | gone)
+            if gone := self._removed_by_others(subjects) - due:
+                amendment = self._amend(policy, own, asked, due | gone)
             try:
                 with self._pending.in_flight(batch):
                     await self._write(hold, own, policy, amendment.policy, removed)
@@ -160,13 +160,13 @@ class WriteCycle:
         return subject in self._known.trusted or self._desired.may_add(subject)
 
     def _amend(
-        self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], leaving: frozenset[Subject]
+        self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], removed: frozenset[Subject]
     ) -> Amendment:
         """The policy as it is to be, from the read and all that is known."""
-        staying = policy.without(own, leaving) if leaving else policy
-        keep = self._recent.subjects(self._now()) - leaving
+        staying = policy.without(own, removed) if removed else policy
+        keep = self._recent.subjects(self._now()) - removed
         quota, external = self._known.quota.characters, self._known.external
-        return amend(staying, own, keep, [one for one in asked if one not in leaving], quota, external)
+        return amend(staying, own, keep, [one for one in asked if one not in removed], quota, external)
 
     def _compare(
         self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]

@@ -66,7 +66,7 @@ class PendingGrants(Generic[K]):
         return next((grant.asked for grant in self._pending.values()), None)
 
     def of(self, key: K) -> PendingGrant:
-        """The one pending grant of all who ask for `key`."""
+        """The one pending grant of all that ask for `key`."""
         if (grant := self._pending.get(key)) is None:
             grant = self._pending[key] = PendingGrant(self._clock())
         return grant

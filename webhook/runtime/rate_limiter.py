@@ -77,7 +77,7 @@ class RateLimiter:
             self.rate = min(self.rate + GAIN / self.rate, self._ceiling)
 
     def _lower(self) -> None:
-        """Once for all turns under way: what they meet says the same."""
+        """Once for all turns under way: they all meet the same."""
         self.rate = max(self.rate / 2, FLOOR)
         self._lowered = self._clock()
         self._next = max(self._next, self._lowered + 1 / self.rate)

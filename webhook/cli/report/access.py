@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from webhook.cli.report.access_line import Access, AccessFinding
 from webhook.cli.report.association_access import associated, associations_beside
 from webhook.iam.statement import FIRST_OF_SETUP, NOBODY, SERVICE
-from webhook.iam.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
-from webhook.iam.trust_policy import Place, canonical, is_for_nobody
+from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.iam.trust_policy import Place, canonical, is_placeholder
 from webhook.planning.snapshot import TrustedSubjects
 
 if TYPE_CHECKING:
@@ -125,13 +125,13 @@ def _of_our_statement(
         for index, statement in enumerate(policy.statements):
             if own.owns(statement):
                 why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
-                for who in whom_it_names(statement):
+                for who in names_in(statement):
                     yield Access(
                         role, who, AccessFinding.CHANGED, why, Place(index, own.sid), None, own.issuer.value
                     )
         return
     place = _own_place(policy, own)
-    if place is not None and is_for_nobody(policy.statements[place.index], own):
+    if place is not None and is_placeholder(policy.statements[place.index], own):
         yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
     for subject in policy.subjects(own):
         if (role, str(subject)) not in told:
@@ -159,11 +159,11 @@ def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Install
             continue
         place = Place(policy.statements.index(statement), one.sid)
         if policy.has_whole(one):
-            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
+            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_allowed_by(statement)}"
         else:
             finding = AccessFinding.CHANGED
             why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
-        for who in whom_it_names(statement):
+        for who in names_in(statement):
             yield Access(role, who, finding, why, place)
 
 
@@ -181,10 +181,10 @@ def _of_other_statements(
         if canonical(statement) == canonical(FIRST_OF_SETUP):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
-            finding, why = AccessFinding.POD_IDENTITY, pods_it_is_for(statement)
+            finding, why = AccessFinding.POD_IDENTITY, pods_allowed_by(statement)
         elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
-        for who in whom_it_names(statement):
+        for who in names_in(statement):
             yield Access(role, who, finding, why, place, None, issuer)
 
 

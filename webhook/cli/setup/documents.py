@@ -82,7 +82,7 @@ def first_trust(desired: DesiredAccount, role: RoleArn) -> Document:
     It is the webhook's own, which replaces it, where its installation has the usual name.
     """
     own = OwnStatement.for_role(role, desired.issuer, desired.program.namespace)
-    return {"Version": _VERSION, "Statement": [own.render_for_nobody()]}
+    return {"Version": _VERSION, "Statement": [own.render_placeholder()]}
 
 
 def own_statement(desired: DesiredAccount) -> Document:

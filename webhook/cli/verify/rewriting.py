@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def without(policy: TrustPolicy, place: Place, own: OwnStatement) -> TrustPolicy:
     """The policy without one statement; IAM wants one, so in place of the last stands ours that allows nobody."""
     kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
-    return TrustPolicy({**policy.document, "Statement": kept or [own.render_for_nobody()]})
+    return TrustPolicy({**policy.document, "Statement": kept or [own.render_placeholder()]})
 
 
 def without_principal(policy: TrustPolicy, place: Place, principal: str, own: OwnStatement) -> TrustPolicy:

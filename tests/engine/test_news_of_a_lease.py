@@ -15,7 +15,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.lock import MOST_HEARD, REMEMBERED, LeaseLock
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock
 from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.recent_writes import RecentWrites
 from webhook.iam.role_writer import RoleWriter
@@ -32,7 +32,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
 @in_virtual_time
-async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
+async def test_an_unwanted_subject_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     for number in range(4):
@@ -46,16 +46,16 @@ async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(str
 
 
 @in_virtual_time
-async def test_a_lease_that_names_thousands_keeps_nobody_from_being_trusted() -> None:
+async def test_a_lease_that_names_thousands_keeps_no_subject_from_being_trusted() -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
-    store.forge(ROLE, {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(20 * MOST_HEARD)})
+    store.forge(ROLE, {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(20 * MOST_REPORTED)})
     assert isinstance(await here.grants.obtain(here.grant(subject(1)), PATIENCE), Trusted)
     assert here.trusted_in(ROLE) == {subject(1)}
 
 
 @in_virtual_time
-async def test_whom_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
+async def test_what_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
     iam, store = SimulatedIam(stale=30), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     there = Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))
@@ -124,7 +124,7 @@ def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote
 def test_the_newest_of_too_many_wait_to_be_confirmed() -> None:
     recent = RecentWrites()
     for lease in range(3):
-        numbers = range(lease * MOST_HEARD, (lease + 1) * MOST_HEARD)
-        recent.learn({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, {}, now=100.0)
-    newest = [subject(number) for number in range(2 * MOST_HEARD, 3 * MOST_HEARD)]
+        numbers = range(lease * MOST_REPORTED, (lease + 1) * MOST_REPORTED)
+        recent.learn({subject(number): 50.0 - number / MOST_REPORTED for number in numbers}, {}, now=100.0)
+    newest = [subject(number) for number in range(2 * MOST_REPORTED, 3 * MOST_REPORTED)]
     assert sorted(recent.confirm_additions(_always, 100.0)) == newest

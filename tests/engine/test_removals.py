@@ -20,7 +20,7 @@ ALICE, BOB = subject(1), subject(2)
 
 
 @in_virtual_time
-async def test_who_is_approved_leaves_and_nobody_else() -> None:
+async def test_what_is_approved_is_removed_and_nothing_else() -> None:
     here = site(SimulatedIam(), ROLE)
     for who in (ALICE, BOB):
         await here.grants.obtain(here.grant(who), 3)
@@ -42,7 +42,7 @@ async def test_an_approval_is_judged_again_at_the_write() -> None:
 
 
 @in_virtual_time
-async def test_who_asks_for_trust_after_the_approval_stays_until_the_watch_must_have_shown_why() -> None:
+async def test_a_subject_asked_for_after_the_approval_stays_until_the_watch_must_have_shown_why() -> None:
     here = site(SimulatedIam(), ROLE)
     for who in (ALICE, BOB):
         await here.grants.obtain(here.grant(who), 3)
@@ -89,7 +89,7 @@ async def test_a_review_that_waits_at_the_approval_keeps_its_trust() -> None:
     [None, Trouble.THROTTLED, Trouble.REFUSED, Trouble.FAILS_AFTERWARDS, Trouble.ANSWER_LOST, Trouble.HANGS],
 )
 @in_virtual_time
-async def test_what_a_review_hears_while_the_removal_is_written_is_true_afterwards(
+async def test_what_a_review_is_answered_while_the_removal_is_written_is_true_afterwards(
     trouble: Trouble | None,
 ) -> None:
     iam = SimulatedIam()
@@ -111,7 +111,7 @@ async def test_what_a_review_hears_while_the_removal_is_written_is_true_afterwar
 
 
 @in_virtual_time
-async def test_who_is_brought_back_leaves_again_once_a_read_cannot_be_that_old() -> None:
+async def test_a_subject_that_is_brought_back_is_removed_again_once_a_read_cannot_be_that_old() -> None:
     here = site(SimulatedIam(), ROLE)
     for who in (ALICE, BOB):
         await here.grants.obtain(here.grant(who), 3)
@@ -125,7 +125,7 @@ async def test_who_is_brought_back_leaves_again_once_a_read_cannot_be_that_old()
 
 
 @in_virtual_time
-async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_trusted() -> None:
+async def test_a_pending_subject_whose_namespace_was_recreated_is_withdrawn_and_not_trusted() -> None:
     """A grant can wait for longer than its namespace lives: its replica slept, or IAM was away."""
     iam = SimulatedIam()
     here = site(iam, ROLE)
@@ -142,7 +142,7 @@ async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_trusted
 
 
 @in_virtual_time
-async def test_who_was_written_by_another_replica_and_has_another_owner_by_now_is_not_brought_back() -> None:
+async def test_a_subject_of_a_recreated_namespace_that_another_replica_wrote_is_not_brought_back() -> None:
     """What was written lately stays whatever a read says, but not for whoever has taken the name since."""
     iam, lock = SimulatedIam(), InProcessLock()
     leader = site(iam, ROLE, lock=lock)
