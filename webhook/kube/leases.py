@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
+from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode
