@@ -13,8 +13,9 @@ from tests.support.sites import PATIENCE, subject
 from tests.support.virtual_time import in_virtual_time, now, until
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
+from webhook.podidentity.association import Need
 from webhook.podidentity.association_writer import CALLS_PER_SECOND
-from webhook.podidentity.fallback import LEADER_GRACE, Need
+from webhook.podidentity.associations import LEADER_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

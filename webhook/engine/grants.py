@@ -11,7 +11,7 @@ from webhook.engine.pursuit import Pursuit, best_first, order_of
 from webhook.iam.reasons import LEFT_TO_LEADER, NOT_SELECTED
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 

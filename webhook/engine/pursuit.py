@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn
+    from webhook.podidentity.association import Need
     from webhook.podidentity.associations import Associations
-    from webhook.podidentity.fallback import Need
     from webhook.runtime.clock import Clock
     from webhook.runtime.pending_grant import PendingGrant
 

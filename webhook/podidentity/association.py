@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.model.documents import shown
@@ -139,6 +139,17 @@ class FoundAssociations:
     """How many the cluster has, described or not."""
     unread: str = ""
     wrong_cluster: bool = False
+
+
+class Need(IntEnum):
+    """How much an association is needed; each comes with what those before it have."""
+
+    SOON = 0
+    """Nothing waits for it: one that is listed is not described, as after a start there are thousands."""
+    ANSWER = 1
+    """A review waits for it: what is there is described. Only the leader creates it."""
+    CERTAIN = 2
+    """The ServiceAccount is refused without it, or it is overdue: any replica creates it."""
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

@@ -1,5 +1,8 @@
 """Associations: one for each ServiceAccount of a binding in mode pod-identity, however many attempts it takes.
 
+The leader creates them, and another replica only what the leader has not created in time: of several replicas that
+create one, all but one cost EKS a call that it refuses, out of a rate that all share.
+
 The whole cluster is listed with each pass. The list has neither roles nor tags, so the leader also describes some
 with each pass, those described longest ago first: what was changed by hand is found when its turn comes.
 """
@@ -16,9 +19,9 @@ from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import LEFT_TO_LEADER, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.association_list import AssociationList
+from webhook.podidentity.association import Need
+from webhook.podidentity.association_list import AssociationList, OverdueAssociations
 from webhook.podidentity.association_writer import AssociationWriter, subject_fields
-from webhook.podidentity.fallback import FIRST_CHECK, LEADER_GRACE, Need, OverdueAssociations
 from webhook.runtime.backoff import pause_after
 from webhook.runtime.clock import loop_clock
 from webhook.runtime.pending_grant import PendingGrant
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOP = "associations"
+
+LEADER_GRACE = 2.0
+"""Seconds that the leader has for an association before another replica, which needs it, creates it."""
+
+_FIRST_CHECK = 0.5
+"""Seconds after which such a replica lists it: usually the leader has created it."""
 
 DESCRIBED_PER_PASS = 100
 """Associations that are described again with each pass: 5,000 within 50 passes."""
@@ -192,7 +201,7 @@ class Associations:
 
     async def _wait_for_leader(self, subject: Subject, asked: float) -> None:
         """Wait until the leader has created it, but no longer than its grace. Raises AwsError."""
-        await asyncio.sleep(asked + FIRST_CHECK - self._clock())
+        await asyncio.sleep(asked + _FIRST_CHECK - self._clock())
         if self._clock() < asked + LEADER_GRACE:
             async with self._writer.turn():
                 await self._writer.find_new(subject)
