@@ -61,37 +61,37 @@ class PodSite:
             self.eks,
             OWNER,
             lambda: self.wanted,
-            may_leave=lambda who, _: who not in self.wanted,
-            is_another=lambda who: who in self.others,
+            may_leave=lambda account, _: account not in self.wanted,
+            is_another=lambda account: account in self.others,
             may_add=lambda _: True,
             leads_since=leads_since,
         )
         self.grants = Grants({ROLE: self.writer}, self.associations)
 
-    def grant(self, who: Subject) -> Grant:
+    def grant(self, account: Subject) -> Grant:
         """The grant of a subject of the binding."""
-        return Grant(who, self.binding)
+        return Grant(account, self.binding)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says: nobody is named in the role."""
         return []
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_want(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
 
-    def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def seems_unused(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
 
-    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return True
 
-    def was_replaced(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def was_replaced(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
 
-    def may_remove(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_remove(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
