@@ -1,4 +1,4 @@
-"""IAM says no: what patience mends is hoped for within the budget, anything else is told at once."""
+"""IAM fails: what may pass soon is waited for within the budget, anything else is reported at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _have_a_character_that_could_not_be_read(iam: SimulatedIam) -> None:
     iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid="caf\ufffd"))
 
 
-def _mend(iam: SimulatedIam) -> None:
+def _correct(iam: SimulatedIam) -> None:
     iam.recover()
     iam.store(ROLE, foreign_document(ROLE))
 
@@ -108,7 +108,7 @@ async def test_after_a_person_corrected_it_all_are_trusted_within_half_a_minute(
     await _refused(here)
     await asyncio.sleep(3600)
     await _refused(here, 2)
-    _mend(iam)
+    _correct(iam)
     await asyncio.sleep(30)
     assert here.trusted_in(ROLE) == {subject(1), subject(2)}
 

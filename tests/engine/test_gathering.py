@@ -1,4 +1,4 @@
-"""When a role is read again after a write: at once for those who come one by one, a little later in a burst."""
+"""When a role is read again after a write: at once for grants one by one, a little later in a burst."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def test_after_the_write_one_read_confirms_it_and_then_all_is_quiet() -> N
 async def test_a_hundred_grants_together_share_one_write() -> None:
     iam = SimulatedIam(limit=ROOM_FOR_ALL)
     here = site(iam, ROLE)
-    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in CROWD))
+    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in CROWD))
     assert set(outcomes) == {Trusted(ROLE, TrustSource.WRITTEN)}
     assert len(iam.made("write")) == 1
     assert here.trusted_in(ROLE) == set(CROWD)

@@ -20,7 +20,7 @@ FOREIGN, DENIED = subject(101), subject(102)
 
 
 def _named(number: int) -> Subject:
-    """Subjects of many lengths, one of whom others trust and one of whom others deny."""
+    """Subjects of many lengths, one of them trusted externally and one denied."""
     return (FOREIGN, DENIED)[number] if number < 2 else Subject("a" * (number % 60 + 1), f"sa-{number}")
 
 
@@ -58,15 +58,15 @@ async def test_the_answer_is_that_of_an_amendment_for_all_pending_grants(
     iam.have(Trouble.HANGS)
     waiting: dict[Subject, None] = {}
     for step, number in steps:
-        who = _named(number)
+        account = _named(number)
         if step == "submit":
-            writer.submit(who)
-            waiting.setdefault(who)
+            writer.submit(account)
+            waiting.setdefault(account)
         elif step == "withdraw":
-            writer.withdraw(who, "not wanted any more")
-            waiting.pop(who, None)
-        slow = amend(policy, OWN, frozenset(), [*waiting, who], limit)
-        assert writer.has_room_for(who) is not slow.finds_no_room_for(who)
+            writer.withdraw(account, "not wanted any more")
+            waiting.pop(account, None)
+        slow = amend(policy, OWN, frozenset(), [*waiting, account], limit)
+        assert writer.has_room_for(account) is not slow.finds_no_room_for(account)
 
 
 @in_virtual_time

@@ -1,4 +1,4 @@
-"""The Lease as a lock: one holder at a time, and one that has died or lost it keeps nobody from it."""
+"""The Lease as a lock: one holder at a time, and one that has died or lost it does not keep it."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ ALICE, BOB = subject(0), subject(1)
 
 
 class Replica:
-    """Takes the lock, and notes what it is told."""
+    """Takes the lock, and records its news."""
 
     def __init__(self, store: MemoryLeases, name: str) -> None:
         self._lock = LeaseLock(store, name)
-        self.told: list[dict[Subject, float]] = []
+        self.news: list[dict[Subject, float]] = []
 
     async def hold(self, writes: Mapping[Subject, float] | None = None) -> None:
-        async with self._lock.hold(ROLE, lambda written, _: self.told.append(dict(written)), now) as hold:
+        async with self._lock.hold(ROLE, lambda written, _: self.news.append(dict(written)), now) as hold:
             if writes is not None:
                 hold.remember(writes, {})
             assert await hold.renew()
@@ -41,8 +41,8 @@ async def test_what_was_written_is_reported_once_however_often_the_lock_changes_
     for _ in range(3):
         await there.hold()
         await here.hold()
-    assert there.told == [{ALICE: 0.0}]
-    assert here.told == []
+    assert there.news == [{ALICE: 0.0}]
+    assert here.news == []
 
 
 @in_virtual_time
@@ -54,8 +54,8 @@ async def test_the_same_subject_written_again_is_news_again() -> None:
     await here.hold({ALICE: 0.0})
     await there.hold({BOB: 0.0})
     await here.hold()
-    assert there.told == [{ALICE: 0.0}, {ALICE: 0.0}]
-    assert here.told == [{BOB: 0.0}]
+    assert there.news == [{ALICE: 0.0}, {ALICE: 0.0}]
+    assert here.news == [{BOB: 0.0}]
 
 
 @in_virtual_time
@@ -69,4 +69,4 @@ async def test_what_every_read_shows_after_a_minute_is_no_longer_carried_along()
     await there.hold()
     assert store.leases[lease_name(ROLE)].written == {}
     await late.hold()
-    assert late.told == [{}]
+    assert late.news == [{}]

@@ -1,4 +1,4 @@
-"""A Lease says what another replica wrote. Whoever may update Leases can forge that, so it is only a hint."""
+"""A Lease names what another replica wrote. With the right to update Leases that can be forged: it is a hint."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_what_another_replica_wrote_survives_a_stale_read_of_this_one() ->
 @pytest.mark.parametrize("shown_after", [0.0, 5.0, REMEMBERED + 5.0])
 @in_virtual_time
 async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_after: float) -> None:
-    """If that is within the minute: after it IAM's reads show whom another replica wrote."""
+    """If that is within the minute: after it IAM's reads show what another replica wrote."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
     cache = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)

@@ -22,16 +22,16 @@ ROLES = pool(3)
 NEWCOMER = subject(7)
 
 
-def _order(here: Site, who: Subject = NEWCOMER) -> tuple[RoleArn, ...]:
-    return here.binding.roles_in_order(who)
+def _order(here: Site, account: Subject = NEWCOMER) -> tuple[RoleArn, ...]:
+    return here.binding.roles_in_order(account)
 
 
-def _let_in_already(here: Site, one: RoleArn, *who: Subject) -> None:
-    here.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render(who)))
+def _trust_externally(here: Site, one: RoleArn, *account: Subject) -> None:
+    here.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render(account)))
 
 
-def _roles_of(here: Site, who: Subject) -> list[RoleArn]:
-    return [one for one in here.roles if here.trusts(one, who)]
+def _roles_of(here: Site, account: Subject) -> list[RoleArn]:
+    return [one for one in here.roles if here.trusts(one, account)]
 
 
 @in_virtual_time
@@ -60,12 +60,12 @@ async def test_full_roles_overflow_to_the_next_until_all_are_full() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, *ROLES)
     crowd = [subject(number) for number in range(40)]
-    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in crowd))
-    trusted = [who for who, outcome in zip(crowd, outcomes, strict=True) if isinstance(outcome, Trusted)]
+    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in crowd))
+    trusted = [account for account, outcome in zip(crowd, outcomes, strict=True) if isinstance(outcome, Trusted)]
     sizes = {one: len(here.trusted_in(one)) for one in ROLES}
     assert len(set(sizes.values())) == 1
     assert sum(sizes.values()) == len(trusted)
-    assert Counter(who for one in ROLES for who in here.trusted_in(one)) == Counter(trusted)
+    assert Counter(account for one in ROLES for account in here.trusted_in(one)) == Counter(trusted)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Untrusted)]
     assert {refusal.kind for refusal in refusals} == {FailureKind.FULL}
     assert_writes_were_careful(iam, own_in, crowd)
@@ -118,7 +118,7 @@ async def test_a_role_that_was_full_long_ago_is_asked_first() -> None:
 async def test_a_subject_stays_where_it_is_trusted_already(place: int) -> None:
     here = site(SimulatedIam(), *ROLES)
     home = _order(here)[place]
-    _let_in_already(here, home, NEWCOMER)
+    _trust_externally(here, home, NEWCOMER)
     outcome = await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
     assert _roles_of(here, NEWCOMER) == [home]
     assert outcome == Trusted(home, TrustSource.ALREADY)
@@ -140,7 +140,7 @@ async def test_the_annotated_role_is_preferred(place: int) -> None:
 async def test_where_it_is_trusted_counts_more_than_its_annotation() -> None:
     here = site(SimulatedIam(), *ROLES)
     home, annotated, _ = _order(here)
-    _let_in_already(here, home, NEWCOMER)
+    _trust_externally(here, home, NEWCOMER)
     assert await here.grants.obtain(here.grant(NEWCOMER, annotated), PATIENCE) == Trusted(
         home, TrustSource.ALREADY
     )

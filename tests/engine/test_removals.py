@@ -1,4 +1,4 @@
-"""Who is approved for removal leaves with the next write, unless somebody wants it by then."""
+"""What is approved for removal is removed with the next write, unless it is wanted again by then."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ALICE, BOB = subject(1), subject(2)
 @in_virtual_time
 async def test_what_is_approved_is_removed_and_nothing_else() -> None:
     here = site(SimulatedIam(), ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     here.writers[ROLE].approve_removals({ALICE})
     await asyncio.sleep(5)
     assert here.trusted_in(ROLE) == {BOB}
@@ -33,8 +33,8 @@ async def test_what_is_approved_is_removed_and_nothing_else() -> None:
 @in_virtual_time
 async def test_an_approval_is_judged_again_at_the_write() -> None:
     here = site(SimulatedIam(), ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     here.writers[ROLE].approve_removals({ALICE, BOB})
     here.wanted[ROLE].append(ALICE)
     await asyncio.sleep(5)
@@ -44,8 +44,8 @@ async def test_an_approval_is_judged_again_at_the_write() -> None:
 @in_virtual_time
 async def test_a_subject_asked_for_after_the_approval_stays_until_the_watch_must_have_shown_why() -> None:
     here = site(SimulatedIam(), ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     here.writers[ROLE].approve_removals({ALICE, BOB})
     here.writers[ROLE].submit(ALICE)
     await asyncio.sleep(REMEMBERED - 1)
@@ -55,8 +55,8 @@ async def test_a_subject_asked_for_after_the_approval_stays_until_the_watch_must
 @in_virtual_time
 async def test_a_review_of_a_subject_that_is_trusted_keeps_it_so_for_a_minute_after_the_approval() -> None:
     here = site(SimulatedIam(), ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     here.writers[ROLE].approve_removals({ALICE, BOB})
     assert isinstance(await here.grants.obtain(here.grant(ALICE), 3), Trusted)
     for _ in range(5):
@@ -94,8 +94,8 @@ async def test_what_a_review_is_answered_while_the_removal_is_written_is_true_af
 ) -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     await asyncio.sleep(5)
     iam.latency = 1.0
     if trouble:
@@ -113,8 +113,8 @@ async def test_what_a_review_is_answered_while_the_removal_is_written_is_true_af
 @in_virtual_time
 async def test_a_subject_that_is_brought_back_is_removed_again_once_a_read_cannot_be_that_old() -> None:
     here = site(SimulatedIam(), ROLE)
-    for who in (ALICE, BOB):
-        await here.grants.obtain(here.grant(who), 3)
+    for account in (ALICE, BOB):
+        await here.grants.obtain(here.grant(account), 3)
     here.writers[ROLE].approve_removals({ALICE})
     await asyncio.sleep(5)
     own = own_in(ROLE)
@@ -130,7 +130,7 @@ async def test_a_pending_subject_whose_namespace_was_recreated_is_withdrawn_and_
     iam = SimulatedIam()
     here = site(iam, ROLE)
     throttled = iam.have(Trouble.THROTTLED)
-    asked = [asyncio.create_task(here.grants.obtain(here.grant(who), 60)) for who in (ALICE, BOB)]
+    asked = [asyncio.create_task(here.grants.obtain(here.grant(account), 60)) for account in (ALICE, BOB)]
     await asyncio.sleep(5)
     here.others.add(ALICE)
     throttled.off()
@@ -143,12 +143,12 @@ async def test_a_pending_subject_whose_namespace_was_recreated_is_withdrawn_and_
 
 @in_virtual_time
 async def test_a_subject_of_a_recreated_namespace_that_another_replica_wrote_is_not_brought_back() -> None:
-    """What was written lately stays whatever a read says, but not for whoever has taken the name since."""
+    """A recent write counts whatever a read shows, but not for a namespace that was recreated since."""
     iam, lock = SimulatedIam(), InProcessLock()
     leader = site(iam, ROLE, lock=lock)
     follower = Site(iam, ROLE, name="b", lock=lock)
-    for who in (ALICE, BOB):
-        await follower.grants.obtain(follower.grant(who), 3)
+    for account in (ALICE, BOB):
+        await follower.grants.obtain(follower.grant(account), 3)
     leader.others.add(ALICE)
     follower.others.add(ALICE)
     leader.writers[ROLE].approve_removals({ALICE})

@@ -38,13 +38,13 @@ class Replicas:
         self.a = site(self.iam, ROLE, lock=LeaseLock(self.store, "a"))
         self.b, self.c = (Site(self.iam, ROLE, name=name, lock=LeaseLock(self.store, name)) for name in ("b", "c"))
 
-    async def trust(self, replica: Site, who: Subject) -> None:
-        assert isinstance(await replica.grants.obtain(replica.grant(who), PATIENCE), Trusted)
+    async def trust(self, replica: Site, account: Subject) -> None:
+        assert isinstance(await replica.grants.obtain(replica.grant(account), PATIENCE), Trusted)
 
-    async def remove(self, who: Subject) -> None:
+    async def remove(self, account: Subject) -> None:
         """Have the leader remove it, as soon as its reads show it."""
-        self.a.writers[ROLE].approve_removals({who})
-        while who in self.trusted:
+        self.a.writers[ROLE].approve_removals({account})
+        while account in self.trusted:
             self.a.writers[ROLE].enqueue()
             await asyncio.sleep(1)
         self.a.writers[ROLE].approve_removals(set())
@@ -57,10 +57,10 @@ class Replicas:
     def lease(self) -> Lease:
         return self.store.leases[lease_name(ROLE)]
 
-    def was_trusted_since(self, documents: int, who: Subject) -> bool:
+    def was_trusted_since(self, documents: int, account: Subject) -> bool:
         """Whether any document after the first so many trusts it."""
         later = self.iam.history(ROLE)[documents:]
-        return any(who in TrustPolicy(document).subjects(own_in(ROLE)) for document in later)
+        return any(account in TrustPolicy(document).subjects(own_in(ROLE)) for document in later)
 
 
 @pytest.mark.parametrize("stale", [0.0, 3.0, 20.0])
@@ -96,7 +96,7 @@ async def test_a_removal_is_passed_on_by_a_replica_whose_watch_cannot_confirm_it
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.c.may_remove = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.c.may_remove = lambda one, account: False  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.c, BOB)
     assert set(here.lease.removed) == {ALICE}
     await here.trust(here.b, CAROL)
@@ -109,8 +109,8 @@ async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_sub
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.b.may_remove = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
-    here.b.seems_unused = lambda one, who: who == ALICE  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.may_remove = lambda one, account: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.seems_unused = lambda one, account: account == ALICE  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.b, BOB)
     assert here.trusted == {BOB}
 

@@ -129,7 +129,7 @@ async def test_a_damaged_statement_whose_room_others_have_filled_is_reported_and
 ) -> None:
     here = site(SimulatedIam(), ROLE)
     crowd = [subject(number) for number in range(5)]
-    await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in crowd))
+    await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in crowd))
     here.iam.edit(ROLE, _fill_the_room_of_the_audience)
     writes = len(here.iam.made("write"))
     await asyncio.sleep(100)
@@ -144,10 +144,12 @@ async def test_a_role_that_cannot_be_written_for_want_of_room_keeps_no_subject_f
     first, second = pool(2)
     before = site(SimulatedIam(), first, second)
     crowd = [subject(number) for number in range(5)]
-    await asyncio.gather(*(before.writers[first].submit(who).settled for who in crowd))
+    await asyncio.gather(*(before.writers[first].submit(account).settled for account in crowd))
     before.iam.edit(first, lambda document: _fill_the_room_of_the_audience(document, first))
-    here = Site(before.iam, first, second, name="started anew")
-    newcomer = next(who for who in map(subject, range(100, 200)) if here.binding.roles_in_order(who)[0] == first)
+    here = Site(before.iam, first, second, name="restarted")
+    newcomer = next(
+        account for account in map(subject, range(100, 200)) if here.binding.roles_in_order(account)[0] == first
+    )
     outcome = await here.grants.obtain(here.grant(newcomer), PATIENCE)
     assert outcome == Trusted(second, TrustSource.WRITTEN)
 

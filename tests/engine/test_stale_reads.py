@@ -1,4 +1,4 @@
-"""IAM answers what it had seconds ago: nobody is dropped because of that, and nothing is written for it."""
+"""IAM answers what it had seconds ago: no subject is dropped because of that, and nothing is written for it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ ROOM_FOR_ALL = 131072
 async def test_two_hundred_grants_one_after_another_never_drop_a_subject(pause: float, seconds: float) -> None:
     iam = SimulatedIam(stale=seconds, limit=ROOM_FOR_ALL)
     here = site(iam, ROLE)
-    for who in ONE_AFTER_ANOTHER:
-        assert isinstance(await here.grants.obtain(here.grant(who), PATIENCE), Trusted)
+    for account in ONE_AFTER_ANOTHER:
+        assert isinstance(await here.grants.obtain(here.grant(account), PATIENCE), Trusted)
         await asyncio.sleep(pause)
     assert never_dropped(iam, ROLE, own_in(ROLE))
     assert here.trusted_in(ROLE) == set(ONE_AFTER_ANOTHER)

@@ -1,4 +1,4 @@
-"""The static statement: written once, put right when somebody edits it, and no news to anybody else."""
+"""The static statement: written once, and repaired after an external edit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
 
-WHO = subject(1)
+ACCOUNT = subject(1)
 
 
 def policy_of(iam: SimulatedIam) -> TrustPolicy:
@@ -80,7 +80,7 @@ async def test_reads_that_are_late_cause_no_second_write() -> None:
 @in_virtual_time
 async def test_an_external_edit_is_repaired_within_a_pass() -> None:
     here = PodSite()
-    await here.grants.obtain(here.grant(WHO), PATIENCE)
+    await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     await asyncio.sleep(120)
     before = repairs()
     here.iam.edit(ROLE, remove_ours)
@@ -99,8 +99,8 @@ class Following:
     def wanted_in(self, one: RoleArn) -> list[Subject]:
         return sorted(self._program.trusted_in(one))
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:
-        return self._program.may_want(one, who)
+    def may_want(self, one: RoleArn, account: Subject) -> bool:
+        return self._program.may_want(one, account)
 
     def may_remove(self, _: RoleArn, __: Subject) -> bool:
         return False
@@ -117,7 +117,7 @@ class Following:
 
 @in_virtual_time
 async def test_a_former_statement_is_removed_though_another_program_adds_a_subject_every_other_second() -> None:
-    """No read is like the one before, and each lacks nobody: none of that makes it an old one."""
+    """No read is like the one before, and none lacks a subject: that does not make it a stale read."""
     iam, store = SimulatedIam(limit=8192), MemoryLeases()
     program = site(iam, ROLE, lock=LeaseLock(store, "a"))
     iam.edit(ROLE, lambda document: document["Statement"].append(PODS.render()))
@@ -142,7 +142,7 @@ async def test_a_deny_that_keeps_all_pods_out_is_reported_and_no_association_is_
     here = PodSite()
     denial = {"Sid": "No", "Effect": "Deny", "Principal": {"Service": SERVICE}, "Action": "sts:*"}
     here.iam.edit(ROLE, lambda document: document["Statement"].append(denial))
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert (outcome.kind, "(Sid No)" in outcome.reason) == (FailureKind.DENIED_BY_POLICY, True)
     assert here.eks.now == {}
@@ -152,7 +152,7 @@ async def test_a_deny_that_keeps_all_pods_out_is_reported_and_no_association_is_
 async def test_a_role_without_room_is_told_and_no_association_is_made() -> None:
     here = PodSite()
     here.iam.limit = here.iam.answered_limit = 600
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.FULL
     assert here.eks.now == {}
@@ -162,8 +162,8 @@ async def test_a_role_without_room_is_told_and_no_association_is_made() -> None:
 async def test_while_iam_is_away_an_admission_waits_no_longer_than_it_may() -> None:
     here = PodSite()
     here.iam.have(Trouble.HANGS)
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     here.iam.recover()
     await asyncio.sleep(60)
-    assert here.grants.known(here.grant(WHO)) == Trusted(ROLE, TrustSource.ALREADY)
+    assert here.grants.known(here.grant(ACCOUNT)) == Trusted(ROLE, TrustSource.ALREADY)

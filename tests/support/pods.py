@@ -61,38 +61,38 @@ class PodSite:
         )
         self.writer, self.grants = engine.writers[ROLE], engine.grants
 
-    def grant(self, who: Subject) -> Grant:
+    def grant(self, account: Subject) -> Grant:
         """The grant of a subject of the binding."""
-        return Grant(who, self.binding)
+        return Grant(account, self.binding)
 
     def wanted_associations(self) -> dict[Subject, RoleArn]:
         """As the port DesiredAssociations says."""
         return self.wanted
 
-    def may_dissociate(self, who: Subject, one: RoleArn | None) -> bool:  # noqa: ARG002  the port's signature
+    def may_dissociate(self, account: Subject, one: RoleArn | None) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredAssociations says."""
-        return who not in self.wanted
+        return account not in self.wanted
 
-    def was_replaced(self, who: Subject) -> bool:
+    def was_replaced(self, account: Subject) -> bool:
         """As both ports say."""
-        return who in self.others
+        return account in self.others
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says: nobody is named in the role."""
         return []
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_want(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
 
-    def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def seems_unused(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False
 
-    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return True
 
-    def may_remove(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_remove(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return False

@@ -84,38 +84,40 @@ class Site:
         engine = build_engine(roles, own_in, lambda _: policies, lock, lambda _: self, limiter=self.limiter)
         self.writers, self.grants = engine.writers, engine.grants
 
-    def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
+    def grant(self, account: Subject, annotated: RoleArn | None = None) -> Grant:
         """The grant of a subject of the binding."""
-        return Grant(who, self.binding, annotated)
+        return Grant(account, self.binding, annotated)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:
         """As the port DesiredSubjects says."""
         return self.wanted[one]
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:
+    def may_want(self, one: RoleArn, account: Subject) -> bool:
         """As DesiredSubjects says: the binding goes by names alone, so any cluster could want those it fits."""
-        fits = self.binding.service_account == who.service_account and self.binding.selects(who.namespace, {})
+        fits = self.binding.service_account == account.service_account and self.binding.selects(
+            account.namespace, {}
+        )
         return fits and one in self.roles
 
-    def may_remove(self, one: RoleArn, who: Subject) -> bool:
+    def may_remove(self, one: RoleArn, account: Subject) -> bool:
         """As the port DesiredSubjects says."""
-        return who not in self.wanted[one]
+        return account not in self.wanted[one]
 
-    def seems_unused(self, one: RoleArn, who: Subject) -> bool:
+    def seems_unused(self, one: RoleArn, account: Subject) -> bool:
         """As the port DesiredSubjects says."""
-        return self.may_remove(one, who)
+        return self.may_remove(one, account)
 
-    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""
         return True
 
-    def was_replaced(self, who: Subject) -> bool:
+    def was_replaced(self, account: Subject) -> bool:
         """As the port DesiredSubjects says."""
-        return who in self.others
+        return account in self.others
 
-    def trusts(self, one: RoleArn, who: Subject) -> bool:
+    def trusts(self, one: RoleArn, account: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""
-        return who in self.trusted_in(one)
+        return account in self.trusted_in(one)
 
     def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
         """Whom our statement in the role trusts now."""
