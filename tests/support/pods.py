@@ -78,7 +78,7 @@ class PodSite:
         return account in self.others
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
-        """As the port DesiredSubjects says: nobody is named in the role."""
+        """As the port DesiredSubjects says: the role names no subject."""
         return []
 
     def may_want(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature

@@ -69,14 +69,14 @@ class Ownership:
 
     def conflict_reason(self, found: Association, role: RoleArn) -> str:
         """Why a person has to delete an association whose action is CONFLICT."""
-        whose = "of this installation" if self.owns(found) else found.origin
+        origin = "of this installation" if self.owns(found) else found.origin
         if found.target_role:
             fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
         elif found.role != role.value:
             fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
         else:
             fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
-        return f"association {found.id} {whose} {fault}"
+        return f"association {found.id} {origin} {fault}"
 
 
 @dataclass(frozen=True, slots=True)
