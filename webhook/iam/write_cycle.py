@@ -80,7 +80,7 @@ class WriteCycle:
         self._forget_replaced()
         subjects = policy.subjects(own)
         self._recent.settle_unanswered(subjects)
-        allowed = {one for one in (*wanted, *self._pending.keys) if self._may_write(one)}
+        allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
         batch = [one for one in self._pending.keys if one in allowed]
         # Those known come first: the last room is not for newcomers.
         known = [one for one in wanted if one in self._known.trusted]
