@@ -125,7 +125,7 @@ class WriteCycle:
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
     async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
-        """Work out which external statements are about those in question, with pauses in which reviews are answered.
+        """Work out which external statements are about those subjects, with pauses in which reviews are answered.
 
         All else of a cycle takes a moment, whatever a policy holds; this can take seconds, and is done once for
         each subject as long as these statements stay the same. Answers the subjects that are wanted after it.
