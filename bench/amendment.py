@@ -96,7 +96,7 @@ def _measure(kind: str, quota: int, subjects: int, statements: int) -> Figures:
 
 
 def _ask(policy: TrustPolicy, one: Subject) -> tuple[Place | None, ...]:
-    return policy.denial(_OWN, one), policy.foreign_grant(_OWN, one), policy.possible_denial(_OWN, one)
+    return policy.denial(_OWN, one), policy.external_grant(_OWN, one), policy.possible_denial(_OWN, one)
 
 
 def _seconds(work: Callable[[], object]) -> float:

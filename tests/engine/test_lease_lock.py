@@ -6,12 +6,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import Site, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.coordination.leases import DURATION, Lease
-from webhook.coordination.lock import LeaseLock, lease_name
+from webhook.coordination.lock import LeaseLock, LockError, lease_name
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,3 +120,43 @@ async def test_a_holder_that_lost_its_lock_stops_and_does_not_touch_the_lease() 
         taken = await store.update(replace(found, holder="b", renewals=found.renewals + 1))
         assert not await hold.renew()
     assert await store.get(NAME) == taken
+
+
+class _LosesAnAnswer(MemoryLeases):
+    """An API server whose connection breaks once, after it has stored what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses_one = False
+
+    async def update(self, lease: Lease) -> Lease | None:
+        stored = await super().update(lease)
+        if self.loses_one:
+            self.loses_one = False
+            raise ClusterError("connection reset")
+        return stored
+
+
+@in_virtual_time
+async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lock() -> None:
+    store = _LosesAnAnswer()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        store.loses_one = True
+        with pytest.raises(LockError):
+            await hold.renew()
+        await asyncio.sleep(DURATION - 1)
+        assert await hold.renew()
+        assert hold.outlasts(DURATION - 1)
+    assert store.leases[NAME].holder is None
+
+
+@in_virtual_time
+async def test_a_lock_whose_release_was_stored_without_an_answer_is_not_taken_back() -> None:
+    store = _LosesAnAnswer()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        hold.remember({subject(1): 0.0}, {})
+        store.loses_one = True
+    async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        assert await hold.renew()
+        assert store.leases[NAME].holder == "b"
+        assert store.leases[NAME].written == {subject(1): 0.0}

@@ -70,7 +70,7 @@ def test_each_verdict_is_what_the_evaluator_sees(
             case Standing.KEPT:
                 assert before
                 assert subject in trusted
-            case Standing.FOREIGN:
+            case Standing.EXTERNAL:
                 assert before
                 assert subject not in trusted
             case Standing.ADDED:

@@ -90,7 +90,7 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
         for place in (
             policy.denial(OWN, subject),
             policy.possible_denial(OWN, subject),
-            policy.foreign_grant(OWN, subject),
+            policy.external_grant(OWN, subject),
             policy.denial_of_pod({}),
             policy.possible_denial_of_pod({}),
             policy.allows_pod({}),

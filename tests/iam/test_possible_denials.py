@@ -72,7 +72,7 @@ def test_an_allow_that_may_hold_is_no_trust(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.foreign_grant(OWN, subject)
+    place = policy.external_grant(OWN, subject)
     if place is not None:
         alone = {**document, "Statement": [policy.statements[place.index]]}
         assert lets_in(oracle, alone, token(subject))

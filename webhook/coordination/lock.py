@@ -54,7 +54,7 @@ WaitsSince = Callable[[], float]
 
 
 class LockError(Exception):
-    """A role's lock could not be acquired or kept; the message says why."""
+    """A role's lock could not be acquired or kept; the message is the reason."""
 
 
 class Hold(Protocol):

@@ -29,7 +29,7 @@ class Standing(StrEnum):
 
     KEPT = "kept"
     ADDED = "added"
-    FOREIGN = "foreign"
+    EXTERNAL = "external"
     DENIED = "denied"
     NO_ROOM = "no_room"
 
@@ -113,7 +113,7 @@ class Amending:
         if subject in self._trusted:
             return Verdict(Standing.KEPT, possible_denial=said.possible_denial), 0
         if said.grant is not None:
-            return Verdict(Standing.FOREIGN, said.grant, said.possible_denial), 0
+            return Verdict(Standing.EXTERNAL, said.grant, said.possible_denial), 0
         cost = self._cost(subject)
         if self._used + cost > self._quota:
             return Verdict(Standing.NO_ROOM), cost

@@ -29,7 +29,7 @@ class PolicyGauges:
             counter.labels(role.value)
 
     def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
-        """Show the policy as it is now; say once, each time it becomes nearly full, that it has.
+        """Show the policy as it is now; log once each time that it becomes nearly full.
 
         `subjects` are trusted, `fit` more fit; `quota` is in characters.
         """

@@ -39,7 +39,7 @@ class PolicyCache:
         self.policy: TrustPolicy | None = None
         """None before the first read."""
         self.external: ExternalStatements | None = None
-        """What its external statements say of each subject."""
+        """Which of its external statements allow or deny each subject."""
         self.subjects: frozenset[Subject] = frozenset()
         """The subjects of our statement; none before the first read."""
         self.read_at = float("-inf")
@@ -121,7 +121,7 @@ class PolicyCache:
         self._denying = policy if policy.may_deny_some(own) else None
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
-            if verdict.standing is Standing.FOREIGN:
+            if verdict.standing is Standing.EXTERNAL:
                 self.trusted[subject] = TrustSource.FOREIGN
             elif verdict.standing is Standing.DENIED:
                 self.trusted.pop(subject, None)

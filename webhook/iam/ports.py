@@ -24,7 +24,7 @@ class TrustPolicies(Protocol):
         """Replace the whole document; IAM has no conditional write, so the last writer wins.
 
         `may_send` is asked, in any thread, right before the request goes out: credentials are there by then.
-        Where it says no, nothing is sent, and UNAVAILABLE is raised.
+        Where it answers False, nothing is sent, and UNAVAILABLE is raised.
         """
 
     async def quota(self) -> int:

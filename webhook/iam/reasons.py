@@ -40,7 +40,7 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
             return Trusted(role, TrustSource.WRITTEN, doubt)
         case Standing.KEPT:
             return Trusted(role, TrustSource.ALREADY, doubt)
-        case Standing.FOREIGN:
+        case Standing.EXTERNAL:
             return Trusted(role, TrustSource.FOREIGN, doubt)
         case Standing.NO_ROOM:
             return full(role, quota)

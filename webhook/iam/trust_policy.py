@@ -186,7 +186,7 @@ class TrustPolicy:
                 return place
         return None
 
-    def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
+    def external_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
         """An external statement that certainly allows `subject` already."""
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
         for place, statement in self.external(own):

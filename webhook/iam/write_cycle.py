@@ -80,7 +80,7 @@ class WriteCycle:
         self._forget_replaced()
         subjects = policy.subjects(own)
         self._recent.settle_unanswered(subjects)
-        allowed = {one for one in (*wanted, *self._pending.keys) if self._may_write(one)}
+        allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
         batch = [one for one in self._pending.keys if one in allowed]
         # Those known come first: the last room is not for newcomers.
         known = [one for one in wanted if one in self._known.trusted]
@@ -125,7 +125,7 @@ class WriteCycle:
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
     async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
-        """Work out what external statements say of those in question, with pauses in which reviews are answered.
+        """Work out which external statements are about those subjects, with pauses in which reviews are answered.
 
         All else of a cycle takes a moment, whatever a policy holds; this can take seconds, and is done once for
         each subject as long as these statements stay the same. Answers the subjects that are wanted after it.

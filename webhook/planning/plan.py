@@ -217,7 +217,7 @@ def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | 
         return None
     account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
     standing = placement.verdict.standing if placement.verdict else None
-    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
+    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.EXTERNAL}
     if account is None or account.role_annotation == placement.role.value:
         return None
     if grant.annotated is not None and not is_trusted:

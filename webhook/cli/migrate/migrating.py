@@ -183,7 +183,7 @@ class _Moving:
         policy, own = await self._by.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
             return False
-        return policy.foreign_grant(own, subject) is not None
+        return policy.external_grant(own, subject) is not None
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         """Take away the annotations of those whose pods need them no more, then the trust.

@@ -53,7 +53,7 @@ class IrsaReadiness:
         policy, own = self._account.policies.get(role), self._installation.own_in(role)
         if policy is None or policy.denial(own, subject) is not None:
             return False
-        return self._trusted.lets_in(role, subject) or policy.foreign_grant(own, subject) is not None
+        return self._trusted.lets_in(role, subject) or policy.external_grant(own, subject) is not None
 
     def _doubt(self, role: RoleArn, subject: Subject) -> str | None:
         place = self._account.policies[role].possible_denial(self._installation.own_in(role), subject)

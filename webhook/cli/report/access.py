@@ -100,7 +100,7 @@ def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterat
         return
     own, who = look.installation.own_in(role).without_pods, str(grant.subject)
     is_ours = look.trusted.lets_in(role, grant.subject)
-    granting = _own_place(policy, own) if is_ours else policy.foreign_grant(own, grant.subject)
+    granting = _own_place(policy, own) if is_ours else policy.external_grant(own, grant.subject)
     denying = policy.denial(own, grant.subject)
     if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
         finding, place = AccessFinding.DENIED, denying

@@ -55,7 +55,7 @@ def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Sh
         return
     if shared.trusted.lets_in(role, plane.subject):
         trust = ok("trust", f"our statement {own.sid} in {role} lets it in")
-    elif (place := policy.foreign_grant(own, plane.subject)) is not None:
+    elif (place := policy.external_grant(own, plane.subject)) is not None:
         trust = ok("trust", f"{place} of {role} lets it in; it is somebody else's")
     else:
         trust = _untrusted(plane, role, binding, policy, shared)
