@@ -57,7 +57,7 @@ class PodSite:
         self.associations = Associations(self.eks, OWNER, self, leads_since)
         policies = self.iam.client(name)
         engine = build_engine(
-            [ROLE], lambda _: OWN, lambda _: policies, InProcessLock(), lambda _: self, self.associations
+            [ROLE], lambda _: OWN, lambda _: policies, InProcessLock(), lambda _: self, lambda _: self.associations
         )
         self.writer, self.grants = engine.writers[ROLE], engine.grants
 

@@ -27,7 +27,7 @@ from webhook.controller.reconciler import Reconciler
 from webhook.engine.build import build_engine
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 from webhook.podidentity.associations import Associations
 from webhook.telemetry.progress import Progress
@@ -115,7 +115,9 @@ class World:
             lambda _: policies,
             lock,
             partial(DesiredState, self.cache),
-            Associations(self.eks, OWNER, self.cache, leads_since, self.progress) if associating else None,
+            partial(Associations, self.eks, OWNER, leads_since=leads_since, progress=self.progress)
+            if associating
+            else None,
             self.progress,
         )
         self.writers, self.grants = self.engine.writers, self.engine.grants

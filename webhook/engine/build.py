@@ -37,14 +37,14 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
     policies_of: Callable[[RoleArn], TrustPolicies],
     lock: RoleLock,
     desired_over: Callable[[Mapping[RoleArn, PolicyCache]], D],
-    associations: Associations | None = None,
+    associations_over: Callable[[D], Associations] | None = None,
     progress: Progress | None = None,
     limiter: RateLimiter | None = None,
 ) -> Engine[D]:
-    """One writer for each role, all over one limit on calls to IAM, and the grants over them and `associations`.
+    """One writer for each role, all over one limit on calls to IAM, the associations, and the grants over both.
 
-    `own_in` answers our statement in a role, `policies_of` how it is read and written, and `desired_over` what the
-    cluster wants, given what the roles are known to trust.
+    `own_in` answers our statement in a role, `policies_of` how it is read and written, `desired_over` what the
+    cluster wants, given what the roles are known to trust, and `associations_over` the associations, given that.
     """
     known = {role: PolicyCache(role) for role in roles}
     desired, limiter = desired_over(known), limiter or iam_limiter()
@@ -52,4 +52,5 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
         role: RoleWriter(one, own_in, policies_of(role), lock, desired, progress, limiter)
         for role, one in known.items()
     }
+    associations = associations_over(desired) if associations_over else None
     return Engine(desired, writers, associations, Grants(writers, associations))

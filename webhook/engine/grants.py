@@ -41,7 +41,7 @@ class Grants:
         self._since: dict[Subject, float] = {}
         """Since when each subject waits, also one that every role refused, until there is room."""
         self._closing = False
-        metrics.grants_waiting.set_function(lambda: len(self._since))
+        metrics.grants_pending.set_function(lambda: len(self._since))
         metrics.grant_longest_wait.set_function(lambda: (now := clock()) - min(self._since.values(), default=now))
 
     def likely_role(self, grant: Grant) -> RoleArn:

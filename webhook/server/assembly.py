@@ -5,26 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
+from webhook.controller.remediation.identities import Identities
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
 from webhook.server.remediation import deployment_remediation, gate_remediation
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.model.names import RoleArn
     from webhook.server.program import Program
-
-log = structlog.get_logger(__name__)
 
 
 async def assemble(configuration: Configuration) -> Program:
@@ -59,7 +55,9 @@ async def assemble(configuration: Configuration) -> Program:
         lambda role: IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota),
         LeaseLock(leases, identity),
         partial(DesiredState, cache),
-        Associations(pods.api, pods.owner, cache, leadership.leads_since, progress) if pods else None,
+        partial(Associations, pods.api, pods.owner, leads_since=leadership.leads_since, progress=progress)
+        if pods
+        else None,
         progress,
     )
     events = EventWriter(connection)

@@ -1,12 +1,12 @@
-"""Removing our statement for good, by a writer whose cluster wants nobody in the role."""
+"""Removing our statement for good, by a writer whose cluster wants no subject in the role."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import write_until
-from webhook.cli.snapshots.leases import check_locks
+from webhook.cli.apply.engine import shown_by
+from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from webhook.planning.plan import Plan
 
 
-class NobodyWanted:
-    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
+class _NoneWanted:
+    """The desired state of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """Nobody."""
         return ()
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
     def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
@@ -41,11 +39,9 @@ class NobodyWanted:
         return True
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
         return True
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
     def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
@@ -54,7 +50,7 @@ class NobodyWanted:
 
 
 class _Untold:
-    """The lock, whose Lease goes on saying what became of our own statement: this one's subjects are not in it."""
+    """The lock, whose Lease keeps what it has of our own statement: this one's subjects are not noted in it."""
 
     def __init__(self, lock: RoleLock) -> None:
         self._lock = lock
@@ -78,7 +74,7 @@ class _UntoldHold:
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
     """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
 
-    Raises ClusterError where whoever runs it may not take the locks.
+    Raises ClusterError without the right to take the locks.
     """
     await check_locks(here.connection, here.namespace)
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
@@ -90,19 +86,16 @@ async def retire(
 ) -> None:
     """The same, one role after the other."""
     owns = {change.role: change.own for change in plan.roles}
-    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: NobodyWanted())
+    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: _NoneWanted())
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
         writer = engine.writers[change.role]
         writer.approve_removals({item.subject for item in change.removed})
         try:
-            reason = await write_until(writer, policies, _lacks(change.own))
+            if await shown_by(writer, policies, _lacks(change.own), done):
+                done.written.append(f"{change.role}: statement {change.own.sid} removed")
         finally:
             await writer.close()
-        if reason:
-            done.failed.append(f"{change.role}: {reason}")
-        else:
-            done.written.append(f"{change.role}: statement {change.own.sid} removed")
 
 
 def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
