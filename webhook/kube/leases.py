@@ -192,7 +192,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         ignored.append("removals")
     removing = _marks(annotations.get(f"{_PREFIX}removing", "[]"))
     if removing is None:
-        ignored.append("leaving")
+        ignored.append("removing")
     witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
     if witnessed is None:
         ignored.append("witnessed")
