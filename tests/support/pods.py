@@ -54,11 +54,17 @@ class PodSite:
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
         self.others: set[Subject] = set()
-        self.associations = Associations(self.eks, OWNER, self, leads_since)
         policies = self.iam.client(name)
         engine = build_engine(
-            [ROLE], lambda _: OWN, lambda _: policies, InProcessLock(), lambda _: self, lambda _: self.associations
+            [ROLE],
+            lambda _: OWN,
+            lambda _: policies,
+            InProcessLock(),
+            lambda _: self,
+            lambda desired: Associations(self.eks, OWNER, desired, leads_since),
         )
+        assert engine.associations
+        self.associations = engine.associations
         self.writer, self.grants = engine.writers[ROLE], engine.grants
 
     def grant(self, account: Subject) -> Grant:

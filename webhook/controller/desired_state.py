@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DesiredState:
-    """The desired subjects and associations, by the cluster and by what each role is known to trust."""
+    """What a program should make AWS trust, by the cluster and by what each role is known to trust."""
 
     def __init__(self, cluster: ClusterCache, policies: Mapping[RoleArn, PolicyCache]) -> None:
         self._cluster = cluster
@@ -29,7 +29,8 @@ class DesiredState:
         As long as another of them has not been read, that is not known: such a subject waits for its grant, which
         reads first.
         """
-        return [grant.subject for grant in self._cluster.grants_of(role) if self._is_nowhere_else(role, grant)]
+        grants = list(self._cluster.grants_of(role))
+        return [grant.subject for grant in grants if self._is_nowhere_else(role, grant)]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""

@@ -197,37 +197,33 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     name = short(subject)
     try:
         live = await read_live(by.cluster, by.cache, subject)
-        if by.engine.desired.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
+        desired, associations = by.engine.desired, by.engine.associations
+        if desired.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
             by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
-        elif by.engine.associations and await by.engine.associations.remove(subject):
+        elif associations and await associations.remove(subject):
             by.done.written.append(f"{name}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
         by.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
-    """Have the writer work until IAM shows what is to be there; False, with the reason noted, if it does not."""
-    return await shown_by(by.engine.writers[role], by.policies, is_there, by.done)
+    """Have the writer work until IAM shows what should be there; False, with the reason noted, if it does not."""
+    if reason := await write_until(by.engine.writers[role], by.policies, is_there):
+        by.done.failed.append(f"{role}: {reason}")
+    return not reason
 
 
-async def shown_by(
-    writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool], done: Done
-) -> bool:
-    """The same by any writer."""
-    role, reason = writer.role, ""
+async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool]) -> str:
+    """Have the writer work until IAM shows what should be there; answers why it does not, or nothing."""
     try:
         async with asyncio.timeout(PATIENCE):
             await writer.wait_until_synced()
-            while not writer.needs_a_person and not is_there(await policies.read(role)):
+            while not writer.needs_a_person and not is_there(await policies.read(writer.role)):
                 writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        reason = str(error) or f"not within {PATIENCE:.0f} s"
-    if writer.trouble and (reason or writer.needs_a_person):
-        reason = writer.trouble.reason
-    if reason:
-        done.failed.append(f"{role}: {reason}")
-    return not reason
+        return writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
+    return writer.trouble.reason if writer.needs_a_person and writer.trouble else ""
 
 
 async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import shown_by
+from webhook.cli.apply.engine import write_until
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _NoneWanted:
-    """The desired state of a cluster that is gone, and of a role that nothing is bound to."""
+    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
         return ()
@@ -35,7 +35,6 @@ class _NoneWanted:
         return False
 
     def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
         return True
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
@@ -45,7 +44,6 @@ class _NoneWanted:
         return False
 
     def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never: nobody comes back here."""
         return False
 
 
@@ -92,10 +90,13 @@ async def retire(
         writer = engine.writers[change.role]
         writer.approve_removals({item.subject for item in change.removed})
         try:
-            if await shown_by(writer, policies, _lacks(change.own), done):
-                done.written.append(f"{change.role}: statement {change.own.sid} removed")
+            reason = await write_until(writer, policies, _lacks(change.own))
         finally:
             await writer.close()
+        if reason:
+            done.failed.append(f"{change.role}: {reason}")
+        else:
+            done.written.append(f"{change.role}: statement {change.own.sid} removed")
 
 
 def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
