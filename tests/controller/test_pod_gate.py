@@ -101,7 +101,7 @@ async def test_no_pod_is_refused_before_every_association_is_propagated() -> Non
 @in_virtual_time
 async def test_an_external_association_in_the_way_does_not_keep_the_gate_open() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
-    world.eks.put(WHO, role("somebody-elses").value)
+    world.eks.put(WHO, role("external").value)
     settle(world, 1)
     settle(world, 2)
     async with gate(world, stored), world.running():
