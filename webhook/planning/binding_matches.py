@@ -31,7 +31,7 @@ class ProblemKind(StrEnum):
     NOT_SELECTED = "no binding"
     AMBIGUOUS = "more than one binding"
     TAKEN = "association in the way"
-    ASSOCIATION_OF_OTHERS = "association of others"
+    ASSOCIATION_OF_OTHERS = "external association"
     ASSOCIATIONS_UNREAD = "associations not read"
 
 

@@ -115,12 +115,12 @@ async def test_a_thousand_from_before_are_associated_once_with_one_write_of_the_
     assert person.eks.most_at_once <= 8
     assert len(person.iam.made("write", person.role)) == 1
     assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))
-    assert "associations made or put right: 1000" in by.done.written
+    assert "associations created or repaired: 1000" in by.done.written
     assert not (await person.plan()).has_changes
 
 
 @in_virtual_time
-async def test_what_somebody_changed_is_put_right_and_what_is_others_is_left() -> None:
+async def test_a_managed_association_that_was_changed_is_repaired_and_external_ones_are_kept() -> None:
     person = Person()
     person.add(1, 2, 3)
     ours = person.eks.put(subject(1), THEIRS, tags=OWNER.tags())
@@ -153,7 +153,7 @@ async def test_what_nothing_wants_is_deleted_only_with_approval_and_only_where_i
 
 
 @in_virtual_time
-async def test_one_that_is_deleted_while_the_others_are_described_is_taken_for_gone() -> None:
+async def test_an_association_deleted_while_the_others_are_described_is_treated_as_gone() -> None:
     eks = SimulatedEks(late=5.0)
     for number in range(3):
         eks.put(subject(number), role().value, tags=OWNER.tags())
@@ -166,13 +166,13 @@ async def test_one_that_is_deleted_while_the_others_are_described_is_taken_for_g
 
 
 @in_virtual_time
-async def test_who_is_wanted_again_since_the_plan_keeps_its_association() -> None:
+async def test_a_subject_wanted_again_since_the_plan_keeps_its_association() -> None:
     person = Person()
     person.eks.put(subject(1), person.role.value, tags=OWNER.tags())
     plan = await person.plan()
     person.add(1)
     by = await person.apply(plan, approve=True)
-    assert "stays, because it is wanted by now" in by.done.failed[0]
+    assert "is kept, because it is wanted now" in by.done.failed[0]
     assert person.associated == {1}
 
 
@@ -193,7 +193,7 @@ async def test_calls_that_fail_for_a_while_are_tried_again_and_one_that_never_wo
 
 
 @in_virtual_time
-async def test_a_statement_for_pods_that_somebody_removed_is_written_though_all_are_associated() -> None:
+async def test_a_statement_for_pods_that_was_removed_externally_is_written_though_all_are_associated() -> None:
     person = Person()
     person.add(1)
     await person.apply(await person.plan())

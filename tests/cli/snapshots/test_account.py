@@ -11,7 +11,7 @@ READ, GONE, SHUT = role("read"), role("gone"), role("shut")
 
 
 @in_virtual_time
-async def test_a_role_that_is_not_there_is_told_from_one_that_may_not_be_read() -> None:
+async def test_a_missing_role_is_distinguished_from_one_that_may_not_be_read() -> None:
     iam = SimulatedIam()
     for one in (READ, SHUT):
         iam.store(one, foreign_document(one))

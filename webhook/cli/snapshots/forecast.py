@@ -1,4 +1,4 @@
-"""What the running program makes of a plan's removals, by its limit of an hour."""
+"""How many of a plan's removals the running program does, by its limit of an hour."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def forecast(
     with suppress(ClusterError):
         lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
-    leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
+    leaving = lease.leaving if removed else ()  # no removal has been pending for longer than that
     uncounted = {*leaving, *lease.witnessed}
     due = sum(entry.mark not in uncounted for entry in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)
@@ -47,7 +47,7 @@ def _removed(plan: Plan) -> Iterator[Entry]:
 
 
 def _trusted(account: AccountSnapshot, installation: Installation) -> int:
-    """How many our statements trust, and have an association of ours."""
+    """How many subjects our statements trust, and managed associations."""
     named = sum(len(policy.subjects(installation.own_in(role))) for role, policy in account.policies.items())
     owner, seen = installation.owner, account.associations
     return named + (sum(map(owner.owns, seen.described.values())) if owner and seen else 0)
