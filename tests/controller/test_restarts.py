@@ -87,7 +87,7 @@ class Scene:
 
 
 def forget_note(scene: Scene, who: Subject) -> None:
-    """What an owner may do who can edit the Deployment."""
+    """What the owner of a Deployment may do to it."""
     scene.deployments.change((who.namespace, who.service_account), restarted_by_us=None, restarted_for=None)
 
 

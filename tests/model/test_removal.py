@@ -1,4 +1,4 @@
-"""Who is to leave a role, and why, by the namespace and the ServiceAccount as they are."""
+"""Why a subject does not keep a role, by the namespace and the ServiceAccount as they are."""
 
 from __future__ import annotations
 
