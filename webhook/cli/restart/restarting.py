@@ -1,4 +1,4 @@
-"""Restarts: what is planned by pods, cluster and account, and done a few at a time, each until its rollout ends."""
+"""Restarts: planned by what pods, cluster and account show; a few at a time, each until its rollout ends."""
 
 from __future__ import annotations
 
