@@ -23,8 +23,7 @@ from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.podidentity.associations import Associations
@@ -65,8 +64,8 @@ class Person:
         snapshot = ClusterSnapshot(
             namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
         )
-        account = await look_at_roles(self.iam.client("plan"), [self.role], _quiet)
-        seen = await look_at(self.eks, _quiet)
+        account = await read_roles(self.iam.client("plan"), [self.role], _quiet)
+        seen = await read_associations(self.eks, _quiet)
         return make_plan(self.installation, snapshot, replace(account, associations=seen))
 
     @asynccontextmanager
@@ -77,7 +76,7 @@ class Person:
         demand, policies = DesiredState(cache, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, cache)
+        associations = Associations(self.eks, OWNER, DesiredState(cache))
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:
@@ -128,7 +127,7 @@ async def test_a_managed_association_that_was_changed_is_repaired_and_external_o
     theirs = person.eks.put(subject(2), THEIRS)
     right = person.eks.put(subject(3), person.role.value)
     plan = await person.plan()
-    assert [len(plan.associations.made), len(plan.associations.mended), len(plan.problems)] == [0, 1, 1]
+    assert [len(plan.associations.made), len(plan.associations.repaired), len(plan.problems)] == [0, 1, 1]
     by = await person.apply(plan)
     assert by.done.failed == []
     assert (person.eks.now[subject(1)].id, person.associated) == (ours.id, {1, 3})
@@ -161,9 +160,9 @@ async def test_an_association_deleted_while_the_others_are_described_is_treated_
     await asyncio.sleep(6)
     eks.drop(subject(0))
     await asyncio.sleep(4.9)  # the list still has it, and the descriptions, later, do not
-    seen = await look_at(eks, _quiet)
+    seen = await read_associations(eks, _quiet)
     assert (sorted(seen.described), seen.there) == ([subject(1), subject(2)], 3)
-    assert sorted((await look_at(eks, _quiet, [subject(2)])).described) == [subject(2)]
+    assert sorted((await read_associations(eks, _quiet, [subject(2)])).described) == [subject(2)]
 
 
 @in_virtual_time

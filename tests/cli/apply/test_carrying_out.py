@@ -28,7 +28,7 @@ from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
@@ -70,7 +70,7 @@ class Person:
         return make_plan(self.installation, snapshot, await self._account())
 
     async def _account(self) -> AccountSnapshot:
-        return await look_at_roles(self.iam.client("plan"), self.roles, _quiet)
+        return await read_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
     async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
@@ -288,7 +288,7 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     before = person.iam.document(role())
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
@@ -305,7 +305,7 @@ async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> 
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()

@@ -91,7 +91,7 @@ class Scene:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, cache)
+        associations = Associations(self.eks, OWNER, DesiredState(cache))
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:

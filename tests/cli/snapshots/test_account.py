@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import foreign_document, role
 from tests.support.virtual_time import in_virtual_time
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 
 READ, GONE, SHUT = role("read"), role("gone"), role("shut")
 
@@ -16,7 +16,7 @@ async def test_a_missing_role_is_distinguished_from_one_that_may_not_be_read() -
     for one in (READ, SHUT):
         iam.store(one, foreign_document(one))
     iam.have(Trouble.ACCESS_DENIED, "read", role=SHUT)
-    found = await look_at_roles(iam.client(), [READ, GONE, SHUT], lambda _: None)
+    found = await read_roles(iam.client(), [READ, GONE, SHUT], lambda _: None)
     assert set(found.policies) == {READ}
     assert set(found.unread) == {GONE, SHUT}
     assert found.missing == {GONE}

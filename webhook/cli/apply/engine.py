@@ -13,7 +13,7 @@ from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.live_reader import live
+from webhook.controller.live_reads import read_live
 from webhook.coordination.leases import LeaseLock
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
@@ -89,7 +89,7 @@ async def hands(
         installation.bindings,
         here.api.namespaces(),
         {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
-        clock=time.time,
+        wall_clock=time.time,
         grace=installation.grace,
     )
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
@@ -102,9 +102,9 @@ async def hands(
         writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
-        associations = Associations(pods.api, pods.owner, cache)
+        associations = Associations(pods.api, pods.owner, DesiredState(cache))
     elif eks and installation.owner:
-        associations = Associations(eks.associations, installation.owner, cache)
+        associations = Associations(eks.associations, installation.owner, DesiredState(cache))
     grants = Grants(writers, associations)
     mirror = asyncio.create_task(cache.run())
     try:
@@ -119,7 +119,7 @@ async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None])
     """Write what the plan adds and repairs, create and repair associations, and write the annotations."""
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
-    associating = [*plan.associations.made, *plan.associations.mended]
+    associating = [*plan.associations.made, *plan.associations.repaired]
     subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
         obtain(by, subjects, progress),
@@ -188,8 +188,8 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     subject = item.found.subject
     name = short(subject)
     try:
-        namespace, account = await live(by.cluster, by.cache, subject)
-        if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
+        live = await read_live(by.cluster, by.cache, subject)
+        if by.demand.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
             by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{name}: association {item.found.id} deleted")
@@ -257,7 +257,7 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
 
 
 async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
-    _, account = await live(by.cluster, by.cache, subject)
+    _, account = await read_live(by.cluster, by.cache, subject)
     return account is not None and account.role_annotation == role.value
 
 
@@ -282,11 +282,11 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
     name = short(subject)
     try:
-        namespace, account = await live(by.cluster, by.cache, subject)
+        live = await read_live(by.cluster, by.cache, subject)
     except ClusterError as error:
         by.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
         return False
-    if by.demand.cause_by(role, subject, namespace, account) is None:
+    if by.demand.removal_reason(role, subject, live=live) is None:
         by.done.failed.append(f"{name}: not removed, because it is wanted now")
         return False
     return True

@@ -14,7 +14,7 @@ from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
 from webhook.cli.output import short
-from webhook.controller.live_reader import live
+from webhook.controller.live_reads import read_live
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError, InvalidPolicyError
@@ -148,7 +148,7 @@ class _Moving:
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
         if move.step is MigrationStep.DETACH and by.associations:
-            namespace, account = await live(by.cluster, by.cache, subject)
+            namespace, account = await read_live(by.cluster, by.cache, subject)
             if namespace is None:
                 await by.associations.remove(subject)
                 return ""

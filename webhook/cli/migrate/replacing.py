@@ -134,7 +134,8 @@ class Replacing:
             if not await self._deployments.restart(deployment, time.time(), noted=False):
                 return ""
             restarts[name] += 1
-        await end_of_rollout(self._deployments, subject.namespace, name, until, noted=False)
+        left = until - time.monotonic()
+        await end_of_rollout(self._deployments, subject.namespace, name, left, noted=False)
         return ""
 
     async def _lagging(self, subject: Subject) -> list[RunningPod]:

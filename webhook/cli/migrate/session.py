@@ -25,7 +25,7 @@ from webhook.kube.deployments import DeploymentApi
 from webhook.model.bindings import Mode, first_match
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import Subject
-from webhook.planning.associations import describe_all
+from webhook.planning.account import describe_all
 from webhook.planning.plan import make_plan
 from webhook.server.pod_identity import PodIdentity, confirm_cluster, pod_identity
 

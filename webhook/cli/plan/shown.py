@@ -9,7 +9,7 @@ from webhook.cli.output import Output, console, short, subject_fields, write_doc
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.association_plan import Associating, AssociationPlan
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Annotating, Plan, RoleChange
@@ -70,7 +70,7 @@ def summary(plan: Plan) -> str:
         "statements to repair": changed,
         **({"statements for pods to write": new} if new else {}),
         **({"associations to create": len(associations.made)} if associations.made else {}),
-        **({"associations to repair": len(associations.mended)} if associations.mended else {}),
+        **({"associations to repair": len(associations.repaired)} if associations.repaired else {}),
         "annotations to write": len(plan.annotations),
         "problems": len(plan.problems),
     }
@@ -117,7 +117,7 @@ def _associations(plan: AssociationPlan) -> Iterator[Line]:
     yield "associations", "bold"
     for item in plan.made:
         yield f"  + {short(item.subject)}  {item.role}  {item.why}", "green"
-    for item in plan.mended:
+    for item in plan.repaired:
         was = item.found.id if item.found else "none"
         yield f"  ~ {short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
     for gone in plan.removed:
@@ -171,7 +171,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
     return {
         "created": [_association(item) for item in plan.made],
-        "repaired": [_association(item) for item in plan.mended],
+        "repaired": [_association(item) for item in plan.repaired],
         "removed": [
             {**subject_fields(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
             for item in plan.removed

@@ -190,8 +190,8 @@ class Accesses:
                 continue
             finding, why = AccessFinding.EXTERNAL_ASSOCIATION, f"association {found.origin}; no binding is for it"
             if owner.owns(found):
-                cause = self._cluster.cause_to_dissociate(found, self._installation)
-                finding, why = _unwanted(AccessFinding.ASSOCIATED_NOT_WANTED, cause)
+                reason = self._cluster.removal_reason(role, subject, self._installation, None)
+                finding, why = _unused(AccessFinding.ASSOCIATED_NOT_WANTED, reason)
             yield _by(self._line(role, subject, finding, why), found, owner)
 
     def _subjects_beside(
@@ -210,14 +210,14 @@ class Accesses:
                 continue
             finding, why = AccessFinding.RETIRED_ROLE, "no binding names the role"
             if is_bound:
-                cause = self._cluster.cause_to_leave(role, subject, self._installation, self._trusted)
-                finding, why = _unwanted(AccessFinding.TRUSTED_NOT_WANTED, cause)
+                reason = self._cluster.removal_reason(role, subject, self._installation, self._trusted)
+                finding, why = _unused(AccessFinding.TRUSTED_NOT_WANTED, reason)
             yield replace(self._line(role, subject, finding, why), place=place)
 
 
-def _unwanted(finding: AccessFinding, cause: RemovalReason | None) -> tuple[AccessFinding, str]:
-    """What to think of trust or an association that no grant is for; without a cause it is not removed yet."""
-    return (AccessFinding.AS_WANTED, _GOING) if cause is None else (finding, cause.sentence)
+def _unused(finding: AccessFinding, reason: RemovalReason | None) -> tuple[AccessFinding, str]:
+    """What to think of trust or an association that no grant is for; without a reason it is not removed yet."""
+    return (AccessFinding.AS_WANTED, _GOING) if reason is None else (finding, reason.sentence)
 
 
 def _by(line: Access, found: Association, owner: Ownership) -> Access:

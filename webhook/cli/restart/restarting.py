@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.planning.placement import place
@@ -152,8 +152,7 @@ class Restarting:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
-        until = asyncio.get_running_loop().time() + self._patience
-        ended = await end_of_rollout(self._deployments, *place, until)
+        ended = await end_of_rollout(self._deployments, *place, self._patience)
         if ended is None:
             return "failed", "it is gone, or was recreated"
         if not ended.is_rolled_out:

@@ -22,11 +22,10 @@ from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.kube.leases import Leases
 from webhook.model.bindings import label_keys, partition, service_accounts, trusted_roles
-from webhook.model.removal_limit import PruneRules
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.model.removal import PruneRules
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
-from webhook.server.issuer import configured_issuer, look_for_issuer
+from webhook.server.issuer import configured_issuer, find_issuer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine
@@ -35,10 +34,9 @@ if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.config.contract import Configuration
     from webhook.model.bindings import Binding
-    from webhook.model.decisions import Account
-    from webhook.model.desired_grants import AccountKey
+    from webhook.model.decisions import Account, AccountKey
     from webhook.model.names import ClusterArn, RoleArn, Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot
 
@@ -129,7 +127,7 @@ class Session:
         wanted = trusted_roles(self.installation.bindings) | set(roles)
         if wanted:
             await self.caller.caller()
-        return await look_at_roles(self.policies, wanted, progress)
+        return await read_roles(self.policies, wanted, progress)
 
     async def with_associations(
         self, account: AccountSnapshot, progress: Callable[[str], None], only: Collection[Subject] | None = None
@@ -138,7 +136,7 @@ class Session:
         if self.installation.eks is None:
             return account
         check = ClusterCheck(self.calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
-        found = await look_at(EksAssociations(self.calls, check), progress, only)
+        found = await read_associations(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
 
     async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
@@ -173,7 +171,7 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
+        issuer = (await find_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
         calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)
