@@ -1,4 +1,4 @@
-"""What every test has: `record`, by which it says what it measured, and the rig's logs where it fails.
+"""What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search.
 
 And what every run has: files in the order of their durations, and clusters that are ended with it.
 """
@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rig.kubernetes import shared
 from rig.processes import logs
@@ -16,6 +17,12 @@ from tests.support import durations
 
 # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No deadline: the machine that runs this is busy with other things, and one slow example is no finding.
+settings.register_profile(
+    "shared-machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared-machine")
 
 _LINES_OF_A_LOG = 40
 _LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})

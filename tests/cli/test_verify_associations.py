@@ -141,19 +141,19 @@ CASES: dict[str, Case] = {
     "an association of another role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, roleArn=plane.theirs),
         "association",
-        "is ours, and somebody gave it",
+        "is ours, and it was given",
     ),
     "session tags disabled": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, disableSessionTags=True),
         "association",
-        "somebody disabled its session tags",
+        "its session tags were disabled",
     ),
     "a target role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, targetRoleArn=plane.theirs),
         "association",
-        "as its target",
+        "passes on to",
     ),
-    "somebody else's association": Case(_replace, "association", "that somebody else made names"),
+    "somebody else's association": Case(_replace, "association", "created externally names"),
     "another installation's association": Case(
         _of_another_installation, "association", "of installation canary in cluster"
     ),

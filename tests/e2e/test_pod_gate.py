@@ -87,7 +87,7 @@ def test_a_bare_pod_is_refused_for_its_creator_and_a_stateful_set_comes_by_its_o
     pod = eventually(lambda: pods.running_pod(space.cluster, namespace), "its pod runs", timeout=60)
     assert "AWS_ROLE_ARN" in pods.environment_of(pod)
     owner = space.cluster.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/stateful")
-    assert "annotations" not in owner["metadata"], "it is not nudged"
+    assert "annotations" not in owner["metadata"], "it is not retried"
 
 
 @pytest.mark.parametrize(

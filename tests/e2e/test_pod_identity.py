@@ -8,7 +8,7 @@ import pytest
 from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
-from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
+from rig.permissions import REMEDIATION, kubernetes_objects
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from tests.e2e.observe import (
@@ -136,10 +136,10 @@ def test_without_the_gate_a_pod_that_came_too_early_is_reported() -> None:
 
 @pytest.mark.proof
 def test_without_the_gate_and_with_restarts_a_pod_that_came_too_early_is_replaced_once() -> None:
-    care = {"interval": "500ms", "restartPodsWithoutIdentity": True}
+    remediation = {"interval": "500ms", "restartPodsWithoutIdentity": True}
     with whole_space(eks_lag=LAG_S) as space:
-        space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
-        with serving_pods(space, reconciler=care) as webhook:
+        space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION))
+        with serving_pods(space, reconciler=remediation) as webhook:
             namespace = create_namespace(space)
             create_account(space, namespace)
             space.cluster.create([objects.deployment(namespace)])
