@@ -156,7 +156,7 @@ def test_the_pod_of_the_test_asks_a_service_of_either_family(
 
     monkeypatch.setenv("MXP_IDENTITY_WEBHOOK_SERVICE_HOST", host)
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
-    exec(container["args"][0], {})  # noqa: S102  what the pod runs
+    exec(container["args"][0], {})
     shown = f"[{host}]" if ":" in host else host
     assert asked == [f"http://{shown}:9090/readyz", f"https://{shown}/mutate"]
     assert "it answers over TLS" in capsys.readouterr().out

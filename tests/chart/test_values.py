@@ -91,7 +91,11 @@ def test_each_default_has_a_comment() -> None:
         if re.match(r" *\w+:", line) and not opens_section and not before.lstrip().startswith("#"):
             unexplained.append(line.strip())
         before = line
-    assert unexplained == ["requests: {cpu: 100m, memory: 192Mi}", "limits: {memory: 256Mi}", 'grafana_dashboard: "1"']
+    assert unexplained == [
+        "requests: {cpu: 100m, memory: 192Mi}",
+        "limits: {memory: 256Mi}",
+        'grafana_dashboard: "1"',
+    ]
 
 
 def test_the_packaged_readme_has_no_link_that_is_dead_without_the_repository() -> None:

@@ -47,9 +47,7 @@ class OwnRelease:
             "KUBECONFIG": str(own),
             "POD_NAMESPACE": NAMESPACE,
         }
-        webhook = Webhook(
-            self.space.cluster.workspace, FULLNAME, configuration, self.space.authority, environment
-        )
+        webhook = Webhook(self.space.cluster.workspace, FULLNAME, configuration, self.space.authority, environment)
         self.space.webhooks.append(webhook)
         webhook.wait_until_ready()
         return webhook

@@ -1,8 +1,10 @@
 """The whole way with IPv6 alone, run as a program within a network namespace of its own; see test_ipv6.
 
-The API server calls the release's Service, which leads to an endpoint on a unique local address; the program listens
-where the chart says, and calls the API server at such an address too. On IPv4 there are only those who watch.
+The API server calls the release's Service, which leads to an endpoint on a unique local address. The program listens
+where the chart says, and calls the API server at such an address too. Only what watches uses IPv4.
 """
+
+import sys
 
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
@@ -49,7 +51,7 @@ def main() -> None:
         assert is_trusted(space, namespace)
         calls = space.webhook_calls()
         assert calls.pop("200"), calls
-        print(f"annotated and trusted by way of {service['spec']['clusterIP']} and {POD}")
+        sys.stdout.write(f"annotated and trusted by way of {service['spec']['clusterIP']} and {POD}\n")
 
 
 def _slice(port: int) -> objects.Object:

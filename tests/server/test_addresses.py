@@ -49,7 +49,7 @@ async def _answers(host: str, clients: Sequence[str]) -> list[bool]:
 @pytest.mark.skipif(NO_IPV6, reason="this kernel has no IPv6")
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [(DEFAULT, [True, True]), ("0.0.0.0", [True, False]), ("::1", [False, True])],  # noqa: S104
+    [(DEFAULT, [True, True]), ("0.0.0.0", [True, False]), ("::1", [False, True])],
     ids=["by default", "IPv4", "one IPv6 address"],
 )
 @on_sockets
