@@ -1,7 +1,7 @@
 """The whole way with IPv6 alone, run as a program within a network namespace of its own; see test_ipv6.
 
-The API server calls the release's Service, which leads to an endpoint on a unique local address. The program listens
-where the chart says, and calls the API server at such an address too. Only what watches uses IPv4.
+The API server calls the release's Service, which leads to an endpoint on a unique local address. The program
+listens where the chart says, and calls the API server at such an address too. Only what watches uses IPv4.
 """
 
 import sys
