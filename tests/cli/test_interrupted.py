@@ -12,18 +12,17 @@ import pytest
 from rig.aws.faults import Hang, Latency
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
-from tests.e2e.scenes import account_path, create_account, create_namespace, label
+from tests.e2e.scenes import account_path, create_account, create_namespace, label, whole_space
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-LINE = "interrupted: run the same command again, it goes on from here"
+LINE = "interrupted: run the same command again, it continues from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
@@ -44,7 +43,7 @@ def test_while_its_modules_load(module: str) -> None:
     assert "Traceback" not in printed, printed
 
 
-def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
+def test_ctrl_c_does_not_wait_for_aws() -> None:
     with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
         process = start(*SETUP, env=aws.environment(base=PLAIN))
         aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
@@ -57,7 +56,7 @@ def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, quota=8192) as running:
+    with whole_space(eks_lag=0, quota=8192) as running:
         yield running
 
 
@@ -157,7 +156,7 @@ def _interrupt_while_it_writes(
 
 
 @pytest.mark.rig
-def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> None:
+def test_in_the_middle_of_a_rollout_that_continues_without_it(space: Space) -> None:
     person, namespace = Person(space), create_namespace(space)
     create_account(space, namespace)
     space.cluster.create([objects.deployment(namespace)])

@@ -8,12 +8,11 @@ import pytest
 
 from rig.aws.faults import Deny, Latency
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, Ran, start
 from tests.e2e.pod_identity import association, make_by_hand
-from tests.e2e.scenes import account_path, create_account, create_namespace
+from tests.e2e.scenes import account_path, create_account, create_namespace, whole_space
 
 pytestmark = pytest.mark.rig
 
@@ -32,7 +31,7 @@ PODS_TRUST = (
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, roles=("mxp-backup", "mxp-more")) as space:
+    with whole_space(eks_lag=0, roles=("mxp-backup", "mxp-more")) as space:
         iam = space.aws.admin_client("iam")
         iam.update_assume_role_policy(RoleName="mxp-more", PolicyDocument=PODS_TRUST)
         yield space
@@ -47,7 +46,7 @@ def _binding(space: Space, **changed: Any) -> dict[str, Any]:
     ("changed", "arguments", "words"),
     [
         ({}, ("restore", "--to", "irsa"), "there is no binding 'restore'; there is backup"),
-        ({"mode": "annotate"}, ("backup", "--to", "irsa"), "trust is somebody else's work"),
+        ({"mode": "annotate"}, ("backup", "--to", "irsa"), "trust is not managed"),
         ({"namespaces": {"selector": {"matchLabels": {"a": "b"}}}}, ("backup", "--to", "pod-identity"), "pattern"),
         ({"roles": ROLES}, ("backup", "--to", "pod-identity"), "mode pod-identity takes one role"),
         ({"cluster": {}}, ("backup", "--to", "pod-identity"), "cluster.name: is missing"),
@@ -79,7 +78,7 @@ def three(space: Space) -> Iterator[None]:
 
 @pytest.mark.usefixtures("three")
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, output: str) -> None:
+def test_what_was_done_is_printed_before_the_error_that_ends_it(space: Space, output: str) -> None:
     """AWS refuses to describe what has just been made."""
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
     call = ("migrate", "backup", "--to", "pod-identity", "--approve", "--config", str(person.file), "-o", output)
@@ -109,7 +108,7 @@ def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: 
 
     first = person("migrate", "backup", "--to", "pod-identity", "--approve", "-o", "json")
     assert first.code == CHANGES, first
-    assert _next(first) == {taken: "leave", bare: "switch", paused: "switch"}
+    assert _next(first) == {taken: "blocked", bare: "switch", paused: "switch"}
     shown = person("migrate", "backup", "--to", "pod-identity")
     assert shown.code == CHANGES
     assert shown.out.splitlines()[-2:] == ["binding backup to pod-identity: 2 switch, 1 leave", SWITCH]

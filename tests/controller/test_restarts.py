@@ -13,8 +13,9 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
-from webhook.controller.remediation.restarts import Pace, Restarts
+from webhook.controller.remediation.identities import Identities
+from webhook.controller.remediation.restarts import Restarts
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
 from webhook.telemetry import metrics
 
@@ -38,7 +39,7 @@ class Scene:
         self.world = world or World()
         self.world.iam.limit = 131072
         self.deployments = SimulatedDeployments(self.world.cluster, rollout=rollout)
-        self.pace = Pace(at_a_time, PATIENCE)
+        self.limits = RolloutLimits(at_a_time, PATIENCE)
 
     def add(self, number: int) -> Subject:
         """A control plane whose pod started before its ServiceAccount was annotated."""
@@ -59,8 +60,10 @@ class Scene:
 
     def leader(self) -> Restarts:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.view, self.world.grants)
-        return Restarts(self.world.passes.pods, identities, self.deployments, self.world.events, self.pace, now)
+        identities = Identities(self.world.cache, self.world.grants)
+        return Restarts(
+            self.world.reconciler.pods, identities, self.deployments, self.world.events, self.limits, now
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -158,7 +161,7 @@ async def test_restarts_that_do_not_help_in_several_namespaces_hold_the_others_b
 
 
 @in_virtual_time
-async def test_an_owner_whose_pods_never_have_identity_delays_nobody_else() -> None:
+async def test_an_owner_whose_pods_never_have_identity_delays_no_other() -> None:
     scene = Scene()
     first = scene.add(0)
     scene.deployments.opted_out.add(first.namespace)
@@ -221,7 +224,7 @@ async def test_a_new_leader_restarts_nothing_a_second_time(helps: bool) -> None:
 
 
 @in_virtual_time
-async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_people_are_told() -> None:
+async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_it_is_reported() -> None:
     scene = Scene(rollout=None)
     scene.add(1)
     scene.add(2)

@@ -26,6 +26,7 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    """One that no other test gets: an API server goes on serving a kind for a while after its definition went."""
     with Cluster(controllers=False, nodes=0, eks_webhook=False, api_server_flags=BOTH_FAMILIES) as running:
         running.create([objects.namespace(OWN_NAMESPACE, RESTRICTED)])
         running.create([objects.service_account(OWN_NAMESPACE, "default"), objects.namespace("monitoring")])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sites import pool, role, subject
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account, Grant, LiveNamespace, decide
-from webhook.model.removal import Cause, cause_of_removal
+from webhook.model.removal import RemovalReason, removal_reason
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
@@ -32,7 +32,7 @@ ACCOUNT = Account(WHO.namespace, WHO.service_account)
 class Case:
     """What the cluster shows of a subject that `FIRST` trusts."""
 
-    cause: Cause | None
+    cause: RemovalReason | None
     namespace: LiveNamespace | None = LIVE
     account: Account | None = ACCOUNT
     former_uid: str | None = None
@@ -46,22 +46,22 @@ DENYING = tuple(replace(one, existing_annotation=ExistingAnnotation.DENY) for on
 CASES = {
     "all is well": Case(None),
     "annotated with this role": Case(None, account=replace(ACCOUNT, role_annotation=FIRST.value)),
-    "namespace gone": Case(Cause.NAMESPACE_GONE, namespace=None, account=None),
+    "namespace gone": Case(RemovalReason.NAMESPACE_GONE, namespace=None, account=None),
     "namespace going": Case(None, namespace=replace(LIVE, terminating=True)),
-    "label removed": Case(Cause.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
-    "not selected, and nobody knows since when": Case(Cause.NOT_BOUND, namespace=UNLABELLED),
-    "made anew and not selected": Case(Cause.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
+    "label removed": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
+    "not selected, and nobody knows since when": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED),
+    "made anew and not selected": Case(RemovalReason.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
     "made anew and selected": Case(None, former_uid="uid-0"),
-    "no ServiceAccount": Case(Cause.ACCOUNT_GONE, account=None),
+    "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None),
     "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
     "annotated with a role of nobody's": Case(
-        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
+        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
     ),
     "the same, where it would be refused": Case(
-        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
+        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
     ),
     "annotated with another role, which trusts it": Case(
-        Cause.OTHER_ROLE,
+        RemovalReason.OTHER_ROLE,
         account=replace(ACCOUNT, role_annotation=SECOND.value),
         trusted_by=frozenset({SECOND.value}),
     ),
@@ -69,21 +69,21 @@ CASES = {
         None, account=replace(ACCOUNT, role_annotation=SECOND.value)
     ),
     "another binding comes first, which leaves trust to others": Case(
-        Cause.NOT_BOUND, namespace=replace(LIVE, labels={"control-plane": "a", "gold": "yes"})
+        RemovalReason.NOT_BOUND, namespace=replace(LIVE, labels={"control-plane": "a", "gold": "yes"})
     ),
-    "binding removed": Case(Cause.NOT_BOUND, bindings=(BINDINGS[0],)),
+    "binding removed": Case(RemovalReason.NOT_BOUND, bindings=(BINDINGS[0],)),
     "role removed from the binding": Case(
-        Cause.NOT_BOUND, bindings=(replace(BINDINGS[1], roles=(SECOND,)), replace(BINDINGS[1], roles=(ELSEWHERE,)))
+        RemovalReason.NOT_BOUND,
+        bindings=(replace(BINDINGS[1], roles=(SECOND,)), replace(BINDINGS[1], roles=(ELSEWHERE,))),
     ),
 }
 
 
-def _cause(case: Case) -> Cause | None:
-    return cause_of_removal(
+def _cause(case: Case) -> RemovalReason | None:
+    return removal_reason(
         FIRST,
         WHO,
-        case.namespace,
-        case.account,
+        (case.namespace, case.account),
         case.bindings,
         former_uid=case.former_uid,
         trusted_by=lambda one: one.value in case.trusted_by,
@@ -95,12 +95,12 @@ def test_the_cause_is_what_the_cluster_shows(case: Case) -> None:
     assert _cause(case) is case.cause
 
 
-def test_only_a_namespace_made_anew_is_not_waited_for() -> None:
-    assert {cause for cause in Cause if not cause.waits_for_grace} == {Cause.NAMESPACE_REPLACED}
+def test_only_a_recreated_namespace_is_not_waited_for() -> None:
+    assert {cause for cause in RemovalReason if not cause.waits_for_grace} == {RemovalReason.NAMESPACE_REPLACED}
 
 
 def test_each_cause_has_its_own_words() -> None:
-    assert len({cause.sentence for cause in Cause}) == len(Cause)
+    assert len({cause.sentence for cause in RemovalReason}) == len(RemovalReason)
 
 
 @given(
@@ -123,7 +123,7 @@ def test_each_cause_has_its_own_words() -> None:
     former_uid=st.sampled_from([None, "uid-0", "uid-1"]),
     trusted=st.frozensets(st.sampled_from([FIRST.value, SECOND.value])),
 )
-def test_nobody_leaves_the_role_that_a_decision_gives_it(
+def test_no_subject_is_removed_from_the_role_that_a_decision_gives_it(
     namespace: LiveNamespace | None, account: Account | None, former_uid: str | None, trusted: frozenset[str]
 ) -> None:
     decision = decide(account or ACCOUNT, namespace, BINDINGS)

@@ -12,8 +12,8 @@ from tests.support.listening import GET_HEALTH, SHORT, on_sockets
 from webhook.config.contract import ServerSection
 from webhook.config.errors import ConfigurationError
 from webhook.server.http import plain_application
-from webhook.server.lifecycle import Lifecycle
 from webhook.server.listeners import Listener
+from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Calling AWS from the event loop: one bounded thread pool, short timeouts, errors in our own words."""
+"""Calling AWS from the event loop: one bounded thread pool, short timeouts, each outcome a value or AwsError."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONGEST = 10.0
+_LONGEST_TEXT = 2048
+"""Characters; no name has more, an ARN's limit (arnType in IAM's service model) among them."""
+
+_LONGEST_CALL = 10.0
 """Seconds of a call for each attempt, with credentials fetched and the answer read, however slowly it comes."""
 
 
 class AwsCalls:
-    """The program's calls of AWS. It never fails when it is made: each call says what it lacks.
+    """The program's calls of AWS. Its construction never fails: each call reports what is missing.
 
     A person who only reads may have a call tried several times (`attempts`), as the SDK does it. `partition` is
-    that of the roles: it says the region where nothing else does. With `read_only` a call that writes is not sent,
-    and raises AwsError.
+    that of the roles: it decides the region where nothing else does. With `read_only` a call that writes is not
+    sent, and raises AwsError.
     """
 
     def __init__(self, attempts: int = 1, partition: str = "aws", *, read_only: bool = False) -> None:
         self._clients = AwsClients(attempts, partition, read_only=read_only)
-        self._longest = _LONGEST * attempts
+        self._longest = _LONGEST_CALL * attempts
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
         self._closed = False
 
@@ -50,8 +53,8 @@ class AwsCalls:
     async def call(self, operation: str, function: Callable[[AwsClients], T]) -> T:
         """Run `function` with the clients in the pool.
 
-        Raises AwsError for whatever goes wrong in it, so what is needed of an answer is taken out of it there. The
-        message has the operation's name and AWS's own words, or what came back instead. A call that raises
+        Raises AwsError for whatever goes wrong in it, so an answer is read inside it. The message
+        has the operation's name and AWS's own words, or what came back instead. A call that raises
         UNAVAILABLE or UNEXPECTED may have happened; one that is abandoned sends no further request.
         """
         if self._closed:
@@ -95,3 +98,15 @@ class AwsCalls:
             return released(found, error)
         finally:
             metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)
+
+
+def text(value: object, longest: int = _LONGEST_TEXT) -> str:
+    """`value` as a string: the SDK accepts any type of JSON, whatever the service's model says.
+
+    Raises TypeError for another type, ValueError for more than `longest` characters.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {type(value).__name__}")
+    if len(value) > longest:
+        raise ValueError(f"more than {longest} characters")
+    return value

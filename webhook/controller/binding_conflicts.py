@@ -1,4 +1,4 @@
-"""ServiceAccounts about which the bindings leave a question open: counted, and told once."""
+"""ServiceAccounts by how they match the bindings: counted; one that several bindings select is reported once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.model.binding_match import BindingMatch, competing, mapping_of
+from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _YIELD_EVERY = 200
-"""ServiceAccounts looked at before the loop may answer reviews again."""
+"""ServiceAccounts counted before the loop may answer reviews again."""
 
 
 class BindingConflicts:
-    """Counts how ServiceAccounts stand with the bindings, and tells of each that is ambiguous."""
+    """Counts how ServiceAccounts match the bindings, and reports each that is ambiguous once."""
 
-    def __init__(self, view: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
-        self._view = view
+    def __init__(self, cache: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
+        self._cache = cache
         self._bindings = bindings
         self._events = events
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     async def run(self, interval: float) -> None:
-        """Look every `interval` seconds until cancelled; then nothing is counted here any more."""
+        """Count every `interval` seconds until cancelled; then the counts are zero."""
         try:
             while True:
-                await run_and_log("mappings_not_counted", self._look(), "leader")
+                await run_and_log("binding_conflicts_not_counted", self._count(), "leader")
                 await asyncio.sleep(interval)
         finally:
             _show(Counter())
 
-    async def _look(self) -> None:
+    async def _count(self) -> None:
         counts: Counter[BindingMatch] = Counter()
         ambiguous: set[tuple[str, str]] = set()
-        for number, account in enumerate(self._view.accounts()):
+        for number, account in enumerate(self._cache.accounts()):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            mapping = mapping_of(account, self._view.cached(account.namespace), self._bindings)
-            if mapping is not None:
-                counts[mapping] += 1
-            if mapping is BindingMatch.AMBIGUOUS:
+            match = binding_match(account, self._cache.cached(account.namespace), self._bindings)
+            if match is not None:
+                counts[match] += 1
+            if match is BindingMatch.AMBIGUOUS:
                 ambiguous.add((account.namespace, account.name))
-                self._tell(account)
-        self._told &= ambiguous
+                self._report(account)
+        self._reported &= ambiguous
         _show(counts)
 
-    def _tell(self, account: Account) -> None:
-        if (account.namespace, account.name) in self._told:
+    def _report(self, account: Account) -> None:
+        if (account.namespace, account.name) in self._reported:
             return
-        self._told.add((account.namespace, account.name))
-        first, *others = competing(account, self._view.cached(account.namespace), self._bindings)
+        self._reported.add((account.namespace, account.name))
+        first, *others = competing(account, self._cache.cached(account.namespace), self._bindings)
         names = ", ".join(other.name for other in others)
         log.warning(
             "ambiguous_binding",
@@ -80,5 +80,5 @@ class BindingConflicts:
 
 
 def _show(counts: Counter[BindingMatch]) -> None:
-    for mapping in BindingMatch:
-        metrics.mappings.labels(mapping.value).set(counts[mapping])
+    for match in BindingMatch:
+        metrics.binding_matches.labels(match.value).set(counts[match])

@@ -23,21 +23,21 @@ class Leader:
     """The work of which one replica is enough."""
 
     pruner: Pruner
-    mappings: BindingConflicts
+    conflicts: BindingConflicts
     pods: PodsWithoutIdentity
-    care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    remediation: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """What is done for Deployments, each until cancelled."""
     interval: float
-    """Seconds from one round to the next."""
+    """Seconds between rounds."""
     take_over: Callable[[], None]
-    """Has what the leader before has not done any more be done at once."""
+    """Starts at once what the leader before left open."""
 
     async def lead(self, term: Leadership) -> None:
         """Work until cancelled."""
         self.take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervise("pruner", lambda: self.pruner.run(term, self.interval)))
-            tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))
+            tasks.create_task(supervise("binding_conflicts", lambda: self.conflicts.run(self.interval)))
             tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
-            for name, loop in self.care.items():
+            for name, loop in self.remediation.items():
                 tasks.create_task(supervise(name, loop))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,11 +23,12 @@ from kubernetes.config.incluster_config import (
 )
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
-from webhook.kube.boundary import every_outcome
-from webhook.kube.credential_plugin import failures_raised
+from webhook.kube.errors import every_outcome
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from urllib3 import PoolManager
 
 _PERSONAL_FILE = Path.home() / ".kube" / "config"
@@ -35,10 +39,10 @@ _PROXY_SCHEMES = _SCHEMES | {"socks5", "socks5h"}
 
 
 class Access:
-    """The address, certificates and credentials, as KUBECONFIG says, or of the pod's ServiceAccount.
+    """The address, certificates and credentials of KUBECONFIG, or of the pod's ServiceAccount.
 
     For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
-    ClusterError for what will not pass by itself; files that Kubernetes mounts are read when they are needed.
+    ClusterError for what does not pass by itself; files that Kubernetes mounts are read when they are needed.
     """
 
     def __init__(self, *, person: bool, context: str | None) -> None:
@@ -57,8 +61,8 @@ class Access:
             self._check_addresses(file or "the environment")
         except (ConfigException, OSError, yaml.YAMLError) as error:
             raise ClusterError(
-                f"no way to it: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works with, "
-                "or run in a pod"
+                f"cannot connect: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works "
+                "with, or run in a pod"
             ) from error
 
     @property
@@ -67,7 +71,7 @@ class Access:
         return str(self._configuration.host)
 
     def pool_manager(self, connections: int) -> PoolManager:
-        """A pool of connections, `connections` of which are kept; whoever asks has a deadline, and repeats."""
+        """A pool of connections, `connections` of which are kept. It does not retry: callers with deadlines do."""
         self._configuration.retries = False
         self._configuration.connection_pool_maxsize = connections
         with every_outcome(self.address):
@@ -75,7 +79,7 @@ class Access:
         return manager
 
     def authorization(self, seconds: float) -> str | None:
-        """What the Authorization header is to say now, or None for nothing.
+        """The value of the Authorization header now, or None for no header.
 
         Where credentials have expired one thread renews them, and others wait, for `seconds` at most. Raises
         ClusterError where there are none at the moment.
@@ -85,7 +89,7 @@ class Access:
         if not self._renewing.acquire(timeout=seconds):
             raise ClusterError(f"the kubeconfig's exec plugin has given no credentials for {seconds:g} s")
         try:
-            with failures_raised():
+            with _plugin_failures_raised():
                 settings = self._configuration.auth_settings()
         finally:
             self._renewing.release()
@@ -97,7 +101,7 @@ class Access:
         return value
 
     def _read(self, file: str, context: str | None) -> None:
-        """Read a kubeconfig. The official client reads a `tokenFile` once and for all, so that is left to us."""
+        """Read a kubeconfig. The official client reads a `tokenFile` once and for all, so this class reads it."""
         try:
             merged = KubeConfigMerger(file)
             if merged.config is None:
@@ -112,7 +116,7 @@ class Access:
                 and not {"token", "auth-provider"} & set(user.value)
             ):
                 self._token_file = Path(user.path or file).parent / user.value.pop("tokenFile")
-            with failures_raised():
+            with _plugin_failures_raised():
                 loader.load_and_set(self._configuration)
         except (
             AttributeError,
@@ -135,8 +139,37 @@ class Access:
             configuration.proxy = "socks5h" + proxy.removeprefix("socks5")
 
 
+@contextmanager
+def _plugin_failures_raised() -> Iterator[None]:
+    """Raise ClusterError, with the plugin's own message, where a plugin fails to give or to renew credentials.
+
+    The official client only logs the failure, by the root logger, and goes on without credentials, or with expired
+    ones. To be entered by one thread at a time.
+    """
+    logged: list[str] = []
+
+    def record_failure(record: logging.LogRecord) -> bool:
+        logged.append(_message(record))
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(record_failure)
+    try:
+        yield
+    finally:
+        root.removeFilter(record_failure)
+    if logged:
+        raise ClusterError(f"the kubeconfig's exec plugin gives no credentials: {'; '.join(logged)}")
+
+
+def _message(record: logging.LogRecord) -> str:
+    # On a terminal the plugin prints its reason itself, and the client fails for having none.
+    is_printed = isinstance(sys.exc_info()[1], AttributeError)
+    return "its reason is printed above" if is_printed else record.getMessage().removeprefix("exec: ")
+
+
 def _user_of(config: Any, context: dict[str, Any]) -> Any:
-    """The entry of a kubeconfig's context that says who asks, or None where it is anonymous."""
+    """The user of a kubeconfig's context, or None where it is anonymous."""
     name = context["context"].get("user")
     found = config["users"].get_with_name(name, safe=True) if name and config.safe_get("users") else None
     return found["user"] if found and found.safe_get("user") else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from webhook.kube.connection import ConflictError, NotFoundError
-from webhook.kube.decoding import decode
 from webhook.kube.lists import listed
-from webhook.kube.objects import NamespaceObject, PodObject, ServiceAccountObject, labels_reader
-from webhook.kube.tokens import issuer_in
+from webhook.kube.objects import NamespaceObject, ServiceAccountObject, decode, labels_reader
+from webhook.kube.pods import PodObject
 from webhook.kube.watches import Resource
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.patches import annotation_patch
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
 
-
 _REVIEWED_SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
+
+_PARTS = 3
+_OF_A_SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 class KubernetesApi:
@@ -67,10 +70,9 @@ class KubernetesApi:
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:
         """The ServiceAccount as it is now, or None where there is none (get serviceaccounts)."""
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
         def call() -> Account:
-            return self._connection.ask(ServiceAccountObject, "GET", path, seconds=seconds).account()
+            return self._connection.ask(ServiceAccountObject, "GET", _path(subject), seconds=seconds).account()
 
         try:
             return await self._connection.in_thread(call, urgent=True)
@@ -80,13 +82,13 @@ class KubernetesApi:
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
 
-        Reads first and patches only that version, so that an annotation that somebody set since the decision is
-        not overwritten (get and patch serviceaccounts).
+        Reads first and patches only that version, so that an annotation that was set since the decision is not
+        overwritten (get and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._annotate(subject, role, replacing))
 
     def _annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             version = found.metadata.resource_version
@@ -106,15 +108,15 @@ class KubernetesApi:
         return True
 
     async def take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        """Take the role annotation away where it names `role`; False where one is there afterwards.
+        """Remove the role annotation where it names `role`; False where one is there afterwards.
 
-        The running program may have put it back in the same call, if it still wants it there (get and patch
-        serviceaccounts).
+        The running program may have restored it in the same call, if the binding still selects the namespace (get
+        and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._take_annotation(subject, role))
 
     def _take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             named = found.account().role_annotation
@@ -146,7 +148,7 @@ class KubernetesApi:
         return [pod for pod in found if not pod.is_leaving]
 
     async def pods_until_gone(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
-        """The same, with those on their way out, whose containers may still run (list pods)."""
+        """The same, with terminating ones, whose containers may still run (list pods)."""
         return await self._connection.in_thread(lambda: self._pods(service_account, namespace))
 
     def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
@@ -165,10 +167,38 @@ class KubernetesApi:
     async def token_issuer(self) -> str | None:
         """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
 
-        AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
+        AWS sees the same issuer in the tokens of pods. It is not verified: the token is the program's own.
         """
         return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
 
 
+def _path(subject: Subject) -> str:
+    return f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+
+
 class _Discovery(msgspec.Struct):
     issuer: str
+
+
+class _Claims(msgspec.Struct):
+    iss: str = ""
+    sub: str = ""
+
+
+def issuer_in(token: str | None) -> str | None:
+    """The issuer of a ServiceAccount's token, or None for anything else.
+
+    A person's token is of another issuer than the cluster's, and so is one that was stored in a Secret
+    (`kubernetes/serviceaccount`).
+    """
+    parts = token.split(".") if token else []
+    if len(parts) != _PARTS:
+        return None
+    try:
+        payload = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        claims = msgspec.json.decode(payload, type=_Claims)
+    except (binascii.Error, ValueError):
+        return None
+    if not claims.sub.startswith(_OF_A_SERVICE_ACCOUNT) or not claims.iss.startswith("https://"):
+        return None
+    return claims.iss

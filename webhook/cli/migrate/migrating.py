@@ -1,6 +1,6 @@
-"""Carrying out a migration: the new way added, pods replaced, the old way taken away, a few at a time.
+"""Carrying out a migration: the new way added, pods replaced, the old way removed, a few at a time.
 
-What is taken away is judged again right before: what a plan says is minutes old by then. What is done is noted in
+What is removed is judged again right before: the plan is minutes old then. What is done is noted in
 the caller's `done` as soon as it is, for an error or Ctrl-C may come at any moment.
 """
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.apply.engine import add_and_repair, hands, obtain, remove, shown
 from webhook.cli.migrate.replacing import Replacing
-from webhook.cli.migrate.rules import Step
+from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
-from webhook.controller.live_reader import live
+from webhook.cli.output import short
+from webhook.controller.live_reads import read_live
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError, InvalidPolicyError
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from webhook.cli.apply.engine import Done, Hands
-    from webhook.cli.migrate.replacing import Pace
     from webhook.cli.migrate.rules import Migration, Move
     from webhook.cli.migrate.session import MigrationSession
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Account
     from webhook.model.names import RoleArn, Subject
     from webhook.model.outcomes import Outcome
@@ -42,12 +43,12 @@ _TIME_RUNS = (
 
 
 async def add(
-    journey: MigrationSession, migration: Migration, progress: Callable[[str], None], done: Done
+    session: MigrationSession, migration: Migration, progress: Callable[[str], None], done: Done
 ) -> None:
     """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
-    subjects = [move.subject for move in migration.at(Step.ADD)]
-    associates = journey.binding.associates
-    async with hands(journey.here, done, journey.own_in, journey.pods if associates else None) as by:
+    subjects = [move.subject for move in migration.at(MigrationStep.ADD)]
+    associates = session.binding.associates
+    async with hands(session.here, done, session.own_in, session.pods if associates else None) as by:
         if not associates:
             await add_and_repair(by, migration.additions, progress)
             return
@@ -61,25 +62,29 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
     lacking = [subject for subject in subjects if not isinstance(outcomes.get(subject), Trusted)]
     for subject in lacking:
         outcome = outcomes.get(subject)
-        reason = outcome.reason if isinstance(outcome, Untrusted) else "no binding selects it any more"
-        done.failed.append(f"{_who(subject)}: not associated: {reason}")
+        reason = outcome.reason if isinstance(outcome, Untrusted) else "no binding selects it"
+        done.failed.append(f"{short(subject)}: not associated: {reason}")
     if len(lacking) < len(subjects):
         done.written.append(f"{len(subjects) - len(lacking)} associated")
 
 
 async def move_on(
-    journey: MigrationSession, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
+    session: MigrationSession,
+    migration: Migration,
+    limits: RolloutLimits,
+    progress: Callable[[str], None],
+    done: Done,
 ) -> None:
-    """Replace the pods that do not carry the new variables, and take the old way away where none needs it.
+    """Replace the pods that do not carry the new variables, and remove the old way where no pod needs it.
 
-    Interrupted, it leaves rollouts to the cluster, where they go on. Raises ClusterError, AwsError.
+    Interrupted, rollouts continue in the cluster. Raises ClusterError, AwsError.
     """
-    moves = migration.at(Step.DETACH, Step.RESTART, Step.REMOVE)
-    async with hands(journey.here, done, journey.own_in, journey.pods) as by:
+    moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
+    async with hands(session.here, done, session.own_in, session.pods) as by:
         if by.associations:
-            await by.associations.first_list()
-        moving = _Moving(journey, by, Replacing(journey, pace))
-        slots = asyncio.Semaphore(pace.at_a_time)
+            await by.associations.wait_until_synced()
+        moving = _Moving(session, by, Replacing(session, limits))
+        slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []
         ended = 0
 
@@ -88,7 +93,7 @@ async def move_on(
             async with slots:
                 reason = await moving.move(one)
             if reason:
-                done.failed.append(f"{_who(one.subject)}: {reason}")
+                done.failed.append(f"{short(one.subject)}: {reason}")
             else:
                 passed.append(one.subject)
             ended += 1
@@ -99,34 +104,34 @@ async def move_on(
         finally:
             if passed:
                 done.written.append(f"every pod of {len(passed)} ServiceAccounts carries the new variables")
-        if journey.binding.associates:
+        if session.binding.associates:
             progress("removing what the old way needed")
             await moving.remove_irsa(sorted(passed), progress)
 
 
-async def drop_statement(journey: MigrationSession, migration: Migration, done: Done) -> None:
-    """Take the statement for the binding's pods out of its roles, on the way to IRSA, when nobody needs it.
+async def drop_statement(session: MigrationSession, migration: Migration, done: Done) -> None:
+    """Remove the statement for the binding's pods from its roles, on the way to IRSA, when no pod needs it.
 
     Raises ClusterError.
     """
-    async with hands(journey.here, done, journey.own_at_the_end_in) as by:
+    async with hands(session.here, done, session.own_at_the_end_in) as by:
         for role in migration.statement_in:
             if await shown(
-                by, role, lambda policy: all(one.get("Sid") != journey.sid for one in policy.statements)
+                by, role, lambda policy: all(one.get("Sid") != session.sid for one in policy.statements)
             ):
-                done.written.append(f"{role}: statement {journey.sid} removed")
+                done.written.append(f"{role}: statement {session.sid} removed")
 
 
 class _Moving:
     """One binding's ServiceAccounts, each moved on from where it is."""
 
-    def __init__(self, journey: MigrationSession, by: Hands, replacing: Replacing) -> None:
-        self._journey = journey
+    def __init__(self, session: MigrationSession, by: Hands, replacing: Replacing) -> None:
+        self._session = session
         self._by = by
         self._replacing = replacing
         self._detached: set[Subject] = set()
         self._bared = 0
-        """How many annotations were taken away."""
+        """How many annotations were removed."""
 
     async def move(self, move: Move) -> str:
         """Have every pod carry the new variables; answers why that is not so, or nothing."""
@@ -136,21 +141,21 @@ class _Moving:
             reason = str(error)
         except asyncio.CancelledError:
             if move.subject in self._detached:
-                self._by.done.failed.append(f"{_who(move.subject)}: {_TIME_RUNS}")
+                self._by.done.failed.append(f"{short(move.subject)}: {_TIME_RUNS}")
             raise
         return f"{_TIME_RUNS}: {reason}" if reason and move.subject in self._detached else reason
 
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
-        if move.step is Step.DETACH and by.associations:
-            namespace, account = await live(by.cluster, by.view, subject)
+        if move.step is MigrationStep.DETACH and by.associations:
+            namespace, account = await read_live(by.cluster, by.cache, subject)
             if namespace is None:
                 await by.associations.remove(subject)
                 return ""
             if reason := await self._not_to_detach(subject, account):
                 return reason
             await self._detach(subject, by.associations)
-        if move.step is not Step.REMOVE and (reason := await self._replacing.told(subject)):
+        if move.step is not MigrationStep.REMOVE and (reason := await self._replacing.told(subject)):
             return reason
         return await self._replacing.replaced(subject)
 
@@ -166,9 +171,9 @@ class _Moving:
     async def _not_to_detach(self, subject: Subject, account: Account | None) -> str:
         """Why a ServiceAccount's association must stay for now, by what is there at this moment."""
         named = account.role_annotation if account else None
-        role = next((one for one in self._journey.binding.roles if one.value == named), None)
+        role = next((one for one in self._session.binding.roles if one.value == named), None)
         if account is not None and (role is None or not await self._lets_in(role, subject)):
-            return "its annotation and its trust are not both there any more: run the command again"
+            return "its annotation and its trust are no longer both there: run the command again"
         return await self._replacing.settled(subject)
 
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
@@ -176,64 +181,60 @@ class _Moving:
         await writer.first_look()
         if trust := writer.trusts(subject):
             return not trust.doubt
-        policy, own = await self._by.policies.read(role), self._journey.own_in(role)
+        policy, own = await self._by.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
             return False
         return policy.foreign_grant(own, subject) is not None
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
-        """Take away the annotations of those whose pods need them no more, then the trust.
+        """Remove the annotations that pods no longer need, then the trust.
 
-        Pods are looked at once more in between: none that is made after the annotation is gone can carry the role.
+        Pods are read again in between: one created after the annotation is gone cannot carry the role.
         """
         try:
             await self._remove_irsa(subjects, progress)
         except BaseException:  # Ctrl-C too
             if self._bared:
-                self._by.done.written.append(f"{self._bared} annotations taken away")
+                self._by.done.written.append(f"{self._bared} annotations removed")
             raise
 
     async def _remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         bare = [subject for subject in subjects if await self._without_annotation(subject)]
-        name = self._journey.binding.service_account
+        name = self._session.binding.service_account
         lagging = {
             pod.namespace
-            for pod in await self._journey.here.api.pods_until_gone(name)
+            for pod in await self._session.here.api.pods_until_gone(name)
             if lags(pod, Mode.POD_IDENTITY)
         }
         leaving = {subject for subject in bare if subject.namespace not in lagging}
         self._by.done.failed.extend(
-            f"{_who(subject)}: its trust stays: a pod with the old variables has come"
+            f"{short(subject)}: its trust is kept: a pod with the old variables has come"
             for subject in bare
             if subject not in leaving
         )
-        changes = [await self._change(role, leaving) for role in self._journey.binding.roles]
+        changes = [await self._change(role, leaving) for role in self._session.binding.roles]
         plan = Plan(tuple(change for change in changes if change.removed))
         if plan.roles:
             await remove(self._by, plan, progress)
 
     async def _without_annotation(self, subject: Subject) -> bool:
-        account = self._by.view.account(subject)
+        account = self._by.cache.account(subject)
         named = account.role_annotation if account else None
-        role = next((one for one in self._journey.binding.roles if one.value == named), None)
+        role = next((one for one in self._session.binding.roles if one.value == named), None)
         if role is None:
             return True
         try:
-            if await self._journey.here.api.take_annotation(subject, role):
+            if await self._session.here.api.take_annotation(subject, role):
                 self._bared += 1
                 return True
             reason = "it was put back: is the running program in the new mode?"
         except ClusterError as error:
             reason = str(error)
-        self._by.done.failed.append(f"{_who(subject)}: its annotation stays: {reason}")
+        self._by.done.failed.append(f"{short(subject)}: its annotation is kept: {reason}")
         return False
 
     async def _change(self, role: RoleArn, leaving: set[Subject]) -> RoleChange:
-        policy, own = await self._by.policies.read(role), self._journey.own_in(role)
+        policy, own = await self._by.policies.read(role), self._session.own_in(role)
         there = sorted(policy.subjects(own) & leaving)
         removed = tuple(Change(subject, "its pods use Pod Identity") for subject in there)
         return RoleChange(role, own, policy, policy, removed=removed)
-
-
-def _who(subject: Subject) -> str:
-    return f"{subject.namespace}/{subject.service_account}"

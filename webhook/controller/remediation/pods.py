@@ -31,29 +31,29 @@ _LONGEST_READ = 300.0
 
 
 class PodsWithoutIdentity:
-    """Finds them, tells of each once, and, while it runs, counts them; it restarts none.
+    """Finds them, reports each once, and, while it runs, counts them; it restarts none.
 
     A pod has its identity where it carries one, and, if that is a role by the annotation, the one that the
     annotation names.
     """
 
     def __init__(
-        self, view: ClusterCache, cluster: Cluster, events: Events, progress: Progress | None = None
+        self, cache: ClusterCache, cluster: Cluster, events: Events, progress: Progress | None = None
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._cluster = cluster
         self._events = events
         self._progress = progress or Progress()
         self._known: dict[str, RunningPod] = {}
         self._is_running = False
-        self._looked = asyncio.Event()
+        self._checked = asyncio.Event()
 
     async def run(self, interval: float) -> None:
-        """Look at all pods at start and every `interval` seconds.
+        """Check all pods at start and every `interval` seconds.
 
-        Beside the passes: in a large cluster the list takes long, and no namespace should wait for it.
+        Beside the reconciler: in a large cluster the list takes long, and no namespace should wait for it.
         """
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         self._is_running = True
         try:
             while True:
@@ -65,27 +65,27 @@ class PodsWithoutIdentity:
 
     @property
     def found(self) -> list[RunningPod]:
-        """Those of the last look, and of single looks since."""
+        """Those of the last check, and of checks of single ServiceAccounts since."""
         return list(self._known.values())
 
-    async def next_look(self) -> None:
-        """Wait until all pods have been looked at once more."""
-        await self._looked.wait()
+    async def next_check(self) -> None:
+        """Wait until all pods have been checked once more."""
+        await self._checked.wait()
 
     async def find(self) -> None:
-        """Look at all pods of bound ServiceAccounts. Raises ClusterError."""
+        """Check all pods of bound ServiceAccounts. Raises ClusterError."""
         found: list[RunningPod] = []
-        for name in self._view.service_accounts:
+        for name in self._cache.service_accounts:
             with self._progress.step("pods", LONGEST_LIST):
                 found += await self._cluster.pods(name)
         seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
         known = {uid: pod for uid, pod in seen.items() if uid in self._known}
         self._keep(known | await self._lacking(pod for uid, pod in seen.items() if uid not in known))
-        self._looked.set()
-        self._looked = asyncio.Event()
+        self._checked.set()
+        self._checked = asyncio.Event()
 
     async def find_of(self, subject: Subject) -> list[RunningPod]:
-        """Look at the pods of one ServiceAccount, and answer those without identity. Raises ClusterError."""
+        """Check the pods of one ServiceAccount, and answer those without identity. Raises ClusterError."""
         lacking = await self._lacking(await self._cluster.pods(subject.service_account, subject.namespace))
         if self._is_running:
             self._keep({uid: pod for uid, pod in self._known.items() if _subject(pod) != subject} | lacking)
@@ -97,11 +97,11 @@ class PodsWithoutIdentity:
 
     def _seems_to_lack(self, pod: RunningPod) -> bool:
         """By what the watch last showed of its ServiceAccount."""
-        grant = self._view.grant(_subject(pod))
+        grant = self._cache.grant(_subject(pod))
         return grant is not None and pod.lacks(grant.role_of_pods)
 
     async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
-        """Those that lack their identity, told of where that is new.
+        """Those that lack their identity; new ones are reported.
 
         What the annotation names is read after the pod: the watch may not have shown yet what the pod carries.
         """
@@ -112,14 +112,14 @@ class PodsWithoutIdentity:
         lacking = {
             pod.uid: pod
             for pod in pods
-            if self._view.grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
+            if self._cache.grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
         }
         self._report_new(lacking, named)
         return lacking
 
     async def _role_of_pods(self, subject: Subject) -> RoleArn | None:
         """The role of the binding that the annotation names now, where pods get theirs by it."""
-        grant = self._view.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or not grant.binding.annotates:
             return None
         with self._progress.step("pods", _LONGEST_READ):

@@ -1,27 +1,50 @@
-"""Waiting for rollouts: until all pods are new and available, or for as long as there is patience."""
+"""The one wait for a rollout: until all pods are new and available, or its time is over."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
     from webhook.controller.ports import Deployments
     from webhook.model.deployments import Deployment
+    from webhook.runtime.clock import Clock
 
-_LOOK_SECONDS = 2.0
-"""From one look at a rollout to the next."""
+_POLL_SECONDS = 2.0
+"""Seconds between reads of a rollout."""
 
 
-async def end_of_rollout(deployments: Deployments, namespace: str, name: str, until: float) -> Deployment | None:
-    """The Deployment when a rollout of ours has ended, or at `until` on the event loop's clock.
+@dataclass(frozen=True, slots=True)
+class RolloutLimits:
+    """How many Deployments are restarted at a time, and how many seconds a rollout may take."""
 
-    None where it is gone, was recreated, or its owner has removed our note. Raises ClusterError.
+    at_a_time: int = 1
+    timeout: float = 600.0
+
+
+async def end_of_rollout(  # noqa: PLR0913  which rollout, and for how long
+    deployments: Deployments,
+    namespace: str,
+    name: str,
+    seconds: float,
+    *,
+    noted: bool = True,
+    clock: Clock | None = None,
+) -> Deployment | None:
+    """The Deployment when a rollout of ours has ended, or after `seconds`.
+
+    None where it is gone. Where our restart is `noted`: also where it was recreated, or its owner has removed the
+    note. Raises ClusterError.
     """
+    clock = clock or loop_clock()
+    until = clock() + seconds
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         deployment = await deployments.get(namespace, name)
-        if deployment is None or deployment.restarted_by_us is None:
+        if deployment is None or (noted and deployment.restarted_by_us is None):
             return None
-        if deployment.is_rolled_out or asyncio.get_running_loop().time() >= until:
+        if deployment.is_rolled_out or clock() >= until:
             return deployment

@@ -1,0 +1,306 @@
+"""The cluster is the record: whoever was missed ends annotated and trusted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.invariants import assert_writes_were_careful
+from tests.support.simulated_iam import SimulatedIam, Trouble
+from tests.support.sites import binding, own_in, pool, role, subject
+from tests.support.virtual_time import in_virtual_time, now
+from tests.support.worlds import INTERVAL, World, labelled
+from webhook.model.bindings import ExistingAnnotation, Mode
+
+ROLE = role()
+WHO = subject(1)
+FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+
+
+@in_virtual_time
+async def test_a_selected_namespace_is_trusted_before_its_service_account_exists() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(0.5)
+        assert world.homes(WHO) == [ROLE]
+        assert world.cluster.annotated == []
+
+
+@in_virtual_time
+async def test_a_namespace_labelled_late_gets_annotation_and_trust_and_its_pod_is_reported() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_account(WHO)
+        world.cluster.run_pod(WHO, "mxp-controller-1", has_identity=False)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) is None
+        assert world.homes(WHO) == []
+        assert world.events.written == []
+
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+        assert world.events.reasons() == ["AnnotatedLate", "StartedWithoutIdentity"]
+        pod = world.events.written[1]
+        assert (pod.about.kind, pod.about.name) == ("Pod", "mxp-controller-1")
+        assert f"kubectl rollout restart deployment -n {WHO.namespace}" in pod.message
+
+
+@in_virtual_time
+async def test_service_accounts_from_before_the_program_are_adopted_at_its_start() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_account(WHO)
+    async with world.running():
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_an_annotation_that_was_stripped_is_put_back() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        await asyncio.sleep(1)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+
+
+@in_virtual_time
+async def test_a_pod_is_reported_once_and_only_if_it_lacks_identity() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.run_pod(WHO, "early", has_identity=False)
+        world.cluster.run_pod(WHO, "late", has_identity=True)
+        await asyncio.sleep(10 * INTERVAL)
+        assert [event.about.name for event in world.events.written] == ["early"]
+
+
+@in_virtual_time
+async def test_nothing_is_done_for_a_namespace_on_its_way_out() -> None:
+    world = World()
+    world.cluster.add_namespace(WHO.namespace, terminating=True)
+    world.cluster.add_account(WHO)
+    async with world.running():
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.homes(WHO) == []
+        assert world.cluster.annotation(WHO) is None
+        assert world.iam.made("write") == []
+
+
+@in_virtual_time
+async def test_an_annotation_of_an_external_role_is_left_alone() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        await asyncio.sleep(INTERVAL)
+        assert world.cluster.annotation(WHO) == FOREIGN_ROLE
+
+
+@in_virtual_time
+async def test_an_annotation_of_an_external_role_is_overridden_where_the_binding_says_so() -> None:
+    world = World(labelled(existing=ExistingAnnotation.OVERRIDE))
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_mode_annotate_annotates_and_touches_no_trust() -> None:
+    world = World(labelled(mode=Mode.ANNOTATE))
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.iam.calls == []
+
+
+@in_virtual_time
+async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> None:
+    roles = pool(3)
+    world = World(labelled(*roles))
+    wrong = world.bindings[0].roles_in_order(WHO)[1]
+    home = world.bindings[0].roles_in_order(WHO)[2]
+    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([WHO])))
+    world.iam.limit = world.iam.answered_limit = 1
+    async with world.running():
+        world.cluster.run_pod(WHO, "before", has_identity=True, role=wrong.value)
+        world.cluster.run_pod(WHO, "since", has_identity=True, role=home.value)
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, wrong.value)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.cluster.annotation(WHO) == home.value
+        assert world.homes(WHO) == [home]
+        assert "AnnotatedLate" in world.events.reasons()
+        wrong_pods = [one for one in world.events.written if one.reason == "RunsWithAnotherRole"]
+        assert [one.about.name for one in wrong_pods] == ["before"]
+        assert f"runs with {wrong}," in wrong_pods[0].message
+
+
+@in_virtual_time
+async def test_annotations_of_a_pool_name_the_role_that_trusts() -> None:
+    world = World(labelled(*pool(3)))
+    crowd = [subject(number) for number in range(20)]
+    for who in crowd:
+        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_account(who)
+    async with world.running():
+        await asyncio.sleep(2 * INTERVAL)
+        for who in crowd:
+            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+
+
+@in_virtual_time
+async def test_while_no_role_is_known_to_trust_it_the_annotation_of_another_replica_stays() -> None:
+    roles = pool(3)
+    world = World(labelled(*roles))
+    other = world.bindings[0].roles_in_order(WHO)[1]
+    async with world.running():
+        world.iam.have(Trouble.REFUSED)
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(4)
+        world.cluster.add_account(WHO, other.value)
+        await asyncio.sleep(20)
+        assert world.cluster.annotation(WHO) == other.value
+        world.iam.recover()
+        await asyncio.sleep(20)
+        assert world.homes(WHO) == [other]
+
+
+@in_virtual_time
+async def test_a_failed_annotation_is_tried_again_by_the_next_pass() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.failing_annotations = 1
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO)
+        await asyncio.sleep(1)
+        assert world.cluster.annotation(WHO) is None
+        await asyncio.sleep(INTERVAL)
+        assert world.cluster.annotation(WHO) == ROLE.value
+
+
+@in_virtual_time
+async def test_while_iam_is_away_annotations_are_written_and_trust_follows() -> None:
+    world = World()
+    world.iam.have(Trouble.HANGS)
+    async with world.running():
+        for number in range(40):
+            world.cluster.add_namespace(subject(number).namespace)
+            world.cluster.add_account(subject(number))
+        await asyncio.sleep(INTERVAL)
+        assert all(world.cluster.annotation(subject(number)) == ROLE.value for number in range(40))
+        world.iam.limit = 8192
+        world.iam.recover()
+        await asyncio.sleep(30)
+        assert world.trusted_in(ROLE) == {subject(number) for number in range(40)}
+
+
+@pytest.mark.parametrize("roles", [1, 3])
+@in_virtual_time
+async def test_five_hundred_service_accounts_found_late_cost_few_writes(roles: int) -> None:
+    world = World(labelled(*pool(roles)), iam=SimulatedIam(latency=0.15, limit=131072))
+    crowd = [subject(number) for number in range(500)]
+    for who in crowd:
+        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_account(who)
+    async with world.running():
+        await asyncio.sleep(30)
+        for who in crowd:
+            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+        assert len(world.iam.made("write")) <= 3 * roles
+
+
+@in_virtual_time
+async def test_a_new_namespace_does_not_wait_for_a_slow_list_of_pods() -> None:
+    world = World()
+    world.cluster.pods_latency = 45
+    async with world.running():
+        assert now() < 45
+        world.cluster.add_namespace(WHO.namespace)
+        await asyncio.sleep(1)
+        assert world.homes(WHO) == [ROLE]
+
+
+@in_virtual_time
+async def test_trust_that_was_removed_externally_is_restored_without_a_change_in_the_cluster() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_account(WHO, ROLE.value)
+        await asyncio.sleep(10 * INTERVAL)
+        world.iam.edit(
+            ROLE,
+            lambda document: document.update(
+                Statement=[one for one in document["Statement"] if not own_in(ROLE).owns(one)]
+            ),
+        )
+        await asyncio.sleep(INTERVAL + 1)
+        assert world.homes(WHO) == [ROLE]
+        assert_writes_were_careful(world.iam, own_in, {WHO})
+
+
+def _settle_with_what_is_not_ours(world: World) -> None:
+    """Control planes, of which one is annotated by hand and one has a pod that started too early."""
+    annotations = [ROLE.value, None, FOREIGN_ROLE, ROLE.value, None]
+    for number, annotation in enumerate(annotations):
+        world.cluster.add_namespace(subject(number).namespace)
+        world.cluster.add_account(subject(number), annotation)
+    world.cluster.run_pod(subject(3), "early", has_identity=False)
+
+
+@in_virtual_time
+async def test_an_idle_cluster_costs_one_read_a_pass_and_no_write() -> None:
+    world = World()
+    _settle_with_what_is_not_ours(world)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        assert world.trusted_in(ROLE) == {subject(number) for number in (0, 1, 3, 4)}
+        assert set(world.cluster.patches) == {subject(1), subject(4)}
+        assert "StartedWithoutIdentity" in world.events.reasons()
+        world.iam.calls.clear()
+        world.cluster.patches.clear()
+        world.events.written.clear()
+        await asyncio.sleep(60 * INTERVAL)
+        assert world.iam.made("write") == []
+        assert len(world.iam.made("read")) == 60
+        assert world.cluster.patches == []
+        assert world.events.written == []
+
+
+@in_virtual_time
+async def test_an_idle_cluster_of_associations_costs_lists_and_descriptions_and_no_write() -> None:
+    world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
+    _settle_with_what_is_not_ours(world)
+    world.eks.put(subject(4), FOREIGN_ROLE)
+    async with world.running():
+        await asyncio.sleep(INTERVAL)
+        before = world.eks.now
+        assert set(before) == {subject(number) for number in (0, 1, 3, 4)}
+        assert world.iam.made("write"), "it lets EKS in"
+        world.eks.calls.clear()
+        world.iam.calls.clear()
+        world.events.written.clear()
+        await asyncio.sleep(60 * INTERVAL)
+        assert set(world.eks.calls) == {"list", "describe"}
+        assert world.eks.calls["list"] == 60
+        assert world.eks.now == before
+        assert world.iam.made("write") == []
+        assert len(world.iam.made("read")) == 60
+        assert world.cluster.patches == []
+        assert world.events.written == []
