@@ -18,7 +18,7 @@ CONVENTIONS = yaml.safe_load((Path(__file__).parent / "conventions.yaml").read_t
 RELEASE = "mxp"
 FULLNAME = "mxp-mxp-identity-webhook"
 IN_NAMESPACES = {"ServiceAccount", "ConfigMap", "Secret", "Service", "Deployment", "Role", "RoleBinding"}
-OURS = {
+CHART_LABELS = {
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     "app.kubernetes.io/version",
@@ -69,7 +69,7 @@ def test_common_labels_are_on_every_object_and_pod_and_change_no_selector(path: 
     assert [item.get("spec", {}).get("selector") for item in labelled] == [
         item.get("spec", {}).get("selector") for item in plain
     ]
-    assert {key for item in plain for key in item["metadata"]["labels"]} >= OURS
+    assert {key for item in plain for key in item["metadata"]["labels"]} >= CHART_LABELS
 
 
 def test_a_label_of_one_kind_of_object_counts_before_a_common_one() -> None:
