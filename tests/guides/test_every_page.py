@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import typer.main
+from pydantic import BaseModel
 
 from tests.guides.links import dead_links, links, names
 from tests.guides.page import commands
 from tests.guides.stage import DOCS, REPOSITORY
 from webhook.cli.app import app
+from webhook.config import contract
 
 GENERATED = {
     "docs/evidence/bench.md",
@@ -96,6 +98,18 @@ def test_a_guide_has_no_command_in_a_sentence_that_it_does_not_run() -> None:
     for page, span in _spans("kubectl", "helm", "aws"):
         if "guides" in page:
             assert any(span in command.text for command in commands(REPOSITORY / page)), page
+
+
+def test_every_key_of_the_configuration_is_on_its_page() -> None:
+    text = (DOCS / "run" / "configuration.md").read_text()
+    keys = {
+        field.alias or name
+        for section in vars(contract).values()
+        if isinstance(section, type) and issubclass(section, BaseModel) and section is not contract.Expression
+        for name, field in section.model_fields.items()
+    }
+    assert {"pruneGrace", "restartsAtATime", "keyFile"} <= keys
+    assert {key for key in keys if not re.search(rf"[`.]{key}[`\[.]", text)} == set()
 
 
 def test_the_readmes_make_test_is_what_continuous_integration_runs() -> None:
