@@ -16,8 +16,8 @@ CERTIFICATE_SECRET = f"{PROGRAM}-tls"
 GATE = f"{PROGRAM}-pod-gate"
 """Name of the ServiceAccount on which the program marks the bindings whose pods may be refused."""
 
-CARE_OF_DEPLOYMENTS: dict[str, Any] = {"reconciler": {"restartPodsWithoutIdentity": True}}
-"""Values of the chart with which the program also nudges and restarts Deployments."""
+REMEDIATION: dict[str, Any] = {"reconciler": {"restartPodsWithoutIdentity": True}}
+"""Values of the chart with which the program also has Deployments try again and restarts them."""
 
 READS = ("Get", "List", "Describe")
 """How the names of actions begin that change nothing."""

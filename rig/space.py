@@ -30,7 +30,7 @@ class Space:
     """Everything that the program works with, up and running; a context manager that leaves nothing behind.
 
     `roles` are the names of the roles for backups. Each starts with `foreign` statements in its trust policy,
-    which are somebody else's. `cluster` may be one that runs already, else it is started. So may `aws`, another
+    which are somebody else's. `cluster` is one that runs. `aws` may be another
     Space's account: then the roles are those that are there, which both clusters share, and `own_role`, the name
     of the role that the program runs as, must be another. Without `rights` the program has none in the cluster
     until somebody installs it. With `eks_lag` the cluster is one of EKS's, the program may make associations, and
@@ -40,7 +40,7 @@ class Space:
     def __init__(  # noqa: PLR0913 (every one has a default)
         self,
         *,
-        cluster: Cluster | None = None,
+        cluster: Cluster,
         aws: AwsStandIn | None = None,
         own_role: str = PROGRAM,
         roles: Sequence[str] = ("mxp-backup",),
@@ -49,11 +49,10 @@ class Space:
         foreign: Sequence[dict[str, Any]] | None = None,
         eks_lag: float | None = None,
     ) -> None:
-        self.cluster = cluster or Cluster()
+        self.cluster = cluster
         self.aws = aws or AwsStandIn(quota=quota, also_on={self.cluster.place.machine} - {LOOPBACK})
         self.authority = Authority("rig-mxp-identity-webhook")
         self.webhooks: list[Webhook] = []
-        self._owns_cluster = cluster is None
         self._owns_aws = aws is None
         self._own_role = own_role
         self._role_names = tuple(roles)
@@ -61,10 +60,10 @@ class Space:
         self._foreign = foreign
         self._eks_lag = eks_lag
         self._identities: Identities | None = None
+        self._earlier_calls: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        if self._owns_cluster:
-            self.cluster.__enter__()
+        self._earlier_calls = self._calls_counted()
         try:
             if self._owns_aws:
                 self.aws.__enter__()
@@ -86,8 +85,6 @@ class Space:
             self._identities.__exit__(kind, error, trace)
         if self._owns_aws:
             self.aws.__exit__(kind, error, trace)
-        if self._owns_cluster:
-            self.cluster.__exit__(kind, error, trace)
 
     # ---- names
 
@@ -177,7 +174,11 @@ class Space:
         return sum(self.webhook_calls().values()) > before
 
     def webhook_calls(self) -> dict[str, float]:
-        """The API server's own count of calls to the program by HTTP status; `0` is no answer."""
+        """The API server's own count of this Space's calls to the program by HTTP status; `0` is no answer."""
+        calls = {code: count - self._earlier_calls.get(code, 0) for code, count in self._calls_counted().items()}
+        return {code: count for code, count in calls.items() if count}
+
+    def _calls_counted(self) -> dict[str, float]:
         calls: dict[str, float] = {}
         name = "apiserver_admission_webhook_request_total"
         for sample in self.cluster.metrics().find(name, name=ENTRY):

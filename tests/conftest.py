@@ -1,15 +1,23 @@
-"""What every test has: `record`, by which it says what it measured, and the rig's logs where it fails."""
+"""What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search."""
 
 import signal
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from rig.kubernetes import shared
 from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
 
 # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No deadline: the machine that runs this is busy with other things, and one slow example is no finding.
+settings.register_profile(
+    "shared-machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared-machine")
 
 _LINES_OF_A_LOG = 40
 _LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
@@ -26,6 +34,11 @@ def pytest_runtest_makereport(
             (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
         ]
     return report
+
+
+def pytest_sessionfinish() -> None:
+    """End the clusters that tests used one after another."""
+    shared.close()
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ async def follow_a_review(journeys: list[MigrationSession]) -> None:
     IAM and the Leases are simulated. Nothing else of the program runs meanwhile.
     """
     world = World(lock=LeaseLock(MemoryLeases(), "a"))
-    mirror = asyncio.create_task(world.view.run())
-    await world.view.wait_until_synced()
+    mirror = asyncio.create_task(world.cache.run())
+    await world.cache.wait_until_synced()
     world.cluster.add_namespace(WHO.namespace)
     await asyncio.sleep(1)
     journeys.append(found := MigrationSession(lambda: bool(world.iam.made("write"))))

@@ -25,13 +25,14 @@ def write_policy(path: Path) -> None:
     path.write_text(yaml.safe_dump(POLICY))
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events recorded so far, oldest first; a line still being written is left out."""
+def read_events(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the events recorded from byte `start` on, oldest first; a line still being written is left out."""
     try:
-        log = path.open(encoding="utf-8")
+        log = path.open("rb")
     except FileNotFoundError:
         return
     with log:
+        log.seek(start)
         for line in log:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield json.loads(line)

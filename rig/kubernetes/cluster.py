@@ -60,6 +60,7 @@ class Cluster:
         self._with_eks_webhook = eks_webhook
         self._flags = tuple(api_server_flags)
         self._ready: dict[str, Callable[[], None]] = {}
+        self._audited = 0
         self.place = Place()
 
     def __enter__(self) -> Self:
@@ -176,8 +177,12 @@ class Cluster:
     # ---- observation
 
     def audit_events(self) -> Iterator[dict[str, Any]]:
-        """Yield the API server's audit events so far, oldest first."""
-        return audit.read_events(self.server.audit_log)
+        """Yield the API server's audit events so far, or since `forget_audit_events`, oldest first."""
+        return audit.read_events(self.server.audit_log, self._audited)
+
+    def forget_audit_events(self) -> None:
+        """Leave out what was recorded so far."""
+        self._audited = self.server.audit_log.stat().st_size
 
     def metrics(self) -> Metrics:
         """Return the API server's own metrics at this moment."""

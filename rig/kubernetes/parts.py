@@ -95,7 +95,7 @@ class ApiServer:
             "--endpoint-reconciler-type=none",  # a loopback address is no valid endpoint
             f"--audit-policy-file={self.audit_policy}",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=0",  # one file: the reader does not follow rotation
+            "--audit-log-maxsize=100000",  # MB; one file: the reader does not follow rotation, and 0 means 100
             *self.extra,
         ]
 

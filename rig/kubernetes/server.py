@@ -28,9 +28,9 @@ class Server:
     """
 
     def __init__(self, workspace: Workspace, issuer: str, place: Place, flags: Sequence[str] = ()) -> None:
-        self._socket = workspace.path / "etcd.sock"
+        self.etcd_socket = workspace.path / "etcd.sock"
         self.audit_log = workspace.path / "audit.jsonl"
-        self.etcd = workspace.spawn("etcd", place.command(parts.etcd(workspace.path / "etcd", self._socket)))
+        self.etcd = workspace.spawn("etcd", place.command(parts.etcd(workspace.path / "etcd", self.etcd_socket)))
         # Making keys takes as long as etcd takes to start.
         self.credentials = Credentials(workspace.path / "credentials", [place.address, place.services[1]])
         self._http = place.http(
@@ -42,7 +42,7 @@ class Server:
         wait_until_ready(self.etcd, self.etcd_ready)
         policy = workspace.path / "audit-policy.yaml"
         audit.write_policy(policy)
-        server = parts.ApiServer(self.credentials, self._socket, issuer, policy, self.audit_log, place, flags)
+        server = parts.ApiServer(self.credentials, self.etcd_socket, issuer, policy, self.audit_log, place, flags)
         self.process, self.port = serve(
             workspace, "kube-apiserver", lambda port: place.command(server.argv(port)), self._answers
         )
@@ -51,7 +51,7 @@ class Server:
 
     def etcd_ready(self) -> bool:
         """Whether etcd accepts connections."""
-        return accepts(self._socket)
+        return accepts(self.etcd_socket)
 
     def ready(self) -> bool:
         """Whether the API server says that it is ready."""

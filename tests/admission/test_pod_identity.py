@@ -66,7 +66,7 @@ async def test_while_eks_says_no_the_answer_comes_in_time_and_the_work_goes_on()
         assert f"not associated with {ROLE} yet" in first
         assert "need a restart" in first
         assert second == "reason: Rate exceeded"
-        mirror = asyncio.create_task(world.view.run())  # what is retried for long needs the watch
+        mirror = asyncio.create_task(world.cache.run())  # what is retried for long needs the watch
         await asyncio.sleep(120)
         mirror.cancel()
     assert WHO in world.eks.now
@@ -116,6 +116,6 @@ async def test_who_was_there_before_is_associated_and_not_annotated_either() -> 
     async with world.running():
         await asyncio.sleep(2 * INTERVAL)
     assert world.eks.now[WHO].role == ROLE.value
-    account = world.view.account(WHO)
+    account = world.cache.account(WHO)
     assert account is not None
     assert account.role_annotation is None

@@ -40,7 +40,7 @@ async def _out_of_touch(world: World) -> AsyncIterator[Reviewer]:
         world.cluster.namespaces.failing_watches = float("inf")
         world.cluster.namespaces.break_watches()
         await asyncio.sleep(0.1)
-        assert not world.view.in_touch
+        assert not world.cache.in_touch
         yield reviewer
 
 
@@ -48,7 +48,7 @@ async def _back_in_touch(world: World) -> None:
     world.cluster.namespaces.failing_watches = 0
     world.cluster.namespaces.bookmark()
     await asyncio.sleep(30)
-    assert world.view.in_touch
+    assert world.cache.in_touch
 
 
 def _has_access(world: World) -> bool:

@@ -17,7 +17,7 @@ from tests.support.pods import CLUSTER
 from tests.support.sites import ISSUER, own_in, subject
 from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
-from webhook.aws.oidc import provider_audiences
+from webhook.aws.oidc import read_provider
 from webhook.aws.trust_policies import AccountQuota
 from webhook.cli.verify.assuming import seconds_until_accepted
 from webhook.model.aws_errors import AwsError, FailureKind
@@ -84,7 +84,7 @@ class World:
             "GetRole": program.read(),
             "UpdateAssumeRolePolicy": lambda: program.policies.write(ROLE, self.policy, always),
             "GetAccountSummary": AccountQuota(calls).characters,
-            "GetOpenIDConnectProvider": lambda: provider_audiences(calls, PROVIDER),
+            "GetOpenIDConnectProvider": lambda: read_provider(calls, PROVIDER),
             "AssumeRoleWithWebIdentity": lambda: seconds_until_accepted(calls, ROLE, token, 0),
             "DescribeCluster": ClusterCheck(calls, program.caller, CLUSTER, lambda: ISSUER).confirm,
             "ListPodIdentityAssociations": program.associations.list,

@@ -8,7 +8,7 @@ import pytest
 
 from rig.aws import Deny
 from tests.support.sites import ISSUER
-from webhook.aws.oidc import provider_audiences, provider_problem
+from webhook.aws.oidc import read_provider
 from webhook.model.aws_errors import FailureKind
 from webhook.model.names import IssuerUrl
 
@@ -20,7 +20,8 @@ PROVIDER = ISSUER.provider_arn("aws", "123456789012")
 
 
 def _problem(program: Program, provider: str = PROVIDER) -> str | None:
-    return provider_problem(provider, program.run(lambda: provider_audiences(program.calls, provider)))
+    found = program.run(lambda: read_provider(program.calls, provider))
+    return found.problem and f"{found.problem}; {found.fix}"
 
 
 def test_a_provider_with_the_right_audience_is_no_problem(program: Program) -> None:
@@ -55,5 +56,5 @@ def test_a_provider_that_may_not_be_looked_at_is_not_called_missing(
     explicit: bool,  # noqa: FBT001
 ) -> None:
     aws.switch_on(Deny(actions=("GetOpenIDConnectProvider",), explicit=explicit))
-    refusal = program.refused(lambda: provider_audiences(program.calls, PROVIDER))
+    refusal = program.refused(lambda: read_provider(program.calls, PROVIDER))
     assert refusal.kind is FailureKind.ACCESS_DENIED

@@ -15,7 +15,7 @@ from webhook.aws.calls import AwsCalls
 from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
-from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.issuer import ClusterIssuer
 from webhook.server.pod_identity import PodIdentity, pod_identity
 from webhook.server.startup import cluster_check
 

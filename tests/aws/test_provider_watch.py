@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.sites import ISSUER, binding, role
 from tests.support.virtual_time import in_virtual_time
 from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.issuer import ClusterIssuer
 from webhook.server.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
 from webhook.telemetry.metrics import REGISTRY
 from webhook.telemetry.progress import Progress

@@ -104,7 +104,7 @@ def test_no_right_to_write_pods_or_replica_sets(path: Path) -> None:
     ],
     ids=str,
 )
-def test_deployments_are_touched_only_where_they_are_nudged_or_restarted(
+def test_deployments_are_touched_only_where_they_are_retried_or_restarted(
     values: dict[str, Any], verbs: list[str]
 ) -> None:
     rules = [rule for rule in _rules(right(**values)) if rule["resources"] == ["deployments"]]
@@ -128,7 +128,7 @@ def test_only_where_the_gate_refuses_pods_are_they_asked_for_again_and_are_bindi
     file = tmp_path / "config.yaml"
     file.write_text(configuration(rendered(values)))
     loaded = load_configuration(file)
-    assert loaded.reconciler.nudge_refused_pods is refuses
+    assert loaded.reconciler.retry_refused_pods is refuses
     assert (loaded.pod_gate is not None) is refuses
     marking = [rule["verbs"] for rule in _rules(values) if rule.get("resourceNames") == [GATE]]
     assert marking == [["get", "patch"]] * refuses

@@ -9,8 +9,8 @@ import typer.main
 
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
-from webhook.cli.migrate.rules import Step
-from webhook.cli.report.access_line import Finding
+from webhook.cli.migrate.rules import MigrationStep
+from webhook.cli.report.access_line import AccessFinding
 
 PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
 TEXT = PAGE.read_text()
@@ -37,7 +37,7 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_finding_of_the_report_is_explained() -> None:
     (table,) = re.findall(r"\| finding \|.*?\n\n", TEXT, re.DOTALL)
-    assert set(re.findall(r"`([^`]+)`[, ]", table)) - {"mode: annotate"} == set(Finding)
+    assert set(re.findall(r"`([^`]+)`[, ]", table)) - {"mode: annotate"} == set(AccessFinding)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"--[a-z][a-z-]+", TEXT))))
@@ -49,4 +49,4 @@ def test_every_option_that_it_names_is_there(name: str) -> None:
 
 def test_every_step_of_a_migration_is_explained() -> None:
     (table,) = re.findall(r"\| next \|.*?\n\n", TEXT, re.DOTALL)
-    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(Step)
+    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(MigrationStep)

@@ -12,14 +12,13 @@ import pytest
 from rig.aws.faults import Hang, Latency
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
-from tests.e2e.scenes import account_path, create_account, create_namespace, label
+from tests.e2e.scenes import account_path, create_account, create_namespace, label, whole_space
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
@@ -57,7 +56,7 @@ def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, quota=8192) as running:
+    with whole_space(eks_lag=0, quota=8192) as running:
         yield running
 
 

@@ -8,12 +8,11 @@ import pytest
 
 from rig.aws.faults import Deny, Latency
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, Ran, start
 from tests.e2e.pod_identity import association, make_by_hand
-from tests.e2e.scenes import account_path, create_account, create_namespace
+from tests.e2e.scenes import account_path, create_account, create_namespace, whole_space
 
 pytestmark = pytest.mark.rig
 
@@ -32,7 +31,7 @@ PODS_TRUST = (
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, roles=("mxp-backup", "mxp-more")) as space:
+    with whole_space(eks_lag=0, roles=("mxp-backup", "mxp-more")) as space:
         iam = space.aws.admin_client("iam")
         iam.update_assume_role_policy(RoleName="mxp-more", PolicyDocument=PODS_TRUST)
         yield space

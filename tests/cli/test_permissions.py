@@ -8,14 +8,13 @@ import pytest
 
 from rig.aws import Refuse
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, environment, run
 from tests.e2e.observe import annotation, is_trusted
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, whole_space
 
 pytestmark = pytest.mark.rig
 
@@ -29,7 +28,7 @@ READ_ROLES = ("iam:GetRole", "iam:GetAccountSummary", "iam:GetOpenIDConnectProvi
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, eks_lag=0, quota=8192) as running:
+    with whole_space(eks_lag=0, quota=8192) as running:
         yield running
 
 

@@ -114,7 +114,7 @@ def test_what_somebody_changed_is_shown_and_put_right(space: Space, person: Pers
 
     shown = person("plan")
     assert f"~ statement {ours['Sid']} for the pods of binding backup: somebody changed it" in shown.out
-    assert f"~ {namespace}/{SERVICE_ACCOUNT}  {made.id} -> {space.roles[0]}  somebody gave it" in shown.out
+    assert f"~ {namespace}/{SERVICE_ACCOUNT}  {made.id} -> {space.roles[0]}  it was given" in shown.out
     assert "associations to put right: 1" in shown.out
     told = {(one["role"].rsplit("/", 1)[1], one["finding"]) for one in _report(person) if one["association"]}
     assert told == {("mxp-backup", "wanted, not associated"), ("theirs", "changed by somebody")}
@@ -143,7 +143,7 @@ def test_the_report_has_each_association_its_owner_and_the_statement_in_every_fo
     said = {name: (one["finding"], one["owner"], one["sid"], one["difference"]) for name, one in lines.items()}
     assert said == {
         new: ("as wanted", "ours", sid, False),
-        by_hand: ("as wanted", "somebody else", sid, False),
+        by_hand: ("as wanted", "created externally", sid, False),
         of_addon: ("as wanted", ADDON, sid, False),
         missing: ("wanted, not associated", None, None, True),
     }

@@ -13,7 +13,7 @@ from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.cli.progress import Progress
-from webhook.cli.restart.restart_plan import Step, Workload
+from webhook.cli.restart.restart_plan import PlannedRestart, PodGroup
 from webhook.cli.restart.restarting import Outcome, Restarting
 
 PATIENCE = 300.0
@@ -36,13 +36,13 @@ class Scene:
         self.progress = progress or io.StringIO()
         self.steps = [self._add(number) for number in range(count)]
 
-    def _add(self, number: int) -> Step:
+    def _add(self, number: int) -> PlannedRestart:
         who = subject(number)
         self.cluster.add_account(who)
         self.deployments.run(who)
         self.cluster.add_account(who, role().value)
         deployment = self.deployments.objects[who.namespace, who.service_account]
-        return Step(Workload(who, who.service_account, ("pod",), (0.0,)), deployment, "")
+        return PlannedRestart(PodGroup(who, who.service_account, ("pod",), (0.0,)), deployment, "")
 
     async def do(self, at_a_time: int = 1) -> list[Outcome]:
         """Do the steps."""
@@ -72,7 +72,7 @@ async def test_how_many_rollouts_have_ended_is_counted_on_a_terminal_alone(
     monkeypatch.setenv("TERM", "xterm-256color")
     watched, piped = Scene(3, progress=Terminal()), Scene(3)
     for scene in (watched, piped):
-        scene.steps.append(Step(scene.steps[0].workload, None, "it is paused"))
+        scene.steps.append(PlannedRestart(scene.steps[0].workload, None, "it is paused"))
         await scene.do()
     seen = re.findall(r"(\d) of (\d) rollouts have ended", watched.progress.getvalue())
     assert sorted(set(seen)) == [("1", "3"), ("2", "3"), ("3", "3")]
@@ -118,6 +118,6 @@ async def test_one_that_changed_or_fails_does_not_keep_the_others() -> None:
 @in_virtual_time
 async def test_what_is_to_be_left_is_left() -> None:
     scene = Scene(2)
-    scene.steps[0] = Step(scene.steps[0].workload, None, "it is paused")
+    scene.steps[0] = PlannedRestart(scene.steps[0].workload, None, "it is paused")
     assert await scene.do() == [("leave", "it is paused"), ("rolled out", "its new pods have their identity")]
     assert [namespace for _, namespace in scene.deployments.restarts] == [subject(1).namespace]

@@ -8,12 +8,11 @@ import yaml
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes import objects
 from rig.pods import environment_of, running_pod
-from rig.space import Space
 from rig.waiting import eventually
 from tests.cli.commands import environment, run, run_as_printed
 from tests.e2e.observe import projected_token, sts_answer
 from tests.e2e.releases import released
-from tests.e2e.scenes import ROLE_ANNOTATION
+from tests.e2e.scenes import ROLE_ANNOTATION, whole_space
 
 SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2")
 
@@ -21,7 +20,7 @@ SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2")
 @pytest.mark.rig
 def test_a_control_plane_works_in_an_account_that_only_setup_has_touched(tmp_path: Path) -> None:
     values, spaces = tmp_path / "values.yaml", tmp_path / "spaces.yaml"
-    with Space() as space:
+    with whole_space() as space:
         _empty(space.aws)
         env = environment(space)
         planned = run(*SETUP, "--values", str(values), "--spaces-values", str(spaces), "-o", "awscli", env=env)

@@ -12,14 +12,13 @@ import yaml
 from rig import pods
 from rig.aws.identity import assume
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
 from rig.space import Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
-from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving
+from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving, whole_space
 from tests.support.printed_commands import each_command, without_context
 
 Statement = dict[str, Any]
@@ -228,7 +227,7 @@ ONLY_ANNOTATED = "a statement by hand for another audience"
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, roles=list(ROLES.values()), quota=QUOTA) as running:
+    with whole_space(roles=list(ROLES.values()), quota=QUOTA) as running:
         yield running
 
 

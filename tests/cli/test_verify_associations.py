@@ -11,14 +11,13 @@ import pytest
 from rig import pods
 from rig.aws.pod_client import FULL_URI
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.pods import environment_of
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.pod_identity import associated, association, credentials, has_pod_identity, make_by_hand
-from tests.e2e.scenes import ROLE_ANNOTATION, account_path
+from tests.e2e.scenes import ROLE_ANNOTATION, account_path, whole_space
 
 pytestmark = pytest.mark.rig
 
@@ -142,19 +141,19 @@ CASES: dict[str, Case] = {
     "an association of another role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, roleArn=plane.theirs),
         "association",
-        "is ours, and somebody gave it",
+        "is ours, and it was given",
     ),
     "session tags disabled": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, disableSessionTags=True),
         "association",
-        "somebody disabled its session tags",
+        "its session tags were disabled",
     ),
     "a target role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, targetRoleArn=plane.theirs),
         "association",
-        "as its target",
+        "passes on to",
     ),
-    "somebody else's association": Case(_replace, "association", "that somebody else made names"),
+    "somebody else's association": Case(_replace, "association", "created externally names"),
     "another installation's association": Case(
         _of_another_installation, "association", "of installation canary in cluster"
     ),
@@ -182,7 +181,7 @@ ROLES = {name: f"mxp-{number}" for number, name in enumerate(CASES)}
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
     roles = list(ROLES.values())
-    with Cluster(nodes=1) as cluster, Space(cluster=cluster, roles=roles, eks_lag=0) as running:
+    with whole_space(roles=roles, eks_lag=0) as running:
         trust = json.dumps({"Version": "2012-10-17", "Statement": [PODS_TRUST]})
         running.aws.admin_client("iam").create_role(RoleName="theirs", AssumeRolePolicyDocument=trust)
         yield running

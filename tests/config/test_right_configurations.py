@@ -68,7 +68,8 @@ def test_bindings_are_all_that_must_be_given(tmp_path: Path) -> None:
     assert configuration.admission.trust_budget == 3
     assert configuration.admission.on_trust_failure == "allow"
     assert configuration.reconciler.interval == 60
-    assert (configuration.server.host, configuration.server.port) == ("0.0.0.0", 8443)
+    assert (configuration.server.host, configuration.server.port) == ("::", 8443)
+    assert configuration.log_level == "info"
     assert configuration.server.metrics_port == 9090
     assert configuration.certificates.model_dump(by_alias=True) == {
         "source": "self-managed",
@@ -152,7 +153,7 @@ def test_a_bindings_deployments_are_named_as_its_service_account_unless_it_names
 def test_no_deployment_is_touched_unless_asked_for(tmp_path: Path) -> None:
     configuration, _ = _read(tmp_path, changed("reconciler", {}))
     section = configuration.reconciler
-    assert (section.nudge_refused_pods, section.restart_pods_without_identity) == (False, False)
+    assert (section.retry_refused_pods, section.restart_pods_without_identity) == (False, False)
     assert (section.restarts_at_a_time, section.restart_timeout) == (1, 600)
 
 

@@ -54,7 +54,7 @@ class StoredMarks:
 @asynccontextmanager
 async def gate(world: World, stored: StoredMarks, **marks: str) -> AsyncIterator[None]:
     """The leader's part in the gate, inside the `async with`."""
-    identities = Identities(world.view, world.grants)
+    identities = Identities(world.cache, world.grants)
     part = PodGate(identities, world.grants, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
     task = asyncio.create_task(part.run())
     try:

@@ -37,9 +37,9 @@ async def scene() -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
     world.cluster.add_account(WHO, role().value)
     world.cluster.run_pod(WHO, "early", has_identity=False)
     world.cluster.run_pod(WHO, "late", has_identity=True)
-    mirror = asyncio.create_task(world.view.run())
-    await world.view.wait_until_synced()
-    yield world, PodsWithoutIdentity(world.view, world.cluster, world.events)
+    mirror = asyncio.create_task(world.cache.run())
+    await world.cache.wait_until_synced()
+    yield world, PodsWithoutIdentity(world.cache, world.cluster, world.events)
     await stop(mirror)
 
 
@@ -53,9 +53,9 @@ async def moved_scene(
     world.cluster.add_account(WHO, annotation)
     world.cluster.run_pod(WHO, "before", has_identity=True, role=OLD.value)
     world.cluster.run_pod(WHO, "since", has_identity=True, role=NEW.value)
-    mirror = asyncio.create_task(world.view.run())
-    await world.view.wait_until_synced()
-    yield world, PodsWithoutIdentity(world.view, world.cluster, world.events)
+    mirror = asyncio.create_task(world.cache.run())
+    await world.cache.wait_until_synced()
+    yield world, PodsWithoutIdentity(world.cache, world.cluster, world.events)
     await stop(mirror)
 
 

@@ -12,8 +12,8 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import BUDGET, World
 from webhook.admission.reviews import Metadata, Request
 from webhook.model.bindings import Mode
-from webhook.podidentity.associations import CALLS_PER_SECOND
-from webhook.podidentity.makers import LEADERS_TIME
+from webhook.podidentity.association_writer import CALLS_PER_SECOND
+from webhook.podidentity.fallback import LEADER_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,7 +105,7 @@ async def test_where_a_missing_association_denies_a_replica_makes_what_the_leade
         began = now()
         answer = await created(worlds[1], WHO)
         assert answer.allowed
-        assert LEADERS_TIME < now() - began < LEADERS_TIME + 4 * LATENCY
+        assert LEADER_GRACE < now() - began < LEADER_GRACE + 4 * LATENCY
         assert worlds[0].eks.calls["create"] == 1
 
 

@@ -14,7 +14,8 @@ from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
 from webhook.controller.identities import Identities
-from webhook.controller.remediation.restarts import Pace, Restarts
+from webhook.controller.remediation.restarts import Restarts
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
 from webhook.telemetry import metrics
 
@@ -38,7 +39,7 @@ class Scene:
         self.world = world or World()
         self.world.iam.limit = 131072
         self.deployments = SimulatedDeployments(self.world.cluster, rollout=rollout)
-        self.pace = Pace(at_a_time, PATIENCE)
+        self.limits = RolloutLimits(at_a_time, PATIENCE)
 
     def add(self, number: int) -> Subject:
         """A control plane whose pod started before its ServiceAccount was annotated."""
@@ -59,8 +60,10 @@ class Scene:
 
     def leader(self) -> Restarts:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.view, self.world.grants)
-        return Restarts(self.world.passes.pods, identities, self.deployments, self.world.events, self.pace, now)
+        identities = Identities(self.world.cache, self.world.grants)
+        return Restarts(
+            self.world.reconciler.pods, identities, self.deployments, self.world.events, self.limits, now
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -61,7 +61,7 @@ async def test_who_is_trusted_already_at_the_start_needs_no_grant() -> None:
     watching = asyncio.create_task(_most_tasks("grant "))
     async with world.running():
         await asyncio.sleep(2)
-        assert all(world.grants.known(grant) for who in CROWD for grant in world.view.grants_in(who.namespace))
+        assert all(world.grants.known(grant) for who in CROWD for grant in world.cache.grants_in(who.namespace))
     watching.cancel()
     assert await watching == 0
 

@@ -1,20 +1,21 @@
-"""A whole Space for each test: nothing that one test leaves behind can help or hinder another."""
+"""A whole Space for each test: its cluster is as new, its account is new."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from rig.space import Space
+from tests.e2e.scenes import LARGE_QUOTA, whole_space
 
 
 @pytest.fixture
 def space() -> Iterator[Space]:
-    with Space() as running:
+    with whole_space() as running:
         yield running
 
 
 @pytest.fixture
 def roomy_space() -> Iterator[Space]:
     """One whose role has room for thousands of subjects."""
-    with Space(quota=131072) as running:
+    with whole_space(quota=LARGE_QUOTA) as running:
         yield running

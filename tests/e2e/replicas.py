@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ from rig.kubernetes.api import ApiError, Object
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, host_namespace_name
 from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.kubernetes.shared import borrowed
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -31,9 +32,9 @@ LEASE_S = 10.0
 """Seconds that a lock is held without renewal (docs/run/configuration.md has no key for it)."""
 
 
-def api_server() -> Cluster:
-    """A cluster that is an API server alone, which is up soonest and leaves the machine to the replicas."""
-    return Cluster(controllers=False, nodes=0, eks_webhook=False)
+def api_server() -> AbstractContextManager[Cluster]:
+    """A cluster that is an API server alone, which leaves the machine to the replicas."""
+    return borrowed(controllers=False, nodes=0, eks_webhook=False)
 
 
 @dataclass(frozen=True)

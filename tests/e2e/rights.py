@@ -8,7 +8,7 @@ from typing import Any
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.permissions import CARE_OF_DEPLOYMENTS, CERTIFICATE_SECRET, GATE, PROGRAM, iam_policy, kubernetes_objects
+from rig.permissions import CERTIFICATE_SECRET, GATE, PROGRAM, REMEDIATION, iam_policy, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 
@@ -29,7 +29,7 @@ NAMES = {
 
 def roles() -> list[dict[str, Any]]:
     """The program's ClusterRole, and the Role in its own namespace, as the chart has them with all switched on."""
-    items = kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS)
+    items = kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION)
     return [item for item in items if item["kind"] in {"ClusterRole", "Role"}]
 
 

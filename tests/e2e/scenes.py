@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError, Reply
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
+from rig.kubernetes.shared import borrowed
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -20,9 +20,16 @@ ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
 
 @contextmanager
+def whole_space(**options: Any) -> Iterator[Space]:
+    """A Space with a node and EKS's webhook."""
+    with borrowed() as cluster, Space(cluster=cluster, **options) as space:
+        yield space
+
+
+@contextmanager
 def bare_space(**options: Any) -> Iterator[Space]:
-    """A Space without nodes, for tests that need no pods: up sooner."""
-    with Cluster(nodes=0, eks_webhook=False) as cluster, Space(cluster=cluster, **options) as space:
+    """A Space without nodes, for tests that need no pods."""
+    with borrowed(nodes=0, eks_webhook=False) as cluster, Space(cluster=cluster, **options) as space:
         yield space
 
 

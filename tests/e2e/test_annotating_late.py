@@ -7,6 +7,7 @@ import pytest
 
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
+from tests.e2e.replicas import api_server
 from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
@@ -19,7 +20,7 @@ FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(controllers=False, nodes=0, eks_webhook=False) as running:
+    with api_server() as running:
         yield running
 
 

@@ -153,7 +153,7 @@ def test_a_role_changed_by_hand_is_put_right(space: Space, webhook: Webhook) -> 
         clusterName=EKS_CLUSTER, associationId=made.id, roleArn=space.role_arn("theirs")
     )
     eventually(lambda: associated(space, namespace).role_arn == space.roles[0], "it is put right", timeout=60)
-    eventually(lambda: log_events(webhook, "association_put_right", namespace=namespace), "it is told")
+    eventually(lambda: log_events(webhook, "association_repaired", namespace=namespace), "it is told")
 
 
 def by_another_installation(space: Space, namespace: str) -> None:
@@ -178,7 +178,7 @@ def by_an_addon(space: Space, namespace: str) -> None:
 THEIRS: dict[str, tuple[Callable[[Space, str], Any], str]] = {
     "made by hand": (
         lambda space, namespace: make_by_hand(space, namespace, space.role_arn("theirs")),
-        "that somebody else made",
+        "created externally",
     ),
     "of another installation": (by_another_installation, "of installation canary"),
     "of another cluster": (by_another_cluster, "in cluster arn:aws:eks:us-west-2:123456789012:cluster/other"),

@@ -1,4 +1,4 @@
-"""Workloads that were there too early: restarted at a pace, or nudged where their pods were refused."""
+"""Workloads that were there too early: restarted at a pace, or retried where their pods were refused."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import pytest
 from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
-from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
+from rig.permissions import REMEDIATION, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -30,7 +30,7 @@ SOON_SECONDS = 8.0
 def test_workloads_from_before_are_restarted_at_the_set_pace_and_each_new_pod_has_its_identity(
     space: Space,
 ) -> None:
-    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION))
     early = [_control_plane(space) for _ in range(6)]
     free = _control_plane(space, selected=False)
     beside = objects.deployment(early[0], "beside", service_account="default")
@@ -39,8 +39,8 @@ def test_workloads_from_before_are_restarted_at_the_set_pace_and_each_new_pod_ha
         space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
     space.cluster.wait_for_deployment(early[0], "beside")
 
-    care = {"interval": "1s", "restartPodsWithoutIdentity": True, "restartsAtATime": 2}
-    webhook = space.start_webhook(space.configuration(reconciler=care))
+    remediation = {"interval": "1s", "restartPodsWithoutIdentity": True, "restartsAtATime": 2}
+    webhook = space.start_webhook(space.configuration(reconciler=remediation))
     eventually(lambda: len(_ends(webhook)) == len(early), "all rollouts have ended", timeout=120)
 
     for namespace in early:
@@ -58,15 +58,15 @@ def test_workloads_from_before_are_restarted_at_the_set_pace_and_each_new_pod_ha
 
 @pytest.mark.proof
 def test_a_restart_that_does_not_help_is_told_of_and_not_repeated_by_the_next_replica(space: Space) -> None:
-    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION))
     namespace = _control_plane(space)
     space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
-    care = space.configuration(reconciler={"interval": "500ms", "restartPodsWithoutIdentity": True})
+    remediation = space.configuration(reconciler={"interval": "500ms", "restartPodsWithoutIdentity": True})
     with space.cluster.stopped(EKS):
-        first = space.start_webhook(care)
+        first = space.start_webhook(remediation)
         _is_told(first)
         first.process.kill()
-        second = space.start_webhook(care)
+        second = space.start_webhook(remediation)
         _is_told(second)
         assert log_events(second, "deployment_restarted") == []
         assert _deployment(space, namespace)["metadata"]["generation"] == 2
@@ -86,13 +86,13 @@ def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(s
 
         webhook = _replica(release)
         _starts_with_identity(space, refused)
-        assert log_events(webhook, "deployment_nudged", namespace=refused)
-        assert "mxp-identity/nudged-at" not in _deployment(space, unbound)["metadata"].get("annotations", {})
+        assert log_events(webhook, "rollout_retried", namespace=refused)
+        assert "mxp-identity/retried-at" not in _deployment(space, unbound)["metadata"].get("annotations", {})
         assert len(space.cluster.api.get(f"/apis/apps/v1/namespaces/{refused}/replicasets")["items"]) == 1
 
 
 @pytest.mark.proof
-def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
+def test_a_namespace_labelled_late_is_retried_too(space: Space) -> None:
     with _gated(space) as release:
         webhook = _replica(release)
         namespace = create_namespace(space, selected=False)
@@ -102,7 +102,7 @@ def test_a_namespace_labelled_late_is_nudged_too(space: Space) -> None:
         create_account(space, namespace)
         label(space, namespace, {CONTROL_PLANE_LABEL: "late"})
         _starts_with_identity(space, namespace)
-        assert log_events(webhook, "deployment_nudged", namespace=namespace)
+        assert log_events(webhook, "rollout_retried", namespace=namespace)
 
 
 @contextmanager

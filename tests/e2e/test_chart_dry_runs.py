@@ -11,7 +11,6 @@ from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.waiting import eventually
 from tests.chart.charts import CI_VALUES, read, rendered
-from tests.e2e.replicas import api_server
 
 pytestmark = pytest.mark.rig
 
@@ -25,7 +24,8 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with api_server() as running:
+    """One that no other test gets: an API server goes on serving a kind for a while after its definition went."""
+    with Cluster(controllers=False, nodes=0, eks_webhook=False) as running:
         running.create([objects.namespace(OWN_NAMESPACE, RESTRICTED)])
         running.create([objects.service_account(OWN_NAMESPACE, "default")])
         running.create(_definition(kind, group) for kind, group in FOREIGN_KINDS.items())

@@ -179,7 +179,7 @@ def test_an_annotation_that_names_something_else_is_left_and_counted(settled: Sp
     (replica,) = [one for one in settled.webhooks if one.process.running]
 
     def counted() -> bool:
-        return replica.metrics().total("mxp_identity_service_accounts", mapping="foreign_role") == 1
+        return replica.metrics().total("mxp_identity_service_accounts", match="foreign_role") == 1
 
     eventually(counted, "it is counted", timeout=2 * INTERVAL_S + MARGIN_S)
     assert annotation(settled, namespace) == value

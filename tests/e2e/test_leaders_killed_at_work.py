@@ -9,7 +9,7 @@ import pytest
 from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
-from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
+from rig.permissions import REMEDIATION, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -75,7 +75,7 @@ def test_a_leader_killed_while_it_annotates_late_is_followed_by_one_that_annotat
 def test_a_leader_killed_between_paced_rollouts_is_followed_by_one_that_goes_on_at_the_pace(
     space: Space, record: Record
 ) -> None:
-    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
+    space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION))
     early = [_slow_control_plane(space) for _ in range(DEPLOYMENTS)]
     for namespace in early:
         space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
@@ -89,8 +89,8 @@ def test_a_leader_killed_between_paced_rollouts_is_followed_by_one_that_goes_on_
         most = max(most, sum(not _is_rolled_out(one) for one in begun))
         return len(begun)
 
-    care = {"interval": "1s", "restartPodsWithoutIdentity": True, "restartsAtATime": AT_A_TIME}
-    with replicas(space, 2, reconciler=care) as running:
+    remediation = {"interval": "1s", "restartPodsWithoutIdentity": True, "restartsAtATime": AT_A_TIME}
+    with replicas(space, 2, reconciler=remediation) as running:
         leader = _leader(running)
         eventually(lambda: restarted() == AT_A_TIME, "rollouts are under way")
         killed = _kill(running, leader)

@@ -23,7 +23,7 @@ from tests.cli.commands import Ran, environment, run
 from tests.e2e.observe import annotation
 from tests.e2e.pod_clients import PodClients
 from tests.e2e.releases import Release, released
-from tests.e2e.scenes import LARGE_QUOTA
+from tests.e2e.scenes import LARGE_QUOTA, whole_space
 from tests.proof.records import Record
 
 pytestmark = pytest.mark.rig
@@ -77,7 +77,7 @@ class Site:
 @contextmanager
 def site(mode: str) -> Iterator[Site]:
     with (
-        Space(eks_lag=LAG_S, quota=LARGE_QUOTA) as space,
+        whole_space(eks_lag=LAG_S, quota=LARGE_QUOTA) as space,
         released(space, cluster={"name": EKS_CLUSTER}, binding={"mode": mode}) as release,
     ):
         replica = release.start_replica()

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import pod_identity_policy
 from rig.space import EKS_CLUSTER, Space, foreign_statements
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, environment, run
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, whole_space
 
 DONE, FAILED, CHANGES, PROBLEMS = 0, 1, 3, 4
 MIGRATOR = "migrator"
@@ -237,12 +236,7 @@ def test_the_table_names_each_right_once() -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_the_listed_rights_are_enough_there_and_back_and_each_is_missed() -> None:
-    with (
-        Cluster(nodes=1) as cluster,
-        Space(
-            cluster=cluster, eks_lag=0, quota=8192, roles=("mxp-backup", "mxp-more"), foreign=crowded()
-        ) as space,
-    ):
+    with whole_space(eks_lag=0, quota=8192, roles=("mxp-backup", "mxp-more"), foreign=crowded()) as space:
         scene = Scene(space)
         scene.set_up()
         for phase in PHASES:

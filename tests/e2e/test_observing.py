@@ -108,8 +108,8 @@ SETTING_UP = {"CreateOpenIDConnectProvider", "CreateRole", "PutRolePolicy"}
 
 
 def _observing(space: Space, **sections: Any) -> dict[str, Any]:
-    care = {"nudgeRefusedPods": True, "restartPodsWithoutIdentity": True}
-    sections = {"admission": {"onTrustFailure": "deny"}, "reconciler": {**OFTEN, **care}, **sections}
+    remediation = {"retryRefusedPods": True, "restartPodsWithoutIdentity": True}
+    sections = {"admission": {"onTrustFailure": "deny"}, "reconciler": {**OFTEN, **remediation}, **sections}
     return space.configuration(observe=True, **sections)
 
 

@@ -21,7 +21,7 @@ from rig.webhook import Webhook
 from tests.e2e.injector import INJECTED, injecting
 from tests.e2e.observe import kubernetes_events
 from tests.e2e.releases import Release, released
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, whole_space
 from tests.support.pods_by_identity import CASES, Case
 
 pytestmark = pytest.mark.rig
@@ -36,7 +36,7 @@ VIOLATION = "validation.policy.admission.k8s.io/validation_failure"
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    with Space(quota=131072) as space, released(space, reconciler=OFTEN) as running:
+    with whole_space(quota=131072) as space, released(space, reconciler=OFTEN) as running:
         running.close_gate()
         yield running
 
@@ -87,7 +87,7 @@ def test_a_bare_pod_is_refused_for_its_creator_and_a_stateful_set_comes_by_its_o
     pod = eventually(lambda: pods.running_pod(space.cluster, namespace), "its pod runs", timeout=60)
     assert "AWS_ROLE_ARN" in pods.environment_of(pod)
     owner = space.cluster.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/stateful")
-    assert "annotations" not in owner["metadata"], "it is not nudged"
+    assert "annotations" not in owner["metadata"], "it is not retried"
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from rig import pods
 from rig.gate import wait_until_marked
 from rig.kubernetes import objects
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.kubernetes.shared import borrowed
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from tests.e2e.observe import created, kubernetes_events
 from tests.e2e.releases import Release, released
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, whole_space
 from tests.proof.records import Record
 
 pytestmark = pytest.mark.rig
@@ -37,7 +37,7 @@ def test_from_warn_to_deny_no_pod_is_blocked_whose_service_account_waits_for_its
     values: dict[str, Any] = {"cluster": {"name": EKS_CLUSTER}, "reconciler": {"interval": "1s"}}
     warning = {**values["reconciler"], "restartPodsWithoutIdentity": True}  # which mode pod-identity then needs
     with (
-        Space(quota=ROOMY, eks_lag=EKS_LAG_S) as space,
+        whole_space(quota=ROOMY, eks_lag=EKS_LAG_S) as space,
         released(space, **{**values, "reconciler": warning}, podGate="warn", binding={"mode": mode}) as release,
     ):
         running = _created_with_identity(release)
@@ -65,7 +65,7 @@ def test_from_warn_to_deny_no_pod_is_blocked_whose_service_account_waits_for_its
 
 
 def test_a_release_that_never_starts_blocks_no_pod() -> None:
-    with Space() as space:
+    with whole_space() as space:
         before = _control_plane(space, create_namespace(space), account=True)
         with released(space) as release:
             release.wait_until_in_force()
@@ -80,7 +80,7 @@ def test_a_release_that_never_starts_blocks_no_pod() -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(400)
 def test_after_two_minutes_without_ekss_webhook_every_refused_pod_runs_within_a_minute(record: Record) -> None:
-    with Space(quota=ROOMY) as space, released(space) as release:
+    with whole_space(quota=ROOMY) as space, released(space) as release:
         release.start_replica()
         release.wait_until_called()
         wait_until_marked(space.cluster)
@@ -121,7 +121,7 @@ def test_after_two_minutes_without_ekss_webhook_every_refused_pod_runs_within_a_
 def test_pods_made_right_after_their_service_accounts_all_have_an_identity_and_none_is_restarted(
     count: int, record: Record
 ) -> None:
-    with Cluster(nodes=0) as cluster, Space(cluster=cluster, quota=ROOMY) as space, released(space) as release:
+    with borrowed(nodes=0) as cluster, Space(cluster=cluster, quota=ROOMY) as space, released(space) as release:
         release.start_replica()
         release.start_replica()
         release.wait_until_called()

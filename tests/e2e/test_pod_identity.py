@@ -8,7 +8,7 @@ import pytest
 from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
-from rig.permissions import CARE_OF_DEPLOYMENTS, kubernetes_objects
+from rig.permissions import REMEDIATION, kubernetes_objects
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from tests.e2e.observe import (
@@ -21,7 +21,7 @@ from tests.e2e.observe import (
 )
 from tests.e2e.pod_identity import associated, association, credentials, has_pod_identity, serving_pods
 from tests.e2e.releases import Release, released
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, whole_space
 
 pytestmark = pytest.mark.rig
 
@@ -34,7 +34,7 @@ def release() -> Iterator[Release]:
     """The chart in mode pod-identity, and a replica that the API server calls."""
     cluster = {"name": EKS_CLUSTER}
     with (
-        Space(eks_lag=LAG_S) as space,
+        whole_space(eks_lag=LAG_S) as space,
         released(space, cluster=cluster, binding={"mode": "pod-identity"}) as running,
     ):
         running.start_replica()
@@ -124,7 +124,7 @@ def _role(space: Space) -> str:
 
 
 def test_without_the_gate_a_pod_that_came_too_early_is_reported() -> None:
-    with Space(eks_lag=LAG_S) as space, serving_pods(space, reconciler={"interval": "500ms"}):
+    with whole_space(eks_lag=LAG_S) as space, serving_pods(space, reconciler={"interval": "500ms"}):
         namespace = create_namespace(space)
         create_account(space, namespace)
         space.cluster.create([objects.deployment(namespace)])
@@ -136,10 +136,10 @@ def test_without_the_gate_a_pod_that_came_too_early_is_reported() -> None:
 
 @pytest.mark.proof
 def test_without_the_gate_and_with_restarts_a_pod_that_came_too_early_is_replaced_once() -> None:
-    care = {"interval": "500ms", "restartPodsWithoutIdentity": True}
-    with Space(eks_lag=LAG_S) as space:
-        space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **CARE_OF_DEPLOYMENTS))
-        with serving_pods(space, reconciler=care) as webhook:
+    remediation = {"interval": "500ms", "restartPodsWithoutIdentity": True}
+    with whole_space(eks_lag=LAG_S) as space:
+        space.cluster.apply(kubernetes_objects([SERVICE_ACCOUNT], **REMEDIATION))
+        with serving_pods(space, reconciler=remediation) as webhook:
             namespace = create_namespace(space)
             create_account(space, namespace)
             space.cluster.create([objects.deployment(namespace)])

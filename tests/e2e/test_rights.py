@@ -30,9 +30,9 @@ from tests.e2e.scenes import bare_space, create_account, create_namespace, label
 
 QUOTA = 4096
 OFTEN = {"interval": "500ms"}
-CARE: dict[str, Any] = {
+REMEDIATION: dict[str, Any] = {
     **OFTEN,
-    "nudgeRefusedPods": True,
+    "retryRefusedPods": True,
     "restartPodsWithoutIdentity": True,
 }
 REFUSED_BEFORE = "mxp-refused-before-system"
@@ -146,17 +146,17 @@ def renews_its_secret(scene: Scene) -> bool:
     )
 
 
-def nudges(scene: Scene) -> bool:
-    """A Deployment whose pod was refused is nudged once its ServiceAccount has its identity."""
+def retries(scene: Scene) -> bool:
+    """A Deployment whose pod was refused is retried once its ServiceAccount has its identity."""
     namespace = create_namespace(scene.space)
     _refuse_pods(scene.space, namespace)
     create_account(scene.space, namespace)
-    return _comes_true(lambda: _is_nudged(scene.webhook, namespace), seconds=10)
+    return _comes_true(lambda: _is_retried(scene.webhook, namespace), seconds=10)
 
 
-def nudges_who_was_refused_before(scene: Scene) -> bool:
+def retries_who_was_refused_before(scene: Scene) -> bool:
     """So is one whose pod was refused before the program started."""
-    return _comes_true(lambda: _is_nudged(scene.webhook, REFUSED_BEFORE), seconds=10)
+    return _comes_true(lambda: _is_retried(scene.webhook, REFUSED_BEFORE), seconds=10)
 
 
 def restarts(scene: Scene) -> bool:
@@ -197,11 +197,11 @@ CLUSTER = {
     (REGISTRATIONS, "patch"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
     ("secrets", "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
     ("secrets", "update"): Need(renews_its_secret, "certificates_not_kept", sections=SELF_MANAGED),
-    ("deployments", "get"): Need(nudges, "nudge_failed", sections={"reconciler": CARE}),
+    ("deployments", "get"): Need(retries, "rollout_retry_failed", sections={"reconciler": REMEDIATION}),
     ("deployments", "list"): Need(
-        nudges_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": CARE}
+        retries_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": REMEDIATION}
     ),
-    ("deployments", "patch"): Need(restarts, "restart_failed", sections={"reconciler": CARE}),
+    ("deployments", "patch"): Need(restarts, "restart_failed", sections={"reconciler": REMEDIATION}),
     (OWN_ACCOUNTS, "get"): Need(closes_the_gate, "pod_gate_not_kept", sections=GATED),
     (OWN_ACCOUNTS, "patch"): Need(closes_the_gate, "pod_gate_not_kept", sections=GATED),
     ("events", "create"): Need(writes_events, "event_not_written"),
@@ -252,7 +252,7 @@ def test_each_right_in_the_account_is_needed(space: Space, action: str) -> None:
 @pytest.mark.rig
 @pytest.mark.proof
 def test_with_all_rights_all_of_it_works(space: Space) -> None:
-    with _registered(space, reconciler=CARE, **SELF_MANAGED, **GATED) as webhook:
+    with _registered(space, reconciler=REMEDIATION, **SELF_MANAGED, **GATED) as webhook:
         webhook.wait_until_ready()
         for need in [*CLUSTER.values(), *ACCOUNT.values()]:
             assert need.works(Scene(space, webhook)), need.works.__doc__
@@ -322,8 +322,8 @@ def _refuse_pods(space: Space, namespace: str) -> None:
     eventually(is_refused, "the pod is refused")
 
 
-def _is_nudged(webhook: Webhook, namespace: str) -> bool:
-    return bool(log_events(webhook, "deployment_nudged", namespace=namespace))
+def _is_retried(webhook: Webhook, namespace: str) -> bool:
+    return bool(log_events(webhook, "rollout_retried", namespace=namespace))
 
 
 def _in_policy(space: Space, namespace: str) -> bool:

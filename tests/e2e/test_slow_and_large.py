@@ -10,6 +10,7 @@ import pytest
 from rig.kubernetes import Registration, objects
 from rig.kubernetes.cluster import Cluster
 from rig.pki import Authority
+from tests.e2e.replicas import api_server
 from tests.support.misbehaving_api_server import MIB, MisbehavingApiServer
 from webhook.controller.reflector import Reflector
 from webhook.kube.api import KubernetesApi
@@ -31,7 +32,7 @@ MOST_BYTES = 20 * MIB
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(controllers=False, nodes=0, eks_webhook=False) as running:
+    with api_server() as running:
         yield running
 
 

@@ -95,7 +95,7 @@ def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judge
         create_account(space, namespace)
         eventually(lambda: _told(webhook, "not_associated", words, namespace), "it is told")
         assert stays(lambda: association(space, namespace) == theirs)
-    eventually(lambda: _told(webhook, "not_associated", "that somebody else made", namespace), "it is judged")
+    eventually(lambda: _told(webhook, "not_associated", "created externally", namespace), "it is judged")
     assert association(space, namespace) == theirs
 
 

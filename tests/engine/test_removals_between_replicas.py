@@ -14,9 +14,9 @@ from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, own_in, role, s
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock, lease_name
 from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
-from webhook.engine.desired_state import DesiredState
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.errors import ClusterError
@@ -206,11 +206,11 @@ async def test_while_the_watch_fails_no_removal_is_believed(*, in_touch: bool) -
     """A cache that is out of touch does not know whether a namespace is there."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
-    view = ClusterCache((labelled(ROLE),), cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache((labelled(ROLE),), cluster.namespaces, cluster.accounts, now, GRACE)
     cluster.add_namespace(BOB.namespace)
-    running = asyncio.create_task(view.run())
+    running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), LeaseLock(store, "b"), DesiredState(view, here.writers))
+    writer = RoleWriter(ROLE, own_in, iam.client("b"), LeaseLock(store, "b"), DesiredState(cache, here.writers))
     iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([ALICE])))
     if not in_touch:
         cluster.accounts[SERVICE_ACCOUNT].failing_watches = float("inf")

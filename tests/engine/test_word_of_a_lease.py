@@ -14,9 +14,9 @@ from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, own_in, role, s
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
 from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED, RecentWrites
-from webhook.engine.desired_state import DesiredState
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted
@@ -71,10 +71,10 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     """If that is within the minute: after it IAM's reads show whom another replica wrote."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
-    view = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
+    cache = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(view, here.writers))
-    running = asyncio.create_task(view.run())
+    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(cache, here.writers))
+    running = asyncio.create_task(cache.run())
     store.forge(ROLE, {subject(1): 0.0})
     await writer.submit(subject(2)).settled
     assert here.trusted_in(ROLE) == {subject(2)}

@@ -309,20 +309,20 @@ WATCHES: dict[str, Callable[[socket.socket, str], None]] = {
 
 
 @asynccontextmanager
-async def _view() -> AsyncIterator[ClusterCache]:
+async def _cache() -> AsyncIterator[ClusterCache]:
     connection = Connection()
     bindings = (labelled(*pool(1)),)
     api = KubernetesApi(connection, label_keys(bindings))
-    view = ClusterCache(
+    cache = ClusterCache(
         bindings,
         api.namespaces(),
         {SERVICE_ACCOUNT: api.service_accounts(SERVICE_ACCOUNT)},
         clock=time.time,
         grace=600,
     )
-    running = asyncio.create_task(view.run())
+    running = asyncio.create_task(cache.run())
     try:
-        yield view
+        yield cache
     finally:
         assert not running.done()
         running.cancel()
@@ -341,13 +341,13 @@ def _mirror(folder: Path, monkeypatch: pytest.MonkeyPatch, watch: Callable[[sock
     cluster = Cluster(watch)
 
     async def followed() -> None:
-        async with _view() as view:
-            await _until(lambda: view.synced)
-            await _until(lambda: not view.in_touch)
-            assert view.cached(WHO.namespace) is not None
+        async with _cache() as cache:
+            await _until(lambda: cache.synced)
+            await _until(lambda: not cache.in_touch)
+            assert cache.cached(WHO.namespace) is not None
             cluster.watch = _lives
-            await _until(lambda: view.in_touch)
-            assert view.cached(NEW) is not None
+            await _until(lambda: cache.in_touch)
+            assert cache.cached(NEW) is not None
 
     with api_server(folder, monkeypatch, cluster):
         asyncio.run(followed())

@@ -1,4 +1,4 @@
-"""What is read of a Deployment and of its pods, and what a nudge and a restart write."""
+"""What is read of a Deployment and of its pods, and what a retry and a restart write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from webhook.kube.connection import ConflictError, Connection, NotFoundError
 from webhook.kube.deployments import DeploymentApi
-from webhook.kube.objects import PodObject
+from webhook.kube.pods import PodObject
 from webhook.model.names import RoleArn
 
 if TYPE_CHECKING:
@@ -100,19 +100,19 @@ def test_what_a_restart_writes_is_what_is_read_of_it() -> None:
     assert (found.restarted_at, found.restarted_by_us, found.restarted_for) == (MOMENT, MOMENT, ROLE.value)
 
 
-def test_a_nudge_writes_the_deployments_own_metadata_alone() -> None:
+def test_a_retry_writes_the_deployments_own_metadata_alone() -> None:
     connection = Recorded(stored())
-    assert asyncio.run(DeploymentApi(connection).nudge(read(stored())))
+    assert asyncio.run(DeploymentApi(connection).retry(read(stored())))
     ((_, path, body),) = connection.sent
     assert path == PATH
     assert body.keys() == {"metadata"}
-    assert list(body["metadata"]["annotations"]) == ["mxp-identity/nudged-at"]
+    assert list(body["metadata"]["annotations"]) == ["mxp-identity/retried-at"]
 
 
 @pytest.mark.parametrize("error", [NotFoundError("gone"), ConflictError("changed")])
 def test_a_deployment_that_is_not_as_it_was_read_is_left_alone(error: Exception) -> None:
     api = DeploymentApi(Recorded(stored(), error))
-    assert not asyncio.run(api.nudge(read(stored())))
+    assert not asyncio.run(api.retry(read(stored())))
     assert not asyncio.run(api.restart(read(stored()), MOMENT, None))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rig.kubernetes import objects
 from tests.support.pods_by_identity import CASES, Case
-from webhook.kube.objects import PodObject
+from webhook.kube.pods import PodObject
 from webhook.model.bindings import Mode
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.model.deployments import Deployment, Verdict, judge
+from webhook.model.deployments import Deployment, RestartDecision, decide_restart
 from webhook.model.names import RoleArn
 
 NOW = 10_000.0
@@ -33,20 +33,20 @@ ROLLED_OUT = [
     ("scaled to none", {"wanted": 0, "made": 0, "updated": 0, "available": 0}, True),
 ]
 RESTARTS = [
-    ("never restarted", {}, [100.0], Verdict.RESTART),
-    ("restarted by somebody before its pods started", {"restarted_at": 50.0}, [100.0], Verdict.RESTART),
-    ("restarted by somebody since", {"restarted_at": 200.0}, [100.0], Verdict.UNDER_WAY),
-    ("restarted by somebody, one pod to go", {"restarted_at": 200.0}, [100.0, 250.0], Verdict.UNDER_WAY),
-    ("restarted by us just now", {"restarted_by_us": NOW - 1, "updated": 0}, [100.0], Verdict.UNDER_WAY),
-    ("restarted by us, in the year 9999", {"restarted_by_us": 2.5e11, "updated": 0}, [100.0], Verdict.UNDER_WAY),
-    ("restarted by us, by a clock that is fast", {"restarted_by_us": NOW + 9}, [NOW], Verdict.DID_NOT_HELP),
-    ("restarted by us, in vain", {"restarted_by_us": 200.0}, [250.0], Verdict.DID_NOT_HELP),
-    ("restarted by us within that second", {"restarted_by_us": 250.0}, [250.0], Verdict.DID_NOT_HELP),
+    ("never restarted", {}, [100.0], RestartDecision.RESTART),
+    ("restarted externally before its pods started", {"restarted_at": 50.0}, [100.0], RestartDecision.RESTART),
+    ("restarted externally since", {"restarted_at": 200.0}, [100.0], RestartDecision.UNDER_WAY),
+    ("restarted externally, one pod to go", {"restarted_at": 200.0}, [100.0, 250.0], RestartDecision.UNDER_WAY),
+    ("restarted by us just now", {"restarted_by_us": NOW - 1, "updated": 0}, [100.0], RestartDecision.UNDER_WAY),
+    ("restarted in the year 9999", {"restarted_by_us": 2.5e11, "updated": 0}, [100.0], RestartDecision.UNDER_WAY),
+    ("restarted by us, by a fast clock", {"restarted_by_us": NOW + 9}, [NOW], RestartDecision.DID_NOT_HELP),
+    ("restarted by us, in vain", {"restarted_by_us": 200.0}, [250.0], RestartDecision.DID_NOT_HELP),
+    ("restarted by us within that second", {"restarted_by_us": 250.0}, [250.0], RestartDecision.DID_NOT_HELP),
     ("in vain, and by somebody after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
-     Verdict.DID_NOT_HELP),
-    ("paused", {"is_paused": True}, [100.0], Verdict.PAUSED),
-    ("its pods never became available", {"available": 0}, [100.0], Verdict.RESTART),
-    ("of another ServiceAccount", {"service_account": "default"}, [100.0], Verdict.NOT_OURS),
+     RestartDecision.DID_NOT_HELP),
+    ("paused", {"is_paused": True}, [100.0], RestartDecision.PAUSED),
+    ("its pods never became available", {"available": 0}, [100.0], RestartDecision.RESTART),
+    ("of another ServiceAccount", {"service_account": "default"}, [100.0], RestartDecision.NOT_OURS),
 ]  # fmt: skip
 
 
@@ -62,32 +62,32 @@ def test_a_rollout_has_ended_as_kubectl_has_it(case: str, fields: dict[str, Any]
 
 @pytest.mark.parametrize(("case", "fields", "started", "verdict"), RESTARTS, ids=[case for case, *_ in RESTARTS])
 def test_the_verdict_is_the_one_in_the_table(
-    case: str, fields: dict[str, Any], started: list[float], verdict: Verdict
+    case: str, fields: dict[str, Any], started: list[float], verdict: RestartDecision
 ) -> None:
-    assert judge(replace(USUAL, **fields), "mxp-controller", started, is_late=False) is verdict, case
+    assert decide_restart(replace(USUAL, **fields), "mxp-controller", started, is_late=False) is verdict, case
 
 
 @pytest.mark.parametrize("noted", [NOW - 1, NOW + 1e9])
 def test_a_restart_of_ours_that_has_had_its_time_is_late_whatever_its_note_says(noted: float) -> None:
     under_way = replace(USUAL, restarted_by_us=noted, updated=0)
-    assert judge(under_way, "mxp-controller", [100.0], is_late=True) is Verdict.TIMED_OUT
+    assert decide_restart(under_way, "mxp-controller", [100.0], is_late=True) is RestartDecision.TIMED_OUT
 
 
 @pytest.mark.parametrize(
     ("noted", "role", "verdict"),
     [
-        (ROLE.value, ROLE, Verdict.DID_NOT_HELP),
-        (ROLE.value, OTHER, Verdict.RESTART),
-        (ROLE.value, None, Verdict.DID_NOT_HELP),
-        (None, ROLE, Verdict.DID_NOT_HELP),
-        (None, None, Verdict.DID_NOT_HELP),
+        (ROLE.value, ROLE, RestartDecision.DID_NOT_HELP),
+        (ROLE.value, OTHER, RestartDecision.RESTART),
+        (ROLE.value, None, RestartDecision.DID_NOT_HELP),
+        (None, ROLE, RestartDecision.DID_NOT_HELP),
+        (None, None, RestartDecision.DID_NOT_HELP),
     ],
 )
 def test_a_restart_for_another_role_says_nothing(
-    noted: str | None, role: RoleArn | None, verdict: Verdict
+    noted: str | None, role: RoleArn | None, verdict: RestartDecision
 ) -> None:
     restarted = replace(USUAL, restarted_at=200.0, restarted_by_us=200.0, restarted_for=noted)
-    assert judge(restarted.for_role(role), "mxp-controller", [250.0], is_late=False) is verdict
+    assert decide_restart(restarted.for_role(role), "mxp-controller", [250.0], is_late=False) is verdict
 
 
 moments = st.floats(0, 1e6)
@@ -100,12 +100,12 @@ def test_whatever_its_pods_are_after_a_restart_of_ours_there_is_no_other(
     at: float,
     late: bool,  # noqa: FBT001
 ) -> None:
-    if judge(USUAL, "mxp-controller", before, is_late=False) is Verdict.RESTART:
+    if decide_restart(USUAL, "mxp-controller", before, is_late=False) is RestartDecision.RESTART:
         restarted = replace(USUAL, restarted_at=at, restarted_by_us=at)
-        assert judge(restarted, "mxp-controller", after, is_late=late) is not Verdict.RESTART
+        assert decide_restart(restarted, "mxp-controller", after, is_late=late) is not RestartDecision.RESTART
 
 
 @given(st.lists(moments, min_size=1), moments)
 def test_a_pod_that_somebodys_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
-    verdict = judge(replace(USUAL, restarted_at=at), "mxp-controller", pods, is_late=False)
-    assert (verdict is Verdict.RESTART) is all(moment >= at for moment in pods)
+    verdict = decide_restart(replace(USUAL, restarted_at=at), "mxp-controller", pods, is_late=False)
+    assert (verdict is RestartDecision.RESTART) is all(moment >= at for moment in pods)

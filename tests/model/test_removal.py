@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sites import pool, role, subject
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account, Grant, LiveNamespace, decide
-from webhook.model.removal import Cause, cause_of_removal
+from webhook.model.removal import RemovalReason, cause_of_removal
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
@@ -32,7 +32,7 @@ ACCOUNT = Account(WHO.namespace, WHO.service_account)
 class Case:
     """What the cluster shows of a subject that `FIRST` trusts."""
 
-    cause: Cause | None
+    cause: RemovalReason | None
     namespace: LiveNamespace | None = LIVE
     account: Account | None = ACCOUNT
     former_uid: str | None = None
@@ -46,22 +46,22 @@ DENYING = tuple(replace(one, existing_annotation=ExistingAnnotation.DENY) for on
 CASES = {
     "all is well": Case(None),
     "annotated with this role": Case(None, account=replace(ACCOUNT, role_annotation=FIRST.value)),
-    "namespace gone": Case(Cause.NAMESPACE_GONE, namespace=None, account=None),
+    "namespace gone": Case(RemovalReason.NAMESPACE_GONE, namespace=None, account=None),
     "namespace going": Case(None, namespace=replace(LIVE, terminating=True)),
-    "label removed": Case(Cause.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
-    "not selected, and nobody knows since when": Case(Cause.NOT_BOUND, namespace=UNLABELLED),
-    "made anew and not selected": Case(Cause.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
+    "label removed": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
+    "not selected, and nobody knows since when": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED),
+    "made anew and not selected": Case(RemovalReason.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
     "made anew and selected": Case(None, former_uid="uid-0"),
-    "no ServiceAccount": Case(Cause.ACCOUNT_GONE, account=None),
+    "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None),
     "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
     "annotated with a role of nobody's": Case(
-        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
+        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
     ),
     "the same, where it would be refused": Case(
-        Cause.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
+        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
     ),
     "annotated with another role, which trusts it": Case(
-        Cause.OTHER_ROLE,
+        RemovalReason.OTHER_ROLE,
         account=replace(ACCOUNT, role_annotation=SECOND.value),
         trusted_by=frozenset({SECOND.value}),
     ),
@@ -69,16 +69,17 @@ CASES = {
         None, account=replace(ACCOUNT, role_annotation=SECOND.value)
     ),
     "another binding comes first, which leaves trust to others": Case(
-        Cause.NOT_BOUND, namespace=replace(LIVE, labels={"control-plane": "a", "gold": "yes"})
+        RemovalReason.NOT_BOUND, namespace=replace(LIVE, labels={"control-plane": "a", "gold": "yes"})
     ),
-    "binding removed": Case(Cause.NOT_BOUND, bindings=(BINDINGS[0],)),
+    "binding removed": Case(RemovalReason.NOT_BOUND, bindings=(BINDINGS[0],)),
     "role removed from the binding": Case(
-        Cause.NOT_BOUND, bindings=(replace(BINDINGS[1], roles=(SECOND,)), replace(BINDINGS[1], roles=(ELSEWHERE,)))
+        RemovalReason.NOT_BOUND,
+        bindings=(replace(BINDINGS[1], roles=(SECOND,)), replace(BINDINGS[1], roles=(ELSEWHERE,))),
     ),
 }
 
 
-def _cause(case: Case) -> Cause | None:
+def _cause(case: Case) -> RemovalReason | None:
     return cause_of_removal(
         FIRST,
         WHO,
@@ -96,11 +97,11 @@ def test_the_cause_is_what_the_cluster_shows(case: Case) -> None:
 
 
 def test_only_a_namespace_made_anew_is_not_waited_for() -> None:
-    assert {cause for cause in Cause if not cause.waits_for_grace} == {Cause.NAMESPACE_REPLACED}
+    assert {cause for cause in RemovalReason if not cause.waits_for_grace} == {RemovalReason.NAMESPACE_REPLACED}
 
 
 def test_each_cause_has_its_own_words() -> None:
-    assert len({cause.sentence for cause in Cause}) == len(Cause)
+    assert len({cause.sentence for cause in RemovalReason}) == len(RemovalReason)
 
 
 @given(

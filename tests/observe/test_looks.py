@@ -17,7 +17,7 @@ from webhook.observe.observer import Observer
 from webhook.planning.account import look_at_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
-from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.issuer import ClusterIssuer
 from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ async def observed(world: World) -> AsyncIterator[list[MutableMapping[str, Any]]
 
     async def plan(known: IssuerUrl) -> Plan:
         account = await look_at_roles(policies, world.roles, lambda _: None)
-        return make_plan(Installation(INSTALLATION, known, world.bindings, GRACE), world.view.snapshot(), account)
+        return make_plan(Installation(INSTALLATION, known, world.bindings, GRACE), world.cache.snapshot(), account)
 
-    observer = Observer(world.view, issuer, plan, world.progress)
-    tasks = [asyncio.create_task(world.view.run()), asyncio.create_task(observer.run(INTERVAL))]
+    observer = Observer(world.cache, issuer, plan, world.progress)
+    tasks = [asyncio.create_task(world.cache.run()), asyncio.create_task(observer.run(INTERVAL))]
     try:
         with capture_logs() as logged:
             await asyncio.sleep(INTERVAL / 2)

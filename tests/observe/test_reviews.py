@@ -13,7 +13,7 @@ from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.observe.reviews import ObservedReviews
 from webhook.server.http import review_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 
 WHO = subject(1)
 FOREIGN = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}

@@ -21,7 +21,7 @@ _LEFT_OUT = frozenset({"__pycache__", ".cache"})
 
 
 @dataclass(frozen=True, slots=True)
-class TrustSource:
+class Proof:
     """A test that passed: `code` is the digest of the code that it passed with, `on` the day (UTC)."""
 
     test: str
@@ -40,7 +40,7 @@ class Ledger:
         self._proofs = _parse(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     @property
-    def proofs(self) -> list[TrustSource]:
+    def proofs(self) -> list[Proof]:
         """All that is proved, with whatever code."""
         return [self._proofs[test] for test in sorted(self._proofs)]
 
@@ -52,7 +52,7 @@ class Ledger:
     def passed(self, test: str, measurements: Collection[Measurement]) -> None:
         """A test has passed, and measured this."""
         measured = [(each.claim, each.measured) for each in measurements]
-        proof = TrustSource(test, self._code, datetime.now(UTC).date().isoformat(), measured)
+        proof = Proof(test, self._code, datetime.now(UTC).date().isoformat(), measured)
         self._edit(lambda proofs: {**proofs, test: proof})
 
     def failed(self, test: str) -> None:
@@ -63,7 +63,7 @@ class Ledger:
         """Tests that are gone prove nothing."""
         self._edit(lambda proofs: {test: proof for test, proof in proofs.items() if test in tests})
 
-    def _edit(self, change: Callable[[dict[str, TrustSource]], dict[str, TrustSource]]) -> None:
+    def _edit(self, change: Callable[[dict[str, Proof]], dict[str, Proof]]) -> None:
         """Change what the file has by now: somebody may prove another part at the same time."""
         with self._file.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -73,8 +73,8 @@ class Ledger:
             file.write(json.dumps([asdict(proof) for proof in self.proofs], indent=1) + "\n")
 
 
-def _parse(text: str) -> dict[str, TrustSource]:
-    return {entry["test"]: TrustSource(**entry) for entry in json.loads(text or "[]")}
+def _parse(text: str) -> dict[str, Proof]:
+    return {entry["test"]: Proof(**entry) for entry in json.loads(text or "[]")}
 
 
 def digest_of_code() -> str:

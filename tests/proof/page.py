@@ -10,7 +10,7 @@ from bench.figures import table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.proof.ledger import TrustSource
+    from tests.proof.ledger import Proof
     from tests.proof.records import Figure
 
 HEAD = """# What is proved
@@ -22,7 +22,7 @@ the machine that ran it.
 """
 
 
-def page(proofs: Sequence[TrustSource], code: str) -> str:
+def page(proofs: Sequence[Proof], code: str) -> str:
     """Return the page."""
     measured = [
         (_function(proof.test), claim, proof, figures) for proof in proofs for claim, figures in proof.measured
@@ -54,19 +54,19 @@ def _case(test: str) -> str:
     return test.partition("[")[2].removesuffix("]")
 
 
-def _section(claim: str, test: str, cases: Sequence[tuple[TrustSource, dict[str, Figure]]]) -> str:
+def _section(claim: str, test: str, cases: Sequence[tuple[Proof, dict[str, Figure]]]) -> str:
     keys = list(dict.fromkeys(key for _, figures in cases for key in figures))
     columns = ["", *(key.replace("_", " ") for key in keys)]
     rows = [[_case(proof.test), *(_shown(figures.get(key, "")) for key in keys)] for proof, figures in cases]
     return f"## {claim}\n\n{table(columns, rows)}\n\n{_passed(proof for proof, _ in cases)}\n\n{_command(test)}"
 
 
-def _unmeasured(test: str, cases: Sequence[TrustSource]) -> str:
+def _unmeasured(test: str, cases: Sequence[Proof]) -> str:
     claim = sentence(_function(test))
     return f"## {claim[0].upper()}{claim[1:]}\n\n{_passed(cases)}\n\n{_command(test)}"
 
 
-def _passed(cases: Iterable[TrustSource]) -> str:
+def _passed(cases: Iterable[Proof]) -> str:
     times = sorted({(proof.on, proof.code) for proof in cases})
     return "Passed " + ", ".join(f"on {on} with `{code}`" for on, code in times) + "."
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from rig.kubernetes import Cluster
+from rig.kubernetes.shared import borrowed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster with everything in it; each test uses namespaces of its own."""
-    with Cluster() as running:
+    with borrowed() as running:
         yield running

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tests.support.listening import GET_HEALTH, SHORT, Port, on_sockets
 from webhook.server.connections import Connections
 from webhook.server.http import plain_application
-from webhook.server.lifecycle import Lifecycle
 from webhook.server.listeners import Listener
+from webhook.server.program import Lifecycle
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 

@@ -18,7 +18,7 @@ from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.admission.bodies import Bodies, Room
 from webhook.server.http import review_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

@@ -16,7 +16,7 @@ from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
 from webhook.server.http import plain_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from tests.support.reviews import review
 from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.server.http import plain_application, review_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from webhook.server.limits import Limits
+    from webhook.server.connections import Limits
 
 MEGABYTE = 1_000_000
 WHO = subject(1)

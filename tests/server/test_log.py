@@ -35,7 +35,7 @@ LONGEST_REVIEW_S = 1.0
 class Logging:
     """`serve` with a pipe for its standard output and error. `reader` is the other end."""
 
-    def __init__(self, place: Place, folder: Path) -> None:
+    def __init__(self, place: Place, folder: Path, **configuration: Any) -> None:
         self._authority = Authority("a")
         certificate, key = self._authority.issue("log").write(folder, "serving")
         self._port, self._plain = free_port(), free_port()
@@ -43,7 +43,8 @@ class Logging:
         files = {"source": "files", "certFile": str(certificate), "keyFile": str(key)}
         self.certificate = certificate
         file = folder / "configuration.yaml"
-        file.write_text(yaml.safe_dump({**place.configuration(), "certificates": files, "server": server}))
+        content = {**place.configuration(), "certificates": files, "server": server, **configuration}
+        file.write_text(yaml.safe_dump(content))
         self.reader, writer = os.pipe()
         self.process = subprocess.Popen(
             command(file), env={**os.environ, **place.environment()}, stdout=writer, stderr=writer
@@ -115,6 +116,19 @@ def test_the_last_line_is_written_before_the_end(place: Place, tmp_path: Path) -
         lines = _whole_lines(one.reader)
     assert lines[-1]["event"] == "stopped"
     assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+
+
+def test_lines_below_the_level_are_not_written(place: Place, tmp_path: Path) -> None:
+    with Logging(place, tmp_path, logLevel="warning") as one:
+        one.review()
+        one.certificate.write_text("no certificate")
+        eventually(
+            lambda: one.counted("certificate_reloads_total", outcome="refused") > 0, "it is refused", timeout=10
+        )
+        assert one.end() == 0
+        lines = _whole_lines(one.reader)
+    assert "certificate_refused" in {line["event"] for line in lines}
+    assert "info" not in {line["level"] for line in lines}
 
 
 def test_a_certificate_that_becomes_a_fifo_holds_no_review(place: Place, tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from tests.support.worlds import World
 from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.runtime.supervision import supervise
+from webhook.server.connections import PLAIN_LIMITS
 from webhook.server.http import plain_application
-from webhook.server.lifecycle import Lifecycle
-from webhook.server.limits import PLAIN_LIMITS
 from webhook.server.listeners import Listener
-from webhook.server.program import Program
+from webhook.server.program import Lifecycle, Program
 from webhook.server.startup import Check
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress

@@ -103,7 +103,7 @@ async def test_a_bug_in_one_part_of_the_leaders_work_leaves_the_others_at_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
-    monkeypatch.setattr(world.leader.mappings, "run", _Raising(after=30))
+    monkeypatch.setattr(world.leader.conflicts, "run", _Raising(after=30))
     world.cluster.add_namespace("mxp-1-system")
     async with world.running():
         await asyncio.sleep(100)

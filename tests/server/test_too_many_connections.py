@@ -14,7 +14,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.server.http import plain_application, review_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
 from webhook.cli.apply.engine import Hands, remove
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import AwsError
@@ -40,7 +40,7 @@ async def approve(world: World, at: float) -> None:
 
 async def _apply(world: World, process: Process) -> None:
     client, binding = _PersonsClient(world, process), world.plan.binding
-    view = ClusterCache(
+    cache = ClusterCache(
         (binding,),
         client.source("namespaces"),
         {SERVICE_ACCOUNT: client.source("accounts")},
@@ -50,14 +50,14 @@ async def _apply(world: World, process: Process) -> None:
     policies = AwsClient(world.iam, world.wire, world.witness, process, "ours", own_in)
     lock = LeaseLock(client, process.name)
     writers: dict[RoleArn, RoleWriter] = {}
-    demand = DesiredState(view, writers)
+    demand = DesiredState(cache, writers)
     for role in binding.roles:
         writers[role] = RoleWriter(role, own_in, policies, lock, demand)
     grants = Grants(writers)
-    mirror = asyncio.create_task(view.run())
+    mirror = asyncio.create_task(cache.run())
     try:
-        await view.wait_until_synced()
-        by = Hands(client, policies, view, demand, writers, grants)
+        await cache.wait_until_synced()
+        by = Hands(client, policies, cache, demand, writers, grants)
         plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
         await remove(by, plan, lambda _: None)
     except AwsError as error:

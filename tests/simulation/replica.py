@@ -15,12 +15,12 @@ from webhook.admission.reviews import Metadata, Request
 from webhook.admission.service import AdmissionService, Policy
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
@@ -59,7 +59,7 @@ class Replica:
     def _assemble(self, iam: SimulatedIam, api: ApiServer, wire: Wire) -> None:
         binding, name = self._plan.binding, self.process.name
         client = ApiClient(api, name)
-        self._view = ClusterCache(
+        self._cache = ClusterCache(
             (binding,),
             client.source("namespaces"),
             {SERVICE_ACCOUNT: client.source("accounts")},
@@ -69,30 +69,30 @@ class Replica:
         lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self._view, writers)
+        demand = DesiredState(self._cache, writers)
         self._grants = Grants(writers)
         limiter = iam_limiter()
         for role in binding.roles:
             writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
         client_of_pruner = _PrunersClient(api, self.process, self._witness)
-        self._passes = Reconciler(self._view, self._grants, client, _NoEvents())
+        self._reconciler = Reconciler(self._cache, self._grants, client, _NoEvents())
         self._pruner = Pruner(
-            self._view,
+            self._cache,
             writers,
             demand,
             client_of_pruner,
             _NoEvents(),
             self._plan.rules,
-            made_room=self._passes.hurry,
+            made_room=self._reconciler.hurry,
         )
-        mappings = BindingConflicts(self._view, (binding,), _NoEvents())
+        mappings = BindingConflicts(self._cache, (binding,), _NoEvents())
         self._leader = Leader(
-            self._pruner, mappings, self._passes.pods, {}, self._plan.interval, self._passes.hurry
+            self._pruner, mappings, self._reconciler.pods, {}, self._plan.interval, self._reconciler.hurry
         )
         self._leadership = LeaderElection(client, INSTALLATION, name)
         self._service = AdmissionService(
             (binding,),
-            LiveNamespaces(self._view, client.namespace),
+            LiveNamespaces(self._cache, client.namespace),
             self._grants,
             _NoEvents(),
             Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
@@ -100,8 +100,8 @@ class Replica:
 
     async def _main(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._view.run())
-            tasks.create_task(self._passes.run(self._plan.interval))
+            tasks.create_task(self._cache.run())
+            tasks.create_task(self._reconciler.run(self._plan.interval))
             tasks.create_task(self._pruner.unused.run(self._plan.interval))
             tasks.create_task(self._leadership.run(self._lead))
 
@@ -115,7 +115,7 @@ class Replica:
     @property
     def serves(self) -> bool:
         """Whether the API server sends it reviews: it is ready, and nobody has taken it down."""
-        return self._view.synced and not self.gone.is_set()
+        return self._cache.synced and not self.gone.is_set()
 
     def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
         """Have it answer a review."""

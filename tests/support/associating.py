@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.model.policies import ISSUER, ROLE
+from tests.iam.policies import ISSUER, ROLE
 from tests.support.pods import CLUSTER, OWNER, pods_of
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode

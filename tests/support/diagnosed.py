@@ -11,17 +11,17 @@ from webhook.cli.verify.findings import Level, in_context
 from webhook.cli.verify.verdict import diagnose
 
 if TYPE_CHECKING:
-    from webhook.cli.verify.facts import Plane, Shared
+    from webhook.cli.verify.facts import ControlPlane, Shared
 
 
-def assert_said_once(plane: Plane, shared: Shared, check: str, words: str, fix: list[str] | None) -> None:
+def assert_said_once(plane: ControlPlane, shared: Shared, check: str, words: str, fix: list[str] | None) -> None:
     """One finding of `check` is not well, says `words`, and has the words of `fix` as its command."""
     (found,) = [one for one in diagnose(plane, shared).findings if one.level is not Level.OK]
     assert (found.check, words in found.message) == (check, True), found
     assert (None if found.fix is None else shlex.split(found.fix)) == fix
 
 
-def assert_another_context_is_asked(plane: Plane, shared: Shared) -> None:
+def assert_another_context_is_asked(plane: ControlPlane, shared: Shared) -> None:
     """Looked at in another context, all commands are the same, and each that asks a cluster asks that one."""
     context = ("--context", "new one")
     elsewhere = replace(

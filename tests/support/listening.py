@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from rig.pki import Authority
-from webhook.server.limits import REVIEW_LIMITS, Limits
+from webhook.server.connections import REVIEW_LIMITS, Limits
 from webhook.server.listeners import Listener
 
 if TYPE_CHECKING:

@@ -57,20 +57,24 @@ class PodSite:
         self.wanted: dict[Subject, RoleArn] = {}
         self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
-        self.associations = Associations(
-            self.eks,
-            OWNER,
-            lambda: self.wanted,
-            may_leave=lambda who, _: who not in self.wanted,
-            is_another=lambda who: who in self.others,
-            may_add=lambda _: True,
-            leads_since=leads_since,
-        )
+        self.associations = Associations(self.eks, OWNER, self, leads_since)
         self.grants = Grants({ROLE: self.writer}, self.associations)
 
     def grant(self, who: Subject) -> Grant:
         """The grant of a subject of the binding."""
         return Grant(who, self.binding)
+
+    def wanted_associations(self) -> dict[Subject, RoleArn]:
+        """As the port DesiredAssociations says."""
+        return self.wanted
+
+    def may_dissociate(self, who: Subject, one: RoleArn | None) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredAssociations says."""
+        return who not in self.wanted
+
+    def was_replaced(self, who: Subject) -> bool:
+        """As the port DesiredAssociations says."""
+        return who in self.others
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
         """As the port Demand says: nobody is named in the role."""

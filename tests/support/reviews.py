@@ -12,7 +12,7 @@ import httpx
 
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.server.http import review_application
-from webhook.server.lifecycle import Lifecycle
+from webhook.server.program import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

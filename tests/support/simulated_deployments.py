@@ -1,4 +1,4 @@
-"""Deployments as nudges and restarts need them: refused, made, rolled out, by what EKS knows at the time."""
+"""Deployments as retries and restarts need them: refused, made, rolled out, by what EKS knows at the time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SimulatedDeployments:
     """The port Deployments, over the pods of a simulated cluster.
 
     A new pod has an identity if its ServiceAccount is annotated and `eks_works`. With `gate` one without is
-    refused, and asked for again only by a nudge. A rollout takes `rollout` seconds; where that is None it never
+    refused, and asked for again only by a retry. A rollout takes `rollout` seconds; where that is None it never
     ends.
     """
 
@@ -35,10 +35,10 @@ class SimulatedDeployments:
         self.objects: dict[tuple[str, str], Deployment] = {}
         self.reads: list[tuple[str, str]] = []
         self.lists: list[str] = []
-        self.nudges: list[tuple[float, str]] = []
+        self.retries: list[tuple[float, str]] = []
         self.restarts: list[tuple[float, str]] = []
         self.failing: float = 0
-        self.refusing_nudges: set[str] = set()
+        self.refusing_retries: set[str] = set()
         """Namespaces in which the API server refuses them."""
         self.conflicts = 0
         self.most_under_way = 0
@@ -67,18 +67,20 @@ class SimulatedDeployments:
         await self._call()
         return [one for one in self.objects.values() if one.name == name and one.is_failing]
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """As the port says."""
         await self._call()
-        if deployment.namespace in self.refusing_nudges:
+        if deployment.namespace in self.refusing_retries:
             raise ClusterError("PATCH deployment: 403 forbidden")
-        self.nudges.append((now(), deployment.namespace))
+        self.retries.append((now(), deployment.namespace))
         key = (deployment.namespace, deployment.name)
         if self.objects[key].is_failing:
             self._make_pod(key)
         return True
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
         """As the port says."""
         await self._call()
         if self.conflicts:
@@ -86,8 +88,8 @@ class SimulatedDeployments:
             return False
         key = (deployment.namespace, deployment.name)
         self.restarts.append((now(), deployment.namespace))
-        noted = {"restarted_by_us": moment, "restarted_for": role.value if role else None}
-        self.change(key, restarted_at=moment, updated=0, available=0, **noted)
+        note = {"restarted_by_us": moment, "restarted_for": role.value if role else None} if noted else {}
+        self.change(key, restarted_at=moment, updated=0, available=0, **note)
         task = asyncio.get_running_loop().create_task(self._roll_out(key))
         self._rollouts.add(task)
         task.add_done_callback(self._rollouts.discard)

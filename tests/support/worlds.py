@@ -18,11 +18,11 @@ from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.trust_policy import TrustPolicy
@@ -91,7 +91,7 @@ class World:
         self.cluster: SimulatedCluster = before.cluster if before else SimulatedCluster(*accounts)
         self.events: RecordedEvents = before.events if before else RecordedEvents()
         self.progress = Progress()
-        self.view = ClusterCache(
+        self.cache = ClusterCache(
             self.bindings, self.cluster.namespaces, self.cluster.accounts, now, GRACE, self.progress
         )
         self.eks: SimulatedEks = before.eks if before else SimulatedEks()
@@ -103,17 +103,14 @@ class World:
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = LeaderElection(self.leases, INSTALLATION, replica or "a", self.progress)
         self.writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self.view, self.writers)
+        demand = DesiredState(self.cache, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
         associations = None
         if associating:
             associations = Associations(
                 self.eks,
                 OWNER,
-                self.view.associations,
-                self.view.may_dissociate,
-                self.view.was_replaced,
-                self.view.may_add,
+                self.cache,
                 self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )
@@ -126,9 +123,9 @@ class World:
         limiter = iam_limiter()
         for one in self.roles:
             self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
-        self.passes = Reconciler(self.view, self.grants, self.cluster, self.events, self.progress)
+        self.reconciler = Reconciler(self.cache, self.grants, self.cluster, self.events, self.progress)
         self.pruner = Pruner(
-            self.view,
+            self.cache,
             self.writers,
             demand,
             self.cluster,
@@ -136,17 +133,17 @@ class World:
             PruneRules(GRACE, 0.2),
             associations,
             self.progress,
-            self.passes.hurry,
+            self.reconciler.hurry,
         )
         self.leader = Leader(
             self.pruner,
-            BindingConflicts(self.view, self.bindings, self.events),
-            self.passes.pods,
+            BindingConflicts(self.cache, self.bindings, self.events),
+            self.reconciler.pods,
             {},
             INTERVAL,
-            self.passes.hurry,
+            self.reconciler.hurry,
         )
-        self.namespaces = LiveNamespaces(self.view, self.cluster.namespace)
+        self.namespaces = LiveNamespaces(self.cache, self.cluster.namespace)
         self.service = AdmissionService(
             self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
         )
@@ -155,8 +152,8 @@ class World:
     async def running(self) -> AsyncIterator[None]:
         """Mirror and reconcile inside the `async with`, from the first pass on."""
         tasks = [
-            asyncio.create_task(self.view.run()),
-            asyncio.create_task(self.passes.run(INTERVAL)),
+            asyncio.create_task(self.cache.run()),
+            asyncio.create_task(self.reconciler.run(INTERVAL)),
             asyncio.create_task(self.pruner.unused.run(INTERVAL)),
             asyncio.create_task(self.leadership.run(self.leader.lead)),
         ]

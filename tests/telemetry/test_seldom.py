@@ -6,7 +6,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from webhook.telemetry import refusals
-from webhook.telemetry.seldom import Seldom
+from webhook.telemetry.refusals import Seldom
 
 
 def test_one_line_of_a_kind_is_due_in_a_while_and_says_how_many_were_dropped() -> None:

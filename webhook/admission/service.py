@@ -27,7 +27,7 @@ from webhook.model.decisions import (
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.model.patches import annotation_patch
-from webhook.podidentity.makers import Need
+from webhook.podidentity.fallback import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 
 if TYPE_CHECKING:

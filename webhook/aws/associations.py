@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from webhook.aws.values import text
+from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import Subject

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.aws.values import text
+from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONGEST = 10.0
+_LONGEST_TEXT = 2048
+"""Characters; no name has more, an ARN's limit (arnType in IAM's service model) among them."""
+
+_LONGEST_CALL = 10.0
 """Seconds of a call for each attempt, with credentials fetched and the answer read, however slowly it comes."""
 
 
@@ -32,7 +35,7 @@ class AwsCalls:
 
     def __init__(self, attempts: int = 1, partition: str = "aws", *, read_only: bool = False) -> None:
         self._clients = AwsClients(attempts, partition, read_only=read_only)
-        self._longest = _LONGEST * attempts
+        self._longest = _LONGEST_CALL * attempts
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
         self._closed = False
 
@@ -95,3 +98,15 @@ class AwsCalls:
             return released(found, error)
         finally:
             metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)
+
+
+def text(value: object, longest: int = _LONGEST_TEXT) -> str:
+    """`value` as a string: the SDK accepts any type of JSON, whatever the service's model says.
+
+    Raises TypeError for another type, ValueError for more than `longest` characters.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a string is expected, not {type(value).__name__}")
+    if len(value) > longest:
+        raise ValueError(f"more than {longest} characters")
+    return value

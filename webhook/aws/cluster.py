@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.aws.values import text
+from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.names import ClusterArn
 

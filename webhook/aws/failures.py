@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
-from webhook.aws.credentials import CredentialsError
+from webhook.aws.clients import CredentialsError
 from webhook.aws.exchange import TooLargeError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import forget_locals

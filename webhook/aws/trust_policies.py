@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from webhook.aws.values import text
+from webhook.aws.calls import text
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +37,9 @@ def serve(
         program = await (assemble_observer if configuration.observe else assemble)(configuration)
         await program.run()
 
-    with logs_of_a_service():
+    configuration = load_configuration(config)
+    with logs_of_a_service(logging.getLevelNamesMapping()[configuration.log_level.upper()]):
         tune_collector()
-        configuration = load_configuration(config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work())
     # Threads that wait for an answer for which nobody waits any more would keep the process for half a minute.

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
+from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,29 +108,6 @@ def let_edit(own_role: RoleArn, role: RoleArn) -> str:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
     argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
     return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])
-
-
-def create_provider(arn: str) -> str:
-    """Tell the account of the cluster's issuer."""
-    url = "https://" + arn.split(":oidc-provider/", 1)[1]
-    return shlex.join(
-        ["aws", "iam", "create-open-id-connect-provider", "--url", url, "--client-id-list", AUDIENCE]
-    )
-
-
-def add_audience(arn: str) -> str:
-    """Have the provider accept tokens for STS."""
-    return shlex.join(
-        [
-            "aws",
-            "iam",
-            "add-client-id-to-open-id-connect-provider",
-            "--open-id-connect-provider-arn",
-            arn,
-            "--client-id",
-            AUDIENCE,
-        ]
-    )
 
 
 def create_role(role: RoleArn, statement: dict[str, Any]) -> str:

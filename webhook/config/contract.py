@@ -144,7 +144,7 @@ class ReconcilerSection(_Section):
     interval: Seconds = 60.0
     prune_grace: Seconds = 600.0
     max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
-    nudge_refused_pods: bool = Field(default=False, strict=True)
+    retry_refused_pods: bool = Field(default=False, strict=True)
     restart_pods_without_identity: bool = Field(default=False, strict=True)
     restarts_at_a_time: int = Field(default=1, ge=1, le=1000, strict=True)
     restart_timeout: Seconds = 600.0
@@ -160,7 +160,7 @@ class PodGateSection(_Section):
 class ServerSection(_Section):
     """`server`: where it listens, and how long it goes on serving after SIGTERM."""
 
-    host: str = "0.0.0.0"  # noqa: S104  a pod is reached at its own address
+    host: str = "::"
     port: Port = 8443
     metrics_port: Port = 9090
     drain_time: Seconds = 10.0
@@ -217,6 +217,7 @@ class Configuration(_Section):
     pod_gate: PodGateSection | None = None
     server: ServerSection = ServerSection()
     certificates: CertificatesSection = SelfManagedSection()
+    log_level: Literal["info", "warning", "error"] = "info"
 
     @field_validator("pod_gate")
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.model.binding_match import BindingMatch, competing, mapping_of
+from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -28,8 +28,8 @@ _YIELD_EVERY = 200
 class BindingConflicts:
     """Counts how ServiceAccounts stand with the bindings, and tells of each that is ambiguous."""
 
-    def __init__(self, view: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
-        self._view = view
+    def __init__(self, cache: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
+        self._cache = cache
         self._bindings = bindings
         self._events = events
         self._told: set[tuple[str, str]] = set()
@@ -38,7 +38,7 @@ class BindingConflicts:
         """Look every `interval` seconds until cancelled; then nothing is counted here any more."""
         try:
             while True:
-                await run_and_log("mappings_not_counted", self._look(), "leader")
+                await run_and_log("binding_conflicts_not_counted", self._look(), "leader")
                 await asyncio.sleep(interval)
         finally:
             _show(Counter())
@@ -46,13 +46,13 @@ class BindingConflicts:
     async def _look(self) -> None:
         counts: Counter[BindingMatch] = Counter()
         ambiguous: set[tuple[str, str]] = set()
-        for number, account in enumerate(self._view.accounts()):
+        for number, account in enumerate(self._cache.accounts()):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            mapping = mapping_of(account, self._view.cached(account.namespace), self._bindings)
-            if mapping is not None:
-                counts[mapping] += 1
-            if mapping is BindingMatch.AMBIGUOUS:
+            match = binding_match(account, self._cache.cached(account.namespace), self._bindings)
+            if match is not None:
+                counts[match] += 1
+            if match is BindingMatch.AMBIGUOUS:
                 ambiguous.add((account.namespace, account.name))
                 self._tell(account)
         self._told &= ambiguous
@@ -62,7 +62,7 @@ class BindingConflicts:
         if (account.namespace, account.name) in self._told:
             return
         self._told.add((account.namespace, account.name))
-        first, *others = competing(account, self._view.cached(account.namespace), self._bindings)
+        first, *others = competing(account, self._cache.cached(account.namespace), self._bindings)
         names = ", ".join(other.name for other in others)
         log.warning(
             "ambiguous_binding",
@@ -80,5 +80,5 @@ class BindingConflicts:
 
 
 def _show(counts: Counter[BindingMatch]) -> None:
-    for mapping in BindingMatch:
-        metrics.mappings.labels(mapping.value).set(counts[mapping])
+    for match in BindingMatch:
+        metrics.binding_matches.labels(match.value).set(counts[match])

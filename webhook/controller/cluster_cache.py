@@ -11,7 +11,7 @@ from webhook.controller.former_bindings import FormerNamespaces
 from webhook.controller.reflector import Reflector
 from webhook.model.desired_grants import wanted_grants
 from webhook.model.names import Subject
-from webhook.model.removal import Cause, cause_of_removal, cause_to_dissociate, was_replaced
+from webhook.model.removal import RemovalReason, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.planning.snapshot import ClusterSnapshot
 from webhook.runtime.supervision import supervise
 
@@ -225,7 +225,7 @@ class ClusterCache:
         if not self.in_touch or self.is_behind_a_live_read(subject.namespace):
             return False
         cause = self.cause_to_dissociate(role, subject, self.cached(subject.namespace), self.account(subject))
-        if cause is Cause.ACCOUNT_GONE:
+        if cause is RemovalReason.ACCOUNT_GONE:
             return not self.is_young(subject.namespace)
         return cause is not None
 
@@ -236,12 +236,12 @@ class ClusterCache:
 
     def cause_to_dissociate(
         self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
-    ) -> Cause | None:
+    ) -> RemovalReason | None:
         """Why no binding wants `subject` associated with `role`, or None where one does."""
         former = self.former.uid(subject.namespace)
         return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
 
-    def associations(self) -> dict[Subject, RoleArn]:
+    def wanted_associations(self) -> dict[Subject, RoleArn]:
         """Who is wanted associated, and with which role."""
         return {
             grant.subject: grant.binding.roles[0]
@@ -259,7 +259,7 @@ class ClusterCache:
         namespace: LiveNamespace | None,
         account: Account | None,
         trusted_by: Callable[[RoleArn], bool],
-    ) -> Cause | None:
+    ) -> RemovalReason | None:
         """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount.
 
         `trusted_by` tells whether another role of ours trusts it.

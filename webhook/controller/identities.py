@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Identities:
-    """What nudges and restarts ask before they touch anything; asks nobody and changes nothing."""
+    """What retries and restarts ask before they touch anything; asks nobody and changes nothing."""
 
-    def __init__(self, view: ClusterCache, grants: Grants) -> None:
-        self.view = view
+    def __init__(self, cache: ClusterCache, grants: Grants) -> None:
+        self.cache = cache
         self._grants = grants
 
     def grant(self, subject: Subject) -> Grant | None:
         """The grant of a ServiceAccount, or None where no binding is for it."""
-        return self.view.grant(subject)
+        return self.cache.grant(subject)
 
     def may_be_whole(self, grant: Grant) -> bool:
         """Whether the cluster has its part of it: while it has not, only a change there helps."""

@@ -23,9 +23,9 @@ class Leader:
     """The work of which one replica is enough."""
 
     pruner: Pruner
-    mappings: BindingConflicts
+    conflicts: BindingConflicts
     pods: PodsWithoutIdentity
-    care: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    remediation: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """What is done for Deployments, each until cancelled."""
     interval: float
     """Seconds from one round to the next."""
@@ -37,7 +37,7 @@ class Leader:
         self.take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervise("pruner", lambda: self.pruner.run(term, self.interval)))
-            tasks.create_task(supervise("mappings", lambda: self.mappings.run(self.interval)))
+            tasks.create_task(supervise("binding_conflicts", lambda: self.conflicts.run(self.interval)))
             tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
-            for name, loop in self.care.items():
+            for name, loop in self.remediation.items():
                 tasks.create_task(supervise(name, loop))

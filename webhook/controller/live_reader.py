@@ -14,13 +14,13 @@ _READ_SECONDS = 5.0
 
 
 async def live(
-    cluster: Cluster, view: ClusterCache, subject: Subject
+    cluster: Cluster, cache: ClusterCache, subject: Subject
 ) -> tuple[LiveNamespace | None, Account | None]:
     """Both, None where there is none. Raises ClusterError.
 
     A ServiceAccount of a name that no binding is about is not read: nobody has the right to, and no binding asks.
     """
     namespace = await cluster.namespace(subject.namespace, _READ_SECONDS)
-    if namespace is None or subject.service_account not in view.service_accounts:
+    if namespace is None or subject.service_account not in cache.service_accounts:
         return namespace, None
     return namespace, await cluster.account(subject, _READ_SECONDS)

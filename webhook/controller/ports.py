@@ -115,11 +115,13 @@ class Deployments(Protocol):
     async def refused(self, name: str) -> list[Deployment]:
         """Those of that name, in all namespaces, whose pods cannot be made at the moment."""
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
-        """Start a rollout of new pods, noting `moment` and the role that they are to carry.
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
+        """Start a rollout of new pods; if `noted`, it says when, and which role they are to carry.
 
         False where it is not as it was read any more.
         """

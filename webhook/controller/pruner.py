@@ -21,7 +21,7 @@ from webhook.controller.terminating import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
 from webhook.coordination.recent_writes import REMEMBERED
 from webhook.model.errors import ClusterError
-from webhook.model.removal import Cause
+from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
+    from webhook.controller.desired_state import DesiredState
     from webhook.controller.leader_election import Leadership
     from webhook.controller.ports import Cluster
     from webhook.controller.unused import Place
-    from webhook.engine.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
     from webhook.model.removal_limit import PruneRules
@@ -62,7 +62,7 @@ _MOMENT = 2.0
 class _Confirmed:
     """A removal that the API server has confirmed."""
 
-    cause: Cause
+    cause: RemovalReason
     counts: bool
     """Whether it counts against the limit."""
 
@@ -83,7 +83,7 @@ class Pruner:
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
         self,
-        view: ClusterCache,
+        cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
         demand: DesiredState,
         cluster: Cluster,
@@ -93,7 +93,7 @@ class Pruner:
         progress: Progress | None = None,
         made_room: Callable[[], None] = lambda: None,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._writers = writers
         self._cluster = cluster
         self._events = events
@@ -101,23 +101,23 @@ class Pruner:
         self._associations = associations
         self._progress = progress or Progress()
         self._made_room = made_room
-        self.unused = UnusedTrust(view, writers, demand, associations)
+        self.unused = UnusedTrust(cache, writers, demand, associations)
         self._approved: dict[Place, _Approved] = {}
         self._tried: frozenset[Place] = frozenset()
         """Whose time had come at the last look."""
         self._unconfirmed: dict[Place, float] = {}
         """When the API server last did not confirm the removal, of those that are still unused."""
         self._waiting = 0
-        self._stuck = StuckNamespaces(view, self.unused.is_trusted_in)
+        self._stuck = StuckNamespaces(cache, self.unused.is_trusted_in)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._show_waiting(0)
-        for cause in Cause:  # samples from the start, so that a rate sees the first
+        for cause in RemovalReason:  # samples from the start, so that a rate sees the first
             metrics.removals_approved.labels(cause.value)
-        view.on_change(self._keep_what_is_wanted_again)
+        cache.on_change(self._keep_what_is_wanted_again)
 
     async def run(self, term: Leadership, interval: float) -> None:
         """Prune every `interval` seconds or oftener, and within seconds what does not wait, until cancelled."""
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         try:
             while True:
                 if await run_and_log("prune_failed", self.once(term), "leader"):
@@ -131,7 +131,7 @@ class Pruner:
 
         Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads.
         """
-        if not self._view.in_touch:
+        if not self._cache.in_touch:
             raise ClusterError("the watch is out of touch with the API server, so what is unused is not known")
         await self.unused.look()
         self._forget_approvals()
@@ -175,7 +175,7 @@ class Pruner:
     def _is_hurried(self) -> bool:
         """Whether something may be removed before its grace is over that the last look did not try."""
         roles = self._without_room()
-        return self._view.in_touch and any(
+        return self._cache.in_touch and any(
             place not in self._tried and self._is_due(place, roles) and self._does_not_wait(place, roles)
             for place in self.unused.places
         )
@@ -211,14 +211,14 @@ class Pruner:
 
     def _is_in_the_way(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
         if place.associated:
-            return self._associations is not None and self._associations.lacks_room
+            return self._associations is not None and self._associations.cache.is_full
         return place.role in without_room
 
     def _without_room(self) -> frozenset[RoleArn | None]:
         """The roles of bindings of which no role has room for one more subject."""
         return frozenset(
             role
-            for binding in self._view.bindings
+            for binding in self._cache.bindings
             if binding.names_subjects and all(self._writers[one].lacks_room for one in binding.roles)
             for role in binding.roles
         )
@@ -296,7 +296,7 @@ class Pruner:
         async with self._slots:
             try:
                 with self._progress.step("pruner", _LONGEST_STEP):
-                    namespace, account = await live(self._cluster, self._view, place.subject)
+                    namespace, account = await live(self._cluster, self._cache, place.subject)
             except ClusterError as error:
                 log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
                 return None
@@ -304,7 +304,7 @@ class Pruner:
         if cause is None:
             log.warning("removal_not_confirmed", **_facts(place), reason="the API server itself still wants it")
             return None
-        was_deleted = cause.is_deletion and self._view.former.was_deleted(place.subject.namespace, namespace)
+        was_deleted = cause.is_deletion and self._cache.former.was_deleted(place.subject.namespace, namespace)
         return _Confirmed(cause, counts=not was_deleted)
 
     def _approve(self, confirmed: Mapping[Place, _Confirmed]) -> None:
@@ -313,7 +313,7 @@ class Pruner:
             self._approved[place] = _Approved(now, one.counts)
             metrics.removals_approved.labels(one.cause.value).inc()
             log.info("removal_approved", **_facts(place), cause=one.cause.value, witnessed=not one.counts)
-            if self._view.account(place.subject) is not None:
+            if self._cache.account(place.subject) is not None:
                 self._events.note(
                     EventSubject("ServiceAccount", place.subject.namespace, place.subject.service_account),
                     "TrustRemoved",
@@ -324,7 +324,7 @@ class Pruner:
         for role, writer in self._writers.items():
             writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
         if self._associations:
-            self._associations.leave({place.subject for place in self._approved if place.associated})
+            self._associations.approve_removals({place.subject for place in self._approved if place.associated})
 
     def _show_waiting(self, count: int) -> None:
         metrics.removals_over_limit.set(count)

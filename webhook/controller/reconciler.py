@@ -55,13 +55,13 @@ class Reconciler:
 
     def __init__(
         self,
-        view: ClusterCache,
+        cache: ClusterCache,
         grants: Grants,
         cluster: Cluster,
         events: Events,
         progress: Progress | None = None,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._grants = grants
         self._cluster = cluster
         self._events = events
@@ -72,13 +72,13 @@ class Reconciler:
         self._annotating: set[Subject] = set()
         self._annotators: list[asyncio.Task[None]] = []
         self._progress = progress = progress or Progress()
-        self.pods = PodsWithoutIdentity(view, cluster, events, progress)
-        view.on_change(self._note)
+        self.pods = PodsWithoutIdentity(cache, cluster, events, progress)
+        cache.on_change(self._note)
 
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
         metrics.pass_interval.set(interval)
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         await self._grants.first_looks(_FIRST_LOOK_SECONDS)
         next_pass, is_due = 0.0, True
         while True:
@@ -109,8 +109,8 @@ class Reconciler:
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
             self._grants.check()
-            self._grants.forget_refused(self._view.wanted())
-            self._changed.update(dict.fromkeys(self._view.namespaces_with_grants()))
+            self._grants.forget_refused(self._cache.wanted())
+            self._changed.update(dict.fromkeys(self._cache.namespaces_with_grants()))
             self._changed.update(dict.fromkeys(self._grants.namespaces_under_way))
             await self._look_at_changed()
         metrics.pass_last_success.set_to_current_time()
@@ -120,12 +120,12 @@ class Reconciler:
         count = 0
         while self._changed:
             namespace, _ = self._changed.popitem()
-            if self._view.is_behind_a_live_read(namespace):
+            if self._cache.is_behind_a_live_read(namespace):
                 continue  # the review that read it sees to it, and the watch brings it here again
-            grants = self._view.grants_in(namespace)
+            grants = self._cache.grants_in(namespace)
             self._reconsider(namespace, grants)
             for grant in grants:
-                if self._view.is_due(grant):
+                if self._cache.is_due(grant):
                     self._look_at(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
@@ -137,15 +137,15 @@ class Reconciler:
         What it shows of the ServiceAccount may be older than the review that asked.
         """
         by_subject = {grant.subject: grant for grant in grants}
-        for name in self._view.service_accounts:
+        for name in self._cache.service_accounts:
             subject = Subject(namespace, name)
             grant = by_subject.get(subject)
-            if grant is not None or not self._view.selects(subject):
+            if grant is not None or not self._cache.selects(subject):
                 self._grants.reconsider(subject, grant)
 
     def _look_at(self, grant: Grant) -> None:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
-        account = self._view.account(grant.subject)
+        account = self._cache.account(grant.subject)
         known = self._grants.start(grant)
         if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
@@ -180,7 +180,7 @@ class Reconciler:
         outcome = await self._grants.obtain(grant, _LATE_GRANT_SECONDS)
         if (grant := self._grant(subject)) is None or outcome.role not in grant.binding.roles:
             return
-        seen = self._view.account(subject)
+        seen = self._cache.account(subject)
         if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
             return
         if seen and await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
@@ -189,9 +189,9 @@ class Reconciler:
 
     def _grant(self, subject: Subject) -> Grant | None:
         """The subject's grant, where what the watch shows is as new as all that is known of its namespace."""
-        if not self._view.may_add(subject) or self._view.is_behind_a_live_read(subject.namespace):
+        if not self._cache.may_add(subject) or self._cache.is_behind_a_live_read(subject.namespace):
             return None
-        return self._view.grant(subject)
+        return self._cache.grant(subject)
 
     def _report_annotated(self, subject: Subject, role: RoleArn) -> None:
         metrics.accounts_annotated_late.inc()

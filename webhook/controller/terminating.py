@@ -22,14 +22,14 @@ _LONG = 3600.0
 class StuckNamespaces:
     """Shows how many there are, and logs each once. `is_trusted` answers whether anything in a namespace is."""
 
-    def __init__(self, view: ClusterCache, is_trusted: Callable[[str], bool]) -> None:
-        self._view = view
+    def __init__(self, cache: ClusterCache, is_trusted: Callable[[str], bool]) -> None:
+        self._cache = cache
         self._is_trusted = is_trusted
         self._told: frozenset[str] = frozenset()
 
     def show(self) -> None:
         """Look at them now."""
-        stuck = frozenset(name for name in self._view.former.terminating_for(_LONG) if self._is_trusted(name))
+        stuck = frozenset(name for name in self._cache.former.terminating_for(_LONG) if self._is_trusted(name))
         metrics.namespaces_stuck_terminating.set(len(stuck))
         for name in sorted(stuck - self._told):
             log.warning(

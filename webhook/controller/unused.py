@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.coordination.leases import mark
-from webhook.model.removal import Cause
+from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
-    from webhook.engine.desired_state import DesiredState
+    from webhook.controller.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 _YIELD_EVERY = 200
 """Subjects looked at before the loop may answer reviews again."""
 
-_BY_NAMESPACE = frozenset({Cause.NAMESPACE_GONE, Cause.NAMESPACE_REPLACED, Cause.NOT_BOUND})
+_BY_NAMESPACE = frozenset(
+    {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED, RemovalReason.NOT_BOUND}
+)
 """Causes of which the watch has shown the moment, whenever the trust itself is first seen."""
 
 
@@ -53,7 +55,7 @@ class Place:
 class Unused:
     """Why a place is unused, and since when, in seconds on the event loop's clock."""
 
-    cause: Cause
+    cause: RemovalReason
     since: float
 
 
@@ -62,12 +64,12 @@ class UnusedTrust:
 
     def __init__(
         self,
-        view: ClusterCache,
+        cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
         demand: DesiredState,
         associations: Associations | None = None,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._writers = writers
         self._demand = demand
         self._associations = associations
@@ -75,13 +77,13 @@ class UnusedTrust:
         self._by_namespace: defaultdict[str, set[Place]] = defaultdict(set)
         self.urgent = asyncio.Event()
         """Set where something new is found that does not wait for the grace."""
-        view.on_change(self._look_at)
+        cache.on_change(self._look_at)
 
     async def run(self, interval: float) -> None:
         """Look every `interval` seconds until cancelled, whether this replica leads or not."""
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         while True:
-            if self._view.in_touch:
+            if self._cache.in_touch:
                 await run_and_log("unused_trust_not_looked_at", self.look(), "unused")
             await asyncio.sleep(interval)
 
@@ -101,21 +103,23 @@ class UnusedTrust:
         for place in self._found.keys() - seen:
             self._forget(place)
 
-    def cause(self, place: Place) -> Cause | None:
+    def cause(self, place: Place) -> RemovalReason | None:
         """Why a place is unused by what the watch last showed, or None where it is not."""
         subject = place.subject
-        return self.cause_by(place, self._view.cached(subject.namespace), self._view.account(subject))
+        return self.cause_by(place, self._cache.cached(subject.namespace), self._cache.account(subject))
 
-    def cause_by(self, place: Place, namespace: LiveNamespace | None, account: Account | None) -> Cause | None:
+    def cause_by(
+        self, place: Place, namespace: LiveNamespace | None, account: Account | None
+    ) -> RemovalReason | None:
         """The same, by a namespace and a ServiceAccount that the API server has just shown."""
         if place.associated or place.role is None:
-            return self._view.cause_to_dissociate(place.role, place.subject, namespace, account)
+            return self._cache.cause_to_dissociate(place.role, place.subject, namespace, account)
         return self._demand.cause_by(place.role, place.subject, namespace, account)
 
     def may_remove(self, place: Place) -> bool:
         """Whether no binding wants it by what was last shown, nor may soon."""
         if place.associated or place.role is None:
-            return self._view.may_dissociate(place.subject, place.role)
+            return self._cache.may_dissociate(place.subject, place.role)
         return self._demand.may_leave(place.role, place.subject)
 
     def is_deletion_witnessed(self, place: Place) -> bool:
@@ -124,7 +128,7 @@ class UnusedTrust:
         return (
             one is not None
             and one.cause.is_deletion
-            and self._view.former.was_deleted(name, self._view.cached(name))
+            and self._cache.former.was_deleted(name, self._cache.cached(name))
         )
 
     def is_there(self, place: Place) -> bool:
@@ -138,7 +142,7 @@ class UnusedTrust:
         associated = self._associations.subjects if self._associations else {}
         return any(
             subject in associated or any(subject in writer.subjects for writer in self._writers.values())
-            for subject in self._view.subjects_in(namespace)
+            for subject in self._cache.subjects_in(namespace)
         )
 
     def _trusted(self) -> Iterator[Place]:
@@ -152,7 +156,7 @@ class UnusedTrust:
     def _look_at(self, namespace: str) -> None:
         """Something has changed in a namespace."""
         known = self._by_namespace.get(namespace, ())
-        bound = (Place(role, one) for one in self._view.subjects_in(namespace) for role in self._writers)
+        bound = (Place(role, one) for one in self._cache.subjects_in(namespace) for role in self._writers)
         for place in {*known, *(one for one in bound if self.is_there(one))}:
             self._judge(place)
 
@@ -165,7 +169,7 @@ class UnusedTrust:
         if before is not None and before.cause is cause:
             return
         # Another cause begins anew: what a list lacked and a later one has may have been wanted in between.
-        shown = self._view.former.unused_since(place.subject.namespace) if cause in _BY_NAMESPACE else None
+        shown = self._cache.former.unused_since(place.subject.namespace) if cause in _BY_NAMESPACE else None
         self._found[place] = Unused(cause, asyncio.get_running_loop().time() if shown is None else shown)
         self._by_namespace[place.subject.namespace].add(place)
         if not cause.waits_for_grace:

@@ -24,7 +24,7 @@ from webhook.iam.reasons import (
 )
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.makers import Need
+from webhook.podidentity.fallback import Need
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Grants:
             return Trusted(_order(grant)[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = _order(grant)[0]
-            proof = self._writers[role].lets_pods_in and self._associations.knows(grant.subject, role)
+            proof = self._writers[role].lets_pods_in and self._associations.cache.trust_source(grant.subject, role)
             return Trusted(role, proof, self._writers[role].doubt_of_pods(*_pods_of(grant))) if proof else None
         if grant.annotated and (trust := self._writers[grant.annotated].trusts(grant.subject)):
             return trust  # first in its order, which a pass need not work out
@@ -133,7 +133,7 @@ class Grants:
         """Whether EKS's own webhook has had the time to hear of the subject's association, which works."""
         if self._associations is None or not self._writers[grant.binding.roles[0]].lets_pods_in:
             return False
-        return self._associations.is_propagated(grant.subject)
+        return self._associations.cache.is_propagated(grant.subject)
 
     async def first_looks(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""
@@ -146,7 +146,7 @@ class Grants:
         for writer in self._writers.values():
             writer.check()
         if self._associations:
-            self._associations.check()
+            self._associations.enqueue()
 
     async def close(self) -> None:
         """Start nothing more and wait for the writes under way."""
@@ -175,7 +175,8 @@ class Grants:
         if not self._associations or not grant.binding.associates:
             return False
         return bool(
-            self._writers[grant.binding.roles[0]].lets_pods_in and self._associations.expects(grant.subject)
+            self._writers[grant.binding.roles[0]].lets_pods_in
+            and self._associations.cache.is_undescribed(grant.subject)
         )
 
     def _pursue(self, grant: Grant, need: Need) -> _Pursuit:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,11 +23,12 @@ from kubernetes.config.incluster_config import (
 )
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
-from webhook.kube.boundary import every_outcome
-from webhook.kube.credential_plugin import failures_raised
+from webhook.kube.errors import every_outcome
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from urllib3 import PoolManager
 
 _PERSONAL_FILE = Path.home() / ".kube" / "config"
@@ -85,7 +89,7 @@ class Access:
         if not self._renewing.acquire(timeout=seconds):
             raise ClusterError(f"the kubeconfig's exec plugin has given no credentials for {seconds:g} s")
         try:
-            with failures_raised():
+            with _plugin_failures_raised():
                 settings = self._configuration.auth_settings()
         finally:
             self._renewing.release()
@@ -112,7 +116,7 @@ class Access:
                 and not {"token", "auth-provider"} & set(user.value)
             ):
                 self._token_file = Path(user.path or file).parent / user.value.pop("tokenFile")
-            with failures_raised():
+            with _plugin_failures_raised():
                 loader.load_and_set(self._configuration)
         except (
             AttributeError,
@@ -133,6 +137,35 @@ class Access:
             raise ConfigException(f"the proxy in {where} is not like https://host:port, nor socks5://host:port")
         if proxy.startswith("socks5:"):  # with kubectl it is the proxy that looks up names
             configuration.proxy = "socks5h" + proxy.removeprefix("socks5")
+
+
+@contextmanager
+def _plugin_failures_raised() -> Iterator[None]:
+    """Raise ClusterError, with the plugin's own words, where a plugin fails to give credentials or to renew them.
+
+    The official client only logs it, by the root logger, and goes on as nobody, or with what has expired. To be
+    entered by one thread at a time.
+    """
+    heard: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        heard.append(_words(record))
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(hear)
+    try:
+        yield
+    finally:
+        root.removeFilter(hear)
+    if heard:
+        raise ClusterError(f"the kubeconfig's exec plugin gives no credentials: {'; '.join(heard)}")
+
+
+def _words(record: logging.LogRecord) -> str:
+    # On a terminal the plugin has printed its reason itself, and the client stumbles over having none.
+    stumbled = isinstance(sys.exc_info()[1], AttributeError)
+    return "it says above why" if stumbled else record.getMessage().removeprefix("exec: ")
 
 
 def _user_of(config: Any, context: dict[str, Any]) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from webhook.kube.connection import ConflictError, NotFoundError
-from webhook.kube.decoding import decode
 from webhook.kube.lists import listed
-from webhook.kube.objects import NamespaceObject, PodObject, ServiceAccountObject, labels_reader
-from webhook.kube.tokens import issuer_in
+from webhook.kube.objects import NamespaceObject, ServiceAccountObject, decode, labels_reader
+from webhook.kube.pods import PodObject
 from webhook.kube.watches import Resource
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.patches import annotation_patch
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
 
-
 _REVIEWED_SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
+
+_PARTS = 3
+_OF_A_SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 class KubernetesApi:
@@ -172,3 +175,27 @@ class KubernetesApi:
 
 class _Discovery(msgspec.Struct):
     issuer: str
+
+
+class _Claims(msgspec.Struct):
+    iss: str = ""
+    sub: str = ""
+
+
+def issuer_in(token: str | None) -> str | None:
+    """The issuer of a ServiceAccount's token, or None for anything else.
+
+    A person's token is of another issuer than the cluster's, and so is one that was stored in a Secret
+    (`kubernetes/serviceaccount`).
+    """
+    parts = token.split(".") if token else []
+    if len(parts) != _PARTS:
+        return None
+    try:
+        payload = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        claims = msgspec.json.decode(payload, type=_Claims)
+    except (binascii.Error, ValueError):
+        return None
+    if not claims.sub.startswith(_OF_A_SERVICE_ACCOUNT) or not claims.iss.startswith("https://"):
+        return None
+    return claims.iss

@@ -11,6 +11,7 @@ import msgspec
 from certs.errors import StoreError
 from certs.store import Announced, Stored
 from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.objects import WebhookConfiguration
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Registration:
             found = await self._call("GET")
         except NotFoundError:
             return None
-        bundles = tuple(_decoded(webhook.client_config.ca_bundle or "") for webhook in found.webhooks or ())
+        bundles = tuple(webhook.client_config.ca_bundle for webhook in found.webhooks or ())
         return Announced(bundles, found.metadata.resource_version) if bundles else None
 
     async def announce(self, ca_bundle: bytes, replacing: Announced) -> bool:
@@ -106,11 +107,11 @@ class Registration:
             return False
         return True
 
-    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> _Configuration:
+    async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> WebhookConfiguration:
         try:
             return await self._connection.in_thread(
                 lambda: self._connection.ask(
-                    _Configuration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
+                    WebhookConfiguration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
                 ),
                 urgent=True,
             )
@@ -118,14 +119,6 @@ class Registration:
             raise
         except ClusterError as error:
             raise StoreError(str(error)) from error
-
-
-class _ClientConfig(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
-    ca_bundle: str | None = None
-
-
-class _Webhook(msgspec.Struct, rename="camel", frozen=True):
-    client_config: _ClientConfig = _ClientConfig()
 
 
 class _Metadata(msgspec.Struct, rename="camel", frozen=True):
@@ -136,11 +129,6 @@ class _Metadata(msgspec.Struct, rename="camel", frozen=True):
 class _Secret(msgspec.Struct, frozen=True):
     metadata: _Metadata
     data: dict[str, str] | None = None
-
-
-class _Configuration(msgspec.Struct, frozen=True):
-    metadata: _Metadata
-    webhooks: list[_Webhook] | None = None
 
 
 def _stored(secret: dict[str, Any]) -> Stored:

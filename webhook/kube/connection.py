@@ -11,7 +11,8 @@ import msgspec
 import urllib3
 
 from webhook.kube.access import Access
-from webhook.kube.answers import (
+from webhook.kube.deadlines import Deadline, answered_by, respect_deadlines
+from webhook.kube.errors import (
     MIB,
     ConflictError,
     InvalidError,
@@ -20,11 +21,11 @@ from webhook.kube.answers import (
     TooLargeError,
     body_of,
     error_of,
+    every_outcome,
     shown,
+    whole_call,
 )
-from webhook.kube.boundary import every_outcome, whole_call
-from webhook.kube.deadlines import Deadline, answered_by, respect_deadlines
-from webhook.kube.decoding import decode
+from webhook.kube.objects import decode
 from webhook.model.errors import ClusterError, ObservingError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Deployments by name: read, nudged and restarted, with the rights that each call needs."""
+"""Deployments by name: read, retried and restarted, with the rights that each call needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import Name, name_of_role
-from webhook.model.deployments import KUBECTL_RESTARTED, NUDGED, RESTARTED, RESTARTED_FOR, Deployment
+from webhook.model.deployments import KUBECTL_RESTARTED, RESTARTED, RESTARTED_FOR, RETRIED, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,12 +72,15 @@ class _OwnMetadata(msgspec.Struct, rename="camel", frozen=True):
     annotations: _Annotations | None = None
 
 
-class _DeploymentObject(msgspec.Struct, frozen=True):
+class DeploymentObject(msgspec.Struct, frozen=True):
+    """A Deployment."""
+
     metadata: _OwnMetadata
     spec: _Spec
     status: _Status = _Status()
 
     def deployment(self) -> Deployment:
+        """The Deployment as the program sees it."""
         metadata, template, status = self.metadata, self.spec.template, self.status
         noted = metadata.annotations or _Annotations()
         of_template = template.metadata.annotations or _Annotations()
@@ -110,7 +113,7 @@ class DeploymentApi:
         """The Deployment as it is now, or None where there is none (get deployments)."""
 
         def call() -> Deployment:
-            return self._connection.ask(_DeploymentObject, "GET", _path(namespace, name)).deployment()
+            return self._connection.ask(DeploymentObject, "GET", _path(namespace, name)).deployment()
 
         try:
             return await self._connection.in_thread(call)
@@ -127,50 +130,40 @@ class DeploymentApi:
 
     def _named(self, name: str) -> Iterator[Deployment]:
         query = {"fieldSelector": f"metadata.name={name}"}
-        for item in listed(self._connection, _DeploymentObject, "/apis/apps/v1/deployments", query):
+        for item in listed(self._connection, DeploymentObject, "/apis/apps/v1/deployments", query):
             yield item.deployment()
 
-    async def nudge(self, deployment: Deployment) -> bool:
+    async def retry(self, deployment: Deployment) -> bool:
         """Change an annotation of it, so that its ReplicaSet tries again at once (patch deployments)."""
-        annotations = {NUDGED: datetime.now(UTC).isoformat()}
+        annotations = {RETRIED: datetime.now(UTC).isoformat()}
         return await self._patch(deployment, {"metadata": {"uid": deployment.uid, "annotations": annotations}})
 
-    async def restart(self, deployment: Deployment, moment: float, role: RoleArn | None) -> bool:
-        """Do as `kubectl rollout restart` does, and note that it was us, for which role (patch deployments)."""
-        stamp = _stamp(moment)
-        note = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
-        noted = {**_seen(deployment), "annotations": note}
-        return await self._patch(deployment, {"metadata": noted, **_restarting(stamp)})
+    async def restart(
+        self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
+    ) -> bool:
+        """Do as `kubectl rollout restart` does, unless it has changed since it was read (patch deployments).
 
-    async def replace_pods(self, deployment: Deployment, moment: float) -> bool:
-        """Do as `kubectl rollout restart` does, and note nothing (patch deployments).
-
-        The running program restarts a Deployment that carries its note no more: one for another reason takes
-        nothing from it.
+        `noted`: the Deployment says that it was us, and for which role. The running program never restarts one
+        that says so, so a restart for another reason leaves no note.
         """
         stamp = _stamp(moment)
-        return await self._patch(deployment, {"metadata": _seen(deployment), **_restarting(stamp)})
+        metadata: dict[str, Any] = {"uid": deployment.uid, "resourceVersion": deployment.version}
+        if noted:
+            metadata["annotations"] = {RESTARTED: stamp, RESTARTED_FOR: role.value if role else None}
+        template = {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}
+        return await self._patch(deployment, {"metadata": metadata, "spec": {"template": template}})
 
     async def _patch(self, deployment: Deployment, body: dict[str, Any]) -> bool:
         path = _path(deployment.namespace, deployment.name)
 
-        def call() -> _DeploymentObject:
-            return self._connection.ask(_DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
+        def call() -> DeploymentObject:
+            return self._connection.ask(DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
 
         try:
             await self._connection.in_thread(call)
         except (NotFoundError, ConflictError):
             return False
         return True
-
-
-def _seen(deployment: Deployment) -> dict[str, Any]:
-    """Have a patch be refused where the Deployment has changed since it was read."""
-    return {"uid": deployment.uid, "resourceVersion": deployment.version}
-
-
-def _restarting(stamp: str) -> dict[str, Any]:
-    return {"spec": {"template": {"metadata": {"annotations": {KUBECTL_RESTARTED: stamp}}}}}
 
 
 def _stamp(moment: float) -> str:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from webhook.kube.connection import NotFoundError
-from webhook.kube.objects import Metadata
+from webhook.kube.objects import AnnotatedObject
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -23,10 +21,6 @@ PREFIX = "mxp-identity/refuses-"
 """How a mark begins."""
 
 _MERGE = "application/merge-patch+json"
-
-
-class _Account(msgspec.Struct, frozen=True):
-    metadata: Metadata = Metadata()
 
 
 class GateAccount:
@@ -53,9 +47,9 @@ class GateAccount:
         annotations = {**dict.fromkeys(replacing), **marks}
         await self._call("PATCH", {"metadata": {"annotations": annotations}})
 
-    async def _call(self, method: str, body: dict[str, object] | None = None) -> _Account:
-        def call() -> _Account:
-            return self._connection.ask(_Account, method, self._path, body=body, content_type=_MERGE)
+    async def _call(self, method: str, body: dict[str, object] | None = None) -> AnnotatedObject:
+        def call() -> AnnotatedObject:
+            return self._connection.ask(AnnotatedObject, method, self._path, body=body, content_type=_MERGE)
 
         try:
             return await self._connection.in_thread(call)

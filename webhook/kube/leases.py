@@ -13,9 +13,9 @@ import structlog
 
 from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
 from webhook.coordination.recent_writes import MOST_HEARD
-from webhook.kube.answers import shown
 from webhook.kube.connection import ConflictError, NotFoundError
-from webhook.kube.decoding import decode
+from webhook.kube.errors import shown
+from webhook.kube.objects import decode
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.telemetry.progress import Progress

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from webhook.controller.ports import MOST_OBJECTS, ClusterError
-from webhook.kube.answers import MIB, TooLargeError
-from webhook.kube.boundary import every_outcome
 from webhook.kube.deadlines import Deadline
-from webhook.kube.decoding import decode
-from webhook.kube.objects import PAGE, Page
+from webhook.kube.errors import MIB, TooLargeError, every_outcome
+from webhook.kube.objects import VersionMetadata, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import msgspec
 
     from webhook.kube.connection import Connection
 
@@ -27,6 +25,9 @@ etcd stores 1.5 MiB of an object (--max-request-bytes). JSON writes a `<` as six
 rest is for names of fields, which etcd's form has not.
 """
 
+PAGE = 500
+"""Objects of a page at most, as client-go reads them."""
+
 _LARGEST_PAGE = 6 * MIB
 """500 pods, and thousands of namespaces or ServiceAccounts, as they usually are."""
 
@@ -35,6 +36,36 @@ _PAGE_SECONDS = 30.0
 
 LONGEST_LIST = 900.0
 """Seconds for all pages: longer than an API server keeps the place where a list goes on."""
+
+
+class _ListMetadata(VersionMetadata, frozen=True):
+    """Where to watch from, and how to get the next page."""
+
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+# As fields of a tuple: of a list msgspec counts the items once it has built them all.
+_items_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Items",
+        [(f"item_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number in range(PAGE)],
+        array_like=True,
+        forbid_unknown_fields=True,
+    )
+    | None
+)
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """A page of a list, its items not read yet. Both parts have to be there: an empty list empties a mirror."""
+
+    metadata: _ListMetadata
+    items: msgspec.Raw
+
+    def objects(self) -> list[msgspec.Raw]:
+        """The JSON of each item. Raises msgspec.MsgspecError where there are more than `PAGE`, however small."""
+        items = msgspec.structs.astuple(found) if (found := _items_decoder.decode(self.items)) else ()
+        return [item for item in items if item is not msgspec.UNSET]
 
 
 def pages(connection: Connection, path: str, query: Mapping[str, str]) -> Iterator[tuple[list[msgspec.Raw], str]]:
@@ -52,7 +83,7 @@ def pages(connection: Connection, path: str, query: Mapping[str, str]) -> Iterat
         wanted = {**query, "limit": str(limit)} | ({"continue": token} if token else {})
         most = _LARGEST_PAGE if limit > 1 else LARGEST_OBJECT
         try:
-            page = connection.ask(Page, "GET", path, query=wanted, seconds=seconds, most=most)
+            page = connection.ask(_Page, "GET", path, query=wanted, seconds=seconds, most=most)
             with every_outcome(f"GET {path}"):
                 objects = page.objects()
         except TooLargeError:
@@ -83,6 +114,6 @@ def listed(connection: Connection, kind: type[T], path: str, query: Mapping[str,
 def newest_version(connection: Connection, path: str, query: Mapping[str, str]) -> str:
     """The version of the list as it is now, read with one object of it. Blocks; raises ClusterError."""
     page = connection.ask(
-        Page, "GET", path, query={**query, "limit": "1"}, seconds=_PAGE_SECONDS, most=LARGEST_OBJECT
+        _Page, "GET", path, query={**query, "limit": "1"}, seconds=_PAGE_SECONDS, most=LARGEST_OBJECT
     )
     return page.metadata.resource_version

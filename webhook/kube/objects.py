@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime  # noqa: TC003  msgspec reads annotations when it runs
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
-from webhook.controller.ports import RunningPod
-from webhook.model.bindings import Mode
 from webhook.model.decisions import Account, LiveNamespace
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-# Either means that EKS gave the pod an identity.
-_ROLE_VARIABLE = "AWS_ROLE_ARN"
-_IDENTITY_VARIABLES = {_ROLE_VARIABLE: Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FULL_URI": Mode.POD_IDENTITY}
-# How people tell EKS's webhook to leave a pod, or containers of it, without one.
-_SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
-_SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
-_ENDED = frozenset({"Succeeded", "Failed"})
+T = TypeVar("T")
+
+_DEEPEST = 32
+"""Levels below which nothing is read: the variables of a pod in a list are nine deep."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
+"""A string, the start of an object or list, or its end; possessive, so that a string is looked at once."""
+
+_OPENS, _CLOSES = 1, 2
+
+
+def decode(text: bytes | bytearray | msgspec.Raw, kind: type[T]) -> T:
+    """Read a value, however deeply the rest of the object is nested.
+
+    An owner of an object may nest its `metadata.managedFields` 9,995 levels deep: the API server stores that.
+    msgspec skips values that are not needed, but it counts their levels as Python counts calls, and fails at about
+    1,000 (Python 3.11), at a number that is fixed at build time (3.12 and 3.13) or at the end of the stack (3.14).
+
+    Raises msgspec.MsgspecError for what is not JSON, or of another type.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError:
+        return msgspec.json.decode(_shallow(bytes(text)), type=kind)
+
+
+def _shallow(text: bytes) -> bytes:
+    """The same JSON with null in place of what is nested too deeply; what is no JSON stays none."""
+    kept: list[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(text):
+        if token.lastindex == _OPENS:
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept.append(text[start : token.start()])
+        elif token.lastindex == _CLOSES:
+            if depth == _DEEPEST + 1:
+                kept.append(b"null")
+                start = token.end()
+            depth -= 1
+    if depth <= _DEEPEST:
+        kept.append(text[start:])
+    return b"".join(kept)
+
 
 _LONGEST_ROLE = 640
 """Characters that are kept of what stands where a role's ARN belongs: no ARN has as many (a path has 512, a name
 64), and no more is kept of it than tells it from one (an annotation may have 256 KiB, a variable 1 MiB)."""
-
-_MOST_ROLES = 3
-"""Roles of one pod that are kept: each but one is a wrong one."""
 
 
 def name_of_role(text: str) -> str:
@@ -66,27 +99,19 @@ def labels_reader(keys: Collection[str]) -> Callable[[msgspec.Raw], dict[str, st
     return read
 
 
-class OwnerReference(msgspec.Struct, frozen=True):
-    """What an object belongs to."""
-
-    kind: str
-    name: str
-    controller: bool = False
-    """Whether it is the owner that makes the object anew."""
-
-
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
-    """Of any object."""
+    """Of an object of which all annotations matter."""
 
-    name: Name = ""
+    name: Name
     namespace: Name = ""
-    uid: Name = ""
     resource_version: str = ""
-    labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: str | None = None
-    owner_references: list[OwnerReference] | None = None
+
+
+class AnnotatedObject(msgspec.Struct, frozen=True):
+    """An object of any kind with its annotations."""
+
+    metadata: Metadata
 
 
 class NamespaceStatus(msgspec.Struct, frozen=True):
@@ -164,215 +189,45 @@ class ServiceAccountObject(msgspec.Struct, frozen=True):
         return {} if found.role is None else {ROLE_ARN_ANNOTATION: found.role}
 
 
-class Variable(msgspec.Struct, frozen=True):
-    """One environment variable; `value` is empty where it stands elsewhere."""
-
-    name: str
-    value: str = ""
-
-
-class Container(msgspec.Struct, frozen=True):
-    """One container of a pod."""
-
-    name: str
-    env: list[Variable] | None = None
-
-    @property
-    def has_identity(self) -> bool:
-        """Whether EKS gave it an AWS identity."""
-        return bool(self.carries)
-
-    @property
-    def carries(self) -> frozenset[Mode]:
-        """The ways for which it has variables."""
-        return frozenset(
-            _IDENTITY_VARIABLES[variable.name]
-            for variable in self.env or ()
-            if variable.name in _IDENTITY_VARIABLES
-        )
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The role that it was given by the annotation, if any."""
-        return frozenset(
-            name_of_role(variable.value)
-            for variable in self.env or ()
-            if variable.name == _ROLE_VARIABLE and variable.value
-        )
-
-
-class PodLabels(msgspec.Struct, rename={"template_hash": "pod-template-hash", "skipped": _SKIP_POD}, frozen=True):
-    """Labels of a pod, of which two count."""
-
-    template_hash: str = ""
-    skipped: str | None = None
-
-
-class PodAnnotations(msgspec.Struct, rename={"skipped_containers": _SKIP_CONTAINERS}, frozen=True):
-    """Annotations of a pod, of which one counts."""
-
-    skipped_containers: str = ""
-
-
-class PodMetadata(msgspec.Struct, rename="camel", frozen=True):
-    """Of a pod."""
-
-    name: Name = ""
-    namespace: Name = ""
-    uid: Name = ""
-    labels: PodLabels | None = None
-    annotations: PodAnnotations | None = None
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: str | None = None
-    owner_references: list[OwnerReference] | None = None
-
-
-class PodSpec(msgspec.Struct, rename="camel", frozen=True):
-    """What the pod is to run."""
-
-    service_account_name: Name = ""
-    containers: list[Container] = []
-    init_containers: list[Container] = []
-
-
-class PodStatus(msgspec.Struct, frozen=True):
-    """How far the pod has come."""
-
-    phase: str = ""
-
-
-class PodObject(msgspec.Struct, frozen=True):
-    """A Pod."""
-
-    metadata: PodMetadata
-    spec: PodSpec
-    status: PodStatus = PodStatus()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended and is not on its way out."""
-        return not (self.has_ended or self.is_leaving)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether its containers run no more, and will not again."""
-        return self.status.phase in _ENDED
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether it is on its way out; its containers may run until it is gone."""
-        return self.metadata.deletion_timestamp is not None
-
-    @property
-    def carries(self) -> frozenset[Mode]:
-        """The ways for which any of its containers has variables."""
-        return frozenset(way for one in self._containers for way in one.carries)
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The roles of its containers that EKS was not told to skip: another's role is not the account's."""
-        return frozenset(sorted({role for one in self._meant_by_eks for role in one.roles})[:_MOST_ROLES])
-
-    @property
-    def has_identity(self) -> bool:
-        """Whether any container has an AWS identity, or EKS was told to skip all: the gate refuses no such pod.
-
-        EKS's webhook gives all of them one at once. One without was added by a later webhook: a new pod is alike.
-        """
-        meant = self._meant_by_eks
-        return not meant or any(one.has_identity for one in meant)
-
-    def running(self) -> RunningPod:
-        """The pod, with whether it has its AWS identity."""
-        return RunningPod(
-            namespace=self.metadata.namespace,
-            name=self.metadata.name,
-            service_account=self.spec.service_account_name,
-            uid=self.metadata.uid,
-            has_identity=self.has_identity,
-            created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
-            deployment=_deployment_of(self.metadata),
-            carries=self.carries,
-            is_leaving=self.is_leaving,
-            roles=self.roles,
-        )
-
-    @property
-    def _containers(self) -> list[Container]:
-        return [*self.spec.containers, *self.spec.init_containers]
-
-    @property
-    def _meant_by_eks(self) -> list[Container]:
-        """Those that EKS was not told to skip."""
-        labels, annotations = self.metadata.labels, self.metadata.annotations
-        if labels and labels.skipped is not None:
-            return []
-        skipped = {name.strip() for name in annotations.skipped_containers.split(",")} if annotations else ()
-        return [one for one in self._containers if one.name not in skipped]
-
-
-def _deployment_of(pod: PodMetadata) -> str | None:
-    """The Deployment of a pod: the Deployment controller names a ReplicaSet after it and the template's hash."""
-    suffix = f"-{pod.labels.template_hash if pod.labels else ''}"
-    for owner in pod.owner_references or ():
-        if owner.kind == "ReplicaSet" and owner.name.endswith(suffix):
-            return owner.name.removesuffix(suffix)
-    return None
-
-
 Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}\Z")]
 """Of a list or an object: a number of 64 bits, by which versions of one cluster may be compared (KEP-5504)."""
 
-PAGE = 500
-"""Objects of a page at most, as client-go reads them."""
 
-
-class ListMetadata(msgspec.Struct, rename="camel", frozen=True):
-    """Of a list: where to watch from, and how to get the next page."""
+class VersionMetadata(msgspec.Struct, rename="camel", frozen=True):
+    """Metadata of which only the version matters."""
 
     resource_version: Version
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-# As fields of a tuple: of a list msgspec counts the items once it has built them all.
-_items_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    msgspec.defstruct(
-        "Items",
-        [(f"item_{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number in range(PAGE)],
-        array_like=True,
-        forbid_unknown_fields=True,
-    )
-    | None
-)
-
-
-class Page(msgspec.Struct, frozen=True):
-    """A page of a list, its items not read yet. Both parts have to be there: an empty list empties a mirror."""
-
-    metadata: ListMetadata
-    items: msgspec.Raw
-
-    def objects(self) -> list[msgspec.Raw]:
-        """The JSON of each item. Raises msgspec.MsgspecError where there are more than `PAGE`, however small."""
-        items = msgspec.structs.astuple(found) if (found := _items_decoder.decode(self.items)) else ()
-        return [item for item in items if item is not msgspec.UNSET]
-
-
-class WatchEvent(msgspec.Struct, frozen=True):
-    """A line of a watch, its object not read yet."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
-    object: msgspec.Raw
 
 
 class AnyObject(msgspec.Struct, frozen=True):
     """An object of which only the version matters."""
 
-    metadata: ListMetadata
+    metadata: VersionMetadata
+
+
+class WebhookClient(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
+    """How the API server calls a webhook; msgspec decodes the base64."""
+
+    ca_bundle: bytes = b""
+
+
+class Webhook(msgspec.Struct, rename="camel", frozen=True):
+    """One webhook of a configuration."""
+
+    name: str = ""
+    failure_policy: str = ""
+    client_config: WebhookClient = WebhookClient()
+
+
+class WebhookConfiguration(msgspec.Struct, frozen=True):
+    """A MutatingWebhookConfiguration."""
+
+    metadata: Metadata
+    webhooks: list[Webhook] | None = None
 
 
 class StatusObject(msgspec.Struct, frozen=True):
-    """The API server's own error, as a watch sends it."""
+    """The API server's own error."""
 
     code: int = 0
     message: str = ""

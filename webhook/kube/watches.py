@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+import msgspec
 
 from webhook.controller.ports import Change, ClusterError, ExpiredError
-from webhook.kube.answers import MIB, shown
-from webhook.kube.boundary import whole_call
 from webhook.kube.deadlines import Deadline
-from webhook.kube.decoding import decode
+from webhook.kube.errors import MIB, shown, whole_call
 from webhook.kube.lists import LARGEST_OBJECT, newest_version, pages
-from webhook.kube.objects import AnyObject, StatusObject, WatchEvent
+from webhook.kube.objects import AnyObject, StatusObject, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
-    import msgspec
     from urllib3 import BaseHTTPResponse
 
     from webhook.kube.connection import Connection
@@ -39,6 +38,13 @@ _WAITING = 1000
 """Changes on their way from the thread to the loop, each a few names: an object is not kept."""
 
 _GONE = 410
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """A line of a watch, its object not read yet."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+    object: msgspec.Raw
 
 
 class Resource(Generic[T]):
@@ -123,7 +129,7 @@ class Resource(Generic[T]):
             response.close()
 
     def _change(self, line: bytearray) -> Change[T]:
-        event = decode(line, WatchEvent)
+        event = decode(line, _Event)
         if event.type == "ERROR":
             status = decode(event.object, StatusObject)
             kind = ExpiredError if status.code == _GONE else ClusterError

@@ -24,7 +24,7 @@ class BindingMatch(StrEnum):
     """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
 
 
-def mapping_of(
+def binding_match(
     account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
 ) -> BindingMatch | None:
     """How `account` stands with the bindings; None where it is on its way out."""

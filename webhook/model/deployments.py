@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from webhook.model.names import RoleArn
 
-NUDGED = "mxp-identity/nudged-at"
+RETRIED = "mxp-identity/retried-at"
 """Annotation of a Deployment: a change of it is copied to the ReplicaSet, which then tries at once."""
 
 RESTARTED = "mxp-identity/restarted-at"
@@ -23,20 +23,20 @@ RESTARTED_FOR = "mxp-identity/restarted-for"
 KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation of a Deployment's template, as `kubectl rollout restart` sets it."""
 
-NUDGE_PAUSES = (1.0, 15.0)
-"""Seconds before each nudge that follows a new identity; from then on there is one a round.
+RETRY_PAUSES = (1.0, 15.0)
+"""Seconds before each retry that follows a new identity; from then on there is one a round.
 
-EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one nudge at once
+EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one retry at once
 could be too early and nothing would come of it.
 """
 
-NUDGE_ROUND = 50.0
-"""Seconds from one nudge of a Deployment that stays refused to the next: its pods then run within a minute."""
+RETRY_ROUND = 50.0
+"""Seconds from one retry of a Deployment that stays refused to the next: its pods then run within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A Deployment as far as nudges and restarts look at it. Times are seconds since 1970."""
+    """A Deployment as far as retries and restarts look at it. Times are seconds since 1970."""
 
     namespace: str
     name: str
@@ -76,7 +76,7 @@ class Deployment:
         return self.is_current and {self.made, self.updated, self.available} == {self.wanted}
 
 
-class Verdict(StrEnum):
+class RestartDecision(StrEnum):
     """What to do about a Deployment with pods that lack the identity which their ServiceAccount has."""
 
     RESTART = "restart"
@@ -92,9 +92,9 @@ class Verdict(StrEnum):
     """It runs as another ServiceAccount."""
 
 
-def judge(
+def decide_restart(
     deployment: Deployment, service_account: str, pods_started: Iterable[float], *, is_late: bool
-) -> Verdict:
+) -> RestartDecision:
     """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
 
     Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `is_late`: whether
@@ -104,13 +104,13 @@ def judge(
     """
     started = list(pods_started)
     if deployment.service_account != service_account:
-        return Verdict.NOT_OURS
+        return RestartDecision.NOT_OURS
     if deployment.restarted_by_us is not None:
         if deployment.is_rolled_out or any(moment >= deployment.restarted_by_us for moment in started):
-            return Verdict.DID_NOT_HELP
-        return Verdict.TIMED_OUT if is_late else Verdict.UNDER_WAY
+            return RestartDecision.DID_NOT_HELP
+        return RestartDecision.TIMED_OUT if is_late else RestartDecision.UNDER_WAY
     if deployment.is_paused:
-        return Verdict.PAUSED
+        return RestartDecision.PAUSED
     if deployment.restarted_at is not None and any(moment < deployment.restarted_at for moment in started):
-        return Verdict.UNDER_WAY
-    return Verdict.RESTART
+        return RestartDecision.UNDER_WAY
+    return RestartDecision.RESTART

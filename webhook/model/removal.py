@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
 
 
-class Cause(StrEnum):
+class RemovalReason(StrEnum):
     """Why a subject is to leave a role."""
 
     NAMESPACE_GONE = "namespace_gone"
@@ -33,12 +33,12 @@ class Cause(StrEnum):
     @property
     def is_deletion(self) -> bool:
         """Whether the namespace that was trusted is no more."""
-        return self in {Cause.NAMESPACE_GONE, Cause.NAMESPACE_REPLACED}
+        return self in {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED}
 
     @property
     def waits_for_grace(self) -> bool:
         """Whether it may be a mistake or a moment between two steps, so that removal waits."""
-        return self is not Cause.NAMESPACE_REPLACED
+        return self is not RemovalReason.NAMESPACE_REPLACED
 
     @property
     def sentence(self) -> str:
@@ -47,12 +47,12 @@ class Cause(StrEnum):
 
 
 _SENTENCES = {
-    Cause.NAMESPACE_GONE: "its namespace is gone",
-    Cause.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
-    Cause.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
-    Cause.NOT_BOUND: "no binding wants it in this role",
-    Cause.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
-    Cause.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
+    RemovalReason.NAMESPACE_GONE: "its namespace is gone",
+    RemovalReason.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
+    RemovalReason.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
+    RemovalReason.NOT_BOUND: "no binding wants it in this role",
+    RemovalReason.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
+    RemovalReason.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
 }
 
 
@@ -64,7 +64,7 @@ def cause_to_dissociate(  # noqa: PLR0913  all that decides it
     bindings: tuple[Binding, ...],
     *,
     former_uid: str | None,
-) -> Cause | None:
+) -> RemovalReason | None:
     """Why `subject` is not wanted associated with `role`, or None where it is, or may still need it.
 
     `role` is None for one that no binding can name. `former_uid` is the uid of the namespace of that name that was
@@ -74,8 +74,8 @@ def cause_to_dissociate(  # noqa: PLR0913  all that decides it
     if not isinstance(grant, Grant):
         return grant
     if not grant.binding.may_be_associated(role):
-        return Cause.NOT_BOUND
-    return Cause.ACCOUNT_GONE if account is None else None
+        return RemovalReason.NOT_BOUND
+    return RemovalReason.ACCOUNT_GONE if account is None else None
 
 
 def was_replaced(
@@ -87,7 +87,7 @@ def was_replaced(
     former_uid: str | None,
 ) -> bool:
     """Whether the namespace was recreated, and no binding selects it, whatever the subject has now."""
-    return _grant_or_cause(subject, namespace, account, bindings, former_uid) is Cause.NAMESPACE_REPLACED
+    return _grant_or_cause(subject, namespace, account, bindings, former_uid) is RemovalReason.NAMESPACE_REPLACED
 
 
 def cause_of_removal(  # noqa: PLR0913  all that decides it
@@ -99,7 +99,7 @@ def cause_of_removal(  # noqa: PLR0913  all that decides it
     *,
     former_uid: str | None,
     trusted_by: Callable[[RoleArn], bool],
-) -> Cause | None:
+) -> RemovalReason | None:
     """Why `subject` is not wanted in `role`, or None where it is, or may still need it.
 
     `former_uid` is the uid of the namespace of that name that was last selected, where that is known;
@@ -111,11 +111,11 @@ def cause_of_removal(  # noqa: PLR0913  all that decides it
     if grant.binding.may_use(role, grant.annotated):
         return None
     if not grant.binding.names_subjects or role not in grant.binding.roles:
-        return Cause.NOT_BOUND
+        return RemovalReason.NOT_BOUND
     if account is None:
-        return Cause.ACCOUNT_GONE
+        return RemovalReason.ACCOUNT_GONE
     other = grant.annotated
-    return Cause.OTHER_ROLE if other is not None and other != role and trusted_by(other) else None
+    return RemovalReason.OTHER_ROLE if other is not None and other != role and trusted_by(other) else None
 
 
 def _grant_or_cause(
@@ -124,10 +124,10 @@ def _grant_or_cause(
     account: Account | None,
     bindings: tuple[Binding, ...],
     former_uid: str | None,
-) -> Grant | Cause | None:
+) -> Grant | RemovalReason | None:
     """What a binding gives the subject; else why none does, or None where it may still need what it has."""
     if namespace is None:
-        return Cause.NAMESPACE_GONE
+        return RemovalReason.NAMESPACE_GONE
     seen = account or Account(subject.namespace, subject.service_account)
     # Only what a binding selects may still need its trust: deleting a namespace brings back none.
     decision = decide_existing(seen, namespace.staying(), bindings)
@@ -138,5 +138,5 @@ def _grant_or_cause(
         return None  # what is being deleted may need AWS to get there
     is_another = former_uid not in {None, namespace.uid}
     if reason is IgnoreReason.FOREIGN_ROLE and not (namespace.terminating and is_another):
-        return None if namespace.terminating else Cause.FOREIGN_ROLE
-    return Cause.NAMESPACE_REPLACED if is_another else Cause.NOT_BOUND
+        return None if namespace.terminating else RemovalReason.FOREIGN_ROLE
+    return RemovalReason.NAMESPACE_REPLACED if is_another else RemovalReason.NOT_BOUND

@@ -39,9 +39,9 @@ async def assemble_observer(configuration: Configuration) -> Program:
         if parts.pods:
             account = replace(account, associations=await look_at(parts.pods.api, _unshown))
         # In a thread: it takes long for thousands, and reviews are answered meanwhile.
-        return await asyncio.to_thread(make_plan, installation, parts.view.snapshot(), account)
+        return await asyncio.to_thread(make_plan, installation, parts.cache.snapshot(), account)
 
-    observer = Observer(parts.view, parts.issuer, plan, parts.progress)
+    observer = Observer(parts.cache, parts.issuer, plan, parts.progress)
     return parts.program(ObservedReviews(), {"observer": lambda: observer.run(reconciler.interval)})
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from webhook.observe.decisions import Decision
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Plan
-    from webhook.server.cluster_issuer import ClusterIssuer
+    from webhook.server.issuer import ClusterIssuer
     from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -39,12 +39,12 @@ class Observer:
 
     def __init__(
         self,
-        view: ClusterCache,
+        cache: ClusterCache,
         issuer: ClusterIssuer,
         plan: Callable[[IssuerUrl], Awaitable[Plan]],
         progress: Progress,
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._issuer = issuer
         self._plan = plan
         self._progress = progress
@@ -53,7 +53,7 @@ class Observer:
     async def run(self, interval: float) -> None:
         """Look at start and every `interval` seconds, until cancelled."""
         metrics.pass_interval.set(interval)
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         while True:
             await self._issuer.wait()
             await run_and_log("not_observed", self._look())

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.planning.binding_matches import Problem, ProblemKind
-from webhook.podidentity.association import (
-    QUOTA,
-    Step,
-    associations_that_fit,
-    judge,
-    what_was_changed,
-    whose,
-)
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -80,16 +73,18 @@ def plan_associations(
     notes: list[Problem] = []
     for grant in grants:
         role, found = grant.binding.roles[0], seen.described.get(grant.subject)
-        verdict = judge(found, role, owner)
-        if found is None and role not in closed:
-            why = f"binding {grant.binding.name} selects it"
-            made.append(Associating(grant.subject, role, None, why))
-        elif found is not None and verdict.step is Step.UPDATE and role not in closed:
-            mended.append(Associating(grant.subject, role, found, what_was_changed(found, role)))
-        elif verdict.step is Step.REPORT:
-            problems.append(Problem(ProblemKind.TAKEN, verdict.reason, grant.subject, role))
-        elif found is not None and verdict.step is Step.ACCEPT:
-            why = f"association {found.id} {whose(found)} gives it {role}: left as it is"
+        action = owner.action_for(found, role)
+        if found is None:
+            if role not in closed:
+                why = f"binding {grant.binding.name} selects it"
+                made.append(Associating(grant.subject, role, None, why))
+        elif action is AssociationAction.UPDATE and role not in closed:
+            mended.append(Associating(grant.subject, role, found, found.change_from(role)))
+        elif action is AssociationAction.CONFLICT:
+            why = owner.conflict_reason(found, role)
+            problems.append(Problem(ProblemKind.TAKEN, why, grant.subject, role))
+        elif action is AssociationAction.ACCEPT:
+            why = f"association {found.id} {found.origin} gives it {role}: left as it is"
             notes.append(Problem(ProblemKind.ASSOCIATION_OF_OTHERS, why, grant.subject, role))
     problems += _doubts(grants, installation, account)
     fit = associations_that_fit(seen.there)

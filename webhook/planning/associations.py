@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import FoundAssociations
-from webhook.podidentity.associations import CALLS_PER_SECOND, PARALLEL
+from webhook.podidentity.association_writer import CALLS_PER_SECOND, PARALLEL
 from webhook.runtime.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.binding_match import BindingMatch, competing, mapping_of
+from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.model.decisions import Ignore, Refuse, decide_existing
 from webhook.model.names import Subject
 
@@ -45,17 +45,17 @@ class Problem:
     role: RoleArn | None = None
 
 
-def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
+def conflict_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
     """ServiceAccounts that name a role which their binding, or none, does not give them."""
     ours = {role.value: role for binding in bindings for role in binding.roles}
-    for account, subject, mapping in _live_accounts(cluster, bindings):
-        if mapping is BindingMatch.FOREIGN_ROLE:
+    for account, subject, match in _live_accounts(cluster, bindings):
+        if match is BindingMatch.FOREIGN_ROLE:
             decision = decide_existing(account, cluster.namespaces.get(account.namespace), bindings)
             if isinstance(decision, Refuse):
                 yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
             elif isinstance(decision, Ignore):
                 yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
-        elif mapping is BindingMatch.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
+        elif match is BindingMatch.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
             why = (
                 f"its annotation names {role}, but no binding selects it: label the namespace so that one does, "
                 "or remove the annotation"
@@ -63,13 +63,13 @@ def mapping_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) ->
             yield Problem(ProblemKind.NOT_SELECTED, why, subject, role)
 
 
-def mapping_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
+def conflict_notes(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -> Iterator[Problem]:
     """ServiceAccounts of a bound name that no binding selects, or that several which differ do."""
     ours = {role.value for binding in bindings for role in binding.roles}
-    for account, subject, mapping in _live_accounts(cluster, bindings):
-        if mapping is BindingMatch.NOT_SELECTED and account.role_annotation not in ours:
+    for account, subject, match in _live_accounts(cluster, bindings):
+        if match is BindingMatch.NOT_SELECTED and account.role_annotation not in ours:
             yield Problem(ProblemKind.NOT_SELECTED, "no binding selects its namespace: left alone", subject)
-        elif mapping is BindingMatch.AMBIGUOUS:
+        elif match is BindingMatch.AMBIGUOUS:
             first, *others = competing(account, cluster.namespaces.get(account.namespace), bindings)
             names = ", ".join(binding.name for binding in others)
             why = f"binding {first.name} decides because it comes first; {names} would select it too"
@@ -82,6 +82,6 @@ def _live_accounts(
     """Those about which the bindings say something, in order."""
     for key in sorted(cluster.accounts):
         account = cluster.accounts[key]
-        mapping = mapping_of(account, cluster.namespaces.get(account.namespace), bindings)
-        if mapping is not None:
-            yield account, Subject(account.namespace, account.name), mapping
+        match = binding_match(account, cluster.namespaces.get(account.namespace), bindings)
+        if match is not None:
+            yield account, Subject(account.namespace, account.name), match

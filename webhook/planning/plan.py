@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import Standing
 from webhook.planning.association_plan import AssociationPlan, closed_roles, plan_associations
-from webhook.planning.binding_matches import Problem, ProblemKind, mapping_notes, mapping_problems
+from webhook.planning.binding_matches import Problem, ProblemKind, conflict_notes, conflict_problems
 from webhook.planning.placement import Placement, place
 from webhook.planning.snapshot import TrustedSubjects
 
@@ -115,7 +115,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
     trusted = TrustedSubjects(account, installation)
     placed, amended = place(cluster.grants_due(installation), account, installation)
     roles: list[RoleChange] = []
-    problems = [*unread_roles(account), *mapping_problems(cluster, installation.bindings)]
+    problems = [*unread_roles(account), *conflict_problems(cluster, installation.bindings)]
     closed = closed_roles(account, installation)
     for role in sorted(account.policies):
         policies = (account.policies[role], amended[role])
@@ -132,7 +132,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
     annotations = [found for each in placed.values() if (found := _annotating(each, cluster))]
     associating = plan_associations(installation, cluster, account, closed)
     problems += associating.problems
-    notes = (*mapping_notes(cluster, installation.bindings), *associating.notes)
+    notes = (*conflict_notes(cluster, installation.bindings), *associating.notes)
     return Plan(tuple(roles), tuple(annotations), tuple(problems), notes, associating)
 
 

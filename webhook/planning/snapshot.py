@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.iam.pod_statement import pod_statements
 from webhook.iam.statement import OwnStatement
 from webhook.model.desired_grants import wanted_grants
-from webhook.model.removal import Cause, cause_of_removal, cause_to_dissociate
+from webhook.model.removal import RemovalReason, cause_of_removal, cause_to_dissociate
 from webhook.podidentity.association import Ownership
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ClusterSnapshot:
         subject: Subject,
         installation: Installation,
         trusted: TrustedSubjects,
-    ) -> Cause | None:
+    ) -> RemovalReason | None:
         """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
         namespace = self.namespaces.get(subject.namespace)
         account = self.account(subject)
@@ -91,11 +91,11 @@ class ClusterSnapshot:
             former_uid=None,
             trusted_by=lambda other: trusted.trusts(other, subject),
         )
-        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
             return None
         return cause
 
-    def cause_to_dissociate(self, found: Association, installation: Installation) -> Cause | None:
+    def cause_to_dissociate(self, found: Association, installation: Installation) -> RemovalReason | None:
         """Why no binding wants an association of ours, or None where one does, or may soon."""
         subject = found.subject
         cause = cause_to_dissociate(
@@ -106,7 +106,7 @@ class ClusterSnapshot:
             installation.bindings,
             former_uid=None,
         )
-        if cause is Cause.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
+        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
             return None
         return cause
 

@@ -1,4 +1,4 @@
-"""A ServiceAccount's Pod Identity association: whose it is, and what to do about what was found."""
+"""A ServiceAccount's Pod Identity association: whether it is managed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,67 @@ if TYPE_CHECKING:
     from webhook.model.names import ClusterArn, Subject
 
 QUOTA = 5000
-"""Associations that an EKS cluster may have; it cannot be raised, nor asked for (EKS User Guide, Pod Identity)."""
+"""Associations that an EKS cluster may have; no API raises or reports it (EKS User Guide, Pod Identity)."""
 
 CLUSTER_TAG = "mxp-identity/cluster"
 INSTALLATION_TAG = "mxp-identity/installation"
 
 
+class AssociationAction(StrEnum):
+    """What to do about a ServiceAccount's association."""
+
+    CREATE = "create"
+    """There is none."""
+    UPDATE = "update"
+    """It is managed, and was changed."""
+    KEEP = "keep"
+    """It is managed and correct."""
+    ACCEPT = "accept"
+    """It is external and correct."""
+    CONFLICT = "conflict"
+    """It is wrong, and only a person can delete it: `conflict_reason` says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """By which tags our associations are known: a cluster and an installation, as in our statements' Sids."""
+    """The tags of managed associations: a cluster and an installation, as in the Sids of our statements."""
 
     cluster: ClusterArn
     installation: str
 
     def tags(self) -> dict[str, str]:
-        """The tags that we give to an association."""
+        """The tags that a managed association carries."""
         return {CLUSTER_TAG: str(self.cluster), INSTALLATION_TAG: self.installation}
 
     def owns(self, association: Association) -> bool:
-        """Whether it is ours: an add-on's is not, whatever tags it carries."""
+        """Whether it is managed: an add-on's is not, whatever tags it carries."""
         return association.owner_arn is None and self.tags().items() <= association.tags.items()
+
+    def action_for(self, found: Association | None, role: RoleArn) -> AssociationAction:
+        """What to do so that a ServiceAccount with the association `found` gets `role`.
+
+        A ServiceAccount has one association at most (CreatePodIdentityAssociation answers ResourceInUse), so an
+        external one is either correct or a conflict.
+        """
+        if found is None:
+            return AssociationAction.CREATE
+        is_correct = found.gives(role)
+        if not self.owns(found):
+            return AssociationAction.ACCEPT if is_correct else AssociationAction.CONFLICT
+        if found.target_role:
+            return AssociationAction.CONFLICT  # an update sets a target role and cannot clear it
+        return AssociationAction.KEEP if is_correct else AssociationAction.UPDATE
+
+    def conflict_reason(self, found: Association, role: RoleArn) -> str:
+        """Why a person has to delete an association whose action is CONFLICT."""
+        whose = "of this installation" if self.owns(found) else found.origin
+        if found.target_role:
+            fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
+        elif found.role != role.value:
+            fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
+        else:
+            fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
+        return f"association {found.id} {whose} {fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +100,22 @@ class Association:
             return None
 
     def gives(self, role: RoleArn) -> bool:
-        """Whether a pod gets `role` by it, with the session tags that our trust statement looks at."""
+        """Whether a pod gets `role` by it, with the session tags that our trust statement requires."""
         return self.role == role.value and self.session_tags and not self.target_role
+
+    @property
+    def origin(self) -> str:
+        """Where an external one comes from, to follow its id."""
+        if self.owner_arn:
+            return f"of add-on {shown(self.owner_arn)}"
+        if CLUSTER_TAG in self.tags or INSTALLATION_TAG in self.tags:
+            named = self.tags.get(INSTALLATION_TAG, "?"), self.tags.get(CLUSTER_TAG, "?")
+            return "of installation {} in cluster {}".format(*map(shown, named))
+        return "created externally"
+
+    def change_from(self, role: RoleArn) -> str:
+        """How a managed one was changed that is to give `role`."""
+        return f"it was given {shown(self.role)}" if self.role != role.value else "its session tags were disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +128,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class FoundAssociations:
-    """What a look at a cluster's associations has shown: those that EKS described, by ServiceAccount.
+    """A cluster's associations: those that EKS described, by ServiceAccount.
 
-    Where they could not be looked at, `unread` says why; `wrong_cluster` is whether that is because the named
-    cluster is another, or none.
+    Where they could not be read, `unread` says why; `wrong_cluster` is whether the named cluster is another, or
+    does not exist.
     """
 
     described: Mapping[Subject, Association] = field(default_factory=dict)
@@ -84,77 +139,6 @@ class FoundAssociations:
     """How many the cluster has, described or not."""
     unread: str = ""
     wrong_cluster: bool = False
-
-
-class Step(StrEnum):
-    """What to do about a ServiceAccount's association."""
-
-    CREATE = "create"
-    """There is none."""
-    UPDATE = "update"
-    """It is ours, and somebody changed it."""
-    KEEP = "keep"
-    """It is ours and right, whoever of us made it."""
-    ACCEPT = "accept"
-    """It is somebody else's and does what is wanted."""
-    REPORT = "report"
-    """It is in the way, and only a person can change it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The step, and for a person why nothing can be done, where nothing can."""
-
-    step: Step
-    reason: str = ""
-
-
-def judge(found: Association | None, role: RoleArn, owner: Ownership) -> Verdict:
-    """What to do so that a ServiceAccount with the association `found` gets `role`.
-
-    A ServiceAccount has one association at most (CreatePodIdentityAssociation answers ResourceInUse), so what
-    somebody else made is either good enough or a matter for people.
-    """
-    if found is None:
-        return Verdict(Step.CREATE)
-    if owner.owns(found):
-        if found.target_role:
-            # An update sets a target role and has no way to take one away.
-            return Verdict(
-                Step.REPORT,
-                f"association {found.id} was given {shown(found.target_role)} as its target: delete it",
-            )
-        return Verdict(Step.KEEP if found.gives(role) else Step.UPDATE)
-    if found.gives(role):
-        return Verdict(Step.ACCEPT)
-    return Verdict(Step.REPORT, f"association {found.id} {whose(found)} {_what(found, role)}")
-
-
-def whose(found: Association) -> str:
-    """Whose an association is that is not ours, to follow its id."""
-    if found.owner_arn:
-        return f"of add-on {shown(found.owner_arn)}"
-    if CLUSTER_TAG in found.tags or INSTALLATION_TAG in found.tags:
-        named = found.tags.get(INSTALLATION_TAG, "?"), found.tags.get(CLUSTER_TAG, "?")
-        return "of installation {} in cluster {}".format(*map(shown, named))
-    return "that somebody else made"
-
-
-def _what(found: Association, role: RoleArn) -> str:
-    if found.role != role.value:
-        return f"names {shown(found.role)}: delete it, and it is made anew with {role}"
-    if found.target_role:
-        return f"passes on to {shown(found.target_role)}: delete it, and it is made anew without"
-    return "disables session tags, which the trust policy needs: delete it, and it is made anew with them"
-
-
-def what_was_changed(found: Association, role: RoleArn) -> str:
-    """What somebody did to an association of ours that was to give `role`."""
-    return (
-        f"somebody gave it {shown(found.role)}"
-        if found.role != role.value
-        else "somebody disabled its session tags"
-    )
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

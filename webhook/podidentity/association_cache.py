@@ -1,151 +1,166 @@
-"""What is known of a cluster's associations without asking: by the last list, and by what was described since."""
+"""What is known of a cluster's associations without a call: by the last list, and by what was described since."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from webhook.model.outcomes import TrustSource
+from webhook.podidentity.association import QUOTA
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from webhook.model.names import RoleArn, Subject
     from webhook.podidentity.association import Association, Listing, Ownership
+    from webhook.runtime.clock import Clock
 
 SETTLES_WITHIN = 30.0
-"""Seconds for which a list may not show what was made: EKS's reads can be late."""
-
+"""Seconds for which a list may not show what was created: EKS's reads can be late."""
 
 PROPAGATED_WITHIN = 15.0
-"""Seconds until EKS's webhook has heard of one: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
+"""Seconds until EKS's webhook knows an association: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A ServiceAccount's association as last described or made, and when, on the event loop's clock."""
+class _Confirmed:
+    """The role that an association gave when it was last described or written, and when that was."""
 
     role: RoleArn
-    proof: TrustSource
+    source: TrustSource
     at: float
 
 
 class AssociationCache:
-    """The ids of all associations, whose they are, and which role each gives, as far as they were looked at."""
+    """The id of each association and, as far as it was described, its owner and role."""
 
-    def __init__(self, owner: Ownership) -> None:
+    def __init__(self, owner: Ownership, clock: Clock) -> None:
         self._owner = owner
+        self._clock = clock
         self._ids: dict[Subject, str] = {}
         self._since: dict[Subject, float] = {}
-        self._known: dict[Subject, _Known] = {}
-        self._foreign: set[str] = set()
-        self._ours: dict[Subject, RoleArn | None] = {}
+        self._confirmed: dict[Subject, _Confirmed] = {}
+        self._external: set[str] = set()
+        self._managed: dict[Subject, RoleArn | None] = {}
+        self._deletions: dict[Subject, asyncio.Event] = {}
 
     @property
-    def count(self) -> int:
-        """How many there are, external ones too."""
-        return len(self._ids)
-
-    def id_of(self, subject: Subject) -> str | None:
-        """The id of the subject's association, as far as one was seen."""
-        return self._ids.get(subject)
-
-    def knows(self, subject: Subject, role: RoleArn) -> TrustSource | None:
-        """How `subject` is known to be associated with `role`, or None."""
-        known = self._known.get(subject)
-        return known.proof if known and known.role == role else None
-
-    def expects(self, subject: Subject) -> bool:
-        """Whether it is listed as nobody else's and was not looked at yet."""
-        listed = self._ids.get(subject)
-        return listed is not None and listed not in self._foreign and subject not in self._known
+    def is_full(self) -> bool:
+        """Whether the cluster has as many as EKS allows, by the last list and what was created since."""
+        return len(self._ids) >= QUOTA
 
     @property
-    def ours(self) -> Mapping[Subject, RoleArn | None]:
-        """Whose association is ours for certain, and which role it gave when it was seen.
+    def managed(self) -> Mapping[Subject, RoleArn | None]:
+        """The role of each association that is certainly managed, as last described.
 
         None for a role that no binding can name.
         """
-        return self._ours
+        return self._managed
 
-    def hear_of(self, subject: Subject, association_id: str) -> None:
-        """EKS says that there is one; it was not described."""
-        if self._ids.get(subject) != association_id:
-            self._ids[subject], self._since[subject] = association_id, _now()
+    def id_of(self, subject: Subject) -> str | None:
+        """The id of the subject's association, or None where none was seen."""
+        return self._ids.get(subject)
 
-    def see(self, found: Association) -> None:
-        """It was described or made."""
-        self.hear_of(found.subject, found.id)
-        if self._owner.owns(found):
-            self._ours[found.subject] = found.role_arn
-        else:
-            self._ours.pop(found.subject, None)
-            self._foreign.add(found.id)
+    def trust_source(self, subject: Subject, role: RoleArn) -> TrustSource | None:
+        """How `subject` is known to be associated with `role`, or None.
 
-    def learn(self, subject: Subject, role: RoleArn, proof: TrustSource) -> None:
-        """It gives `role`, by what was seen or done just now."""
-        later = TrustSource.ALREADY if proof is TrustSource.WRITTEN else proof
-        self._known[subject] = _Known(role, later, _now())
+        None too while it is being deleted: a request then waits for that, and has it created again.
+        """
+        confirmed = self._confirmed.get(subject)
+        is_known = confirmed and confirmed.role == role and subject not in self._deletions
+        return confirmed.source if confirmed and is_known else None
+
+    def is_undescribed(self, subject: Subject) -> bool:
+        """Whether it is listed, not known to be external, and not described yet."""
+        listed = self._ids.get(subject)
+        is_described = listed in self._external or subject in self._confirmed
+        return listed is not None and not is_described and subject not in self._deletions
 
     def is_propagated(self, subject: Subject) -> bool:
-        """Whether EKS's webhook has had the time to hear of it."""
+        """Whether EKS's webhook has had the time to learn of it."""
         since = self._since.get(subject)
-        is_right = subject in self._known or self.expects(subject)
-        return is_right and since is not None and since <= _now() - PROPAGATED_WITHIN
+        is_correct = subject in self._confirmed or self.is_undescribed(subject)
+        return is_correct and since is not None and since <= self._clock() - PROPAGATED_WITHIN
 
-    def is_in_the_way(self, found: Association) -> None:
-        """It gives the subject something else, and is not ours to change."""
-        self._known.pop(found.subject, None)
-        self._foreign.add(found.id)
-
-    def is_in_doubt(self, subject: Subject) -> None:
-        """It is being deleted: what is known of it no longer counts until it is looked at again."""
-        self._known.pop(subject, None)
-
-    def is_gone(self, subject: Subject) -> None:
-        """The subject has none."""
-        self._ids.pop(subject, None)
-        self._since.pop(subject, None)
-        self._known.pop(subject, None)
-        self._ours.pop(subject, None)
-
-    def take(self, listing: Listing) -> None:
-        """Take in a list. What is not in it is gone, unless it is so young that the list may be too old."""
-        old = _now() - SETTLES_WITHIN
-        for subject in self._ids.keys() - listing.ids.keys():
-            if self._is_settled(subject) and self._since[subject] < old:
-                self.is_gone(subject)
-        for subject, association_id in listing.ids.items():
-            self.hear_of(subject, association_id)
-        self._foreign = (self._foreign & set(self._ids.values())) | listing.of_addons
-
-    def take_of(self, subject: Subject, listing: Listing) -> None:
-        """Take in a list that was asked for this subject alone."""
-        if (found := listing.ids.get(subject)) is not None:
-            self.hear_of(subject, found)
-            self._foreign |= listing.of_addons
-
-    def worth_a_look(self, wanted: Collection[Subject], most: int) -> list[Subject]:
-        """Those of `wanted` that were looked at longest ago, but none that EKS may not show yet."""
+    def stalest(self, wanted: Collection[Subject], most: int) -> list[Subject]:
+        """Those of `wanted` that were described longest ago, but none that EKS may not show yet."""
         settled = [subject for subject in wanted if subject in self._ids and self._is_settled(subject)]
-        return sorted(settled, key=self._seen_at)[:most]
+        return sorted(settled, key=self._confirmed_at)[:most]
 
-    def not_looked_at(self, but: Collection[Subject], most: int) -> list[Subject]:
-        """Those who may be ours and were never looked at, but not these."""
-        known = self._ours.keys() | set(but)
-        unknown = (one for one, listed in self._ids.items() if one not in known and listed not in self._foreign)
+    def undescribed(self, but: Collection[Subject], most: int) -> list[Subject]:
+        """Those that may be managed and were never described, except for these."""
+        known = self._managed.keys() | set(but)
+        unknown = (one for one, listed in self._ids.items() if one not in known and listed not in self._external)
         return list(islice(unknown, most))
 
+    def record_id(self, subject: Subject, association_id: str) -> None:
+        """EKS has named it; it was not described."""
+        if self._ids.get(subject) != association_id:
+            self._ids[subject], self._since[subject] = association_id, self._clock()
+
+    def record(self, found: Association) -> None:
+        """It was described or created."""
+        self.record_id(found.subject, found.id)
+        if self._owner.owns(found):
+            self._managed[found.subject] = found.role_arn
+        else:
+            self._managed.pop(found.subject, None)
+            self._external.add(found.id)
+
+    def confirm(self, subject: Subject, role: RoleArn, source: TrustSource) -> None:
+        """It gives `role`, as was seen or written just now."""
+        later = TrustSource.ALREADY if source is TrustSource.WRITTEN else source
+        self._confirmed[subject] = _Confirmed(role, later, self._clock())
+
+    def mark_conflicting(self, found: Association) -> None:
+        """It gives the subject something else, and only a person may change it."""
+        self._confirmed.pop(found.subject, None)
+        self._external.add(found.id)
+
+    @contextmanager
+    def deleting(self, subject: Subject) -> Iterator[None]:
+        """Inside the `with` it is being deleted; until it is described again, what was known does not count."""
+        self._confirmed.pop(subject, None)
+        ended = self._deletions[subject] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._deletions[subject]
+            ended.set()
+
+    async def wait_for_deletion(self, subject: Subject) -> None:
+        """Wait for the end of a deletion under way of the subject's association, where there is one."""
+        if deletion := self._deletions.get(subject):
+            await deletion.wait()
+
+    def remove(self, subject: Subject) -> None:
+        """The subject has none."""
+        for known in (self._ids, self._since, self._confirmed, self._managed):
+            known.pop(subject, None)
+
+    def update(self, listing: Listing) -> None:
+        """Record a whole list. What it lacks is removed, unless that is so young that the list may be too old."""
+        old = self._clock() - SETTLES_WITHIN
+        for subject in self._ids.keys() - listing.ids.keys():
+            if self._is_settled(subject) and self._since[subject] < old:
+                self.remove(subject)
+        for subject, association_id in listing.ids.items():
+            self.record_id(subject, association_id)
+        self._external = (self._external & set(self._ids.values())) | listing.of_addons
+
+    def update_one(self, subject: Subject, listing: Listing) -> None:
+        """Record a list of this subject alone."""
+        if (found := listing.ids.get(subject)) is not None:
+            self.record_id(subject, found)
+            self._external |= listing.of_addons
+
     def _is_settled(self, subject: Subject) -> bool:
-        known = self._known.get(subject)
-        return known is None or known.at < _now() - SETTLES_WITHIN
+        confirmed = self._confirmed.get(subject)
+        return confirmed is None or confirmed.at < self._clock() - SETTLES_WITHIN
 
-    def _seen_at(self, subject: Subject) -> float:
-        known = self._known.get(subject)
-        return known.at if known else 0.0
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    def _confirmed_at(self, subject: Subject) -> float:
+        confirmed = self._confirmed.get(subject)
+        return confirmed.at if confirmed else 0.0

@@ -1,4 +1,4 @@
-"""What is needed of EKS: the associations of one cluster."""
+"""What is needed from outside: the associations of one cluster in EKS, and those that the cluster wants."""
 
 from __future__ import annotations
 
@@ -22,23 +22,39 @@ class AssociationInUseError(AwsError):
 
 
 class AssociationApi(Protocol):
-    """The Pod Identity associations of the one cluster that is ours. Each call has its own short timeouts.
+    """The Pod Identity associations of one cluster. Each call has its own short timeouts.
 
-    All raise AwsError. A call that raises UNAVAILABLE or UNEXPECTED may have happened. What was made or deleted
+    All raise AwsError. A call that raises UNAVAILABLE or UNEXPECTED may have happened. What was created or deleted
     just now can show late.
     """
 
     async def list(self, only: Subject | None = None) -> Listing:
-        """All associations of the cluster, or the one of `only`; it says neither their roles nor their tags."""
+        """All associations of the cluster, or the one of `only`; a list has neither roles nor tags."""
 
     async def describe(self, association_id: str) -> Association | None:
         """One association, or None where there is none of that id."""
 
     async def create(self, subject: Subject, role: RoleArn, tags: Mapping[str, str]) -> Association:
-        """Make one. Raises AssociationInUseError where there is one."""
+        """Create one. Raises AssociationInUseError where there is one."""
 
     async def update(self, association_id: str, role: RoleArn) -> None:
         """Have one give `role`, with session tags."""
 
     async def delete(self, association_id: str) -> None:
         """Delete one; it is no error where it is gone."""
+
+
+class DesiredAssociations(Protocol):
+    """What the cluster wants, as last shown; no question makes a call."""
+
+    def wanted_associations(self) -> Mapping[Subject, RoleArn]:
+        """The role of each ServiceAccount that is to have an association."""
+
+    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
+        """Whether no binding wants `subject` associated with `role`, so that an approved removal may be done."""
+
+    def was_replaced(self, subject: Subject) -> bool:
+        """Whether the namespace was recreated, and no binding wants `subject` associated."""
+
+    def may_add(self, subject: Subject) -> bool:
+        """Whether what is known of the namespace of `subject` is fresh enough to give it a role."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
 from webhook.telemetry import metrics
 
@@ -24,6 +25,8 @@ async def run_and_log(event: str, work: Awaitable[None], loop: str = "pass", **f
         await work
     except ClusterError as error:
         log.warning(event, reason=str(error), **facts)
+    except AwsError as error:
+        log.warning(event, outcome=error.kind.value, reason=str(error), **facts)
     except Exception:
         log.exception(event, **facts)
         metrics.unexpected_errors.labels(loop).inc()

@@ -11,13 +11,13 @@ from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.statement import OwnStatement
@@ -45,7 +45,7 @@ async def assemble(configuration: Configuration) -> Program:
     parts = await parts_of(configuration)
     bindings, namespace, installation = parts.bindings, parts.namespace, parts.installation
     connection, api, calls, caller = parts.connection, parts.api, parts.calls, parts.caller
-    issuer, pods, view, progress = parts.issuer, parts.pods, parts.view, parts.progress
+    issuer, pods, cache, progress = parts.issuer, parts.pods, parts.cache, parts.progress
 
     def own_in(role: RoleArn) -> OwnStatement:
         return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
@@ -59,46 +59,43 @@ async def assemble(configuration: Configuration) -> Program:
         Associations(
             pods.api,
             pods.owner,
-            view.associations,
-            view.may_dissociate,
-            view.was_replaced,
-            view.may_add,
+            cache,
             leadership.leads_since,
             progress,
         )
         if pods
         else None
     )
-    grants, demand = Grants(writers, associations), DesiredState(view, writers)
+    grants, demand = Grants(writers, associations), DesiredState(cache, writers)
     for role in trusted_roles(bindings):
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
-    reconciler, gate = configuration.reconciler, configuration.pod_gate
-    rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-    passes = Reconciler(view, grants, api, events, progress)
-    identities = Identities(view, grants)
-    pruner = Pruner(view, writers, demand, api, events, rules, associations, progress, passes.hurry)
+    section, gate = configuration.reconciler, configuration.pod_gate
+    rules = PruneRules(section.prune_grace, section.max_removal_fraction)
+    reconciler = Reconciler(cache, grants, api, events, progress)
+    identities = Identities(cache, grants)
+    pruner = Pruner(cache, writers, demand, api, events, rules, associations, progress, reconciler.hurry)
     leader = Leader(
         pruner,
-        BindingConflicts(view, bindings, events),
-        passes.pods,
-        deployment_remediation(reconciler, passes.pods, identities, connection, events, progress)
-        | gate_remediation(gate, namespace, identities, grants, connection, reconciler.interval, progress),
-        reconciler.interval,
-        passes.hurry,
+        BindingConflicts(cache, bindings, events),
+        reconciler.pods,
+        deployment_remediation(section, reconciler.pods, identities, connection, events, progress)
+        | gate_remediation(gate, namespace, identities, grants, connection, section.interval, progress),
+        section.interval,
+        reconciler.hurry,
     )
     patience = Policy(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
-    service = AdmissionService(bindings, LiveNamespaces(view, api.namespace), grants, events, patience)
+    service = AdmissionService(bindings, LiveNamespaces(cache, api.namespace), grants, events, patience)
 
     return parts.program(
         service,
         {
-            "passes": lambda: passes.run(reconciler.interval),
-            "unused": lambda: pruner.unused.run(reconciler.interval),
+            "reconciler": lambda: reconciler.run(section.interval),
+            "unused": lambda: pruner.unused.run(section.interval),
             "leadership": lambda: leadership.run(leader.lead),
         },
         grants.close,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from webhook.admission.bodies import Bodies
     from webhook.admission.reviews import Reviewer
-    from webhook.server.lifecycle import Lifecycle
+    from webhook.server.program import Lifecycle
     from webhook.telemetry.progress import Progress
 
 

@@ -1,7 +1,8 @@
-"""The two uvicorn servers in one event loop. Signals are the program's business, not theirs."""
+"""The two ports: a uvicorn server on each, which accepts no more connections than its limits allow."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import socket
@@ -10,18 +11,18 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from webhook.config.errors import ConfigurationError
-from webhook.server.accepting import Acceptor
+from webhook.runtime.supervision import supervise
 from webhook.server.connections import Connections
 from webhook.server.protocol import BoundedProtocol
+from webhook.telemetry.refusals import note_closing
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
-    from webhook.server.limits import Limits
+    from webhook.server.connections import Limits
 
 _BACKLOG = 2048
 
@@ -33,6 +34,13 @@ _RECEIVED, _SENT = 16 * 1024, 64 * 1024
 
 _LAST_ANSWERS = 5
 """Seconds that requests under way have at the very end."""
+
+
+_AT_ONCE = 64
+"""Connections accepted in one turn of the event loop; a handshake takes it a millisecond."""
+
+_PAUSE = 0.05
+"""Seconds until the next try where the system has no file or memory for a connection."""
 
 
 class Listener(uvicorn.Server):
@@ -69,7 +77,8 @@ class Listener(uvicorn.Server):
         try:
             self._socket = _listening_socket(host, port)
         except OSError as error:
-            raise ConfigurationError(f"{key}: cannot listen on {host}:{port}: {error.strerror}") from error
+            shown = f"[{host}]" if ":" in host else host
+            raise ConfigurationError(f"{key}: cannot listen on {shown}:{port}: {error.strerror}") from error
 
     @property
     def port(self) -> int:
@@ -91,7 +100,7 @@ class Listener(uvicorn.Server):
         def protocol(peer: str) -> BoundedProtocol:
             return BoundedProtocol(self.config, self.server_state, self._limits, connections, peer)
 
-        acceptor = Acceptor(self._socket, self._tls, self._limits, connections, protocol)
+        acceptor = _Acceptor(self._socket, self._tls, self._limits, connections, protocol)
         self.servers = cast("list[asyncio.Server]", [acceptor])
         self.started = True
 
@@ -112,6 +121,92 @@ class Listener(uvicorn.Server):
         yield
 
 
+class _Acceptor:
+    """Accepts from construction until `close`. uvicorn closes it as it closes an asyncio server.
+
+    asyncio's own server neither counts the connections in a TLS handshake nor could end one.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        tls: ssl.SSLContext | None,
+        limits: Limits,
+        connections: Connections,
+        protocol: Callable[[str], BoundedProtocol],
+    ) -> None:
+        listening.settimeout(0)
+        self._listening = listening
+        self._tls = tls
+        self._limits = limits
+        self._connections = connections
+        self._protocol = protocol
+        self._opening: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.get_running_loop().create_task(supervise("accept", self._accept))
+
+    def close(self) -> None:
+        """Accept no more, and end the handshakes under way."""
+        for task in (self._accepting, *self._opening):
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing is accepted any more."""
+        await asyncio.gather(self._accepting, *self._opening, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(self._listening)
+            except OSError:
+                self._connections.evict_one()
+                await asyncio.sleep(_PAUSE)
+                continue
+            await self._admit(accepted, address[0])
+            for accepted, address in self._others_that_wait():
+                await self._admit(accepted, address[0])
+            await asyncio.sleep(0)
+
+    def _others_that_wait(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
+        """Else a flood of requests, which makes each turn of the loop long, would let in one connection a turn."""
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, address = self._listening.accept()
+            except OSError:
+                return
+            accepted.settimeout(0)
+            yield accepted, address
+
+    async def _admit(self, accepted: socket.socket, peer: str) -> None:
+        protocol = self._protocol(peer)
+        try:
+            await self._connections.admit(protocol)
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        protocol.opening = asyncio.get_running_loop().create_task(self._open(accepted, protocol))
+        self._opening.add(protocol.opening)
+        protocol.opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, accepted: socket.socket, protocol: BoundedProtocol) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else self._limits.handshake_time,
+                ssl_shutdown_timeout=None if self._tls is None else self._limits.unread_time,
+            )
+        except ConnectionAbortedError:
+            note_closing("handshake")
+        except OSError:  # a client that is gone, or does not trust the certificate
+            pass
+        finally:
+            if not protocol.is_open:
+                protocol.abandon()
+                accepted.close()
+
+
 def _open_files() -> int:
     """How many files this process may open, after asking for enough: some systems allow 1,024 unless asked."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -123,10 +218,18 @@ def _open_files() -> int:
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """A listening socket on whose connections no answer waits for an acknowledgement (Nagle's algorithm)."""
+    """A listening socket on whose connections no answer waits for an acknowledgement (Nagle's algorithm).
+
+    On an IPv6 address it takes clients of both families, whatever the system's default. `::` is every IPv4 address
+    where the kernel has no IPv6.
+    """
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104  a pod is reached at its own address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)

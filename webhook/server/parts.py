@@ -22,15 +22,13 @@ from webhook.kube.certificates import registration_path, secret_path
 from webhook.kube.connection import Connection
 from webhook.model.bindings import label_keys, partition, service_accounts
 from webhook.server.certificates import certificates_of
-from webhook.server.cluster_issuer import ClusterIssuer
+from webhook.server.connections import PLAIN_LIMITS, REVIEW_LIMITS
 from webhook.server.http import plain_application, review_application
-from webhook.server.issuer import configured_issuer
-from webhook.server.lifecycle import Lifecycle
-from webhook.server.limits import PLAIN_LIMITS, REVIEW_LIMITS
+from webhook.server.issuer import ClusterIssuer, configured_issuer
 from webhook.server.listeners import Listener
 from webhook.server.memory import give_back_freed_memory
 from webhook.server.pod_identity import pod_identity
-from webhook.server.program import Program
+from webhook.server.program import Lifecycle, Program
 from webhook.server.providers import watch_providers
 from webhook.server.startup import cluster_check, issuer_check, role_check
 from webhook.telemetry import metrics
@@ -61,7 +59,7 @@ class Parts:
     caller: CallerCheck
     issuer: ClusterIssuer
     pods: PodIdentity | None
-    view: ClusterCache
+    cache: ClusterCache
     certificates: Certificates
     checks: list[Check]
     progress: Progress
@@ -73,9 +71,9 @@ class Parts:
         finish_writes: Callable[[], Awaitable[None]] | None = None,
     ) -> Program:
         """The program in which `reviewer` answers, and `loops` run beside what every program runs."""
-        view, progress, server = self.view, self.progress, self.configuration.server
+        cache, progress, server = self.cache, self.progress, self.configuration.server
         lifecycle = Lifecycle(
-            lambda: None if view.synced else "waiting for the first list of namespaces and ServiceAccounts",
+            lambda: None if cache.synced else "waiting for the first list of namespaces and ServiceAccounts",
             self.certificates.not_ready_because,
         )
 
@@ -101,7 +99,7 @@ class Parts:
             finish_writes=finish_writes,
             checks=self.checks,
             background={
-                "watch": view.run,
+                "watch": cache.run,
                 **loops,
                 "providers": lambda: watch_providers(self.bindings, self.issuer, self.calls, progress),
                 "certificates": self.certificates.run,
@@ -135,7 +133,7 @@ async def parts_of(configuration: Configuration) -> Parts:
     api = KubernetesApi(connection, label_keys(bindings))
     calls = AwsCalls(partition=partition(bindings), read_only=configuration.observe)
     issuer, caller = ClusterIssuer(), CallerCheck(calls)
-    view = ClusterCache(
+    cache = ClusterCache(
         bindings,
         api.namespaces(),
         {name: api.service_accounts(name) for name in service_accounts(bindings)},
@@ -165,7 +163,7 @@ async def parts_of(configuration: Configuration) -> Parts:
         caller=caller,
         issuer=issuer,
         pods=pods,
-        view=view,
+        cache=cache,
         certificates=certificates,
         checks=checks,
         progress=progress,

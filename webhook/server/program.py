@@ -1,4 +1,4 @@
-"""The running program: started, drained and stopped in order."""
+"""The running program: started, ready, drained and stopped in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, Protocol
 
-    from webhook.server.lifecycle import Lifecycle
     from webhook.server.startup import Check
     from webhook.telemetry.progress import Progress
 
@@ -40,6 +39,32 @@ log = structlog.get_logger(__name__)
 
 _LAST_SECONDS = 6.0
 """Seconds for a server to answer what is under way, and for Leases to be given back; then they are cut off."""
+
+
+class Lifecycle:
+    """Ready means: every condition holds and no SIGTERM has come. AWS is never a condition.
+
+    Each of `conditions` answers what is missing, in words, or None where nothing is.
+    """
+
+    def __init__(self, *conditions: Callable[[], str | None]) -> None:
+        self._conditions = conditions
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether connections are to be closed after their next answer."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Be unready at once; reviews that still come are served."""
+        self._draining = True
+
+    def not_ready_because(self) -> str | None:
+        """What is missing, in words, or None when ready."""
+        if self._draining:
+            return "shutting down"
+        return next((missing for condition in self._conditions if (missing := condition())), None)
 
 
 @dataclass(frozen=True, slots=True)

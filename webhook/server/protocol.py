@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-    from webhook.server.connections import Connections
-    from webhook.server.limits import Limits
+    from webhook.server.connections import Connections, Limits
 
 
 class _Doing(enum.Enum):

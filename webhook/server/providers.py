@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.aws.oidc import provider_audiences, provider_problem
+from webhook.aws.oidc import read_provider
 from webhook.model.aws_errors import AwsError
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.model.bindings import Binding
-    from webhook.server.cluster_issuer import ClusterIssuer
+    from webhook.server.issuer import ClusterIssuer
     from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -31,9 +31,9 @@ _LONGEST_CALL = 120.0
 async def watch_providers(
     bindings: tuple[Binding, ...], issuer: ClusterIssuer, calls: AwsCalls, progress: Progress
 ) -> None:
-    """Once the issuer is known, check them again and again: log what is wrong, and show it as a metric.
+    """Once the issuer is known, check the providers for ever: log what is wrong, and export it as a metric.
 
-    A provider that could not be checked keeps what was last known of it.
+    The metric of a provider that could not be checked keeps its value.
     """
     await issuer.wait()
     wanted = sorted(
@@ -44,24 +44,25 @@ async def watch_providers(
             for role in binding.roles
         }
     )
-    known: dict[str, str | None] = {}
+    usable: dict[str, bool] = {}
     while wanted:
         with progress.step("providers", _LONGEST_CALL * len(wanted)):
-            are_usable = [await _is_usable(calls, provider, known) for provider in wanted]
+            are_usable = [await _check(calls, provider, usable) for provider in wanted]
         await asyncio.sleep(AGAIN_SECONDS if all(are_usable) else RETRY_SECONDS)
 
 
-async def _is_usable(calls: AwsCalls, provider: str, known: dict[str, str | None]) -> bool:
-    """Whether AWS says so; what changed against `known` is logged."""
+async def _check(calls: AwsCalls, arn: str, usable: dict[str, bool]) -> bool:
+    """Whether IAM says that the provider is usable. Logs a problem each time, and when it becomes usable."""
     try:
-        problem = provider_problem(provider, await provider_audiences(calls, provider))
+        provider = await read_provider(calls, arn)
     except AwsError as error:
-        log.warning("oidc_provider_not_checked", provider_arn=provider, reason=str(error))
+        log.warning("oidc_provider_not_checked", provider_arn=arn, reason=str(error))
         return False
-    metrics.oidc_provider_usable.labels(provider).set(problem is None)
-    if problem:
-        log.error("oidc_provider_problem", provider_arn=provider, reason=problem)
-    elif known.get(provider, "") is not None:
-        log.info("oidc_provider_usable", provider_arn=provider)
-    known[provider] = problem
-    return problem is None
+    is_usable = provider.problem is None
+    metrics.oidc_provider_usable.labels(arn).set(is_usable)
+    if not is_usable:
+        log.error("oidc_provider_problem", provider_arn=arn, reason=f"{provider.problem}; run `{provider.fix}`")
+    elif not usable.get(arn):
+        log.info("oidc_provider_usable", provider_arn=arn)
+    usable[arn] = is_usable
+    return is_usable

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from webhook.controller.remediation.pod_gate import PodGate
-from webhook.controller.remediation.restarts import Pace, Restarts
+from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollout_retry import RolloutRetry
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.kube.deployments import DeploymentApi
 from webhook.kube.gate_marks import GateAccount
 
@@ -34,14 +35,14 @@ def deployment_remediation(  # noqa: PLR0913, PLR0917  the parts of a program th
     events: Events,
     progress: Progress,
 ) -> Loops:
-    """Nudges and restarts, each where the configuration asks for it: to be run while this replica leads."""
+    """Retries and restarts, each where the configuration asks for it: to be run while this replica leads."""
     deployments = DeploymentApi(connection)
     loops: Loops = {}
-    if section.nudge_refused_pods:
-        loops["nudges"] = RolloutRetry(identities, deployments, events, progress).run
+    if section.retry_refused_pods:
+        loops["rollout_retry"] = RolloutRetry(identities, deployments, events, progress).run
     if section.restart_pods_without_identity:
-        pace = Pace(section.restarts_at_a_time, section.restart_timeout)
-        loops["restarts"] = Restarts(pods, identities, deployments, events, pace, time.time, progress).run
+        limits = RolloutLimits(section.restarts_at_a_time, section.restart_timeout)
+        loops["restarts"] = Restarts(pods, identities, deployments, events, limits, time.time, progress).run
     return loops
 
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from webhook.aws.cluster import ClusterCheck
     from webhook.model.bindings import Binding
     from webhook.model.names import IssuerUrl
-    from webhook.server.cluster_issuer import ClusterIssuer
-    from webhook.server.issuer import IssuerSources
+    from webhook.server.issuer import ClusterIssuer, IssuerSources
     from webhook.telemetry.progress import Progress
 
 log = structlog.get_logger(__name__)

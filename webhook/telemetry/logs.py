@@ -26,13 +26,13 @@ _SHARED: tuple[structlog.types.Processor, ...] = (
 
 
 @contextmanager
-def logs_of_a_service() -> Iterator[None]:
-    """Have logs written beside the program, which they neither hold nor fail, until the last line at its end.
+def logs_of_a_service(level: int) -> Iterator[None]:
+    """Have logs from `level` on written beside the program, which they neither hold nor fail, until it ends.
 
     On a terminal they are written at once, as a command's are.
     """
     stream = LogStream(None if sys.stderr is None else sys.stderr.fileno())
-    configure_logs(logging.INFO, stream)
+    configure_logs(level, stream)
     logging.captureWarnings(capture=True)
     try:
         yield

@@ -188,9 +188,9 @@ pods_without_identity = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-deployments_nudged = Counter(
-    "deployments_nudged",
-    "Nudges of Deployments whose pods were refused though their ServiceAccount has its identity.",
+rollouts_retried = Counter(
+    "rollouts_retried",
+    "Retries of Deployments whose pods were refused though their ServiceAccount has its identity.",
     namespace=_PREFIX,
     registry=REGISTRY,
 )
@@ -246,10 +246,10 @@ prune_last_success = Gauge(
     namespace=_PREFIX,
     registry=REGISTRY,
 )
-mappings = Gauge(
+binding_matches = Gauge(
     "service_accounts",
-    "ServiceAccounts of bound names by how they stand with the bindings, counted by the leader.",
-    ["mapping"],
+    "ServiceAccounts of bound names by how they match the bindings, counted by the leader.",
+    ["match"],
     namespace=_PREFIX,
     registry=REGISTRY,
 )

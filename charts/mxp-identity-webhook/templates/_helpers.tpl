@@ -51,8 +51,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.observe | ternary "off" (toString .Values.podGate) -}}
 {{- end -}}
 
-{{/* Not empty where pods may be refused, so that their Deployments are nudged. */}}
-{{- define "mxp.nudges" -}}
+{{/* Not empty where pods may be refused, so that their Deployments try again. */}}
+{{- define "mxp.retries" -}}
 {{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
@@ -92,12 +92,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "installation" (default .Release.Namespace .Values.installation)
   "bindings" .Values.bindings
   "admission" .Values.admission
-  "reconciler" (merge (dict "nudgeRefusedPods" (eq (include "mxp.nudges" .) "true")) .Values.reconciler)
+  "reconciler" (merge (dict "retryRefusedPods" (eq (include "mxp.retries" .) "true")) .Values.reconciler)
   "server" (merge (dict "host" "0.0.0.0") .Values.server)
   "certificates" $certificates -}}
 {{- if .Values.observe -}}{{- $_ := set $file "observe" true -}}{{- end -}}
 {{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}
-{{- if include "mxp.nudges" . -}}
+{{- if include "mxp.retries" . -}}
 {{- $marks := dict -}}
 {{- range .Values.bindings -}}{{- $_ := set $marks (include "mxp.mark" .) .name -}}{{- end -}}
 {{- $_ := set $file "podGate" (dict "serviceAccount" (include "mxp.gate" .) "marks" $marks) -}}

@@ -17,7 +17,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Hands, add_and_repair, remove
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
@@ -72,19 +72,17 @@ class Person:
     @asynccontextmanager
     async def hands(self) -> AsyncIterator[Hands]:
         """What `apply` works with."""
-        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("apply")
+        demand, policies = DesiredState(cache, writers), self.iam.client("apply")
         own = self.installation.own_in(self.role)
         writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(
-            self.eks, OWNER, view.associations, view.may_dissociate, view.was_replaced, view.may_add
-        )
+        associations = Associations(self.eks, OWNER, cache)
         grants = Grants(writers, associations)
-        mirror = asyncio.create_task(view.run())
+        mirror = asyncio.create_task(cache.run())
         try:
-            await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations)
+            await cache.wait_until_synced()
+            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations)
         finally:
             await grants.close()
             mirror.cancel()

@@ -21,8 +21,8 @@ from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
@@ -76,16 +76,16 @@ class Person:
     async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
-        view = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
+        cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, grants = DesiredState(view, writers), Grants(writers)
+        demand, grants = DesiredState(cache, writers), Grants(writers)
         policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
         for one in self.roles:
             writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
-        mirror = asyncio.create_task(view.run())
+        mirror = asyncio.create_task(cache.run())
         try:
-            await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants)
+            await cache.wait_until_synced()
+            yield Hands(self.cluster, policies, cache, demand, writers, grants)
         finally:
             await grants.close()
             mirror.cancel()
@@ -226,7 +226,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
     async with person.hands("replica") as replica:
 
         async def trust(number: int) -> None:
-            (grant,) = replica.view.grants_in(subject(number).namespace)
+            (grant,) = replica.cache.grants_in(subject(number).namespace)
             assert isinstance(await replica.grants.obtain(grant, 3), Trusted)
 
         await trust(1)

@@ -20,10 +20,10 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Done, Hands
 from webhook.cli.migrate import migrating
-from webhook.cli.migrate.replacing import Pace
-from webhook.cli.migrate.rules import Course, Migration, ModeReadiness, Move, Situation, Step
+from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
 from webhook.controller.cluster_cache import ClusterCache
-from webhook.engine.desired_state import DesiredState
+from webhook.controller.desired_state import DesiredState
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.aws_errors import FailureKind
@@ -87,16 +87,16 @@ class Scene:
     @asynccontextmanager
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
-        view = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
+        cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(view, writers), self.iam.client("migrate")
+        demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, dict, view.may_dissociate, view.was_replaced, view.may_add)
+        associations = Associations(self.eks, OWNER, cache)
         grants = Grants(writers, associations)
-        mirror = asyncio.create_task(view.run())
+        mirror = asyncio.create_task(cache.run())
         try:
-            await view.wait_until_synced()
-            yield Hands(self.cluster, policies, view, demand, writers, grants, associations, done)
+            await cache.wait_until_synced()
+            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations, done)
         finally:
             await grants.close()
             mirror.cancel()
@@ -111,7 +111,7 @@ class Scene:
         return True
 
     async def move_on(
-        self, monkeypatch: pytest.MonkeyPatch, step: Step, replaced: Replaced, done: Done | None = None
+        self, monkeypatch: pytest.MonkeyPatch, step: MigrationStep, replaced: Replaced, done: Done | None = None
     ) -> Done:
         """Take `step` with both of them, and answer what was noted."""
         done = done or Done()
@@ -124,7 +124,7 @@ class Scene:
         situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)
         migration = Migration(self.binding, Course(self.target, switched=True), moves, Plan())
-        await migrating.move_on(journey, migration, Pace(2, 1.0), lambda _: None, done)
+        await migrating.move_on(journey, migration, RolloutLimits(2, 1.0), lambda _: None, done)
         return done
 
 
@@ -141,7 +141,7 @@ def test_time_runs_for_pods_whose_association_is_gone(monkeypatch: pytest.Monkey
     @in_virtual_time
     async def scenario() -> None:
         scene = Scene(Mode.IRSA)
-        done = await scene.move_on(monkeypatch, Step.DETACH, AFTERWARDS[case])
+        done = await scene.move_on(monkeypatch, MigrationStep.DETACH, AFTERWARDS[case])
         assert not scene.eks.now
         assert len(done.failed) == 2
         wait = AFTERWARDS[case]
@@ -158,13 +158,13 @@ class Before:
 
     replaced: Replaced = field(default_factory=Replaced)
     refuses_to_delete: bool = False
-    step: Step = Step.DETACH
+    step: MigrationStep = MigrationStep.DETACH
 
 
 BEFOREHAND = {
     "a rollout is under way": Before(Replaced(settled="a rollout has not ended")),
     "EKS refuses to delete it": Before(refuses_to_delete=True),
-    "it is not to be deleted": Before(Replaced(replaced="the rollout does not end"), step=Step.RESTART),
+    "it is not to be deleted": Before(Replaced(replaced="the rollout does not end"), step=MigrationStep.RESTART),
 }
 
 
@@ -188,7 +188,7 @@ def test_what_was_done_is_noted_before_an_error_ends_it(monkeypatch: pytest.Monk
     async def scenario() -> None:
         scene, done = Scene(Mode.POD_IDENTITY, pods_listed=False), Done()
         with pytest.raises(ClusterError, match="503"):
-            await scene.move_on(monkeypatch, Step.RESTART, Replaced(), done)
+            await scene.move_on(monkeypatch, MigrationStep.RESTART, Replaced(), done)
         assert done.written == [
             "every pod of 2 ServiceAccounts carries the new variables",
             "2 annotations taken away",
@@ -207,7 +207,7 @@ def test_ctrl_c_between_a_deletion_and_the_new_pods_tells_that_time_runs(monkeyp
             return ""
 
         monkeypatch.setattr(port, "port", lambda: SimpleNamespace(settled=_at_once, told=for_ever))
-        moving = asyncio.create_task(scene.move_on(monkeypatch, Step.DETACH, port, done))
+        moving = asyncio.create_task(scene.move_on(monkeypatch, MigrationStep.DETACH, port, done))
         await asyncio.sleep(30)
         moving.cancel()
         await asyncio.wait([moving])
@@ -237,7 +237,7 @@ def test_so_it_is_before_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
 
         port = Replaced()
         monkeypatch.setattr(port, "_answering", lambda _: replaced)
-        moving = asyncio.create_task(scene.move_on(monkeypatch, Step.REMOVE, port, done))
+        moving = asyncio.create_task(scene.move_on(monkeypatch, MigrationStep.REMOVE, port, done))
         await asyncio.sleep(10)
         moving.cancel()
         await asyncio.wait([moving])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.simulated_cluster import SimulatedCluster
+from tests.support.simulated_deployments import SimulatedDeployments
+from tests.support.sites import role
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.cli.migrate import replacing
-from webhook.cli.migrate.replacing import Pace, Replacing
+from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import Course
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.kube.connection import Connection, RefusedError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
@@ -20,7 +25,10 @@ from webhook.model.names import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from webhook.controller.ports import RunningPod
+
 SUBJECT = Subject("mxp-a-system", "mxp-controller")
+ROLE = role()
 
 
 class _Deployments:
@@ -42,7 +50,7 @@ def _replacing(monkeypatch: pytest.MonkeyPatch, created: Callable[[], float]) ->
     here = SimpleNamespace(api=SimpleNamespace(pods_until_gone=pods), connection=None)
     binding = SimpleNamespace(deployments=("mxp",))
     journey: Any = SimpleNamespace(here=here, binding=binding, course=Course(Mode.IRSA, switched=True))
-    return Replacing(journey, Pace(1, 1.0))
+    return Replacing(journey, RolloutLimits(1, 1.0))
 
 
 def test_a_young_pod_is_waited_for_even_with_less_patience(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +105,7 @@ async def _told(monkeypatch: pytest.MonkeyPatch, course: Course, trials: _Trials
     monkeypatch.setattr(replacing, "time", SimpleNamespace(monotonic=now, time=now))
     here = SimpleNamespace(api=None, connection=trials)
     journey: Any = SimpleNamespace(here=here, binding=None, course=course)
-    return await Replacing(journey, Pace()).told(SUBJECT)
+    return await Replacing(journey, RolloutLimits()).told(SUBJECT)
 
 
 @pytest.mark.parametrize(("course", "seconds"), [(TO_IRSA, 20), (TO_POD_IDENTITY, 0)])
@@ -168,5 +176,66 @@ def test_it_gives_up_after_a_minute_and_a_half(monkeypatch: pytest.MonkeyPatch) 
         reason = await _told(monkeypatch, TO_IRSA, _Trials(lambda _: POD_IDENTITY))
         assert reason == "EKS's pod identity webhook does not give new pods mode irsa yet"
         assert 90 <= now() < 92
+
+    scenario()
+
+
+class _Pods:
+    """The pods of a simulated cluster, which carry Pod Identity's variables as soon as EKS's webhook has heard."""
+
+    def __init__(self, heard_at: float) -> None:
+        self.cluster = SimulatedCluster(SUBJECT.service_account)
+        self.deployments = SimulatedDeployments(self.cluster, rollout=5.0)
+        self.cluster.add_account(SUBJECT, ROLE.value)
+        self.deployments.run(SUBJECT)
+        self._heard_at = heard_at
+
+    async def pods_until_gone(self, service_account: str, namespace: str) -> list[RunningPod]:
+        """With the variables that each was given when it was made."""
+        found = await self.cluster.pods(service_account, namespace)
+        return [replace(pod, carries=POD_IDENTITY if pod.created > self._heard_at else IRSA) for pod in found]
+
+    async def replaced(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Have them replaced, with patience for two rollouts."""
+        monkeypatch.setattr(replacing, "time", SimpleNamespace(monotonic=now, time=now))
+        monkeypatch.setattr(replacing, "DeploymentApi", lambda _: self.deployments)
+        here = SimpleNamespace(api=self, connection=None)
+        named = SimpleNamespace(deployments=(SUBJECT.service_account,))
+        journey: Any = SimpleNamespace(here=here, binding=named, course=TO_POD_IDENTITY)
+        return await Replacing(journey, RolloutLimits(1, 30.0)).replaced(SUBJECT)
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "restarts", "reason"),
+    [
+        (0.0, 1, ""),
+        (7.0, 2, ""),
+        (100.0, 2, "was restarted, but its new pods do not carry the new variables alone"),
+    ],
+    ids=["heard before", "heard between", "never heard"],
+)
+def test_pods_are_replaced_by_two_restarts_at_most_and_none_is_noted(
+    monkeypatch: pytest.MonkeyPatch, heard_at: float, restarts: int, reason: str
+) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        pods = _Pods(heard_at)
+        found = await pods.replaced(monkeypatch)
+        assert reason in found
+        assert bool(found) is bool(reason)
+        assert len(pods.deployments.restarts) == restarts
+        assert all(one.restarted_by_us is None for one in pods.deployments.objects.values())
+
+    scenario()
+
+
+def test_a_rollout_that_does_not_end_is_given_up_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        pods = _Pods(heard_at=0.0)
+        pods.deployments.rollout = None
+        assert "after 30 s pods with the old variables are still there" in await pods.replaced(monkeypatch)
+        assert 30 <= now() < 35
+        assert len(pods.deployments.restarts) == 1
 
     scenario()

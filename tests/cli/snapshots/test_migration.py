@@ -11,7 +11,7 @@ import pytest
 from tests.support.pods import CLUSTER, OWNER
 from tests.support.sites import ISSUER, role
 from webhook.cli.migrate import session as migration
-from webhook.cli.migrate.rules import Course, Migration, Step
+from webhook.cli.migrate.rules import Course, Migration, MigrationStep
 from webhook.iam.pod_statement import PodStatement, sid_for_pods
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -111,7 +111,7 @@ def test_the_statement_stays_as_long_as_an_association_works_by_it(
 ) -> None:
     found, namespace, why = SHOWN[case]
     seen = _look(monkeypatch, found, namespace, GOLD)
-    (left,) = seen.at(Step.LEAVE)
+    (left,) = seen.at(MigrationStep.LEAVE)
     assert left.subject == found.subject
     assert why in left.why
     assert not seen.drops_statement
@@ -119,7 +119,7 @@ def test_the_statement_stays_as_long_as_an_association_works_by_it(
 
 def test_ours_of_a_namespace_that_is_gone_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = _look(monkeypatch, OURS, None, GOLD)
-    assert [move.subject for move in seen.at(Step.DETACH)] == [OURS.subject]
+    assert [move.subject for move in seen.at(MigrationStep.DETACH)] == [OURS.subject]
 
 
 LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]] = {

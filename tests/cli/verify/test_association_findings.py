@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from tests.support.associating import (
     ADDON,
     DANGLING,
@@ -24,9 +24,9 @@ from tests.support.associating import (
     cluster,
 )
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
-from webhook.cli.verify.facts import Plane, Pod, Shared, Trial
+from webhook.cli.verify.facts import ControlPlane, Pod, Shared, Trial
 from webhook.cli.verify.findings import Level
-from webhook.cli.verify.registration import look_at_webhook
+from webhook.cli.verify.registration import check_webhook
 from webhook.cli.verify.verdict import diagnose
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.planning.snapshot import TrustedSubjects
@@ -44,7 +44,7 @@ POD = Pod(
     ("pods.eks.amazonaws.com",),
     is_replaced=True,
 )
-WELL = Plane(A, {}, (POD,))
+WELL = ControlPlane(A, {}, (POD,))
 APPLY = ["mxp-identity", "apply", "--config", "my file.yaml"]
 ID = f"a-{A.namespace}"
 DELETE = [
@@ -66,7 +66,7 @@ def _shared(seen: AccountSnapshot, annotation: str | None = None, **changes: Any
     return replace(shared, **changes)
 
 
-def _running(**changes: Any) -> Plane:
+def _running(**changes: Any) -> ControlPlane:
     return replace(WELL, pods=(replace(POD, **changes),))
 
 
@@ -81,7 +81,7 @@ def _put(*statements: dict[str, Any]) -> list[str]:
 
 DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 TAKEN_FIX = [*DELETE, "&&", *APPLY]
-CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
+CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no association": (WELL, _shared(account()), "association", "EKS has none for it", APPLY),
     "a full cluster": (
         WELL,
@@ -101,21 +101,21 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(role=THEIRS))),
         "association",
-        f"is ours, and somebody gave it {THEIRS}",
+        f"is ours, and it was given {THEIRS}",
         APPLY,
     ),
     "ours, given a target role": (
         WELL,
         _shared(account(association(target_role=THEIRS))),
         "association",
-        "as its target",
+        "passes on to",
         TAKEN_FIX,
     ),
     "somebody's in the way": (
         WELL,
         _shared(account(association(role=THEIRS, ours=False))),
         "association",
-        f"that somebody else made names {THEIRS}",
+        f"created externally names {THEIRS}",
         TAKEN_FIX,
     ),
     "an add-on's in the way": (
@@ -282,6 +282,6 @@ def test_a_pod_from_before_the_change_of_mode_is_no_more_than_noted_while_its_tr
 
 
 def test_a_webhook_whose_answers_show_nothing_is_not_called_broken() -> None:
-    found, *_ = look_at_webhook(_shared(account(), registrations=None), Trial(None), "x", self_managed=True)
+    found, *_ = check_webhook(_shared(account(), registrations=None), Trial(None), "x", self_managed=True)
     assert found.level is Level.NOTE
     assert "in mode pod-identity an answer changes nothing" in found.message

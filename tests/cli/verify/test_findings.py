@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
+from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
 from tests.support.printed_commands import commands_of, without_context
 from webhook.cli.verify.bindings import MISSPELT
-from webhook.cli.verify.facts import Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.cli.verify.facts import ControlPlane, Pod, Registration, Shared, Trial
 from webhook.cli.verify.findings import Level, in_context
 from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.registration import PROGRAM_LABEL, look_at_webhook
-from webhook.cli.verify.verdict import Verdict, diagnose
+from webhook.cli.verify.registration import PROGRAM_LABEL, check_webhook
+from webhook.cli.verify.verdict import Diagnosis, diagnose
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, ClusterArn, RoleArn, Subject
+from webhook.model.oidc_provider import OidcProvider
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 
@@ -34,9 +35,9 @@ PLANES = NamespaceSelector(
 BINDING = Binding("backup", NAME, PLANES, Mode.IRSA, (ROLE,))
 EKS = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 LABELS = {"plane": "a", "stage": "live"}
-PROVIDER = Provider(OWN.provider_arn, exists=True, audiences=(AUDIENCE,))
+PROVIDER = OidcProvider(OWN.provider_arn, (AUDIENCE,))
 POD = Pod("mxp-1", "Running", None, {"AWS_ROLE_ARN": ROLE.value}, (AUDIENCE,), is_replaced=True)
-WELL = Plane(A, {ROLE_ARN_ANNOTATION: ROLE.value}, (POD,))
+WELL = ControlPlane(A, {ROLE_ARN_ANNOTATION: ROLE.value}, (POD,))
 
 
 def _shared(
@@ -62,7 +63,7 @@ def _shared(
     return replace(shared, **changes)
 
 
-def _problems(verdict: Verdict) -> list[tuple[str, str]]:
+def _problems(verdict: Diagnosis) -> list[tuple[str, str]]:
     return [(one.check, one.message) for one in verdict.findings if one.level is not Level.OK]
 
 
@@ -74,11 +75,11 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
     ]  # fmt: skip
 
 
-def _annotated(**annotations: str) -> Plane:
+def _annotated(**annotations: str) -> ControlPlane:
     return replace(WELL, annotations=annotations)
 
 
-def _running(**changes: Any) -> Plane:
+def _running(**changes: Any) -> ControlPlane:
     return replace(WELL, pods=(replace(POD, **changes),))
 
 
@@ -86,7 +87,7 @@ DENY = {"Sid": "Quarantine", "Effect": "Deny", "Principal": "*", "Action": "sts:
 OUTSIDE = {**DENY, "Sid": "Org", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}}}
 SAME = "eks.amazonaws.com/role-arn"
 GONE = AccountSnapshot({}, {ROLE: "GetRole: NoSuchEntity"}, 2048)
-CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
+CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "labels that are missing": (
         WELL,
         _shared(labels={}),
@@ -170,14 +171,14 @@ CASES: dict[str, tuple[Plane, Shared, str, str, list[str] | None]] = {
     ),
     "no provider": (
         WELL,
-        _shared(providers={PROVIDER.arn: replace(PROVIDER, exists=False)}),
+        _shared(providers={PROVIDER.arn: OidcProvider(PROVIDER.arn, None)}),
         "OIDC provider",
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
     "a provider that nobody may look at": (
         WELL,
-        _shared(providers={PROVIDER.arn: Provider(PROVIDER.arn, None, why="AccessDenied: no")}),
+        _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
         "OIDC provider",
         "AccessDenied: no",
         None,
@@ -268,7 +269,7 @@ def test_in_another_context_the_webhook_is_mended_there(
 ) -> None:
     shared = _shared(registrations=registrations, now=now, deployments=deployments)
     trial = Trial(annotated=False)
-    found = look_at_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
+    found = check_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
     (finding,) = in_context(found, "new")
     commands = commands_of([finding])
     assert commands
@@ -319,7 +320,7 @@ def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() 
     _names_no_setup(WELL, _shared(account=GONE, setup_options=("--namespace", "webhooks")))
 
 
-def _names_no_setup(plane: Plane, shared: Shared) -> None:
+def _names_no_setup(plane: ControlPlane, shared: Shared) -> None:
     (found,) = [one for one in diagnose(plane, shared).findings if one.check == "role"]
     assert (found.template, "setup" in found.message) == (None, False)
     assert found.message.endswith("made anew it also needs its permissions")
@@ -463,7 +464,7 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
 @pytest.mark.parametrize("case", WEBHOOKS)
 def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
-    (found,) = look_at_webhook(shared, trial, "mxp-identity", self_managed=True)
+    (found,) = check_webhook(shared, trial, "mxp-identity", self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
 
 
@@ -509,10 +510,10 @@ TRIALS = {
 def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(words: str, case: str) -> None:
     (now, trial), (deployments, cause, fix) = TRIALS[words], DEPLOYMENTS[case]
     shared = _shared(now=now, deployments=deployments)
-    (found,) = look_at_webhook(shared, trial, "webhooks", self_managed=True)
+    (found,) = check_webhook(shared, trial, "webhooks", self_managed=True)
     assert (found.message, found.fix) == (words + cause, fix)
 
 
 def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
-    (found,) = look_at_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
+    (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

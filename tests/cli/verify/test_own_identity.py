@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
-from tests.model.policies import ROLE
+from tests.iam.policies import ROLE
 from webhook.cli.verify.facts import Own
 from webhook.cli.verify.findings import Level
-from webhook.cli.verify.own_identity import look_at_own_pods
+from webhook.cli.verify.own_identity import check_own_pods
 from webhook.cli.verify.verdict import diagnose
 from webhook.model.bindings import Mode
 
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Any, Level, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_webhook_without_an_identity_of_its_own_is_named_with_the_restart(case: str) -> None:
     facts, level, words = CASES[case]
-    (found,) = look_at_own_pods(facts)
+    (found,) = check_own_pods(facts)
     assert (found.level, found.fix) == (level, RESTART)
     assert words in found.message
 
@@ -68,7 +68,7 @@ def test_a_webhook_without_an_identity_of_its_own_is_named_with_the_restart(case
     ids=["by token", "by the agent", "by a key", "not running", "no binding needs AWS", "no pods", "not listed"],
 )
 def test_nothing_is_said_where_its_pods_have_one_or_need_none(facts: Any) -> None:
-    assert list(look_at_own_pods(facts)) == []
+    assert list(check_own_pods(facts)) == []
 
 
 def trust_of(told: str) -> tuple[str, str | None]:

@@ -107,9 +107,9 @@ def apply(  # noqa: PLR0913  options
 
 async def _apply(asked: _Asked, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done, add_and_repair, hands, remove
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.snapshots.session import open_session
 
-    async with session(asked.where) as here:
+    async with open_session(asked.where) as here:
         plan = await make_plan_here(here, progress)
         progress.hide()
         asked.show_plan_first(plan)
@@ -133,11 +133,11 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
 async def _retire(asked: _Asked, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.apply.retiring import retire_here
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.snapshots.session import open_session
     from webhook.model.names import IssuerUrl, RoleArn
 
     retired = RoleArn(asked.role) if asked.role is not None else IssuerUrl(asked.issuer or "")
-    async with session(asked.where) as here:
+    async with open_session(asked.where) as here:
         progress.step("reading trust policies")
         plan = await _plan_to_retire(retired, asked, here, progress)
         progress.hide()
@@ -162,9 +162,9 @@ async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Ses
 
     if isinstance(retired, RoleArn):
         written = await roles_written_before(here.connection, here.namespace)
-        account = await here.look_at_account(progress.count, {retired, *written})
+        account = await here.read_account(progress.count, {retired, *written})
         return retire_role(retired, here.installation, account)
-    account = await here.look_at_account(progress.count)
+    account = await here.read_account(progress.count)
     return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
 
 

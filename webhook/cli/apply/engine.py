@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from webhook.cli.snapshots.leases import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
+from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reader import live
 from webhook.coordination.leases import LeaseLock
-from webhook.engine.desired_state import DesiredState
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.kube.leases import Leases
@@ -61,7 +61,7 @@ class Hands:
 
     cluster: Cluster
     policies: TrustPolicies
-    view: ClusterCache
+    cache: ClusterCache
     demand: DesiredState
     writers: dict[RoleArn, RoleWriter]
     grants: Grants
@@ -84,7 +84,7 @@ async def hands(
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
-    view = ClusterCache(
+    cache = ClusterCache(
         installation.bindings,
         here.api.namespaces(),
         {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
@@ -93,7 +93,7 @@ async def hands(
     )
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
     writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = DesiredState(view, writers), iam_limiter()
+    demand, limiter = DesiredState(cache, writers), iam_limiter()
     policies, eks = here.policies_to_write(), here.cluster_to_write()
     own_in = own_in or installation.own_in
     for role in trusted_roles(installation.bindings):
@@ -101,23 +101,14 @@ async def hands(
         writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
     associations = None
     if pods:
-        associations = Associations(
-            pods.api, pods.owner, dict, view.may_dissociate, view.was_replaced, view.may_add
-        )
+        associations = Associations(pods.api, pods.owner, cache)
     elif eks and installation.owner:
-        associations = Associations(
-            eks.associations,
-            installation.owner,
-            view.associations,
-            view.may_dissociate,
-            view.was_replaced,
-            view.may_add,
-        )
+        associations = Associations(eks.associations, installation.owner, cache)
     grants = Grants(writers, associations)
-    mirror = asyncio.create_task(view.run())
+    mirror = asyncio.create_task(cache.run())
     try:
-        await view.wait_until_synced()
-        yield Hands(here.api, here.policies, view, demand, writers, grants, associations, done)
+        await cache.wait_until_synced()
+        yield Hands(here.api, here.policies, cache, demand, writers, grants, associations, done)
     finally:
         await grants.close()
         mirror.cancel()
@@ -150,7 +141,7 @@ async def obtain(
     by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
     """Have each of them trusted or associated, as its binding says; those that no binding selects are left out."""
-    grants = {subject: grant for subject in subjects if (grant := by.view.grant(subject))}
+    grants = {subject: grant for subject in subjects if (grant := by.cache.grant(subject))}
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
@@ -196,8 +187,8 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     subject = item.found.subject
     who = f"{subject.namespace}/{subject.service_account}"
     try:
-        namespace, account = await live(by.cluster, by.view, subject)
-        if by.view.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
+        namespace, account = await live(by.cluster, by.cache, subject)
+        if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
             by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
         elif by.associations and await by.associations.remove(subject):
             by.done.written.append(f"{who}: association {item.found.id} deleted")
@@ -240,7 +231,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
     who = f"{item.subject.namespace}/{item.subject.service_account}"
-    grant = by.view.grant(item.subject)
+    grant = by.cache.grant(item.subject)
     if outcome is None or grant is None:
         by.done.failed.append(f"{who}: no binding selects it any more")
         return
@@ -259,7 +250,7 @@ async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> Non
 
 
 async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
-    _, account = await live(by.cluster, by.view, subject)
+    _, account = await live(by.cluster, by.cache, subject)
     return account is not None and account.role_annotation == role.value
 
 
@@ -284,7 +275,7 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
     who = f"{subject.namespace}/{subject.service_account}"
     try:
-        namespace, account = await live(by.cluster, by.view, subject)
+        namespace, account = await live(by.cluster, by.cache, subject)
     except ClusterError as error:
         by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
         return False

@@ -78,25 +78,25 @@ def migrate(  # noqa: PLR0913, PLR0917  each is an option
 
 async def _migrate(asked: _Asked, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
-    from webhook.cli.migrate.session import look_at_migration, set_out
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.migrate.session import look_at_migration, open_migration
+    from webhook.cli.snapshots.session import open_session
     from webhook.model.bindings import Mode
 
-    async with session(asked.where) as here:
+    async with open_session(asked.where) as here:
         progress.step("asking AWS who this is, and which cluster")
-        journey = await set_out(here, asked.binding, Mode(asked.to.value))
+        session = await open_migration(here, asked.binding, Mode(asked.to.value))
         done = Done()
         try:
-            found = await look_at_migration(journey, progress.step, progress.count)
+            found = await look_at_migration(session, progress.step, progress.count)
             if asked.approved and not found.is_done:
-                await _carry_out(journey, found, asked, progress, done)
-                found = await look_at_migration(journey, progress.step, progress.count)
+                await _carry_out(session, found, asked, progress, done)
+                found = await look_at_migration(session, progress.step, progress.count)
         except BaseException:  # Ctrl-C too
             progress.hide()
-            _show_cut_off(journey, asked.output, done)
+            _show_cut_off(session, asked.output, done)
             raise
         finally:
-            journey.close()
+            session.close()
         progress.hide()
         if asked.output is Output.TABLE:
             _show(found, done)
@@ -107,42 +107,45 @@ async def _migrate(asked: _Asked, progress: Progress) -> Exit:
 
 
 async def _carry_out(
-    journey: MigrationSession, found: Migration, asked: _Asked, progress: Progress, done: Done
+    session: MigrationSession, found: Migration, asked: _Asked, progress: Progress, done: Done
 ) -> None:
     """Do what can be done now, and note what was done and what was not."""
     from webhook.cli.migrate.migrating import add, drop_statement, move_on
-    from webhook.cli.migrate.replacing import Pace
-    from webhook.cli.migrate.rules import Step
+    from webhook.cli.migrate.rules import MigrationStep
     from webhook.cli.migrate.session import look_at_migration
+    from webhook.controller.remediation.rollouts import RolloutLimits
 
-    section = journey.here.configuration.reconciler
-    if found.at(Step.ADD):
+    section = session.here.configuration.reconciler
+    if found.at(MigrationStep.ADD):
         progress.step("adding the new way")
-        await add(journey, found, progress.count, done)
-        found = await look_at_migration(journey, progress.step, progress.count)
-    if found.at(Step.DETACH, Step.RESTART, Step.REMOVE):
+        await add(session, found, progress.count, done)
+        found = await look_at_migration(session, progress.step, progress.count)
+    if found.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE):
         progress.step("replacing pods, and removing the old way")
-        pace = Pace(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
-        await move_on(journey, found, pace, progress.count, done)
-        found = await look_at_migration(journey, progress.step, progress.count)
+        limits = RolloutLimits(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
+        await move_on(session, found, limits, progress.count, done)
+        found = await look_at_migration(session, progress.step, progress.count)
     if found.drops_statement:
         progress.step("removing the statement for pods")
-        await drop_statement(journey, found, done)
+        await drop_statement(session, found, done)
 
 
 def _show(found: Migration, done: Done) -> None:
     """What is left, and how far all are."""
-    from webhook.cli.migrate.rules import Step
+    from webhook.cli.migrate.rules import MigrationStep
 
     _tell_written(done)
-    left = [move for move in found.moves if move.step is not Step.MOVED]
+    left = [move for move in found.moves if move.step is not MigrationStep.MOVED]
     if left:
         write_table(_COLUMNS, [_row(move) for move in left])
-    counts = ", ".join(f"{len(found.at(step))} {step}" for step in Step if found.at(step))
+    counts = ", ".join(f"{len(found.at(step))} {step}" for step in MigrationStep if found.at(step))
     sys.stdout.write(f"binding {found.binding.name} to {found.course.target}: {counts or 'no ServiceAccounts'}\n")
     if found.statement_in:
         sys.stdout.write("its statement for pods goes last\n")
-    if found.at(Step.ADD, Step.DETACH, Step.RESTART, Step.REMOVE) or found.drops_statement:
+    if (
+        found.at(MigrationStep.ADD, MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
+        or found.drops_statement
+    ):
         sys.stdout.write("--approve does what can be done now\n")
     elif found.waits_for_switch:
         sys.stdout.write(
@@ -151,12 +154,12 @@ def _show(found: Migration, done: Done) -> None:
         )
 
 
-def _show_cut_off(journey: MigrationSession, output: Output, done: Done) -> None:
+def _show_cut_off(session: MigrationSession, output: Output, done: Done) -> None:
     """What was done before something ended the command, which says itself what; how far all are is not known."""
     if output is Output.TABLE:
         _tell_written(done)
     elif done.written or done.failed:
-        write_document(_document_of(journey.binding, journey.course, done), output)
+        write_document(_document_of(session.binding, session.course, done), output)
     _tell_failed(done)
 
 
@@ -204,13 +207,13 @@ def _record(move: Move) -> dict[str, Any]:
 
 
 def _exit_code(found: Migration, done: Done) -> Exit:
-    from webhook.cli.migrate.rules import Step
+    from webhook.cli.migrate.rules import MigrationStep
 
     if done.failed:
         return Exit.FAILED
     if found.is_done:
         return Exit.DONE
-    goes_on = found.drops_statement or (found.waits_for_switch and not found.at(Step.LEAVE))
-    if len(found.at(Step.MOVED, Step.LEAVE)) == len(found.moves) and not goes_on:
+    goes_on = found.drops_statement or (found.waits_for_switch and not found.at(MigrationStep.LEAVE))
+    if len(found.at(MigrationStep.MOVED, MigrationStep.LEAVE)) == len(found.moves) and not goes_on:
         return Exit.PROBLEMS
     return Exit.CHANGES

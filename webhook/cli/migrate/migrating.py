@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.apply.engine import add_and_repair, hands, obtain, remove, shown
 from webhook.cli.migrate.replacing import Replacing
-from webhook.cli.migrate.rules import Step
+from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
 from webhook.controller.live_reader import live
 from webhook.model.aws_errors import AwsError
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from webhook.cli.apply.engine import Done, Hands
-    from webhook.cli.migrate.replacing import Pace
     from webhook.cli.migrate.rules import Migration, Move
     from webhook.cli.migrate.session import MigrationSession
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Account
     from webhook.model.names import RoleArn, Subject
     from webhook.model.outcomes import Outcome
@@ -42,12 +42,12 @@ _TIME_RUNS = (
 
 
 async def add(
-    journey: MigrationSession, migration: Migration, progress: Callable[[str], None], done: Done
+    session: MigrationSession, migration: Migration, progress: Callable[[str], None], done: Done
 ) -> None:
     """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
-    subjects = [move.subject for move in migration.at(Step.ADD)]
-    associates = journey.binding.associates
-    async with hands(journey.here, done, journey.own_in, journey.pods if associates else None) as by:
+    subjects = [move.subject for move in migration.at(MigrationStep.ADD)]
+    associates = session.binding.associates
+    async with hands(session.here, done, session.own_in, session.pods if associates else None) as by:
         if not associates:
             await add_and_repair(by, migration.additions, progress)
             return
@@ -68,18 +68,22 @@ def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[
 
 
 async def move_on(
-    journey: MigrationSession, migration: Migration, pace: Pace, progress: Callable[[str], None], done: Done
+    session: MigrationSession,
+    migration: Migration,
+    limits: RolloutLimits,
+    progress: Callable[[str], None],
+    done: Done,
 ) -> None:
     """Replace the pods that do not carry the new variables, and take the old way away where none needs it.
 
     Interrupted, it leaves rollouts to the cluster, where they go on. Raises ClusterError, AwsError.
     """
-    moves = migration.at(Step.DETACH, Step.RESTART, Step.REMOVE)
-    async with hands(journey.here, done, journey.own_in, journey.pods) as by:
+    moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
+    async with hands(session.here, done, session.own_in, session.pods) as by:
         if by.associations:
-            await by.associations.first_list()
-        moving = _Moving(journey, by, Replacing(journey, pace))
-        slots = asyncio.Semaphore(pace.at_a_time)
+            await by.associations.wait_until_synced()
+        moving = _Moving(session, by, Replacing(session, limits))
+        slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []
         ended = 0
 
@@ -99,29 +103,29 @@ async def move_on(
         finally:
             if passed:
                 done.written.append(f"every pod of {len(passed)} ServiceAccounts carries the new variables")
-        if journey.binding.associates:
+        if session.binding.associates:
             progress("removing what the old way needed")
             await moving.remove_irsa(sorted(passed), progress)
 
 
-async def drop_statement(journey: MigrationSession, migration: Migration, done: Done) -> None:
+async def drop_statement(session: MigrationSession, migration: Migration, done: Done) -> None:
     """Take the statement for the binding's pods out of its roles, on the way to IRSA, when nobody needs it.
 
     Raises ClusterError.
     """
-    async with hands(journey.here, done, journey.own_at_the_end_in) as by:
+    async with hands(session.here, done, session.own_at_the_end_in) as by:
         for role in migration.statement_in:
             if await shown(
-                by, role, lambda policy: all(one.get("Sid") != journey.sid for one in policy.statements)
+                by, role, lambda policy: all(one.get("Sid") != session.sid for one in policy.statements)
             ):
-                done.written.append(f"{role}: statement {journey.sid} removed")
+                done.written.append(f"{role}: statement {session.sid} removed")
 
 
 class _Moving:
     """One binding's ServiceAccounts, each moved on from where it is."""
 
-    def __init__(self, journey: MigrationSession, by: Hands, replacing: Replacing) -> None:
-        self._journey = journey
+    def __init__(self, session: MigrationSession, by: Hands, replacing: Replacing) -> None:
+        self._session = session
         self._by = by
         self._replacing = replacing
         self._detached: set[Subject] = set()
@@ -142,15 +146,15 @@ class _Moving:
 
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
-        if move.step is Step.DETACH and by.associations:
-            namespace, account = await live(by.cluster, by.view, subject)
+        if move.step is MigrationStep.DETACH and by.associations:
+            namespace, account = await live(by.cluster, by.cache, subject)
             if namespace is None:
                 await by.associations.remove(subject)
                 return ""
             if reason := await self._not_to_detach(subject, account):
                 return reason
             await self._detach(subject, by.associations)
-        if move.step is not Step.REMOVE and (reason := await self._replacing.told(subject)):
+        if move.step is not MigrationStep.REMOVE and (reason := await self._replacing.told(subject)):
             return reason
         return await self._replacing.replaced(subject)
 
@@ -166,7 +170,7 @@ class _Moving:
     async def _not_to_detach(self, subject: Subject, account: Account | None) -> str:
         """Why a ServiceAccount's association must stay for now, by what is there at this moment."""
         named = account.role_annotation if account else None
-        role = next((one for one in self._journey.binding.roles if one.value == named), None)
+        role = next((one for one in self._session.binding.roles if one.value == named), None)
         if account is not None and (role is None or not await self._lets_in(role, subject)):
             return "its annotation and its trust are not both there any more: run the command again"
         return await self._replacing.settled(subject)
@@ -176,7 +180,7 @@ class _Moving:
         await writer.first_look()
         if trust := writer.trusts(subject):
             return not trust.doubt
-        policy, own = await self._by.policies.read(role), self._journey.own_in(role)
+        policy, own = await self._by.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
             return False
         return policy.foreign_grant(own, subject) is not None
@@ -195,10 +199,10 @@ class _Moving:
 
     async def _remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         bare = [subject for subject in subjects if await self._without_annotation(subject)]
-        name = self._journey.binding.service_account
+        name = self._session.binding.service_account
         lagging = {
             pod.namespace
-            for pod in await self._journey.here.api.pods_until_gone(name)
+            for pod in await self._session.here.api.pods_until_gone(name)
             if lags(pod, Mode.POD_IDENTITY)
         }
         leaving = {subject for subject in bare if subject.namespace not in lagging}
@@ -207,19 +211,19 @@ class _Moving:
             for subject in bare
             if subject not in leaving
         )
-        changes = [await self._change(role, leaving) for role in self._journey.binding.roles]
+        changes = [await self._change(role, leaving) for role in self._session.binding.roles]
         plan = Plan(tuple(change for change in changes if change.removed))
         if plan.roles:
             await remove(self._by, plan, progress)
 
     async def _without_annotation(self, subject: Subject) -> bool:
-        account = self._by.view.account(subject)
+        account = self._by.cache.account(subject)
         named = account.role_annotation if account else None
-        role = next((one for one in self._journey.binding.roles if one.value == named), None)
+        role = next((one for one in self._session.binding.roles if one.value == named), None)
         if role is None:
             return True
         try:
-            if await self._journey.here.api.take_annotation(subject, role):
+            if await self._session.here.api.take_annotation(subject, role):
                 self._bared += 1
                 return True
             reason = "it was put back: is the running program in the new mode?"
@@ -229,7 +233,7 @@ class _Moving:
         return False
 
     async def _change(self, role: RoleArn, leaving: set[Subject]) -> RoleChange:
-        policy, own = await self._by.policies.read(role), self._journey.own_in(role)
+        policy, own = await self._by.policies.read(role), self._session.own_in(role)
         there = sorted(policy.subjects(own) & leaving)
         removed = tuple(Change(subject, "its pods use Pod Identity") for subject in there)
         return RoleChange(role, own, policy, policy, removed=removed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import ModeReadiness
 from webhook.planning.snapshot import TrustedSubjects
-from webhook.podidentity.association import Step, judge
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhook.podidentity.association import Association, Ownership
 
 
-class IrsaFootings:
+class IrsaReadiness:
     """What there is of IRSA. `problems` say why some ServiceAccounts cannot be trusted."""
 
     def __init__(
@@ -68,7 +68,7 @@ class IrsaFootings:
 
 
 @dataclass(frozen=True, slots=True)
-class PodIdentityFootings:
+class PodIdentityReadiness:
     """What there is of Pod Identity with one role. `own` is what is ours in it, with the statement for pods."""
 
     role: RoleArn
@@ -85,14 +85,16 @@ class PodIdentityFootings:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} denies it: change that statement"
             )
-        verdict = judge(found, self.role, self.owner)
-        if verdict.step is Step.REPORT:
-            return ModeReadiness(trouble=verdict.reason)
+        action = self.owner.action_for(found, self.role)
+        if found is not None and action is AssociationAction.CONFLICT:
+            return ModeReadiness(trouble=self.owner.conflict_reason(found, self.role))
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
             return ModeReadiness(
                 trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
             )
-        return ModeReadiness(works=verdict.step in {Step.KEEP, Step.ACCEPT} and policy.lets_pods_in(self.own))
+        return ModeReadiness(
+            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.lets_pods_in(self.own)
+        )
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
         ours = (one for one in self.own.pods if one.service_account == subject.service_account)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import obstacle_to_restart
 from webhook.cli.migrate.session import lags
 from webhook.cli.snapshots.inspection import Inspection
+from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
 from webhook.podidentity.association_cache import PROPAGATED_WITHIN
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from webhook.cli.migrate.session import MigrationSession
     from webhook.controller.ports import RunningPod
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.deployments import Deployment
     from webhook.model.names import Subject
 
@@ -43,24 +44,16 @@ _MOST_RESTARTS = 2
 """Of one Deployment in one run: the second for pods that were made before all of EKS's webhook had heard."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How many ServiceAccounts are moved at a time, and how many seconds a rollout may take."""
-
-    at_a_time: int = 1
-    patience: float = 600.0
-
-
 class Replacing:
     """The pods of one binding's ServiceAccounts."""
 
-    def __init__(self, journey: MigrationSession, pace: Pace) -> None:
-        self._api = journey.here.api
-        self._binding = journey.binding
-        self._course = journey.course
-        self._deployments = DeploymentApi(journey.here.connection)
-        self._inspection = Inspection(journey.here.connection)
-        self._patience = pace.patience
+    def __init__(self, session: MigrationSession, limits: RolloutLimits) -> None:
+        self._api = session.here.api
+        self._binding = session.binding
+        self._course = session.course
+        self._deployments = DeploymentApi(session.here.connection)
+        self._inspection = Inspection(session.here.connection)
+        self._patience = limits.timeout
 
     async def told(self, subject: Subject) -> str:
         """Wait until a new pod would get the new variables, by dry runs; answers why that is not so, or nothing.
@@ -114,28 +107,34 @@ class Replacing:
             if time.monotonic() > until:
                 names = ", ".join(sorted(pod.name for pod in lagging))
                 return f"after {self._patience:.0f} s pods with the old variables are still there: {names}"
-            for name, pods in _by_deployment(lagging).items():
-                if reason := await self._restart(subject, name, pods, restarts):
-                    return reason
+            restarting = (
+                self._restart(subject, name, pods, restarts, until)
+                for name, pods in _by_deployment(lagging).items()
+            )
+            if reason := next(filter(None, await asyncio.gather(*restarting)), ""):
+                return reason
             await asyncio.sleep(_LOOK_SECONDS)
         return ""
 
     async def _restart(
-        self, subject: Subject, name: str, pods: Sequence[RunningPod], restarts: Counter[str]
+        self, subject: Subject, name: str, pods: Sequence[RunningPod], restarts: Counter[str], until: float
     ) -> str:
-        """Restart one Deployment unless its pods are being replaced already."""
+        """Restart one Deployment, unless its pods are being replaced already, and wait for the rollout."""
         deployment = await self._deployment(subject, name)
         if obstacle := self._obstacle(subject, deployment):
             return obstacle
-        if deployment is None or _is_under_way(deployment, pods, by_us=restarts[name] > 0):
+        if deployment is None:
             return ""
-        still_there = {pod.uid for pod in await self._lagging(subject) if not pod.is_leaving}
-        if still_there.isdisjoint(pod.uid for pod in pods):
-            return ""
-        if restarts[name] == _MOST_RESTARTS:
-            return f"Deployment {name} was restarted, but its new pods do not carry the new variables alone"
-        if await self._deployments.replace_pods(deployment, time.time()):
+        if not _is_under_way(deployment, pods):
+            still_there = {pod.uid for pod in await self._lagging(subject) if not pod.is_leaving}
+            if still_there.isdisjoint(pod.uid for pod in pods):
+                return ""
+            if restarts[name] == _MOST_RESTARTS:
+                return f"Deployment {name} was restarted, but its new pods do not carry the new variables alone"
+            if not await self._deployments.restart(deployment, time.time(), noted=False):
+                return ""
             restarts[name] += 1
+        await end_of_rollout(self._deployments, subject.namespace, name, until, noted=False)
         return ""
 
     async def _lagging(self, subject: Subject) -> list[RunningPod]:
@@ -158,9 +157,7 @@ def _by_deployment(pods: Sequence[RunningPod]) -> dict[str, list[RunningPod]]:
     return groups
 
 
-def _is_under_way(deployment: Deployment, pods: Sequence[RunningPod], *, by_us: bool) -> bool:
-    """Whether these pods are being replaced by a restart already, be it somebody else's or an earlier run's."""
-    if deployment.is_rolled_out:
-        return False
+def _is_under_way(deployment: Deployment, pods: Sequence[RunningPod]) -> bool:
+    """Whether these pods are being replaced by a restart already, be it an external one or an earlier run's."""
     at = deployment.restarted_at
-    return by_us or (at is not None and all(pod.created < at for pod in pods))
+    return not deployment.is_rolled_out and at is not None and all(pod.created < at for pod in pods)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from webhook.planning.plan import Plan
 
 
-class Step(StrEnum):
+class MigrationStep(StrEnum):
     """What is to be done next about a ServiceAccount."""
 
     ADD = "add"
@@ -54,7 +54,7 @@ class ModeReadiness:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class LaggingPods:
     """Pods that belong together and do not carry the new variables, or carry the old ones too."""
 
     deployment: str
@@ -71,7 +71,7 @@ class Situation:
     subject: Subject
     new: ModeReadiness
     old: ModeReadiness
-    workloads: tuple[Workload, ...] = ()
+    workloads: tuple[LaggingPods, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Move:
     """The next step of a ServiceAccount, and why it is that one."""
 
     situation: Situation
-    step: Step
+    step: MigrationStep
     why: str
 
     @property
@@ -114,27 +114,29 @@ def next_move(situation: Situation, course: Course) -> Move:
     can be replaced at once.
     """
 
-    def move(step: Step, why: str) -> Move:
+    def move(step: MigrationStep, why: str) -> Move:
         return Move(situation, step, why)
 
     new, old = situation.new, situation.old
     if new.trouble:
-        return move(Step.LEAVE, new.trouble)
+        return move(MigrationStep.LEAVE, new.trouble)
     if not new.works:
-        return move(Step.ADD, "the new way is not all there yet")
+        return move(MigrationStep.ADD, "the new way is not all there yet")
     if not (situation.workloads or old.is_ours or old.trouble):
-        return move(Step.MOVED, "every pod carries the new way's variables, and nothing of the old way is left")
+        return move(
+            MigrationStep.MOVED, "every pod carries the new way's variables, and nothing of the old way is left"
+        )
     if not course.switched:
-        return move(Step.SWITCH, _WHY_SWITCH.format(target=course.target))
+        return move(MigrationStep.SWITCH, _WHY_SWITCH.format(target=course.target))
     if old.trouble:
-        return move(Step.LEAVE, old.trouble)
+        return move(MigrationStep.LEAVE, old.trouble)
     if obstacle := next((one.obstacle for one in situation.workloads if one.obstacle), ""):
-        return move(Step.LEAVE, obstacle)
+        return move(MigrationStep.LEAVE, obstacle)
     if course.detaches and old.is_ours:
-        return move(Step.DETACH, _WHY_DETACH)
+        return move(MigrationStep.DETACH, _WHY_DETACH)
     if situation.workloads:
-        return move(Step.RESTART, _WHY_RESTART)
-    return move(Step.REMOVE, _WHY_REMOVE)
+        return move(MigrationStep.RESTART, _WHY_RESTART)
+    return move(MigrationStep.REMOVE, _WHY_REMOVE)
 
 
 def obstacle_to_restart(deployment: Deployment | None, service_account: str, named: tuple[str, ...]) -> str:
@@ -164,21 +166,25 @@ class Migration:
     statement_in: tuple[RoleArn, ...] = ()
     """The roles in which the statement for its pods is left, on the way to IRSA."""
 
-    def at(self, *steps: Step) -> list[Move]:
+    def at(self, *steps: MigrationStep) -> list[Move]:
         """The moves of these steps, in order."""
         return [move for move in self.moves if move.step in steps]
 
     @property
     def drops_statement(self) -> bool:
         """Whether the statement for pods can go: nobody's pods need it any more."""
-        return bool(self.statement_in) and self.course.switched and len(self.at(Step.MOVED)) == len(self.moves)
+        return (
+            bool(self.statement_in)
+            and self.course.switched
+            and len(self.at(MigrationStep.MOVED)) == len(self.moves)
+        )
 
     @property
     def waits_for_switch(self) -> bool:
         """Whether something can only go on once the running program has the binding in its new mode."""
-        return bool(self.at(Step.SWITCH)) or (bool(self.statement_in) and not self.course.switched)
+        return bool(self.at(MigrationStep.SWITCH)) or (bool(self.statement_in) and not self.course.switched)
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do, by us or by a person."""
-        return len(self.at(Step.MOVED)) == len(self.moves) and not self.statement_in
+        return len(self.at(MigrationStep.MOVED)) == len(self.moves) and not self.statement_in

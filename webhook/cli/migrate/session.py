@@ -6,14 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from webhook.cli.migrate.mode_readiness import IrsaFootings, PodIdentityFootings
+from webhook.cli.migrate.mode_readiness import IrsaReadiness, PodIdentityReadiness
 from webhook.cli.migrate.rules import (
     Course,
+    LaggingPods,
     Migration,
+    MigrationStep,
     ModeReadiness,
     Situation,
-    Step,
-    Workload,
     next_move,
     obstacle_to_restart,
 )
@@ -80,7 +80,7 @@ class MigrationSession:
         return sid_for_pods(owner.installation, self.binding.name, owner.cluster)
 
 
-async def set_out(here: Session, name: str, target: Mode) -> MigrationSession:
+async def open_migration(here: Session, name: str, target: Mode) -> MigrationSession:
     """Have what a migration of the binding `name` needs; the caller closes it.
 
     Raises InvalidNameError where there is no such binding, ConfigurationError where it cannot go to that mode, and
@@ -118,58 +118,58 @@ async def set_out(here: Session, name: str, target: Mode) -> MigrationSession:
 
 
 async def look_at_migration(
-    journey: MigrationSession, step: Callable[[str], None], count: Callable[[str], None]
+    session: MigrationSession, step: Callable[[str], None], count: Callable[[str], None]
 ) -> Migration:
     """Where each of its ServiceAccounts is.
 
     Lists namespaces, ServiceAccounts, pods and Deployments, reads trust policies, lists and describes
     associations. Raises ClusterError, AwsError.
     """
-    here, binding = journey.here, journey.binding
+    here, binding = session.here, session.binding
     step("listing namespaces and ServiceAccounts")
-    cluster = await here.look_at_cluster()
+    cluster = await here.read_cluster()
     step("reading trust policies")
-    account = await here.look_at_account(count)
+    account = await here.read_account(count)
     plan = make_plan(here.installation, cluster, account)
     grants = [one for one in cluster.grants_due(here.installation) if one.binding.name == binding.name]
     step("describing associations")
-    associations = await _associations(journey, grants, cluster, count)
+    associations = await _associations(session, grants, cluster, count)
     step("listing pods and Deployments")
-    workloads = await _workloads(journey)
-    look = _Look(journey, cluster, account, plan, associations, workloads)
-    moves = [next_move(look.situation(grant), journey.course) for grant in grants]
-    additions = plan.additions_for({move.subject for move in moves if move.step is Step.ADD})
+    workloads = await _workloads(session)
+    look = _Situations(session, cluster, account, plan, associations, workloads)
+    moves = [next_move(look.situation(grant), session.course) for grant in grants]
+    additions = plan.additions_for({move.subject for move in moves if move.step is MigrationStep.ADD})
     others = look.moves_of_others({grant.subject for grant in grants})
-    return Migration(binding, journey.course, (*moves, *others), additions, look.statement_in())
+    return Migration(binding, session.course, (*moves, *others), additions, look.statement_in())
 
 
-class _Look:
+class _Situations:
     """What was found, put together for each ServiceAccount."""
 
     def __init__(  # noqa: PLR0913, PLR0917  what was found
         self,
-        journey: MigrationSession,
+        session: MigrationSession,
         cluster: ClusterSnapshot,
         account: AccountSnapshot,
         plan: Plan,
         associations: Mapping[Subject, Association],
-        workloads: Mapping[Subject, tuple[Workload, ...]],
+        workloads: Mapping[Subject, tuple[LaggingPods, ...]],
     ) -> None:
-        self._journey = journey
+        self._session = session
         self._cluster = cluster
         self._account = account
         self._associations = associations
         self._workloads = workloads
         problems = {problem.subject: problem.message for problem in plan.problems if problem.subject}
-        self._irsa = IrsaFootings(journey.here.installation, account, problems)
-        role = journey.binding.roles[0]
-        self._pods = PodIdentityFootings(role, journey.own_in(role), journey.pods.owner, account)
+        self._irsa = IrsaReadiness(session.here.installation, account, problems)
+        role = session.binding.roles[0]
+        self._pods = PodIdentityReadiness(role, session.own_in(role), session.pods.owner, account)
 
     def situation(self, grant: Grant) -> Situation:
         """Of a ServiceAccount that the binding selects."""
         subject = grant.subject
         found = self._associations.get(subject)
-        if self._journey.binding.associates:
+        if self._session.binding.associates:
             new, old = self._pods.as_new(found), self._irsa.as_old(grant)
         else:
             has_account = self._cluster.account(subject) is not None
@@ -182,18 +182,18 @@ class _Look:
         The running program, once it is in mode irsa, takes none of them away.
         """
         others = {subject: found for subject, found in self._associations.items() if subject not in granted}
-        footings = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
+        readiness = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
         return [
-            next_move(Situation(subject, ModeReadiness(works=True), old), self._journey.course)
-            for subject, old in footings.items()
+            next_move(Situation(subject, ModeReadiness(works=True), old), self._session.course)
+            for subject, old in readiness.items()
             if old is not None
         ]
 
     def _of_another(self, subject: Subject, found: Association) -> ModeReadiness | None:
         """What is to go first; None where the statement for pods may go without it."""
         namespace = self._cluster.namespaces.get(subject.namespace)
-        if not self._journey.pods.owner.owns(found):
-            if found.role not in {role.value for role in self._journey.binding.roles}:
+        if not self._session.pods.owner.owns(found):
+            if found.role not in {role.value for role in self._session.binding.roles}:
                 return None
             whose = f"association {found.id}, which somebody else made,"
             return ModeReadiness(
@@ -207,34 +207,34 @@ class _Look:
 
     def statement_in(self) -> tuple[RoleArn, ...]:
         """The roles with a statement for pods that has to go in the end."""
-        if not self._journey.course.detaches:
+        if not self._session.course.detaches:
             return ()
         policies = self._account.policies
         return tuple(
             role
-            for role in self._journey.binding.roles
-            if role in policies and any(one.get("Sid") == self._journey.sid for one in policies[role].statements)
+            for role in self._session.binding.roles
+            if role in policies and any(one.get("Sid") == self._session.sid for one in policies[role].statements)
         )
 
 
 async def _associations(
-    journey: MigrationSession, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
+    session: MigrationSession, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
 ) -> dict[Subject, Association]:
     """Those of the binding's ServiceAccounts; to IRSA, also all others whom its statement for pods lets in."""
-    listing = await journey.pods.api.list()
+    listing = await session.pods.api.list()
     asked = {grant.subject for grant in grants}
-    if journey.course.detaches:
-        asked |= {one for one in listing.ids if _is_let_in(one, journey, cluster)}
+    if session.course.detaches:
+        asked |= {one for one in listing.ids if _is_let_in(one, session, cluster)}
     ids = {subject: listing.ids[subject] for subject in sorted(asked & listing.ids.keys())}
-    return await describe_all(journey.pods.api, ids, progress)
+    return await describe_all(session.pods.api, ids, progress)
 
 
-def _is_let_in(subject: Subject, journey: MigrationSession, cluster: ClusterSnapshot) -> bool:
+def _is_let_in(subject: Subject, session: MigrationSession, cluster: ClusterSnapshot) -> bool:
     """Whether the statement for the binding's pods is for this ServiceAccount, and that of no other binding."""
-    bindings = journey.here.installation.bindings
-    others = [one for one in bindings if one.associates and one.name != journey.binding.name]
+    bindings = session.here.installation.bindings
+    others = [one for one in bindings if one.associates and one.name != session.binding.name]
     namespace = cluster.namespaces.get(subject.namespace)
-    if not _may_be_of(journey.binding, subject):
+    if not _may_be_of(session.binding, subject):
         return False
     if namespace is None:
         return not any(_may_be_of(one, subject) for one in others)
@@ -246,9 +246,9 @@ def _may_be_of(binding: Binding, subject: Subject) -> bool:
     return binding.service_account == subject.service_account and binding.namespaces.may_select(subject.namespace)
 
 
-async def _workloads(journey: MigrationSession) -> dict[Subject, tuple[Workload, ...]]:
+async def _workloads(session: MigrationSession) -> dict[Subject, tuple[LaggingPods, ...]]:
     """Pods that do not carry the new variables alone, by their Deployments."""
-    here, binding = journey.here, journey.binding
+    here, binding = session.here, session.binding
     api = DeploymentApi(here.connection)
     deployments = {(one.namespace, one.name): one for name in binding.deployments for one in await api.named(name)}
     pods = [pod for pod in await here.api.pods(binding.service_account) if lags(pod, binding.mode)]
@@ -262,14 +262,14 @@ def lags(pod: RunningPod, target: Mode) -> bool:
 
 def group(
     pods: Iterable[RunningPod], deployments: Mapping[tuple[str, str], Deployment], binding: Binding
-) -> dict[Subject, tuple[Workload, ...]]:
+) -> dict[Subject, tuple[LaggingPods, ...]]:
     """Pods by ServiceAccount and Deployment, with what keeps a Deployment from being restarted."""
     names: defaultdict[Subject, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for pod in pods:
         names[Subject(pod.namespace, pod.service_account)][pod.deployment or ""].append(pod.name)
     return {
         subject: tuple(
-            Workload(
+            LaggingPods(
                 name,
                 tuple(sorted(members)),
                 obstacle_to_restart(

@@ -46,9 +46,9 @@ def exit_code(found: Plan) -> Exit:
 
 
 async def _plan(where: Where, progress: Progress) -> Plan:
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.snapshots.session import open_session
 
-    async with session(where) as here:
+    async with open_session(where) as here:
         return await make_plan_here(here, progress)
 
 
@@ -57,9 +57,9 @@ async def make_plan_here(here: Session, progress: Progress) -> Plan:
     from webhook.planning.plan import make_plan
 
     progress.step("listing namespaces and ServiceAccounts")
-    cluster = await here.look_at_cluster()
+    cluster = await here.read_cluster()
     progress.step("reading trust policies")
-    account = await here.look_at_account(progress.count)
+    account = await here.read_account(progress.count)
     if here.installation.eks is not None:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)

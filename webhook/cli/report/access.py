@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.cli.report.access_line import Access, Finding
+from webhook.cli.report.access_line import Access, AccessFinding
 from webhook.cli.report.association_access import associated, associations_beside
 from webhook.iam.pod_statement import SERVICE
 from webhook.iam.statement import FIRST_OF_SETUP, NOBODY
@@ -81,7 +81,7 @@ def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
     if not grant.binding.names_subjects:
         role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
         why = f"{bound} only annotates: trust is somebody else's work"
-        yield Access(role, who, Finding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
+        yield Access(role, who, AccessFinding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
         return
     lines = [line for role in grant.binding.roles for line in _of_grant_in(role, grant, bound, look)]
     if lines:
@@ -89,9 +89,9 @@ def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
         return
     role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
     if role in look.account.unread:
-        finding, why = Finding.NOT_KNOWN, look.account.unread[role]
+        finding, why = AccessFinding.NOT_KNOWN, look.account.unread[role]
     else:
-        finding, why = Finding.WANTED_NOT_TRUSTED, f"{bound} selects it, and no statement lets it in"
+        finding, why = AccessFinding.WANTED_NOT_TRUSTED, f"{bound} selects it, and no statement lets it in"
     yield Access(role, who, finding, why, None, grant.subject.namespace, issuer)
 
 
@@ -104,13 +104,13 @@ def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterat
     granting = _own_place(policy, own) if is_ours else policy.foreign_grant(own, grant.subject)
     denying = policy.denial(own, grant.subject)
     if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
-        finding, place = Finding.DENIED, denying
+        finding, place = AccessFinding.DENIED, denying
         why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
     elif granting is not None and (doubtful := policy.possible_denial(own, grant.subject)) is not None:
-        finding, place = Finding.MAY_BE_DENIED, doubtful
+        finding, place = AccessFinding.MAY_BE_DENIED, doubtful
         why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
     elif granting is not None:
-        finding, place = Finding.AS_WANTED, granting
+        finding, place = AccessFinding.AS_WANTED, granting
         why = bound if is_ours else f"{bound} selects it, and somebody else's statement lets it in"
     else:
         return
@@ -127,25 +127,27 @@ def _of_our_statement(
             if own.owns(statement):
                 why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
                 for who in whom_it_names(statement):
-                    yield Access(role, who, Finding.CHANGED, why, Place(index, own.sid), None, own.issuer.value)
+                    yield Access(
+                        role, who, AccessFinding.CHANGED, why, Place(index, own.sid), None, own.issuer.value
+                    )
         return
     place = _own_place(policy, own)
     if place is not None and is_for_nobody(policy.statements[place.index], own):
-        yield Access(role, NOBODY, Finding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
+        yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
     for subject in policy.subjects(own):
         if (role, str(subject)) not in told:
             finding, why = _judged(role, subject, look)
             yield Access(role, str(subject), finding, why, place, subject.namespace, own.issuer.value)
 
 
-def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[Finding, str]:
+def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[AccessFinding, str]:
     """What to think of a subject that our statement names and that no grant is for."""
     if not any(role in binding.roles for binding in look.installation.bindings):
-        return Finding.RETIRED_ROLE, "no binding names the role any more"
+        return AccessFinding.RETIRED_ROLE, "no binding names the role any more"
     cause = look.cluster.cause_to_leave(role, subject, look.installation, look.trusted)
     if cause is None:
-        return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return Finding.TRUSTED_NOT_WANTED, cause.sentence
+        return AccessFinding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
+    return AccessFinding.TRUSTED_NOT_WANTED, cause.sentence
 
 
 def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Installation) -> Iterator[Access]:
@@ -154,13 +156,13 @@ def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Install
         statement = policy.pod_statement(one)
         if statement is None:
             why = f"our statement {one.sid} for the pods of {one.binding} is missing: the next pass writes it"
-            yield Access(role, SERVICE, Finding.WANTED_NOT_TRUSTED, why)
+            yield Access(role, SERVICE, AccessFinding.WANTED_NOT_TRUSTED, why)
             continue
         place = Place(policy.statements.index(statement), one.sid)
         if policy.has_whole(one):
-            finding, why = Finding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
+            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
         else:
-            finding = Finding.CHANGED
+            finding = AccessFinding.CHANGED
             why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
         for who in whom_it_names(statement):
             yield Access(role, who, finding, why, place)
@@ -176,11 +178,11 @@ def _of_other_statements(
         place = Place(index, statement.get("Sid"))
         providers = principals_of(statement, "Federated")
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
-        finding, why = Finding.OTHERS, effect_of(statement)
+        finding, why = AccessFinding.OTHERS, effect_of(statement)
         if canonical(statement) == canonical(FIRST_OF_SETUP):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
-            finding, why = Finding.POD_IDENTITY, pods_it_is_for(statement)
+            finding, why = AccessFinding.POD_IDENTITY, pods_it_is_for(statement)
         elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
         for who in whom_it_names(statement):
@@ -189,15 +191,15 @@ def _of_other_statements(
 
 def _of_another(
     providers: list[str], own_provider: str, issuers_that_exist: Mapping[str, bool | None]
-) -> tuple[Finding, str]:
+) -> tuple[AccessFinding, str]:
     if providers == [own_provider]:
-        return Finding.OTHER_INSTALLATION, "this cluster's, of another installation of this program"
+        return AccessFinding.OTHER_INSTALLATION, "this cluster's, of another installation of this program"
     if any(issuers_that_exist.get(provider) is False for provider in providers):
         return (
-            Finding.DEAD_ISSUER,
+            AccessFinding.DEAD_ISSUER,
             "the account has no OIDC provider for this cluster any more, so that it lets nobody in",
         )
-    return Finding.OTHER_CLUSTER, "written by this program in another cluster"
+    return AccessFinding.OTHER_CLUSTER, "written by this program in another cluster"
 
 
 def _own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:

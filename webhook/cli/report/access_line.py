@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
 
-class Finding(StrEnum):
+class AccessFinding(StrEnum):
     """What there is to say about one line of the report."""
 
     AS_WANTED = "as wanted"
@@ -35,12 +35,12 @@ class Finding(StrEnum):
     def is_difference(self) -> bool:
         """Whether somebody should look into it."""
         return self not in {
-            Finding.AS_WANTED,
-            Finding.OTHERS,
-            Finding.ASSOCIATION_OF_OTHERS,
-            Finding.POD_IDENTITY,
-            Finding.OTHER_CLUSTER,
-            Finding.OTHER_INSTALLATION,
+            AccessFinding.AS_WANTED,
+            AccessFinding.OTHERS,
+            AccessFinding.ASSOCIATION_OF_OTHERS,
+            AccessFinding.POD_IDENTITY,
+            AccessFinding.OTHER_CLUSTER,
+            AccessFinding.OTHER_INSTALLATION,
         }
 
 
@@ -50,7 +50,7 @@ class Access:
 
     role: RoleArn
     who: str
-    finding: Finding
+    finding: AccessFinding
     why: str
     place: Place | None = None
     namespace: str | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.cli.report.access_line import Access, Finding
-from webhook.podidentity.association import Step, judge, what_was_changed, whose
+from webhook.cli.report.access_line import Access, AccessFinding
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,21 +26,23 @@ def associated(grant: Grant, installation: Installation, account: AccountSnapsho
     issuer, bound = installation.issuer.value, f"binding {grant.binding.name}"
     if owner is None or seen is None or seen.unread or role not in account.policies:
         why = account.unread.get(role) or (seen.unread if seen else "") or "associations were not looked at"
-        yield _line(role, grant.subject, Finding.NOT_KNOWN, why, issuer)
+        yield _line(role, grant.subject, AccessFinding.NOT_KNOWN, why, issuer)
         return
     found = seen.described.get(grant.subject)
-    verdict = judge(found, role, owner)
+    action = owner.action_for(found, role)
     if found is None:
         why = f"{bound} selects it, and it has no association"
-        yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer)
-    elif verdict.step in {Step.KEEP, Step.ACCEPT}:
+        yield _line(role, grant.subject, AccessFinding.WANTED_NOT_ASSOCIATED, why, issuer)
+    elif action in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
         finding, why, place = _with(role, found, grant, installation, account)
         yield _line(role, grant.subject, finding, why, issuer, place, found, owner)
     else:
-        why = verdict.reason or f"{what_was_changed(found, role)}: the next passes put it right"
-        yield _line(role, grant.subject, Finding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
+        is_conflict = action is AssociationAction.CONFLICT
+        change = f"{found.change_from(role)}: the next passes put it right"
+        why = owner.conflict_reason(found, role) if is_conflict else change
+        yield _line(role, grant.subject, AccessFinding.WANTED_NOT_ASSOCIATED, why, issuer, None, found, owner)
         if (other := found.role_arn) is not None and other != role:
-            finding = Finding.CHANGED if owner.owns(found) else Finding.ASSOCIATION_OF_OTHERS
+            finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.ASSOCIATION_OF_OTHERS
             why = f"its association gives it this role, and {bound} wants {role}"
             yield _line(other, grant.subject, finding, why, issuer, None, found, owner)
 
@@ -60,38 +62,44 @@ def associations_beside(
         role = found.role_arn
         if subject in told or role is None or not (owner.owns(found) or found.role in bound):
             continue
-        finding, why = Finding.ASSOCIATION_OF_OTHERS, f"association {whose(found)}; no binding is for it"
+        finding, why = AccessFinding.ASSOCIATION_OF_OTHERS, f"association {found.origin}; no binding is for it"
         if owner.owns(found):
             finding, why = _left_behind(found, installation, cluster)
         yield _line(role, subject, finding, why, installation.issuer.value, None, found, owner)
 
 
-def _left_behind(found: Association, installation: Installation, cluster: ClusterSnapshot) -> tuple[Finding, str]:
+def _left_behind(
+    found: Association, installation: Installation, cluster: ClusterSnapshot
+) -> tuple[AccessFinding, str]:
     cause = cluster.cause_to_dissociate(found, installation)
     if cause is None:
-        return Finding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return Finding.ASSOCIATED_NOT_WANTED, cause.sentence
+        return AccessFinding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
+    return AccessFinding.ASSOCIATED_NOT_WANTED, cause.sentence
 
 
 def _with(
     role: RoleArn, found: Association, grant: Grant, installation: Installation, account: AccountSnapshot
-) -> tuple[Finding, str, Place | None]:
+) -> tuple[AccessFinding, str, Place | None]:
     """What to think of an association that gives what is wanted: the role's trust decides, too."""
     policy, bound = account.policies[role], f"binding {grant.binding.name}"
     statement = _statement(grant, installation)
     claims = statement.claims_in(grant.subject.namespace) if statement else {}
     if (denying := policy.denial_of_pod(claims)) is not None:
-        return Finding.DENIED, f"{bound} selects it, and a Deny keeps it out whatever else is said", denying
+        return AccessFinding.DENIED, f"{bound} selects it, and a Deny keeps it out whatever else is said", denying
     granting = policy.lets_pod_in(claims)
     if granting is None:
         why = f"{bound} selects it, and no statement lets EKS assume the role for its pods"
-        return Finding.WANTED_NOT_TRUSTED, why, None
+        return AccessFinding.WANTED_NOT_TRUSTED, why, None
     if (doubtful := policy.possible_denial_of_pod(claims)) is not None:
         why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
-        return Finding.MAY_BE_DENIED, why, doubtful
+        return AccessFinding.MAY_BE_DENIED, why, doubtful
     if installation.owner and installation.owner.owns(found):
-        return Finding.AS_WANTED, bound, granting
-    return Finding.AS_WANTED, f"{bound} selects it, and an association {whose(found)} gives it the role", granting
+        return AccessFinding.AS_WANTED, bound, granting
+    return (
+        AccessFinding.AS_WANTED,
+        f"{bound} selects it, and an association {found.origin} gives it the role",
+        granting,
+    )
 
 
 def _statement(grant: Grant, installation: Installation) -> PodStatement | None:
@@ -101,7 +109,7 @@ def _statement(grant: Grant, installation: Installation) -> PodStatement | None:
 def _line(  # noqa: PLR0913, PLR0917  what a line says
     role: RoleArn,
     subject: Subject,
-    finding: Finding,
+    finding: AccessFinding,
     why: str,
     issuer: str,
     place: Place | None = None,
@@ -124,4 +132,4 @@ def _line(  # noqa: PLR0913, PLR0917  what a line says
 def _owner(found: Association, owner: Ownership) -> str:
     if owner.owns(found):
         return OURS
-    return found.owner_arn or whose(found).removeprefix("that ").removesuffix(" made").removeprefix("of ")
+    return found.owner_arn or found.origin.removeprefix("of ")

@@ -15,7 +15,7 @@ from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from webhook.cli.progress import Progress
-    from webhook.cli.report.access_line import Access, Finding
+    from webhook.cli.report.access_line import Access, AccessFinding
     from webhook.cli.snapshots.session import Session, Where
 
 
@@ -69,16 +69,16 @@ def report(
 async def _look(where: Where, progress: Progress) -> list[Access]:
     from webhook.cli.report.access import accesses, provider_arns
     from webhook.cli.snapshots.leases import roles_written_before
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.snapshots.session import open_session
     from webhook.model.bindings import trusted_roles
 
-    async with session(where) as here:
+    async with open_session(where) as here:
         progress.step("listing namespaces and ServiceAccounts")
-        cluster = await here.look_at_cluster()
+        cluster = await here.read_cluster()
         written = await roles_written_before(here.connection, here.namespace)
         retired = written - trusted_roles(here.installation.bindings)
         progress.step("reading trust policies")
-        account = await here.look_at_account(progress.count, retired)
+        account = await here.read_account(progress.count, retired)
         if here.installation.eks is not None:
             progress.step("describing associations")
             account = await here.with_associations(account, progress.count)
@@ -90,11 +90,11 @@ async def _look(where: Where, progress: Progress) -> list[Access]:
 
 async def _exists(here: Session, provider: str) -> bool | None:
     """Whether the account has an OIDC provider; None where AWS does not say."""
-    from webhook.aws.oidc import provider_audiences
+    from webhook.aws.oidc import read_provider
     from webhook.model.aws_errors import AwsError
 
     try:
-        return await provider_audiences(here.calls, provider) is not None
+        return (await read_provider(here.calls, provider)).audiences is not None
     except AwsError:
         return None
 
@@ -102,7 +102,7 @@ async def _exists(here: Session, provider: str) -> bool | None:
 _STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
 
 
-def _style(finding: Finding) -> str:
+def _style(finding: AccessFinding) -> str:
     return _STYLES.get(finding.value, "yellow" if finding.is_difference else "")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from webhook.cli.progress import Progress
-    from webhook.cli.restart.restart_plan import Step
+    from webhook.cli.restart.restart_plan import PlannedRestart
     from webhook.cli.snapshots.session import Where
 
 _COLUMNS = ("namespace", "deployment", "pods", "what", "why")
@@ -38,7 +38,7 @@ class _Asked:
 class _Line:
     """A step, what is to be done about it or has come of it, and why."""
 
-    step: Step
+    step: PlannedRestart
     what: str
     why: str
 
@@ -86,10 +86,10 @@ def restart(  # noqa: PLR0913  each is an option
 async def _restart(asked: _Asked, progress: Progress) -> list[_Line]:
     from webhook.cli.restart.restarting import Restarting
     from webhook.cli.restart.workloads import plan_restarts_here
-    from webhook.cli.snapshots.session import session
+    from webhook.cli.snapshots.session import open_session
     from webhook.kube.deployments import DeploymentApi
 
-    async with session(asked.where) as here:
+    async with open_session(asked.where) as here:
         steps = await plan_restarts_here(here, asked.namespace, progress.step, progress.count)
         outcomes = [("restart" if step.deployment else "leave", step.why) for step in steps]
         if asked.approved:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import Standing
-from webhook.model.deployments import Verdict, judge
+from webhook.model.deployments import RestartDecision, decide_restart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Workload:
+class PodGroup:
     """Pods without their identity that belong together: of one Deployment, or of none (`deployment` is empty)."""
 
     subject: Subject
@@ -33,23 +33,23 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedRestart:
     """What is done about a workload. `deployment` is the one to restart, or None where it is left alone."""
 
-    workload: Workload
+    workload: PodGroup
     deployment: Deployment | None
     why: str
 
 
 _LEFT = {
-    Verdict.UNDER_WAY: "its pods are being replaced already",
-    Verdict.PAUSED: "its rollouts are paused: resume it first",
-    Verdict.NOT_OURS: "it runs as another ServiceAccount by now",
+    RestartDecision.UNDER_WAY: "its pods are being replaced already",
+    RestartDecision.PAUSED: "its rollouts are paused: resume it first",
+    RestartDecision.NOT_OURS: "it runs as another ServiceAccount by now",
 }
 _RESTARTED = {
-    Verdict.RESTART: "its pods started before the identity was there",
-    Verdict.TIMED_OUT: "the last restart has not ended in time",
-    Verdict.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
+    RestartDecision.RESTART: "its pods started before the identity was there",
+    RestartDecision.TIMED_OUT: "the last restart has not ended in time",
+    RestartDecision.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
 }
 _NO_LONGER_NAMED = ", which its ServiceAccount no longer names"
 _NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
@@ -58,12 +58,12 @@ _NOT_KNOWN = "whether its role trusts it could not be read: `mxp-identity plan` 
 
 
 def plan_restarts(
-    workloads: Iterable[Workload],
+    workloads: Iterable[PodGroup],
     deployments: Mapping[tuple[str, str], Deployment],
     lacking: Mapping[Subject, str],
     now: float,
     patience: float,
-) -> list[Step]:
+) -> list[PlannedRestart]:
     """What to do about each workload, in order of namespace.
 
     `deployments` are by namespace and name, `lacking` says what some ServiceAccounts themselves still lack. Unlike
@@ -73,28 +73,32 @@ def plan_restarts(
 
 
 def _step(
-    workload: Workload,
+    workload: PodGroup,
     deployments: Mapping[tuple[str, str], Deployment],
     lacking: Mapping[Subject, str],
     now: float,
     patience: float,
-) -> Step:
+) -> PlannedRestart:
     subject = workload.subject
     if (reason := lacking.get(subject)) is not None:
-        return Step(workload, None, reason)
+        return PlannedRestart(workload, None, reason)
     deployment = deployments.get((subject.namespace, workload.deployment))
     if deployment is None:
-        return Step(workload, None, "of no Deployment that its binding names: have their owner make them anew")
+        return PlannedRestart(
+            workload, None, "of no Deployment that its binding names: have their owner make them anew"
+        )
     judged = deployment.for_role(workload.role)
     noted = judged.restarted_by_us
     # A note further ahead than that is not ours.
     is_late = noted is not None and abs(now - noted) >= patience
-    verdict = judge(judged, subject.service_account, workload.started, is_late=is_late)
+    verdict = decide_restart(judged, subject.service_account, workload.started, is_late=is_late)
     if verdict in _LEFT:
-        return Step(workload, None, _LEFT[verdict])
-    if verdict is Verdict.RESTART and workload.carried:
-        return Step(workload, deployment, f"its pods run with {', '.join(workload.carried)}{_NO_LONGER_NAMED}")
-    return Step(workload, deployment, _RESTARTED[verdict])
+        return PlannedRestart(workload, None, _LEFT[verdict])
+    if verdict is RestartDecision.RESTART and workload.carried:
+        return PlannedRestart(
+            workload, deployment, f"its pods run with {', '.join(workload.carried)}{_NO_LONGER_NAMED}"
+        )
+    return PlannedRestart(workload, deployment, _RESTARTED[verdict])
 
 
 def what_is_lacking(placement: Placement, account: Account | None) -> str | None:

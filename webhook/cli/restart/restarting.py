@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from webhook.cli.progress import Progress
-    from webhook.cli.restart.restart_plan import Step
+    from webhook.cli.restart.restart_plan import PlannedRestart
     from webhook.controller.ports import Cluster, Deployments
     from webhook.model.deployments import Deployment
 
@@ -44,13 +44,13 @@ class Restarting:
         self._clock = clock
         self._ended = 0
 
-    async def do(self, steps: Sequence[Step], at_a_time: int) -> list[Outcome]:
+    async def do(self, steps: Sequence[PlannedRestart], at_a_time: int) -> list[Outcome]:
         """What has come of each step, in their order. One that fails does not keep the others from being done."""
         slots = asyncio.Semaphore(at_a_time)
         total = sum(step.deployment is not None for step in steps)
         self._progress.step(f"restarting {total} Deployments, {at_a_time} at a time")
 
-        async def do(step: Step) -> Outcome:
+        async def do(step: PlannedRestart) -> Outcome:
             if step.deployment is None:
                 return "leave", step.why
             async with slots:
@@ -61,13 +61,13 @@ class Restarting:
 
         return await asyncio.gather(*(do(step) for step in steps))
 
-    async def _do(self, step: Step, deployment: Deployment) -> Outcome:
+    async def _do(self, step: PlannedRestart, deployment: Deployment) -> Outcome:
         try:
             return await self._restart(step, deployment)
         except ClusterError as error:
             return "failed", str(error)
 
-    async def _restart(self, step: Step, deployment: Deployment) -> Outcome:
+    async def _restart(self, step: PlannedRestart, deployment: Deployment) -> Outcome:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from webhook.cli.restart.restart_plan import Workload, plan_restarts, what_is_lacking
+from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.desired_grants import wanted_grants
 from webhook.model.errors import ClusterError
@@ -16,7 +16,7 @@ from webhook.planning.placement import place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from webhook.cli.restart.restart_plan import Step
+    from webhook.cli.restart.restart_plan import PlannedRestart
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import RunningPod
     from webhook.model.deployments import Deployment
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 async def plan_restarts_here(
     here: Session, namespace: str | None, step: Callable[[str], None], count: Callable[[str], None]
-) -> list[Step]:
+) -> list[PlannedRestart]:
     """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
 
     Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies; `step` hears what goes on,
     `count` how far it is. Raises ClusterError where there is no such namespace, too.
     """
     step("listing namespaces and ServiceAccounts")
-    cluster = await here.look_at_cluster()
+    cluster = await here.read_cluster()
     if namespace is not None and namespace not in cluster.namespaces:
         raise ClusterError(f"there is no namespace {namespace}")
     step("reading trust policies")
-    account = await here.look_at_account(count)
+    account = await here.read_account(count)
     grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, here.installation.bindings)
     placed, _ = place(grants, account, here.installation)
     step("listing pods")
@@ -55,7 +55,7 @@ async def plan_restarts_here(
 
 async def _workloads_without_identity(
     here: Session, placed: Mapping[Subject, Placement], namespace: str | None
-) -> list[Workload]:
+) -> list[PodGroup]:
     names = sorted({subject.service_account for subject in placed})
     pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
     roles = {subject: placement.grant.role_of_pods for subject, placement in placed.items()}
@@ -63,7 +63,7 @@ async def _workloads_without_identity(
 
 
 async def _deployments_of(
-    here: Session, workloads: Iterable[Workload], placed: Mapping[Subject, Placement]
+    here: Session, workloads: Iterable[PodGroup], placed: Mapping[Subject, Placement]
 ) -> dict[tuple[str, str], Deployment]:
     """The Deployments that bindings name, by namespace and name."""
     api = DeploymentApi(here.connection)
@@ -76,12 +76,12 @@ async def _deployments_of(
     return found
 
 
-def _grouped(pods: Iterable[RunningPod], roles: Mapping[Subject, RoleArn | None]) -> list[Workload]:
+def _grouped(pods: Iterable[RunningPod], roles: Mapping[Subject, RoleArn | None]) -> list[PodGroup]:
     groups: defaultdict[tuple[Subject, str], list[RunningPod]] = defaultdict(list)
     for pod in pods:
         groups[_subject(pod), pod.deployment or ""].append(pod)
     return [
-        Workload(
+        PodGroup(
             subject,
             name,
             tuple(pod.name for pod in group),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from webhook.aws.oidc import provider_audiences
+from webhook.aws.oidc import read_provider
 from webhook.cli.setup.found import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
     from webhook.cli.setup.documents import DesiredAccount
-    from webhook.cli.setup.prerequisites import Step
+    from webhook.cli.setup.prerequisites import IamCall
     from webhook.model.names import RoleArn
 
 
-async def look_at_account(calls: AwsCalls, wish: DesiredAccount) -> Found:
+async def read_account(calls: AwsCalls, desired: DesiredAccount) -> Found:
     """What is there (iam:GetOpenIDConnectProvider, iam:GetRole, iam:GetRolePolicy). Raises AwsError."""
-    audiences = await provider_audiences(calls, wish.provider_arn)
+    provider = await read_provider(calls, desired.provider_arn)
     roles = {}
-    for role in (*wish.bound_roles, wish.own_role):
+    for role in (*desired.bound_roles, desired.own_role):
         found = await _role(calls, role)
         if found is not None:
             roles[role] = found
-    return Found(audiences, roles)
+    return Found(provider, roles)
 
 
-async def carry_out(calls: AwsCalls, step: Step) -> None:
+async def carry_out(calls: AwsCalls, step: IamCall) -> None:
     """Make the call. Raises AwsError."""
     words = step.operation.split("_")
     operation = "".join("ID" if word == "id" else word.capitalize() for word in words)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from webhook.aws.calls import AwsCalls
     from webhook.cli.progress import Progress
     from webhook.cli.setup.documents import Bucket, DesiredAccount
-    from webhook.cli.setup.prerequisites import Step
+    from webhook.cli.setup.prerequisites import IamCall
     from webhook.cli.setup.presets import Preset
     from webhook.model.names import IssuerUrl, RoleArn, Subject
 
@@ -199,10 +199,10 @@ def _arn(partition: str, account: str, name: str) -> RoleArn:
     return RoleArn(f"arn:{partition}:iam::{account}:role/{name}")
 
 
-async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
+async def _setup(asked: _Asked, progress: Progress) -> list[IamCall]:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import partition_of
-    from webhook.cli.setup.account import look_at_account
+    from webhook.cli.setup.account import read_account
     from webhook.cli.setup.prerequisites import missing_steps
     from webhook.cli.setup.values_files import write_values
     from webhook.model.aws_errors import AwsError
@@ -212,9 +212,9 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     calls = AwsCalls(attempts=5, partition=partition_of(asked.bucket.region))
     try:
         progress.step("looking at the account")
-        wish = await _wish(asked, issuer, calls)
-        steps = missing_steps(wish, await look_at_account(calls, wish))
-        files = {path: values(wish) for path, values in asked.files if path is not None}
+        desired = await _desired(asked, issuer, calls)
+        steps = missing_steps(desired, await read_account(calls, desired))
+        files = {path: values(desired) for path, values in asked.files if path is not None}
         write_values(files, overwrite=asked.approved)
         for number, step in enumerate(steps if asked.approved else ()):
             progress.step(step.what)
@@ -227,12 +227,12 @@ async def _setup(asked: _Asked, progress: Progress) -> list[Step]:
     return steps
 
 
-def _how_far(done: int, steps: list[Step]) -> str:
+def _how_far(done: int, steps: list[IamCall]) -> str:
     """What a person has to know whose setup ended in the middle."""
     return f"{done} of {len(steps)} steps were done before, and the same command goes on from there"
 
 
-async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -> None:
+async def _do(calls: AwsCalls, step: IamCall, progress: Progress, *, aloud: bool) -> None:
     from webhook.cli.setup.account import carry_out
 
     await carry_out(calls, step)
@@ -242,10 +242,10 @@ async def _do(calls: AwsCalls, step: Step, progress: Progress, *, aloud: bool) -
         sys.stdout.flush()
 
 
-async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> DesiredAccount:
+async def _desired(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> DesiredAccount:
     from webhook.aws.caller import CallerCheck
     from webhook.cli.setup.documents import DesiredAccount
-    from webhook.cli.setup.presets import Workload
+    from webhook.cli.setup.presets import PresetWorkload
 
     caller = await CallerCheck(calls).caller()
 
@@ -258,7 +258,7 @@ async def _wish(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> DesiredAcc
         arn(asked.own_role),
         issuer,
         asked.program,
-        tuple(Workload(preset, arn(name)) for preset, name in asked.workloads),
+        tuple(PresetWorkload(preset, arn(name)) for preset, name in asked.workloads),
     )
 
 
@@ -274,7 +274,7 @@ async def _issuer(context: str | None) -> IssuerUrl:
         connection.close()
 
 
-def _show(steps: list[Step], output: SetupOutput, *, approve: bool) -> None:
+def _show(steps: list[IamCall], output: SetupOutput, *, approve: bool) -> None:
     if output is SetupOutput.AWSCLI:
         sys.stdout.write("".join(f"{step.command()}\n" for step in steps))
     elif output is not SetupOutput.TABLE:
@@ -286,5 +286,5 @@ def _show(steps: list[Step], output: SetupOutput, *, approve: bool) -> None:
         sys.stdout.write(f"{len(steps)} steps; --approve does them, -o awscli prints them\n")
 
 
-def _record(step: Step) -> dict[str, Any]:
+def _record(step: IamCall) -> dict[str, Any]:
     return {"what": step.what, "operation": step.operation, "parameters": dict(step.parameters)}

@@ -12,7 +12,7 @@ from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.presets import Workload
+    from webhook.cli.setup.presets import PresetWorkload
     from webhook.model.names import IssuerUrl, RoleArn, Subject
 
 Document = dict[str, Any]
@@ -48,7 +48,7 @@ class DesiredAccount:
     own_role: RoleArn
     issuer: IssuerUrl
     program: Subject
-    workloads: tuple[Workload, ...] = ()
+    workloads: tuple[PresetWorkload, ...] = ()
     roles_before: tuple[RoleArn, ...] = ()
     """What an earlier call gave to the webhook."""
 
@@ -63,9 +63,9 @@ class DesiredAccount:
         return self.issuer.provider_arn(self.own_role.partition, self.own_role.account)
 
 
-def bucket_policy(wish: DesiredAccount) -> Document:
+def bucket_policy(desired: DesiredAccount) -> Document:
     """Backing up to the bucket and restoring from it, and no more."""
-    bucket = f"arn:{wish.own_role.partition}:s3:::{wish.bucket.name}"
+    bucket = f"arn:{desired.own_role.partition}:s3:::{desired.bucket.name}"
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     return {
         "Version": _VERSION,
@@ -76,36 +76,36 @@ def bucket_policy(wish: DesiredAccount) -> Document:
     }
 
 
-def first_trust(wish: DesiredAccount, role: RoleArn) -> Document:
+def first_trust(desired: DesiredAccount, role: RoleArn) -> Document:
     """A trust policy that allows nobody until the first control plane comes: IAM wants a statement.
 
     It is the webhook's own, which replaces it, where its installation has the usual name.
     """
-    own = OwnStatement.for_role(role, wish.issuer, wish.program.namespace)
+    own = OwnStatement.for_role(role, desired.issuer, desired.program.namespace)
     return {"Version": _VERSION, "Statement": [own.render_for_nobody()]}
 
 
-def own_statement(wish: DesiredAccount) -> Document:
+def own_statement(desired: DesiredAccount) -> Document:
     """The statement by which the webhook's own role trusts the webhook."""
-    key = wish.issuer.key
+    key = desired.issuer.key
     return {
         "Sid": "Webhook",
         "Effect": "Allow",
-        "Principal": {"Federated": wish.provider_arn},
+        "Principal": {"Federated": desired.provider_arn},
         "Action": ASSUME_WITH_TOKEN,
-        "Condition": {"StringEquals": {f"{key}:aud": AUDIENCE, f"{key}:sub": str(wish.program)}},
+        "Condition": {"StringEquals": {f"{key}:aud": AUDIENCE, f"{key}:sub": str(desired.program)}},
     }
 
 
-def own_policy(wish: DesiredAccount) -> Document:
-    """What the webhook may do, as docs/run/install.md has it: exactly the roles of the wish, and never its own."""
-    roles = [role.value for role in dict.fromkeys((*wish.bound_roles, *wish.roles_before))]
+def own_policy(desired: DesiredAccount) -> Document:
+    """What the webhook may do, as docs/run/install.md has it: exactly the desired roles, and never its own."""
+    roles = [role.value for role in dict.fromkeys((*desired.bound_roles, *desired.roles_before))]
     return {
         "Version": _VERSION,
         "Statement": [
             {"Effect": "Allow", "Action": ["iam:GetRole", EDIT_TRUST], "Resource": roles},
-            {"Effect": "Allow", "Action": "iam:GetOpenIDConnectProvider", "Resource": wish.provider_arn},
+            {"Effect": "Allow", "Action": "iam:GetOpenIDConnectProvider", "Resource": desired.provider_arn},
             {"Effect": "Allow", "Action": "iam:GetAccountSummary", "Resource": "*"},
-            {"Effect": "Deny", "Action": "iam:*", "Resource": wish.own_role.value},
+            {"Effect": "Deny", "Action": "iam:*", "Resource": desired.own_role.value},
         ],
     }

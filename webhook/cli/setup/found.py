@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from webhook.cli.setup.documents import Document
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn
+    from webhook.model.oidc_provider import OidcProvider
 
 BUCKET_POLICY = "backup-bucket"
 OWN_POLICY = "trust-policies"
@@ -29,8 +30,7 @@ class FoundRole:
 class Found:
     """What the account has of it."""
 
-    audiences: tuple[str, ...] | None
-    """Of the OIDC provider; None where there is none."""
+    provider: OidcProvider
     roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
 
     def policy(self, role: RoleArn, name: str) -> Document | None:

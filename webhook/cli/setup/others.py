@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
 
-def refuse_what_others_use(wish: DesiredAccount, found: Found) -> None:
+def refuse_what_others_use(desired: DesiredAccount, found: Found) -> None:
     """Raise InvalidNameError where a step would take from another webhook, bucket or person what it has."""
-    _refuse_another_webhooks_role(wish, found)
-    _refuse_to_narrow("--own-role", wish.own_role, OWN_POLICY, documents.own_policy(wish), found)
-    for role in wish.roles:
-        _refuse_to_narrow("--role", role, BUCKET_POLICY, documents.bucket_policy(wish), found)
+    _refuse_another_webhooks_role(desired, found)
+    _refuse_to_narrow("--own-role", desired.own_role, OWN_POLICY, documents.own_policy(desired), found)
+    for role in desired.roles:
+        _refuse_to_narrow("--role", role, BUCKET_POLICY, documents.bucket_policy(desired), found)
 
 
-def _refuse_another_webhooks_role(wish: DesiredAccount, found: Found) -> None:
-    own, ours = wish.own_role, documents.own_statement(wish)
+def _refuse_another_webhooks_role(desired: DesiredAccount, found: Found) -> None:
+    own, ours = desired.own_role, documents.own_statement(desired)
     for statement in found.roles[own].trust.statements if own in found.roles else ():
         if statement.get("Sid") != ours["Sid"]:
             continue
@@ -37,11 +37,11 @@ def _refuse_another_webhooks_role(wish: DesiredAccount, found: Found) -> None:
                 f"--own-role {own.name} is the role of another cluster's webhook, which trusts"
                 f" {json.dumps(statement.get('Principal'))}: give this cluster a role of its own"
             )
-        others = [one for one in _subjects(statement, f"{wish.issuer.key}:sub") if one != str(wish.program)]
+        others = [one for one in _subjects(statement, f"{desired.issuer.key}:sub") if one != str(desired.program)]
         if others:
             raise InvalidNameError(
                 f"--own-role {own.name} is the role of another webhook of this cluster, {', '.join(others)}: give"
-                f" {wish.program} a role of its own, or delete the statement {ours['Sid']} if it has moved"
+                f" {desired.program} a role of its own, or delete the statement {ours['Sid']} if it has moved"
             )
 
 

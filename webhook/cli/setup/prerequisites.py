@@ -1,4 +1,4 @@
-"""The steps from what is there to what is wished: each an operation of IAM, to be called or printed."""
+"""What an account lacks, as calls of IAM: each, to be called or printed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class IamCall:
     """One call of IAM. `operation` is its name in words, joined by `_`; parameters are IAM's own."""
 
     what: str
@@ -51,54 +51,54 @@ class Step:
         return shlex.join(argv)
 
 
-def missing_steps(wish: DesiredAccount, found: Found) -> list[Step]:
+def missing_steps(desired: DesiredAccount, found: Found) -> list[IamCall]:
     """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
 
     Nothing is taken away: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
     where a step would take from another webhook, bucket or person what it has.
     """
-    wish = replace(wish, roles_before=_roles_before(wish, found))
-    refuse_what_others_use(wish, found)
+    desired = replace(desired, roles_before=_roles_before(desired, found))
+    refuse_what_others_use(desired, found)
     return [
-        *_provider(wish, found),
-        *_backup_roles(wish, found),
-        *_other_roles(wish, found),
-        *_own_role(wish, found),
+        *_provider(desired, found),
+        *_backup_roles(desired, found),
+        *_other_roles(desired, found),
+        *_own_role(desired, found),
     ]
 
 
-def _roles_before(wish: DesiredAccount, found: Found) -> tuple[RoleArn, ...]:
-    policy = found.policy(wish.own_role, OWN_POLICY) or {}
-    return tuple(role for role in editable_roles(policy) if role != wish.own_role)
+def _roles_before(desired: DesiredAccount, found: Found) -> tuple[RoleArn, ...]:
+    policy = found.policy(desired.own_role, OWN_POLICY) or {}
+    return tuple(role for role in editable_roles(policy) if role != desired.own_role)
 
 
-def _provider(wish: DesiredAccount, found: Found) -> Iterator[Step]:
-    if found.audiences is None:
-        parameters: dict[str, str | list[str]] = {"Url": wish.issuer.value, "ClientIDList": [AUDIENCE]}
-        yield Step("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
-    elif AUDIENCE not in found.audiences:
-        parameters = {"OpenIDConnectProviderArn": wish.provider_arn, "ClientID": AUDIENCE}
+def _provider(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
+    if found.provider.audiences is None:
+        parameters: dict[str, str | list[str]] = {"Url": desired.issuer.value, "ClientIDList": [AUDIENCE]}
+        yield IamCall("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
+    elif found.provider.problem:
+        parameters = {"OpenIDConnectProviderArn": desired.provider_arn, "ClientID": AUDIENCE}
         what = f"the audience {AUDIENCE} of the OIDC provider"
-        yield Step(what, "add_client_id_to_open_id_connect_provider", parameters)
+        yield IamCall(what, "add_client_id_to_open_id_connect_provider", parameters)
 
 
-def _backup_roles(wish: DesiredAccount, found: Found) -> Iterator[Step]:
-    for role in wish.roles:
+def _backup_roles(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
+    for role in desired.roles:
         if role not in found.roles:
-            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for backups")
-        yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(wish), found)
+            yield _create(role, documents.first_trust(desired, role), f"role {role.name} for backups")
+        yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(desired), found)
 
 
-def _other_roles(wish: DesiredAccount, found: Found) -> Iterator[Step]:
+def _other_roles(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
     """What these may do in AWS only their owners know."""
-    for role in wish.bound_roles:
-        if role not in wish.roles and role not in found.roles:
-            names = [workload.preset.name for workload in wish.workloads if workload.role == role]
-            yield _create(role, documents.first_trust(wish, role), f"role {role.name} for {', '.join(names)}")
+    for role in desired.bound_roles:
+        if role not in desired.roles and role not in found.roles:
+            names = [workload.preset.name for workload in desired.workloads if workload.role == role]
+            yield _create(role, documents.first_trust(desired, role), f"role {role.name} for {', '.join(names)}")
 
 
-def _own_role(wish: DesiredAccount, found: Found) -> Iterator[Step]:
-    role, statement = wish.own_role, documents.own_statement(wish)
+def _own_role(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
+    role, statement = desired.own_role, documents.own_statement(desired)
     there = found.roles.get(role)
     if there is None:
         trust = {"Version": "2012-10-17", "Statement": [statement]}
@@ -107,17 +107,17 @@ def _own_role(wish: DesiredAccount, found: Found) -> Iterator[Step]:
         others = [one for one in there.trust.statements if one.get("Sid") != statement["Sid"]]
         document = {**there.trust.document, "Statement": [*others, statement]}
         parameters: dict[str, str | list[str]] = {"RoleName": role.name, "PolicyDocument": _text(document)}
-        yield Step(f"the webhook in the trust policy of {role.name}", "update_assume_role_policy", parameters)
-    yield from _inline(role, OWN_POLICY, documents.own_policy(wish), found)
+        yield IamCall(f"the webhook in the trust policy of {role.name}", "update_assume_role_policy", parameters)
+    yield from _inline(role, OWN_POLICY, documents.own_policy(desired), found)
 
 
-def _create(role: RoleArn, trust: Document, what: str) -> Step:
+def _create(role: RoleArn, trust: Document, what: str) -> IamCall:
     path = role.value.split(":role", 1)[1].removesuffix(role.name)
     parameters: dict[str, str | list[str]] = {"RoleName": role.name, "AssumeRolePolicyDocument": _text(trust)}
-    return Step(what, "create_role", parameters if path == "/" else {**parameters, "Path": path})
+    return IamCall(what, "create_role", parameters if path == "/" else {**parameters, "Path": path})
 
 
-def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[Step]:
+def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[IamCall]:
     there = found.policy(role, name)
     if there is None or canonical_policy(there) != canonical_policy(policy):
         parameters: dict[str, str | list[str]] = {
@@ -125,7 +125,7 @@ def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterato
             "PolicyName": name,
             "PolicyDocument": _text(policy),
         }
-        yield Step(f"policy {name} of {role.name}", "put_role_policy", parameters)
+        yield IamCall(f"policy {name} of {role.name}", "put_role_policy", parameters)
 
 
 def _text(document: Any) -> str:

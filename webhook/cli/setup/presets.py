@@ -35,7 +35,7 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class PresetWorkload:
     """A preset with the role that it is to have."""
 
     preset: Preset

@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
 
-def chart_values(wish: DesiredAccount) -> dict[str, Any]:
+def chart_values(desired: DesiredAccount) -> dict[str, Any]:
     """The webhook's chart with its first binding, every control plane backs up, and those of other workloads."""
     backup = {
         "name": "backup",
         "serviceAccount": "mxp-controller",
         "namespaces": deepcopy(CONTROL_PLANES),
         "mode": "irsa",
-        "roles": [role.value for role in wish.roles],
+        "roles": [role.value for role in desired.roles],
     }
-    bindings = [backup, *(workload.binding() for workload in wish.workloads)]
-    return {"bindings": bindings, "serviceAccount": {"roleArn": wish.own_role.value}}
+    bindings = [backup, *(workload.binding() for workload in desired.workloads)]
+    return {"bindings": bindings, "serviceAccount": {"roleArn": desired.own_role.value}}
 
 
-def spaces_values(wish: DesiredAccount) -> dict[str, Any]:
+def spaces_values(desired: DesiredAccount) -> dict[str, Any]:
     """The Spaces chart with the bucket, as the published guides set it.
 
     With one role Spaces may annotate every ServiceAccount with it too; with several, only the webhook knows which.
     """
-    storage = {"provider": "aws", "aws": {"region": wish.bucket.region, "bucket": wish.bucket.name}}
+    storage = {"provider": "aws", "aws": {"region": desired.bucket.region, "bucket": desired.bucket.name}}
     values: dict[str, Any] = {"backup": {"enabled": True, "storage": storage}}
-    if len(wish.roles) == 1:
-        _annotate(values, ("controlPlanes", "mxpController", "serviceAccount", "annotations"), wish.roles[0])
-    for workload in wish.workloads:
+    if len(desired.roles) == 1:
+        _annotate(values, ("controlPlanes", "mxpController", "serviceAccount", "annotations"), desired.roles[0])
+    for workload in desired.workloads:
         _annotate(values, workload.preset.annotations_at, workload.role)
     return values
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from webhook.kube import objects
 from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.deployments import DeploymentObject
 from webhook.kube.lists import listed
-from webhook.kube.objects import Metadata
+from webhook.kube.objects import AnnotatedObject, Metadata, WebhookConfiguration
+from webhook.kube.pods import PodObject
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -24,126 +25,9 @@ _SECONDS = 35.0
 
 _LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
 _DRY_RUN = {"dryRun": "All"}
+_MERGE = "application/merge-patch+json"
 _TOKEN_SECONDS = 600
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-
-
-class AccountObject(msgspec.Struct, frozen=True):
-    """A ServiceAccount with all its annotations."""
-
-    metadata: Metadata
-
-
-class Variable(msgspec.Struct, frozen=True):
-    """An environment variable; `value` is empty where it comes from elsewhere."""
-
-    name: str
-    value: str = ""
-
-
-class Container(msgspec.Struct, frozen=True):
-    """One container of a pod."""
-
-    env: list[Variable] = []
-
-
-class TokenSource(msgspec.Struct, frozen=True):
-    """A projected token."""
-
-    audience: str = ""
-
-
-class VolumeSource(msgspec.Struct, rename="camel", frozen=True):
-    """One source of a projected volume."""
-
-    service_account_token: TokenSource | None = None
-
-
-class Projected(msgspec.Struct, frozen=True):
-    """A projected volume."""
-
-    sources: list[VolumeSource] = []
-
-
-class Volume(msgspec.Struct, frozen=True):
-    """A volume; only projected ones matter."""
-
-    projected: Projected | None = None
-
-
-class Spec(msgspec.Struct, rename="camel", frozen=True):
-    """What a pod is to run."""
-
-    service_account_name: str = ""
-    containers: list[Container] = []
-    volumes: list[Volume] = []
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """Why a container does not run."""
-
-    reason: str = ""
-
-
-class State(msgspec.Struct, frozen=True):
-    """What a container does now."""
-
-    waiting: Waiting | None = None
-
-
-class ContainerStatus(msgspec.Struct, frozen=True):
-    """How a container fares."""
-
-    state: State = State()
-
-
-class Status(msgspec.Struct, rename="camel", frozen=True):
-    """How a pod fares."""
-
-    phase: str = ""
-    container_statuses: list[ContainerStatus] = []
-
-
-class PodObject(msgspec.Struct, frozen=True):
-    """A pod with what tells of its identity."""
-
-    metadata: Metadata
-    spec: Spec
-    status: Status = Status()
-
-
-class ClientConfig(msgspec.Struct, rename={"ca_bundle": "caBundle"}, frozen=True):
-    """How a webhook is called; msgspec takes the base64 off."""
-
-    ca_bundle: bytes = b""
-
-
-class Webhook(msgspec.Struct, rename="camel", frozen=True):
-    """One webhook of a configuration."""
-
-    name: str = ""
-    failure_policy: str = ""
-    client_config: ClientConfig = ClientConfig()
-
-
-class ConfigurationObject(msgspec.Struct, frozen=True):
-    """A MutatingWebhookConfiguration."""
-
-    metadata: Metadata
-    webhooks: list[Webhook] = []
-
-
-class DeploymentSpec(msgspec.Struct, frozen=True):
-    """How many pods a Deployment is to have."""
-
-    replicas: int = 1
-
-
-class DeploymentObject(msgspec.Struct, frozen=True):
-    """A Deployment of the program itself."""
-
-    metadata: Metadata
-    spec: DeploymentSpec
 
 
 class EventObject(msgspec.Struct, rename="camel", frozen=True):
@@ -171,7 +55,7 @@ class Inspection:
     async def accounts(self, name: str, namespace: str | None) -> dict[str, dict[str, str]]:
         """Annotations of the ServiceAccounts of that name, by namespace (list serviceaccounts)."""
         query = {"fieldSelector": f"metadata.name={name}"}
-        found = await self._list(_path("serviceaccounts", namespace), query, AccountObject)
+        found = await self._list(_path("serviceaccounts", namespace), query, AnnotatedObject)
         return {item.metadata.namespace: item.metadata.annotations or {} for item in found}
 
     async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
@@ -194,12 +78,12 @@ class Inspection:
         """How many pods each Deployment (with that label) is to have, by its name (list deployments)."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         found = await self._list(path, {"labelSelector": label}, DeploymentObject)
-        return {item.metadata.name: item.spec.replicas for item in found}
+        return {one.name: one.wanted for one in (item.deployment() for item in found)}
 
-    async def registrations(self, webhook: str) -> list[ConfigurationObject]:
+    async def registrations(self, webhook: str) -> list[WebhookConfiguration]:
         """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""
-        found = await self._list(_REGISTRATIONS, {}, ConfigurationObject)
-        return [item for item in found if any(one.name == webhook for one in item.webhooks)]
+        found = await self._list(_REGISTRATIONS, {}, WebhookConfiguration)
+        return [item for item in found if any(one.name == webhook for one in item.webhooks or ())]
 
     async def role_after_dry_run(self, subject: Subject) -> str | None:
         """The role that a ServiceAccount comes back with when it is sent without one, as a dry run.
@@ -210,10 +94,12 @@ class Inspection:
         patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
         try:
             path = f"{collection}/{subject.service_account}"
-            found = await self._call(AccountObject, "PATCH", path, patch, "application/merge-patch+json", _DRY_RUN)
+            found = await self._call(
+                AnnotatedObject, "PATCH", path, patch, "application/merge-patch+json", _DRY_RUN
+            )
         except NotFoundError:
             item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
-            found = await self._call(AccountObject, "POST", collection, item, query=_DRY_RUN)
+            found = await self._call(AnnotatedObject, "POST", collection, item, query=_DRY_RUN)
         return (found.metadata.annotations or {}).get(ROLE_ARN_ANNOTATION)
 
     async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
@@ -224,7 +110,7 @@ class Inspection:
         path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
             pod = _trial_pod(subject.service_account)
-            found = await self._call(objects.PodObject, "POST", path, pod, query=_DRY_RUN)
+            found = await self._call(PodObject, "POST", path, pod, query=_DRY_RUN)
         except (RefusedError, NotFoundError):
             return None
         return found.carries

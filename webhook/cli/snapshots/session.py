@@ -97,7 +97,7 @@ class Session:
         check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
         return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
 
-    async def look_at_cluster(self) -> ClusterSnapshot:
+    async def read_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
         namespaces, _ = await self.api.namespaces().list()
         accounts: dict[AccountKey, Account] = {}
@@ -106,7 +106,7 @@ class Session:
             accounts |= {(account.namespace, name): account for account in found.values()}
         return ClusterSnapshot(namespaces, accounts, time.time())
 
-    async def look_at_account(
+    async def read_account(
         self, progress: Callable[[str], None], roles: Collection[RoleArn] = ()
     ) -> AccountSnapshot:
         """The trust policies of the bindings' roles and of `roles`. Raises AwsError without credentials."""
@@ -133,7 +133,7 @@ class Session:
 
 
 @asynccontextmanager
-async def session(where: Where) -> AsyncIterator[Session]:
+async def open_session(where: Where) -> AsyncIterator[Session]:
     """Open what a command needs, and close it.
 
     Raises ConfigurationError, ClusterError, AwsError.

@@ -8,16 +8,16 @@ from webhook.cli import suggested_commands as commands
 from webhook.cli.verify.bindings import no_account
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.rewriting import without
-from webhook.cli.verify.trust import blocked, look_at_room, may_be_denied, unread
+from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.podidentity.association import QUOTA, Step, associations_that_fit, judge, what_was_changed
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.cli.verify.facts import Plane, Shared
+    from webhook.cli.verify.facts import ControlPlane, Shared
     from webhook.iam.pod_statement import PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from webhook.podidentity.association import Association, FoundAssociations, Ownership
 
 
-def look_at_account(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
+def check_account(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the ServiceAccount is there, and its annotation, if it has one, in nobody's way."""
     subject = plane.subject
     if plane.annotations is None:
@@ -44,7 +44,7 @@ def look_at_account(plane: Plane, role: RoleArn, binding: Binding, shared: Share
         yield broken("annotation", why, fix)
 
 
-def look_at_association(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
+def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Finding:
     """Whether EKS has an association that gives it the role, and if not, why."""
     owner, seen = shared.installation.owner, shared.account.associations
     if owner is None or seen is None:
@@ -55,17 +55,17 @@ def look_at_association(plane: Plane, role: RoleArn, shared: Shared) -> Finding:
         fix = None if seen.wrong_cluster else commands.list_associations(cluster, plane.subject)
         return tell("association", f"could not be looked at: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
-    verdict = judge(found, role, owner)
     if found is None:
         return _missing(seen, shared)
-    if verdict.step is Step.KEEP:
+    action = owner.action_for(found, role)
+    if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
-    if verdict.step is Step.ACCEPT:
+    if action is AssociationAction.ACCEPT:
         return ok("association", f"{found.id} gives it {role}; it is somebody else's")
-    if verdict.step is Step.UPDATE:
-        why = f"{found.id} is ours, and {what_was_changed(found, role)}"
+    if action is AssociationAction.UPDATE:
+        why = f"{found.id} is ours, and {found.change_from(role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", verdict.reason, _made_anew(found, owner, shared))
+    return broken("association", owner.conflict_reason(found, role), _made_anew(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
@@ -85,7 +85,7 @@ def _made_anew(found: Association, owner: Ownership, shared: Shared) -> str | No
     return f"{commands.delete_association(owner.cluster.name, found.id)} && {commands.apply(shared.options)}"
 
 
-def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
+def check_pod_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the role lets EKS in for the control plane's pods, by which statement, and if not, why."""
     policy = shared.account.policies.get(role)
     statement = shared.installation.own_in(role).for_pods_of(binding.name)
@@ -107,7 +107,7 @@ def look_at_pod_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Sha
         yield ok("trust", f"our statement {statement.sid} in {role} lets EKS in for its pods")
     if not policy.has_whole(statement):
         yield _untrusted(role, statement, policy, shared)
-    yield from look_at_room(role, policy, shared)
+    yield from check_room(role, policy, shared)
 
 
 def _untrusted(role: RoleArn, statement: PodStatement, policy: TrustPolicy, shared: Shared) -> Finding:

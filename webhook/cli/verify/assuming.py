@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhook.aws.values import text
+from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from webhook.model.selectors import Operator
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhook.cli.verify.facts import Plane, Shared
+    from webhook.cli.verify.facts import ControlPlane, Shared
     from webhook.model.decisions import LiveNamespace
     from webhook.model.names import Subject
     from webhook.model.selectors import Requirement
@@ -29,7 +29,7 @@ _AUDIENCE = "eks.amazonaws.com/audience"
 _STS = "sts.amazonaws.com"
 
 
-def binding_of(plane: Plane, shared: Shared) -> Binding | None:
+def binding_of(plane: ControlPlane, shared: Shared) -> Binding | None:
     """The binding that decides about a control plane."""
     namespace = shared.cluster.namespaces.get(plane.subject.namespace)
     if namespace is None:
@@ -38,7 +38,7 @@ def binding_of(plane: Plane, shared: Shared) -> Binding | None:
     return first_match(shared.installation.bindings, name, namespace.name, namespace.labels)
 
 
-def look_at_namespace(plane: Plane, shared: Shared) -> Finding:
+def check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
     """Whether it is there, and a binding selects it."""
     name = plane.subject.namespace
     namespace = shared.cluster.namespaces.get(name)
@@ -52,7 +52,7 @@ def look_at_namespace(plane: Plane, shared: Shared) -> Finding:
     return _not_selected(plane, namespace, shared.installation.bindings)
 
 
-def _not_selected(plane: Plane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> Finding:
+def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> Finding:
     """What the binding that lacks least would need, and the labels that would do.
 
     A label that shuts it out is on it because somebody meant it, so no command takes it away.
@@ -100,7 +100,7 @@ def no_account(subject: Subject) -> Finding:
     return broken("ServiceAccount", why, commands.create_account(subject))
 
 
-def look_at_annotation(plane: Plane, shared: Shared, binding: Binding) -> Iterator[Finding]:
+def check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> Iterator[Finding]:
     """Whether the ServiceAccount is there, and names a role of its binding."""
     subject = plane.subject
     if plane.annotations is None:
@@ -116,7 +116,7 @@ def look_at_annotation(plane: Plane, shared: Shared, binding: Binding) -> Iterat
         )
 
 
-def _role_named(plane: Plane, annotations: Mapping[str, str], shared: Shared, binding: Binding) -> Finding:
+def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Shared, binding: Binding) -> Finding:
     subject, named = plane.subject, annotations.get(ROLE_ARN_ANNOTATION)
     role = should_have(plane, shared, binding)
     mend = [f"{MISSPELT}-"] if MISSPELT in annotations else []
@@ -142,7 +142,7 @@ def _role_named(plane: Plane, annotations: Mapping[str, str], shared: Shared, bi
     return broken("annotation", f"names {shown(named)}, which is no role of binding {binding.name}{kept}", fix)
 
 
-def should_have(plane: Plane, shared: Shared, binding: Binding) -> RoleArn:
+def should_have(plane: ControlPlane, shared: Shared, binding: Binding) -> RoleArn:
     """The role that a control plane should name: one that trusts it, else the first in its order."""
     named = (plane.annotations or {}).get(ROLE_ARN_ANNOTATION)
     order = sorted(binding.roles_in_order(plane.subject), key=lambda role: role.value != named)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session, Where
     from webhook.cli.verify.facts import Shared
     from webhook.cli.verify.findings import Finding
-    from webhook.cli.verify.verdict import Verdict
+    from webhook.cli.verify.verdict import Diagnosis
     from webhook.model.names import RoleArn
 
 _STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
@@ -61,12 +61,14 @@ def verify(  # noqa: PLR0913  options
     from webhook.cli.snapshots.session import Where
 
     where = Where(config, namespace, context)
-    common, verdicts = run(lambda progress: _verify(where, plane, assume, progress))
+    common, diagnoses = run(lambda progress: _verify(where, plane, assume, progress))
     if output is Output.TABLE:
-        _show(common, verdicts, whole=plane is not None)
+        _show(common, diagnoses, whole=plane is not None)
     else:
-        write_document(_document(common, verdicts), output)
-    levels = [finding.level for finding in [*common, *(one for verdict in verdicts for one in verdict.findings)]]
+        write_document(_document(common, diagnoses), output)
+    levels = [
+        finding.level for finding in [*common, *(one for diagnosis in diagnoses for one in diagnosis.findings)]
+    ]
     sys.exit(Exit.PROBLEMS if any(level.rank < _NOTE_RANK for level in levels) else Exit.DONE)
 
 
@@ -78,73 +80,73 @@ async def _verify(
     plane: str | None,
     assume: bool,  # noqa: FBT001  an option
     progress: Progress,
-) -> tuple[list[Finding], list[Verdict]]:
+) -> tuple[list[Finding], list[Diagnosis]]:
     from dataclasses import replace
 
-    from webhook.cli.snapshots.session import session
-    from webhook.cli.verify.control_planes import look_at_planes, look_at_shared
+    from webhook.cli.snapshots.session import open_session
+    from webhook.cli.verify.control_planes import read_control_planes, read_shared
     from webhook.cli.verify.findings import in_context
     from webhook.cli.verify.verdict import diagnose
 
-    async with session(where) as here:
+    async with open_session(where) as here:
         progress.step("listing namespaces, ServiceAccounts and pods")
-        cluster = await here.look_at_cluster()
-        planes = await look_at_planes(here, cluster, plane)
+        cluster = await here.read_cluster()
+        planes = await read_control_planes(here, cluster, plane)
         progress.step("reading trust policies and associations")
-        shared = await look_at_shared(here, cluster, planes, progress.count)
-        verdicts = [diagnose(one, shared) for one in planes]
+        shared = await read_shared(here, cluster, planes, progress.count)
+        diagnoses = [diagnose(one, shared) for one in planes]
         progress.step("sending a ServiceAccount through admission")
-        common = await _common(here, shared, verdicts)
+        common = await _common(here, shared, diagnoses)
         if assume:
             progress.step("asking STS")
-            verdicts = await _with_sts(here, verdicts, progress)
+            diagnoses = await _with_sts(here, diagnoses, progress)
     common = list(in_context(common, where.context))
-    verdicts = [replace(one, findings=in_context(one.findings, where.context)) for one in verdicts]
-    return common, sorted(verdicts, key=lambda verdict: (verdict.worst.rank, verdict.subject))
+    diagnoses = [replace(one, findings=in_context(one.findings, where.context)) for one in diagnoses]
+    return common, sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
 
 
-async def _common(here: Session, shared: Shared, verdicts: list[Verdict]) -> list[Finding]:
+async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> list[Finding]:
     """What is found of the webhook itself, tried with the first control plane that a binding selects.
 
     One that is to be annotated comes first: only there an answer shows. A program that only observes is not tried.
     """
     from webhook.cli.verify.control_planes import try_admission
     from webhook.cli.verify.findings import note
-    from webhook.cli.verify.own_identity import look_at_own_pods
-    from webhook.cli.verify.registration import look_at_webhook
+    from webhook.cli.verify.own_identity import check_own_pods
+    from webhook.cli.verify.registration import check_webhook
 
     if here.configuration.observe:
         observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
-        return [observing, *look_at_own_pods(shared)]
-    selected = [verdict for verdict in verdicts if verdict.role is not None]
-    tried = min(selected, key=lambda verdict: verdict.associates, default=None)
+        return [observing, *check_own_pods(shared)]
+    selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
+    tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
     trial = await try_admission(here, tried.subject, shows=not tried.associates) if tried else None
     self_managed = here.configuration.certificates.source == "self-managed"
-    found = look_at_webhook(shared, trial, here.namespace, self_managed=self_managed)
-    return [*found, *look_at_own_pods(shared)]
+    found = check_webhook(shared, trial, here.namespace, self_managed=self_managed)
+    return [*found, *check_own_pods(shared)]
 
 
-async def _with_sts(here: Session, verdicts: list[Verdict], progress: Progress) -> list[Verdict]:
-    """The verdicts with what STS says, asked for a few at a time: who is refused takes long."""
+async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progress) -> list[Diagnosis]:
+    """The diagnoses with what STS says, asked for a few at a time: who is refused takes long."""
     from dataclasses import replace
 
     slots, asked = asyncio.Semaphore(_STS_AT_A_TIME), 0
 
-    async def ask(verdict: Verdict) -> Verdict:
+    async def ask(diagnosis: Diagnosis) -> Diagnosis:
         nonlocal asked
-        if verdict.role is None:
-            return verdict
-        if verdict.associates:
+        if diagnosis.role is None:
+            return diagnosis
+        if diagnosis.associates:
             finding = _not_asked()
         else:
             async with slots:
-                finding = await _ask_sts(here, verdict, verdict.role)
+                finding = await _ask_sts(here, diagnosis, diagnosis.role)
             asked += 1
             progress.count(f"STS has answered for {asked} of {total}", asked, total)
-        return replace(verdict, findings=(*verdict.findings, finding))
+        return replace(diagnosis, findings=(*diagnosis.findings, finding))
 
-    total = sum(verdict.role is not None and not verdict.associates for verdict in verdicts)
-    return await asyncio.gather(*(ask(verdict) for verdict in verdicts))
+    total = sum(diagnosis.role is not None and not diagnosis.associates for diagnosis in diagnoses)
+    return await asyncio.gather(*(ask(diagnosis) for diagnosis in diagnoses))
 
 
 def _not_asked() -> Finding:
@@ -153,7 +155,7 @@ def _not_asked() -> Finding:
     return note("STS", "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token")
 
 
-async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
+async def _ask_sts(here: Session, diagnosis: Diagnosis, role: RoleArn) -> Finding:
     from webhook.cli.snapshots.inspection import Inspection
     from webhook.cli.verify.assuming import seconds_until_accepted
     from webhook.cli.verify.findings import broken, ok, unknown
@@ -161,7 +163,7 @@ async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
     from webhook.model.errors import ClusterError
 
     try:
-        token = await Inspection(here.connection).token(verdict.subject)
+        token = await Inspection(here.connection).token(diagnosis.subject)
         seconds = await seconds_until_accepted(here.calls, role, token, _STS_PATIENCE)
     except ClusterError as error:
         return unknown("STS", f"no token to try with: {error}")
@@ -172,17 +174,17 @@ async def _ask_sts(here: Session, verdict: Verdict, role: RoleArn) -> Finding:
     return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
 
 
-def _show(common: list[Finding], verdicts: list[Verdict], *, whole: bool) -> None:
+def _show(common: list[Finding], diagnoses: list[Diagnosis], *, whole: bool) -> None:
     """Print findings; of many control planes, only those that are not well."""
     screen = console()
     _show_findings(common)
-    for verdict in verdicts:
-        shown = [one for one in verdict.findings if whole or one.level.rank < _NOTE_RANK]
+    for diagnosis in diagnoses:
+        shown = [one for one in diagnosis.findings if whole or one.level.rank < _NOTE_RANK]
         if shown:
-            screen.print(f"\n{verdict.subject.namespace}/{verdict.subject.service_account}", style="bold")
+            screen.print(f"\n{diagnosis.subject.namespace}/{diagnosis.subject.service_account}", style="bold")
             _show_findings(shown)
-    bad = sum(verdict.worst.rank < _NOTE_RANK for verdict in verdicts)
-    screen.print(f"\nServiceAccounts: {len(verdicts)}, with findings: {bad}", style="bold")
+    bad = sum(diagnosis.worst.rank < _NOTE_RANK for diagnosis in diagnoses)
+    screen.print(f"\nServiceAccounts: {len(diagnoses)}, with findings: {bad}", style="bold")
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:
@@ -197,18 +199,18 @@ def _show_findings(findings: Iterable[Finding]) -> None:
             screen.print(Text(f"      {command}"), soft_wrap=True)  # to be copied: never broken
 
 
-def _document(common: list[Finding], verdicts: list[Verdict]) -> dict[str, Any]:
+def _document(common: list[Finding], diagnoses: list[Diagnosis]) -> dict[str, Any]:
     return {
         "webhook": [_finding(finding) for finding in common],
         "controlPlanes": [
             {
-                "namespace": verdict.subject.namespace,
-                "serviceAccount": verdict.subject.service_account,
-                "role": verdict.role.value if verdict.role else None,
-                "worst": verdict.worst.value,
-                "findings": [_finding(finding) for finding in verdict.findings],
+                "namespace": diagnosis.subject.namespace,
+                "serviceAccount": diagnosis.subject.service_account,
+                "role": diagnosis.role.value if diagnosis.role else None,
+                "worst": diagnosis.worst.value,
+                "findings": [_finding(finding) for finding in diagnosis.findings],
             }
-            for verdict in verdicts
+            for diagnosis in diagnoses
         ],
     }
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from webhook.aws.oidc import provider_audiences
+from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
 from webhook.cli.verify.bindings import names_a_role
-from webhook.cli.verify.facts import Own, Plane, Pod, Provider, Registration, Shared, Trial
+from webhook.cli.verify.facts import ControlPlane, Own, Pod, Registration, Shared, Trial
 from webhook.cli.verify.registration import PROGRAM_LABEL
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -24,8 +24,10 @@ from webhook.telemetry.events import TRUST_PENDING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from webhook.cli.snapshots.inspection import ConfigurationObject, PodObject
     from webhook.cli.snapshots.session import Session
+    from webhook.kube.objects import WebhookConfiguration
+    from webhook.kube.pods import PodObject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import ClusterSnapshot
 
 WEBHOOK = "serviceaccounts.mxp-identity.local"
@@ -35,15 +37,17 @@ _PROGRAM = "mxp-identity-webhook"
 """The ServiceAccount for which `setup` makes a role."""
 
 
-async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str | None) -> list[Plane]:
+async def read_control_planes(
+    here: Session, cluster: ClusterSnapshot, namespace: str | None
+) -> list[ControlPlane]:
     """The ServiceAccounts of bound names that are there, or that a binding wants, with their pods.
 
     Of all namespaces: but for those that no binding selects and that name no role, which are no control planes. Of
     one namespace: all bound names, where none of them is there or wanted.
     """
     inspection = Inspection(here.connection)
-    planes: list[Plane] = []
-    absent: list[Plane] = []
+    planes: list[ControlPlane] = []
+    absent: list[ControlPlane] = []
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
         pods = await _pods(inspection, name, namespace)
@@ -56,7 +60,7 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
             else sorted(wanted | {key for key, value in annotations.items() if names_a_role(value)})
         )
         found = [
-            Plane(
+            ControlPlane(
                 Subject(each, name),
                 annotations.get(each),
                 None if pods is None else tuple(_pod(pod) for pod in pods if pod.metadata.namespace == each),
@@ -71,14 +75,14 @@ async def look_at_planes(here: Session, cluster: ClusterSnapshot, namespace: str
     return planes or absent
 
 
-async def look_at_shared(
+async def read_shared(
     here: Session,
     cluster: ClusterSnapshot,
-    planes: Collection[Plane],
+    planes: Collection[ControlPlane],
     progress: Callable[[str], None],
 ) -> Shared:
     """Trust policies, OIDC providers, the associations of `planes`, and the registration."""
-    account = await here.look_at_account(progress, _all_roles(here))
+    account = await here.read_account(progress, _all_roles(here))
     account = await here.with_associations(account, progress, {plane.subject for plane in planes})
     own_in = here.installation.own_in
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
@@ -90,7 +94,7 @@ async def look_at_shared(
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
-        providers={provider.arn: provider for provider in providers},
+        providers=dict(zip(arns, providers, strict=True)),
         registrations=await _registrations(here),
         deployments=await _deployments(here),
         options=here.where.options,
@@ -102,12 +106,11 @@ async def look_at_shared(
     )
 
 
-async def _provider(here: Session, arn: str) -> Provider:
+async def _provider(here: Session, arn: str) -> OidcProvider | str:
     try:
-        audiences = await provider_audiences(here.calls, arn)
+        return await read_provider(here.calls, arn)
     except AwsError as error:
-        return Provider(arn, None, (), str(error))
-    return Provider(arn, audiences is not None, audiences or ())
+        return str(error)
 
 
 async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
@@ -168,25 +171,17 @@ async def _pods(inspection: Inspection, name: str, namespace: str | None) -> lis
 
 
 def _pod(found: PodObject) -> Pod:
-    waiting = (status.state.waiting for status in found.status.container_statuses)
-    tokens = (
-        source.service_account_token.audience
-        for volume in found.spec.volumes
-        if volume.projected
-        for source in volume.projected.sources
-        if source.service_account_token
-    )
     return Pod(
         name=found.metadata.name,
         phase=found.status.phase,
-        waiting=next((one.reason for one in waiting if one and one.reason != "ContainerCreating"), None),
+        waiting=next((reason for reason in found.waits_for if reason != "ContainerCreating"), None),
         variables={
             variable.name: variable.value
             for container in found.spec.containers
-            for variable in container.env
+            for variable in container.env or ()
             if variable.name.startswith("AWS_")
         },
-        audiences=tuple(tokens),
+        audiences=found.audiences,
         is_replaced=any(owner.controller for owner in found.metadata.owner_references or ()),
     )
 
@@ -209,8 +204,8 @@ async def _deployments(here: Session) -> dict[str, int] | None:
         return None
 
 
-def _registration(found: ConfigurationObject) -> Registration:
-    (webhook, *_) = [one for one in found.webhooks if one.name == WEBHOOK]
+def _registration(found: WebhookConfiguration) -> Registration:
+    (webhook, *_) = [one for one in found.webhooks or () if one.name == WEBHOOK]
     return Registration(found.metadata.name, webhook.failure_policy, _last_end(webhook.client_config.ca_bundle))
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webhook.model.names import RoleArn, Subject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation, TrustedSubjects
 
 
@@ -34,7 +35,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class ControlPlane:
     """One control plane: a namespace, and a ServiceAccount in it of a bound name."""
 
     subject: Subject
@@ -44,16 +45,6 @@ class Plane:
     """None where they could not be listed."""
     pending: str = ""
     """What the program told when it could not have it trusted; empty where nothing is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """The cluster's OIDC provider in one account. `exists` is None where AWS does not say; `why` is its answer."""
-
-    arn: str
-    exists: bool | None
-    audiences: tuple[str, ...] = ()
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +85,8 @@ class Shared:
     cluster: ClusterSnapshot
     account: AccountSnapshot
     trusted: TrustedSubjects
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, OidcProvider | str]
+    """The cluster's OIDC provider by its ARN in each account, or why it is not known."""
     registrations: tuple[Registration, ...] | None
     """Those that call a program of this name; None where they could not be listed."""
     deployments: Mapping[str, int] | None = None

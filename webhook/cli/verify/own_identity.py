@@ -30,7 +30,7 @@ _OWN = frozenset(
 _MOST_NAMED = 3
 
 
-def look_at_own_pods(shared: Shared) -> Iterator[Finding]:
+def check_own_pods(shared: Shared) -> Iterator[Finding]:
     """A finding where pods of the webhook run without an identity of their own and bindings need AWS."""
     own = shared.own
     needs_aws = any(binding.edits_trust or binding.associates for binding in shared.installation.bindings)

@@ -10,7 +10,7 @@ from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from webhook.cli.verify.facts import Plane, Pod, Shared
+    from webhook.cli.verify.facts import ControlPlane, Pod, Shared
     from webhook.model.names import RoleArn
 
 _STS = "sts.amazonaws.com"
@@ -19,24 +19,24 @@ _BY_TOKEN, _BY_AGENT = "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
-def look_at_pods(plane: Plane, role: RoleArn) -> Iterator[Finding]:
+def check_pods(plane: ControlPlane, role: RoleArn) -> Iterator[Finding]:
     """A finding for each pod that has not ended."""
     yield from _each(plane, lambda pod: _look_at(pod, plane, role))
 
 
-def look_at_associated_pods(plane: Plane, role: RoleArn, shared: Shared) -> Iterator[Finding]:
+def check_associated_pods(plane: ControlPlane, role: RoleArn, shared: Shared) -> Iterator[Finding]:
     """The same in mode pod-identity."""
     is_trusted = shared.trusted.trusts(role, plane.subject)
     yield from _each(plane, lambda pod: _look_at_associated(pod, plane, role, is_trusted=is_trusted))
 
 
-def _wrong(pod: Pod, plane: Plane, why: str) -> Finding:
+def _wrong(pod: Pod, plane: ControlPlane, why: str) -> Finding:
     if pod.is_replaced:
         return broken("pods", why, commands.delete_pod(plane.subject.namespace, pod.name))
     return broken("pods", f"{why}; nothing makes it anew: delete it once you can create it again")
 
 
-def _each(plane: Plane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
+def _each(plane: ControlPlane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
     if plane.pods is None:
         yield unknown("pods", "could not be listed")
         return
@@ -47,7 +47,7 @@ def _each(plane: Plane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
         yield look_at(pod)
 
 
-def _look_at(pod: Pod, plane: Plane, role: RoleArn) -> Finding:
+def _look_at(pod: Pod, plane: ControlPlane, role: RoleArn) -> Finding:
     named = pod.variables.get(_BY_TOKEN)
     if not pod.has_identity:
         why = f"{pod.name} started before its ServiceAccount had a role, and never gets one by itself"
@@ -59,7 +59,7 @@ def _look_at(pod: Pod, plane: Plane, role: RoleArn) -> Finding:
     return _has_identity(pod, plane.subject.namespace)
 
 
-def _look_at_associated(pod: Pod, plane: Plane, role: RoleArn, *, is_trusted: bool) -> Finding:
+def _look_at_associated(pod: Pod, plane: ControlPlane, role: RoleArn, *, is_trusted: bool) -> Finding:
     """`is_trusted` is whether the role trusts the ServiceAccount's own token, as in mode irsa."""
     namespace = plane.subject.namespace
     if _BY_AGENT in pod.variables and _EKS not in pod.audiences:

@@ -19,7 +19,7 @@ _REPLICAS = 2
 """As many as the chart has by default: how many there were before nothing tells."""
 
 
-def look_at_webhook(shared: Shared, trial: Trial | None, release: str, *, self_managed: bool) -> Iterator[Finding]:
+def check_webhook(shared: Shared, trial: Trial | None, release: str, *, self_managed: bool) -> Iterator[Finding]:
     """What the trial showed; where that is not enough, what the registration says.
 
     `release` is the program's namespace; `self_managed` whether it keeps the caBundle itself.

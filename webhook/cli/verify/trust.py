@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from webhook.cli.verify.facts import Plane, Shared
+    from webhook.cli.verify.facts import ControlPlane, Shared
     from webhook.iam.trust_policy import Place
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn
@@ -31,22 +31,18 @@ _MOST_KNOWN = 8192
 """Characters: the longest trust policy that AWS is known to have allowed. AWS names no limit in its API."""
 
 
-def look_at_provider(role: RoleArn, shared: Shared) -> Finding:
+def check_provider(role: RoleArn, shared: Shared) -> Finding:
     """Whether the role's account knows the cluster's tokens."""
     arn = shared.installation.own_in(role).provider_arn
-    provider = shared.providers.get(arn)
-    if provider is None or provider.exists is None:
-        return unknown("OIDC provider", f"{arn}: {provider.why if provider else 'was not looked at'}")
-    if not provider.exists:
-        why = f"there is no {arn}: STS refuses every token of this cluster"
-        return broken("OIDC provider", why, commands.create_provider(arn))
-    if "sts.amazonaws.com" not in provider.audiences:
-        why = f"{arn} does not know the audience sts.amazonaws.com: STS refuses every token of this cluster"
-        return broken("OIDC provider", why, commands.add_audience(arn))
+    provider = shared.providers.get(arn, "was not looked at")
+    if isinstance(provider, str):
+        return unknown("OIDC provider", f"{arn}: {provider}")
+    if provider.problem:
+        return broken("OIDC provider", provider.problem, provider.fix)
     return ok("OIDC provider", "is there, with the audience sts.amazonaws.com")
 
 
-def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
+def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
     """Whether the role lets it in, by which statement, and if not, why."""
     policy = shared.account.policies.get(role)
     own = shared.installation.own_in(role)
@@ -70,7 +66,7 @@ def look_at_trust(plane: Plane, role: RoleArn, binding: Binding, shared: Shared)
         yield may_be_denied(
             doubtful, role, "STS says whether it does", commands.ask_sts(plane.subject, shared.options)
         )
-    yield from look_at_room(role, policy, shared)
+    yield from check_room(role, policy, shared)
 
 
 def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
@@ -102,7 +98,9 @@ def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
     return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
 
 
-def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared) -> Finding:
+def _untrusted(
+    plane: ControlPlane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared
+) -> Finding:
     own = shared.installation.own_in(role)
     named = own.without_pods
     misses = near_misses(policy, own, plane.subject)
@@ -120,13 +118,13 @@ def _untrusted(plane: Plane, role: RoleArn, binding: Binding, policy: TrustPolic
     return finding or broken("trust", why, commands.apply(shared.options))
 
 
-def _may_not_edit(plane: Plane, role: RoleArn) -> bool:
+def _may_not_edit(plane: ControlPlane, role: RoleArn) -> bool:
     """Whether AWS refused the program itself when it was about to let this one in."""
     refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
     return refused and role.value in plane.pending
 
 
-def _without_right(plane: Plane, role: RoleArn, why: str, shared: Shared) -> Finding:
+def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared) -> Finding:
     """A permission is added by a policy of its own; a Deny, or a boundary, is for whoever put it there."""
     why = f"{why}, because AWS refuses the program: {plane.pending}"
     own_role = shared.own_role
@@ -153,7 +151,7 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
     return broken("trust", f"{full}; {way_out} add a role to the binding", fix)
 
 
-def look_at_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
+def check_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
     """How many subjects more fit into its trust policy."""
     fit = room(policy, shared.installation.own_in(role), shared.account.quota)
     used = f"{policy.size()} of {shared.account.quota} characters"

@@ -15,7 +15,7 @@ import structlog
 
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Untrusted
-from webhook.podidentity.makers import Need
+from webhook.podidentity.fallback import Need
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry.progress import Progress
 
@@ -62,20 +62,20 @@ class PodGate:
         interval: float,
         progress: Progress | None = None,
     ) -> None:
-        self._view = identities.view
+        self._cache = identities.cache
         self._identities = identities
         self._grants = grants
         self._stored = stored
         self._interval = interval
         self._progress = progress or Progress()
-        by_name = {binding.name: binding for binding in self._view.bindings}
+        by_name = {binding.name: binding for binding in self._cache.bindings}
         self._bindings = {mark: by_name[name] for mark, name in marks.items()}
         self._passed: set[str] = set()
         self._news = asyncio.Event()
 
     async def run(self) -> None:
         """Write marks and keep them until cancelled; may be run again after that."""
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         self._passed.clear()
         async with asyncio.TaskGroup() as tasks:
             for mark in self._bindings:
@@ -103,9 +103,9 @@ class PodGate:
         """Those whose pods the binding's policy looks at: also where an earlier binding decides about them."""
         return [
             grant.subject
-            for name in self._view.namespaces_with_grants()
-            if (namespace := self._view.cached(name)) and binding.selects(name, namespace.labels)
-            for grant in self._view.grants_in(name)
+            for name in self._cache.namespaces_with_grants()
+            if (namespace := self._cache.cached(name)) and binding.selects(name, namespace.labels)
+            for grant in self._cache.grants_in(name)
             if grant.subject.service_account == binding.service_account
         ]
 
@@ -121,7 +121,7 @@ class PodGate:
     async def _look_at(self, subject: Subject) -> bool:
         """Whether a pod of it gets an identity from EKS, or this program has none to give."""
         grant = self._identities.grant(subject)
-        if grant is None or self._view.account(subject) is None:
+        if grant is None or self._cache.account(subject) is None:
             return True
         if not grant.binding.associates:
             return grant.annotated is not None

@@ -38,9 +38,9 @@ class PodsWithoutIdentity:
     """
 
     def __init__(
-        self, view: ClusterCache, cluster: Cluster, events: Events, progress: Progress | None = None
+        self, cache: ClusterCache, cluster: Cluster, events: Events, progress: Progress | None = None
     ) -> None:
-        self._view = view
+        self._cache = cache
         self._cluster = cluster
         self._events = events
         self._progress = progress or Progress()
@@ -53,7 +53,7 @@ class PodsWithoutIdentity:
 
         Beside the passes: in a large cluster the list takes long, and no namespace should wait for it.
         """
-        await self._view.wait_until_synced()
+        await self._cache.wait_until_synced()
         self._is_running = True
         try:
             while True:
@@ -75,7 +75,7 @@ class PodsWithoutIdentity:
     async def find(self) -> None:
         """Look at all pods of bound ServiceAccounts. Raises ClusterError."""
         found: list[RunningPod] = []
-        for name in self._view.service_accounts:
+        for name in self._cache.service_accounts:
             with self._progress.step("pods", LONGEST_LIST):
                 found += await self._cluster.pods(name)
         seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
@@ -97,7 +97,7 @@ class PodsWithoutIdentity:
 
     def _seems_to_lack(self, pod: RunningPod) -> bool:
         """By what the watch last showed of its ServiceAccount."""
-        grant = self._view.grant(_subject(pod))
+        grant = self._cache.grant(_subject(pod))
         return grant is not None and pod.lacks(grant.role_of_pods)
 
     async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
@@ -112,14 +112,14 @@ class PodsWithoutIdentity:
         lacking = {
             pod.uid: pod
             for pod in pods
-            if self._view.grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
+            if self._cache.grant(_subject(pod)) is not None and pod.lacks(named.get(_subject(pod)))
         }
         self._report_new(lacking, named)
         return lacking
 
     async def _role_of_pods(self, subject: Subject) -> RoleArn | None:
         """The role of the binding that the annotation names now, where pods get theirs by it."""
-        grant = self._view.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or not grant.binding.annotates:
             return None
         with self._progress.step("pods", _LONGEST_READ):

@@ -15,7 +15,7 @@ import structlog
 
 from webhook.controller.remediation.restart_pauses import RestartPauses
 from webhook.controller.remediation.rollouts import end_of_rollout
-from webhook.model.deployments import Verdict, judge
+from webhook.model.deployments import RestartDecision, decide_restart
 from webhook.model.names import Subject
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments, RunningPod
     from webhook.controller.remediation.pods import PodsWithoutIdentity
+    from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn
@@ -42,27 +43,20 @@ _LONGEST_CALLS = 600.0
 """Seconds of a few calls that wait for their turn."""
 
 _FOR_A_PERSON = {
-    Verdict.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its new "
-    "pods do not become available",
-    Verdict.DID_NOT_HELP: "was restarted, but its new pods do not have their AWS identity either: see whether "
-    "EKS's pod identity webhook runs, then restart it by hand",
-    Verdict.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then restart it",
+    RestartDecision.TIMED_OUT: "was restarted to get its AWS identity, but its rollout has not ended: see why its "
+    "new pods do not become available",
+    RestartDecision.DID_NOT_HELP: "was restarted, but its new pods do not have their AWS identity either: see "
+    "whether EKS's pod identity webhook runs, then restart it by hand",
+    RestartDecision.PAUSED: "has pods without their AWS identity, but its rollouts are paused: resume it, then "
+    "restart it",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How many Deployments are restarted at a time, and how many seconds a rollout may take."""
-
-    at_a_time: int = 1
-    patience: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     """A Deployment whose pods lack their identity, what to do about it, and the role that they are to carry."""
 
-    verdict: Verdict
+    verdict: RestartDecision
     deployment: Deployment
     role: RoleArn | None
 
@@ -80,7 +74,7 @@ class Restarts:
         identities: Identities,
         deployments: Deployments,
         events: Events,
-        pace: Pace,
+        limits: RolloutLimits,
         clock: Callable[[], float],
         progress: Progress | None = None,
     ) -> None:
@@ -88,13 +82,13 @@ class Restarts:
         self._identities = identities
         self._deployments = deployments
         self._events = events
-        self._pace = pace
+        self._limits = limits
         self._clock = clock
         self._progress = progress or Progress()
-        self._told: dict[tuple[str, str], tuple[Verdict, RoleArn | None]] = {}
+        self._told: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
         """When this process first saw a rollout of ours, on the event loop's clock."""
-        self._pauses = RestartPauses(pace.patience)
+        self._pauses = RestartPauses(limits.timeout)
 
     async def run(self) -> None:
         """Restart until cancelled; a rollout that is under way then goes on without us."""
@@ -108,7 +102,7 @@ class Restarts:
         self._told = {key: told for key, told in self._told.items() if key in lacking}
         self._began = {key: began for key, began in self._began.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(self._pace.at_a_time):
+            for _ in range(self._limits.at_a_time):
                 tasks.create_task(self._work_off(waiting))
 
     async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
@@ -121,21 +115,21 @@ class Restarts:
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
         grant = self._identities.grant(subject)
-        in_vain = (Verdict.DID_NOT_HELP, grant.role_of_pods if grant else None)
+        in_vain = (RestartDecision.DID_NOT_HELP, grant.role_of_pods if grant else None)
         if self._told.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
             case = await self._judge(subject, name)
             if case is None:
                 return
-            if case.verdict is Verdict.RESTART:
+            if case.verdict is RestartDecision.RESTART:
                 with self._progress.step("restarts", _LONGEST_CALLS):
                     is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
                 if not is_done:
                     continue
                 self._began[subject.namespace, name] = _now()
                 self._report_restarted(case.deployment)
-            elif case.verdict is not Verdict.UNDER_WAY or case.deployment.restarted_by_us is None:
+            elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
                 self._report_verdict(case.deployment, case.verdict, case.role)
                 return
             await self._see_through(subject, name)
@@ -160,11 +154,11 @@ class Restarts:
         if judged.restarted_by_us is None:
             self._began.pop((subject.namespace, name), None)
         is_late = _now() >= self._patience_ends(subject, name)
-        return _Case(judge(judged, subject.service_account, started, is_late=is_late), deployment, role)
+        return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
     def _patience_ends(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
-        return self._began.setdefault((subject.namespace, name), _now()) + self._pace.patience
+        return self._began.setdefault((subject.namespace, name), _now()) + self._limits.timeout
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
@@ -181,17 +175,17 @@ class Restarts:
             self._pauses.failed(subject.namespace, _now())
             return
         case = await self._judge(subject, name)
-        verdict, role = (case.verdict, case.role) if case else (Verdict.NOT_OURS, None)
-        if verdict is not Verdict.DID_NOT_HELP and deployment.is_rolled_out:
+        verdict, role = (case.verdict, case.role) if case else (RestartDecision.NOT_OURS, None)
+        if verdict is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
             self._pauses.helped(subject.namespace)
             metrics.deployments_restarted.labels("rolled_out").inc()
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
-        if verdict is Verdict.DID_NOT_HELP:
+        if verdict is RestartDecision.DID_NOT_HELP:
             self._pauses.did_not_help(subject.namespace, _now())
         else:
             self._pauses.failed(subject.namespace, _now())
-            verdict = Verdict.TIMED_OUT
+            verdict = RestartDecision.TIMED_OUT
         metrics.deployments_restarted.labels(verdict.value).inc()
         self._report_verdict(deployment, verdict, role)
 
@@ -204,7 +198,7 @@ class Restarts:
             "role that it has now",
         )
 
-    def _report_verdict(self, deployment: Deployment, verdict: Verdict, role: RoleArn | None) -> None:
+    def _report_verdict(self, deployment: Deployment, verdict: RestartDecision, role: RoleArn | None) -> None:
         """Tell people once of what only they can mend."""
         key = (deployment.namespace, deployment.name)
         if verdict not in _FOR_A_PERSON or self._told.get(key) == (verdict, role):

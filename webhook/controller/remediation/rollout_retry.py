@@ -13,7 +13,7 @@ import structlog
 
 from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import LONGEST_LIST
-from webhook.model.deployments import NUDGE_PAUSES, NUDGE_ROUND
+from webhook.model.deployments import RETRY_PAUSES, RETRY_ROUND
 from webhook.model.names import Subject
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -49,7 +49,7 @@ _YIELD_EVERY = 200
 
 
 class RolloutRetry:
-    """Nudges each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
+    """Retries each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
 
     All Deployments of the bound names are listed each round, for EKS's webhook may be what is missing. Between the
     rounds a Deployment is read only where an identity has become whole.
@@ -62,7 +62,7 @@ class RolloutRetry:
         events: Events,
         progress: Progress | None = None,
     ) -> None:
-        self._view = identities.view
+        self._cache = identities.cache
         self._identities = identities
         self._deployments = deployments
         self._events = events
@@ -73,23 +73,23 @@ class RolloutRetry:
         self._whole: set[Subject] = set()
         self._waiting: dict[Subject, None] = {}
         self._episodes: dict[Subject, asyncio.Task[bool]] = {}
-        self._nudged: dict[str, set[str]] = {}
-        """The uids of those nudged in the last round and still refused, by their name."""
+        self._retried: dict[str, set[str]] = {}
+        """The uids of those retried in the last round and still refused, by their name."""
         self._spacing = asyncio.Lock()
-        self._view.on_change(self._note)
+        self._cache.on_change(self._note)
 
     async def run(self) -> None:
-        """Nudge until cancelled; may be run again after that."""
-        await self._view.wait_until_synced()
+        """Retry until cancelled; may be run again after that."""
+        await self._cache.wait_until_synced()
         self._changed.clear()
         self._is_running = True
         try:
             self._take_up_what_is_there()
             async with asyncio.TaskGroup() as tasks:
-                for name in {name for binding in self._view.bindings for name in binding.deployments}:
+                for name in {name for binding in self._cache.bindings for name in binding.deployments}:
                     tasks.create_task(self._go_round(name))
                 while True:
-                    await run_and_log("nudges_failed", self._look_at_changed(), "pods")
+                    await run_and_log("rollout_retries_failed", self._look_at_changed(), "pods")
                     await self._something_to_do()
         finally:
             self._is_running = False
@@ -103,28 +103,28 @@ class RolloutRetry:
 
     def _take_up_what_is_there(self) -> None:
         """Who is annotated already counts as whole: if its pods are refused, the first round shows it."""
-        grants = (grant for name in self._view.namespaces_with_grants() for grant in self._view.grants_in(name))
+        grants = (grant for name in self._cache.namespaces_with_grants() for grant in self._cache.grants_in(name))
         self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
         self._waiting.clear()
 
     async def _go_round(self, name: str) -> None:
-        """Nudge all refused Deployments of that name, round after round."""
-        clock, retry = asyncio.get_running_loop().time, _FIRST_RETRY
+        """Retry all refused Deployments of that name, round after round."""
+        clock, pause = asyncio.get_running_loop().time, _FIRST_RETRY
         while True:
             began = clock()
-            if await run_and_log("refused_deployments_not_found", self._nudge_all_refused(name), "pods"):
-                retry = _FIRST_RETRY
-                await asyncio.sleep(began + NUDGE_ROUND - clock())
+            if await run_and_log("refused_deployments_not_found", self._retry_all_refused(name), "pods"):
+                pause = _FIRST_RETRY
+                await asyncio.sleep(began + RETRY_ROUND - clock())
             else:
-                await asyncio.sleep(retry)
-                retry = min(2 * retry, NUDGE_ROUND)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RETRY_ROUND)
 
-    async def _nudge_all_refused(self, name: str) -> None:
-        """Nudge those whose identity is whole; the others as soon as it is. Raises ClusterError."""
-        with self._progress.step("nudges", LONGEST_LIST):
+    async def _retry_all_refused(self, name: str) -> None:
+        """Retry those whose identity is whole; the others as soon as it is. Raises ClusterError."""
+        with self._progress.step("rollout_retry", LONGEST_LIST):
             found = await self._deployments.refused(name)
-        before, self._nudged[name] = self._nudged.get(name, set()), set()
-        async with asyncio.TaskGroup() as nudges:
+        before, self._retried[name] = self._retried.get(name, set()), set()
+        async with asyncio.TaskGroup() as retries:
             for deployment in found:
                 subject = Subject(deployment.namespace, deployment.service_account)
                 grant = self._identities.grant(subject)
@@ -132,14 +132,16 @@ class RolloutRetry:
                     continue
                 if self._identities.is_whole(grant):
                     await self._next_turn()
-                    nudge = self._nudge(deployment, is_new=deployment.uid not in before)
-                    nudges.create_task(run_and_log("nudge_failed", nudge, "pods", namespace=subject.namespace))
-                    self._nudged[name].add(deployment.uid)
+                    retry = self._retry(deployment, is_new=deployment.uid not in before)
+                    retries.create_task(
+                        run_and_log("rollout_retry_failed", retry, "pods", namespace=subject.namespace)
+                    )
+                    self._retried[name].add(deployment.uid)
                 else:
                     self._whole.discard(subject)
                     self._waiting[subject] = None
         self._wake.set()
-        if still := len(before & self._nudged[name]):
+        if still := len(before & self._retried[name]):
             log.warning("deployments_still_refused", deployment=name, number=still)
 
     async def _something_to_do(self) -> None:
@@ -158,8 +160,8 @@ class RolloutRetry:
                 await asyncio.sleep(0)
 
     def _take_up_change(self, namespace: str) -> None:
-        grants = {grant.subject: grant for grant in self._view.grants_in(namespace)}
-        for name in self._view.service_accounts:
+        grants = {grant.subject: grant for grant in self._cache.grants_in(namespace)}
+        for name in self._cache.service_accounts:
             subject = Subject(namespace, name)
             grant = grants.get(subject)
             if grant is not None and subject in self._whole and self._identities.is_whole(grant):
@@ -176,36 +178,36 @@ class RolloutRetry:
             self._waiting.pop(subject, None)
             self._whole.add(subject)
             work = run_and_log(
-                "nudge_failed", self._nudge_until_made(subject), "pods", namespace=subject.namespace
+                "rollout_retry_failed", self._retry_until_made(subject), "pods", namespace=subject.namespace
             )
-            task = asyncio.get_running_loop().create_task(work, name=f"nudge {subject}")
+            task = asyncio.get_running_loop().create_task(work, name=f"retry {subject}")
             self._episodes[subject] = task
             task.add_done_callback(lambda _: self._episodes.pop(subject, None))
 
-    async def _nudge_until_made(self, subject: Subject) -> None:
-        """Nudge the subject's Deployments while they are refused, until the next round does."""
-        for pause in NUDGE_PAUSES:
+    async def _retry_until_made(self, subject: Subject) -> None:
+        """Retry the subject's Deployments while they are refused, until the next round does."""
+        for pause in RETRY_PAUSES:
             await asyncio.sleep(pause)
             grant = self._identities.grant(subject)
             if grant is None or not self._identities.is_whole(grant):
                 self._note(subject.namespace)
                 return
             try:
-                if not await self._nudge_refused(grant):
+                if not await self._retry_refused(grant):
                     return
             except ClusterError as error:
-                log.warning("nudge_failed", namespace=subject.namespace, reason=str(error))
+                log.warning("rollout_retry_failed", namespace=subject.namespace, reason=str(error))
 
-    async def _nudge_refused(self, grant: Grant) -> bool:
-        """Nudge those that are refused; False where none is."""
+    async def _retry_refused(self, grant: Grant) -> bool:
+        """Retry those that are refused; False where none is."""
         refused = [one for name in grant.binding.deployments if (one := await self._refused(grant, name))]
         for deployment in refused:
-            await self._nudge(deployment)
+            await self._retry(deployment)
         return bool(refused)
 
     async def _refused(self, grant: Grant, name: str) -> Deployment | None:
         await self._next_turn()
-        with self._progress.step("nudges", _LONGEST_CALL):
+        with self._progress.step("rollout_retry", _LONGEST_CALL):
             deployment = await self._deployments.get(grant.subject.namespace, name)
         if deployment is None or deployment.service_account != grant.subject.service_account:
             return None
@@ -215,19 +217,19 @@ class RolloutRetry:
         async with self._spacing:
             await asyncio.sleep(_SPACING_SECONDS)
 
-    async def _nudge(self, deployment: Deployment, *, is_new: bool = True) -> None:
-        """Nudge one, and report it where it `is_new` that it is refused. Raises ClusterError."""
-        with self._progress.step("nudges", _LONGEST_CALL):
-            is_done = await self._deployments.nudge(deployment)
+    async def _retry(self, deployment: Deployment, *, is_new: bool = True) -> None:
+        """Retry one, and report it where it `is_new` that it is refused. Raises ClusterError."""
+        with self._progress.step("rollout_retry", _LONGEST_CALL):
+            is_done = await self._deployments.retry(deployment)
         if not is_done:
             return
-        metrics.deployments_nudged.inc()
+        metrics.rollouts_retried.inc()
         if not is_new:
             return
-        log.info("deployment_nudged", namespace=deployment.namespace, deployment=deployment.name)
+        log.info("rollout_retried", namespace=deployment.namespace, deployment=deployment.name)
         self._events.note(
             EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid),
-            "NudgedForIdentity",
+            "RolloutRetried",
             f"ServiceAccount {deployment.service_account} has its AWS role now: its pods, which were refused, are "
             "asked for again",
         )

@@ -1,0 +1,179 @@
+"""Who may assume which role and why, as the report has it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
+from webhook.cli.report.access import accesses, provider_arns
+from webhook.cli.report.access_line import AccessFinding
+from webhook.iam.statement import FIRST_OF_SETUP
+from webhook.iam.trust_policy import TrustPolicy
+from webhook.model.bindings import Binding, Mode
+from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.names import AUDIENCE, RoleArn, Subject
+from webhook.model.selectors import NamePattern, NamespaceSelector
+from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+
+NAME = "mxp-controller"
+A, B, GONE = (Subject(f"mxp-{name}-system", NAME) for name in ("a", "b", "gone"))
+EVERY_PLANE = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
+INSTALLATION = Installation("mxp-identity", ISSUER, (Binding("backup", NAME, EVERY_PLANE, Mode.IRSA, (ROLE,)),))
+
+PATTERN: dict[str, Any] = {
+    "Sid": "Pattern",
+    "Effect": "Allow",
+    "Principal": {"Federated": OWN.provider_arn},
+    "Action": "sts:AssumeRoleWithWebIdentity",
+    "Condition": {
+        "StringLike": {OWN.subject_key: "system:serviceaccount:mxp-*"},
+        "StringEquals": {OWN.audience_key: AUDIENCE},
+    },
+}
+OUTSIDE: dict[str, Any] = {
+    "Sid": "Org",
+    "Effect": "Deny",
+    "Principal": {"AWS": "*"},
+    "Action": "sts:*",
+    "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}},
+}
+DENY_B: dict[str, Any] = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "sts:AssumeRoleWithWebIdentity",
+    "Condition": {"StringEquals": {OWN.subject_key: str(B)}},
+}
+ADMIN: dict[str, Any] = {
+    "Sid": "BreakGlass",
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+    "Action": "sts:AssumeRole",
+}
+
+
+def _cluster(*subjects: Subject) -> ClusterSnapshot:
+    namespaces = {one.namespace: LiveNamespace(one.namespace, "uid", {}) for one in subjects}
+    accounts = {(one.namespace, NAME): Account(one.namespace, NAME, ROLE.value) for one in subjects}
+    return ClusterSnapshot(namespaces, accounts)
+
+
+def _findings(
+    *statements: dict[str, Any], others: bool | None = None
+) -> set[tuple[str, AccessFinding, str | None]]:
+    """Who, the finding and the place, for a cluster with A and B."""
+    policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements)})
+    exist = dict.fromkeys(provider_arns(AccountSnapshot({ROLE: policy})), others)
+    found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), exist)
+    return {(line.who, line.finding, str(line.place) if line.place else None) for line in found}
+
+
+FOR_PODS: dict[str, Any] = {
+    "Sid": "MxpIdentity0a1b2c3d",
+    "Effect": "Allow",
+    "Principal": {"Service": "pods.eks.amazonaws.com"},
+    "Action": ["sts:AssumeRole", "sts:TagSession"],
+    "Condition": {"StringLike": {"aws:RequestTag/kubernetes-namespace": "mxp-*-system"}},
+}
+OURS = f"statement 1 (Sid {OWN.sid})"
+
+CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str | None]] = {
+    "by our statement": ([OWN.render([A, B])], A, AccessFinding.AS_WANTED, OURS),
+    "by somebody else's pattern": ([ADMIN, PATTERN], A, AccessFinding.AS_WANTED, "statement 2 (Sid Pattern)"),
+    "the pattern itself": (
+        [PATTERN],
+        "system:serviceaccount:mxp-*",
+        AccessFinding.OTHERS,
+        "statement 1 (Sid Pattern)",
+    ),
+    "nowhere": ([OWN.render([B])], A, AccessFinding.WANTED_NOT_TRUSTED, None),
+    "denied though trusted": ([OWN.render([A, B]), DENY_B], B, AccessFinding.DENIED, "statement 2"),
+    "trusted, and perhaps denied": (
+        [OWN.render([A]), OUTSIDE],
+        A,
+        AccessFinding.MAY_BE_DENIED,
+        "statement 2 (Sid Org)",
+    ),
+    "by somebody else's pattern, and perhaps denied": (
+        [PATTERN, OUTSIDE],
+        A,
+        AccessFinding.MAY_BE_DENIED,
+        "statement 2 (Sid Org)",
+    ),
+    "gone": ([OWN.render([A, B, GONE])], GONE, AccessFinding.TRUSTED_NOT_WANTED, OURS),
+    "an administrator": (
+        [ADMIN],
+        "arn:aws:iam::123456789012:root",
+        AccessFinding.OTHERS,
+        "statement 1 (Sid BreakGlass)",
+    ),
+    "pods by EKS": (
+        [FOR_PODS],
+        "pods.eks.amazonaws.com",
+        AccessFinding.POD_IDENTITY,
+        "statement 1 (Sid MxpIdentity0a1b2c3d)",
+    ),
+    "another cluster": (
+        [OTHER_CLUSTER.render([GONE])],
+        GONE,
+        AccessFinding.OTHER_CLUSTER,
+        f"statement 1 (Sid {OTHER_CLUSTER.sid})",
+    ),
+    "nobody": ([OWN.render_for_nobody()], "nobody", AccessFinding.AS_WANTED, OURS),
+    "nobody of another cluster": (
+        [OTHER_CLUSTER.render_for_nobody()],
+        "nobody",
+        AccessFinding.OTHER_CLUSTER,
+        f"statement 1 (Sid {OTHER_CLUSTER.sid})",
+    ),
+    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.OTHERS, "statement 1 (Sid NobodyYet)"),
+    "another installation": (
+        [OTHER_INSTALLATION.render([GONE])],
+        GONE,
+        AccessFinding.OTHER_INSTALLATION,
+        f"statement 1 (Sid {OTHER_INSTALLATION.sid})",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_line_says_who_is_let_in_by_which_statement_and_what_to_think_of_it(case: str) -> None:
+    statements, who, finding, place = CASES[case]
+    assert (str(who), finding, place) in _findings(*statements)
+
+
+def test_a_cluster_whose_provider_is_gone_is_called_dead_and_one_that_nobody_could_ask_about_is_not() -> None:
+    statement, place = OTHER_CLUSTER.render([GONE]), f"statement 1 (Sid {OTHER_CLUSTER.sid})"
+    assert (str(GONE), AccessFinding.DEAD_ISSUER, place) in _findings(statement, others=False)
+    for answer in (True, None):
+        assert (str(GONE), AccessFinding.OTHER_CLUSTER, place) in _findings(statement, others=answer)
+
+
+def test_our_statement_loosened_by_hand_shows_what_it_lets_in_now() -> None:
+    loosened = {**OWN.render([A]), "Condition": {"StringLike": {OWN.subject_key: "system:serviceaccount:*"}}}
+    found = _findings(loosened)
+    assert ("system:serviceaccount:*", AccessFinding.CHANGED, OURS) in found
+    assert (str(A), AccessFinding.WANTED_NOT_TRUSTED, None) in found
+
+
+def test_what_is_left_in_a_role_that_no_binding_names_any_more_is_marked() -> None:
+    dropped = RoleArn("arn:aws:iam::123456789012:role/dropped")
+    policies = {dropped: TrustPolicy({"Statement": [INSTALLATION.own_in(dropped).render([A])]})}
+    found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {})
+    assert [(line.who, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
+
+
+def test_a_role_that_could_not_be_read_says_why_at_each_of_its_control_planes() -> None:
+    found = accesses(INSTALLATION, _cluster(A), AccountSnapshot({}, {ROLE: "AccessDenied: no"}), {})
+    assert [(line.who, line.finding, line.why) for line in found] == [
+        (str(A), AccessFinding.NOT_KNOWN, "AccessDenied: no")
+    ]
+
+
+@given(shared_documents)
+def test_every_control_plane_and_every_statement_of_others_has_a_line(document: dict[str, Any]) -> None:
+    policy = TrustPolicy(document)
+    found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), {})
+    others = {index for index, statement in enumerate(policy.statements) if not OWN.owns(statement)}
+    assert others <= {line.place.index for line in found if line.place}
+    assert {str(A), str(B)} <= {line.who for line in found if line.namespace}

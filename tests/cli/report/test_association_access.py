@@ -1,0 +1,188 @@
+"""Who may assume which role by a Pod Identity association, as the report has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.iam.policies import ROLE
+from tests.support.associating import (
+    ADDON,
+    BINDING,
+    DENY_PODS,
+    GONE,
+    INSTALLATION,
+    LOOSE,
+    PODS,
+    THEIRS,
+    A,
+    B,
+    account,
+    association,
+    cluster,
+)
+from tests.support.pods import CLUSTER
+from webhook.cli.report.access import accesses
+from webhook.cli.report.access_line import Access, AccessFinding
+from webhook.iam.pod_statement import SERVICE
+from webhook.model.bindings import Mode
+from webhook.model.decisions import Account
+from webhook.model.names import Subject
+from webhook.podidentity.association import FoundAssociations, Ownership
+
+if TYPE_CHECKING:
+    from webhook.planning.snapshot import AccountSnapshot
+
+STATEMENT = f"statement 1 (Sid {PODS.sid})"
+WIDE: dict[str, Any] = {
+    "Sid": "Wide",
+    "Effect": "Allow",
+    "Principal": {"Service": SERVICE},
+    "Action": ["sts:AssumeRole", "sts:TagSession"],
+}
+
+
+def _lines(seen: AccountSnapshot, *planes: Subject) -> list[Access]:
+    return accesses(INSTALLATION, cluster(*planes), seen, {})
+
+
+def _of(
+    who: Subject | str, lines: list[Access]
+) -> list[tuple[str, AccessFinding, str | None, str | None, str | None]]:
+    """What is said of somebody: role, finding, statement, association and whose it is."""
+    return [
+        (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
+        for one in lines
+        if one.who == str(who)
+    ]
+
+
+Said = tuple[str, AccessFinding, str | None, str | None, str | None]
+ID = f"a-{A.namespace}"
+DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
+CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
+    "by ours": (account(association()), [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "ours")]),
+    "by ours, and perhaps denied": (
+        account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
+        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+    ),
+    "by somebody else's": (
+        account(association(ours=False)),
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
+    ),
+    "by an add-on's": (
+        account(association(owner_arn=ADDON)),
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, ADDON)],
+    ),
+    "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
+    "by ours, and no statement lets EKS in": (
+        account(association(), statements=[]),
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+    ),
+    "by ours, and a statement of somebody else": (
+        account(association(), statements=[WIDE]),
+        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
+    ),
+    "by ours, and half of what EKS needs": (
+        account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+    ),
+    "by ours, and a Deny": (
+        account(association(), statements=[PODS.render(), DENY_PODS]),
+        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+    ),
+    "ours, the role changed by hand": (
+        account(association(role=THEIRS)),
+        [
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "ours"),
+            ("theirs", AccessFinding.CHANGED, None, ID, "ours"),
+        ],
+    ),
+    "an add-on's in the way": (
+        account(association(role=THEIRS, owner_arn=ADDON)),
+        [
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
+            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, ADDON),
+        ],
+    ),
+    "another installation's in the way": (
+        account(association(role=THEIRS, tags=Ownership(CLUSTER, "canary").tags())),
+        [
+            (
+                "mxp-backup",
+                AccessFinding.WANTED_NOT_ASSOCIATED,
+                None,
+                ID,
+                f"installation canary in cluster {CLUSTER}",
+            ),
+            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, f"installation canary in cluster {CLUSTER}"),
+        ],
+    ),
+    "nobody may list": (
+        replace(account(), associations=FoundAssociations(unread="AccessDenied: no")),
+        [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
+    ),
+    "the role cannot be read": (
+        replace(account(association()), policies={}, unread={ROLE: "AccessDenied: no"}),
+        [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_control_plane_has_its_association_whose_it_is_and_the_statement(case: str) -> None:
+    seen, expected = CASES[case]
+    assert _of(A, _lines(seen, A)) == expected
+
+
+def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_others_as_theirs() -> None:
+    lines = _lines(account(association(GONE), association(B, ours=False)))
+    assert _of(GONE, lines) == [
+        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")
+    ]
+    assert _of(B, lines) == [
+        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
+    ]
+
+
+def test_an_association_of_others_of_a_role_that_no_binding_names_is_nobodys_business_here() -> None:
+    assert _of(B, _lines(account(association(B, role=THEIRS, ours=False)))) == []
+
+
+STATEMENTS: dict[str, tuple[list[dict[str, Any]], AccessFinding, str]] = {
+    "as it is written": (
+        [PODS.render()],
+        AccessFinding.POD_IDENTITY,
+        "binding backup: EKS assumes it for ServiceAccount",
+    ),
+    "missing": ([], AccessFinding.WANTED_NOT_TRUSTED, "is missing"),
+    "loosened": ([LOOSE], AccessFinding.CHANGED, "as somebody has left it, allows sts:AssumeRole, sts:TagSession"),
+}
+
+
+@pytest.mark.parametrize("case", STATEMENTS)
+def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
+    statements, finding, words = STATEMENTS[case]
+    (line,) = [one for one in _lines(account(statements=statements)) if one.who == SERVICE]
+    assert (line.finding, words in line.why) == (finding, True), line
+
+
+def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_trusted_all_the_same() -> None:
+    irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
+    both, who = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
+    plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
+    seen = account(statements=[both.own_in(ROLE).render([who])])
+    lines = accesses(both, plane, seen, {})
+    assert [one.finding for one in lines if one.who == str(who)] == [AccessFinding.AS_WANTED]
+
+
+def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
+    named = INSTALLATION.own_in(ROLE).render([A])
+    seen = account(association(), statements=[named, PODS.render()])
+    lines = accesses(INSTALLATION, cluster(A, annotation=ROLE.value), seen, {})
+    assert [(one.finding, one.association) for one in lines if one.who == str(A)] == [
+        (AccessFinding.AS_WANTED, None),
+        (AccessFinding.AS_WANTED, ID),
+    ]

@@ -1,0 +1,67 @@
+"""What the bindings leave open about a ServiceAccount is counted, and an ambiguous one is told of once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.simulated_cluster import LABEL
+from tests.support.sites import SERVICE_ACCOUNT, binding, role, subject
+from tests.support.virtual_time import in_virtual_time
+from tests.support.worlds import INTERVAL, World, labelled
+from webhook.model.binding_match import BindingMatch, binding_match, competing
+from webhook.model.bindings import Binding, Mode
+from webhook.model.decisions import Account, LiveNamespace
+from webhook.telemetry import metrics
+
+FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+BY_NAME = binding(role("by-name"))
+
+
+def _counts() -> dict[str, float]:
+    return {
+        one.value: value
+        for one in BindingMatch
+        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"match": one.value}))
+    }
+
+
+@in_virtual_time
+async def test_service_accounts_are_counted_by_how_they_stand_with_the_bindings() -> None:
+    world = World(labelled())
+    async with world.running():
+        for number in range(5):
+            world.cluster.add_namespace(subject(number).namespace, selected=number < 3)
+            world.cluster.add_account(subject(number), FOREIGN_ROLE if number == 0 else None)
+        world.cluster.add_namespace(subject(9).namespace, terminating=True)
+        world.cluster.add_account(subject(9))
+        await asyncio.sleep(2 * INTERVAL)
+        assert _counts() == {"foreign_role": 1, "bound": 2, "not_selected": 2}
+    assert _counts() == {}, "who leads no longer counts nothing"
+
+
+@in_virtual_time
+async def test_an_ambiguous_one_is_told_of_once_and_again_if_it_comes_back() -> None:
+    world = World(labelled(), BY_NAME)
+    who = subject(1)
+    async with world.running():
+        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_account(who)
+        await asyncio.sleep(5 * INTERVAL)
+        (event,) = [one for one in world.events.written if one.reason == "AmbiguousBinding"]
+        assert (event.about.namespace, event.about.name) == (who.namespace, SERVICE_ACCOUNT)
+        assert "binding backup decides" in event.message
+        assert _counts() == {"ambiguous": 1}
+        world.cluster.add_namespace(who.namespace, selected=False)
+        await asyncio.sleep(2 * INTERVAL)
+        world.cluster.add_namespace(who.namespace)
+        await asyncio.sleep(2 * INTERVAL)
+        assert world.events.reasons().count("AmbiguousBinding") == 2
+
+
+def test_bindings_that_say_the_same_do_not_compete() -> None:
+    account = Account(subject(1).namespace, SERVICE_ACCOUNT)
+    namespace = LiveNamespace(account.namespace, "uid", {LABEL: "x"})
+    same = Binding("same", SERVICE_ACCOUNT, BY_NAME.namespaces, Mode.IRSA, (role(),))
+    assert binding_match(account, namespace, (labelled(), same)) is BindingMatch.BOUND
+    assert competing(account, namespace, (labelled(), same, BY_NAME)) == (labelled(), BY_NAME)
+    assert binding_match(account, None, (labelled(), BY_NAME)) is None

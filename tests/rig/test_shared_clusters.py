@@ -1,0 +1,120 @@
+"""What one user of a shared cluster leaves, the next does not find."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from rig.gate import install_gate
+from rig.kubernetes import ApiError, Cluster, Registration, objects
+from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.kubernetes.shared import SharedClusters
+from rig.pki import Authority
+from rig.ports import free_port
+from rig.space import Space
+
+pytestmark = pytest.mark.rig
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[SharedClusters]:
+    shared = SharedClusters()
+    yield shared
+    shared.close()
+
+
+def bare(clusters: SharedClusters) -> AbstractContextManager[Cluster]:
+    return clusters.borrowed(controllers=False, nodes=0, eks_webhook=False)
+
+
+def keys(cluster: Cluster) -> set[str]:
+    """Every object of every kind that lists, but what the cluster's parts make while they run."""
+    return {
+        line for kind in KINDS for line in cluster.kubectl("get", kind, "-A", "-o", "name").stdout.splitlines()
+    }
+
+
+KINDS = (
+    "namespaces",
+    "serviceaccounts",
+    "configmaps",
+    "pods",
+    "deployments",
+    "replicasets",
+    "leases",
+    "clusterroles",
+    "clusterrolebindings",
+    "mutatingwebhookconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "customresourcedefinitions",
+    "nodes",
+)
+
+
+def use(cluster: Cluster) -> str:
+    """Leave as much as can be, and return the name of a namespace."""
+    items = objects.control_plane("used")
+    namespace = str(items[0]["metadata"]["name"])
+    with Space(cluster=cluster, rights=True, eks_lag=0) as space:
+        cluster.create(items)
+        install_gate(space, space.configuration())
+        cluster.api.create(objects.service_account("default"))
+        cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
+    nobody = f"https://127.0.0.1:{free_port()}/mutate"
+    cluster.register_webhook("absent", Registration(nobody, Authority().certificate, failure_policy="Fail"))
+    cluster.api.patch("/api/v1/nodes/node-1", {"spec": {"unschedulable": True}})
+    assert cluster.eks_webhook
+    cluster.eks_webhook.set_associations([("default", "default")])
+    cluster.workspace.spawn("left", [sys.executable, "-c", "import time; time.sleep(600)"])
+    (cluster.workspace.path / "left.yaml").write_text("left")
+    return namespace
+
+
+def test_a_used_cluster_is_as_new(clusters: SharedClusters) -> None:
+    with clusters.borrowed() as first:
+        before, processes = keys(first), [*first.workspace.processes]
+        used = use(first)
+
+    with clusters.borrowed() as second:
+        assert second is first
+        assert keys(second) == before
+        assert second.workspace.processes == processes
+        assert not (second.workspace.path / "left.yaml").exists()
+        assert not [
+            event for event in second.audit_events() if event.get("objectRef", {}).get("namespace") == used
+        ]
+        node = second.api.get("/api/v1/nodes/node-1")
+        assert "unschedulable" not in node["spec"]
+
+        items = objects.control_plane("next")
+        second.create(items)  # neither the webhook that fails nor the gate is in the way
+        second.wait_for_deployment(str(items[0]["metadata"]["name"]), SERVICE_ACCOUNT)
+
+
+def test_two_users_at_a_time_have_two_clusters(clusters: SharedClusters) -> None:
+    with bare(clusters) as first, bare(clusters) as second:
+        first.create([objects.namespace("mine")])
+
+        with pytest.raises(ApiError, match="404"):
+            second.api.get("/api/v1/namespaces/mine")
+
+
+def test_a_cluster_with_a_part_that_ended_is_not_used_again(clusters: SharedClusters) -> None:
+    with bare(clusters) as first:
+        first.parts["kube-apiserver"].kill()
+
+    assert not first.workspace.path.exists()
+    with bare(clusters) as second:
+        assert second is not first
+
+
+def test_a_cluster_whose_user_failed_is_not_used_again(clusters: SharedClusters) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        bare(clusters) as used,
+    ):
+        _ = 1 / 0
+
+    assert not used.workspace.path.exists()

@@ -1,0 +1,185 @@
+"""Every outcome of a call to the API server is a value or a ClusterError; answers are read up to a bound."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from http.client import HTTPException
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from kubernetes.config import ConfigException
+from msgspec import MsgspecError
+from urllib3.exceptions import HTTPError
+
+from webhook.kube.deadlines import DeadlineError
+from webhook.kube.objects import StatusObject
+from webhook.model.errors import ClusterError, ExpiredError, forget_locals
+from webhook.telemetry import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from urllib3 import BaseHTTPResponse
+
+log = structlog.get_logger(__name__)
+
+MIB = 1024 * 1024
+
+_CHUNK = 65536
+_LONGEST_ERROR = 65536
+_LONGEST_TEXT = 500
+"""Characters of what others wrote, in messages and logs."""
+
+_DENIAL = re.compile(
+    r"admission webhook \S+ (denied the request|does not support dry run)"
+    r"|ValidatingAdmissionPolicy \S+ (with binding \S+ )?denied request"
+)
+"""How the API server words a denial whose status code is not its own: a webhook and a policy choose theirs.
+
+(k8s.io/apiserver, admission/plugin/webhook/errors/statuserror.go and plugin/policy/validating/dispatcher.go)
+"""
+
+_USUAL = (DeadlineError, HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
+"""What networks, servers and credentials bring about; RecursionError is JSON that is nested too deeply."""
+
+
+class NotFoundError(ClusterError):
+    """There is no such object (404)."""
+
+
+class ConflictError(ClusterError):
+    """The object is not as it was supposed to be (409, or a failed test of a JSON patch, 422)."""
+
+
+class RefusedError(ClusterError):
+    """A rule is against it: RBAC, Pod Security or a quota (403), or a policy or a webhook (with any code)."""
+
+
+class InvalidError(ConflictError, RefusedError):
+    """A failed test of a JSON patch, or an object that a rule calls invalid (422): the code says no more."""
+
+
+class TooLargeError(ClusterError):
+    """The answer has more bytes than were allowed; it was not kept."""
+
+
+def body_of(response: BaseHTTPResponse, what: str, most: int) -> bytes:
+    """The whole body. Raises TooLargeError where it has more than `most` bytes, without having kept more."""
+    body, is_whole = _read(response, most)
+    if not is_whole:
+        raise TooLargeError(f"{what}: the answer has more than {most / MIB:g} MiB")
+    return body
+
+
+def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
+    """The error that the answer is, with what its body says; None for a success (2xx).
+
+    The API server never redirects: a redirection comes from another server in between.
+    """
+    status = response.status
+    if 200 <= status < 300:  # noqa: PLR2004  RFC 9110, section 15
+        return None
+    body, _ = _read(response, _LONGEST_ERROR)
+    said = _message(body)
+    error = _kind(status, said)(f"{what}: {status} {shown(said)}")
+    error.status = status
+    return error
+
+
+def _kind(status: int, said: str) -> type[ClusterError]:
+    match status:
+        case _ if _DENIAL.search(said):
+            return RefusedError
+        case 422:
+            return InvalidError
+        case 403:
+            return RefusedError
+        case 404:
+            return NotFoundError
+        case 409:
+            return ConflictError
+        case 410:
+            return ExpiredError
+        case _:
+            return ClusterError
+
+
+def shown(text: str) -> str:
+    """What somebody else wrote, as one line of printable characters and of bounded length."""
+    line = " ".join(text[: 4 * _LONGEST_TEXT].split())
+    printable = "".join(character if character.isprintable() else "?" for character in line)
+    return printable if len(printable) <= _LONGEST_TEXT else f"{printable[:_LONGEST_TEXT]}..."
+
+
+def _read(response: BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
+    """The body, and whether that is all of it; a connection with a rest in it is closed.
+
+    Nothing is unpacked: nobody asked for a packed answer, and a small one may become a very large one.
+    """
+    body = BytesIO()
+    try:
+        while chunk := response.read(_CHUNK, decode_content=False):
+            if body.tell() + len(chunk) > most:
+                response.close()
+                return body.getvalue(), False
+            body.write(chunk)
+    except BaseException:
+        response.close()
+        raise
+    finally:
+        response.release_conn()
+    return body.getvalue(), True
+
+
+def _message(body: bytes) -> str:
+    """What a Status object says, or the start of whatever else it is."""
+    try:
+        return msgspec.json.decode(body, type=StatusObject).message or _start(body)
+    except (ValueError, RecursionError):
+        return _start(body)
+
+
+def _start(body: bytes) -> str:
+    return body[:_LONGEST_TEXT].decode(errors="replace")
+
+
+@contextmanager
+def every_outcome(what: str) -> Iterator[None]:
+    """Raise a ClusterError for whatever is raised; one that is passes as it is.
+
+    What is not usual is a bug of this program, or of a library: it is logged with its traceback, and counted.
+    """
+    try:
+        yield
+    except ClusterError:
+        raise
+    except _USUAL as error:
+        raise ClusterError(f"{what}: {shown(str(error) or type(error).__name__)}") from error
+    except Exception as error:
+        log.exception("kubernetes_failed", call=what)
+        metrics.unexpected_errors.labels("kubernetes").inc()
+        raise ClusterError(f"{what}: {shown(repr(error))}") from error
+
+
+@contextmanager
+def whole_call(what: str) -> Iterator[None]:
+    """The same for a thread's outermost call: the error is counted by its code, and keeps nothing that was read.
+
+    What is not there or has changed since is an answer, and is not counted.
+    """
+    try:
+        with every_outcome(what):
+            yield
+    except ClusterError as error:
+        forget_locals(error)
+        if not isinstance(error, NotFoundError | ConflictError):
+            metrics.kubernetes_failures.labels(_code(error)).inc()
+        raise
+
+
+def _code(error: ClusterError) -> str:
+    """The HTTP status, or the name of what was raised instead of an answer: one of a bounded number."""
+    return f"HTTP_{error.status}" if error.status else type(error.__cause__ or error).__name__

@@ -1,0 +1,43 @@
+"""Whether an account accepts the cluster's tokens: its OIDC provider, and what to do about one that does not."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from webhook.model.names import AUDIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class OidcProvider:
+    """An OIDC provider as IAM has it.
+
+    Thumbprints are not compared: AWS ignores them where the issuer's certificate is of a CA that it trusts.
+    """
+
+    arn: str
+    audiences: tuple[str, ...] | None
+    """None where the account has no such provider."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why STS refuses every token of the cluster; None where the provider has the right audience."""
+        if self.audiences is None:
+            return f"there is no OIDC provider {self.arn}: STS refuses every token of this cluster"
+        if AUDIENCE not in self.audiences:
+            return (
+                f"the OIDC provider {self.arn} does not know the audience {AUDIENCE}: STS refuses every token of "
+                "this cluster"
+            )
+        return None
+
+    @property
+    def fix(self) -> str:
+        """The command that corrects `problem`."""
+        if self.audiences is None:
+            url = "https://" + self.arn.split(":oidc-provider/", 1)[1]
+            action = ["create-open-id-connect-provider", "--url", url, "--client-id-list", AUDIENCE]
+        else:
+            provider = ["--open-id-connect-provider-arn", self.arn]
+            action = ["add-client-id-to-open-id-connect-provider", *provider, "--client-id", AUDIENCE]
+        return shlex.join(["aws", "iam", *action])
