@@ -45,10 +45,10 @@ NOT_RUN = {
 
 PAGES = sorted(
     str(path.relative_to(REPOSITORY))
-    for path in (REPOSITORY / "README.md", *DOCS.rglob("*.md"), *(REPOSITORY / "charts").rglob("*.md"))
+    for path in (*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md"), *(REPOSITORY / "charts").rglob("*.md"))
     if str(path.relative_to(REPOSITORY)) not in GENERATED
 )
-ALL = sorted({*PAGES, *GENERATED, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"})
+ALL = sorted({*PAGES, *GENERATED})
 OF_KUBERNETES = {"Ready", "Terminating"}
 """What the architecture's page shows as code and is no class of the program."""
 COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
