@@ -49,8 +49,12 @@ PAGES = sorted(
     if str(path.relative_to(REPOSITORY)) not in GENERATED
 )
 ALL = sorted({*PAGES, *GENERATED})
+OF_TERRAFORM = {"ignore_changes"}
 OF_KUBERNETES = {"Ready", "Terminating"}
 """What the architecture's page shows as code and is no class of the program."""
+PROGRAM = "\n".join(
+    path.read_text() for folder in ("webhook", "certs") for path in (REPOSITORY / folder).rglob("*.py")
+)
 COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
 
 
@@ -150,12 +154,22 @@ def test_every_file_that_a_page_names_is_there(page: str) -> None:
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
 
 
+@pytest.mark.parametrize("page", [page for page in ALL if page != "CHANGELOG.md"])
+def test_every_log_event_metric_and_outcome_that_a_page_names_is_there(page: str) -> None:
+    """The page of metrics is compared with a scrape elsewhere; outcomes have a prefix of their own."""
+    metrics = (DOCS / "run" / "metrics.md").read_text()
+    for name in sorted(names(REPOSITORY / page) - OF_TERRAFORM):
+        if re.fullmatch(r"mxp_identity_[a-z_]+", name):
+            assert f"| `{name}" in metrics, name
+        elif re.fullmatch(r"[a-z]+(_[a-z]+)+", name):
+            assert re.search(rf"\b{re.sub('^(granted|would)_', '', name)}\b", PROGRAM), name
+
+
 def test_every_class_and_method_that_the_architecture_names_is_in_the_program() -> None:
     shown = names(DOCS / "understand" / "architecture.md")
     named = {name for name in shown if re.fullmatch(r"[A-Z]\w+(\.\w+)?", name)} - OF_KUBERNETES
     assert "RoleWriter" in named
-    program = "\n".join(path.read_text() for path in (REPOSITORY / "webhook").rglob("*.py"))
     for name in named:
         kind, _, method = name.partition(".")
-        assert re.search(rf"^class {kind}\b", program, re.MULTILINE), name
-        assert not method or f"def {method}(" in program, name
+        assert re.search(rf"^class {kind}\b", PROGRAM, re.MULTILINE), name
+        assert not method or f"def {method}(" in PROGRAM, name
