@@ -12,8 +12,8 @@ from tests.support.listening import GET_HEALTH, SHORT, on_sockets
 from webhook.config.contract import ServerSection
 from webhook.config.errors import ConfigurationError
 from webhook.server.http import plain_application
-from webhook.server.lifecycle import Lifecycle
 from webhook.server.listeners import Listener
+from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def _answers(host: str, clients: Sequence[str]) -> list[bool]:
 @pytest.mark.skipif(NO_IPV6, reason="this kernel has no IPv6")
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [(DEFAULT, [True, True]), ("0.0.0.0", [True, False]), ("::1", [False, True])],  # noqa: S104
+    [(DEFAULT, [True, True]), ("0.0.0.0", [True, False]), ("::1", [False, True])],
     ids=["by default", "IPv4", "one IPv6 address"],
 )
 @on_sockets
