@@ -39,7 +39,7 @@ def test_sts_that_sees_the_trust_later_is_asked_until_it_does(
         assert 1 <= _seconds(program, keys) < 5
 
 
-def test_who_is_not_trusted_is_refused_in_the_words_of_sts(program: Program, keys: TokenIssuer) -> None:
+def test_a_subject_that_is_not_trusted_is_refused_in_the_words_of_sts(program: Program, keys: TokenIssuer) -> None:
     token = keys.token(str(subject(2)))
     refused = program.refused(lambda: seconds_until_accepted(program.calls, ROLE, token, 0))
     assert str(refused).startswith("AssumeRoleWithWebIdentity: AccessDenied: ")

@@ -64,7 +64,7 @@ TABLE: dict[str, tuple[Any, FailureKind, str | None, str]] = {
 
 
 class World:
-    """A program that knows who it is and which cluster, with something between it and AWS."""
+    """A program that knows its identity and its cluster, with something between it and AWS."""
 
     def __init__(self, aws: AwsStandIn, between: Between) -> None:
         self.aws, self.between = aws, between

@@ -25,7 +25,7 @@ def test_a_wrong_combination_is_refused_with_a_sentence(case: dict[str, Any]) ->
     assert case["says"] in str(refused.value)
 
 
-def test_several_wrong_combinations_are_told_at_once() -> None:
+def test_several_wrong_combinations_are_reported_at_once() -> None:
     with pytest.raises(HelmError) as refused:
         rendered(right(replicas=1, webhook={"failurePolicy": "Fail", "timeoutSeconds": 2}))
     assert "replicas is 1" in str(refused.value)

@@ -73,7 +73,7 @@ def _call(command: str, file: str) -> list[str]:
 def test_without_a_kubeconfig_it_says_what_to_set(command: str, file: str) -> None:
     answer = run(*_call(command, file), env=PLAIN)
     assert answer.code == 1
-    _is_one_line(answer.err, "the API server: no way to it: ", "set KUBECONFIG")
+    _is_one_line(answer.err, "the API server: cannot connect: ", "set KUBECONFIG")
 
 
 NO_KUBECONFIG = {
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_kubeconfig_is_named(file: str, tmp_path: Path, holds:
     path.write_bytes(NO_KUBECONFIG[holds])
     answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
     assert answer.code == 1
-    _is_one_line(answer.err, f"the API server: no way to it: {path} is not a kubeconfig", "set KUBECONFIG")
+    _is_one_line(answer.err, f"the API server: cannot connect: {path} is not a kubeconfig", "set KUBECONFIG")
 
 
 PLUGINS: dict[str, tuple[list[str], str]] = {
@@ -127,7 +127,7 @@ def test_a_credential_plugin_that_fails_on_a_terminal_says_there_why(file: str, 
     code, written = run_on_terminal("plan", "--config", file, env=env)
     assert code == 1
     assert "the SSO session has expired" in written
-    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: its reason is printed above")
     assert "Traceback" not in written
 
 
@@ -149,7 +149,7 @@ def test_a_credential_plugin_that_fails_after_a_while_is_told_in_its_own_words(f
         code, written = run_on_terminal("plan", "--config", file, env=env)
     assert code == 1
     assert "the SSO session has expired" in written
-    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: its reason is printed above")
     assert "Traceback" not in written
 
 

@@ -18,7 +18,7 @@ from webhook.podidentity.fallback import LEADER_GRACE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
     from webhook.model.names import Subject
 
 BINDING = binding(role(), mode=Mode.POD_IDENTITY)
@@ -44,13 +44,12 @@ def created(world: World, who: Subject) -> asyncio.Task[Answer]:
     """A review of a ServiceAccount's creation."""
     request = Request(
         uid="1",
-        group="",
-        kind="ServiceAccount",
         operation="CREATE",
+        is_reviewed=True,
         namespace=who.namespace,
         name=who.service_account,
         dry_run=False,
-        object=Metadata(who.service_account, None, has_annotations=False),
+        metadata=Metadata(who.service_account, None, has_annotations=False),
     )
     return asyncio.create_task(world.service.answer(request, BUDGET))
 

@@ -38,11 +38,11 @@ async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are
     await asyncio.sleep(100)
     here.grants.start(here.grant(subject(2)))
     await asyncio.sleep(50)
-    assert gauge("grants_waiting") == 2
+    assert gauge("grants_pending") == 2
     assert gauge("grant_longest_wait_seconds") == 150
     iam.recover()
     await asyncio.sleep(30)
-    assert gauge("grants_waiting") == 0
+    assert gauge("grants_pending") == 0
     assert gauge("grant_longest_wait_seconds") == 0
 
 
@@ -54,12 +54,12 @@ async def test_who_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() ->
     world.cluster.add_account(WHO)
     async with world.running():
         await asyncio.sleep(5.5 * INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         assert gauge("grant_longest_wait_seconds") > 5 * INTERVAL
         world.iam.limit = world.iam.answered_limit = 2048
         await asyncio.sleep(INTERVAL)
         assert world.homes(WHO) == [ROLE]
-        assert gauge("grants_waiting") == 0
+        assert gauge("grants_pending") == 0
 
 
 @in_virtual_time
@@ -69,10 +69,10 @@ async def test_who_was_refused_for_good_and_is_gone_waits_no_more() -> None:
     world.cluster.add_namespace(WHO.namespace)
     async with world.running():
         await asyncio.sleep(INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         world.cluster.namespaces.remove(WHO.namespace)
         await asyncio.sleep(2 * INTERVAL)
-        assert gauge("grants_waiting") == 0
+        assert gauge("grants_pending") == 0
 
 
 @in_virtual_time
@@ -82,11 +82,11 @@ async def test_who_was_refused_and_is_trusted_by_somebody_else_waits_no_more() -
     world.cluster.add_namespace(WHO.namespace)
     async with world.running():
         await asyncio.sleep(INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO])))
         world.cluster.add_namespace(subject(2).namespace)  # for whom the policy is read before the next pass
         await asyncio.sleep(2 * INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         assert gauge("grant_longest_wait_seconds") < 2.5 * INTERVAL
 
 

@@ -61,15 +61,15 @@ NOT_OURS = {
     "a number below zero": ("renewals", "-1"),
     "a number of 4300 digits, more than which Python does not write": ("renewals", "9" * 4300),
     "an edition that is none": ("edition", "³"),
-    "a very long name of who waits": ("waiter", "w" * 200_000),
+    "a very long waiter": ("waiter", "w" * 200_000),
     "garbage for removals": ("removals", "{"),
     "removals in the future": ("removals", "[[-5, 1]]"),
     "removals that were none": ("removals", "[[5, -1]]"),
     "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
-    "a mark for who leaves": ("leaving", json.dumps(mark("two"))),
-    "a text that is no mark for who leaves": ("leaving", json.dumps([mark("two"), "b"])),
+    "a mark of a removal": ("leaving", json.dumps(mark("two"))),
+    "a text that is no mark of a removal": ("leaving", json.dumps([mark("two"), "b"])),
     "a mark with more at its end": ("leaving", json.dumps([mark("two") + "\n"])),
-    "more who leave than are read": ("leaving", json.dumps([mark("two")] * (MOST_HEARD + 1))),
+    "more removals than are read": ("leaving", json.dumps([mark("two")] * (MOST_HEARD + 1))),
 }
 
 
@@ -98,8 +98,8 @@ def test_one_entry_that_is_no_subject_does_not_hide_the_others() -> None:
 
 @pytest.mark.parametrize("name", ["written", "removed"])
 def test_of_thousands_of_subjects_the_newest_are_taken(name: str) -> None:
-    everybody = {f"n{number}/sa": float(number) for number in range(20_000)}
-    lease, left_out = parse_lease(_body(**{name: json.dumps(everybody)}))
+    subjects = {f"n{number}/sa": float(number) for number in range(20_000)}
+    lease, left_out = parse_lease(_body(**{name: json.dumps(subjects)}))
     assert set(getattr(lease, name)) == {Subject(f"n{number}", "sa") for number in range(MOST_HEARD)}
     assert left_out == [name]
 

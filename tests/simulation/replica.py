@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.simulation.wire import Wire
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
     from webhook.controller.leader_election import Leadership
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
@@ -121,13 +121,12 @@ class Replica:
         """Have it answer a review."""
         request = Request(
             uid="1",
-            group="",
-            kind="ServiceAccount",
             operation=operation,
+            is_reviewed=True,
             namespace=who.namespace,
             name=who.service_account,
             dry_run=dry,
-            object=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
+            metadata=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
         )
         return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
 

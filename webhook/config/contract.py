@@ -167,7 +167,7 @@ class ServerSection(_Section):
 
 
 class FilesSection(_Section):
-    """`certificates` of source `files`: somebody else renews them."""
+    """`certificates` of source `files`, which cert-manager or a person renews."""
 
     source: Literal["files"]
     cert_file: str
@@ -175,7 +175,7 @@ class FilesSection(_Section):
 
 
 class SelfManagedSection(_Section):
-    """`certificates` of source `self-managed`: an authority of our own, in a Secret."""
+    """`certificates` of source `self-managed`: the program's own authority, in a Secret."""
 
     source: Literal["self-managed"] = "self-managed"
     secret: ObjectName = "mxp-identity-webhook-tls"  # noqa: S105  a name

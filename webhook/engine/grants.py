@@ -49,7 +49,7 @@ class Grants:
         self._waiting = Waiting()
         self._closing = False
         clock = asyncio.get_running_loop().time
-        metrics.grants_waiting.set_function(lambda: len(self._waiting))
+        metrics.grants_pending.set_function(lambda: len(self._waiting))
         metrics.grant_longest_wait.set_function(lambda: self._waiting.longest(clock()))
 
     def likely_role(self, grant: Grant) -> RoleArn:

@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
-{{/* The ServiceAccount on which the program marks the bindings whose pods may be refused. */}}
+{{/* The ServiceAccount on which the program marks the bindings whose pods may be denied. */}}
 {{- define "mxp.gate" -}}
 {{- printf "%s-pod-gate" (include "mxp.fullname" .) -}}
 {{- end -}}

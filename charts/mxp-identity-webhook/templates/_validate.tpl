@@ -1,10 +1,10 @@
-{{/* What the schema cannot say: combinations that would start and then not do what was meant. */}}
+{{/* Checks that the schema cannot express: combinations that start and then do not do what was meant. */}}
 {{- define "mxp.validate" -}}
 {{- $problems := list -}}
 {{- $values := .Values -}}
 {{- $arn := "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$" -}}
 {{- if not $values.bindings -}}
-{{- $problems = append $problems "bindings is empty: nobody would get an identity. Name a ServiceAccount, its namespaces and its roles; README.md has an example" -}}
+{{- $problems = append $problems "bindings is empty: no ServiceAccount would get an identity. Name a ServiceAccount, its namespaces and its roles; README.md has an example" -}}
 {{- end -}}
 {{- $names := list -}}
 {{- range $values.bindings -}}

@@ -25,7 +25,7 @@ from webhook.model.removal_limit import PruneRules
 from webhook.planning.account import look_at_roles
 from webhook.planning.associations import look_at
 from webhook.planning.snapshot import ClusterSnapshot, Installation
-from webhook.server.issuer import configured_issuer, look_for_issuer
+from webhook.server.issuer import configured_issuer, find_issuer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -147,7 +147,7 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
+        issuer = (await find_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
         calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)
