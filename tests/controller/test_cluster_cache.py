@@ -14,8 +14,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.decisions import Account
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import Account, wanted_grants
 from webhook.model.names import Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
@@ -57,7 +56,7 @@ changes = st.one_of(
 @settings(deadline=None, max_examples=150)
 @given(st.lists(changes, max_size=30))
 @in_virtual_time
-async def test_the_index_equals_a_look_at_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
+async def test_the_index_equals_a_read_of_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
     cluster = SimulatedCluster(*ACCOUNTS, latency=0.001)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     told: set[str] = set()
@@ -126,7 +125,7 @@ def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 
 
 @in_virtual_time
-async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
+async def test_before_the_first_lists_and_once_its_namespace_is_gone_nothing_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
@@ -143,7 +142,7 @@ async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_
 
 
 @in_virtual_time
-async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
+async def test_in_mode_pod_identity_no_subject_is_wanted_though_annotated() -> None:
     """Else a replica that hears of a write from before a change of mode would bring back whom a person removed."""
     cluster = SimulatedCluster("mxp-controller")
     binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
@@ -159,7 +158,7 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
 
 
 @in_virtual_time
-async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
+async def test_the_cache_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
@@ -172,7 +171,7 @@ async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
 
 
 @in_virtual_time
-async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> None:
+async def test_the_cache_answers_for_namespaces_and_accounts_as_last_shown() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(cache.run())

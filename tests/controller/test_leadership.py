@@ -251,7 +251,7 @@ async def test_an_hour_of_removals_every_second_stays_a_short_list() -> None:
 
 
 @in_virtual_time
-async def test_what_a_leader_itself_removes_counts_whoever_is_unwanted_later() -> None:
+async def test_what_a_leader_itself_removes_counts_whatever_is_unused_later() -> None:
     """The same ServiceAccount can be unwanted again, or in another role."""
     leases = MemoryLeases()
     first = _Replica(leases, "a")

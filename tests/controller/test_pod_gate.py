@@ -12,7 +12,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.model.bindings import Binding, Mode
 from webhook.model.errors import ClusterError
@@ -87,7 +87,7 @@ async def test_no_pod_is_refused_before_every_service_account_is_annotated(mode:
 
 
 @in_virtual_time
-async def test_no_pod_is_refused_before_ekss_webhook_has_heard_of_every_association() -> None:
+async def test_no_pod_is_refused_before_every_association_is_propagated() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
     settle(world, 1)
     async with gate(world, stored), world.running():
@@ -141,7 +141,7 @@ async def test_trust_that_comes_late_does_not_keep_the_gate_open() -> None:
 
 
 @in_virtual_time
-async def test_one_that_leaves_or_is_created_meanwhile_is_not_waited_for() -> None:
+async def test_one_that_is_deleted_or_created_meanwhile_is_not_waited_for() -> None:
     world, stored = World(), StoredMarks()
     settle(world, 1)
     world.cluster.failing_annotations = FOR_EVER
@@ -165,7 +165,7 @@ async def test_a_mark_of_the_leader_before_stays_and_those_of_other_contents_are
 
 
 @in_virtual_time
-async def test_each_binding_waits_for_all_that_its_policy_looks_at_whichever_binding_decides() -> None:
+async def test_each_binding_waits_for_all_that_its_policy_covers_whichever_binding_decides() -> None:
     narrow = Binding("narrow", WHO.service_account, binding().namespaces, Mode.POD_IDENTITY, (role("narrow"),))
     world, stored = World(narrow, labelled()), StoredMarks()
     settle(world, 1)

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.simulated_cluster import SimulatedSource
 from tests.support.virtual_time import in_virtual_time
-from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import Reflector
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def test_it_lists_once_and_then_follows_the_watch() -> None:
 
 
 @in_virtual_time
-async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was() -> None:
+async def test_a_watch_that_ends_in_time_continues_from_where_it_was() -> None:
     async with _mirrored() as (source, reflector, _):
         for number in range(int(HALF_AN_HOUR / A_MINUTE)):
             source.put("counter", str(number))
@@ -97,7 +97,7 @@ async def test_a_version_that_is_too_old_leads_to_a_new_list_within_seconds() ->
 
 
 @in_virtual_time
-async def test_an_object_deleted_while_nobody_watched_is_told() -> None:
+async def test_an_object_deleted_while_not_watched_is_reported() -> None:
     async with _mirrored() as (source, reflector, told):
         await asyncio.sleep(1)
         told.clear()
@@ -245,7 +245,7 @@ async def test_a_change_with_a_lower_version_leads_to_a_new_list() -> None:
 
 
 @in_virtual_time
-async def test_a_bookmark_without_progress_leads_to_a_look_at_the_version() -> None:
+async def test_a_bookmark_without_progress_has_the_version_checked() -> None:
     async with _mirrored() as (source, reflector, _):
         source.put("a", "1")
         await asyncio.sleep(1)

@@ -14,7 +14,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.model.deployments import RETRY_ROUND
 
@@ -89,7 +89,7 @@ async def test_a_deployment_refused_later_is_retried_when_its_account_is_annotat
 
 
 @in_virtual_time
-async def test_nobody_is_retried_before_the_role_trusts_it() -> None:
+async def test_none_is_retried_before_the_role_trusts_it() -> None:
     scene = Scene()
     scene.world.iam.have(Trouble.REFUSED)
     scene.add(1, role().value)
@@ -252,7 +252,7 @@ async def test_an_api_server_that_fails_for_a_while_is_asked_again() -> None:
 
 
 @in_virtual_time
-async def test_a_leader_that_comes_back_looks_at_all_again() -> None:
+async def test_a_leader_that_comes_back_checks_all_again() -> None:
     scene = Scene()
     scene.add(1, role().value)
     async with scene.world.running():

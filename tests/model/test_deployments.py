@@ -106,6 +106,6 @@ def test_whatever_its_pods_are_after_a_restart_of_ours_there_is_no_other(
 
 
 @given(st.lists(moments, min_size=1), moments)
-def test_a_pod_that_somebodys_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
+def test_a_pod_that_an_external_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
     verdict = decide_restart(replace(USUAL, restarted_at=at), "mxp-controller", pods, is_late=False)
     assert (verdict is RestartDecision.RESTART) is all(moment >= at for moment in pods)

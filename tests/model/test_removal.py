@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sites import pool, role, subject
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account, Grant, LiveNamespace, decide
-from webhook.model.removal import RemovalReason, cause_of_removal
+from webhook.model.removal import RemovalReason, removal_reason
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
@@ -80,11 +80,10 @@ CASES = {
 
 
 def _cause(case: Case) -> RemovalReason | None:
-    return cause_of_removal(
+    return removal_reason(
         FIRST,
         WHO,
-        case.namespace,
-        case.account,
+        (case.namespace, case.account),
         case.bindings,
         former_uid=case.former_uid,
         trusted_by=lambda one: one.value in case.trusted_by,
@@ -96,7 +95,7 @@ def test_the_cause_is_what_the_cluster_shows(case: Case) -> None:
     assert _cause(case) is case.cause
 
 
-def test_only_a_namespace_made_anew_is_not_waited_for() -> None:
+def test_only_a_recreated_namespace_is_not_waited_for() -> None:
     assert {cause for cause in RemovalReason if not cause.waits_for_grace} == {RemovalReason.NAMESPACE_REPLACED}
 
 
@@ -124,7 +123,7 @@ def test_each_cause_has_its_own_words() -> None:
     former_uid=st.sampled_from([None, "uid-0", "uid-1"]),
     trusted=st.frozensets(st.sampled_from([FIRST.value, SECOND.value])),
 )
-def test_nobody_leaves_the_role_that_a_decision_gives_it(
+def test_no_subject_is_removed_from_the_role_that_a_decision_gives_it(
     namespace: LiveNamespace | None, account: Account | None, former_uid: str | None, trusted: frozenset[str]
 ) -> None:
     decision = decide(account or ACCOUNT, namespace, BINDINGS)

@@ -42,7 +42,7 @@ def _summary(plan: Plan) -> dict[str, Any]:
     """What a plan says, as the table has it; what is empty is left out."""
     said = {
         "made": {item.subject.namespace: item.why for item in plan.associations.made},
-        "mended": {item.subject.namespace: item.why for item in plan.associations.mended},
+        "corrected": {item.subject.namespace: item.why for item in plan.associations.repaired},
         "removed": {item.found.subject.namespace: item.why for item in plan.associations.removed},
         "missing": [one.binding for role in plan.roles for one in role.pods if one not in role.pods_changed],
         "changed": [one.binding for role in plan.roles for one in role.pods_changed],
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "an association of ours that names no role": (
         _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
         {
-            "mended": {A.namespace: "it was given no role"},
+            "corrected": {A.namespace: "it was given no role"},
             "removed": {B.namespace: "its namespace is gone"},
         },
     ),
@@ -88,11 +88,11 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "the role changed by hand": (
         _plan(cluster(A), account(association(role=THEIRS))),
-        {"mended": {A.namespace: f"it was given {THEIRS}"}},
+        {"corrected": {A.namespace: f"it was given {THEIRS}"}},
     ),
     "session tags disabled by hand": (
         _plan(cluster(A), account(association(session_tags=False))),
-        {"mended": {A.namespace: "its session tags were disabled"}},
+        {"corrected": {A.namespace: "its session tags were disabled"}},
     ),
     "given a target role by hand": (
         _plan(cluster(A), account(association(target_role=THEIRS))),

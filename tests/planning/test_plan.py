@@ -230,7 +230,7 @@ def test_a_plan_carried_out_leaves_nothing_to_do(
 
 
 @given(installations, annotations.map(_cluster), accounts)
-def test_a_plan_never_touches_a_statement_of_somebody_else(
+def test_a_plan_never_touches_an_external_statement(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
     for change in make_plan(installation, cluster, account).roles:
@@ -240,7 +240,7 @@ def test_a_plan_never_touches_a_statement_of_somebody_else(
 
 
 @given(installations, annotations.map(_cluster), accounts)
-def test_a_plan_trusts_nobody_who_is_not_wanted_and_no_policy_grows_over_its_quota(
+def test_a_plan_trusts_only_what_is_wanted_and_no_policy_grows_over_its_quota(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
     wanted = {Subject(*key) for key in cluster.accounts}

@@ -27,7 +27,7 @@ from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 from webhook.podidentity.associations import Associations
 from webhook.telemetry.progress import Progress
@@ -110,7 +110,7 @@ class World:
             associations = Associations(
                 self.eks,
                 OWNER,
-                self.cache,
+                DesiredState(self.cache),
                 self.leadership.leads_since if replica else lambda: 0.0,
                 self.progress,
             )

@@ -155,7 +155,7 @@ class AdmissionService:
                     return self._unknown(review, decision, str(error))
             else:
                 decision = decide(account, namespace, self._bindings)
-                cache.note_live(account.namespace, namespace if isinstance(decision, Grant) else None)
+                cache.record_live(account.namespace, namespace if isinstance(decision, Grant) else None)
         if decision == _TERMINATING and review.changes_role:
             decision = refusal_while_terminating(account, namespace, self._bindings) or decision
         return await self._as_decided(decision, review, budget - (asyncio.get_running_loop().time() - started))

@@ -16,7 +16,7 @@ import structlog
 
 from webhook.coordination.leases import DURATION, Lease, Observation, mark
 from webhook.model.errors import ClusterError
-from webhook.model.removal_limit import HOUR
+from webhook.model.removal import HOUR
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 

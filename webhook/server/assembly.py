@@ -12,11 +12,11 @@ from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
+from webhook.controller.remediation.identities import Identities
 from webhook.coordination.leases import LeaseLock
 from webhook.engine.grants import Grants
 from webhook.iam.role_writer import RoleWriter, iam_limiter
@@ -24,7 +24,7 @@ from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
 from webhook.server.remediation import deployment_remediation, gate_remediation
@@ -55,18 +55,19 @@ async def assemble(configuration: Configuration) -> Program:
     leadership = LeaderElection(leases, installation, identity, progress)
     quota, limiter = AccountQuota(calls), iam_limiter()
     writers: dict[RoleArn, RoleWriter] = {}
+    demand = DesiredState(cache, writers)
     associations = (
         Associations(
             pods.api,
             pods.owner,
-            cache,
+            DesiredState(cache),
             leadership.leads_since,
             progress,
         )
         if pods
         else None
     )
-    grants, demand = Grants(writers, associations), DesiredState(cache, writers)
+    grants = Grants(writers, associations)
     for role in trusted_roles(bindings):
         policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
         writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from webhook.config.contract import PodGateSection, ReconcilerSection
-    from webhook.controller.identities import Identities
+    from webhook.controller.remediation.identities import Identities
     from webhook.controller.remediation.pods import PodsWithoutIdentity
     from webhook.engine.grants import Grants
     from webhook.kube.connection import Connection

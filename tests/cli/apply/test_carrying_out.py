@@ -28,7 +28,7 @@ from webhook.iam.role_writer import RoleWriter
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
@@ -70,7 +70,7 @@ class Person:
         return make_plan(self.installation, snapshot, await self._account())
 
     async def _account(self) -> AccountSnapshot:
-        return await look_at_roles(self.iam.client("plan"), self.roles, _quiet)
+        return await read_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
     async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
@@ -124,9 +124,7 @@ async def test_hundreds_from_before_are_spread_over_the_pool_in_a_few_writes() -
 
 @pytest.mark.parametrize(("annotation", "failed"), [(role().value, 0), ("arn:aws:iam::123456789012:role/x", 1)])
 @in_virtual_time
-async def test_who_was_annotated_meanwhile_is_done_if_it_is_with_the_same_role(
-    annotation: str, failed: int
-) -> None:
+async def test_a_subject_annotated_meanwhile_with_the_same_role_is_done(annotation: str, failed: int) -> None:
     person = Person()
     person.add(1)
     plan = await person.plan()
@@ -175,7 +173,7 @@ async def test_a_role_deleted_since_the_plan_is_reported_and_the_others_are_done
 
 
 @in_virtual_time
-async def test_our_statement_changed_by_hand_is_put_right() -> None:
+async def test_our_statement_changed_by_hand_is_repaired() -> None:
     person = Person()
     person.add(1, role().value)
     await person.apply(await person.plan())
@@ -209,9 +207,7 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
     person.add(2, role().value)
     by = await person.apply(plan, approve=True)
     assert person.trusted(role()) == {0, 2, 3}
-    assert by.done.failed == [
-        f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted by now"
-    ]
+    assert by.done.failed == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted now"]
 
 
 @pytest.mark.parametrize("stale", [0.0, 20.0])
@@ -246,7 +242,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
 
 
 @in_virtual_time
-async def test_a_sweep_over_ten_roles_goes_through_by_approval() -> None:
+async def test_approved_removals_in_ten_roles_are_all_done() -> None:
     """One of four from each role: more than a fifth of all, which a running program refuses."""
     person = Person(*pool(10))
     for number in range(60):
@@ -285,31 +281,31 @@ async def test_whoever_cannot_be_looked_up_stays() -> None:
 
 
 @in_virtual_time
-async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else() -> None:
+async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_else() -> None:
     person = Person()
     person.add(1, role().value)
     await person.apply(await person.plan())
     before = person.iam.document(role())
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
     await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
     (lease,) = person.leases.leases.values()
-    assert (lease.written, lease.removed) == (told.written, {}), "nobody left the statement of this cluster"
+    assert (lease.written, lease.removed) == (told.written, {}), "this cluster's statement keeps its subject"
     assert set(told.written) == {subject(1)}
     assert (done.failed, len(done.written)) == ([], 1)
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 
 
 @in_virtual_time
-async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() -> None:
+async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> None:
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
@@ -327,7 +323,7 @@ async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() ->
     st.sampled_from([0.0, 2.0]),
 )
 @in_virtual_time
-async def test_applied_often_enough_a_plan_leaves_nothing_to_do(
+async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
     first: set[int], second: set[int], roles: int, limit: int, stale: float
 ) -> None:
     """Control planes come and go between two rounds; those that have no room are problems, not changes."""

@@ -91,7 +91,7 @@ class Scene:
         writers: dict[RoleArn, RoleWriter] = {}
         demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
         writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, cache)
+        associations = Associations(self.eks, OWNER, DesiredState(cache))
         grants = Grants(writers, associations)
         mirror = asyncio.create_task(cache.run())
         try:
@@ -191,7 +191,7 @@ def test_what_was_done_is_noted_before_an_error_ends_it(monkeypatch: pytest.Monk
             await scene.move_on(monkeypatch, MigrationStep.RESTART, Replaced(), done)
         assert done.written == [
             "every pod of 2 ServiceAccounts carries the new variables",
-            "2 annotations taken away",
+            "2 annotations removed",
         ]
 
     scenario()

@@ -1,4 +1,4 @@
-"""Restarting Deployments for a person who waits: a few at a time, each until its rollout has ended."""
+"""Restarting Deployments while the command waits: a few at a time, each until its rollout has ended."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from webhook.model.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from webhook.cli.progress import Progress
     from webhook.cli.restart.restart_plan import PlannedRestart
+    from webhook.cli.running import Progress
     from webhook.controller.ports import Cluster, Deployments
     from webhook.model.deployments import Deployment
 
 _STILL_LACKING = "EKS did not give its new pods their identity: see that its pod identity webhook runs"
 
 Outcome = tuple[str, str]
-"""What has come of a step, in a word or two, and why."""
+"""The outcome of a step, in a word or two, and why."""
 
 
 class Restarting:
     """Does the steps that restart a Deployment. `patience` is how many seconds a rollout may take.
 
-    Interrupted, it leaves rollouts to the cluster, where they go on; a later plan shows them as under way.
+    Interrupted, rollouts continue in the cluster; a later plan shows them as under way.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class Restarting:
         self._ended = 0
 
     async def do(self, steps: Sequence[PlannedRestart], at_a_time: int) -> list[Outcome]:
-        """What has come of each step, in their order. One that fails does not keep the others from being done."""
+        """The outcome of each step, in their order. One that fails does not keep the others from being done."""
         slots = asyncio.Semaphore(at_a_time)
         total = sum(step.deployment is not None for step in steps)
         self._progress.step(f"restarting {total} Deployments, {at_a_time} at a time")
 
         async def do(step: PlannedRestart) -> Outcome:
             if step.deployment is None:
-                return "leave", step.why
+                return "skip", step.why
             async with slots:
                 outcome = await self._do(step, step.deployment)
             self._ended += 1
@@ -71,8 +71,7 @@ class Restarting:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
             return "failed", "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
-        until = asyncio.get_running_loop().time() + self._patience
-        ended = await end_of_rollout(self._deployments, *place, until)
+        ended = await end_of_rollout(self._deployments, *place, self._patience)
         if ended is None:
             return "failed", "it is gone, or was recreated"
         if not ended.is_rolled_out:

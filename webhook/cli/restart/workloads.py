@@ -8,40 +8,39 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.kube.deployments import DeploymentApi
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.planning.placement import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhook.cli.restart.restart_plan import PlannedRestart
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import RunningPod
+    from webhook.model.decisions import AccountKey
     from webhook.model.deployments import Deployment
-    from webhook.model.desired_grants import AccountKey
     from webhook.model.names import RoleArn
     from webhook.planning.placement import Placement
 
 
-async def plan_restarts_here(
-    here: Session, namespace: str | None, step: Callable[[str], None], count: Callable[[str], None]
-) -> list[PlannedRestart]:
-    """Look at pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
+async def plan_restarts_here(here: Session, namespace: str | None, progress: Progress) -> list[PlannedRestart]:
+    """Read pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
 
-    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies; `step` hears what goes on,
-    `count` how far it is. Raises ClusterError where there is no such namespace, too.
+    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError, also
+    where the namespace does not exist.
     """
-    step("listing namespaces and ServiceAccounts")
+    progress.step("listing namespaces and ServiceAccounts")
     cluster = await here.read_cluster()
     if namespace is not None and namespace not in cluster.namespaces:
         raise ClusterError(f"there is no namespace {namespace}")
-    step("reading trust policies")
-    account = await here.read_account(count)
+    progress.step("reading trust policies")
+    account = await here.read_account(progress.count)
     grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, here.installation.bindings)
     placed, _ = place(grants, account, here.installation)
-    step("listing pods")
+    progress.step("listing pods")
     workloads = await _workloads_without_identity(here, placed, namespace)
     deployments = await _deployments_of(here, workloads, placed)
     lacking = {
@@ -59,7 +58,9 @@ async def _workloads_without_identity(
     names = sorted({subject.service_account for subject in placed})
     pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
     roles = {subject: placement.grant.role_of_pods for subject, placement in placed.items()}
-    return _grouped((pod for pod in pods if (who := _subject(pod)) in roles and pod.lacks(roles[who])), roles)
+    return _grouped(
+        (pod for pod in pods if (subject := _subject(pod)) in roles and pod.lacks(roles[subject])), roles
+    )
 
 
 async def _deployments_of(

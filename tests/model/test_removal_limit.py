@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from webhook.model.removal_limit import PruneRules
         (70, 30, 0),
     ],
 )
-def test_a_fifth_may_leave_of_those_who_were_there_at_the_beginning_of_the_hour_and_three_at_least(
+def test_a_fifth_of_those_at_the_beginning_of_the_hour_may_be_removed_and_three_at_least(
     there: int, removed: int, left: int
 ) -> None:
     assert PruneRules(grace=600, fraction=0.2).left(there, removed) == left

@@ -8,28 +8,23 @@ if TYPE_CHECKING:
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.engine.grants import Grants
     from webhook.model.decisions import Grant
-    from webhook.model.names import Subject
 
 
 class Identities:
-    """What retries and restarts ask before they touch anything; asks nobody and changes nothing."""
+    """What retries and restarts ask before they touch anything. It makes no call and changes nothing."""
 
     def __init__(self, cache: ClusterCache, grants: Grants) -> None:
         self.cache = cache
         self._grants = grants
 
-    def grant(self, subject: Subject) -> Grant | None:
-        """The grant of a ServiceAccount, or None where no binding is for it."""
-        return self.cache.grant(subject)
-
     def may_be_whole(self, grant: Grant) -> bool:
-        """Whether the cluster has its part of it: while it has not, only a change there helps."""
+        """Whether the cluster's part of it is there; while it is not, only a change there helps."""
         return grant.binding.associates or grant.annotated is not None
 
     def is_whole(self, grant: Grant) -> bool:
         """Whether it is annotated, and the role that the annotation names is known to trust it.
 
-        In mode pod-identity: whether it is associated for long enough for EKS's webhook to have heard.
+        In mode pod-identity: whether its association is old enough to be propagated to EKS's webhook.
         """
         if grant.binding.associates:
             return self._grants.is_propagated(grant)

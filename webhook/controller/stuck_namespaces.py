@@ -1,4 +1,4 @@
-"""Namespaces that are trusted and do not come to their end: their trust stays until they are gone."""
+"""Namespaces that are trusted and stay terminating: their trust stays until they are gone."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LONG = 3600.0
-"""Seconds for which a namespace may be terminating before a person should look."""
+"""Seconds for which a namespace may be terminating before a person should act."""
 
 
 class StuckNamespaces:
-    """Shows how many there are, and logs each once. `is_trusted` answers whether anything in a namespace is."""
+    """Counts them, and logs each once. `is_trusted` answers whether anything in a namespace is."""
 
     def __init__(self, cache: ClusterCache, is_trusted: Callable[[str], bool]) -> None:
         self._cache = cache
         self._is_trusted = is_trusted
-        self._told: frozenset[str] = frozenset()
+        self._logged: frozenset[str] = frozenset()
 
     def show(self) -> None:
-        """Look at them now."""
+        """Count them now."""
         stuck = frozenset(name for name in self._cache.former.terminating_for(_LONG) if self._is_trusted(name))
         metrics.namespaces_stuck_terminating.set(len(stuck))
-        for name in sorted(stuck - self._told):
+        for name in sorted(stuck - self._logged):
             log.warning(
                 "namespace_stuck_terminating",
                 namespace=name,
                 reason="it has been terminating for more than an hour and is trusted until it is gone: see its "
                 "conditions for the finalizer that it waits for",
             )
-        self._told = stuck
+        self._logged = stuck
 
     def end(self) -> None:
         """Show none: this replica leads no longer."""
         metrics.namespaces_stuck_terminating.set(0)
-        self._told = frozenset()
+        self._logged = frozenset()

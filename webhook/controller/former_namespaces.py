@@ -6,12 +6,12 @@ namespace that was trusted, since when its trust is unused, and whether its dele
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from webhook.model.decisions import LiveNamespace
+    from webhook.runtime.clock import Clock
 
 _MOST = 10_000
 """Namespaces that are remembered: the last ones."""
@@ -19,7 +19,7 @@ _MOST = 10_000
 
 @dataclass(slots=True)
 class _Former:
-    """The last namespace of its name that was selected. Times are seconds on the event loop's clock."""
+    """The last namespace of its name that was selected. Times are seconds on the clock."""
 
     uid: str
     unused_since: float
@@ -32,13 +32,14 @@ class _Former:
 class FormerNamespaces:
     """What is known of namespaces that no binding selects any more, by their names."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._known: dict[str, _Former] = {}
 
     def add(self, name: str, uid: str) -> None:
         """No binding selects the namespace any more that has this uid."""
         self.forget(name)  # so that it counts as the last one
-        self._known[name] = _Former(uid, _now())
+        self._known[name] = _Former(uid, self._clock())
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
@@ -59,12 +60,12 @@ class FormerNamespaces:
             return
         if shown is None:
             one.is_deletion_witnessed = watched and one.terminating_since is not None and one.gaps == gaps
-            one.unused_since, one.terminating_since = _now(), None
+            one.unused_since, one.terminating_since = self._clock(), None
             return
         if before is None:  # a list lacked it
-            one.unused_since, one.is_deletion_witnessed = _now(), False
+            one.unused_since, one.is_deletion_witnessed = self._clock(), False
         if shown.terminating and one.terminating_since is None:
-            one.terminating_since, one.gaps = _now(), gaps
+            one.terminating_since, one.gaps = self._clock(), gaps
 
     def uid(self, name: str) -> str | None:
         """The uid of the last namespace of this name that was selected, where that is known."""
@@ -86,13 +87,9 @@ class FormerNamespaces:
 
     def terminating_for(self, seconds: float) -> list[str]:
         """The namespaces that this replica has seen terminating for at least so long."""
-        latest = _now() - seconds
+        latest = self._clock() - seconds
         return [
             name
             for name, one in self._known.items()
             if one.terminating_since is not None and one.terminating_since <= latest
         ]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -14,7 +14,7 @@ from tests.support.sites import ISSUER, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INSTALLATION, INTERVAL, World
 from webhook.observe.observer import Observer
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
 from webhook.server.issuer import ClusterIssuer
@@ -37,7 +37,7 @@ async def observed(world: World) -> AsyncIterator[list[MutableMapping[str, Any]]
     issuer.learn(ISSUER)
 
     async def plan(known: IssuerUrl) -> Plan:
-        account = await look_at_roles(policies, world.roles, lambda _: None)
+        account = await read_roles(policies, world.roles, lambda _: None)
         return make_plan(Installation(INSTALLATION, known, world.bindings, GRACE), world.cache.snapshot(), account)
 
     observer = Observer(world.cache, issuer, plan, world.progress)
@@ -66,7 +66,7 @@ def counted(change: str) -> float | None:
 
 
 @in_virtual_time
-async def test_each_decision_is_logged_once_and_counted_by_each_look() -> None:
+async def test_each_decision_is_logged_once_and_counted_in_each_round() -> None:
     world = World()
     control_plane(world, FIRST)
     async with observed(world) as logged:
@@ -92,7 +92,7 @@ async def test_what_is_no_longer_to_be_done_is_not_counted_and_logged_when_it_co
 
 
 @in_virtual_time
-async def test_a_role_that_cannot_be_read_is_a_problem_for_a_person_told_once() -> None:
+async def test_a_role_that_cannot_be_read_is_a_problem_for_a_person_reported_once() -> None:
     world = World()
     control_plane(world, FIRST)
     world.iam.have(Trouble.ACCESS_DENIED, "read")
@@ -104,7 +104,7 @@ async def test_a_role_that_cannot_be_read_is_a_problem_for_a_person_told_once() 
 
 
 @in_virtual_time
-async def test_aws_that_does_not_answer_is_told_and_looked_at_again() -> None:
+async def test_aws_that_does_not_answer_is_logged_and_read_again() -> None:
     world = World()
     control_plane(world, FIRST)
     world.iam.have(Trouble.REFUSED)

@@ -13,7 +13,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Mode
 from webhook.podidentity.association import QUOTA
@@ -240,7 +240,7 @@ async def test_a_process_that_has_witnessed_nothing_counts_whatever_the_lease_sa
             world.cluster.delete_namespace(one)
         await asyncio.sleep(INTERVAL)
     lease = world.leases.leases[LEASE]
-    assert set(lease.witnessed) == {Place(ROLE, one).mark for one in crowd}, "a hint for `plan`"
+    assert set(lease.witnessed) == {Entry(ROLE, one).mark for one in crowd}, "a hint for `plan`"
     world = World(before=world)
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LATEST)
@@ -366,7 +366,9 @@ async def test_with_room_a_witnessed_deletion_waits_for_its_grace() -> None:
 
 @pytest.mark.parametrize("way", ["recreated", "recreated and deleted again"])
 @in_virtual_time
-async def test_trust_of_a_namespace_recreated_without_its_label_goes_when_the_watch_shows_it(way: str) -> None:
+async def test_trust_of_a_namespace_recreated_without_its_label_is_removed_once_it_is_shown(
+    way: str,
+) -> None:
     """By a leader that follows the one that saw the deletion; who recreates it may hold it up by a finalizer."""
     async with two_replicas() as (_, world, end_of_the_first):
         one, other = subjects(0, 2)

@@ -49,7 +49,7 @@ async def test_a_name_is_there_once_however_many_objects_have_it() -> None:
 
 
 @in_virtual_time
-async def test_who_is_trusted_already_at_the_start_needs_no_grant() -> None:
+async def test_what_is_trusted_already_at_the_start_needs_no_grant() -> None:
     roles = pool(3)
     world = World(labelled(*roles), iam=SimulatedIam(limit=131072))
     for one in roles:
@@ -67,7 +67,7 @@ async def test_who_is_trusted_already_at_the_start_needs_no_grant() -> None:
 
 
 @in_virtual_time
-async def test_while_aws_is_away_each_who_waits_is_one_task_and_few_are_annotated_at_once() -> None:
+async def test_while_aws_is_away_each_pending_grant_is_one_task_and_few_are_annotated_at_once() -> None:
     world = World(labelled(*pool(10)))
     world.iam.have(Trouble.HANGS)
     for who in CROWD:

@@ -1,23 +1,26 @@
-"""From the namespace to the annotation: whether it is a control plane of ours, and names its role."""
+"""All findings about a control plane, in the order in which identity comes about: from namespace to pods."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.findings import Finding, broken, note, ok
-from webhook.model.bindings import Binding, ExistingAnnotation, first_match, is_listed
+from webhook.cli.verify.associations import check_account, check_association, check_pod_trust
+from webhook.cli.verify.findings import Diagnosis, Finding, broken, no_account, note, ok
+from webhook.cli.verify.pods import check_associated_pods, check_pods
+from webhook.cli.verify.trust import check_provider, check_trust
+from webhook.model.bindings import ExistingAnnotation, first_match, is_listed
 from webhook.model.documents import shown
 from webhook.model.errors import InvalidNameError
-from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn
+from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, RoleArn
 from webhook.model.selectors import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhook.cli.verify.facts import ControlPlane, Shared
+    from webhook.cli.verify.findings import ControlPlane, Shared
+    from webhook.model.bindings import Binding
     from webhook.model.decisions import LiveNamespace
-    from webhook.model.names import Subject
     from webhook.model.selectors import Requirement
 
 MISSPELT = "eks.amazon.aws/role-arn"
@@ -26,10 +29,9 @@ MISSPELT = "eks.amazon.aws/role-arn"
 _SHUT_OUT = frozenset({Operator.NOT_IN, Operator.DOES_NOT_EXIST})
 
 _AUDIENCE = "eks.amazonaws.com/audience"
-_STS = "sts.amazonaws.com"
 
 
-def binding_of(plane: ControlPlane, shared: Shared) -> Binding | None:
+def _binding_of(plane: ControlPlane, shared: Shared) -> Binding | None:
     """The binding that decides about a control plane."""
     namespace = shared.cluster.namespaces.get(plane.subject.namespace)
     if namespace is None:
@@ -38,15 +40,15 @@ def binding_of(plane: ControlPlane, shared: Shared) -> Binding | None:
     return first_match(shared.installation.bindings, name, namespace.name, namespace.labels)
 
 
-def check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
+def _check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
     """Whether it is there, and a binding selects it."""
     name = plane.subject.namespace
     namespace = shared.cluster.namespaces.get(name)
     if namespace is None:
         return broken("namespace", f"there is no namespace {name}: correct the name")
     if namespace.terminating:
-        return note("namespace", "it is being deleted: nothing is granted any more")
-    binding = binding_of(plane, shared)
+        return note("namespace", "it is being deleted: nothing is granted")
+    binding = _binding_of(plane, shared)
     if binding is not None:
         return ok("namespace", f"binding {binding.name} selects it")
     return _not_selected(plane, namespace, shared.installation.bindings)
@@ -55,7 +57,7 @@ def check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
 def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple[Binding, ...]) -> Finding:
     """What the binding that lacks least would need, and the labels that would do.
 
-    A label that shuts it out is on it because somebody meant it, so no command takes it away.
+    A label that excludes it was set on purpose, so no command removes it.
     """
     named = [binding for binding in bindings if binding.service_account == plane.subject.service_account]
     if not named:
@@ -72,8 +74,8 @@ def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple
         return _unbound(f"its name does not fit the pattern of binding {best.name}, {best.namespaces.pattern}")
     shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
     if shutting_out:
-        why = f"label {', '.join(shutting_out)} shuts it out of binding {best.name}: its access was taken away"
-        return note("namespace", f"{why}, by somebody who meant it")
+        why = f"label {', '.join(shutting_out)} excludes it from binding {best.name}: its access was removed"
+        return note("namespace", f"{why} on purpose")
     labels = [_label_for(one) for one in lacking[best.name]]
     needed = ", ".join(one.key for one in lacking[best.name])
     fix = commands.label(namespace.name, *labels)
@@ -94,13 +96,7 @@ def names_a_role(annotations: Mapping[str, str]) -> bool:
     return not {ROLE_ARN_ANNOTATION, MISSPELT}.isdisjoint(annotations)
 
 
-def no_account(subject: Subject) -> Finding:
-    """There is no ServiceAccount."""
-    why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces makes it"
-    return broken("ServiceAccount", why, commands.create_account(subject))
-
-
-def check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> Iterator[Finding]:
+def _check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> Iterator[Finding]:
     """Whether the ServiceAccount is there, and names a role of its binding."""
     subject = plane.subject
     if plane.annotations is None:
@@ -108,7 +104,7 @@ def check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> I
         return
     yield _role_named(plane, plane.annotations, shared, binding)
     audience = plane.annotations.get(_AUDIENCE)
-    if audience is not None and audience != _STS:
+    if audience is not None and audience != AUDIENCE:
         yield broken(
             "audience",
             f"annotation {_AUDIENCE} asks for tokens for {shown(audience)}, which STS refuses",
@@ -118,11 +114,11 @@ def check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> I
 
 def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Shared, binding: Binding) -> Finding:
     subject, named = plane.subject, annotations.get(ROLE_ARN_ANNOTATION)
-    role = should_have(plane, shared, binding)
-    mend = [f"{MISSPELT}-"] if MISSPELT in annotations else []
-    if not named and mend:
+    role = _should_have(plane, shared, binding)
+    misspelt = [f"{MISSPELT}-"] if MISSPELT in annotations else []
+    if not named and misspelt:
         message = f"annotation {MISSPELT} is misspelt: EKS reads {ROLE_ARN_ANNOTATION}"
-        return broken("annotation", message, commands.annotate_role(subject, role, *mend))
+        return broken("annotation", message, commands.annotate_role(subject, role, *misspelt))
     if not named:
         message = f"annotation {ROLE_ARN_ANNOTATION} is missing, so that EKS gives pods no identity"
         return broken("annotation", message, commands.annotate_role(subject, role))
@@ -142,9 +138,35 @@ def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Sha
     return broken("annotation", f"names {shown(named)}, which is no role of binding {binding.name}{kept}", fix)
 
 
-def should_have(plane: ControlPlane, shared: Shared, binding: Binding) -> RoleArn:
+def _should_have(plane: ControlPlane, shared: Shared, binding: Binding) -> RoleArn:
     """The role that a control plane should name: one that trusts it, else the first in its order."""
     named = (plane.annotations or {}).get(ROLE_ARN_ANNOTATION)
     order = sorted(binding.roles_in_order(plane.subject), key=lambda role: role.value != named)
     trusting = (role for role in order if shared.trusted.trusts(role, plane.subject))
     return next(trusting, order[0])
+
+
+def diagnose(plane: ControlPlane, shared: Shared) -> Diagnosis:
+    """Everything from the namespace to the pods; what depends on something that is missing is left out."""
+    binding = _binding_of(plane, shared)
+    role = None if binding is None else _should_have(plane, shared, binding)
+    findings = [_check_namespace(plane, shared)]
+    namespace = shared.cluster.namespaces.get(plane.subject.namespace)
+    if binding is not None and role is not None and not (namespace and namespace.terminating):
+        findings += _check_identity(plane, role, binding, shared)
+    return Diagnosis(plane.subject, role, tuple(findings), binding is not None and binding.associates)
+
+
+def _check_identity(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
+    if binding.associates:
+        yield from check_account(plane, role, binding, shared)
+        yield check_association(plane, role, shared)
+        yield from check_pod_trust(plane, role, binding, shared)
+        if plane.annotations is not None:
+            yield from check_associated_pods(plane, role, shared)
+        return
+    yield from _check_annotation(plane, shared, binding)
+    yield check_provider(role, shared)
+    yield from check_trust(plane, role, binding, shared)
+    if plane.annotations is not None:
+        yield from check_pods(plane, role)

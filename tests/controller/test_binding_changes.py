@@ -49,7 +49,7 @@ async def relabel_while_iam_is_away(here: World, team: str | None) -> asyncio.Ta
 
 
 @in_virtual_time
-async def test_a_subject_that_waits_gets_the_role_of_the_binding_that_selects_it_by_now() -> None:
+async def test_a_subject_that_waits_gets_the_role_of_the_binding_that_selects_it_now() -> None:
     here = world()
     async with here.running():
         asked = await relabel_while_iam_is_away(here, TEAMS[1])
@@ -120,7 +120,7 @@ async def test_a_live_read_that_is_ahead_of_the_watch_is_not_undone_by_an_older_
         namespace = here.cache.cached(WHO.namespace)
         label(here, None)
         await asyncio.sleep(1)
-        here.cache.note_live(WHO.namespace, namespace)
+        here.cache.record_live(WHO.namespace, namespace)
         asked = asyncio.create_task(here.grants.obtain(grant, PATIENCE))
         await asyncio.sleep(0.1)
         here.cluster.add_namespace(WHO.namespace, selected=False, older="state")
@@ -188,7 +188,7 @@ async def test_what_was_annotated_for_the_former_binding_gets_the_role_of_the_on
 
 
 @in_virtual_time
-async def test_an_external_role_is_left_alone_wherever_the_namespace_goes() -> None:
+async def test_an_external_role_is_left_alone_whichever_binding_selects_the_namespace() -> None:
     here = world()
     async with here.running():
         external = role("made-by-hand").value

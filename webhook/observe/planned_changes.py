@@ -1,4 +1,4 @@
-"""A plan as single decisions, each with the reason for it."""
+"""A plan as single changes, each with the reason for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 CHANGES = ("annotate", "trust", "associate", "statement", "remove")
 """The kinds of change: a ServiceAccount annotated, trusted by a role's policy, or associated; our statement in a
-role written or corrected, whomever it names; trust or an association removed."""
+role written or corrected, whatever it names; trust or an association removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PlannedChange:
     """One thing that the program would do. `subject` is None for what is about a role alone."""
 
     change: str
@@ -36,25 +36,25 @@ class Decision:
         return self.change, self.role, self.subject
 
 
-def decisions(plan: Plan) -> Iterator[Decision]:
+def planned_changes(plan: Plan) -> Iterator[PlannedChange]:
     """All that a plan would do."""
     for change in plan.roles:
         yield from _about_role(change)
     for one in plan.annotations:
-        yield Decision("annotate", one.role.value, one.subject, one.why)
-    for each in (*plan.associations.made, *plan.associations.mended):
-        yield Decision("associate", each.role.value, each.subject, each.why)
+        yield PlannedChange("annotate", one.role.value, one.subject, one.why)
+    for each in (*plan.associations.made, *plan.associations.repaired):
+        yield PlannedChange("associate", each.role.value, each.subject, each.why)
     for gone in plan.associations.removed:
-        yield Decision("remove", gone.found.role, gone.found.subject, gone.why)
+        yield PlannedChange("remove", gone.found.role, gone.found.subject, gone.why)
 
 
-def _about_role(change: RoleChange) -> Iterator[Decision]:
+def _about_role(change: RoleChange) -> Iterator[PlannedChange]:
     role = change.role.value
     if change.is_repaired:
-        yield Decision("statement", role, None, "our statement is not as it is written")
+        yield PlannedChange("statement", role, None, "our statement is not as it is written")
     for one in change.pods:
-        yield Decision("statement", role, None, f"the pods of binding {one.binding} need statement {one.sid}")
+        yield PlannedChange("statement", role, None, f"the pods of binding {one.binding} need statement {one.sid}")
     for added in change.added:
-        yield Decision("trust", role, added.subject, added.why)
+        yield PlannedChange("trust", role, added.subject, added.why)
     for removed in change.removed:
-        yield Decision("remove", role, removed.subject, removed.why)
+        yield PlannedChange("remove", role, removed.subject, removed.why)

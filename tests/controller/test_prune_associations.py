@@ -13,7 +13,7 @@ from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
@@ -43,7 +43,7 @@ def leave(world: World, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["namespace gone", "account gone"])
 @in_virtual_time
-async def test_who_leaves_the_cluster_is_associated_until_the_grace_is_over_and_no_longer(what: str) -> None:
+async def test_a_deleted_subject_is_associated_until_the_grace_is_over_and_no_longer(what: str) -> None:
     world = pods_world()
     async with world.running():
         settle(world, 1, 2)
@@ -59,7 +59,7 @@ async def test_who_leaves_the_cluster_is_associated_until_the_grace_is_over_and_
 
 
 @in_virtual_time
-async def test_a_namespace_made_anew_within_the_grace_keeps_its_association() -> None:
+async def test_a_namespace_recreated_within_the_grace_keeps_its_association() -> None:
     world = pods_world()
     async with world.running():
         settle(world, 1)
@@ -73,7 +73,7 @@ async def test_a_namespace_made_anew_within_the_grace_keeps_its_association() ->
 
 
 @in_virtual_time
-async def test_a_namespace_made_anew_that_is_not_selected_loses_its_association_in_the_next_pass() -> None:
+async def test_a_recreated_namespace_that_is_not_selected_loses_its_association_in_the_next_pass() -> None:
     by_label = NamespaceSelector((Requirement(LABEL, Operator.EXISTS),), NamePattern("mxp-*-system"))
     world = World(replace(binding(ROLE, mode=Mode.POD_IDENTITY), namespaces=by_label))
     async with world.running():
@@ -86,7 +86,7 @@ async def test_a_namespace_made_anew_that_is_not_selected_loses_its_association_
 
 
 @in_virtual_time
-async def test_what_others_made_stays_though_nobody_wants_it() -> None:
+async def test_an_external_association_stays_though_unused() -> None:
     world = pods_world()
     theirs = world.eks.put(WHO, ROLE.value)
     of_an_addon = world.eks.put(subject(2), ROLE.value, owner_arn=ADDON, tags=OWNER.tags())
@@ -98,7 +98,7 @@ async def test_what_others_made_stays_though_nobody_wants_it() -> None:
 
 
 @in_virtual_time
-async def test_ours_from_before_the_start_that_nobody_wants_is_found_and_deleted() -> None:
+async def test_an_unused_association_of_ours_from_before_the_start_is_found_and_deleted() -> None:
     world = pods_world()
     world.eks.put(WHO, ROLE.value, tags=OWNER.tags())
     async with world.running():
@@ -135,7 +135,7 @@ async def test_while_the_watch_is_out_of_touch_none_is_removed_though_the_api_se
 
 
 @in_virtual_time
-async def test_whom_the_api_server_itself_still_wants_keeps_it() -> None:
+async def test_what_the_api_server_itself_still_wants_keeps_it() -> None:
     world = pods_world()
     async with world.running():
         settle(world, 1, 2)
@@ -147,7 +147,7 @@ async def test_whom_the_api_server_itself_still_wants_keeps_it() -> None:
 
 
 @in_virtual_time
-async def test_after_a_change_of_mode_trust_stays_for_whoever_may_still_use_it_by_annotation() -> None:
+async def test_after_a_change_of_mode_trust_stays_where_pods_may_still_use_it_by_annotation() -> None:
     world = pods_world()
     world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO, subject(2)])))
     async with world.running():
@@ -210,7 +210,7 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
     await world.grants.close()
     world.eks.recover()
     assert len(world.eks.now) == 6 - applied
-    approved = {Place(ROLE, subject(number), associated=True).mark for number in range(3)}
+    approved = {Entry(ROLE, subject(number), associated=True).mark for number in range(3)}
     assert set(world.leases.leases[LEASE].leaving) == approved
     after = World(*world.bindings, before=world)
     async with after.running():
