@@ -101,7 +101,7 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     ours = OwnStatement.for_role(
         RoleArn(f"arn:aws:iam::{aws.account}:role/mxp-backup"), IssuerUrl(ISSUER), NAMESPACE
     )
-    assert nobody == ours.render_for_nobody()
+    assert nobody == ours.render_placeholder()
     assert own["Policies"]["trust-policies"] == iam_policy(
         [f"arn:aws:iam::{aws.account}:role/mxp-backup"], provider, f"arn:aws:iam::{aws.account}:role/{ROLES[1]}"
     )

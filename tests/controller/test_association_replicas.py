@@ -13,7 +13,7 @@ from tests.support.worlds import BUDGET, World
 from webhook.admission.reviews import Metadata, Request
 from webhook.model.bindings import Mode
 from webhook.podidentity.association_writer import CALLS_PER_SECOND
-from webhook.podidentity.fallback import LEADER_GRACE
+from webhook.podidentity.associations import LEADER_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

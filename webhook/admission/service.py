@@ -26,7 +26,7 @@ from webhook.model.decisions import (
     refusal_while_terminating,
 )
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.removal import RemovalReason
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
@@ -113,7 +113,9 @@ class ApprovedRemovals:
     def publish(self) -> None:
         """Give writers and associations what is approved now."""
         for role, writer in self._writers.items():
-            writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
+            writer.approve_removals(
+                {one.subject for one in self._approved if one.role == role and not one.associated}
+            )
         if self._associations:
             self._associations.approve_removals({entry.subject for entry in self._approved if entry.associated})
 

@@ -10,21 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
-    from webhook.iam.role_writer import RoleWriter
+    from webhook.iam.policy_cache import PolicyCache
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
     from webhook.model.removal import Shown
 
 
 class DesiredState:
-    """The `Demand` of a program, by the cluster and by what each role is known to trust.
+    """What a program should make AWS trust, by the cluster and by what each role is known to trust."""
 
-    Without `writers` it answers for associations alone, which no other role's trust matters to.
-    """
-
-    def __init__(self, cluster: ClusterCache, writers: Mapping[RoleArn, RoleWriter] | None = None) -> None:
+    def __init__(self, cluster: ClusterCache, policies: Mapping[RoleArn, PolicyCache]) -> None:
         self._cluster = cluster
-        self._writers = {} if writers is None else writers
+        self._policies = policies
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
         """The subjects that belong into `role` and are trusted in no other role of the binding.
@@ -32,13 +29,14 @@ class DesiredState:
         As long as another of them has not been read, that is not known: such a subject waits for its grant, which
         reads first.
         """
-        return [grant.subject for grant in self._cluster.grants_of(role) if self._is_nowhere_else(role, grant)]
+        grants = list(self._cluster.grants_of(role))
+        return [grant.subject for grant in grants if self._is_nowhere_else(role, grant)]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
         return self._cluster.may_want(role, subject)
 
-    def may_leave(self, role: RoleArn | None, subject: Subject, *, associated: bool = False) -> bool:
+    def may_remove(self, role: RoleArn | None, subject: Subject, *, associated: bool = False) -> bool:
         """Whether `subject` is unused in `role` now, so that an approved removal may be done.
 
         A cache that is out of touch does not know that.
@@ -65,17 +63,13 @@ class DesiredState:
 
     def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
         """Whether the association of `subject` with `role` is unused now, so that it may be deleted."""
-        return self.may_leave(role, subject, associated=True)
+        return self.may_remove(role, subject, associated=True)
 
     def was_replaced(self, subject: Subject) -> bool:
         """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""
         if self._cluster.former.uid(subject.namespace) is None:
             return False  # as mostly: no binding has selected a namespace of that name before
         return self.removal_reason(None, subject) is RemovalReason.NAMESPACE_REPLACED
-
-    def is_another(self, _: RoleArn, subject: Subject) -> bool:
-        """The same, as the port Demand asks for it."""
-        return self.was_replaced(subject)
 
     def removal_reason(
         self, role: RoleArn | None, subject: Subject, *, associated: bool = False, live: Shown | None = None
@@ -92,9 +86,9 @@ class DesiredState:
         )
 
     def _trusts(self, role: RoleArn, subject: Subject) -> bool:
-        writer = self._writers.get(role)
-        return writer is not None and writer.trusts(subject) is not None
+        known = self._policies.get(role)
+        return known is not None and known.trusts(subject) is not None
 
     def _is_nowhere_else(self, role: RoleArn, grant: Grant) -> bool:
-        others = (self._writers[other] for other in grant.binding.roles if other != role)
-        return all(other.has_looked and not other.trusts(grant.subject) for other in others)
+        others = (self._policies[other] for other in grant.binding.roles if other != role)
+        return all(other.synced.is_set() and not other.trusts(grant.subject) for other in others)

@@ -19,7 +19,7 @@ from webhook.controller.approved_removals import ApprovedRemovals, ConfirmedRemo
 from webhook.controller.live_reads import read_live
 from webhook.controller.stuck_namespaces import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.errors import ClusterError
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -114,7 +114,7 @@ class Pruner:
         await self.unused.refresh()
         self._approved.refresh()
         self._adopt(leadership)
-        leadership.leaving = tuple(entry.mark for entry in self._approved.counted())
+        leadership.removing = tuple(entry.mark for entry in self._approved.counted())
         leadership.witnessed = tuple(
             one.mark for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
         )
@@ -206,11 +206,11 @@ class Pruner:
         By reads that are too young to be from before its last write; a role that cannot be read keeps only
         its own subjects waiting.
         """
-        young = {role for role, one in self._writers.items() if one.read_at > leadership.began + REMEMBERED}
+        young = {role for role, one in self._writers.items() if one.known.read_at > leadership.began + REMEMBERED}
         if self._approved.is_empty and all(
             role in young or one.needs_a_person for role, one in self._writers.items()
         ):
-            leadership.take_up([one.mark for one in self.unused.entries if one.associated or one.role in young])
+            leadership.adopt([one.mark for one in self.unused.entries if one.associated or one.role in young])
 
     def _end(self) -> None:
         """Remove nothing any more: this replica no longer leads."""

@@ -80,7 +80,7 @@ class Reconciler:
         """A pass at start and every `interval` seconds, and a check of each namespace that changes."""
         metrics.pass_interval.set(interval)
         await self._cache.wait_until_synced()
-        await self._grants.first_looks(_FIRST_READ_SECONDS)
+        await self._grants.wait_until_synced(_FIRST_READ_SECONDS)
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
@@ -109,7 +109,7 @@ class Reconciler:
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
-            self._grants.check()
+            self._grants.enqueue()
             self._grants.forget_refused(self._cache.wanted())
             self._changed.update(dict.fromkeys(self._cache.namespaces_with_grants()))
             self._changed.update(dict.fromkeys(self._grants.namespaces_under_way))

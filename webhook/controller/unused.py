@@ -118,7 +118,7 @@ class UnusedTrust:
 
     def may_remove(self, entry: Entry) -> bool:
         """Whether no binding wants it by what was last shown, nor may soon."""
-        return self._demand.may_leave(entry.role, entry.subject, associated=entry.associated)
+        return self._demand.may_remove(entry.role, entry.subject, associated=entry.associated)
 
     def is_deletion_witnessed(self, entry: Entry) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""

@@ -14,8 +14,7 @@ from webhook.planning.snapshot import TrustedSubjects
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
     from webhook.model.removal import Forecast
@@ -218,7 +217,7 @@ def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | 
         return None
     account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
     standing = placement.verdict.standing if placement.verdict else None
-    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
+    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.EXTERNAL}
     if account is None or account.role_annotation == placement.role.value:
         return None
     if grant.annotated is not None and not is_trusted:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webhook.iam.pod_statement import pod_statements
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, pod_statements
 from webhook.model.decisions import wanted_grants
 from webhook.model.removal import removal_reason
 from webhook.podidentity.association import Ownership

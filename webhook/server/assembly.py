@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,9 +18,8 @@ from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
 from webhook.controller.remediation.identities import Identities
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
@@ -51,32 +51,25 @@ async def assemble(configuration: Configuration) -> Program:
         return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
-    lock = LeaseLock(leases, identity)
     leadership = LeaderElection(leases, installation, identity, progress)
-    quota, limiter = AccountQuota(calls), iam_limiter()
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand = DesiredState(cache, writers)
-    associations = (
-        Associations(
-            pods.api,
-            pods.owner,
-            DesiredState(cache),
-            leadership.leads_since,
-            progress,
-        )
+    quota = AccountQuota(calls)
+    desired, writers, associations, grants = build_engine(
+        trusted_roles(bindings),
+        own_in,
+        lambda role: IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota),
+        LeaseLock(leases, identity),
+        partial(DesiredState, cache),
+        partial(Associations, pods.api, pods.owner, leads_since=leadership.leads_since, progress=progress)
         if pods
-        else None
+        else None,
+        progress,
     )
-    grants = Grants(writers, associations)
-    for role in trusted_roles(bindings):
-        policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
     section, gate = configuration.reconciler, configuration.pod_gate
     rules = PruneRules(section.prune_grace, section.max_removal_fraction)
     reconciler = Reconciler(cache, grants, api, events, progress)
     identities = Identities(cache, grants)
-    pruner = Pruner(cache, writers, demand, api, events, rules, associations, progress, reconciler.hurry)
+    pruner = Pruner(cache, writers, desired, api, events, rules, associations, progress, reconciler.hurry)
     leader = Leader(
         pruner,
         BindingConflicts(cache, bindings, events),

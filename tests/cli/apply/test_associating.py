@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
@@ -15,11 +16,10 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Hands, add_and_repair, remove
+from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.engine.build import build_engine
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
@@ -31,7 +31,6 @@ from webhook.podidentity.associations import Associations
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.model.names import RoleArn
 
 THEIRS = "arn:aws:iam::123456789012:role/theirs"
 
@@ -72,19 +71,17 @@ class Person:
     async def hands(self) -> AsyncIterator[Hands]:
         """What `apply` works with."""
         cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(cache, writers), self.iam.client("apply")
-        own = self.installation.own_in(self.role)
-        writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, DesiredState(cache))
-        grants = Grants(writers, associations)
-        mirror = asyncio.create_task(cache.run())
-        try:
-            await cache.wait_until_synced()
-            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations)
-        finally:
-            await grants.close()
-            mirror.cancel()
+        policies, own = self.iam.client("apply"), self.installation.own_in(self.role)
+        engine = build_engine(
+            [self.role],
+            lambda _: own,
+            lambda _: policies,
+            InProcessLock(),
+            partial(DesiredState, cache),
+            partial(Associations, self.eks, OWNER),
+        )
+        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
+            yield by
 
     async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
         """Carry it out, and answer what was done it with."""

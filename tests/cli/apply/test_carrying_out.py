@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,14 +18,13 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
+from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
@@ -77,18 +77,16 @@ class Person:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, grants = DesiredState(cache, writers), Grants(writers)
-        policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
-        for one in self.roles:
-            writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
-        mirror = asyncio.create_task(cache.run())
-        try:
-            await cache.wait_until_synced()
-            yield Hands(self.cluster, policies, cache, demand, writers, grants)
-        finally:
-            await grants.close()
-            mirror.cancel()
+        policies = self.iam.client(who)
+        engine = build_engine(
+            self.roles,
+            self.installation.own_in,
+            lambda _: policies,
+            LeaseLock(self.leases, who),
+            partial(DesiredState, cache),
+        )
+        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
+            yield by
 
     async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
         """Carry it out, and answer what was done it with."""
@@ -223,7 +221,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
 
         async def trust(number: int) -> None:
             (grant,) = replica.cache.grants_in(subject(number).namespace)
-            assert isinstance(await replica.grants.obtain(grant, 3), Trusted)
+            assert isinstance(await replica.engine.grants.obtain(grant, 3), Trusted)
 
         await trust(1)
         await trust(2)
@@ -235,7 +233,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         await asyncio.sleep(0.1)
         await trust(3)
         assert person.trusted(role()) == {2, 3}
-        replica.grants.check()
+        replica.engine.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
     assert person.iam.puts[-1].call.who == "replica"

@@ -162,7 +162,7 @@ class World:
     annotated: bool
     trusted: bool
     associated: bool
-    lets_pods_in: bool
+    allows_pods: bool
     target: Mode
     switched: bool = False
     heard: bool = False
@@ -178,7 +178,7 @@ class World:
         """Whether the pod's next call goes well."""
         if pod.way is Mode.IRSA:
             return self.trusted
-        return pod.has_credentials or (self.associated and self.lets_pods_in)
+        return pod.has_credentials or (self.associated and self.allows_pods)
 
     def start_pod(self) -> None:
         """EKS prefers an association; a pod without variables is held back by the gate."""
@@ -202,7 +202,7 @@ class World:
     def situation(self) -> Situation:
         """What a look finds."""
         irsa = ModeReadiness(self.annotated and self.trusted, self.annotated or self.trusted)
-        pods = ModeReadiness(self.associated and self.lets_pods_in, self.associated)
+        pods = ModeReadiness(self.associated and self.allows_pods, self.associated)
         new, old = (pods, irsa) if self.target is Mode.POD_IDENTITY else (irsa, pods)
         lagging = [pod for pod in self.pods if pod.way is not self.target]
         return Situation(WHO, new, old, (LaggingPods("mxp-controller", ("pod",)),) if lagging else ())
@@ -220,7 +220,7 @@ class World:
             case MigrationStep.ADD if self.target is Mode.IRSA:
                 return [self._having(trusted=True), self._having(annotated=True)]
             case MigrationStep.ADD:
-                return [self._having(lets_pods_in=True), self._having(associated=True)]
+                return [self._having(allows_pods=True), self._having(associated=True)]
             case MigrationStep.RESTART:
                 return [self.hear, self.replace_pods]
             case MigrationStep.DETACH:

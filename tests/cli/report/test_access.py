@@ -119,9 +119,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
         AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "nobody": ([OWN.render_for_nobody()], "nobody", AccessFinding.AS_WANTED, OURS),
+    "nobody": ([OWN.render_placeholder()], "nobody", AccessFinding.AS_WANTED, OURS),
     "no subject of another cluster": (
-        [OTHER_CLUSTER.render_for_nobody()],
+        [OTHER_CLUSTER.render_placeholder()],
         "nobody",
         AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",

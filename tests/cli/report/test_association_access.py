@@ -26,7 +26,7 @@ from tests.support.associating import (
 from tests.support.pods import CLUSTER
 from webhook.cli.report.access import Access, AccessFinding
 from webhook.cli.report.statements import accesses
-from webhook.iam.pod_statement import SERVICE
+from webhook.iam.statement import SERVICE
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Account
 from webhook.model.names import Subject

@@ -86,7 +86,7 @@ def test_nothing_is_restarted_for_an_identity_that_is_not_there() -> None:
     ("mode", "annotation", "standing", "lacks"),
     [
         (Mode.IRSA, ROLE.value, Standing.KEPT, None),
-        (Mode.IRSA, ROLE.value, Standing.FOREIGN, None),
+        (Mode.IRSA, ROLE.value, Standing.EXTERNAL, None),
         (Mode.IRSA, ROLE.value, Standing.ADDED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.DENIED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.NO_ROOM, "does not trust it"),

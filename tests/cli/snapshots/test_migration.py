@@ -15,7 +15,7 @@ from tests.support.sites import ISSUER, role
 from webhook.cli.migrate import session as migration
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep
 from webhook.cli.running import Progress
-from webhook.iam.pod_statement import PodStatement, sid_for_pods
+from webhook.iam.statement import PodStatement, sid_for_pods
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace

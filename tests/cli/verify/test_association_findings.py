@@ -174,7 +174,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         _shared(account(association(), statements=[DANGLING])),
         "trust",
         "which was deleted",
-        _put(INSTALLATION.own_in(ROLE).render_for_nobody()),
+        _put(INSTALLATION.own_in(ROLE).render_placeholder()),
     ),
     "a role that is gone": (
         WELL,

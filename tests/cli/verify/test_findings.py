@@ -486,7 +486,7 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
         if finding.fix and "update-assume-role-policy" in finding.fix:
             printed = json.loads(shlex.split(finding.fix)[-1])["Statement"]
             if len(policy.statements) == 1:
-                assert printed == [OWN.render_for_nobody()]
+                assert printed == [OWN.render_placeholder()]
                 continue
             assert len(printed) == len(policy.statements) - 1
             assert all(statement in policy.statements for statement in printed)

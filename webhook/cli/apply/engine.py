@@ -6,17 +6,18 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cli.output import short
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reads import read_live
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import Engine, build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import Cluster
     from webhook.iam.ports import TrustPolicies
+    from webhook.iam.role_writer import RoleWriter
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
@@ -63,10 +65,7 @@ class Hands:
     cluster: Cluster
     policies: TrustPolicies
     cache: ClusterCache
-    demand: DesiredState
-    writers: dict[RoleArn, RoleWriter]
-    grants: Grants
-    associations: Associations | None = None
+    engine: Engine[DesiredState]
     done: Done = field(default_factory=Done)
 
 
@@ -92,26 +91,35 @@ async def hands(
         wall_clock=time.time,
         grace=installation.grace,
     )
-    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = DesiredState(cache, writers), iam_limiter()
-    policies, eks = here.policies_to_write(), here.cluster_to_write()
-    own_in = own_in or installation.own_in
-    for role in trusted_roles(installation.bindings):
-        by = eks.policies if eks and own_in(role).pods else policies
-        writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
-    associations = None
-    if pods:
-        associations = Associations(pods.api, pods.owner, DesiredState(cache))
-    elif eks and installation.owner:
-        associations = Associations(eks.associations, installation.owner, DesiredState(cache))
-    grants = Grants(writers, associations)
+    calls, own_in = here.calls_to_write(), own_in or installation.own_in
+    pods, quota = pods or here.pods_to_write(calls), AccountQuota(calls)
+
+    def policies_of(role: RoleArn) -> IamTrustPolicies:
+        return IamTrustPolicies(calls, pods.cluster if pods and own_in(role).pods else here.caller, quota)
+
+    engine = build_engine(
+        trusted_roles(installation.bindings),
+        own_in,
+        policies_of,
+        LeaseLock(Leases(here.connection, here.namespace), process_identity()),
+        partial(DesiredState, cache),
+        partial(Associations, pods.api, pods.owner) if pods else None,
+    )
+    async with hands_over(engine, here.api, here.policies, cache, done) as by:
+        yield by
+
+
+@asynccontextmanager
+async def hands_over(
+    engine: Engine[DesiredState], cluster: Cluster, policies: TrustPolicies, cache: ClusterCache, done: Done
+) -> AsyncIterator[Hands]:
+    """The same over an engine that was built; `cache` mirrors the cluster inside the `async with`."""
     mirror = asyncio.create_task(cache.run())
     try:
         await cache.wait_until_synced()
-        yield Hands(here.api, here.policies, cache, demand, writers, grants, associations, done)
+        yield Hands(cluster, policies, cache, engine, done)
     finally:
-        await grants.close()
+        await engine.grants.close()
         mirror.cancel()
 
 
@@ -146,7 +154,7 @@ async def obtain(
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
-        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
+        outcomes[subject] = await by.engine.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
     try:
@@ -189,37 +197,33 @@ async def _dissociate(by: Hands, item: Dissociating) -> None:
     name = short(subject)
     try:
         live = await read_live(by.cluster, by.cache, subject)
-        if by.demand.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
+        desired, associations = by.engine.desired, by.engine.associations
+        if desired.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
             by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
-        elif by.associations and await by.associations.remove(subject):
+        elif associations and await associations.remove(subject):
             by.done.written.append(f"{name}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
         by.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
-    """Have the writer read until IAM shows what should be there; False, with the reason noted, if not."""
-    return await shown_by(by.writers[role], by.policies, is_there, by.done)
+    """Have the writer work until IAM shows what should be there; False, with the reason noted, if it does not."""
+    if reason := await write_until(by.engine.writers[role], by.policies, is_there):
+        by.done.failed.append(f"{role}: {reason}")
+    return not reason
 
 
-async def shown_by(
-    writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool], done: Done
-) -> bool:
-    """The same by any writer."""
-    role, reason = writer.role, ""
+async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool]) -> str:
+    """Have the writer work until IAM shows what should be there; answers why it does not, or nothing."""
     try:
         async with asyncio.timeout(PATIENCE):
-            await writer.first_look()
-            while not writer.needs_a_person and not is_there(await policies.read(role)):
-                writer.check()
+            await writer.wait_until_synced()
+            while not writer.needs_a_person and not is_there(await policies.read(writer.role)):
+                writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        reason = str(error) or f"not within {PATIENCE:.0f} s"
-    if writer.trouble and (reason or writer.needs_a_person):
-        reason = writer.trouble.reason
-    if reason:
-        done.failed.append(f"{role}: {reason}")
-    return not reason
+        return writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
+    return writer.trouble.reason if writer.needs_a_person and writer.trouble else ""
 
 
 async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
@@ -265,7 +269,7 @@ async def _look_at_all_roles(by: Hands) -> None:
     """Trust in another role of the binding decides too; a role that does not answer trusts no subject."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
+            await asyncio.gather(*(writer.wait_until_synced() for writer in by.engine.writers.values()))
 
 
 async def _remove_from(by: Hands, change: RoleChange) -> None:
@@ -273,7 +277,7 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
     if not leaving:
         return
-    by.writers[change.role].leave(leaving)
+    by.engine.writers[change.role].approve_removals(leaving)
     if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
@@ -286,7 +290,7 @@ async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     except ClusterError as error:
         by.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
         return False
-    if by.demand.removal_reason(role, subject, live=live) is None:
+    if by.engine.desired.removal_reason(role, subject, live=live) is None:
         by.done.failed.append(f"{name}: not removed, because it is wanted now")
         return False
     return True

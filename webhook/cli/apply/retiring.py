@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import shown_by
+from webhook.cli.apply.engine import write_until
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
-from webhook.coordination.leases import LeaseLock
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
     from webhook.iam.ports import TrustPolicies
     from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.planning.plan import Plan, RoleChange
+    from webhook.planning.plan import Plan
 
 
 class _NoneWanted:
-    """The desired state of a cluster that is gone, and of a role that nothing is bound to."""
+    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
         return ()
@@ -33,7 +34,7 @@ class _NoneWanted:
     def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return False
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return True
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
@@ -42,7 +43,7 @@ class _NoneWanted:
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return False
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return False
 
 
@@ -62,7 +63,7 @@ class _Untold:
 class _UntoldHold:
     def __init__(self, hold: Hold) -> None:
         self.outlasts = hold.outlasts
-        self.again = hold.again
+        self.renew = hold.renew
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing that concerns another replica."""
@@ -82,21 +83,21 @@ async def retire(
     plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
 ) -> None:
     """The same, one role after the other."""
-    limiter = iam_limiter()
+    owns = {change.role: change.own for change in plan.roles}
+    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: _NoneWanted())
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), _NoneWanted(), limiter=limiter)
-        await _retire_from(change, writer, policies, done)
-
-
-def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
-    return lambda _: own
-
-
-async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
-    writer.leave({item.subject for item in change.removed})
-    try:
-        if await shown_by(writer, policies, lambda policy: not policy.names_subjects(change.own), done):
+        writer = engine.writers[change.role]
+        writer.approve_removals({item.subject for item in change.removed})
+        try:
+            reason = await write_until(writer, policies, _lacks(change.own))
+        finally:
+            await writer.close()
+        if reason:
+            done.failed.append(f"{change.role}: {reason}")
+        else:
             done.written.append(f"{change.role}: statement {change.own.sid} removed")
-    finally:
-        await writer.close()
+
+
+def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
+    return lambda policy: not policy.names_subjects(own)

@@ -81,8 +81,8 @@ async def move_on(
     """
     moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
     async with hands(session.here, done, session.own_in, session.pods) as by:
-        if by.associations:
-            await by.associations.wait_until_synced()
+        if by.engine.associations:
+            await by.engine.associations.wait_until_synced()
         moving = _Moving(session, by, Replacing(session, limits))
         slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []
@@ -147,14 +147,14 @@ class _Moving:
 
     async def _move(self, move: Move) -> str:
         subject, by = move.subject, self._by
-        if move.step is MigrationStep.DETACH and by.associations:
+        if move.step is MigrationStep.DETACH and by.engine.associations:
             namespace, account = await read_live(by.cluster, by.cache, subject)
             if namespace is None:
-                await by.associations.remove(subject)
+                await by.engine.associations.remove(subject)
                 return ""
             if reason := await self._not_to_detach(subject, account):
                 return reason
-            await self._detach(subject, by.associations)
+            await self._detach(subject, by.engine.associations)
         if move.step is not MigrationStep.REMOVE and (reason := await self._replacing.told(subject)):
             return reason
         return await self._replacing.replaced(subject)
@@ -177,14 +177,14 @@ class _Moving:
         return await self._replacing.settled(subject)
 
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
-        writer = self._by.writers[role]
-        await writer.first_look()
-        if trust := writer.trusts(subject):
+        writer = self._by.engine.writers[role]
+        await writer.wait_until_synced()
+        if trust := writer.known.trusts(subject):
             return not trust.doubt
         policy, own = await self._by.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
             return False
-        return policy.foreign_grant(own, subject) is not None
+        return policy.external_grant(own, subject) is not None
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         """Remove the annotations that pods no longer need, then the trust.

@@ -86,7 +86,7 @@ class PodIdentityReadiness:
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
             return ModeReadiness(trouble=_denial("may deny", place, self.role))
         return ModeReadiness(
-            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.lets_pods_in(self.own)
+            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.allows_pods(self.own)
         )
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:

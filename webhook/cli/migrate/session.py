@@ -19,8 +19,7 @@ from webhook.cli.migrate.rules import (
 )
 from webhook.config.bindings import check_associating
 from webhook.config.errors import ConfigurationError
-from webhook.iam.pod_statement import sid_for_pods
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, sid_for_pods
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.bindings import Mode, first_match
 from webhook.model.errors import InvalidNameError

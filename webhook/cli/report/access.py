@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.judgement import judge_pod_trust, judge_trust, own_place
 from webhook.iam.statement import NOBODY
-from webhook.iam.trust_policy import is_for_nobody
+from webhook.iam.trust_policy import is_placeholder
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import AssociationAction
 
@@ -202,7 +202,7 @@ class Accesses:
         place = own_place(policy, own)
         if place is None or not policy.is_whole(own):
             return
-        if is_for_nobody(policy.statements[place.index], own):
+        if is_placeholder(policy.statements[place.index], own):
             yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
         is_bound = any(role in binding.roles for binding in self._installation.bindings)
         for subject in policy.subjects(own):

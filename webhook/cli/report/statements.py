@@ -6,9 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
-from webhook.iam.pod_statement import SERVICE
-from webhook.iam.statement import FIRST_OF_SETUP
-from webhook.iam.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
+from webhook.iam.statement import FIRST_OF_SETUP, SERVICE
+from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
 from webhook.iam.trust_policy import Place, canonical
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def _of_changed_statement(role: RoleArn, policy: TrustPolicy, own: OwnStatement)
     for index, statement in enumerate(policy.statements):
         if own.owns(statement):
             place, why = Place(index, own.sid), _changed(statement)
-            for principal in whom_it_names(statement):
+            for principal in names_in(statement):
                 yield Access(role, principal, AccessFinding.CHANGED, why, place, None, own.issuer.value)
 
 
@@ -79,8 +78,8 @@ def _of_pod_statements(role: RoleArn, policy: TrustPolicy, own: OwnStatement) ->
         place = Place(policy.statements.index(statement), one.sid)
         finding, why = AccessFinding.CHANGED, _changed(statement)
         if policy.has_whole(one):
-            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
-        for principal in whom_it_names(statement):
+            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_allowed_by(statement)}"
+        for principal in names_in(statement):
             yield Access(role, principal, finding, why, place)
 
 
@@ -98,10 +97,10 @@ def _of_other_statements(
         if canonical(statement) == canonical(FIRST_OF_SETUP):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
-            finding, why = AccessFinding.POD_IDENTITY, pods_it_is_for(statement)
+            finding, why = AccessFinding.POD_IDENTITY, pods_allowed_by(statement)
         elif _is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
-        for principal in whom_it_names(statement):
+        for principal in names_in(statement):
             yield Access(role, principal, finding, why, place, None, issuer)
 
 

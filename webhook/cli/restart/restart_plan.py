@@ -111,4 +111,4 @@ def what_is_lacking(placement: Placement, account: Account | None) -> str | None
         return None
     if placement.verdict is None:
         return _NOT_KNOWN
-    return None if placement.verdict.standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED
+    return None if placement.verdict.standing in {Standing.KEPT, Standing.EXTERNAL} else _NOT_TRUSTED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from webhook.cli.iam_calls import policy_of
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.statement import ASSUME_WITH_TOKEN, OwnStatement
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE, RoleArn
@@ -77,7 +77,7 @@ def first_trust(desired: DesiredAccount, role: RoleArn) -> Document:
 
     It is the webhook's own statement, which the webhook replaces, where its installation has the usual name.
     """
-    return policy_of(OwnStatement.for_role(role, desired.issuer, desired.program.namespace).render_for_nobody())
+    return policy_of(OwnStatement.for_role(role, desired.issuer, desired.program.namespace).render_placeholder())
 
 
 def own_statement(desired: DesiredAccount) -> Document:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from webhook.cli.iam_calls import add_audience, create_provider, create_role, policy_of, put_policy, update_trust
 from webhook.cli.setup import policies
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import TrustPolicy, canonical, canonical_policy
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE

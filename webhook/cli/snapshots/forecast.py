@@ -31,7 +31,7 @@ async def forecast(
     with suppress(ClusterError):
         lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
-    leaving = lease.leaving if removed else ()  # no removal has been pending for longer than that
+    leaving = lease.removing if removed else ()  # no removal has been pending for longer than that
     uncounted = {*leaving, *lease.witnessed}
     due = sum(entry.mark not in uncounted for entry in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)

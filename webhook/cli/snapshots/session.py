@@ -26,6 +26,7 @@ from webhook.model.removal import PruneRules
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.server.issuer import configured_issuer, find_issuer
+from webhook.server.pod_identity import PodIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine
@@ -61,14 +62,6 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterToWrite:
-    """Associations of a cluster, and trust policies of its bindings' roles, written once EKS has confirmed it."""
-
-    associations: EksAssociations
-    policies: IamTrustPolicies
-
-
-@dataclass(frozen=True, slots=True)
 class Session:
     """One command's ways to cluster and account. `namespace` is where the program is installed."""
 
@@ -83,21 +76,21 @@ class Session:
     policies: IamTrustPolicies
 
     def policies_to_write(self) -> IamTrustPolicies:
-        """The same trust policies for writers, which try a call once: a lock must outlast it."""
+        """The same trust policies for writers."""
         calls = self.calls_to_write()
         return IamTrustPolicies(calls, self.caller, AccountQuota(calls))
 
     def calls_to_write(self) -> AwsCalls:
-        """Calls that are tried once, for writers."""
+        """Calls for writers, each tried once: a lock must outlast it."""
         return AwsCalls(partition=partition(self.installation.bindings))
 
-    def cluster_to_write(self) -> ClusterToWrite | None:
-        """The cluster as EKS has it, to write associations; None where no binding is in that mode."""
-        if self.installation.eks is None:
+    def pods_to_write(self, calls: AwsCalls) -> PodIdentity | None:
+        """The cluster whose associations are made by `calls`; None where no binding is in that mode."""
+        here = self.installation
+        if here.eks is None or here.owner is None:
             return None
-        calls = self.calls_to_write()
-        check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
-        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
+        check = ClusterCheck(calls, self.caller, here.eks, lambda: here.issuer)
+        return PodIdentity(check, here.owner, EksAssociations(calls, check), here.bindings)
 
     async def read(
         self, progress: Progress, roles: Collection[RoleArn] = ()

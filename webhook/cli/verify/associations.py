@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.verify.findings import ControlPlane, Shared
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn

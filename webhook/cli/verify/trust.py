@@ -10,7 +10,7 @@ from webhook.cli.judgement import judge_trust
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
-from webhook.iam.conditions import as_list, conditions_hold
+from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.statement_words import principals_of
 from webhook.iam.trust_policy import Place, TrustPolicy
@@ -170,7 +170,7 @@ def _raise_quota(shared: Shared) -> str | None:
 def without(policy: TrustPolicy, place: Place, own: OwnStatement) -> TrustPolicy:
     """The policy without one statement; IAM requires one, so ours that allows no subject replaces the last."""
     kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
-    return TrustPolicy({**policy.document, "Statement": kept or [own.render_for_nobody()]})
+    return TrustPolicy({**policy.document, "Statement": kept or [own.render_placeholder()]})
 
 
 def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: OwnStatement) -> TrustPolicy:

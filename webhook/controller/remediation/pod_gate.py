@@ -15,7 +15,7 @@ import structlog
 
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Untrusted
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry.progress import Progress
 

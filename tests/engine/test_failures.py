@@ -1,4 +1,4 @@
-"""IAM says no: what patience mends is hoped for within the budget, anything else is told at once."""
+"""IAM fails: what may pass soon is waited for within the budget, anything else is reported at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _have_a_character_that_could_not_be_read(iam: SimulatedIam) -> None:
     iam.edit(ROLE, lambda document: document["Statement"][0].update(Sid="caf\ufffd"))
 
 
-def _mend(iam: SimulatedIam) -> None:
+def _correct(iam: SimulatedIam) -> None:
     iam.recover()
     iam.store(ROLE, foreign_document(ROLE))
 
@@ -74,7 +74,7 @@ PERSONAL = [
 
 @pytest.mark.parametrize(("trouble", "kind", "words"), PERSONAL)
 @in_virtual_time
-async def test_what_needs_a_person_is_told_at_once(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def test_a_failure_that_needs_a_person_is_reported_at_once(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     iam = SimulatedIam(latency=0.1)
     here = site(iam, ROLE)
     trouble(iam)
@@ -86,7 +86,7 @@ async def test_what_needs_a_person_is_told_at_once(trouble, kind, words) -> None
 
 @pytest.mark.parametrize(("trouble", "kind", "words"), PERSONAL)
 @in_virtual_time
-async def test_who_comes_while_it_lasts_is_told_at_once_too(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def test_a_grant_asked_for_while_it_lasts_fails_at_once_too(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     iam = SimulatedIam()
     here = site(iam, ROLE)
     trouble(iam)
@@ -101,14 +101,14 @@ async def test_who_comes_while_it_lasts_is_told_at_once_too(trouble, kind, words
 
 @pytest.mark.parametrize(("trouble", "kind", "words"), PERSONAL)
 @in_virtual_time
-async def test_after_a_person_mended_it_all_are_trusted_within_half_a_minute(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG001
+async def test_after_a_person_corrected_it_all_are_trusted_within_half_a_minute(trouble, kind, words) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG001
     iam = SimulatedIam()
     here = site(iam, ROLE)
     trouble(iam)
     await _refused(here)
     await asyncio.sleep(3600)
     await _refused(here, 2)
-    _mend(iam)
+    _correct(iam)
     await asyncio.sleep(30)
     assert here.trusted_in(ROLE) == {subject(1), subject(2)}
 
@@ -124,7 +124,7 @@ async def test_the_place_of_a_deleted_principal_is_named() -> None:
 
 
 @in_virtual_time
-async def test_who_is_trusted_already_has_no_bad_news_when_a_write_for_others_fails() -> None:
+async def test_a_trusted_subject_has_no_bad_news_when_a_write_for_others_fails() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.edit(ROLE, lambda document: document["Statement"].append(OWN.render([subject(1)])))
@@ -151,7 +151,7 @@ async def test_what_passes_soon_is_hoped_for_within_the_budget(trouble: Trouble,
 
 @pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.REFUSED, Trouble.HANGS])
 @in_virtual_time
-async def test_what_lasts_longer_than_the_budget_is_told_then_and_mended_later(trouble: Trouble) -> None:
+async def test_what_lasts_longer_than_the_budget_is_reported_then_and_trust_follows(trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(trouble, "write")
@@ -165,7 +165,7 @@ async def test_what_lasts_longer_than_the_budget_is_told_then_and_mended_later(t
 
 
 @in_virtual_time
-async def test_who_comes_while_iam_is_silent_learns_what_is_the_matter() -> None:
+async def test_a_grant_asked_for_while_iam_is_silent_has_the_reason() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(Trouble.HANGS, "read")
@@ -180,7 +180,7 @@ async def test_who_comes_while_iam_is_silent_learns_what_is_the_matter() -> None
 
 @pytest.mark.parametrize("size", [1, 3])
 @in_virtual_time
-async def test_an_answer_that_is_not_iams_is_told_at_once_and_trust_follows_when_it_is_over(size: int) -> None:
+async def test_an_unexpected_response_is_reported_at_once_and_trust_follows_when_it_is_over(size: int) -> None:
     iam, roles = SimulatedIam(latency=0.1), pool(size)
     here = site(iam, *roles)
     home = here.binding.roles_in_order(subject(1))[-1]
@@ -200,7 +200,7 @@ async def test_an_answer_that_is_not_iams_is_told_at_once_and_trust_follows_when
 
 @pytest.mark.parametrize("size", [1, 3])
 @in_virtual_time
-async def test_who_asked_before_iam_fell_silent_learns_what_failed_last(size: int) -> None:
+async def test_a_grant_asked_for_before_iam_fell_silent_has_what_failed_last(size: int) -> None:
     iam, roles = SimulatedIam(), pool(size)
     here = site(iam, *roles)
     trouble = iam.have(Trouble.THROTTLED)
@@ -213,7 +213,7 @@ async def test_who_asked_before_iam_fell_silent_learns_what_failed_last(size: in
 
 
 @in_virtual_time
-async def test_iam_is_not_hammered_while_it_says_no() -> None:
+async def test_iam_is_not_hammered_while_it_refuses() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(Trouble.THROTTLED, "read")
@@ -224,7 +224,7 @@ async def test_iam_is_not_hammered_while_it_says_no() -> None:
 
 
 @in_virtual_time
-async def test_who_comes_during_a_try_that_fails_does_not_cut_the_backoff_short() -> None:
+async def test_a_grant_asked_for_during_a_try_that_fails_does_not_cut_the_backoff_short() -> None:
     iam = SimulatedIam(latency=1.0)
     here = site(iam, ROLE)
     iam.have(Trouble.THROTTLED, "read")
@@ -292,7 +292,7 @@ async def test_a_document_that_iam_refused_for_its_size_is_not_sent_again() -> N
 
 
 @in_virtual_time
-async def test_room_that_was_made_is_used_by_the_next_who_asks() -> None:
+async def test_room_that_was_made_is_used_by_the_next_grant() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, ROLE)
     for number in range(20):
@@ -302,7 +302,7 @@ async def test_room_that_was_made_is_used_by_the_next_who_asks() -> None:
 
 
 @in_virtual_time
-async def test_a_protected_role_is_told_once_and_not_tried_again_by_itself() -> None:
+async def test_a_protected_role_is_reported_once_and_not_tried_again_by_itself() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(Trouble.NOT_ALLOWED, "write")
@@ -312,7 +312,7 @@ async def test_a_protected_role_is_told_once_and_not_tried_again_by_itself() -> 
 
 
 @in_virtual_time
-async def test_a_deny_that_wins_is_told_with_its_place() -> None:
+async def test_a_deny_that_wins_is_reported_with_its_place() -> None:
     iam = SimulatedIam(reorders=False)
     here = site(iam, ROLE)
     iam.edit(ROLE, lambda document: document["Statement"].insert(1, _denial()))
@@ -335,7 +335,7 @@ async def test_a_write_whose_answer_was_lost_counts_once_it_is_seen(trouble: Tro
 
 @pytest.mark.parametrize("trouble", [Trouble.HANGS, Trouble.APPLIED_LATE])
 @in_virtual_time
-async def test_nobody_is_said_to_be_trusted_before_iam_has_the_write(trouble: Trouble) -> None:
+async def test_no_subject_counts_as_trusted_before_iam_has_the_write(trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(trouble, "write", times=1)
@@ -344,7 +344,7 @@ async def test_nobody_is_said_to_be_trusted_before_iam_has_the_write(trouble: Tr
 
 
 @in_virtual_time
-async def test_a_write_that_takes_effect_after_newer_ones_is_put_right_by_the_next_passes() -> None:
+async def test_a_write_that_takes_effect_after_newer_ones_is_repaired_by_the_next_passes() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(Trouble.APPLIED_LATE, "write", times=1)
@@ -354,7 +354,7 @@ async def test_a_write_that_takes_effect_after_newer_ones_is_put_right_by_the_ne
         await asyncio.sleep(1.5)
     await asyncio.sleep(10)
     for _ in range(3):
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(60)
     assert here.trusted_in(ROLE) == {subject(1), subject(2), subject(3)}
 

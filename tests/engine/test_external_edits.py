@@ -11,8 +11,8 @@ from tests.support.invariants import assert_statement_is_whole, assert_writes_we
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, foreign_document, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
-from webhook.coordination.recent_writes import REMEMBERED
-from webhook.iam.conditions import as_list
+from webhook.coordination.lock import REMEMBERED
+from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
@@ -87,7 +87,7 @@ async def test_a_hand_edit_of_our_statement_is_put_back(edit: Callable[[Document
     whole = iam.document(ROLE)
     await asyncio.sleep(waited)
     iam.edit(ROLE, edit)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(1 if waited > REMEMBERED else REMEMBERED + 20)
     assert TrustPolicy(iam.document(ROLE)).same_meaning(TrustPolicy(whole))
     assert_statement_is_whole(iam.document(ROLE), OWN)
@@ -95,7 +95,7 @@ async def test_a_hand_edit_of_our_statement_is_put_back(edit: Callable[[Document
 
 
 @in_virtual_time
-async def test_an_edit_of_somebody_else_between_two_grants_is_kept() -> None:
+async def test_an_external_edit_between_two_grants_is_kept() -> None:
     iam, here = await _settled()
     new = {
         "Sid": "New",
@@ -122,7 +122,7 @@ async def test_foreign_statements_are_the_same_in_every_document() -> None:
 
 
 @in_virtual_time
-async def test_a_statement_of_somebody_else_for_our_own_cluster_gets_nobody_of_ours() -> None:
+async def test_an_external_statement_for_our_own_cluster_gets_no_subject_of_ours() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     by_hand = {**OWN.render([Subject("made-by-hand", SERVICE_ACCOUNT)]), "Sid": "ByHand"}
@@ -133,10 +133,10 @@ async def test_a_statement_of_somebody_else_for_our_own_cluster_gets_nobody_of_o
 
 
 @in_virtual_time
-async def test_where_nobody_is_wanted_a_pass_puts_no_statement_of_ours_there() -> None:
+async def test_where_no_subject_is_wanted_a_pass_adds_no_statement_of_ours() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(60)
     assert_statement_is_whole(iam.document(ROLE), OWN)
     assert iam.made("write") == []

@@ -1,4 +1,4 @@
-"""A Lease says what another replica wrote. Whoever may update Leases can forge that, so it is only a hint."""
+"""A Lease names what another replica wrote. With the right to update Leases that can be forged: it is a hint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED, RecentWrites
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock
+from webhook.iam.policy_cache import PolicyCache
+from webhook.iam.recent_writes import RecentWrites
 from webhook.iam.role_writer import RoleWriter
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted
@@ -31,13 +32,13 @@ STRANGERS = {
 
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
 @in_virtual_time
-async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
+async def test_an_unwanted_subject_is_not_trusted_because_a_lease_names_it(stranger: Subject) -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     for number in range(4):
         store.forge(ROLE, {stranger: 0.0})
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
-        assert here.writers[ROLE].trusts(stranger) is None
+        assert here.writers[ROLE].known.trusts(stranger) is None
         await asyncio.sleep(1)
     assert_writes_were_careful(iam, own_in, [subject(number) for number in range(4)])
     (lease,) = store.leases.values()
@@ -45,16 +46,16 @@ async def test_whom_no_binding_wants_is_not_trusted_because_a_lease_names_it(str
 
 
 @in_virtual_time
-async def test_a_lease_that_names_thousands_keeps_nobody_from_being_trusted() -> None:
+async def test_a_lease_that_names_thousands_keeps_no_subject_from_being_trusted() -> None:
     iam, store = SimulatedIam(), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
-    store.forge(ROLE, {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(20 * MOST_HEARD)})
+    store.forge(ROLE, {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(20 * MOST_REPORTED)})
     assert isinstance(await here.grants.obtain(here.grant(subject(1)), PATIENCE), Trusted)
     assert here.trusted_in(ROLE) == {subject(1)}
 
 
 @in_virtual_time
-async def test_whom_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
+async def test_what_another_replica_wrote_survives_a_stale_read_of_this_one() -> None:
     iam, store = SimulatedIam(stale=30), MemoryLeases()
     here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     there = Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))
@@ -68,12 +69,13 @@ async def test_whom_another_replica_wrote_survives_a_stale_read_of_this_one() ->
 @pytest.mark.parametrize("shown_after", [0.0, 5.0, REMEMBERED + 5.0])
 @in_virtual_time
 async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_after: float) -> None:
-    """If that is within the minute: after it IAM's reads show whom another replica wrote."""
+    """If that is within the minute: after it IAM's reads show what another replica wrote."""
     iam, store, cluster = SimulatedIam(), MemoryLeases(), SimulatedCluster(SERVICE_ACCOUNT)
     here = site(iam, ROLE)
     cache = ClusterCache((labelled(ROLE, role("second")),), cluster.namespaces, cluster.accounts, now, GRACE)
     lock = LeaseLock(store, "a")
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), lock, DesiredState(cache, here.writers))
+    known = PolicyCache(ROLE)
+    writer = RoleWriter(known, own_in, iam.client("b"), lock, DesiredState(cache, {ROLE: known}))
     running = asyncio.create_task(cache.run())
     store.forge(ROLE, {subject(1): 0.0})
     await writer.submit(subject(2)).settled
@@ -86,37 +88,43 @@ async def test_a_subject_counts_from_when_the_watch_shows_its_namespace(shown_af
     running.cancel()
 
 
-def test_those_heard_of_count_once_they_may_be_wanted() -> None:
+def _always(_: Subject) -> bool:
+    return True
+
+
+def test_an_addition_by_another_replica_counts_once_the_cluster_may_want_it() -> None:
     wanted: set[Subject] = set()
-    recent = RecentWrites(wanted.__contains__, lambda _: True)
-    recent.hear({subject(1): 10.0, subject(2): 10.0}, {}, now=100.0)
-    assert (recent.believe(100.0), recent.ages(100.0)) == ([], {})
+    recent = RecentWrites()
+    recent.learn({subject(1): 10.0, subject(2): 10.0}, {}, now=100.0)
+    assert (recent.confirm_additions(wanted.__contains__, 100.0), recent.ages(100.0)) == ([], {})
     wanted.add(subject(1))
-    assert (recent.believe(120.0), recent.ages(120.0)) == ([subject(1)], {subject(1): 30.0})
-    assert recent.believe(120.0) == []
+    assert recent.confirm_additions(wanted.__contains__, 120.0) == [subject(1)]
+    assert recent.ages(120.0) == {subject(1): 30.0}
+    assert recent.confirm_additions(wanted.__contains__, 120.0) == []
     assert recent.subjects(149.9) == {subject(1)}
     assert recent.subjects(150.0) == set()
     wanted.add(subject(2))
-    assert recent.believe(150.0) == [], "a minute after it was written"
+    assert recent.confirm_additions(wanted.__contains__, 150.0) == [], "a minute after it was written"
 
 
-def test_what_was_written_here_counts_whoever_wants_it() -> None:
-    recent = RecentWrites(lambda _: False, lambda _: True)
+def test_what_was_written_here_counts_whether_the_cluster_wants_it_or_not() -> None:
+    recent = RecentWrites()
     recent.wrote({subject(1)}, set(), now=100.0)
     assert recent.subjects(101.0) == {subject(1)}
 
 
-def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_anew() -> None:
-    recent = RecentWrites(lambda _: True, lambda _: True)
+def test_what_was_written_here_long_ago_does_not_hide_that_another_replica_wrote_it_again() -> None:
+    recent = RecentWrites()
     recent.wrote({subject(1)}, set(), 10.0)
-    recent.hear({subject(1): 5.0}, {}, 80.0)
-    assert recent.believe(80.0) == [subject(1)]
+    recent.learn({subject(1): 5.0}, {}, 80.0)
+    assert recent.confirm_additions(_always, 80.0) == [subject(1)]
     assert recent.subjects(134.0) == {subject(1)}
 
 
-def test_the_newest_of_too_many_wait_to_be_believed() -> None:
-    recent = RecentWrites(lambda _: True, lambda _: True)
+def test_the_newest_of_too_many_wait_to_be_confirmed() -> None:
+    recent = RecentWrites()
     for lease in range(3):
-        numbers = range(lease * MOST_HEARD, (lease + 1) * MOST_HEARD)
-        recent.hear({subject(number): 50.0 - number / MOST_HEARD for number in numbers}, {}, now=100.0)
-    assert sorted(recent.believe(100.0)) == [subject(number) for number in range(2 * MOST_HEARD, 3 * MOST_HEARD)]
+        numbers = range(lease * MOST_REPORTED, (lease + 1) * MOST_REPORTED)
+        recent.learn({subject(number): 50.0 - number / MOST_REPORTED for number in numbers}, {}, now=100.0)
+    newest = [subject(number) for number in range(2 * MOST_REPORTED, 3 * MOST_REPORTED)]
+    assert sorted(recent.confirm_additions(_always, 100.0)) == newest
