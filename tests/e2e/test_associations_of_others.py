@@ -82,7 +82,7 @@ REFUSALS = {
     "ResourceInUseException by one that cannot be seen": Refusal(
         says("ResourceInUseException", 409, "Association already exists: a-0123456789abcdefg"),
         "unavailable",
-        "cannot be seen yet or any more",
+        "cannot be described yet or any more",
     ),
     "ServerException": Refusal(says("ServerException", 500), "unavailable", "ServerException"),
     "AccessDeniedException": Refusal(Deny(actions=CREATE), "access_denied", "AccessDeniedException"),

@@ -16,8 +16,8 @@ from tests.support.associating import (
     GONE,
     INSTALLATION,
     LOOSE,
+    OTHER_ROLE,
     PODS,
-    THEIRS,
     A,
     B,
     account,
@@ -87,31 +87,31 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         {"changed": ["backup"]},
     ),
     "the role changed by hand": (
-        _plan(cluster(A), account(association(role=THEIRS))),
-        {"corrected": {A.namespace: f"it was given {THEIRS}"}},
+        _plan(cluster(A), account(association(role=OTHER_ROLE))),
+        {"corrected": {A.namespace: f"it was given {OTHER_ROLE}"}},
     ),
     "session tags disabled by hand": (
         _plan(cluster(A), account(association(session_tags=False))),
         {"corrected": {A.namespace: "its session tags were disabled"}},
     ),
     "given a target role by hand": (
-        _plan(cluster(A), account(association(target_role=THEIRS))),
+        _plan(cluster(A), account(association(target_role=OTHER_ROLE))),
         {"problems": [ProblemKind.TAKEN]},
     ),
     "made by hand and right": (
-        _plan(cluster(A), account(association(ours=False))),
+        _plan(cluster(A), account(association(managed=False))),
         {"notes": [ProblemKind.ASSOCIATION_OF_OTHERS]},
     ),
     "made by hand, of another role": (
-        _plan(cluster(A), account(association(role=THEIRS, ours=False))),
+        _plan(cluster(A), account(association(role=OTHER_ROLE, managed=False))),
         {"problems": [ProblemKind.TAKEN]},
     ),
     "an add-on's, tagged as ours": (
-        _plan(cluster(A), account(association(role=THEIRS, owner_arn=ADDON))),
+        _plan(cluster(A), account(association(role=OTHER_ROLE, owner_arn=ADDON))),
         {"problems": [ProblemKind.TAKEN]},
     ),
     "another installation's": (
-        _plan(cluster(A), account(association(role=THEIRS, tags=CANARY))),
+        _plan(cluster(A), account(association(role=OTHER_ROLE, tags=CANARY))),
         {"problems": [ProblemKind.TAKEN]},
     ),
     "a namespace that is gone": (
@@ -119,7 +119,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         {"removed": {GONE.namespace: "its namespace is gone"}},
     ),
     "a namespace that is gone, and the association external": (
-        _plan(cluster(A), account(association(), association(GONE, ours=False))),
+        _plan(cluster(A), account(association(), association(GONE, managed=False))),
         {},
     ),
     "a namespace that is gone, and the association an add-on's": (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "mxp-controller"
 A, B, GONE = (Subject(f"mxp-{name}-system", NAME) for name in ("a", "b", "gone"))
-THEIRS = "arn:aws:iam::123456789012:role/theirs"
+OTHER_ROLE = "arn:aws:iam::123456789012:role/other"
 ADDON = "arn:aws:eks:us-west-2:123456789012:addon/spaces-prod/velero/1"
 BINDING = Binding(
     "backup", NAME, NamespaceSelector(pattern=NamePattern("mxp-*-system")), Mode.POD_IDENTITY, (ROLE,)
@@ -42,9 +42,9 @@ DANGLING: dict[str, Any] = {
 LOOSE = {**PODS.render(), "Condition": {}}
 
 
-def association(who: Subject = A, role: str = ROLE.value, *, ours: bool = True, **more: Any) -> Association:
+def association(subject: Subject = A, role: str = ROLE.value, *, managed: bool = True, **more: Any) -> Association:
     """One that EKS described, as we make it unless `more` says otherwise."""
-    return replace(Association(f"a-{who.namespace}", who, role, OWNER.tags() if ours else {}), **more)
+    return replace(Association(f"a-{subject.namespace}", subject, role, OWNER.tags() if managed else {}), **more)
 
 
 def cluster(*subjects: Subject, age: float = 3600.0, annotation: str | None = None) -> ClusterSnapshot:

@@ -1,4 +1,4 @@
-"""EKS's associations in memory, with what goes wrong there: late reads, throttling, lost answers, other people."""
+"""EKS's associations in memory, with what goes wrong: late reads, throttling, lost answers, external edits."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class SimulatedEks:
     _troubles: list[Trouble] = field(default_factory=list)
     _count: int = 0
 
-    # People
+    # External edits
 
     def put(self, subject: Subject, role: str, **more: object) -> Association:
-        """Have an association, as somebody made it by hand."""
+        """Have an association that was created by hand."""
         self._count += 1
         made = replace(Association(f"a-{self._count:017d}", subject, role), **more)  # type: ignore[arg-type]
         self._store({**self.now, subject: made})

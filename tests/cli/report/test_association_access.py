@@ -15,8 +15,8 @@ from tests.support.associating import (
     GONE,
     INSTALLATION,
     LOOSE,
+    OTHER_ROLE,
     PODS,
-    THEIRS,
     A,
     B,
     account,
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
         [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
     "by an external one": (
-        account(association(ours=False)),
+        account(association(managed=False)),
         [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
     "by an add-on's": (
@@ -97,21 +97,21 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
         [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
     "ours, the role changed by hand": (
-        account(association(role=THEIRS)),
+        account(association(role=OTHER_ROLE)),
         [
             ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "this installation"),
-            ("theirs", AccessFinding.CHANGED, None, ID, "this installation"),
+            ("other", AccessFinding.CHANGED, None, ID, "this installation"),
         ],
     ),
     "an add-on's in the way": (
-        account(association(role=THEIRS, owner_arn=ADDON)),
+        account(association(role=OTHER_ROLE, owner_arn=ADDON)),
         [
             ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
-            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, ADDON),
+            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, ADDON),
         ],
     ),
     "another installation's in the way": (
-        account(association(role=THEIRS, tags=Ownership(CLUSTER, "canary").tags())),
+        account(association(role=OTHER_ROLE, tags=Ownership(CLUSTER, "canary").tags())),
         [
             (
                 "mxp-backup",
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
                 ID,
                 f"installation canary in cluster {CLUSTER}",
             ),
-            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
+            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
         ],
     ),
     "not allowed to list": (
@@ -141,7 +141,7 @@ def test_each_control_plane_has_its_association_its_owner_and_the_statement(case
 
 
 def test_unused_associations_are_reported_and_external_ones_as_external() -> None:
-    lines = _lines(account(association(GONE), association(B, ours=False)))
+    lines = _lines(account(association(GONE), association(B, managed=False)))
     assert _of(GONE, lines) == [
         ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "this installation")
     ]
@@ -151,7 +151,7 @@ def test_unused_associations_are_reported_and_external_ones_as_external() -> Non
 
 
 def test_an_external_association_of_an_unbound_role_is_left_out() -> None:
-    assert _of(B, _lines(account(association(B, role=THEIRS, ours=False)))) == []
+    assert _of(B, _lines(account(association(B, role=OTHER_ROLE, managed=False)))) == []
 
 
 STATEMENTS: dict[str, tuple[list[dict[str, Any]], AccessFinding, str]] = {

@@ -16,8 +16,8 @@ from tests.support.associating import (
     INSTALLATION,
     LOOSE,
     NAME,
+    OTHER_ROLE,
     PODS,
-    THEIRS,
     A,
     account,
     association,
@@ -98,28 +98,28 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     ),
     "the role changed by hand": (
         WELL,
-        _shared(account(association(role=THEIRS))),
+        _shared(account(association(role=OTHER_ROLE))),
         "association",
-        f"is managed, and it was given {THEIRS}",
+        f"is managed, and it was given {OTHER_ROLE}",
         APPLY,
     ),
     "ours, given a target role": (
         WELL,
-        _shared(account(association(target_role=THEIRS))),
+        _shared(account(association(target_role=OTHER_ROLE))),
         "association",
         "passes on to",
         TAKEN_FIX,
     ),
     "an external one in the way": (
         WELL,
-        _shared(account(association(role=THEIRS, ours=False))),
+        _shared(account(association(role=OTHER_ROLE, managed=False))),
         "association",
-        f"created externally names {THEIRS}",
+        f"created externally names {OTHER_ROLE}",
         TAKEN_FIX,
     ),
     "an add-on's in the way": (
         WELL,
-        _shared(account(association(role=THEIRS, owner_arn=ADDON))),
+        _shared(account(association(role=OTHER_ROLE, owner_arn=ADDON))),
         "association",
         f"of add-on {ADDON}",
         None,
@@ -199,8 +199,8 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         ["kubectl", "create", "-n", A.namespace, "serviceaccount", NAME],
     ),
     "an annotation of another role": (
-        replace(WELL, annotations={ROLE_ARN_ANNOTATION: THEIRS}),
-        _shared(account(association()), THEIRS),
+        replace(WELL, annotations={ROLE_ARN_ANNOTATION: OTHER_ROLE}),
+        _shared(account(association()), OTHER_ROLE),
         "annotation",
         "so its review associates it with none",
         [
@@ -265,7 +265,7 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
 
 
 def test_a_right_external_association_is_well_and_called_external() -> None:
-    findings = diagnose(WELL, _shared(account(association(ours=False)))).findings
+    findings = diagnose(WELL, _shared(account(association(managed=False)))).findings
     (found,) = [one for one in findings if one.check == "association"]
     assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is external")
 

@@ -54,8 +54,8 @@ def test_verify_finds_in_bounded_sentences_what_is_wrong_with_any_annotation(ann
 def test_any_association_has_a_verdict_of_a_bounded_length(
     role: str, tags: dict[str, str], owner: str | None, target: str | None
 ) -> None:
-    for ours in (True, False):
-        found = association(role=role, ours=ours, owner_arn=owner, target_role=target)
+    for managed in (True, False):
+        found = association(role=role, managed=managed, owner_arn=owner, target_role=target)
         found = replace(found, tags={**found.tags, **tags})
         said = [OWNER.conflict_reason(found, ROLE), found.origin, found.change_from(ROLE)]
         assert all(len(words) < _LONGEST for words in said)
