@@ -1,4 +1,4 @@
-"""What the bindings leave open about a ServiceAccount is counted, and an ambiguous one is told of once."""
+"""How ServiceAccounts match the bindings is counted, and an ambiguous one is reported once."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WHO = subject(1)
 MARK = "mark-of-backup"
 SOON = 3.0
-HEARD = 30.0
-"""Seconds until EKS's webhook has heard of an association, with some to spare."""
+PROPAGATED = 30.0
+"""Seconds until an association is propagated to EKS's webhook, with some to spare."""
 FOR_EVER = 1e9
 
 
@@ -55,7 +55,7 @@ class StoredMarks:
 async def gate(world: World, stored: StoredMarks, **marks: str) -> AsyncIterator[None]:
     """The leader's part in the gate, inside the `async with`."""
     identities = Identities(world.cache, world.grants)
-    part = PodGate(identities, world.grants, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
+    part = PodGate(identities, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
     task = asyncio.create_task(part.run())
     try:
         yield
@@ -94,14 +94,14 @@ async def test_no_pod_is_refused_before_every_association_is_propagated() -> Non
         await asyncio.sleep(10)
         assert WHO in world.eks.now
         assert stored.marks == {}
-        await asyncio.sleep(HEARD)
+        await asyncio.sleep(PROPAGATED)
         assert stored.marks == {MARK: "backup"}
 
 
 @in_virtual_time
 async def test_an_external_association_in_the_way_does_not_keep_the_gate_open() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
-    world.eks.put(WHO, role("somebody-elses").value)
+    world.eks.put(WHO, role("external").value)
     settle(world, 1)
     settle(world, 2)
     async with gate(world, stored), world.running():
@@ -119,7 +119,7 @@ async def test_one_that_eks_refuses_keeps_the_gate_open_and_costs_few_calls() ->
         assert stored.marks == {}
         assert world.eks.calls["create"] < 100, "some with each pass"
         world.eks.limit = 1
-        await asyncio.sleep(2 * INTERVAL + HEARD)
+        await asyncio.sleep(2 * INTERVAL + PROPAGATED)
         assert stored.marks == {MARK: "backup"}
 
 
@@ -172,7 +172,7 @@ async def test_each_binding_waits_for_all_that_its_policy_covers_whichever_bindi
     async with gate(world, stored, first="narrow", second="backup"), world.running():
         await asyncio.sleep(10)
         assert stored.marks == {}
-        await asyncio.sleep(HEARD)
+        await asyncio.sleep(PROPAGATED)
         assert stored.marks == {"first": "narrow", "second": "backup"}
 
 

@@ -1,4 +1,4 @@
-"""Pods without identity, or with that of before, are told of once each, and counted by whoever leads."""
+"""Pods without identity, or with that of before, are reported once each, and counted by the leader."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def counted() -> float | None:
 
 @asynccontextmanager
 async def scene() -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
-    """A world with two pods, one of them without identity, and somebody to look for it."""
+    """A world with two pods, one of them without identity, and what looks for it."""
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     world.cluster.add_account(WHO, role().value)
@@ -61,7 +61,7 @@ async def moved_scene(
 
 @asynccontextmanager
 async def running(pods: PodsWithoutIdentity) -> AsyncIterator[None]:
-    """Somebody leads inside the `async with`."""
+    """A replica leads inside the `async with`."""
     leading = asyncio.create_task(pods.run(INTERVAL))
     yield
     await stop(leading)
@@ -133,9 +133,9 @@ async def test_a_pod_with_the_role_of_before_is_counted_and_reported_once(mode: 
         await asyncio.sleep(10 * INTERVAL)
         assert counted() == 1
         assert [pod.name for pod in pods.found] == ["before"]
-        (told,) = world.events.written
-        assert (told.about.kind, told.about.name, told.reason) == ("Pod", "before", "RunsWithAnotherRole")
-        assert told.message == (
+        (written,) = world.events.written
+        assert (written.about.kind, written.about.name, written.reason) == ("Pod", "before", "RunsWithAnotherRole")
+        assert written.message == (
             f"runs with {OLD}, which its ServiceAccount no longer names: restart its Deployment, for example "
             f"kubectl rollout restart deployment -n {WHO.namespace}"
         )

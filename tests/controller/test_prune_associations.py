@@ -215,7 +215,7 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
     after = World(*world.bindings, before=world)
     async with after.running():
         await asyncio.sleep(GRACE - INTERVAL)
-        assert len(world.eks.now) == 6 - applied, "it begins the grace anew"
+        assert len(world.eks.now) == 6 - applied, "it begins a new grace"
         await asyncio.sleep(INTERVAL + 2 * LONGEST_DELAY)
         assert set(world.eks.now) == {subject(number) for number in range(3, 6)}
         assert metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit") == 0

@@ -369,7 +369,7 @@ async def test_with_room_a_witnessed_deletion_waits_for_its_grace() -> None:
 async def test_trust_of_a_namespace_recreated_without_its_label_is_removed_once_it_is_shown(
     way: str,
 ) -> None:
-    """By a leader that follows the one that saw the deletion; who recreates it may hold it up by a finalizer."""
+    """By a leader that follows the one that saw the deletion; a finalizer may hold up the recreated one."""
     async with two_replicas() as (_, world, end_of_the_first):
         one, other = subjects(0, 2)
         settle(world, [one, other])

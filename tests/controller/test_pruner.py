@@ -30,7 +30,7 @@ WHO = subject(1)
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 TIER = "tier"
 LONGEST_DELAY = INTERVAL + 5
-"""Seconds from when somebody's time has come until the removal is written."""
+"""Seconds from when a removal is due until the removal is written."""
 
 
 def _settle(world: World, *who: Subject) -> None:
@@ -114,8 +114,10 @@ async def test_a_deleted_subject_is_trusted_until_the_grace_is_over_and_no_longe
         assert world.trusted_in(ROLE) == {WHO, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
-        told = "TrustRemoved" in world.events.reasons()
-        assert told == (what in {"label removed", "annotation changed"}), "where there is one to tell it of"
+        reported = "TrustRemoved" in world.events.reasons()
+        assert reported == (what in {"label removed", "annotation changed"}), (
+            "where there is a ServiceAccount to report it on"
+        )
         world.iam.calls.clear()
         await asyncio.sleep(2 * GRACE)
         assert world.iam.made("write") == []
@@ -563,11 +565,11 @@ async def test_a_hundred_removals_share_a_write() -> None:
 @in_virtual_time
 async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(gone: tuple[RoleArn, ...]) -> None:
     world = World(labelled(ROLE, *gone))
-    everybody = [subject(number) for number in range(6)]
+    subjects = [subject(number) for number in range(6)]
     async with world.running():
-        _settle(world, *everybody)
+        _settle(world, *subjects)
         await asyncio.sleep(GRACE)
-        for one in everybody[:3]:
+        for one in subjects[:3]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(GRACE - 30)
         trouble = world.iam.have(Trouble.HANGS, "write")
@@ -575,7 +577,7 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(go
     trouble.off()
     for no_more in gone:
         world.iam.delete(no_more)
-    assert set(world.leases.leases[LEASE].removing) == {Entry(ROLE, one).mark for one in everybody[:3]}
+    assert set(world.leases.leases[LEASE].removing) == {Entry(ROLE, one).mark for one in subjects[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
-        assert world.trusted_in(ROLE) == set(everybody[3:])
+        assert world.trusted_in(ROLE) == set(subjects[3:])

@@ -1,4 +1,4 @@
-"""The cluster is the record: whoever was missed ends annotated and trusted."""
+"""The cluster is the record: whatever was missed ends annotated and trusted."""
 
 from __future__ import annotations
 

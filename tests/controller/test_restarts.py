@@ -87,7 +87,7 @@ class Scene:
 
 
 def forget_note(scene: Scene, who: Subject) -> None:
-    """What an owner may do who can edit the Deployment."""
+    """What the owner of a Deployment may do to it."""
     scene.deployments.change((who.namespace, who.service_account), restarted_by_us=None, restarted_for=None)
 
 
@@ -247,7 +247,7 @@ async def test_a_pod_that_is_of_no_bound_deployment_is_reported_and_nothing_is_r
     scene.world.cluster.add_account(WHO, role().value)
     scene.world.cluster.run_pod(WHO, "by-hand", has_identity=False)
     scene.deployments.eks_works = False
-    scene.deployments.run(WHO, "somebody-elses")
+    scene.deployments.run(WHO, "external")
     async with scene.running():
         await asyncio.sleep(3 * INTERVAL)
         assert scene.restarted() == []

@@ -1,4 +1,4 @@
-"""Who was refused a pod for want of an identity is retried when it is there, and nobody else is touched."""
+"""A Deployment whose pod was refused for want of an identity is retried when it is there, and no other is."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_deployments_of_others_are_left_alone(what: str) -> None:
     scene.add(1)
     other = {
         "another account": lambda: scene.deployments.change(KEY, service_account="default"),
-        "another name": lambda: scene.deployments.run(WHO, "somebody-elses"),
+        "another name": lambda: scene.deployments.run(WHO, "external"),
         "another namespace": lambda: scene.add(2, selected=False),
     }
     other[what]()
@@ -284,6 +284,6 @@ async def test_leaders_that_end_at_any_moment_of_it_retry_each_once() -> None:
             await asyncio.gather(leading, return_exceptions=True)
             retries = scene.retried()
             await asyncio.sleep(SOON)
-            assert scene.retried() == retries, "who leads no longer retries nobody"
+            assert scene.retried() == retries, "a former leader retries nothing"
         assert sorted(scene.retried()) == sorted(subject(number).namespace for number in range(5))
         assert not any(one.is_refused for one in scene.deployments.objects.values())

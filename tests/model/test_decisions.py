@@ -1,4 +1,4 @@
-"""Who gets a role, who is left alone and who is refused; the cases are in cases/decisions.yaml."""
+"""Which ServiceAccounts get a role, are left alone or are refused; the cases are in cases/decisions.yaml."""
 
 from pathlib import Path
 from typing import Any

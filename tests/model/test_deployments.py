@@ -42,7 +42,7 @@ RESTARTS = [
     ("restarted by us, by a fast clock", {"restarted_by_us": NOW + 9}, [NOW], RestartDecision.DID_NOT_HELP),
     ("restarted by us, in vain", {"restarted_by_us": 200.0}, [250.0], RestartDecision.DID_NOT_HELP),
     ("restarted by us within that second", {"restarted_by_us": 250.0}, [250.0], RestartDecision.DID_NOT_HELP),
-    ("in vain, and by somebody after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
+    ("in vain, and externally after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
      RestartDecision.DID_NOT_HELP),
     ("paused", {"is_paused": True}, [100.0], RestartDecision.PAUSED),
     ("its pods never became available", {"available": 0}, [100.0], RestartDecision.RESTART),

@@ -57,7 +57,7 @@ def control_plane(world: World, one: Subject) -> None:
     world.cluster.add_account(one)
 
 
-def told(logged: list[MutableMapping[str, Any]], event: str) -> list[str]:
+def subjects_in(logged: list[MutableMapping[str, Any]], event: str) -> list[str]:
     return [line["namespace"] for line in logged if line["event"] == event]
 
 
@@ -73,7 +73,7 @@ async def test_each_decision_is_logged_once_and_counted_in_each_round() -> None:
         control_plane(world, SECOND)
         await asyncio.sleep(3 * INTERVAL)
     for event in ("would_trust", "would_annotate"):
-        assert told(logged, event) == [FIRST.namespace, SECOND.namespace]
+        assert subjects_in(logged, event) == [FIRST.namespace, SECOND.namespace]
     assert (counted("trust"), counted("annotate"), counted("remove")) == (2, 2, 0)
     assert len([line for line in logged if line["event"] == "observed"]) == 2
 
@@ -88,7 +88,7 @@ async def test_what_is_no_longer_to_be_done_is_not_counted_and_logged_when_it_co
         assert (counted("trust"), counted("annotate")) == (0, 0)
         control_plane(world, FIRST)
         await asyncio.sleep(INTERVAL)
-    assert told(logged, "would_trust") == [FIRST.namespace] * 2
+    assert subjects_in(logged, "would_trust") == [FIRST.namespace] * 2
 
 
 @in_virtual_time
@@ -112,4 +112,4 @@ async def test_aws_that_does_not_answer_is_logged_and_read_again() -> None:
         assert [line["event"] for line in logged if line["event"] == "not_observed"] == ["not_observed"]
         world.iam.recover()
         await asyncio.sleep(2 * INTERVAL)
-        assert told(logged, "would_trust") == [FIRST.namespace]
+        assert subjects_in(logged, "would_trust") == [FIRST.namespace]

@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         _plan(cluster(A), account(association(), association(GONE))),
         {"removed": {GONE.namespace: "its namespace is gone"}},
     ),
-    "a namespace that is gone, and the association somebody else's": (
+    "a namespace that is gone, and the association external": (
         _plan(cluster(A), account(association(), association(GONE, managed=False))),
         {},
     ),
@@ -158,7 +158,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         _plan(cluster(A), replace(account(), policies={}, unread={ROLE: "GetRole: NoSuchEntity"})),
         {"problems": [ProblemKind.UNREAD]},
     ),
-    "associations that nobody may list": (
+    "associations that may not be listed": (
         _plan(cluster(A), replace(account(), associations=FoundAssociations(unread="AccessDenied"))),
         {"problems": [ProblemKind.ASSOCIATIONS_UNREAD]},
     ),
@@ -187,7 +187,7 @@ def test_changes_and_removals_of_associations_count_as_those_of_trust_do() -> No
 
 
 def test_the_statement_for_pods_says_nothing_of_the_one_that_names_subjects() -> None:
-    """A role of bindings in both modes: what somebody did to one statement is not told of the other."""
+    """A role of bindings in both modes: an edit of one statement is not reported of the other."""
     irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
     both = replace(INSTALLATION, bindings=(BINDING, irsa))
     named = both.own_in(ROLE).render([A])

@@ -116,7 +116,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         {"removed": {str(GONE): "its namespace is gone"}},
     ),
     "our statement without its audience": (_plan({A: ROLE.value}, _account(LOOSE)), {"repaired": ["mxp-backup"]}),
-    "a role that somebody annotated by hand": (
+    "a role that was annotated by hand": (
         _plan({A: FOREIGN_ROLE}, _account()),
         {"problems": [ProblemKind.FOREIGN_ANNOTATION]},
     ),
@@ -222,7 +222,7 @@ installations = st.builds(
 def test_a_plan_carried_out_leaves_nothing_to_do(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
-    """Whom a full policy had no place for may get one that the removals made free: that is the second plan."""
+    """What a full policy had no room for may get the room of removals: that is the second plan."""
     for _ in range(3):
         plan = make_plan(installation, cluster, account)
         cluster, account = _carried_out(plan, cluster, account)

@@ -25,7 +25,7 @@ from webhook.model.bindings import trusted_roles
 from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
-from webhook.server.remediation import deployment_remediation, gate_remediation
+from webhook.server.remediation import remediation_loops
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
@@ -61,17 +61,17 @@ async def assemble(configuration: Configuration) -> Program:
         progress,
     )
     events = EventWriter(connection)
-    section, gate = configuration.reconciler, configuration.pod_gate
+    section = configuration.reconciler
     rules = PruneRules(section.prune_grace, section.max_removal_fraction)
     reconciler = Reconciler(cache, grants, api, events, progress)
-    identities = Identities(cache, grants)
     pruner = Pruner(cache, writers, desired, api, events, rules, associations, progress, reconciler.hurry)
     leader = Leader(
         pruner,
         BindingConflicts(cache, bindings, events),
         reconciler.pods,
-        deployment_remediation(section, reconciler.pods, identities, connection, events, progress)
-        | gate_remediation(gate, namespace, identities, grants, connection, section.interval, progress),
+        remediation_loops(
+            configuration, namespace, reconciler.pods, Identities(cache, grants), connection, events, progress
+        ),
         section.interval,
         reconciler.hurry,
     )

@@ -15,7 +15,7 @@ class Identities:
 
     def __init__(self, cache: ClusterCache, grants: Grants) -> None:
         self.cache = cache
-        self._grants = grants
+        self.grants = grants
 
     def may_be_whole(self, grant: Grant) -> bool:
         """Whether the cluster's part of it is there; while it is not, only a change there helps."""
@@ -27,6 +27,6 @@ class Identities:
         In mode pod-identity: whether its association is old enough to be propagated to EKS's webhook.
         """
         if grant.binding.associates:
-            return self._grants.is_propagated(grant)
-        known = self._grants.known(grant)
+            return self.grants.is_propagated(grant)
+        known = self.grants.known(grant)
         return known is not None and known.role == grant.annotated

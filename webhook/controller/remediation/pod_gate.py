@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from webhook.controller.ports import GateMarks
     from webhook.controller.remediation.identities import Identities
-    from webhook.engine.grants import Grants
     from webhook.model.bindings import Binding
     from webhook.model.names import Subject
 
@@ -53,10 +52,9 @@ class PodGate:
     they may no longer be true when their binding comes back.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it asks, and what it keeps
+    def __init__(
         self,
         identities: Identities,
-        grants: Grants,
         stored: GateMarks,
         marks: Mapping[str, str],
         interval: float,
@@ -65,7 +63,7 @@ class PodGate:
         self._clock = identities.cache.clock
         self._cache = identities.cache
         self._identities = identities
-        self._grants = grants
+        self._grants = identities.grants
         self._stored = stored
         self._interval = interval
         self._progress = progress or Progress()

@@ -56,7 +56,7 @@ _FOR_A_PERSON = {
 class _Case:
     """A Deployment whose pods lack their identity, what to do about it, and the role that they are to carry."""
 
-    verdict: RestartDecision
+    decision: RestartDecision
     deployment: Deployment
     role: RoleArn | None
 
@@ -121,23 +121,23 @@ class Restarts:
         if self._reported.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
-            case = await self._judge(subject, name)
+            case = await self._decide(subject, name)
             if case is None:
                 return
-            if case.verdict is RestartDecision.RESTART:
+            if case.decision is RestartDecision.RESTART:
                 with self._progress.step("restarts", _LONGEST_CALLS):
                     is_done = await self._deployments.restart(case.deployment, self._wall_clock(), case.role)
                 if not is_done:
                     continue
                 self._began[subject.namespace, name] = self._clock()
                 self._report_restarted(case.deployment)
-            elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
-                self._report_verdict(case.deployment, case.verdict, case.role)
+            elif case.decision is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
+                self._report_decision(case.deployment, case.decision, case.role)
                 return
             await self._wait_for_rollout(subject, name)
             return
 
-    async def _judge(self, subject: Subject, name: str) -> _Case | None:
+    async def _decide(self, subject: Subject, name: str) -> _Case | None:
         """What to do by what is there now; None where its pods lack nothing that is to be had."""
         if self._whole_grant(subject, name) is None:
             return None
@@ -155,10 +155,10 @@ class Restarts:
         judged = deployment.for_role(role)
         if judged.restarted_by_us is None:
             self._began.pop((subject.namespace, name), None)
-        is_late = self._clock() >= self._patience_ends(subject, name)
+        is_late = self._clock() >= self._deadline_from_first_sight(subject, name)
         return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
-    def _patience_ends(self, subject: Subject, name: str) -> float:
+    def _deadline_from_first_sight(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
         return self._began.setdefault((subject.namespace, name), self._clock()) + self._limits.timeout
 
@@ -171,25 +171,25 @@ class Restarts:
 
     async def _wait_for_rollout(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and report what came of it."""
-        seconds = self._patience_ends(subject, name) - self._clock()
+        seconds = self._deadline_from_first_sight(subject, name) - self._clock()
         deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
         if deployment is None:
             self._pauses.failed(subject.namespace, self._clock())
             return
-        case = await self._judge(subject, name)
-        verdict, role = (case.verdict, case.role) if case else (RestartDecision.NOT_OURS, None)
-        if verdict is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
+        case = await self._decide(subject, name)
+        decision, role = (case.decision, case.role) if case else (RestartDecision.NOT_OURS, None)
+        if decision is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
             self._pauses.helped(subject.namespace)
             metrics.deployments_restarted.labels("rolled_out").inc()
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
-        if verdict is RestartDecision.DID_NOT_HELP:
+        if decision is RestartDecision.DID_NOT_HELP:
             self._pauses.did_not_help(subject.namespace, self._clock())
         else:
             self._pauses.failed(subject.namespace, self._clock())
-            verdict = RestartDecision.TIMED_OUT
-        metrics.deployments_restarted.labels(verdict.value).inc()
-        self._report_verdict(deployment, verdict, role)
+            decision = RestartDecision.TIMED_OUT
+        metrics.deployments_restarted.labels(decision.value).inc()
+        self._report_decision(deployment, decision, role)
 
     def _report_restarted(self, deployment: Deployment) -> None:
         log.info("deployment_restarted", namespace=deployment.namespace, deployment=deployment.name)
@@ -200,15 +200,15 @@ class Restarts:
             "role that it has now",
         )
 
-    def _report_verdict(self, deployment: Deployment, verdict: RestartDecision, role: RoleArn | None) -> None:
+    def _report_decision(self, deployment: Deployment, decision: RestartDecision, role: RoleArn | None) -> None:
         """Report once what only a person can fix."""
         key = (deployment.namespace, deployment.name)
-        if verdict not in _FOR_A_PERSON or self._reported.get(key) == (verdict, role):
+        if decision not in _FOR_A_PERSON or self._reported.get(key) == (decision, role):
             return
-        self._reported[key] = verdict, role
-        facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": verdict.value}
-        log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[verdict], **facts)
-        self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[verdict])
+        self._reported[key] = decision, role
+        facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": decision.value}
+        log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[decision], **facts)
+        self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[decision])
 
 
 def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
