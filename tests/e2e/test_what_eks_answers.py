@@ -89,7 +89,7 @@ def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judge
     namespace = create_namespace(space, selected=False)
     make_by_hand(space, namespace, space.role_arn("theirs"))
     theirs = association(space, namespace)
-    words = "cannot be seen yet or any more" if code == GONE else code
+    words = "cannot be described yet or any more" if code == GONE else code
     with space.aws.fault(says("DescribePodIdentityAssociation", code)):
         label(space, namespace, SELECTED)
         create_account(space, namespace)
