@@ -22,8 +22,8 @@ class FixedGathering(RoleWriter):
 class MadeByEachReplica(Associations):
     """Has every replica make each association, as if it led."""
 
-    def __init__(self, api: Any, owner: Any, desired: Any, _: Any, progress: Any) -> None:
-        super().__init__(api, owner, desired, progress=progress)
+    def __init__(self, api: Any, owner: Any, desired: Any, **_: Any) -> None:
+        super().__init__(api, owner, desired)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import yaml
 
 from rig.aws.faults import Deny, Latency
 from rig.aws.standin import AwsStandIn
-from rig.chart import render
+from rig.chart import IMAGE, render
 from rig.permissions import iam_policy
 from tests.cli.commands import Ran, run, start
 from webhook.iam.statement import OwnStatement
@@ -341,7 +341,7 @@ def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsSta
     more = ("--values", str(chart), "--spaces-values", str(spaces), "--role", "one", "--role", "two")
     assert _setup(aws, *more).code == 3
     values = yaml.safe_load(chart.read_text())
-    assert render(values, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
+    assert render({**values, **IMAGE}, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
     roles = [f"arn:aws:iam::{aws.account}:role/{name}" for name in ("one", "two")]
     assert values["bindings"][0]["roles"] == roles
     assert yaml.safe_load(spaces.read_text()) == {
@@ -392,7 +392,7 @@ def test_presets_bring_bindings_of_other_workloads_with_roles_that_only_the_webh
     text = chart.read_text()
     assert "&" not in text, "no aliases: the file is for people"
     values = yaml.safe_load(text)
-    assert render(values, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
+    assert render({**values, **IMAGE}, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
     bound = {item["serviceAccount"]: item for item in values["bindings"]}
     assert list(bound) == ["mxp-controller", "vector", "external-secrets-controller", "spaces-controller"]
     assert bound["spaces-controller"]["namespaces"] == {"pattern": "upbound-system"}

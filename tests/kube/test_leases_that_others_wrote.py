@@ -66,10 +66,10 @@ NOT_OURS = {
     "removals in the future": ("removals", "[[-5, 1]]"),
     "removals that were none": ("removals", "[[5, -1]]"),
     "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
-    "a mark of a removal": ("leaving", json.dumps(mark("two"))),
-    "a text that is no mark of a removal": ("leaving", json.dumps([mark("two"), "b"])),
-    "a mark with more at its end": ("leaving", json.dumps([mark("two") + "\n"])),
-    "more removals than are read": ("leaving", json.dumps([mark("two")] * (MOST_REPORTED + 1))),
+    "a mark of a removal": ("removing", json.dumps(mark("two"))),
+    "a text that is no mark of a removal": ("removing", json.dumps([mark("two"), "b"])),
+    "a mark with more at its end": ("removing", json.dumps([mark("two") + "\n"])),
+    "more removals than are read": ("removing", json.dumps([mark("two")] * (MOST_REPORTED + 1))),
 }
 
 

@@ -129,7 +129,7 @@ def lease_object(lease: Lease) -> dict[str, Any]:
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
     if lease.removing:
-        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
+        annotations[f"{_PREFIX}removing"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
     if lease.witnessed:
         annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_REPORTED]).decode()
     if lease.removals:
@@ -190,9 +190,9 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
         ignored.append("removals")
-    leaving = _marks(annotations.get(f"{_PREFIX}leaving", "[]"))
-    if leaving is None:
-        ignored.append("leaving")
+    removing = _marks(annotations.get(f"{_PREFIX}removing", "[]"))
+    if removing is None:
+        ignored.append("removing")
     witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
     if witnessed is None:
         ignored.append("witnessed")
@@ -206,7 +206,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         written=written,
         removed=removed,
         removals=removals or (),
-        removing=leaving or (),
+        removing=removing or (),
         witnessed=witnessed or (),
         version=found.metadata.resource_version,
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.model.names import RoleArn
     from webhook.server.program import Program
-
-log = structlog.get_logger(__name__)
 
 
 async def assemble(configuration: Configuration) -> Program:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,14 +12,13 @@ import typer
 from webhook.cli.exits import Exit
 from webhook.cli.options import AtATime, ConfigFile, Context, OutputForm, OwnNamespace, flag
 from webhook.cli.output import Output, subject_fields, write_done, write_table
-from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.rules import Course, Migration, Move
     from webhook.cli.migrate.session import MigrationSession
     from webhook.cli.running import Progress
-    from webhook.cli.snapshots.session import Where
+    from webhook.cli.snapshots.session import Session
     from webhook.model.bindings import Binding
 
 
@@ -32,18 +31,6 @@ class Way(StrEnum):
 
 _COLUMNS = ("namespace", "pods to replace", "next", "why")
 _COLOURS = {"blocked": "red", "switch": "bold"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The options."""
-
-    where: Where
-    binding: str
-    to: Way
-    approved: bool
-    at_a_time: int | None
-    output: Output
 
 
 def migrate(  # noqa: PLR0913, PLR0917  each is an option
@@ -65,47 +52,54 @@ def migrate(  # noqa: PLR0913, PLR0917  each is an option
 
     Exit code 0: all is moved. 3: there is something to do. 4: what is left needs a person.
     """
-    from webhook.cli.snapshots.session import Where
+    from webhook.cli.snapshots.session import Where, run_in_session
 
-    asked = _Asked(Where(config, namespace, context), binding, to, approve, at_a_time, output)
-    sys.exit(run(lambda progress: _migrate(asked, progress)))
+    work = partial(_migrate, binding=binding, to=to, approved=approve, at_a_time=at_a_time, output=output)
+    sys.exit(run_in_session(Where(config, namespace, context), work))
 
 
-async def _migrate(asked: _Asked, progress: Progress) -> Exit:
+async def _migrate(  # noqa: PLR0913  options
+    here: Session,
+    progress: Progress,
+    *,
+    binding: str,
+    to: Way,
+    approved: bool,
+    at_a_time: int | None,
+    output: Output,
+) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.session import look_at_migration, open_migration
-    from webhook.cli.snapshots.session import open_session
     from webhook.model.bindings import Mode
 
-    async with open_session(asked.where) as here:
-        progress.step("asking AWS for the caller and the cluster")
-        session = await open_migration(here, asked.binding, Mode(asked.to.value))
-        done = Done()
-        try:
+    progress.step("asking AWS for the caller and the cluster")
+    session = await open_migration(here, binding, Mode(to.value))
+    done = Done()
+    try:
+        found = await look_at_migration(session, progress)
+        if approved and not found.is_done:
+            await _carry_out(session, found, at_a_time, progress, done)
             found = await look_at_migration(session, progress)
-            if asked.approved and not found.is_done:
-                await _carry_out(session, found, asked, progress, done)
-                found = await look_at_migration(session, progress)
-        except BaseException:  # Ctrl-C too
-            progress.hide()
-            if asked.output is Output.TABLE or done.written or done.failed:
-                write_done(done, asked.output, _head(session.binding, session.course))
-            raise
-        finally:
-            session.close()
+    except BaseException:  # Ctrl-C too
         progress.hide()
-        write_done(done, asked.output, _document(found))
-        if asked.output is Output.TABLE:
-            _show(found)
-        if done.failed:
-            return Exit.FAILED
-        if found.is_done:
-            return Exit.DONE
-        return Exit.PROBLEMS if found.is_stuck else Exit.CHANGES
+        if output is Output.TABLE or done.written or done.failed:
+            write_done(done, output, _head(session.binding, session.course))
+        raise
+    finally:
+        session.close()
+    progress.hide()
+    write_done(done, output, _document(found))
+    if output is Output.TABLE:
+        _show(found)
+    if done.failed:
+        return Exit.FAILED
+    if found.is_done:
+        return Exit.DONE
+    return Exit.PROBLEMS if found.is_stuck else Exit.CHANGES
 
 
 async def _carry_out(
-    session: MigrationSession, found: Migration, asked: _Asked, progress: Progress, done: Done
+    session: MigrationSession, found: Migration, at_a_time: int | None, progress: Progress, done: Done
 ) -> None:
     """Do what can be done now, and note what was done and what was not."""
     from webhook.cli.migrate.migrating import add, drop_statement, move_on
@@ -120,7 +114,7 @@ async def _carry_out(
         found = await look_at_migration(session, progress)
     if found.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE):
         progress.step("replacing pods, and removing the old way")
-        limits = RolloutLimits(asked.at_a_time or section.restarts_at_a_time, section.restart_timeout)
+        limits = RolloutLimits(at_a_time or section.restarts_at_a_time, section.restart_timeout)
         await move_on(session, found, limits, progress.count, done)
         found = await look_at_migration(session, progress)
     if found.drops_statement:

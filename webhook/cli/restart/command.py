@@ -61,8 +61,7 @@ def restart(  # noqa: PLR0913  each is an option
 async def _restart(
     here: Session, progress: Progress, *, namespace: str | None, approved: bool, at_a_time: int | None
 ) -> list[_Line]:
-    from webhook.cli.restart.restarting import Restarting
-    from webhook.cli.restart.workloads import plan_restarts_here
+    from webhook.cli.restart.restarting import Restarting, plan_restarts_here
     from webhook.kube.deployments import DeploymentApi
 
     steps = await plan_restarts_here(here, namespace, progress)

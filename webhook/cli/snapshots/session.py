@@ -86,11 +86,11 @@ class Session:
 
     def pods_to_write(self, calls: AwsCalls) -> PodIdentity | None:
         """The cluster whose associations are made by `calls`; None where no binding is in that mode."""
-        here = self.installation
-        if here.eks is None or here.owner is None:
+        here, owner = self.installation, self.installation.owner
+        if owner is None:
             return None
-        check = ClusterCheck(calls, self.caller, here.eks, lambda: here.issuer)
-        return PodIdentity(check, here.owner, EksAssociations(calls, check), here.bindings)
+        check = ClusterCheck(calls, self.caller, owner.cluster, lambda: here.issuer)
+        return PodIdentity(check, owner, EksAssociations(calls, check), here.bindings)
 
     async def read(
         self, progress: Progress, roles: Collection[RoleArn] = ()
