@@ -46,7 +46,7 @@ class ClusterCache:
         progress: Progress | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._bindings = bindings
+        self.bindings = bindings
         self._wall_clock = wall_clock
         self._grace = grace
         self.clock = clock = clock or loop_clock()
@@ -61,11 +61,6 @@ class ClusterCache:
         self.former = FormerNamespaces(clock)
         self._live = LiveReads(clock)
         self._listeners: list[Callable[[str], None]] = []
-
-    @property
-    def bindings(self) -> tuple[Binding, ...]:
-        """The bindings, in their order."""
-        return self._bindings
 
     @property
     def service_accounts(self) -> list[str]:
@@ -160,7 +155,7 @@ class ClusterCache:
         """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""
         found = self.cached(subject.namespace)
         return found is not None and any(
-            one.subject == subject for one in wanted_grants([found], {}, self._bindings)
+            one.subject == subject for one in wanted_grants([found], {}, self.bindings)
         )
 
     def is_due(self, grant: Grant) -> bool:
@@ -229,7 +224,7 @@ class ClusterCache:
         self._tell(name)
 
     def _was_selected(self, terminating: LiveNamespace) -> bool:
-        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self._bindings))
+        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self.bindings))
 
     def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
         """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""
@@ -248,7 +243,7 @@ class ClusterCache:
                 for account_name, reflector in self._accounts.items()
                 if (account := reflector.objects.get(name)) is not None
             }
-            grants = wanted_grants([namespace], accounts, self._bindings)
+            grants = wanted_grants([namespace], accounts, self.bindings)
             if grants:
                 self._grants[name] = grants
             for grant in grants:
