@@ -14,7 +14,7 @@ LEVEL ?= real
 SEEDS ?= 2000
 RIGS ?= 2
 
-.PHONY: help install binaries demo test lint unit simulation rig-test node-packages node-ready image node-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint unit simulation rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,13 @@ simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a 
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 rig-test: binaries ## the program against a real API server and the AWS stand-in; RIGS of them side by side
-	@$(BIN)/python -m pytest -m "rig and not proof" -n $(RIGS) --dist loadfile
+	@$(BIN)/python -m pytest -m "rig and not proof" $(IN_RIGS)
+
+durations: binaries ## measure again how long each file of the rig's tests takes; writes tests/durations.json
+	@$(BIN)/python -m pytest -m "rig and not proof" $(IN_RIGS) --write-durations
+
+# Each file in one worker, those that take longest first.
+IN_RIGS = -n $(RIGS) --dist loadfile --no-loadscope-reorder
 
 node-packages: $(INSTALLED) ## Debian's packages for a real node; the only target that touches the system (needs root)
 	@$(BIN)/python -m rig.node packages

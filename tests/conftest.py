@@ -1,7 +1,11 @@
-"""What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search."""
+"""What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search.
+
+And what every run has: files in the order of their durations, and clusters that are ended with it.
+"""
 
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from rig.kubernetes import shared
 from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
+from tests.support import durations
 
 # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts: some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,9 +41,33 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_sessionfinish() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make durations` asks for."""
+    parser.addoption("--write-durations", action="store_true", help=f"write {durations.FILE.name} anew")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without a test of the rig where only those are run: reading all takes a worker seconds."""
+    only_rig = str(config.option.markexpr).startswith("rig")
+    return (only_rig and collection_path.suffix == ".py" and "mark.rig" not in collection_path.read_text()) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers run them, the files that take longest come first: the end is even then."""
+    if hasattr(config, "workerinput"):
+        durations.sort(items)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what a file takes."""
+    durations.count(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the clusters that tests used one after another."""
     shared.close()
+    if session.config.getoption("--write-durations") and not hasattr(session.config, "workerinput"):
+        durations.write()
 
 
 @pytest.fixture

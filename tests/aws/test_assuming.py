@@ -9,7 +9,7 @@ import pytest
 from rig.aws import Hang, Stale, TokenIssuer
 from tests.aws.conftest import ROLE
 from tests.support.sites import ISSUER, subject
-from webhook.cli.verify.assuming import seconds_until_accepted
+from webhook.cli.verify.control_planes import seconds_until_accepted
 
 if TYPE_CHECKING:
     from rig.aws import AwsStandIn

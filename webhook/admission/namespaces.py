@@ -38,7 +38,7 @@ class NamespaceCache(Protocol):
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
 
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+    def record_live(self, name: str, selected: LiveNamespace | None) -> None:
         """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
 
 

@@ -26,7 +26,7 @@ from webhook.model.decisions import (
     refusal_while_terminating,
 )
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class AdmissionService:
                     return self._unknown(review, decision, str(error))
             else:
                 decision = decide(account, namespace, self._bindings)
-                cache.note_live(account.namespace, namespace if isinstance(decision, Grant) else None)
+                cache.record_live(account.namespace, namespace if isinstance(decision, Grant) else None)
         if decision == _TERMINATING and review.changes_role:
             decision = refusal_while_terminating(account, namespace, self._bindings) or decision
         return await self._as_decided(decision, review, budget - (asyncio.get_running_loop().time() - started))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from webhook.controller.ports import ClusterError
 from webhook.kube.objects import AnyObject
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from webhook.kube.connection import Connection

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
-from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode
@@ -128,10 +128,10 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         annotations[f"{_PREFIX}removed"] = _annotation(lease.removed, _ROOM_FOR_REMOVED)
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
-    if lease.leaving:
-        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.leaving[:MOST_HEARD]).decode()
+    if lease.removing:
+        annotations[f"{_PREFIX}removing"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
     if lease.witnessed:
-        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_HEARD]).decode()
+        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_REPORTED]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -190,9 +190,9 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
         ignored.append("removals")
-    leaving = _marks(annotations.get(f"{_PREFIX}leaving", "[]"))
-    if leaving is None:
-        ignored.append("leaving")
+    removing = _marks(annotations.get(f"{_PREFIX}removing", "[]"))
+    if removing is None:
+        ignored.append("removing")
     witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
     if witnessed is None:
         ignored.append("witnessed")
@@ -206,7 +206,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         written=written,
         removed=removed,
         removals=removals or (),
-        leaving=leaving or (),
+        removing=removing or (),
         witnessed=witnessed or (),
         version=found.metadata.resource_version,
     )
@@ -244,8 +244,8 @@ def _marks(text: str) -> tuple[str, ...] | None:
         marks = msgspec.json.decode(text, type=list[_Mark])
     except (ValueError, RecursionError):
         return None
-    return tuple(marks) if len(marks) <= MOST_HEARD else None
+    return tuple(marks) if len(marks) <= MOST_REPORTED else None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:
-    return heapq.nsmallest(MOST_HEARD, ages, key=itemgetter(1))
+    return heapq.nsmallest(MOST_REPORTED, ages, key=itemgetter(1))

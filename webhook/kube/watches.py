@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import msgspec
 
-from webhook.controller.ports import Change, ClusterError, ExpiredError
+from webhook.controller.ports import Change
 from webhook.kube.deadlines import Deadline
 from webhook.kube.errors import MIB, shown, whole_call
 from webhook.kube.lists import LARGEST_OBJECT, newest_version, pages
 from webhook.kube.objects import AnyObject, StatusObject, decode
+from webhook.model.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ObservedReviews:
-    """Allows every review at once and changes nothing; what would be done about it is found by the next look."""
+    """Allows every review at once and changes nothing; the observer finds what would be done about it."""
 
     may_deny = False
     observes = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.config.errors import ConfigurationError
-from webhook.iam.pod_statement import pod_statements
+from webhook.iam.statement import pod_statements
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import Ownership
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
-    from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import PodStatement
     from webhook.model.bindings import Binding
     from webhook.model.names import IssuerUrl, RoleArn
 
