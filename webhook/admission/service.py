@@ -192,11 +192,11 @@ class AdmissionService:
         """Answer without knowing the namespace. `cached` is the decision by a cache that is out of touch."""
         account = review.account
         log.warning("namespace_unknown", namespace=account.namespace, reason=reason)
-        lack = f"namespace {account.namespace} could not be looked up"
+        problem = f"namespace {account.namespace} could not be looked up"
         if review.changes_role and any(
             self._might_refuse(one, review) for one in possible_decisions(account, self._bindings)
         ):
-            refusal = f"{lack}, so that it is not known whether this is allowed, try again: {reason}"
+            refusal = f"{problem}, so that it is not known whether this is allowed, try again: {reason}"
             return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
         if review.metadata.being_deleted:
             return ignored(Ignore(IgnoreReason.BEING_DELETED))
@@ -204,11 +204,11 @@ class AdmissionService:
             # The annotation alone gives no rights. The grant that is started waits until the namespace is known.
             self._grants.start(cached)
             role = self._grants.likely_role(cached)
-            return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{lack}: {reason}"))
+            return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{problem}: {reason}"))
         return ignored(
             Ignore(
                 IgnoreReason.NO_SUCH_NAMESPACE,
-                f"{lack}: the role annotation follows later, and pods started before it need a restart",
+                f"{problem}: the role annotation follows later, and pods started before it need a restart",
             )
         )
 
