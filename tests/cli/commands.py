@@ -52,7 +52,7 @@ def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
 
 
 def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start a command, whose output and errors are read by whoever waits for its end."""
+    """Start a command, whose output and errors are read by the caller that waits for its end."""
     argv = [sys.executable, "-m", "webhook", *arguments]
     return subprocess.Popen(argv, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -107,7 +107,7 @@ def run_as_printed(fix: str, env: Mapping[str, str], folder: Path) -> None:
 
 
 class Person:
-    """Somebody with a configuration file and a terminal's environment."""
+    """A person with a configuration file and a terminal's environment."""
 
     def __init__(self, space: Space, **sections: Any) -> None:
         self.environment = environment(space)

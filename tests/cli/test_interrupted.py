@@ -29,7 +29,7 @@ ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
 
 
-@pytest.mark.parametrize("module", ["typer", "webhook.cli.failures", "boto3"])
+@pytest.mark.parametrize("module", ["typer", "webhook.cli.output", "boto3"])
 def test_while_its_modules_load(module: str) -> None:
     """Python tells on standard error what it has loaded."""
     argv = [sys.executable, "-X", "importtime", "-m", "webhook", *SETUP]

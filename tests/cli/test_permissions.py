@@ -1,4 +1,4 @@
-"""Commands of somebody who lacks rights, in the cluster or in the account: which right, in one line."""
+"""Commands of a person without rights, in the cluster or in the account: which right, in one line."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -27,7 +27,7 @@ NOT_SELECTED: dict[str, str | None] = {"internal.spaces.upbound.io/controlplane-
 
 @pytest.fixture(scope="module")
 def space() -> Iterator[Space]:
-    """A cluster that is an API server alone: with nobody to finish deleting, control planes lose their label."""
+    """An API server alone: with no controller to finish deleting, control planes lose their label."""
     with api_server() as cluster, Space(cluster=cluster, roles=["mxp-backup", "dropped"], quota=LARGE) as running:
         yield running
 
@@ -235,7 +235,7 @@ def test_every_command_prints_for_people_and_for_programs(space: Space, person: 
 
 @pytest.mark.rig
 def test_apply_and_a_program_that_serves_take_turns(space: Space, person: Person) -> None:
-    """The grants of both are there at the end, whoever wrote last."""
+    """The grants of both are there at the end, in any order of writes."""
     namespaces = [create_namespace(space) for _ in range(6)]
     for namespace in namespaces[:3]:
         create_account(space, namespace)

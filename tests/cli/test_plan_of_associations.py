@@ -47,7 +47,7 @@ def _control_plane(space: Space) -> str:
 
 
 def _let_pods_in(space: Space) -> None:
-    """By a statement of somebody else: EKS takes no role that it may not assume."""
+    """By an external statement: EKS takes no role that it may not assume."""
     policy = space.policy()
     document = json.dumps({**policy, "Statement": [*policy["Statement"], {**PODS_TRUST, "Sid": "Wide"}]})
     space.aws.admin_client("iam").update_assume_role_policy(RoleName="mxp-backup", PolicyDocument=document)

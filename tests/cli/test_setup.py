@@ -97,11 +97,11 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     assert (account["users"], account["policies"]) == ([], [])
     backup, own = (account["roles"][role] for role in ROLES)
     assert backup["Policies"] == {"backup-bucket": BUCKET_POLICY}
-    (nobody,) = backup["AssumeRolePolicyDocument"]["Statement"]
+    (placeholder,) = backup["AssumeRolePolicyDocument"]["Statement"]
     ours = OwnStatement.for_role(
         RoleArn(f"arn:aws:iam::{aws.account}:role/mxp-backup"), IssuerUrl(ISSUER), NAMESPACE
     )
-    assert nobody == ours.render_placeholder()
+    assert placeholder == ours.render_placeholder()
     assert own["Policies"]["trust-policies"] == iam_policy(
         [f"arn:aws:iam::{aws.account}:role/mxp-backup"], provider, f"arn:aws:iam::{aws.account}:role/{ROLES[1]}"
     )

@@ -92,7 +92,7 @@ def test_help_names_every_command_and_says_what_each_option_is() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of somebody who has installed completion for their bash."""
+    """The folder of a person who has installed completion for their bash."""
     folder = tmp_path_factory.mktemp("home")
     done = _bash(folder, "mxp-identity --install-completion")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Broken set-ups: `verify` names each, and what it prints to mend it mends it."""
+"""Broken set-ups: `verify` names each, and what it prints to correct it corrects it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Statement = dict[str, Any]
 
 QUOTA = 2048
 MOST_FIXES = 4
-"""Some things only show once others are mended."""
+"""Some things only show once others are corrected."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
             if case.check == "pods":
                 _has_the_role(plane, pods.made_anew(plane.space.cluster, plane.namespace, spoilt))
             return
-    pytest.fail(f"not mended: {found}")
+    pytest.fail(f"not corrected: {found}")
 
 
 @pytest.mark.rig
@@ -332,7 +332,7 @@ def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:
 
 
 def _sts_accepts(person: Person, plane: Plane) -> bool:
-    """Whether it is mended by STS's own word, and not only by that of `verify`."""
+    """Whether it is corrected by STS's own word, and not only by that of `verify`."""
     (found,) = person("verify", plane.namespace, "--assume", "-o", "json").document["controlPlanes"]
     return ("STS", "ok") in {(one["check"], one["level"]) for one in found["findings"]}
 

@@ -1,4 +1,4 @@
-"""Broken set-ups of mode pod-identity: `verify` names each, and what it prints to mend it mends it."""
+"""Broken set-ups of mode pod-identity: `verify` names each, and what it prints to correct it corrects it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.rig
 Statement = dict[str, Any]
 
 MOST_FIXES = 5
-"""Some things only show once others are mended, and EKS's webhook hears of an association a moment later."""
+"""Some things only show once others are corrected, and EKS's webhook hears of an association a moment later."""
 
 ADDON = "arn:aws:eks:us-west-2:123456789012:addon/spaces-prod/velero/1"
 PODS_TRUST = {
@@ -44,7 +44,7 @@ class Plane:
 
     @property
     def theirs(self) -> str:
-        """A role that EKS may assume, of nobody's binding."""
+        """A role that EKS may assume, of no binding."""
         return self.space.role_arn("theirs")
 
     @property
@@ -73,14 +73,14 @@ class Plane:
         self.space.cluster.api.patch(account_path(self.namespace), patch)
 
     def dissociate(self) -> None:
-        """Delete its association, and wait until EKS's webhook has heard."""
+        """Delete its association, and wait until that is propagated."""
         self.eks.delete_pod_identity_association(**self.ours)
         probe = objects.pod(self.namespace, "probe")
 
         def is_propagated() -> bool:
             return FULL_URI not in environment_of(dict(self.space.cluster.api.create(probe, dryRun="All")))
 
-        eventually(is_propagated, "EKS's webhook has heard")
+        eventually(is_propagated, "it is propagated")
 
     def start_pod(self) -> None:
         self.space.cluster.create([objects.deployment(self.namespace)])
@@ -248,7 +248,7 @@ def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
             if case.check == "pods":
                 _has_the_role(plane, pods.made_anew(plane.space.cluster, plane.namespace, spoilt))
             return
-    pytest.fail(f"not mended: {found}")
+    pytest.fail(f"not corrected: {found}")
 
 
 def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def _scaled_down(stage: Stage) -> None:
 
 
 def _expired(stage: Stage) -> None:
-    """Nobody renewed it, as nobody ran."""
+    """No replica ran to renew it."""
     _crashed(stage)
     _expire(stage.sites[NAME])
 

@@ -1,4 +1,4 @@
-"""What `verify` says of a release of the chart, and that helm mends it."""
+"""What `verify` says of a release of the chart, and that helm corrects it."""
 
 import base64
 import datetime as dt

@@ -40,7 +40,7 @@ def _quiet(_: str) -> None:
 
 
 class Person:
-    """Somebody who plans and applies in a cluster of control planes in mode pod-identity."""
+    """A person that plans and applies in a cluster of control planes in mode pod-identity."""
 
     def __init__(self, eks: SimulatedEks | None = None) -> None:
         self.role = role()

@@ -43,7 +43,7 @@ def _quiet(_: str) -> None:
 
 
 class Person:
-    """Somebody who plans and applies in a cluster of control planes."""
+    """A person that plans and applies in a cluster of control planes."""
 
     def __init__(self, *roles: RoleArn, iam: SimulatedIam | None = None) -> None:
         self.roles = roles or (role(),)
@@ -97,7 +97,7 @@ class Person:
         return by
 
     def trusted(self, one: RoleArn) -> set[int]:
-        """The numbers of those whom our statement in a role trusts."""
+        """The numbers of the subjects that our statement in a role trusts."""
         trusted = TrustPolicy(self.iam.document(one)).subjects(self.installation.own_in(one))
         return {int(who.namespace.split("-")[1]) for who in trusted}
 

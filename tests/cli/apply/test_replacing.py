@@ -153,7 +153,7 @@ BEFORE_AND_AFTER = {
 def test_it_waits_until_three_new_pods_alike_would_get_the_new_variables(
     monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """Until a moment EKS's webhook has not heard; then one replica of it has, and the other a while later."""
+    """The association reaches one replica of EKS's webhook at a moment, and the other a while later."""
     course, before, after = BEFORE_AND_AFTER[case]
 
     def answer(at: float) -> frozenset[Mode]:
@@ -181,7 +181,7 @@ def test_it_gives_up_after_a_minute_and_a_half(monkeypatch: pytest.MonkeyPatch) 
 
 
 class _Pods:
-    """The pods of a simulated cluster, which carry Pod Identity's variables as soon as EKS's webhook has heard."""
+    """The pods of a simulated cluster, with Pod Identity's variables once the association is propagated."""
 
     def __init__(self, heard_at: float) -> None:
         self.cluster = SimulatedCluster(SUBJECT.service_account)

@@ -72,10 +72,10 @@ CASES = {
         MigrationStep.RESTART, old=MISSING, workloads=LAGGING, course=BACK
     ),
     "back: an external association": Case(
-        MigrationStep.BLOCKED, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
+        MigrationStep.BLOCKED, old=ModeReadiness(trouble="external"), workloads=LAGGING, course=BACK
     ),
     "back: an external association, the program in the old mode": Case(
-        MigrationStep.SWITCH, old=ModeReadiness(trouble="somebody's"), course=replace(BACK, switched=False)
+        MigrationStep.SWITCH, old=ModeReadiness(trouble="external"), course=replace(BACK, switched=False)
     ),
 }
 
@@ -165,14 +165,14 @@ class World:
     allows_pods: bool
     target: Mode
     switched: bool = False
-    heard: bool = False
+    propagated: bool = False
     pods: list[Pod] = field(default_factory=list)
 
     @classmethod
     def before(cls, target: Mode) -> World:
         """All is as the other mode has it, for long."""
         to_pods = target is Mode.POD_IDENTITY
-        return cls(to_pods, to_pods, not to_pods, not to_pods, target, heard=not to_pods)
+        return cls(to_pods, to_pods, not to_pods, not to_pods, target, propagated=not to_pods)
 
     def works(self, pod: Pod) -> bool:
         """Whether the pod's next call goes well."""
@@ -182,7 +182,7 @@ class World:
 
     def start_pod(self) -> None:
         """EKS prefers an association; a pod without variables is held back by the gate."""
-        if self.heard:
+        if self.propagated:
             self.pods.append(Pod(Mode.POD_IDENTITY))
         elif self.annotated:
             self.pods.append(Pod(Mode.IRSA))
@@ -235,10 +235,10 @@ class World:
 
     def hear(self) -> None:
         """EKS's webhook hears of the association, or that it is gone."""
-        self.heard = self.associated
+        self.propagated = self.associated
 
     def check(self) -> None:
-        """Nobody is refused."""
+        """No pod is refused."""
         assert all(map(self.works, self.pods)), self
 
 
@@ -251,14 +251,14 @@ def _happen(world: World, event: str | int) -> None:
     match event:
         case int():
             world.run(event)
-        case "pod" if world.heard == world.associated:
-            # On the way back a pod that starts before EKS has heard has no access until it is replaced.
+        case "pod" if world.propagated == world.associated:
+            # On the way back a pod that starts before the change is propagated has no access until it is replaced.
             world.start_pod()
         case "call":
             world.use_credentials()
         case "hear":
             world.hear()
-        case "replace" if world.heard == world.associated:
+        case "replace" if world.propagated == world.associated:
             world.replace_pods()
         case "switch" if world.run(0) not in {MigrationStep.ADD, MigrationStep.BLOCKED}:
             world.switched = True

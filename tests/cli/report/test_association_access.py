@@ -51,7 +51,7 @@ def _lines(seen: AccountSnapshot, *planes: Subject) -> list[Access]:
 def _of(
     who: Subject | str, lines: list[Access]
 ) -> list[tuple[str, AccessFinding, str | None, str | None, str | None]]:
-    """What is said of somebody: role, finding, statement, association and whose it is."""
+    """The lines of a subject: role, finding, statement, association and its owner."""
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
         for one in lines

@@ -98,7 +98,7 @@ async def test_what_is_being_removed_already_is_not_foretold_to_wait() -> None:
 
 
 class _NoRight:
-    """Leases that somebody may not read."""
+    """Leases that may not be read."""
 
     async def get(self, name: str) -> Lease | None:
         raise ClusterError(f"{name}: forbidden")

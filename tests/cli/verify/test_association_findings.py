@@ -1,4 +1,4 @@
-"""What is found of a control plane in mode pod-identity; that what is printed mends it is shown on the rig."""
+"""What is found of a control plane in mode pod-identity; that what is printed corrects it is shown on the rig."""
 
 from __future__ import annotations
 

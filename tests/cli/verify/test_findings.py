@@ -1,4 +1,4 @@
-"""What is found of a control plane by the facts alone; that what is printed mends it is shown on the rig."""
+"""What is found of a control plane by the facts alone; that what is printed corrects it is shown on the rig."""
 
 import json
 import shlex
