@@ -96,7 +96,7 @@ def _measure(kind: str, quota: int, subjects: int, statements: int) -> Figures:
 
 
 def _ask(policy: TrustPolicy, one: Subject) -> tuple[Place | None, ...]:
-    return policy.denial(_OWN, one), policy.foreign_grant(_OWN, one), policy.possible_denial(_OWN, one)
+    return policy.denial(_OWN, one), policy.external_grant(_OWN, one), policy.possible_denial(_OWN, one)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -111,7 +111,7 @@ async def _longest_pause(document: dict[str, Any], quota: int, asked: list[Subje
     iam.store(_ROLE, document)
     site = Site(iam, _ROLE)
     site.wanted[_ROLE] = asked
-    looked = asyncio.ensure_future(site.writers[_ROLE].first_look())
+    looked = asyncio.ensure_future(site.writers[_ROLE].wait_until_synced())
     longest, last = 0.0, time.thread_time()
     while not looked.done():
         await asyncio.sleep(0)

@@ -1,9 +1,9 @@
 """The program as it called AWS before, to compare with: `python -m bench.former serve --config FILE`."""
 
-import asyncio
 from typing import Any
 
 from webhook.cli import main
+from webhook.engine import build
 from webhook.iam.role_writer import GATHERING, RoleWriter
 from webhook.podidentity.associations import Associations
 from webhook.server import assembly
@@ -13,7 +13,7 @@ class FixedGathering(RoleWriter):
     """Waits under the lock until 0.3 s after the role's last write, whatever is written and whoever waits."""
 
     def _next_turn(self) -> float:
-        return max(self._recent_writes.latest + GATHERING - asyncio.get_running_loop().time(), 0.0)
+        return max(self.known.recent.latest + GATHERING - self._clock(), 0.0)
 
     def _rest(self) -> float:
         return 0.0
@@ -22,12 +22,11 @@ class FixedGathering(RoleWriter):
 class MadeByEachReplica(Associations):
     """Has every replica make each association, as if it led."""
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self._leads_since = lambda: float("-inf")
+    def __init__(self, api: Any, owner: Any, desired: Any, **_: Any) -> None:
+        super().__init__(api, owner, desired)
 
 
 if __name__ == "__main__":
-    assembly.RoleWriter = FixedGathering  # type: ignore[attr-defined]
+    build.RoleWriter = FixedGathering  # type: ignore[attr-defined]
     assembly.Associations = MadeByEachReplica  # type: ignore[assignment, attr-defined]
     main()

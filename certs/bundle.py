@@ -1,4 +1,4 @@
-"""The bundle: authorities, leaf and who serves what, as all replicas share it in one Secret.
+"""The bundle: authorities, leaf and the replicas' entries, as all replicas share it in one Secret.
 
 | key | holds |
 |---|---|
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _MOST_PREVIOUS = 8
 """Previous authorities that count: a rotation leaves one, each restoration from memory a few."""
 
-_LONGEST_TOLD = 65536
-"""Bytes of what replicas say of themselves; a line takes about 120."""
+_LONGEST_REPLICAS = 65536
+"""Bytes of the replicas' entries; one takes about 120."""
 
 
 class Served(msgspec.Struct, frozen=True):
-    """What a replica says of itself: the fingerprint of its leaf's authority, and when it said so (Unix time)."""
+    """A replica's entry: the fingerprint of its leaf's authority, and when it was written (Unix time)."""
 
     ca: str
     at: float
@@ -107,8 +107,8 @@ def read_bundle(data: Mapping[str, bytes]) -> Bundle:
     following = _authority(data, "next-ca") if data.keys() & {"next-ca.crt", "next-ca.key"} else None
     previous = read_certificates(data["previous-ca.crt"]) if data.get("previous-ca.crt") else ()
     previous = tuple(one for one in previous if one.is_authority)[:_MOST_PREVIOUS]
-    told = _told(data.get("replicas.json", b"{}"))
-    bundle = Bundle(authority, None, Reason.MISSING, following, previous, told.since, told.replicas)
+    entries = _replicas(data.get("replicas.json", b"{}"))
+    bundle = Bundle(authority, None, Reason.MISSING, following, previous, entries.since, entries.replicas)
     try:
         return bundle.with_leaf(_pair(data, "tls"))
     except BundleError as error:
@@ -132,10 +132,10 @@ def _pair(data: Mapping[str, bytes], name: str) -> Pair:
         raise BundleError(error.reason, f"{name}: {error}") from error
 
 
-def _told(text: bytes) -> _Replicas:
-    if len(text) > _LONGEST_TOLD:
+def _replicas(text: bytes) -> _Replicas:
+    if len(text) > _LONGEST_REPLICAS:
         return _Replicas()
     try:
         return msgspec.json.decode(text, type=_Replicas)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _Replicas()  # somebody edited it: each replica writes its own line again
+        return _Replicas()  # it was edited: each replica writes its own entry again

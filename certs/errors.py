@@ -20,7 +20,7 @@ class Reason(StrEnum):
 
 
 class Difference(StrEnum):
-    """How what callers trust differed when it was put right; a label of a metric, so the values are a contract."""
+    """How the caBundle differed before it was repaired; a label of a metric, so the values are a contract."""
 
     EMPTY = "empty"
     OVERWRITTEN = "overwritten"
@@ -28,7 +28,7 @@ class Difference(StrEnum):
 
 
 class BundleError(Exception):
-    """What the store holds cannot be used; `reason` says how it is counted."""
+    """What the store holds cannot be used; `reason` is the label by which it is counted."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -40,4 +40,4 @@ class PairError(Exception):
 
 
 class StoreError(Exception):
-    """The store did not answer, or would not let us; the message says which call and why."""
+    """The store did not answer, or refused; the message names the call and the reason."""

@@ -28,7 +28,7 @@ _MOST_BYTES = 256 * 1024
 
 
 class CertificateFiles:
-    """Two PEM files; `look` takes a new pair into service as soon as both are there and fit.
+    """Two PEM files; `reload` serves a new pair as soon as both are there and fit.
 
     Both methods read files, which can take its time: call them in a thread where something else has to go on.
     """
@@ -46,7 +46,7 @@ class CertificateFiles:
         self._report = report
         self._clock = clock
         self._last: tuple[bytes, bytes] | None = None
-        self._complaint = ""
+        self._reported = ""
 
     def load(self) -> None:
         """Take the pair into service. Raises PairError, and OSError where a file cannot be read."""
@@ -59,17 +59,17 @@ class CertificateFiles:
             self._report.expiries(leaf.expires, None)
             self._report.reloaded("loaded", f"valid until {leaf.expires.isoformat()}")
 
-    def look(self) -> None:
-        """As `load`, but what cannot be used is told, once, and the pair before stays in service."""
+    def reload(self) -> None:
+        """As `load`, but a pair that cannot be used is reported, once, and the one before stays in service."""
         try:
             self.load()
         except (PairError, OSError) as error:
-            complaint = error.strerror or "" if isinstance(error, OSError) else str(error)
-            if complaint != self._complaint:
-                self._report.reloaded("refused", complaint)
-            self._complaint = complaint
+            problem = error.strerror or "" if isinstance(error, OSError) else str(error)
+            if problem != self._reported:
+                self._report.reloaded("refused", problem)
+            self._reported = problem
         else:
-            self._complaint = ""
+            self._reported = ""
 
     def _read(self) -> tuple[bytes, bytes]:
         """Both files; a kubelet may exchange them between one and the other, so the first is read twice."""

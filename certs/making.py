@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from certs.bundle import Bundle
 from certs.pairs import new_authority, new_leaf
-from certs.rotation import Step, stamped
+from certs.rotation import Action, stamped
 
 if TYPE_CHECKING:
     from certs.pairs import Certificate, Pair
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AUTHORITY_NAME = "mxp-identity-webhook"
 
 _MOST_ADOPTED = 4
-"""Authorities taken over from a caBundle: a rotation of ours leaves fewer there."""
+"""Authorities adopted from a caBundle: a rotation of this program leaves fewer there."""
 
 _MOST_OTHER_NAMES = 16
 """Names of other replicas that a leaf keeps: five are usual."""
@@ -47,19 +47,19 @@ def carried_out(
     def another_authority() -> Pair:
         return new_authority(AUTHORITY_NAME, now, lifetimes.authority)
 
-    if found is None or decision.step is Step.RESTORE:
+    if found is None or decision.action is Action.RESTORE:
         if remembered is not None and remembered.authority.certificate.is_valid(now):
             return _restored(remembered, another_authority(), situation)
         return _first(another_authority(), situation, lifetimes)
-    match decision.step:
-        case Step.ANNOUNCE:
+    match decision.action:
+        case Action.ANNOUNCE:
             return replace(found, following=another_authority(), replicas=stamped(found, now))
-        case Step.PROMOTE if found.following is not None:
+        case Action.PROMOTE if found.following is not None:
             return _promoted(found, found.following, situation, lifetimes)
-        case Step.KEEP if situation.served_by is not None:
+        case Action.KEEP if situation.served_by is not None:
             previous = (situation.served_by, *found.previous)
             return replace(found, previous=previous, since=now.timestamp(), replicas=stamped(found, now))
-        case Step.FORGET:
+        case Action.FORGET:
             return replace(found, previous=())
         case _:
             return _renewed(found, situation, lifetimes)
@@ -85,7 +85,7 @@ def _first(authority: Pair, situation: Situation, lifetimes: Lifetimes) -> Bundl
 
 
 def _adopted(situation: Situation) -> list[Certificate]:
-    """The authorities that callers trust now: other replicas may serve leaves of them that nobody wrote down."""
+    """The authorities that callers trust now: other replicas may serve leaves of them that are not recorded."""
     seen = [one for one in situation.announced or () if one.is_authority and one.is_valid(situation.now)]
     return sorted(seen, key=lambda authority: authority.fingerprint)[:_MOST_ADOPTED]
 
@@ -102,7 +102,7 @@ def _promoted(found: Bundle, following: Pair, situation: Situation, lifetimes: L
 
 
 def _renewed(found: Bundle, situation: Situation, lifetimes: Lifetimes) -> Bundle:
-    """With a new leaf. It keeps names that are not ours: during a roll-out other replicas want those."""
+    """With a new leaf. It keeps unknown names: other replicas need them during a rollout."""
     leaf = found.leaf
     others: frozenset[str] = frozenset()
     if leaf is not None and not situation.names <= leaf.certificate.names():

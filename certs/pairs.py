@@ -125,7 +125,7 @@ def read_certificates(text: bytes, *, exactly: int | None = None) -> tuple[Certi
 
 @contextmanager
 def _unreadable(what: str) -> Iterator[None]:
-    """Whatever a parser raises is a BundleError: those who write what it reads can have it raise anything."""
+    """Raise BundleError for whatever a parser raises: external input can make it raise anything."""
     try:
         yield
     except Exception as error:
@@ -191,7 +191,7 @@ def _started(  # noqa: PLR0913, PLR0917  the parts of every certificate
     until: dt.datetime,
     validity: dt.timedelta,
 ) -> x509.CertificateBuilder:
-    """A certificate that is valid a little earlier than now: the API server's clock may be behind ours."""
+    """A certificate that is valid a little earlier than now: the API server's clock may be behind this one."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -1,9 +1,9 @@
-"""Whether a client like the API server accepts a pair: found out by being that client, before anybody is.
+"""Whether a client like the API server accepts a pair: tried in memory before the pair is served.
 
 Two judges, and both must agree. `cryptography` checks the path as strictly as Go's crypto/x509 or more so: SHA-1,
 weak keys, name constraints, key usage, unknown critical extensions and a name that stands in the subject alone are
-refused. OpenSSL then goes through a whole handshake in memory. What neither needs to know is the time: how long a
-certificate lasts is judged by `rotation`, with the caller's clock.
+refused. OpenSSL then goes through a whole handshake in memory. Neither checks the time: `rotation` judges
+how long a certificate lasts, with the caller's clock.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def can_sign(authority: Pair, names: frozenset[str]) -> bool:
 
 
 def check_alone(chain: bytes, key: bytes, leaf: Certificate, now: dt.datetime) -> None:
-    """Check a pair whose authority is not known: all of what Go asks of the leaf itself. Raises PairError."""
+    """Check a pair whose authority is not known: all that Go checks of the leaf itself. Raises PairError."""
     if (fault := _fault_of_leaf(leaf, now)) is not None:
         raise PairError(f"the API server would refuse it: {fault}")
     try:
@@ -103,12 +103,13 @@ def _shake_hands(server_side: ssl.SSLContext, trusted: bytes | None, name: str) 
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
     waiting = [client, server]
     for _ in range(_MOST_FLIGHTS):
-        waiting = [side for side in waiting if not _is_done(side)]
+        waiting = [side for side in waiting if not _advance(side)]
     if waiting:
         raise ssl.SSLError("the handshake does not end")
 
 
-def _is_done(side: ssl.SSLObject) -> bool:
+def _advance(side: ssl.SSLObject) -> bool:
+    """Continue the handshake of one side, as far as the other one has come; whether it is complete."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:

@@ -1,4 +1,4 @@
-"""What is told of certificates while the program runs."""
+"""The port to logs and metrics of certificates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Reload = Literal["loaded", "refused"]
 
 
 class Report(Protocol):
-    """Who listens. Never raises, never waits, and is never handed a key."""
+    """Receives reports. Never raises, never waits, and never receives a key."""
 
     def regenerated(self, reason: Reason, what: str) -> None:
-        """This replica made `what` anew and wrote it."""
+        """This replica recreated `what` and wrote it."""
 
     def reloaded(self, outcome: Reload, detail: str) -> None:
         """A pair was taken into service, or refused so that the one before stays."""
 
     def announced(self, difference: Difference, authorities: int) -> None:
-        """The API server's copy of the authorities differed so, and was put right."""
+        """The API server's caBundle differed in this way, and was repaired."""
 
     def expiries(self, leaf: dt.datetime, authority: dt.datetime | None) -> None:
-        """When the served leaf ends, and the authority of ours that signs."""
+        """When the served leaf ends, and the authority that signs."""

@@ -5,11 +5,11 @@ An authority is replaced in four steps, each one write of the bundle:
 1. *announce*: the next authority is made. The caBundle names it; the leaf stays.
 2. *promote*, once the API server's caBundle has held it for the overlap: it signs from now on, and a leaf of it is
    made. The old one stays in the caBundle as a previous one.
-3. each replica serves the new leaf, and says so in the bundle.
-4. *forget*: no replica serves a leaf of a previous authority any more, so it leaves the caBundle.
+3. each replica serves the new leaf, and records that in the bundle.
+4. *forget*: no replica serves a leaf of a previous authority, so that authority is removed from the caBundle.
 
-A bundle that is lost or spoilt is put back from what the replica remembers, and its authority is replaced in the
-same four steps: whoever could spoil it could also read its key, and callers notice nothing.
+A bundle that is lost or damaged is restored from the replica's memory, and its authority is replaced in the same
+four steps: a client that could damage it could also read its key. Callers notice nothing.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Timing:
     overlap: float = 10.0
     """How long the caBundle holds an authority before a leaf of it is served, and one that is no longer served."""
     stale: float = 60.0
-    """When what a replica said of itself while authorities change is the word of one that is gone."""
+    """The age at which a replica's entry no longer counts, while authorities change."""
 
 
-class Step(Enum):
+class Action(Enum):
     """What to do about the bundle."""
 
     RESTORE = "authority and leaf"
@@ -55,9 +55,9 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """A step and, where it makes something anew, why."""
+    """A step and, where it recreates something, the reason."""
 
-    step: Step
+    action: Action
     reason: Reason | None = None
 
 
@@ -66,7 +66,7 @@ class Situation:
     """What a replica knows beside the bundle.
 
     `announced` has the authorities that callers trust and for how long it has seen each there without a break, in
-    seconds; it is None where nobody has registered us, so that there are no callers.
+    seconds; it is None where no webhook is registered, so that there are no callers.
     """
 
     replica: str
@@ -81,14 +81,14 @@ def decide(found: Bundle, situation: Situation, timing: Timing) -> Decision | No
     """The next step about a bundle that can be read; None where all is as it should be."""
     now = situation.now
     if not found.authority.certificate.is_valid(now):
-        return Decision(Step.RESTORE, Reason.CA_EXPIRING)
+        return Decision(Action.RESTORE, Reason.CA_EXPIRING)
     if not can_sign(found.authority, situation.names):
-        return Decision(Step.RESTORE, Reason.CA_UNUSABLE)
+        return Decision(Action.RESTORE, Reason.CA_UNUSABLE)
     mine = situation.served_by
     if mine is not None and mine not in found.trusted and mine.is_valid(now):
-        return Decision(Step.KEEP)
+        return Decision(Action.KEEP)
     if (reason := _leaf_fault(found, situation)) is not None:
-        return Decision(Step.RENEW, reason)
+        return Decision(Action.RENEW, reason)
     return _about_authorities(found, situation, timing)
 
 
@@ -112,23 +112,23 @@ def _leaf_fault(found: Bundle, situation: Situation) -> Reason | None:
 def _about_authorities(found: Bundle, situation: Situation, timing: Timing) -> Decision | None:
     now, following = situation.now, found.following
     if following is None and now >= found.authority.certificate.renewed_from:
-        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+        return Decision(Action.ANNOUNCE, Reason.CA_EXPIRING)
     if following is not None and not can_sign(following, situation.names):
-        return Decision(Step.ANNOUNCE, Reason.CA_UNUSABLE)
+        return Decision(Action.ANNOUNCE, Reason.CA_UNUSABLE)
     if following is not None and not following.certificate.begins <= now < following.certificate.renewed_from:
-        return Decision(Step.ANNOUNCE, Reason.CA_EXPIRING)
+        return Decision(Action.ANNOUNCE, Reason.CA_EXPIRING)
     if following is not None and _is_settled(following.certificate, situation, timing):
-        return Decision(Step.PROMOTE, Reason.CA_REPLACED)
-    if found.previous and _nobody_serves_previous(found, situation, timing):
-        return Decision(Step.FORGET)
+        return Decision(Action.PROMOTE, Reason.CA_REPLACED)
+    if found.previous and _is_previous_unused(found, situation, timing):
+        return Decision(Action.FORGET)
     return None
 
 
 def may_serve(found: Bundle, situation: Situation, timing: Timing) -> bool:
     """Whether to take the bundle's leaf into service: callers must have trusted its authority for long enough.
 
-    Not where that would only prolong that callers are turned away: what is served now is none or expired, or only
-    the new one is trusted.
+    It is served earlier where waiting would only fail more calls: nothing valid is served, or callers trust the
+    new authority alone.
     """
     issuer = found.issuer_of_leaf()
     if issuer is None or found.leaf == situation.served:
@@ -140,22 +140,22 @@ def may_serve(found: Bundle, situation: Situation, timing: Timing) -> bool:
     return is_useless and issuer in announced
 
 
-def with_own_word(found: Bundle, situation: Situation, timing: Timing) -> Bundle | None:
-    """The bundle with what this replica says of itself; None where that is there already, and young."""
+def with_own_entry(found: Bundle, situation: Situation, timing: Timing) -> Bundle | None:
+    """The bundle with this replica's entry; None where a recent one is there already."""
     if situation.served_by is None:
         return None
     at, ca = situation.now.timestamp(), situation.served_by.fingerprint
-    said = found.replicas.get(situation.replica)
+    entry = found.replicas.get(situation.replica)
     longest = (timing.stale if found.changing else DAY) / 3
-    if said is not None and said.ca == ca and abs(at - said.at) < longest:
+    if entry is not None and entry.ca == ca and abs(at - entry.at) < longest:
         return None
-    others = {name: word for name, word in found.replicas.items() if abs(at - word.at) < DAY}
+    others = {name: entry for name, entry in found.replicas.items() if abs(at - entry.at) < DAY}
     return replace(found, replicas={**others, situation.replica: Served(ca, at)})
 
 
 def stamped(found: Bundle, now: dt.datetime) -> Mapping[str, Served]:
-    """The replicas' words as if said now: each has the whole time to say them again."""
-    return {name: Served(word.ca, now.timestamp()) for name, word in found.replicas.items()}
+    """The replicas' entries with the time of now: each replica has the whole time to renew its own."""
+    return {name: Served(entry.ca, now.timestamp()) for name, entry in found.replicas.items()}
 
 
 def _is_settled(authority: Certificate, situation: Situation, timing: Timing) -> bool:
@@ -164,10 +164,10 @@ def _is_settled(authority: Certificate, situation: Situation, timing: Timing) ->
     return situation.announced.get(authority, -1.0) >= timing.overlap
 
 
-def _nobody_serves_previous(found: Bundle, situation: Situation, timing: Timing) -> bool:
+def _is_previous_unused(found: Bundle, situation: Situation, timing: Timing) -> bool:
     at, current = situation.now.timestamp(), found.authority.certificate
     if situation.served_by != current or abs(at - found.since) < timing.overlap:
         return False
     return all(
-        word.ca == current.fingerprint for word in found.replicas.values() if abs(at - word.at) < timing.stale
+        entry.ca == current.fingerprint for entry in found.replicas.values() if abs(at - entry.at) < timing.stale
     )

@@ -1,4 +1,4 @@
-"""A replica's part in keeping certificates: look, do the next step, serve, announce, and say what is served."""
+"""A replica's part in keeping certificates: read the bundle, do the next step, serve, announce, record that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from certs.errors import BundleError, Difference, PairError, StoreError
 from certs.making import Lifetimes, carried_out
 from certs.pairs import read_certificates
 from certs.proving import refusal
-from certs.rotation import Decision, Situation, Step, Timing, decide, may_serve, with_own_word
+from certs.rotation import Action, Decision, Situation, Timing, decide, may_serve, with_own_entry
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from certs.serving import ServingContext
     from certs.store import Announced, Store, Stored, Trust
 
-_MOST_STEPS = 8
-"""Writes in one look: more of them is a quarrel with somebody else's, which goes on at the next look."""
+_MOST_WRITES = 8
+"""Writes of one pass. More of them are a conflict with another writer, and the next pass goes on."""
 
-_QUARREL = (
-    "the certificates change faster than they can be read; somebody else writes the Secret or the caBundle too, "
-    "or has made the Secret immutable"
+_CONFLICT = (
+    "the certificates change faster than they can be read; another program writes the Secret or the caBundle too, "
+    "or the Secret is immutable"
 )
 
-_LEARNT_S = 1.0
-"""How long API servers take to learn of a changed registration, by their watch."""
+_PROPAGATED_S = 1.0
+"""How long a changed registration takes to reach API servers, by their watch."""
 
 
 class SelfManaged:
     """One replica's view of the bundle that all share. No replica leads: the store's compare-and-swap decides.
 
-    `names` are the DNS names and addresses that callers use. `clock` tells the wall time, in UTC.
+    `names` are the DNS names and addresses that callers use. `clock` returns the wall time, in UTC.
     """
 
     def __init__(  # noqa: PLR0913  what it works with, handed in once
@@ -67,7 +67,7 @@ class SelfManaged:
         self._seen: dict[Certificate, dt.datetime] | None = None
         self._proven = False
         self._refusal: str | None = None
-        self._first_look: dt.datetime | None = None
+        self._started: dt.datetime | None = None
 
     @property
     def is_served(self) -> bool:
@@ -76,31 +76,31 @@ class SelfManaged:
 
     @property
     def is_registered(self) -> bool:
-        """Whether anybody calls us, as of the last look."""
+        """Whether a webhook is registered, as of the last pass."""
         return self._seen is not None
 
     @property
     def is_proven(self) -> bool:
         """Whether callers have trusted what is served, once.
 
-        It stays true: a replica that steps aside because somebody took the registration away, or overwrote its
-        caBundle, would mend neither, and would be missing when that is mended.
+        It stays true. A replica that becomes unready because the registration was removed, or its caBundle
+        overwritten, would repair neither, and would be missing once that is repaired.
         """
         return self._proven
 
     @property
     def refused_because(self) -> str | None:
-        """Why a client that trusts what callers do refuses what is served, as of the last look."""
+        """Why a client that trusts what callers do refuses what is served, as of the last pass."""
         return self._refusal
 
-    async def look(self) -> None:
-        """See what there is and do what is to be done. Raises StoreError; the next look goes on from there.
+    async def reconcile(self) -> None:
+        """Do all steps that are due. Raises StoreError; the next pass goes on from there.
 
         The registration is read before the bundle: a caBundle is then only replaced, on the version read here, by
         that of a bundle that is at least as new. Where another replica was first, all is read again at once: its
         caBundle may lack the authority that this one serves.
         """
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MOST_WRITES):
             announced = await self._trust.announced()
             self._observe(announced)
             stored, bundle = await self._settled()
@@ -108,30 +108,30 @@ class SelfManaged:
             if announced is None or await self._announce(announced, bundle):
                 break
         else:
-            raise StoreError(_QUARREL)
+            raise StoreError(_CONFLICT)
         self._prove()
-        said = with_own_word(bundle, self._situation(), self._timing)
-        if said is not None and await self._store.write(said.written(), stored) is not None:
-            self._remembered = said
+        recorded = with_own_entry(bundle, self._situation(), self._timing)
+        if recorded is not None and await self._store.write(recorded.written(), stored) is not None:
+            self._remembered = recorded
 
     async def _settled(self) -> tuple[Stored, Bundle]:
         """The bundle as it is when no step is left to do."""
         stored = await self._store.read()
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MOST_WRITES):
             situation, found = self._situation(), _read(stored)
             if isinstance(found, BundleError):
-                bundle, decision = None, Decision(Step.RESTORE, found.reason)
-            elif (next_step := decide(found, situation, self._timing)) is None:
+                bundle, decision = None, Decision(Action.RESTORE, found.reason)
+            elif (due := decide(found, situation, self._timing)) is None:
                 self._remembered = found
                 return stored, found
             else:
-                bundle, decision = found, next_step
+                bundle, decision = found, due
             made = carried_out(decision, bundle, self._remembered, situation, self._lifetimes)
             written = await self._store.write(made.written(), stored)
             if written is not None and decision.reason is not None:
-                self._report.regenerated(decision.reason, decision.step.value)
+                self._report.regenerated(decision.reason, decision.action.value)
             stored = written or await self._store.read()
-        raise StoreError(_QUARREL)
+        raise StoreError(_CONFLICT)
 
     def _serve(self, bundle: Bundle) -> None:
         leaf, authority = bundle.leaf, bundle.authority.certificate
@@ -159,7 +159,7 @@ class SelfManaged:
         return True
 
     def _difference(self, announced: Announced) -> Difference:
-        """No step of ours takes out the authority of what is served: where it is missing, somebody else wrote."""
+        """No step removes the authority of what is served: where it is missing, another program wrote."""
         if not all(text.strip() for text in announced.bundles):
             return Difference.EMPTY
         if self._served_by is not None and self._served_by not in (self._seen or {}):
@@ -167,33 +167,33 @@ class SelfManaged:
         return Difference.ROTATION
 
     def _others_authorities(self, bundle: Bundle) -> list[Certificate]:
-        """What stays in the caBundle though the bundle does not have it.
+        """Authorities that stay in the caBundle though the bundle does not have them.
 
-        An authority that a replica says it serves: somebody took it out of the bundle. And while this replica has
-        just started, all: others may serve leaves of them, and get the time to write theirs into the bundle.
+        Those that a replica's entry names: they were removed from the bundle by another program. And while this
+        replica has just started, all: others may serve leaves of them, and need time to record that.
         """
         now = self._clock()
-        self._first_look = self._first_look or now
-        is_new = (now - self._first_look).total_seconds() < self._timing.overlap
-        said = {
-            word.ca for word in bundle.replicas.values() if abs(now.timestamp() - word.at) < self._timing.stale
+        self._started = self._started or now
+        is_new = (now - self._started).total_seconds() < self._timing.overlap
+        served = {
+            entry.ca for entry in bundle.replicas.values() if abs(now.timestamp() - entry.at) < self._timing.stale
         }
         others = [
             authority
             for authority in self._seen or ()
-            if authority not in bundle.trusted and (is_new or authority.fingerprint in said)
+            if authority not in bundle.trusted and (is_new or authority.fingerprint in served)
         ]
         valid = [authority for authority in others if authority.is_authority and authority.is_valid(now)]
         return sorted(valid, key=lambda authority: authority.fingerprint)
 
     def _prove(self) -> None:
-        """Callers have had the time to read what the registration says, and with that a handshake succeeds."""
+        """Prove the leaf: callers have had time to read the registration, and a handshake with it succeeds."""
         seen = None if self._served_by is None else (self._seen or {}).get(self._served_by)
         if self._proven or self._served is None or self._served_by is None or seen is None:
             return
         announced = b"".join(authority.pem for authority in self._seen or ())
         self._refusal = refusal(self._served, self._served_by, announced, self._names)
-        self._proven = self._refusal is None and (self._clock() - seen).total_seconds() >= _LEARNT_S
+        self._proven = self._refusal is None and (self._clock() - seen).total_seconds() >= _PROPAGATED_S
 
     def _observe(self, announced: Announced | None) -> None:
         if announced is None:

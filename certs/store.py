@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """What the store held at a version. `origin` is the store's own, to write back what is not ours."""
+    """What the store held at a version. `origin` is the store's own object, so that other fields are kept."""
 
     data: Mapping[str, bytes] = field(repr=False)
     version: str
@@ -43,7 +43,7 @@ class Trust(Protocol):
     """Where callers read which authorities to trust. Both raise StoreError."""
 
     async def announced(self) -> Announced | None:
-        """What callers trust now, or None where there are no callers, as nobody has registered us."""
+        """What callers trust now, or None where no webhook is registered, so that there are no callers."""
 
     async def announce(self, ca_bundle: bytes, replacing: Announced) -> bool:
         """Have callers trust `ca_bundle`, in all places; False where that version has changed since."""

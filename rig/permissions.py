@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rig.chart import render
+from rig.chart import IMAGE, render
 from rig.kubernetes.objects import Object
 from rig.kubernetes.registration import OWN_NAMESPACE
 
@@ -39,7 +39,7 @@ def chart_values(service_accounts: Sequence[str], **values: Any) -> dict[str, An
         for name in service_accounts
     ]
     certificates = {"source": "files", "existingSecret": "rig", "caBundle": "Q0E="}
-    return {"bindings": bindings, "certificates": certificates, **values}
+    return {**IMAGE, "bindings": bindings, "certificates": certificates, **values}
 
 
 def kubernetes_objects(service_accounts: Sequence[str], **values: Any) -> list[Object]:

@@ -18,7 +18,7 @@ from tests.support.reviews import review, reviewing
 from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,6 +19,9 @@ TIMEOUT_S = 120.0
 Values = Mapping[str, Any]
 Object = dict[str, Any]
 
+IMAGE: Values = {"image": {"registry": "registry.example.com"}}
+"""Values of the chart that name an image, where no node pulls it."""
+
 
 class HelmError(Exception):
     """Helm refused; the message is what it said."""

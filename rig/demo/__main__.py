@@ -27,7 +27,7 @@ NEXT = (
     "make demo MODE=pod-identity   the same by EKS Pod Identity",
     "make test            all checks, on the same real parts",
     "README.md            how to configure it, and where it stands",
-    "docs/decide/security.md     what it may do in your account, and what it never does",
+    "docs/decide/permissions.md  what it may do in your account, and what it never does",
 )
 
 

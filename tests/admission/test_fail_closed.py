@@ -230,7 +230,7 @@ async def test_while_iam_denies_only_a_creation_or_a_change_of_role_is_refused(c
     world.cluster.add_namespace(WHO.namespace)
     world.iam.have(Trouble.ACCESS_DENIED, "read", "write")
     async with reviewing(world) as reviewer:
-        await world.grants.first_looks(1.0)
+        await world.grants.wait_until_synced(1.0)
         await _send(reviewer, case)
 
 

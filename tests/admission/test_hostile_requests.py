@@ -101,7 +101,7 @@ ALLOWED: dict[str, dict[str, Any]] = {
     ),
     "a deletion": _changed(operation="DELETE", object=None),
     "a connection": _changed(operation="CONNECT", object=None),
-    "an operation nobody knows": _changed(operation="EXPLODE"),
+    "an unknown operation": _changed(operation="EXPLODE"),
     "another name": review(WHO, object={"metadata": {"name": "default"}}),
     "no name yet": review(WHO, name="", object={"metadata": {"generateName": "mxp-controller-"}}),
     "a name in another alphabet": review(WHO, object={"metadata": {"name": "mxp-côntröller-☃"}}),
@@ -111,13 +111,13 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "no namespace": _changed(namespace=""),
     "a namespace as long as the body": _changed(namespace="a" * 100_000),
     "unicode in annotations": review(WHO, annotations={"note": "☃ \U0001f600 \u202e"}),
-    "members that nobody knows": {**_changed(nonsense=[1, 2, {}]), "more": {"a": None}},
+    "unknown members": {**_changed(nonsense=[1, 2, {}]), "more": {"a": None}},
 }
 
 
 @pytest.mark.parametrize("body", ALLOWED.values(), ids=ALLOWED.keys())
 @in_virtual_time
-async def test_what_is_not_ours_to_change_is_allowed_as_it_is(body: dict[str, Any]) -> None:
+async def test_what_is_not_managed_is_allowed_unchanged(body: dict[str, Any]) -> None:
     reply = await _sent(body)
     assert reply.status == 200
     assert reply.response["uid"] == UID
@@ -170,13 +170,13 @@ async def test_more_than_seven_mebibytes_are_refused_without_an_announcement_too
 
 @pytest.mark.parametrize("length", ["many", "-1", "1e3", "9" * 5000, ""])
 @in_virtual_time
-async def test_a_length_that_is_no_number_is_no_error_of_ours(length: str) -> None:
+async def test_a_length_that_is_no_number_is_no_error_of_the_program(length: str) -> None:
     assert (await _sent(VALID, headers={"content-length": length})).status in {200, 400, 413}
 
 
 @pytest.mark.parametrize("said", ["", "10", "-5s", "1m", "99999s", "٣s", "1.5s", "0s"])
 @in_virtual_time
-async def test_a_timeout_that_no_api_server_sends_is_no_error_of_ours(said: str) -> None:
+async def test_a_timeout_that_no_api_server_sends_is_no_error_of_the_program(said: str) -> None:
     assert (await _sent(VALID, path=f"/mutate?timeout={said}")).status == 200
 
 
@@ -229,6 +229,6 @@ async def test_any_metadata_may_be_anything(metadata: dict[str, Any]) -> None:
 @examples
 @given(st.integers(0, len(json.dumps(VALID)) - 1), st.binary(min_size=1, max_size=3))
 @in_virtual_time
-async def test_a_review_with_some_bytes_spoilt_is_no_error_of_ours(place: int, bytes_: bytes) -> None:
+async def test_a_review_with_some_damaged_bytes_is_no_error_of_the_program(place: int, bytes_: bytes) -> None:
     text = json.dumps(VALID).encode()
     assert (await _sent(text[:place] + bytes_ + text[place + len(bytes_) :])).status in {200, 400}

@@ -141,7 +141,7 @@ async def test_a_flood_of_forged_reviews_is_over_when_it_is_over() -> None:
 
 
 @in_virtual_time
-async def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
+async def test_a_review_that_cannot_be_served_in_time_fails_at_once() -> None:
     server = Counted()
     namespaces = server.namespaces()
     waiting = [asyncio.create_task(_fetch(namespaces, 3.0, number)) for number in range(1, 1001)]
@@ -153,7 +153,7 @@ async def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
 
 
 @in_virtual_time
-async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_made_anew() -> None:
+async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_recreated() -> None:
     world = World()
     world.cluster.add_namespace(WHO.namespace, terminating=True)
     async with world.running(), reviewing(world) as reviewer:
@@ -164,7 +164,7 @@ async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_made
 
 
 @in_virtual_time
-async def test_all_who_ask_for_one_namespace_at_once_share_one_read() -> None:
+async def test_all_reviews_that_need_one_namespace_at_once_share_one_read() -> None:
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     async with reviewing(world) as reviewer:
@@ -174,7 +174,7 @@ async def test_all_who_ask_for_one_namespace_at_once_share_one_read() -> None:
 
 
 @in_virtual_time
-async def test_a_read_that_began_before_the_label_came_answers_nobody_who_asked_after_it() -> None:
+async def test_a_read_that_began_before_the_label_came_answers_no_later_review() -> None:
     world = World()
     world.cluster.add_namespace(WHO.namespace, selected=False)
     world.cluster._latency = 1.0  # noqa: SLF001
@@ -190,7 +190,7 @@ async def test_a_read_that_began_before_the_label_came_answers_nobody_who_asked_
 
 
 @in_virtual_time
-async def test_a_read_that_fails_is_told_to_all_who_share_it_and_the_next_is_another() -> None:
+async def test_a_read_that_fails_fails_all_reviews_that_share_it_and_the_next_is_another() -> None:
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     world.cluster.failing_reads = 1

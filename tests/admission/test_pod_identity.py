@@ -73,7 +73,7 @@ async def test_while_eks_says_no_the_answer_comes_in_time_and_the_work_goes_on()
 
 
 @in_virtual_time
-async def test_who_must_be_associated_first_is_refused_until_it_is() -> None:
+async def test_a_service_account_that_must_be_associated_first_is_denied_until_it_is() -> None:
     world = _world(refuses=True)
     world.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "may not"), "create"))
     async with reviewing(world) as reviewer:
@@ -96,7 +96,7 @@ async def test_a_dry_run_makes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("there", "associated"), [(ROLE.value, True), (FOREIGN_ROLE, False)])
-def test_who_names_another_role_by_annotation_is_left_alone(there: str, associated: bool) -> None:  # noqa: FBT001
+def test_a_service_account_that_names_another_role_stays_unmanaged(there: str, associated: bool) -> None:  # noqa: FBT001
     @in_virtual_time
     async def _() -> None:
         world = _world()
@@ -110,7 +110,7 @@ def test_who_names_another_role_by_annotation_is_left_alone(there: str, associat
 
 
 @in_virtual_time
-async def test_who_was_there_before_is_associated_and_not_annotated_either() -> None:
+async def test_a_service_account_from_before_is_associated_and_not_annotated_either() -> None:
     world = _world()
     world.cluster.add_account(WHO)
     async with world.running():

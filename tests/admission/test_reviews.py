@@ -1,4 +1,4 @@
-"""What a person gets who creates a ServiceAccount, over the wire."""
+"""What the creator of a ServiceAccount gets, over the wire."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_a_dry_run_gets_the_same_patch_and_touches_nothing() -> None:
 
 
 @in_virtual_time
-async def test_a_dry_run_while_aws_is_away_starts_nothing_and_tells_nobody() -> None:
+async def test_a_dry_run_while_aws_is_away_starts_nothing_and_reports_nothing() -> None:
     world = _world()
     world.iam.have(Trouble.HANGS)
     async with reviewing(world) as reviewer:
@@ -151,7 +151,7 @@ async def test_looking_up_the_namespace_counts_against_the_budget() -> None:
 
 
 @in_virtual_time
-async def test_bad_news_is_told_at_once_with_role_and_reason_in_few_words() -> None:
+async def test_a_failure_is_reported_at_once_with_role_and_reason_in_few_words() -> None:
     world = _world()
     world.iam.have(Trouble.ACCESS_DENIED)
     async with reviewing(world) as reviewer:

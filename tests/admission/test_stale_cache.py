@@ -1,4 +1,4 @@
-"""While the watch is out of touch its cache gives nobody anything new: only a live read does."""
+"""While the watch is out of touch only a live read gives a ServiceAccount anything new."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def test_a_grant_that_waited_for_aws_is_not_made_once_the_watch_is_lost() 
 
 
 @in_virtual_time
-async def test_who_is_trusted_stays_and_is_put_back() -> None:
+async def test_a_trusted_subject_stays_and_is_restored() -> None:
     world = World(labelled(ROLE))
     async with _out_of_touch(world):
         assert world.trusted_in(ROLE) == {TRUSTED}
@@ -169,7 +169,7 @@ async def test_a_namespace_that_the_watch_never_showed_leaves_nothing_to_the_nex
 
 
 @in_virtual_time
-async def test_an_association_that_somebody_changed_is_corrected_only_for_whom_the_watch_is_certain_of() -> None:
+async def test_an_association_changed_externally_is_corrected_only_where_the_watch_is_certain() -> None:
     world = World(labelled(ROLE, mode=Mode.POD_IDENTITY))
     async with _out_of_touch(world):
         world.eks.edit(TRUSTED, role=role("another").value)

@@ -192,7 +192,7 @@ def _all_evaluated(here: Scene) -> bool:
 
 
 def _undo_trust_again_and_again(here: Scene) -> None:
-    """Somebody takes our statement out of the policy after each pass that put it back."""
+    """The managed statement is removed externally after each pass that restored it."""
     iam, role = here.space.aws.admin_client("iam"), here.space.roles[0].rsplit("/", 1)[1]
     for _ in range(REPAIRS):
         policy = eventually(lambda: _with_ours(here), "our statement", timeout=90)
@@ -224,7 +224,7 @@ def _label_late_with_a_pod(here: Scene) -> None:
 
 
 def _associate(space: Space, count: int) -> None:
-    """Associations of somebody else, in namespaces that this cluster need not have."""
+    """External associations, in namespaces that this cluster need not have."""
     eks = space.aws.admin_client("eks")
 
     def make(number: int) -> None:
@@ -246,7 +246,7 @@ def _fill_up(here: Scene) -> None:
 
 @contextmanager
 def _unreachable(here: Scene, policy: Literal["Fail", "Ignore"]) -> Iterator[None]:
-    """The API server calls, all the time, where nobody listens."""
+    """The API server calls, all the time, a port without a server."""
     here.space.register(f"https://127.0.0.1:{free_port()}/mutate", policy)
     ended = threading.Event()
 

@@ -33,9 +33,9 @@ def test_each_alert_fires_when_it_should_and_not_otherwise(case: Path) -> None:
 @EACH
 def test_each_alert_has_a_story_in_which_it_fires_and_one_in_which_it_does_not(rule: Rule) -> None:
     stories = [test for case in CASES for test in yaml.safe_load(case.read_text())["tests"]]
-    told = [test["promql_expr_test"][0] for test in stories if test["name"].startswith(f"{rule.name}: ")]
-    assert all(f'alertname="{rule.name}"' in check["expr"] for check in told)
-    assert {check["exp_samples"][0]["value"] for check in told} == {0, 1}
+    cases = [test["promql_expr_test"][0] for test in stories if test["name"].startswith(f"{rule.name}: ")]
+    assert all(f'alertname="{rule.name}"' in check["expr"] for check in cases)
+    assert {check["exp_samples"][0]["value"] for check in cases} == {0, 1}
 
 
 @EACH
@@ -51,8 +51,8 @@ def test_each_alert_says_how_urgent_it_is_what_is_the_matter_and_what_to_do(rule
 
 
 def test_no_runbook_is_about_an_alert_that_does_not_exist() -> None:
-    told = {REPOSITORY / rule.annotations["runbook_url"] for rule in rules()}
-    assert set((DOCS / "run" / "runbooks").iterdir()) == told
+    linked = {REPOSITORY / rule.annotations["runbook_url"] for rule in rules()}
+    assert set((DOCS / "run" / "runbooks").iterdir()) == linked
 
 
 def test_the_dashboard_is_read_from_top_to_bottom_and_no_panel_covers_another() -> None:

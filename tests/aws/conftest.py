@@ -82,13 +82,13 @@ def aws(_server: AwsStandIn) -> Iterator[AwsStandIn]:
 
 @pytest.fixture
 def as_root(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of somebody who may do everything."""
+    """The environment of an administrator."""
     use(monkeypatch, aws.environment())
 
 
 @pytest.fixture
 def program(as_root: None) -> Iterator[Program]:  # noqa: ARG001
-    """The program as somebody who may do everything."""
+    """The program as an administrator."""
     program = Program()
     yield program
     program.calls.close()

@@ -146,7 +146,7 @@ def test_a_full_cluster_is_final(eks: Eks, aws: AwsStandIn) -> None:
 
 
 def test_a_role_that_is_not_there_or_lets_eks_in_no_more_may_be_accepted_soon(eks: Eks) -> None:
-    refusal = eks.refused(eks.create(one=role("nobody")))
+    refusal = eks.refused(eks.create(one=role("missing")))
     assert (refusal.kind, refusal.kind.passes_soon) == (FailureKind.ROLE_NOT_ACCEPTED, True)
     assert "Role provided in the request does not exist" in str(refusal)
 
@@ -189,7 +189,7 @@ def test_the_cluster_is_asked_for_once(eks: Eks, aws: AwsStandIn) -> None:
 
 WRONG: dict[str, tuple[str, FailureKind, str]] = {
     "another cluster's name": ("elsewhere", FailureKind.NOT_ALLOWED, "names another cluster"),
-    "nobody's name": ("nowhere", FailureKind.NO_SUCH_CLUSTER, "correct cluster.name"),
+    "an unknown name": ("nowhere", FailureKind.NO_SUCH_CLUSTER, "correct cluster.name"),
 }
 
 

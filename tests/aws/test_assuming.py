@@ -9,7 +9,7 @@ import pytest
 from rig.aws import Hang, Stale, TokenIssuer
 from tests.aws.conftest import ROLE
 from tests.support.sites import ISSUER, subject
-from webhook.cli.verify.assuming import seconds_until_accepted
+from webhook.cli.verify.control_planes import seconds_until_accepted
 
 if TYPE_CHECKING:
     from rig.aws import AwsStandIn
@@ -39,7 +39,7 @@ def test_sts_that_sees_the_trust_later_is_asked_until_it_does(
         assert 1 <= _seconds(program, keys) < 5
 
 
-def test_who_is_not_trusted_is_refused_in_the_words_of_sts(program: Program, keys: TokenIssuer) -> None:
+def test_a_subject_that_is_not_trusted_is_refused_in_the_words_of_sts(program: Program, keys: TokenIssuer) -> None:
     token = keys.token(str(subject(2)))
     refused = program.refused(lambda: seconds_until_accepted(program.calls, ROLE, token, 0))
     assert str(refused).startswith("AssumeRoleWithWebIdentity: AccessDenied: ")

@@ -1,4 +1,4 @@
-"""The program never touches the role that it runs as, another account's, or any role before it knows who it is."""
+"""The program never touches its own role, one of another account, or any role before its identity is known."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_role_of_another_account_is_refused(program: Program, aws: AwsStandIn,
     assert _touched(aws) == set()
 
 
-def test_until_aws_says_who_it_is_nothing_is_read_or_written(program: Program, aws: AwsStandIn) -> None:
+def test_until_aws_confirms_its_identity_nothing_is_read_or_written(program: Program, aws: AwsStandIn) -> None:
     aws.switch_on(Refuse(actions=("GetCallerIdentity",)))
     write = lambda: program.policies.write(ROLE, TrustPolicy({"Statement": []}), always)  # noqa: E731
     for attempt in (program.read(), write):
@@ -71,7 +71,7 @@ def test_until_aws_says_who_it_is_nothing_is_read_or_written(program: Program, a
     assert program.run(program.read()).statements
 
 
-def test_it_asks_only_once_who_it_is(program: Program, aws: AwsStandIn) -> None:
+def test_it_asks_only_once_for_its_identity(program: Program, aws: AwsStandIn) -> None:
     program.run(program.read(), program.read(), program.read())
     assert aws.count("GetCallerIdentity") == 1
 

@@ -63,7 +63,7 @@ OF_EKS = {
 
 
 class World:
-    """A program that knows who it is and which cluster, with something between it and AWS."""
+    """A program that knows its identity and its cluster, with something between it and AWS."""
 
     def __init__(self, between: Between) -> None:
         self.between, self.program = between, Eks()

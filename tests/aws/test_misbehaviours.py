@@ -19,7 +19,7 @@ from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.oidc import read_provider
 from webhook.aws.trust_policies import AccountQuota
-from webhook.cli.verify.assuming import seconds_until_accepted
+from webhook.cli.verify.control_planes import seconds_until_accepted
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import Listing
 from webhook.telemetry.metrics import REGISTRY
@@ -64,7 +64,7 @@ TABLE: dict[str, tuple[Any, FailureKind, str | None, str]] = {
 
 
 class World:
-    """A program that knows who it is and which cluster, with something between it and AWS."""
+    """A program that knows its identity and its cluster, with something between it and AWS."""
 
     def __init__(self, aws: AwsStandIn, between: Between) -> None:
         self.aws, self.between = aws, between

@@ -90,7 +90,7 @@ def _fails_and_recovers(program: Program, kind: FailureKind, words: str) -> str:
 
 
 @pytest.mark.parametrize("name", AGENT)
-def test_an_agent_that_misbehaves_is_told_and_asked_again(aws: AwsStandIn, agent: Between, name: str) -> None:
+def test_an_agent_that_misbehaves_is_reported_and_asked_again(aws: AwsStandIn, agent: Between, name: str) -> None:
     how, kind, words = AGENT[name]
     agent.misbehave(how)
     program = Program()
@@ -100,7 +100,7 @@ def test_an_agent_that_misbehaves_is_told_and_asked_again(aws: AwsStandIn, agent
     program.calls.close()
 
 
-def test_an_agent_that_is_not_there_yet_is_told_and_asked_again(
+def test_an_agent_that_is_not_there_yet_is_reported_and_asked_again(
     aws: AwsStandIn, agent: Between, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = f"{agent.url}/v1/credentials"
@@ -199,7 +199,7 @@ def web_identity(aws: AwsStandIn, program_in_a_pod: Program, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", STS)
-def test_sts_that_gives_no_credentials_is_told_and_asked_again(web_identity: Between, name: str) -> None:
+def test_sts_that_gives_no_credentials_is_reported_and_asked_again(web_identity: Between, name: str) -> None:
     how, kind, words = STS[name]
     web_identity.misbehave(how)
     program = Program()
@@ -283,7 +283,7 @@ def test_a_proxy_that_cannot_be_one_is_one_error(
 
 
 @pytest.mark.parametrize(("status", "kind"), [(407, UNEXPECTED), (503, UNAVAILABLE)])
-def test_a_proxy_that_refuses_a_tunnel_is_told(
+def test_a_proxy_that_refuses_a_tunnel_is_reported(
     as_root: None,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
     status: int,

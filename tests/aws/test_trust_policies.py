@@ -121,10 +121,10 @@ def _statement(principal: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}
 
 
-def test_a_role_that_is_not_there_is_told_as_that(program: Program) -> None:
-    refusal = program.refused(program.read(role("nobody-made-this")))
+def test_a_role_that_is_not_there_is_reported_as_that(program: Program) -> None:
+    refusal = program.refused(program.read(role("not-created")))
     assert refusal.kind is FailureKind.NO_SUCH_ROLE
-    assert "nobody-made-this" in str(refusal)
+    assert "not-created" in str(refusal)
 
 
 def test_a_role_of_the_same_name_under_another_path_is_refused(program: Program) -> None:
@@ -155,7 +155,7 @@ def test_a_service_that_hangs_is_given_up_after_three_seconds(program: Program, 
     assert "timeout" in str(refusal).lower()
 
 
-def test_an_endpoint_where_nobody_listens_is_unavailable(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_an_endpoint_without_a_server_is_unavailable(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     program = Program()
     refusal = program.refused(program.read())

@@ -83,8 +83,8 @@ def many_previous(now: dt.datetime) -> Data:
 
 def many_replicas(now: dt.datetime) -> Data:
     """So many that the Secret would be too large for what a replica adds."""
-    told = {f"replica-{number}": {"ca": "f" * 64, "at": now.timestamp()} for number in range(9000)}
-    return {**leaf(Recipe())(now), "replicas.json": json.dumps({"since": 0, "replicas": told}).encode()}
+    entries = {f"replica-{number}": {"ca": "f" * 64, "at": now.timestamp()} for number in range(9000)}
+    return {**leaf(Recipe())(now), "replicas.json": json.dumps({"since": 0, "replicas": entries}).encode()}
 
 
 def many_authorities(now: dt.datetime) -> Data:
@@ -160,7 +160,7 @@ def stored(world: World) -> Data:
 
 
 def reasons(world: World) -> set[Reason]:
-    return set(sum((replica.told.reasons for replica in world.replicas), start=Counter()))
+    return set(sum((replica.report.reasons for replica in world.replicas), start=Counter()))
 
 
 def assert_answered(world: World) -> None:

@@ -15,7 +15,7 @@ from certs.errors import PairError
 from certs.files import CertificateFiles
 from certs.serving import ServingContext
 from tests.support.odd_certificates import DAY, NAME, Odd, Recipe, ed, p224, rsa2048, with_sha1
-from tests.support.shared_certificates import Told, handshake
+from tests.support.shared_certificates import RecordedReport, handshake
 
 NOW = dt.datetime.now(dt.UTC)
 AUTHORITY = Recipe(key=rsa2048).authority(NOW)
@@ -55,9 +55,9 @@ class Scene:
     """Two files, and what is served of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.told, self.context = Told(), ServingContext()
+        self.report, self.context = RecordedReport(), ServingContext()
         self._paths = folder / "tls.crt", folder / "tls.key"
-        self.files = CertificateFiles(*self._paths, self.context, self.told, lambda: NOW)
+        self.files = CertificateFiles(*self._paths, self.context, self.report, lambda: NOW)
 
     def write(self, pair: Odd) -> None:
         for path, text in zip(self._paths, (pair.pem, pair.key), strict=True):
@@ -85,8 +85,8 @@ def test_such_a_pair_is_refused_on_reload_and_the_one_before_stays(tmp_path: Pat
     scene.files.load()
     before = scene.served()
     scene.write(REFUSED[name][0]())
-    scene.files.look()
-    assert scene.told.reloads == {"loaded": 1, "refused": 1}
+    scene.files.reload()
+    assert scene.report.reloads == {"loaded": 1, "refused": 1}
     assert scene.served() == before
 
 
@@ -95,7 +95,7 @@ def test_a_pair_that_the_api_server_accepts_is_served(tmp_path: Path, name: str)
     scene = Scene(tmp_path)
     scene.write(ACCEPTED[name]())
     scene.files.load()
-    assert scene.told.reloads == {"loaded": 1}
+    assert scene.report.reloads == {"loaded": 1}
 
 
 def _fifo(path: Path) -> None:
@@ -118,7 +118,7 @@ def _long(path: Path) -> None:
 
 
 NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a FIFO that nobody writes to": (_fifo, "not a regular file"),
+    "a FIFO without a writer": (_fifo, "not a regular file"),
     "a folder": (_folder, "not a regular file"),
     "a device without an end": (_device, "not a regular file"),
     "20 MB of certificates": (_long, "bytes"),
@@ -139,10 +139,10 @@ def test_what_is_no_file_of_a_certificates_size_is_refused_at_once_and_leaves_no
     opened = len(list(Path("/proc/self/fd").iterdir()))
     tracemalloc.start()
     for _ in range(3):
-        scene.files.look()
+        scene.files.reload()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert scene.told.reloads == {"loaded": 1, "refused": 1}
+    assert scene.report.reloads == {"loaded": 1, "refused": 1}
     assert scene.served() == before
     assert peak < 2 * 2**20
     assert len(list(Path("/proc/self/fd").iterdir())) == opened

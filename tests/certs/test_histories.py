@@ -44,7 +44,7 @@ def without(part: str) -> Fault:
 
 
 def foreign_bundle(now: dt.datetime) -> dict[str, bytes]:
-    authority = new_authority("somebody else's", now, LIFETIMES.authority)
+    authority = new_authority("external", now, LIFETIMES.authority)
     return Bundle(authority, new_leaf(authority, NAMES, now, LIFETIMES.leaf)).written()
 
 
@@ -69,7 +69,7 @@ def expired_authority(world: World) -> None:
 
 def names_of_another(world: World) -> None:
     def rename(data: dict[str, bytes]) -> None:
-        with suppress(BundleError):  # spoilt before: it cannot be given other names any more
+        with suppress(BundleError):  # damaged before: it cannot be given other names any more
             found = read_bundle(data)
             leaf = new_leaf(found.authority, ["elsewhere"], world.now, LIFETIMES.leaf)
             data.update(dataclasses.replace(found, leaf=leaf).written())
@@ -108,7 +108,7 @@ CA_BUNDLE_FAULTS: dict[str, tuple[Fault, Difference]] = {
 
 
 def differences(world: World) -> Counter[Difference]:
-    return sum((replica.told.differences for replica in world.replicas), start=Counter())
+    return sum((replica.report.differences for replica in world.replicas), start=Counter())
 
 
 def is_whole(world: World) -> bool:
@@ -123,12 +123,12 @@ def test_each_fault_of_the_secret_is_healed_in_seconds_and_no_caller_notices(fau
     spoiling, reason = SECRET_FAULTS[fault]
     world = World(lifetimes=LIFETIMES)
     world.look(3)
-    before = [replica.told.reasons.copy() for replica in world.replicas]
+    before = [replica.report.reasons.copy() for replica in world.replicas]
     spoiling(world)
     world.look(1)
     assert is_whole(world)
     assert all(replica.source.is_proven for replica in world.replicas)
-    made = [replica.told.reasons - old for replica, old in zip(world.replicas, before, strict=True)]
+    made = [replica.report.reasons - old for replica, old in zip(world.replicas, before, strict=True)]
     assert sum(made, start=type(made[0])()) == ({reason: 1} if reason else {})
     world.look(20)
     assert is_whole(world)
@@ -137,15 +137,15 @@ def test_each_fault_of_the_secret_is_healed_in_seconds_and_no_caller_notices(fau
 
 
 @pytest.mark.parametrize("fault", CA_BUNDLE_FAULTS)
-def test_each_fault_of_the_ca_bundle_is_put_right_at_the_next_look_and_counted(fault: str) -> None:
+def test_each_fault_of_the_ca_bundle_is_repaired_at_the_next_pass_and_counted(fault: str) -> None:
     world = World(lifetimes=LIFETIMES)
     world.look(8)
-    right, spoilt = world.ca_bundle, CA_BUNDLE_FAULTS[fault]
+    right, damaged = world.ca_bundle, CA_BUNDLE_FAULTS[fault]
     before = differences(world)
-    spoilt[0](world)
+    damaged[0](world)
     world.look(1)
     assert world.ca_bundle == right
-    assert differences(world) - before == {spoilt[1]: 1}
+    assert differences(world) - before == {damaged[1]: 1}
 
 
 def test_an_authority_that_could_be_read_is_replaced_after_the_secret_was_lost() -> None:

@@ -12,7 +12,7 @@ from certs.errors import PairError
 from certs.files import CertificateFiles
 from certs.pairs import Pair, new_authority, new_leaf
 from certs.serving import ServingContext
-from tests.support.shared_certificates import Told, handshake
+from tests.support.shared_certificates import RecordedReport, handshake
 
 NAME = "webhook.mxp-identity.svc"
 
@@ -85,30 +85,30 @@ def test_keys_do_not_show_where_a_pair_is_printed() -> None:
     assert isinstance(serialization.load_pem_private_key(pair.key, None), ec.EllipticCurvePrivateKey)
 
 
-def test_new_files_are_served_and_bad_ones_told_once(tmp_path: Path) -> None:
-    ca, told, context = authority(), Told(), ServingContext()
+def test_new_files_are_served_and_bad_ones_reported_once(tmp_path: Path) -> None:
+    ca, report, context = authority(), RecordedReport(), ServingContext()
     first, second = leaf(ca), leaf(ca)
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     certificate.write_bytes(first.certificate.pem)
     key.write_bytes(first.key)
-    files = CertificateFiles(certificate, key, context, told, lambda: dt.datetime.now(dt.UTC))
+    files = CertificateFiles(certificate, key, context, report, lambda: dt.datetime.now(dt.UTC))
     files.load()
-    files.look()
-    assert told.reloads == {"loaded": 1}
-    assert told.ends == (first.certificate.expires, None)
+    files.reload()
+    assert report.reloads == {"loaded": 1}
+    assert report.ends == (first.certificate.expires, None)
 
     certificate.write_bytes(second.certificate.pem)
-    files.look()
-    files.look()
-    assert told.reloads == {"loaded": 1, "refused": 1}
+    files.reload()
+    files.reload()
+    assert report.reloads == {"loaded": 1, "refused": 1}
     assert served(context, ca) == der(first)
 
     key.write_bytes(second.key)
-    files.look()
-    assert told.reloads == {"loaded": 2, "refused": 1}
+    files.reload()
+    assert report.reloads == {"loaded": 2, "refused": 1}
     assert served(context, ca) == der(second)
 
     key.unlink()
-    files.look()
-    assert told.reloads == {"loaded": 2, "refused": 2}
+    files.reload()
+    assert report.reloads == {"loaded": 2, "refused": 2}
     assert served(context, ca) == der(second)

@@ -1,4 +1,4 @@
-"""One authority for all replicas, renewed and replaced without a moment in which a caller is turned away."""
+"""One authority for all replicas, renewed and replaced without a moment in which a caller is refused."""
 
 import datetime as dt
 from collections import Counter
@@ -28,13 +28,13 @@ def authorities_served(world: World) -> set[str]:
 def reasons(world: World) -> dict[Reason, int]:
     total: dict[Reason, int] = {}
     for replica in world.replicas:
-        for reason, count in replica.told.reasons.items():
+        for reason, count in replica.report.reasons.items():
             total[reason] = total.get(reason, 0) + count
     return total
 
 
 def differences(world: World) -> Counter[Difference]:
-    return sum((replica.told.differences for replica in world.replicas), start=Counter())
+    return sum((replica.report.differences for replica in world.replicas), start=Counter())
 
 
 def until_announced(world: World) -> None:
@@ -75,7 +75,7 @@ def test_a_leaf_is_renewed_after_two_thirds_of_its_life_by_one_replica() -> None
     world.look()
     assert bundle(world).leaf != first
     assert reasons(world) == {Reason.MISSING: 1, Reason.EXPIRING: 1}
-    assert [replica.told.reloads["loaded"] for replica in world.replicas] == [2, 2, 2]
+    assert [replica.report.reloads["loaded"] for replica in world.replicas] == [2, 2, 2]
     assert world.turned_away == []
 
 
@@ -131,7 +131,7 @@ def test_a_replica_that_is_gone_keeps_the_old_authority_for_a_minute_only() -> N
     assert len(bundle(world).trusted) == 1
 
 
-def test_while_nobody_is_registered_a_rotation_waits_for_nobody() -> None:
+def test_without_a_registered_webhook_a_rotation_waits_for_no_caller() -> None:
     world = World()
     world.registered = False
     world.look(2)
@@ -152,7 +152,7 @@ def test_a_registration_that_comes_late_is_given_the_authority_and_then_counts_a
     assert world.ca_bundle == bundle(world).ca_bundle
 
 
-def test_ready_stays_ready_when_somebody_takes_the_registration_away() -> None:
+def test_ready_stays_ready_when_the_registration_is_removed() -> None:
     world = World()
     world.look(2)
     world.registered = False
@@ -217,7 +217,7 @@ def test_what_is_served_goes_on_when_the_secret_is_lost_while_its_authority_is_r
     assert bundle(world).following is not None
 
 
-def test_a_replica_that_restores_from_an_old_memory_keeps_what_the_others_serve_by_now() -> None:
+def test_a_replica_that_restores_from_an_old_memory_keeps_what_the_others_serve() -> None:
     world = World()
     world.look(8)
     until_announced(world)

@@ -1,4 +1,4 @@
-"""Who reaches the program's ports, and what it reaches."""
+"""What reaches the program's ports, and what it reaches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _from(**networks: Any) -> dict[str, Any]:
             {"https": SUBNETS, "metrics": PROMETHEUS},
         ),
     ],
-    ids=["anybody", "reviews", "metrics", "both"],
+    ids=["any peer", "reviews", "metrics", "both"],
 )
 def test_each_port_is_reached_from_where_the_values_say(
     networks: dict[str, Any], expected: dict[str, Any]

@@ -61,7 +61,7 @@ def test_what_the_rig_registers_is_what_the_chart_registers() -> None:
 
 
 @EVERY
-def test_no_ca_bundle_is_rendered_that_somebody_else_writes(path: Path) -> None:
+def test_no_ca_bundle_is_rendered_that_another_program_writes(path: Path) -> None:
     values = read(path)
     (entry,) = only(rendered(values), "MutatingWebhookConfiguration")["webhooks"]
     given = values.get("certificates", {}).get("source") == "files"
@@ -128,7 +128,7 @@ def test_only_where_the_gate_refuses_pods_are_they_asked_for_again_and_are_bindi
     file = tmp_path / "config.yaml"
     file.write_text(configuration(rendered(values)))
     loaded = load_configuration(file)
-    assert loaded.reconciler.retry_refused_pods is refuses
+    assert loaded.reconciler.nudge_refused_pods is refuses
     assert (loaded.pod_gate is not None) is refuses
     marking = [rule["verbs"] for rule in _rules(values) if rule.get("resourceNames") == [GATE]]
     assert marking == [["get", "patch"]] * refuses
@@ -241,5 +241,5 @@ def test_a_program_that_observes_keeps_no_pod_and_no_service_account_from_being_
     assert yaml.safe_load(configuration(objects))["observe"] is True
 
 
-def test_a_program_that_does_not_observe_is_not_told_of_it() -> None:
+def test_a_program_that_does_not_observe_has_no_such_setting() -> None:
     assert "observe" not in yaml.safe_load(configuration(rendered(right())))

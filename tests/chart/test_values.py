@@ -1,5 +1,6 @@
 """What helm says to values: unknown ones, and ones that do not work together."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def test_a_wrong_combination_is_refused_with_a_sentence(case: dict[str, Any]) ->
     assert case["says"] in str(refused.value)
 
 
-def test_several_wrong_combinations_are_told_at_once() -> None:
+def test_several_wrong_combinations_are_reported_at_once() -> None:
     with pytest.raises(HelmError) as refused:
         rendered(right(replicas=1, webhook={"failurePolicy": "Fail", "timeoutSeconds": 2}))
     assert "replicas is 1" in str(refused.value)
@@ -42,6 +43,20 @@ def test_several_wrong_combinations_are_told_at_once() -> None:
         {"podGate": "loud"},
         {"replicas": "2"},
         {"admission": {"trustBudget": "3"}},
+        {"image": {"registry": "https://registry.example.com"}},
+        {"image": {"registry": "registry.example.com/"}},
+        {"server": {"host": "localhost"}},
+        {"logLevel": "debug"},
+        {"service": {"type": "NodePort"}},
+        {"service": {"ipFamilies": ["IPv6", "IPv6"]}},
+        {"serviceAccount": {"creat": False}},
+        {"aws": {"caBundle": {"configMap": "ca"}}},
+        {"aws": {"caBundle": {"name": "ca", "key": ""}}},
+        {"networkPolicy": {"flavor": "calico"}},
+        {"podDisruptionBudget": {"maxUnavailable": "one"}},
+        {"extraVolumes": [{"emptyDir": {}}]},
+        {"extraArgs": "--config"},
+        {"monitoring": {"prometheusRule": {"runbookBaseUrl": "wiki"}}},
     ],
     ids=str,
 )
@@ -51,8 +66,10 @@ def test_a_value_that_is_not_known_is_refused(values: dict[str, Any]) -> None:
 
 
 def test_the_schema_is_closed_but_for_what_kubernetes_defines() -> None:
-    peers = {".networkPolicy.reviewsFrom[]", ".networkPolicy.metricsFrom[]"}
-    theirs = {".resources", ".tolerations[]", ".affinity", ".extraEnv[]", ".global", *peers}
+    peers = {f".networkPolicy.{key}[]" for key in ("reviewsFrom", "metricsFrom", "extraEgress")}
+    pods = {".resources", ".tolerations[]", ".affinity", ".topologySpreadConstraints[]", ".dnsConfig"}
+    containers = {".extraEnv[]", ".envFrom[]", ".extraVolumes[]", ".extraVolumeMounts[]"}
+    theirs = {*pods, *containers, ".global", *peers, ".monitoring.serviceMonitor.relabelings[]"}
     open_ones = {path for path, part in _objects(SCHEMA) if "additionalProperties" not in part}
     assert open_ones == theirs
 
@@ -65,6 +82,25 @@ def test_the_schema_knows_each_default() -> None:
                 keys(value, part["properties"][key])
 
     keys(read(CHART / "values.yaml"), SCHEMA)
+
+
+def test_each_default_has_a_comment() -> None:
+    before, unexplained = "", []
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        opens_section = line.endswith(":")
+        if re.match(r" *\w+:", line) and not opens_section and not before.lstrip().startswith("#"):
+            unexplained.append(line.strip())
+        before = line
+    assert unexplained == [
+        "requests: {cpu: 100m, memory: 192Mi}",
+        "limits: {memory: 256Mi}",
+        'grafana_dashboard: "1"',
+    ]
+
+
+def test_the_packaged_readme_has_no_link_that_is_dead_without_the_repository() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README.read_text())
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
 
 
 def test_the_readme_has_the_table_of_the_values_as_they_are() -> None:

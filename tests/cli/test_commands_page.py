@@ -10,7 +10,7 @@ import typer.main
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
 from webhook.cli.migrate.rules import MigrationStep
-from webhook.cli.report.access_line import AccessFinding
+from webhook.cli.report.access import AccessFinding
 
 PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
 TEXT = PAGE.read_text()
@@ -22,7 +22,7 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
     assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(COMMANDS)
 
 
-def test_the_programs_help_says_of_every_command_with_approve_what_it_does_without() -> None:
+def test_the_programs_help_has_for_every_command_with_approve_what_it_does_without() -> None:
     told = typer.main.get_command(app).help or ""
     approved = {
         name for name, command in COMMANDS.items() if any("--approve" in one.opts for one in command.params)

@@ -42,8 +42,8 @@ NOWHERE = {
 }
 PROGRESS = {
     "asking the API server for its issuer",
-    "looking at the account",
-    "asking AWS who this is, and which cluster",
+    "reading the account",
+    "asking AWS for the caller and the cluster",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -70,10 +70,10 @@ def _call(command: str, file: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "serve"])
-def test_without_a_kubeconfig_it_says_what_to_set(command: str, file: str) -> None:
+def test_without_a_kubeconfig_the_error_names_what_to_set(command: str, file: str) -> None:
     answer = run(*_call(command, file), env=PLAIN)
     assert answer.code == 1
-    _is_one_line(answer.err, "the API server: no way to it: ", "set KUBECONFIG")
+    _is_one_line(answer.err, "the API server: cannot connect: ", "set KUBECONFIG")
 
 
 NO_KUBECONFIG = {
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_kubeconfig_is_named(file: str, tmp_path: Path, holds:
     path.write_bytes(NO_KUBECONFIG[holds])
     answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
     assert answer.code == 1
-    _is_one_line(answer.err, f"the API server: no way to it: {path} is not a kubeconfig", "set KUBECONFIG")
+    _is_one_line(answer.err, f"the API server: cannot connect: {path} is not a kubeconfig", "set KUBECONFIG")
 
 
 PLUGINS: dict[str, tuple[list[str], str]] = {
@@ -113,7 +113,7 @@ def _with_plugin(folder: Path, argv: list[str], server: str = "https://127.0.0.1
 
 @pytest.mark.parametrize("command", ["plan", "serve"])
 @pytest.mark.parametrize("plugin", PLUGINS)
-def test_a_credential_plugin_that_fails_is_told_in_its_own_words(
+def test_a_credential_plugin_that_fails_is_reported_in_its_own_words(
     file: str, tmp_path: Path, command: str, plugin: str
 ) -> None:
     argv, words = PLUGINS[plugin]
@@ -122,19 +122,19 @@ def test_a_credential_plugin_that_fails_is_told_in_its_own_words(
     _is_one_line(answer.err, "the API server: the kubeconfig's exec plugin gives no credentials: ", words)
 
 
-def test_a_credential_plugin_that_fails_on_a_terminal_says_there_why(file: str, tmp_path: Path) -> None:
+def test_a_credential_plugin_that_fails_on_a_terminal_prints_the_reason_there(file: str, tmp_path: Path) -> None:
     env = _with_plugin(tmp_path, ["sh", "-c", "echo 'the SSO session has expired' >&2; exit 3"])
     code, written = run_on_terminal("plan", "--config", file, env=env)
     assert code == 1
     assert "the SSO session has expired" in written
-    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: its reason is printed above")
     assert "Traceback" not in written
 
 
 FAILS_LATER = f"[ $n -le 2 ] && {giving(EXPIRED)} || {{ echo 'the SSO session has expired' >&2; exit 3; }}"
 
 
-def test_a_credential_plugin_that_fails_after_a_while_is_told_in_its_own_words(file: str, tmp_path: Path) -> None:
+def test_a_credential_plugin_that_fails_later_is_reported_in_its_own_words(file: str, tmp_path: Path) -> None:
     with _a_server(200, json.dumps({"issuer": ISSUER})) as address:
         env = _with_plugin(tmp_path, counted(tmp_path / "asked", FAILS_LATER), address)
         answer = run("plan", "--config", file, env=env)
@@ -149,7 +149,7 @@ def test_a_credential_plugin_that_fails_after_a_while_is_told_in_its_own_words(f
         code, written = run_on_terminal("plan", "--config", file, env=env)
     assert code == 1
     assert "the SSO session has expired" in written
-    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: it says above why")
+    assert written.splitlines()[-1].endswith("exec plugin gives no credentials: its reason is printed above")
     assert "Traceback" not in written
 
 
@@ -167,7 +167,7 @@ def test_a_cluster_that_is_not_there_is_named_with_its_address(
     _is_one_line(answer.err, "127.0.0.1", "Connection refused")
 
 
-def test_a_cluster_that_is_not_there_is_named_by_one_who_has_no_file_too(nowhere: dict[str, str]) -> None:
+def test_a_cluster_that_is_not_there_is_named_without_a_file_too(nowhere: dict[str, str]) -> None:
     answer = run("plan", env=nowhere)
     assert answer.code == 1
     _is_one_line(answer.err, "127.0.0.1", "Connection refused")
@@ -195,7 +195,7 @@ NO_WAY_TO_AWS = {
     "no credentials": ({}, "Unable to locate credentials; a person sets AWS_PROFILE"),
     "a profile that is not there": ({"AWS_PROFILE": "nope"}, "The config profile (nope) could not be found"),
     "half a key": ({"AWS_ACCESS_KEY_ID": "a"}, "Partial credentials found"),
-    "nobody at the address": (
+    "no server at the address": (
         {**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
         "Could not connect to the endpoint URL",
     ),
@@ -205,7 +205,7 @@ NO_WAY_TO_AWS = {
 
 
 @pytest.mark.parametrize("name", NO_WAY_TO_AWS)
-def test_setup_without_a_way_to_aws_says_why(name: str) -> None:
+def test_setup_that_cannot_connect_to_aws_prints_the_reason(name: str) -> None:
     given, words = NO_WAY_TO_AWS[name]
     nothing = {"AWS_EC2_METADATA_DISABLED": "true"}
     answer = run("setup", *SETUP, "--issuer", ISSUER, env={**PLAIN, **nothing, **given})
@@ -247,7 +247,7 @@ def test_a_proxy_that_is_none_is_one_line(proxy: str) -> None:
     _is_one_line(answer.err, "AWS: ")
 
 
-def test_setup_that_fails_in_the_middle_says_how_far_it_came_and_goes_on_from_there() -> None:
+def test_setup_that_fails_in_the_middle_prints_how_far_it_came_and_continues_from_there() -> None:
     with AwsStandIn() as aws:
         call = ("setup", *SETUP, "--issuer", ISSUER, "--approve")
         with aws.fault(Deny(actions=("PutRolePolicy",))):
@@ -256,7 +256,7 @@ def test_setup_that_fails_in_the_middle_says_how_far_it_came_and_goes_on_from_th
         done = answer.out.count("done: ")
         assert done > 0
         assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
-        assert f"{done} of 5 steps were done before, and the same command goes on from there" in answer.err
+        assert f"{done} of 5 steps were done before, and the same command continues from there" in answer.err
         answer = run(*call, env={**PLAIN, **aws.environment()})
         assert (answer.code, answer.out.count("done: ")) == (0, 5 - done)
 
@@ -289,7 +289,7 @@ def _a_server(status: int, page: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "words"), [(200, "is there another server in between"), (502, "please log in")]
 )
-def test_a_server_that_is_no_api_server_is_told(file: str, tmp_path: Path, status: int, words: str) -> None:
+def test_a_server_that_is_no_api_server_is_reported(file: str, tmp_path: Path, status: int, words: str) -> None:
     path = tmp_path / "kubeconfig"
     with _a_server(status, "<html>\n<body>please\nlog in</body>\n</html>") as address:
         cluster = {"name": "a", "cluster": {"server": address}}
@@ -324,7 +324,7 @@ def space() -> Iterator[Space]:
 
 
 @pytest.mark.rig
-def test_without_credentials_for_aws_it_says_so(space: Space) -> None:
+def test_missing_credentials_for_aws_are_reported(space: Space) -> None:
     person = Person(space)
     person.environment = {
         key: value for key, value in environment(space).items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))

@@ -22,7 +22,7 @@ from tests.e2e.scenes import account_path, create_account, create_namespace, lab
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-LINE = "interrupted: run the same command again, it goes on from here"
+LINE = "interrupted: run the same command again, it continues from here"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
@@ -43,7 +43,7 @@ def test_while_its_modules_load(module: str) -> None:
     assert "Traceback" not in printed, printed
 
 
-def test_while_aws_does_not_answer_nobody_waits_for_it() -> None:
+def test_ctrl_c_does_not_wait_for_aws() -> None:
     with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
         process = start(*SETUP, env=aws.environment(base=PLAIN))
         aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
@@ -156,7 +156,7 @@ def _interrupt_while_it_writes(
 
 
 @pytest.mark.rig
-def test_in_the_middle_of_a_rollout_that_goes_on_without_it(space: Space) -> None:
+def test_in_the_middle_of_a_rollout_that_continues_without_it(space: Space) -> None:
     person, namespace = Person(space), create_namespace(space)
     create_account(space, namespace)
     space.cluster.create([objects.deployment(namespace)])

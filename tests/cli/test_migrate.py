@@ -46,7 +46,7 @@ def _binding(space: Space, **changed: Any) -> dict[str, Any]:
     ("changed", "arguments", "words"),
     [
         ({}, ("restore", "--to", "irsa"), "there is no binding 'restore'; there is backup"),
-        ({"mode": "annotate"}, ("backup", "--to", "irsa"), "trust is somebody else's work"),
+        ({"mode": "annotate"}, ("backup", "--to", "irsa"), "trust is not managed"),
         ({"namespaces": {"selector": {"matchLabels": {"a": "b"}}}}, ("backup", "--to", "pod-identity"), "pattern"),
         ({"roles": ROLES}, ("backup", "--to", "pod-identity"), "mode pod-identity takes one role"),
         ({"cluster": {}}, ("backup", "--to", "pod-identity"), "cluster.name: is missing"),
@@ -78,7 +78,7 @@ def three(space: Space) -> Iterator[None]:
 
 @pytest.mark.usefixtures("three")
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_what_was_done_is_told_before_the_error_that_ends_it(space: Space, output: str) -> None:
+def test_what_was_done_is_printed_before_the_error_that_ends_it(space: Space, output: str) -> None:
     """AWS refuses to describe what has just been made."""
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
     call = ("migrate", "backup", "--to", "pod-identity", "--approve", "--config", str(person.file), "-o", output)
@@ -108,7 +108,7 @@ def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: 
 
     first = person("migrate", "backup", "--to", "pod-identity", "--approve", "-o", "json")
     assert first.code == CHANGES, first
-    assert _next(first) == {taken: "leave", bare: "switch", paused: "switch"}
+    assert _next(first) == {taken: "blocked", bare: "switch", paused: "switch"}
     shown = person("migrate", "backup", "--to", "pod-identity")
     assert shown.code == CHANGES
     assert shown.out.splitlines()[-2:] == ["binding backup to pod-identity: 2 switch, 1 leave", SWITCH]

@@ -95,7 +95,7 @@ def test_without_any_right_in_the_cluster_verb_and_resource_are_named(space: Spa
         assert 'cannot list resource "namespaces"' in _one_line(answer.err)
 
 
-def test_without_a_file_and_the_right_to_list_config_maps_that_is_said(space: Space) -> None:
+def test_the_missing_right_to_list_config_maps_is_reported_without_a_file(space: Space) -> None:
     """The program's own ServiceAccount may not list them."""
     kubeconfig = str(space.cluster.kubeconfig_for(OWN_NAMESPACE, PROGRAM))
     answer = run("plan", env={**environment(space), "KUBECONFIG": kubeconfig})
@@ -120,7 +120,7 @@ def test_without_a_right_that_only_some_findings_need_the_others_are_made(space:
     assert "403" in webhook[0][1]
 
 
-def test_sts_that_cannot_be_asked_is_not_said_to_refuse(space: Space, plane: str) -> None:
+def test_sts_that_cannot_be_asked_is_not_reported_to_refuse(space: Space, plane: str) -> None:
     with space.aws.fault(Refuse(code="a page", status=403, actions=("AssumeRoleWithWebIdentity",))):
         answer = Person(space)("verify", plane, "--assume", "-o", "json")
     (found,) = answer.document["controlPlanes"]
@@ -145,7 +145,7 @@ def test_apply_names_what_it_may_not_write_and_a_second_run_does_the_rest(space:
     assert annotation(space, bare) == space.roles[0]
 
 
-def test_apply_without_the_right_to_lock_says_so_and_does_not_wait(space: Space, plane: str) -> None:
+def test_apply_without_the_right_to_lock_reports_it_and_does_not_wait(space: Space, plane: str) -> None:
     person = Person(space)
     person.environment = _kubernetes(space, "no-lease", LOOK)
     answer = person("apply")
@@ -172,7 +172,7 @@ def test_without_a_right_in_the_account_the_call_is_named(space: Space) -> None:
     assert "GetRole: AccessDenied" in answer.out
 
 
-def test_apply_without_the_right_to_write_says_so_and_a_second_run_does_it(space: Space, plane: str) -> None:
+def test_apply_without_the_right_to_write_reports_it_and_a_second_run_does_it(space: Space, plane: str) -> None:
     person = Person(space)
     person.environment = _aws(space, "reader", *READ_ROLES)
     answer = person("apply")
@@ -184,7 +184,7 @@ def test_apply_without_the_right_to_write_says_so_and_a_second_run_does_it(space
     assert is_trusted(space, plane)
 
 
-def test_restart_without_the_right_to_patch_says_so_and_a_second_run_does_it(space: Space) -> None:
+def test_restart_without_the_right_to_patch_reports_it_and_a_second_run_does_it(space: Space) -> None:
     namespace = create_namespace(space)
     create_account(space, namespace)
     space.cluster.create([objects.deployment(namespace)])

@@ -66,7 +66,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
     assert len(space.aws.history("mxp-backup")) == calls, "a plan writes nothing"
 
     applied = person("apply")
-    assert applied.code == 4, "what a person must mend is left"
+    assert applied.code == 4, "what a person must correct is left"
     assert f"+ {bare}/{SERVICE_ACCOUNT}" in applied.out
     assert annotation(space, bare) == space.role_arn("mxp-backup")
     assert is_trusted(space, bare)
@@ -79,7 +79,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
 
 
 @pytest.mark.rig
-def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Space, person: Person) -> None:
+def test_removals_are_left_to_the_reconciler_unless_approved(space: Space, person: Person) -> None:
     stays, goes = create_namespace(space), create_namespace(space)
     for namespace in (stays, goes):
         create_account(space, namespace)
@@ -105,7 +105,7 @@ def test_removals_are_left_to_the_reconciler_unless_somebody_approves(space: Spa
 
 
 @pytest.mark.rig
-def test_plan_says_how_many_removals_wait_for_the_limit_of_an_hour(space: Space, person: Person) -> None:
+def test_plan_prints_how_many_removals_wait_for_the_limit_of_an_hour(space: Space, person: Person) -> None:
     crowd = [create_namespace(space) for _ in range(5)]
     for namespace in crowd:
         create_account(space, namespace)
@@ -171,7 +171,7 @@ def test_a_cluster_that_is_gone_is_retired_and_the_live_one_is_not(space: Space,
 
 @pytest.mark.rig
 @pytest.mark.usefixtures("person")
-def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_is_not(space: Space) -> None:
+def test_a_role_that_is_no_longer_bound_is_retired_and_one_that_is_bound_is_not(space: Space) -> None:
     before = space.policy("dropped")
     (binding,) = space.configuration()["bindings"]
     namespace = create_namespace(space)
@@ -197,7 +197,7 @@ def test_a_role_that_no_binding_names_any_more_is_retired_and_one_that_is_bound_
 
 
 @pytest.mark.rig
-def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: Person) -> None:
+def test_the_report_has_the_principals_that_may_assume_the_role_and_why(space: Space, person: Person) -> None:
     trusted = create_namespace(space)
     create_account(space, trusted)
     assert person("apply").code == 0
@@ -205,10 +205,10 @@ def test_the_report_says_who_may_assume_the_role_and_why(space: Space, person: P
     create_account(space, untrusted)
 
     lines = person("report", "-o", "json").document["access"]
-    found = {(one["namespace"] or one["who"], one["finding"]) for one in lines}
+    found = {(one["namespace"] or one["principal"], one["finding"]) for one in lines}
     assert (trusted, "as wanted") in found
     assert (untrusted, "wanted, not trusted") in found
-    assert (f"arn:aws:iam::{space.aws.account}:root", "somebody else's") in found
+    assert (f"arn:aws:iam::{space.aws.account}:root", "external") in found
 
     only = person("report", "-o", "json", "--differences").document["access"]
     assert {one["namespace"] for one in only} == {untrusted}

@@ -69,20 +69,20 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert plan.code == 3
     (role,) = plan.document["roles"]
     assert [(one["binding"], one["changed"]) for one in role["podStatements"]] == [("backup", False)]
-    assert _namespaces(plan.document["associations"]["made"]) == [new]
+    assert _namespaces(plan.document["associations"]["created"]) == [new]
     assert [(one["kind"], one["namespace"]) for one in plan.document["problems"]] == [
         ("association in the way", of_addon)
     ]
     assert [(one["kind"], one["namespace"]) for one in plan.document["notes"]] == [
-        ("association of others", by_hand)
+        ("external association", by_hand)
     ]
     assert space.aws.associations(EKS_CLUSTER) == before, "a plan makes nothing"
     assert len(space.aws.history("mxp-backup")) == 2, "and writes nothing"
 
     applied = person("apply")
-    assert applied.code == 4, "what a person must mend is left"
+    assert applied.code == 4, "what a person must correct is left"
     assert f"+ {new}/{SERVICE_ACCOUNT}" in applied.out
-    assert "done: associations made or put right: 1" in applied.out
+    assert "done: associations created or repaired: 1" in applied.out
     assert associated(space, new).role_arn == space.roles[0]
     assert space.aws.associations(EKS_CLUSTER)[:2] == before, "what others made is as it was"
     assert foreign_parts(space.aws.history("mxp-backup")[-1].document) == others
@@ -101,7 +101,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert association(space, by_hand)
 
 
-def test_what_somebody_changed_is_shown_and_put_right(space: Space, person: Person) -> None:
+def test_what_was_changed_externally_is_shown_and_repaired(space: Space, person: Person) -> None:
     namespace = _control_plane(space)
     assert person("apply").code == 0
     whole, made = space.policy(), associated(space, namespace)
@@ -113,11 +113,11 @@ def test_what_somebody_changed_is_shown_and_put_right(space: Space, person: Pers
     )
 
     shown = person("plan")
-    assert f"~ statement {ours['Sid']} for the pods of binding backup: somebody changed it" in shown.out
+    assert f"~ statement {ours['Sid']} of binding backup's pods: changed externally, to be repaired" in shown.out
     assert f"~ {namespace}/{SERVICE_ACCOUNT}  {made.id} -> {space.roles[0]}  it was given" in shown.out
-    assert "associations to put right: 1" in shown.out
+    assert "associations to repair: 1" in shown.out
     told = {(one["role"].rsplit("/", 1)[1], one["finding"]) for one in _report(person) if one["association"]}
-    assert told == {("mxp-backup", "wanted, not associated"), ("theirs", "changed by somebody")}
+    assert told == {("mxp-backup", "wanted, not associated"), ("theirs", "changed externally")}
 
     applied = person("apply")
     assert applied.code == 0, applied.err
@@ -142,7 +142,7 @@ def test_the_report_has_each_association_its_owner_and_the_statement_in_every_fo
     lines = {one["namespace"]: one for one in _report(person) if one["namespace"]}
     said = {name: (one["finding"], one["owner"], one["sid"], one["difference"]) for name, one in lines.items()}
     assert said == {
-        new: ("as wanted", "ours", sid, False),
+        new: ("as wanted", "this installation", sid, False),
         by_hand: ("as wanted", "created externally", sid, False),
         of_addon: ("as wanted", ADDON, sid, False),
         missing: ("wanted, not associated", None, None, True),

@@ -12,9 +12,9 @@ from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.cli.progress import Progress
 from webhook.cli.restart.restart_plan import PlannedRestart, PodGroup
 from webhook.cli.restart.restarting import Outcome, Restarting
+from webhook.cli.running import Progress
 
 PATIENCE = 300.0
 
@@ -87,14 +87,14 @@ async def test_a_rollout_that_does_not_end_is_given_up_and_the_next_begins() -> 
 
 
 @in_virtual_time
-async def test_new_pods_without_identity_are_told_of() -> None:
+async def test_new_pods_without_identity_are_reported() -> None:
     scene = Scene(1)
     scene.deployments.eks_works = False
     assert scene.whats(await scene.do()) == ["did not help"]
 
 
 @in_virtual_time
-async def test_new_pods_with_the_role_of_before_are_told_of_and_the_role_is_noted() -> None:
+async def test_new_pods_with_the_former_role_are_reported_and_the_role_is_noted() -> None:
     scene = Scene(1)
     (step,) = scene.steps
     moved = role("moved-to")
@@ -119,5 +119,5 @@ async def test_one_that_changed_or_fails_does_not_keep_the_others() -> None:
 async def test_what_is_to_be_left_is_left() -> None:
     scene = Scene(2)
     scene.steps[0] = PlannedRestart(scene.steps[0].workload, None, "it is paused")
-    assert await scene.do() == [("leave", "it is paused"), ("rolled out", "its new pods have their identity")]
+    assert await scene.do() == [("skip", "it is paused"), ("rolled out", "its new pods have their identity")]
     assert [namespace for _, namespace in scene.deployments.restarts] == [subject(1).namespace]

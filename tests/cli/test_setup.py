@@ -14,7 +14,7 @@ import yaml
 
 from rig.aws.faults import Deny, Latency
 from rig.aws.standin import AwsStandIn
-from rig.chart import render
+from rig.chart import IMAGE, render
 from rig.permissions import iam_policy
 from tests.cli.commands import Ran, run, start
 from webhook.iam.statement import OwnStatement
@@ -101,7 +101,7 @@ def test_an_empty_account_gets_what_it_needs_and_a_second_run_nothing(aws: AwsSt
     ours = OwnStatement.for_role(
         RoleArn(f"arn:aws:iam::{aws.account}:role/mxp-backup"), IssuerUrl(ISSUER), NAMESPACE
     )
-    assert nobody == ours.render_for_nobody()
+    assert nobody == ours.render_placeholder()
     assert own["Policies"]["trust-policies"] == iam_policy(
         [f"arn:aws:iam::{aws.account}:role/mxp-backup"], provider, f"arn:aws:iam::{aws.account}:role/{ROLES[1]}"
     )
@@ -166,7 +166,7 @@ def test_interrupted_in_the_middle_a_second_run_does_the_rest(
     assert _account(aws) == whole
 
 
-def test_without_the_right_for_a_step_it_says_which_and_a_second_run_does_the_rest(aws: AwsStandIn) -> None:
+def test_a_missing_right_for_a_step_is_named_and_a_second_run_does_the_rest(aws: AwsStandIn) -> None:
     with aws.fault(Deny(actions=("PutRolePolicy",))):
         answer = _setup(aws, "--approve")
     assert answer.code == 1
@@ -176,7 +176,7 @@ def test_without_the_right_for_a_step_it_says_which_and_a_second_run_does_the_re
     assert _setup(aws, "--approve").out.count("done: ") == STEPS - 2
 
 
-def test_without_the_right_to_look_it_says_so(aws: AwsStandIn) -> None:
+def test_the_missing_right_to_read_is_reported(aws: AwsStandIn) -> None:
     for action in ("GetOpenIDConnectProvider", "GetRole"):
         with aws.fault(Deny(actions=(action,))):
             answer = _setup(aws)
@@ -185,7 +185,7 @@ def test_without_the_right_to_look_it_says_so(aws: AwsStandIn) -> None:
         assert line.startswith(f"AWS: {action}: AccessDenied: ")
 
 
-def test_what_somebody_has_changed_is_put_right_and_their_own_statements_stay(aws: AwsStandIn) -> None:
+def test_external_changes_are_repaired_and_external_statements_are_kept(aws: AwsStandIn) -> None:
     assert _setup(aws, "--approve").code == 0
     before = _account(aws)
     iam = aws.admin_client("iam")
@@ -241,12 +241,12 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None,
     "the role for backups to another bucket": (
         ("--bucket", "your-backups"),
         None,
-        "--role mxp-backup has a policy backup-bucket that says more",
+        "--role mxp-backup has a policy backup-bucket with more",
     ),
     "a second bucket of the role for backups": (
         (),
         ("mxp-backup", "backup-bucket", _bucket("your-backups")),
-        "--role mxp-backup has a policy backup-bucket that says more",
+        "--role mxp-backup has a policy backup-bucket with more",
     ),
     "roles of the webhook that a pattern names": (
         (),
@@ -255,12 +255,12 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None,
             "trust-policies",
             _allowing("iam:UpdateAssumeRolePolicy", "arn:aws:iam::123456789012:role/mxp-*"),
         ),
-        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+        "--own-role mxp-identity-webhook has a policy trust-policies with more",
     ),
     "another right of the webhook": (
         (),
         ("mxp-identity-webhook", "trust-policies", _allowing("eks:DescribeCluster", "*")),
-        "--own-role mxp-identity-webhook has a policy trust-policies that says more",
+        "--own-role mxp-identity-webhook has a policy trust-policies with more",
     ),
 }
 
@@ -318,7 +318,7 @@ DAMAGED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGED)
-def test_the_webhooks_own_statement_is_put_right_where_it_names_nobody_else(aws: AwsStandIn, how: str) -> None:
+def test_the_webhooks_own_statement_is_repaired_where_it_names_no_other_subject(aws: AwsStandIn, how: str) -> None:
     assert _setup(aws, "--approve").code == 0
     before = _account(aws)
     (statement,) = before["roles"][ROLES[1]]["AssumeRolePolicyDocument"]["Statement"]
@@ -341,7 +341,7 @@ def test_the_values_that_it_writes_fit_the_chart_and_name_the_bucket(aws: AwsSta
     more = ("--values", str(chart), "--spaces-values", str(spaces), "--role", "one", "--role", "two")
     assert _setup(aws, *more).code == 3
     values = yaml.safe_load(chart.read_text())
-    assert render(values, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
+    assert render({**values, **IMAGE}, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
     roles = [f"arn:aws:iam::{aws.account}:role/{name}" for name in ("one", "two")]
     assert values["bindings"][0]["roles"] == roles
     assert yaml.safe_load(spaces.read_text()) == {
@@ -364,7 +364,7 @@ def test_a_plan_overwrites_no_file_that_holds_something_else(aws: AwsStandIn, tm
     assert not chart.exists(), "all of them or none"
 
     spaces.unlink()
-    assert _setup(aws, *files).code == _setup(aws, *files).code == 3, "what it wrote itself is in nobody's way"
+    assert _setup(aws, *files).code == _setup(aws, *files).code == 3, "what it wrote itself is overwritten"
     written = spaces.read_text()
     spaces.write_text("mine: true\n")
     assert _setup(aws, *files, "--approve").code == 0
@@ -392,7 +392,7 @@ def test_presets_bring_bindings_of_other_workloads_with_roles_that_only_the_webh
     text = chart.read_text()
     assert "&" not in text, "no aliases: the file is for people"
     values = yaml.safe_load(text)
-    assert render(values, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
+    assert render({**values, **IMAGE}, "mxp-identity-webhook", "mxp-identity"), "the chart takes them"
     bound = {item["serviceAccount"]: item for item in values["bindings"]}
     assert list(bound) == ["mxp-controller", "vector", "external-secrets-controller", "spaces-controller"]
     assert bound["spaces-controller"]["namespaces"] == {"pattern": "upbound-system"}

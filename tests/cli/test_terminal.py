@@ -1,5 +1,6 @@
 """On a terminal: colours, a line that says what is waited for, completion, and help; in a pipe only plain text."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,18 +14,18 @@ from rig.aws.faults import Latency
 from rig.aws.standin import AwsStandIn
 from tests.cli.commands import run, run_on_terminal, without_codes
 from webhook.cli.app import app
-from webhook.cli.progress_line import ProgressLine
+from webhook.cli.running import Progress
 
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
 ESCAPE = "\x1b["
 COLOUR = "\x1b[1"
-WAITING = "looking at the account"
+WAITING = "reading the account"
 COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
 
 
-def test_help_has_colours_on_a_terminal_only_and_none_where_a_person_wants_none() -> None:
+def test_help_has_colours_on_a_terminal_only_and_none_with_no_color() -> None:
     code, shown = run_on_terminal("--help", env=PLAIN)
     assert (code, COLOUR in shown) == (0, True)
     assert ESCAPE not in run("--help", env=PLAIN).out
@@ -32,7 +33,7 @@ def test_help_has_colours_on_a_terminal_only_and_none_where_a_person_wants_none(
     assert "\x1b[3" not in shown.replace("\x1b[3m", ""), "no colour; italics are none"
 
 
-def test_what_is_waited_for_is_said_after_a_second_and_taken_away_again() -> None:
+def test_what_is_waited_for_is_shown_after_a_second_and_removed_again() -> None:
     with AwsStandIn() as aws:
         env = aws.environment(base=PLAIN)
         with aws.fault(Latency(actions=("GetOpenIDConnectProvider",), seconds=2)):
@@ -47,7 +48,7 @@ def test_what_is_waited_for_is_said_after_a_second_and_taken_away_again() -> Non
     assert ESCAPE not in piped.out + piped.err
 
 
-def test_whoever_stops_reading_gets_no_complaint(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_reported(tmp_path: Path) -> None:
     with AwsStandIn() as aws:
         given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
         done = _bash(tmp_path, f"{given} mxp-identity {' '.join(SETUP)} -o json | true; echo ${{PIPESTATUS[0]}}")
@@ -55,19 +56,29 @@ def test_whoever_stops_reading_gets_no_complaint(tmp_path: Path) -> None:
     assert set(done.stderr.splitlines()) <= {WAITING}
 
 
-def test_a_bar_says_how_many_of_how_many() -> None:
+def test_a_bar_shows_how_many_of_how_many() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123  a terminal has no path
-        line = ProgressLine(stream, "restarting 20 Deployments, 3 at a time")
-        before = os.read(ours, 65536).decode()
-        line.say("5 of 20 rollouts have ended", 5, 20)
-        after = os.read(ours, 65536).decode()
-        line.stop()
+        before, after = asyncio.run(_before_and_after_the_first(Progress(stream, quiet_seconds=0), ours))
     os.close(ours)
-    assert "restarting 20 Deployments" in before
-    assert "\u2501" not in before, "nobody knows how many"
+    assert "\u2501" not in before, "how many there are is not known yet"
     assert "5 of 20 rollouts have ended" in after
     assert "\u2501" in after
+
+
+async def _before_and_after_the_first(progress: Progress, terminal: int) -> tuple[str, str]:
+    with progress:
+        progress.step("restarting 20 Deployments, 3 at a time")
+        before = await asyncio.to_thread(_written_until, terminal, "restarting 20 Deployments")
+        progress.count("5 of 20 rollouts have ended", 5, 20)
+        return before, await asyncio.to_thread(_written_until, terminal, "rollouts have ended")
+
+
+def _written_until(terminal: int, words: str) -> str:
+    written = b""
+    while words not in written.decode(errors="replace"):
+        written += os.read(terminal, 65536)
+    return written.decode(errors="replace")
 
 
 def test_help_names_every_command_and_says_what_each_option_is() -> None:

@@ -179,13 +179,13 @@ CASES: dict[str, Case] = {
     ),
     "our statement removed": Case(lambda plane: plane.put(*plane.statements[:-1]), "trust", "no statement of"),
     "StringLike beside StringEquals": Case(
-        lambda plane: plane.edit_ours(_two_operators), "trust", "somebody has changed our statement"
+        lambda plane: plane.edit_ours(_two_operators), "trust", "was changed externally"
     ),
     "our statement without audience": Case(
-        lambda plane: plane.edit_ours(_drop_audience), "trust", "somebody has changed our statement"
+        lambda plane: plane.edit_ours(_drop_audience), "trust", "was changed externally"
     ),
     "a Deny": Case(_deny, "trust", "statement 4 (Sid Quarantine)"),
-    "a full policy": Case(_full_of_the_dead, "trust", "that nobody wants any more"),
+    "a full policy": Case(_full_of_the_dead, "trust", "unused ones"),
     "a deleted principal": Case(_deleted_principal, "trust", "which was deleted"),
     "a statement by hand for another audience": Case(
         _statement_by_hand, "trust", "statement 3 (Sid ByHand) names it, but it wants the audience sigstore"
@@ -219,7 +219,7 @@ CASES: dict[str, Case] = {
     ),
     "pod too early": Case(_pod_too_early, "pods", "started before its ServiceAccount had a role"),
     "pod with another role": Case(_pod_of_another_role, "pods", "which its ServiceAccount no longer names"),
-    "pod with a token for somebody else": Case(_pod_with_another_audience, "pods", "has no token for"),
+    "pod with a token for another audience": Case(_pod_with_another_audience, "pods", "has no token for"),
 }
 ROLES = {name: f"mxp-{number}" for number, name in enumerate(CASES)}
 ONLY_ANNOTATED = "a statement by hand for another audience"
@@ -282,7 +282,7 @@ FEW = {
 @pytest.mark.parametrize(
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.proof) for name in CASES]
 )
-def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
+def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
     planes: dict[str, Plane], person: Person, name: str, tmp_path: Path
 ) -> None:
     plane, case = planes[name], CASES[name]
@@ -338,7 +338,7 @@ def _sts_accepts(person: Person, plane: Plane) -> bool:
 
 
 @pytest.mark.rig
-def test_a_person_who_may_not_read_the_role_is_told_so_and_nothing_is_called_broken(
+def test_the_missing_right_to_read_the_role_is_reported_and_nothing_is_called_broken(
     planes: dict[str, Plane], person: Person
 ) -> None:
     plane = planes["no annotation"]
@@ -356,7 +356,7 @@ def test_a_person_who_may_not_read_the_role_is_told_so_and_nothing_is_called_bro
 
 
 @pytest.mark.rig
-def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
+def test_the_webhook_is_distinguished_from_one_that_is_missing_down_or_not_trusted(
     space: Space, planes: dict[str, Plane], person: Person
 ) -> None:
     plane = planes["no OIDC provider"]
@@ -371,7 +371,7 @@ def test_the_webhook_is_told_from_one_that_is_not_there_not_up_or_not_believed(
         webhook.process.kill()
         assert "gets no answer from it: " in said()
         space.register(webhook.url, "Ignore")
-        why = "the API server gets no answer from it, and goes on without"
+        why = "the API server gets no answer from it, and continues without it"
         assert said() == f"broken: {why}; it has no Deployment in {OWN_NAMESPACE}"
 
 
@@ -422,7 +422,7 @@ def test_a_program_that_may_not_edit_the_role_is_named_and_gets_that_right_by_wh
         assert (found["check"], "because AWS refuses the program" in found["message"]) == ("trust", True), found
         assert "iam:UpdateAssumeRolePolicy" in found["message"]
         run_as_printed(found["fix"], person.environment, tmp_path)
-        eventually(lambda: not _broken(person, plane), "the program lets it in")
+        eventually(lambda: not _broken(person, plane), "the program allows it")
         assert _sts_accepts(person, plane)
     plane.iam.put_role_policy(RoleName=PROGRAM, PolicyName="trust", PolicyDocument=rights)
 

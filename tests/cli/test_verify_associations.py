@@ -141,7 +141,7 @@ CASES: dict[str, Case] = {
     "an association of another role": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, roleArn=plane.theirs),
         "association",
-        "is ours, and it was given",
+        "is managed, and it was given",
     ),
     "session tags disabled": Case(
         lambda plane: plane.eks.update_pod_identity_association(**plane.ours, disableSessionTags=True),
@@ -153,15 +153,15 @@ CASES: dict[str, Case] = {
         "association",
         "passes on to",
     ),
-    "somebody else's association": Case(_replace, "association", "created externally names"),
+    "an external association": Case(_replace, "association", "created externally names"),
     "another installation's association": Case(
         _of_another_installation, "association", "of installation canary in cluster"
     ),
     "our statement for pods removed": Case(
         lambda plane: plane.put(*plane.statements[:-1]), "trust", "so that EKS may not assume it for its pods"
     ),
-    "our statement for pods loosened": Case(_loosened, "trust", "somebody has changed our statement"),
-    "a Deny": Case(_deny, "trust", "keeps EKS out, whatever else is said"),
+    "our statement for pods loosened": Case(_loosened, "trust", "was changed externally"),
+    "a Deny": Case(_deny, "trust", "denies EKS, whatever other statements allow"),
     "a deleted principal": Case(_deleted_principal, "trust", "which was deleted"),
     "role gone": Case(lambda plane: plane.iam.delete_role(RoleName=plane.role), "role", "there is no role"),
     "an annotation of another role": Case(
@@ -218,7 +218,7 @@ def planes(space: Space, person: Person) -> dict[str, Plane]:
 
 FEW = {
     "an association of another role",
-    "somebody else's association",
+    "an external association",
     "our statement for pods removed",
     "a pod without the variable",
 }
@@ -228,7 +228,7 @@ FEW = {
 @pytest.mark.parametrize(
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.proof) for name in CASES]
 )
-def test_a_broken_control_plane_is_named_and_mended_by_what_is_printed(
+def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
     planes: dict[str, Plane], person: Person, name: str, tmp_path: Path
 ) -> None:
     plane, case = planes[name], CASES[name]
@@ -271,7 +271,7 @@ def test_what_an_add_on_owns_is_named_and_no_command_touches_it(
     plane.eks.delete_pod_identity_association(**plane.ours)
 
 
-def test_a_person_who_may_not_ask_eks_is_told_so_and_nothing_is_called_broken(
+def test_the_missing_right_to_ask_eks_is_reported_and_nothing_is_called_broken(
     planes: dict[str, Plane], person: Person
 ) -> None:
     plane = planes["a Deny"]
@@ -288,7 +288,7 @@ def test_a_person_who_may_not_ask_eks_is_told_so_and_nothing_is_called_broken(
     assert all("AccessDenied" in one["message"] for one in unknown)
 
 
-def test_sts_is_not_asked_with_assume_and_that_is_said(planes: dict[str, Plane], person: Person) -> None:
+def test_sts_is_not_asked_with_assume_and_the_reason_is_given(planes: dict[str, Plane], person: Person) -> None:
     plane = planes["a Deny"]
     answer = person("verify", plane.namespace, "--assume", "-o", "json")
     (found,) = [one for one in _findings(answer, plane) if one["check"] == "STS"]

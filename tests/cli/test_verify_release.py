@@ -20,7 +20,7 @@ CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigura
 
 
 @pytest.mark.rig
-def test_a_release_whose_registration_or_deployment_is_gone_or_whose_ca_bundle_has_expired_is_mended_by_helm(
+def test_a_release_without_registration_or_deployment_or_with_an_expired_ca_bundle_is_corrected_by_helm(
     tmp_path: Path,
 ) -> None:
     """Read without a file: the configuration is the release's own."""

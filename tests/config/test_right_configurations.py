@@ -136,7 +136,7 @@ def test_an_earlier_binding_for_another_service_account_covers_nothing(tmp_path:
     assert not any(binding.edits_trust for binding in bindings if binding.mode is Mode.ANNOTATE)
 
 
-def test_pod_identity_names_nobody_in_a_trust_policy_and_writes_no_annotation(tmp_path: Path) -> None:
+def test_pod_identity_names_no_subject_in_a_trust_policy_and_writes_no_annotation(tmp_path: Path) -> None:
     _, (binding,) = _read(tmp_path, changed("bindings.0.mode", "pod-identity"))
     assert binding.mode is Mode.POD_IDENTITY
     assert (binding.associates, binding.edits_trust) == (True, True)
@@ -153,7 +153,7 @@ def test_a_bindings_deployments_are_named_as_its_service_account_unless_it_names
 def test_no_deployment_is_touched_unless_asked_for(tmp_path: Path) -> None:
     configuration, _ = _read(tmp_path, changed("reconciler", {}))
     section = configuration.reconciler
-    assert (section.retry_refused_pods, section.restart_pods_without_identity) == (False, False)
+    assert (section.nudge_refused_pods, section.restart_pods_without_identity) == (False, False)
     assert (section.restarts_at_a_time, section.restart_timeout) == (1, 600)
 
 

@@ -1,4 +1,4 @@
-"""What the bindings leave open about a ServiceAccount is counted, and an ambiguous one is told of once."""
+"""How ServiceAccounts match the bindings is counted, and an ambiguous one is reported once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_service_accounts_are_counted_by_how_they_stand_with_the_bindings(
 
 
 @in_virtual_time
-async def test_an_ambiguous_one_is_told_of_once_and_again_if_it_comes_back() -> None:
+async def test_an_ambiguous_one_is_reported_once_and_again_if_it_comes_back() -> None:
     world = World(labelled(), BY_NAME)
     who = subject(1)
     async with world.running():

@@ -14,8 +14,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.decisions import Account
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import Account, wanted_grants
 from webhook.model.names import Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
@@ -41,7 +40,7 @@ BINDINGS = (
 ROLES = (*pool(3), role("alone"), role("annotated"))
 ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/foreign", "nonsense")
 
-ANYBODY = [Subject(name, account) for name in NAMES[:3] for account in (*ACCOUNTS, "somebody")]
+SUBJECTS = [Subject(name, account) for name in NAMES[:3] for account in (*ACCOUNTS, "unbound")]
 
 changes = st.one_of(
     st.tuples(st.just("namespace"), st.sampled_from(NAMES), st.booleans(), st.booleans()),
@@ -57,11 +56,11 @@ changes = st.one_of(
 @settings(deadline=None, max_examples=150)
 @given(st.lists(changes, max_size=30))
 @in_virtual_time
-async def test_the_index_equals_a_look_at_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
+async def test_the_index_equals_a_read_of_everything_after_any_changes(history: list[tuple[object, ...]]) -> None:
     cluster = SimulatedCluster(*ACCOUNTS, latency=0.001)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
-    told: set[str] = set()
-    cache.on_change(told.add)
+    reported: set[str] = set()
+    cache.on_change(reported.add)
     running = asyncio.create_task(cache.run())
     await cache.wait_until_synced()
     assert cache.synced
@@ -71,11 +70,11 @@ async def test_the_index_equals_a_look_at_everything_after_any_changes(history: 
     grants = _from_scratch(cluster)
     for one in ROLES:
         assert {grant.subject for grant in cache.grants_of(one)} == _wanted_in(grants, one)
-        assert {who for who in ANYBODY if cache.may_want(one, who)} == _possible_in(grants, one)
+        assert {who for who in SUBJECTS if cache.may_want(one, who)} == _possible_in(grants, one)
     assert sorted(
         map(str, (grant for name in cache.namespaces_with_grants() for grant in cache.grants_in(name)))
     ) == (sorted(map(str, grants)))
-    assert {grant.subject.namespace for grant in grants} <= told
+    assert {grant.subject.namespace for grant in grants} <= reported
     running.cancel()
 
 
@@ -109,7 +108,7 @@ def _from_scratch(cluster: SimulatedCluster) -> list[Grant]:
 
 
 def _wanted_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
-    """Annotated with it, or bound to it alone; never where trust is somebody else's work."""
+    """Annotated with it, or bound to it alone; never where trust is external."""
     return {
         grant.subject
         for grant in grants
@@ -119,14 +118,14 @@ def _wanted_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 
 
 def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
-    """Bound to it, alone or among others; never where trust is somebody else's work."""
+    """Bound to it, alone or among others; never where trust is external."""
     return {
         grant.subject for grant in grants if grant.binding.mode is not Mode.ANNOTATE and one in grant.binding.roles
     }
 
 
 @in_virtual_time
-async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_be_wanted() -> None:
+async def test_before_the_first_lists_and_once_its_namespace_is_gone_nothing_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     who = Subject(NAMES[0], "mxp-controller")
@@ -143,8 +142,8 @@ async def test_before_the_first_lists_and_once_its_namespace_is_gone_nobody_may_
 
 
 @in_virtual_time
-async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
-    """Else a replica that hears of a write from before a change of mode would bring back whom a person removed."""
+async def test_in_mode_pod_identity_no_subject_is_wanted_though_annotated() -> None:
+    """Else a replica that hears of a write from before a change of mode would bring back what a person removed."""
     cluster = SimulatedCluster("mxp-controller")
     binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
     cache = ClusterCache((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
@@ -159,7 +158,7 @@ async def test_in_mode_pod_identity_nobody_is_wanted_though_annotated() -> None:
 
 
 @in_virtual_time
-async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
+async def test_the_cache_is_synced_only_when_every_list_was_read() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cluster.accounts["default"].failing_lists = 3
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
@@ -172,7 +171,7 @@ async def test_the_view_is_synced_only_when_every_list_was_read() -> None:
 
 
 @in_virtual_time
-async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> None:
+async def test_the_cache_answers_for_namespaces_and_accounts_as_last_shown() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
     running = asyncio.create_task(cache.run())
@@ -185,6 +184,6 @@ async def test_the_view_answers_for_namespaces_and_accounts_as_last_shown() -> N
     account = cache.account(Subject(NAMES[0], "default"))
     assert account is not None
     assert account.role_annotation == "x"
-    assert cache.account(Subject(NAMES[0], "somebody")) is None
+    assert cache.account(Subject(NAMES[0], "unbound")) is None
     assert cache.cached("nowhere") is None
     running.cancel()

@@ -106,7 +106,7 @@ async def test_a_bug_in_renewing_ends_the_work_of_the_leader_and_lets_another_le
 
 
 @in_virtual_time
-async def test_who_ends_in_order_is_followed_at_once() -> None:
+async def test_a_leader_that_ends_in_order_is_followed_at_once() -> None:
     leases = MemoryLeases()
     first = _Replica(leases, "a")
     await asyncio.sleep(0.1)
@@ -119,7 +119,7 @@ async def test_who_ends_in_order_is_followed_at_once() -> None:
 
 
 @in_virtual_time
-async def test_who_dies_is_followed_after_the_lease_and_not_before() -> None:
+async def test_a_leader_that_dies_is_followed_after_the_lease_and_not_before() -> None:
     leases = MemoryLeases()
     dead = await leases.create(Lease(LEASE, "", holder="dead", renewals=7))
     assert dead is not None
@@ -131,7 +131,7 @@ async def test_who_dies_is_followed_after_the_lease_and_not_before() -> None:
 
 
 @in_virtual_time
-async def test_who_cannot_reach_the_api_server_leads_no_longer_than_its_lease() -> None:
+async def test_a_leader_that_cannot_reach_the_api_server_leads_no_longer_than_its_lease() -> None:
     leases = _FailingLeases()
     leader = _Replica(leases, "a")
     await asyncio.sleep(20)
@@ -146,7 +146,7 @@ async def test_who_cannot_reach_the_api_server_leads_no_longer_than_its_lease() 
 
 @pytest.mark.parametrize("silence", [0.0, 2.5, 30.0])
 @in_virtual_time
-async def test_who_cannot_renew_has_ended_when_another_may_lead(silence: float) -> None:
+async def test_a_leader_that_cannot_renew_has_ended_when_another_may_lead(silence: float) -> None:
     leases = _FailingLeases()
     leader = _Replica(leases, "a")
     await asyncio.sleep(20)
@@ -175,7 +175,7 @@ async def test_removals_that_could_not_be_noted_do_not_count() -> None:
 
 
 @in_virtual_time
-async def test_who_lost_the_lease_while_it_hung_finds_out_at_its_next_step() -> None:
+async def test_a_leader_that_lost_the_lease_while_it_hung_finds_out_at_its_next_step() -> None:
     leases = MemoryLeases()
     leader = _Replica(leases, "a")
     await asyncio.sleep(1)
@@ -188,7 +188,7 @@ async def test_who_lost_the_lease_while_it_hung_finds_out_at_its_next_step() -> 
 
 
 @in_virtual_time
-async def test_a_lease_that_somebody_edited_is_still_held() -> None:
+async def test_a_lease_that_was_edited_is_still_held() -> None:
     leases = MemoryLeases()
     leader = _Replica(leases, "a")
     await asyncio.sleep(1)
@@ -251,7 +251,7 @@ async def test_an_hour_of_removals_every_second_stays_a_short_list() -> None:
 
 
 @in_virtual_time
-async def test_what_a_leader_itself_removes_counts_whoever_is_unwanted_later() -> None:
+async def test_what_a_leader_itself_removes_counts_whatever_is_unused_later() -> None:
     """The same ServiceAccount can be unwanted again, or in another role."""
     leases = MemoryLeases()
     first = _Replica(leases, "a")
@@ -262,17 +262,17 @@ async def test_what_a_leader_itself_removes_counts_whoever_is_unwanted_later() -
     await asyncio.sleep(5)
     (term,) = second.terms
     await term.record_removals(2, ["two", "three"])
-    assert set(leases.leases[LEASE].leaving) == {"one", "two", "three"}, (
+    assert set(leases.leases[LEASE].removing) == {"one", "two", "three"}, (
         "a third leader may have to judge them all"
     )
-    term.take_up(["one", "two"])
+    term.adopt(["one", "two"])
     assert term.removed_within_the_hour() == 2
     await asyncio.sleep(5)
-    assert set(leases.leases[LEASE].leaving) == {"two", "three"}
+    assert set(leases.leases[LEASE].removing) == {"two", "three"}
 
 
 @in_virtual_time
-async def test_whom_the_leader_before_was_about_to_remove_and_did_not_counts_no_longer() -> None:
+async def test_what_the_leader_before_was_about_to_remove_and_did_not_counts_no_longer() -> None:
     leases = MemoryLeases()
     first = _Replica(leases, "a")
     await asyncio.sleep(1)
@@ -282,10 +282,10 @@ async def test_whom_the_leader_before_was_about_to_remove_and_did_not_counts_no_
     await asyncio.sleep(5)
     (term,) = second.terms
     assert term.removed_within_the_hour() == 3, "until it has looked"
-    term.take_up(["two", "three", "nine"])
+    term.adopt(["two", "three", "nine"])
     assert term.removed_within_the_hour() == 1
-    term.take_up(["two"])
+    term.adopt(["two"])
     assert term.removed_within_the_hour() == 1
     await asyncio.sleep(5)
     assert sum(count for _, count in leases.leases[LEASE].removals) == 1
-    assert leases.leases[LEASE].leaving == ()
+    assert leases.leases[LEASE].removing == ()

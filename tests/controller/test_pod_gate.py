@@ -12,7 +12,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.model.bindings import Binding, Mode
 from webhook.model.errors import ClusterError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WHO = subject(1)
 MARK = "mark-of-backup"
 SOON = 3.0
-HEARD = 30.0
-"""Seconds until EKS's webhook has heard of an association, with some to spare."""
+PROPAGATED = 30.0
+"""Seconds until an association is propagated to EKS's webhook, with some to spare."""
 FOR_EVER = 1e9
 
 
@@ -55,7 +55,7 @@ class StoredMarks:
 async def gate(world: World, stored: StoredMarks, **marks: str) -> AsyncIterator[None]:
     """The leader's part in the gate, inside the `async with`."""
     identities = Identities(world.cache, world.grants)
-    part = PodGate(identities, world.grants, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
+    part = PodGate(identities, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
     task = asyncio.create_task(part.run())
     try:
         yield
@@ -87,21 +87,21 @@ async def test_no_pod_is_refused_before_every_service_account_is_annotated(mode:
 
 
 @in_virtual_time
-async def test_no_pod_is_refused_before_ekss_webhook_has_heard_of_every_association() -> None:
+async def test_no_pod_is_refused_before_every_association_is_propagated() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
     settle(world, 1)
     async with gate(world, stored), world.running():
         await asyncio.sleep(10)
         assert WHO in world.eks.now
         assert stored.marks == {}
-        await asyncio.sleep(HEARD)
+        await asyncio.sleep(PROPAGATED)
         assert stored.marks == {MARK: "backup"}
 
 
 @in_virtual_time
 async def test_an_external_association_in_the_way_does_not_keep_the_gate_open() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
-    world.eks.put(WHO, role("somebody-elses").value)
+    world.eks.put(WHO, role("external").value)
     settle(world, 1)
     settle(world, 2)
     async with gate(world, stored), world.running():
@@ -119,7 +119,7 @@ async def test_one_that_eks_refuses_keeps_the_gate_open_and_costs_few_calls() ->
         assert stored.marks == {}
         assert world.eks.calls["create"] < 100, "some with each pass"
         world.eks.limit = 1
-        await asyncio.sleep(2 * INTERVAL + HEARD)
+        await asyncio.sleep(2 * INTERVAL + PROPAGATED)
         assert stored.marks == {MARK: "backup"}
 
 
@@ -141,7 +141,7 @@ async def test_trust_that_comes_late_does_not_keep_the_gate_open() -> None:
 
 
 @in_virtual_time
-async def test_one_that_leaves_or_is_created_meanwhile_is_not_waited_for() -> None:
+async def test_one_that_is_deleted_or_created_meanwhile_is_not_waited_for() -> None:
     world, stored = World(), StoredMarks()
     settle(world, 1)
     world.cluster.failing_annotations = FOR_EVER
@@ -165,14 +165,14 @@ async def test_a_mark_of_the_leader_before_stays_and_those_of_other_contents_are
 
 
 @in_virtual_time
-async def test_each_binding_waits_for_all_that_its_policy_looks_at_whichever_binding_decides() -> None:
+async def test_each_binding_waits_for_all_that_its_policy_covers_whichever_binding_decides() -> None:
     narrow = Binding("narrow", WHO.service_account, binding().namespaces, Mode.POD_IDENTITY, (role("narrow"),))
     world, stored = World(narrow, labelled()), StoredMarks()
     settle(world, 1)
     async with gate(world, stored, first="narrow", second="backup"), world.running():
         await asyncio.sleep(10)
         assert stored.marks == {}
-        await asyncio.sleep(HEARD)
+        await asyncio.sleep(PROPAGATED)
         assert stored.marks == {"first": "narrow", "second": "backup"}
 
 

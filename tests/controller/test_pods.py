@@ -1,4 +1,4 @@
-"""Pods without identity, or with that of before, are told of once each, and counted by whoever leads."""
+"""Pods without identity, or with that of before, are reported once each, and counted by the leader."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def counted() -> float | None:
 
 @asynccontextmanager
 async def scene() -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
-    """A world with two pods, one of them without identity, and somebody to look for it."""
+    """A world with two pods, one of them without identity, and what looks for it."""
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     world.cluster.add_account(WHO, role().value)
@@ -61,7 +61,7 @@ async def moved_scene(
 
 @asynccontextmanager
 async def running(pods: PodsWithoutIdentity) -> AsyncIterator[None]:
-    """Somebody leads inside the `async with`."""
+    """A replica leads inside the `async with`."""
     leading = asyncio.create_task(pods.run(INTERVAL))
     yield
     await stop(leading)
@@ -73,7 +73,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 
 @in_virtual_time
-async def test_who_leads_counts_them_and_leaves_no_count_behind() -> None:
+async def test_a_leader_counts_them_and_leaves_no_count_behind() -> None:
     async with scene() as (_, pods):
         async with running(pods):
             await asyncio.sleep(10 * INTERVAL)
@@ -84,7 +84,7 @@ async def test_who_leads_counts_them_and_leaves_no_count_behind() -> None:
 
 
 @in_virtual_time
-async def test_who_does_not_lead_tells_of_them_and_counts_none() -> None:
+async def test_a_replica_that_does_not_lead_reports_them_and_counts_none() -> None:
     async with scene() as (world, pods):
         assert [pod.name for pod in await pods.find_of(WHO)] == ["early"]
         assert world.events.reasons() == ["StartedWithoutIdentity"]
@@ -92,7 +92,7 @@ async def test_who_does_not_lead_tells_of_them_and_counts_none() -> None:
 
 
 @in_virtual_time
-async def test_a_single_look_takes_out_who_has_been_replaced_and_leaves_other_namespaces() -> None:
+async def test_a_single_check_drops_what_has_been_replaced_and_keeps_other_namespaces() -> None:
     async with scene() as (world, pods), running(pods):
         other = subject(2)
         world.cluster.add_namespace(other.namespace)
@@ -107,7 +107,7 @@ async def test_a_single_look_takes_out_who_has_been_replaced_and_leaves_other_na
 
 
 @in_virtual_time
-async def test_whoever_waits_for_the_next_look_goes_on_after_it() -> None:
+async def test_the_next_check_is_waited_for() -> None:
     async with scene() as (_, pods):
         looks = asyncio.create_task(_count_looks(pods))
         async with running(pods):
@@ -120,7 +120,7 @@ async def _count_looks(pods: PodsWithoutIdentity) -> int:
     count = 0
     try:
         while True:
-            await pods.next_look()
+            await pods.next_check()
             count += 1
     except asyncio.CancelledError:
         return count
@@ -128,21 +128,21 @@ async def _count_looks(pods: PodsWithoutIdentity) -> int:
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.ANNOTATE])
 @in_virtual_time
-async def test_a_pod_with_the_role_of_before_is_counted_and_told_of_once(mode: Mode) -> None:
+async def test_a_pod_with_the_role_of_before_is_counted_and_reported_once(mode: Mode) -> None:
     async with moved_scene(mode) as (world, pods), running(pods):
         await asyncio.sleep(10 * INTERVAL)
         assert counted() == 1
         assert [pod.name for pod in pods.found] == ["before"]
-        (told,) = world.events.written
-        assert (told.about.kind, told.about.name, told.reason) == ("Pod", "before", "RunsWithAnotherRole")
-        assert told.message == (
+        (written,) = world.events.written
+        assert (written.about.kind, written.about.name, written.reason) == ("Pod", "before", "RunsWithAnotherRole")
+        assert written.message == (
             f"runs with {OLD}, which its ServiceAccount no longer names: restart its Deployment, for example "
             f"kubectl rollout restart deployment -n {WHO.namespace}"
         )
 
 
 @in_virtual_time
-async def test_a_single_look_does_not_tell_again_of_who_is_known() -> None:
+async def test_a_single_check_does_not_report_again_what_is_known() -> None:
     async with moved_scene() as (world, pods), running(pods):
         await asyncio.sleep(INTERVAL)
         assert [pod.name for pod in await pods.find_of(WHO)] == ["before"]
@@ -150,7 +150,7 @@ async def test_a_single_look_does_not_tell_again_of_who_is_known() -> None:
 
 
 @in_virtual_time
-async def test_of_a_pods_roles_only_those_of_before_are_told() -> None:
+async def test_of_a_pods_roles_only_those_of_before_are_reported() -> None:
     async with moved_scene() as (world, pods):
         both = world.cluster.running.pop("before")
         world.cluster.running["both"] = replace(both, roles=frozenset({OLD.value, NEW.value}))
@@ -174,7 +174,7 @@ async def test_a_pod_whose_role_is_named_again_counts_no_more() -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 @in_virtual_time
-async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is_not_told_of(whole: bool) -> None:  # noqa: FBT001
+async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is_not_reported(whole: bool) -> None:  # noqa: FBT001
     async with moved_scene(annotation=OLD.value) as (world, pods):
         world.cluster.pods_latency = 0
         world.cluster.add_account(WHO, NEW.value)

@@ -14,7 +14,7 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 from webhook.telemetry import metrics
@@ -30,7 +30,7 @@ WHO = subject(1)
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 TIER = "tier"
 LONGEST_DELAY = INTERVAL + 5
-"""Seconds from when somebody's time has come until the removal is written."""
+"""Seconds from when a removal is due until the removal is written."""
 
 
 def _settle(world: World, *who: Subject) -> None:
@@ -104,7 +104,7 @@ def _leave(world: World, what: str) -> None:
     "what", ["namespace deleted", "namespace gone", "account gone", "label removed", "annotation changed"]
 )
 @in_virtual_time
-async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_longer(what: str) -> None:
+async def test_a_deleted_subject_is_trusted_until_the_grace_is_over_and_no_longer(what: str) -> None:
     world = World()
     async with world.running():
         _settle(world, WHO, subject(2))
@@ -114,8 +114,10 @@ async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_
         assert world.trusted_in(ROLE) == {WHO, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
-        told = "TrustRemoved" in world.events.reasons()
-        assert told == (what in {"label removed", "annotation changed"}), "where there is one to tell it of"
+        reported = "TrustRemoved" in world.events.reasons()
+        assert reported == (what in {"label removed", "annotation changed"}), (
+            "where there is a ServiceAccount to report it on"
+        )
         world.iam.calls.clear()
         await asyncio.sleep(2 * GRACE)
         assert world.iam.made("write") == []
@@ -124,7 +126,9 @@ async def test_who_leaves_the_cluster_is_trusted_until_the_grace_is_over_and_no_
 
 @pytest.mark.parametrize("what", ["subject moved", "binding removed"])
 @in_virtual_time
-async def test_who_is_bound_to_another_role_is_trusted_in_the_old_one_until_the_grace_is_over(what: str) -> None:
+async def test_a_subject_bound_to_another_role_is_trusted_in_the_old_one_until_the_grace_is_over(
+    what: str,
+) -> None:
     """By another label, or because a replica starts without the binding; the old role is bound all the same."""
     gold, silver = _of_tier("gold"), _of_tier("silver")
     usual = labelled(OTHER, name="usual", existing=ExistingAnnotation.OVERRIDE)
@@ -154,7 +158,7 @@ async def _see_it_move_after_the_grace(world: World) -> None:
 
 
 @in_virtual_time
-async def test_the_last_who_leaves_takes_our_statement_along() -> None:
+async def test_our_statement_is_removed_with_its_last_subject() -> None:
     world = World()
     async with world.running():
         _settle(world, WHO)
@@ -165,7 +169,7 @@ async def test_the_last_who_leaves_takes_our_statement_along() -> None:
 
 
 @in_virtual_time
-async def test_a_namespace_made_anew_and_still_selected_keeps_its_trust() -> None:
+async def test_a_recreated_namespace_that_is_still_selected_keeps_its_trust() -> None:
     world = World()
     async with world.running():
         _settle(world, WHO)
@@ -181,7 +185,7 @@ async def test_a_namespace_made_anew_and_still_selected_keeps_its_trust() -> Non
 
 
 @in_virtual_time
-async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the_next_pass() -> None:
+async def test_a_recreated_namespace_that_is_not_selected_loses_its_trust_in_the_next_pass() -> None:
     async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
@@ -190,7 +194,7 @@ async def test_a_namespace_made_anew_that_is_not_selected_loses_its_trust_in_the
 
 
 @in_virtual_time
-async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_anew() -> None:
+async def test_a_subject_wanted_again_for_a_moment_is_trusted_for_a_whole_new_grace() -> None:
     async with _settled() as world:
         world.cluster.add_namespace(WHO.namespace, selected=False)
         await asyncio.sleep(GRACE - 100)
@@ -204,7 +208,7 @@ async def test_who_is_wanted_again_for_a_moment_is_trusted_for_the_whole_grace_a
 
 
 @in_virtual_time
-async def test_a_namespace_made_anew_that_the_api_server_selects_by_now_keeps_its_trust() -> None:
+async def test_a_recreated_namespace_that_the_api_server_shows_selected_keeps_its_trust() -> None:
     """By the watch it is not selected, and would leave at once; by the API server it only lacks its account."""
     async with _settled() as world:
         world.cluster.remove_namespace(WHO)
@@ -259,7 +263,7 @@ async def test_a_subject_that_two_roles_trust_stays_where_its_annotation_points(
 
 
 @in_virtual_time
-async def test_who_is_wanted_again_before_the_write_stays() -> None:
+async def test_a_subject_wanted_again_before_the_write_stays() -> None:
     """The removal is approved while IAM is away; meanwhile the namespace is selected again."""
     async with _settled() as world:
         world.cluster.add_namespace(WHO.namespace, selected=False)
@@ -276,7 +280,7 @@ async def test_who_is_wanted_again_before_the_write_stays() -> None:
 
 @pytest.mark.parametrize("lag", [0.0, 3.0, 30.0])
 @in_virtual_time
-async def test_stale_reads_cause_one_write_for_a_removal_and_bring_nobody_back(lag: float) -> None:
+async def test_stale_reads_cause_one_write_for_a_removal_and_bring_no_subject_back(lag: float) -> None:
     world = World()
     async with world.running():
         _settle(world, WHO, subject(2))
@@ -290,7 +294,7 @@ async def test_stale_reads_cause_one_write_for_a_removal_and_bring_nobody_back(l
 
 
 @in_virtual_time
-async def test_a_role_that_is_gone_does_not_keep_others_from_leaving() -> None:
+async def test_a_role_that_is_gone_does_not_delay_removals_from_others() -> None:
     world = World(labelled(*pool(2)))
     first, second = pool(2)
     _trust_by_hand(world, second)
@@ -325,7 +329,7 @@ async def test_a_list_that_is_empty_or_cut_short_removes_no_more_than_the_limit_
 
 
 @in_virtual_time
-async def test_a_watch_that_lost_somebody_whom_the_api_server_still_has_removes_nobody() -> None:
+async def test_a_watch_that_lost_what_the_api_server_still_has_removes_nothing() -> None:
     world = World()
     async with world.running():
         _settle(world, WHO, subject(2), subject(3))
@@ -349,7 +353,7 @@ async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_th
 
 
 @in_virtual_time
-async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_nobody() -> None:
+async def test_an_api_server_that_is_away_for_longer_than_the_grace_removes_nothing() -> None:
     async with _settled() as world:
         _lose_touch(world)
         world.cluster.forget()
@@ -364,7 +368,7 @@ async def test_an_api_server_that_goes_away_for_longer_than_the_grace_removes_no
 
 
 @in_virtual_time
-async def test_while_the_watch_is_out_of_touch_nobody_leaves_though_the_api_server_would_confirm_it() -> None:
+async def test_while_the_watch_is_out_of_touch_nothing_is_removed_though_the_api_server_would_confirm_it() -> None:
     async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         await asyncio.sleep(GRACE - INTERVAL)
@@ -452,7 +456,7 @@ async def test_removals_spread_thinly_over_many_roles_count_together() -> None:
 
 
 @in_virtual_time
-async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> None:
+async def test_as_many_as_the_limit_are_removed_within_an_hour_and_more_after_it() -> None:
     world = World(iam=SimulatedIam(limit=8192))
     async with world.running():
         crowd = await _crowd(world)
@@ -468,7 +472,7 @@ async def test_as_many_as_the_limit_leave_within_an_hour_and_more_after_it() -> 
 
 
 @in_virtual_time
-async def test_who_is_approved_and_not_written_yet_makes_no_room_for_another() -> None:
+async def test_a_removal_approved_and_not_written_yet_makes_no_room_for_another() -> None:
     world = World(iam=SimulatedIam(limit=8192))
     crowd = [subject(number) for number in range(25)]
     async with world.running():
@@ -486,7 +490,7 @@ async def test_who_is_approved_and_not_written_yet_makes_no_room_for_another() -
 
 
 @in_virtual_time
-async def test_three_may_leave_however_few_there_are() -> None:
+async def test_three_may_be_removed_however_few_there_are() -> None:
     world = World()
     async with world.running():
         _settle(world, *(subject(number) for number in range(3)))
@@ -513,7 +517,7 @@ async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
 
 
 @in_virtual_time
-async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None:
+async def test_a_former_leader_removes_nothing_that_it_had_approved() -> None:
     async with _settled() as world:
         world.cluster.remove_namespace(WHO)
         await asyncio.sleep(GRACE - INTERVAL)
@@ -529,7 +533,7 @@ async def test_who_leads_no_longer_removes_nobody_whom_it_had_approved() -> None
 
 
 @in_virtual_time
-async def test_a_process_that_starts_begins_the_grace_with_its_first_look() -> None:
+async def test_a_process_that_starts_begins_the_grace_with_its_first_read() -> None:
     async with _settled() as world:
         world.cluster.delete_namespace(WHO)
         await asyncio.sleep(GRACE - 60)
@@ -561,11 +565,11 @@ async def test_a_hundred_removals_share_a_write() -> None:
 @in_virtual_time
 async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(gone: tuple[RoleArn, ...]) -> None:
     world = World(labelled(ROLE, *gone))
-    everybody = [subject(number) for number in range(6)]
+    subjects = [subject(number) for number in range(6)]
     async with world.running():
-        _settle(world, *everybody)
+        _settle(world, *subjects)
         await asyncio.sleep(GRACE)
-        for one in everybody[:3]:
+        for one in subjects[:3]:
             world.cluster.remove_namespace(one)
         await asyncio.sleep(GRACE - 30)
         trouble = world.iam.have(Trouble.HANGS, "write")
@@ -573,7 +577,7 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(go
     trouble.off()
     for no_more in gone:
         world.iam.delete(no_more)
-    assert set(world.leases.leases[LEASE].leaving) == {Place(ROLE, one).mark for one in everybody[:3]}
+    assert set(world.leases.leases[LEASE].removing) == {Entry(ROLE, one).mark for one in subjects[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
-        assert world.trusted_in(ROLE) == set(everybody[3:])
+        assert world.trusted_in(ROLE) == set(subjects[3:])

@@ -1,4 +1,4 @@
-"""The cluster is the record: whoever was missed ends annotated and trusted."""
+"""The cluster is the record: whatever was missed ends annotated and trusted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_namespace_labelled_late_gets_annotation_and_trust_and_its_pod_i
 
 
 @in_virtual_time
-async def test_service_accounts_from_before_the_program_are_taken_up_at_its_start() -> None:
+async def test_service_accounts_from_before_the_program_are_adopted_at_its_start() -> None:
     world = World()
     world.cluster.add_namespace(WHO.namespace)
     world.cluster.add_account(WHO)
@@ -98,7 +98,7 @@ async def test_nothing_is_done_for_a_namespace_on_its_way_out() -> None:
 
 
 @in_virtual_time
-async def test_an_annotation_of_somebody_elses_role_is_left_alone() -> None:
+async def test_an_annotation_of_an_external_role_is_left_alone() -> None:
     world = World()
     async with world.running():
         world.cluster.add_namespace(WHO.namespace)
@@ -108,7 +108,7 @@ async def test_an_annotation_of_somebody_elses_role_is_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_an_annotation_of_somebody_elses_role_is_overridden_where_the_binding_says_so() -> None:
+async def test_an_annotation_of_an_external_role_is_overridden_where_the_binding_says_so() -> None:
     world = World(labelled(existing=ExistingAnnotation.OVERRIDE))
     async with world.running():
         world.cluster.add_namespace(WHO.namespace)
@@ -165,7 +165,7 @@ async def test_annotations_of_a_pool_name_the_role_that_trusts() -> None:
 
 
 @in_virtual_time
-async def test_while_nobody_is_known_to_trust_it_the_annotation_of_another_replica_stays() -> None:
+async def test_while_no_role_is_known_to_trust_it_the_annotation_of_another_replica_stays() -> None:
     roles = pool(3)
     world = World(labelled(*roles))
     other = world.bindings[0].roles_in_order(WHO)[1]
@@ -238,7 +238,7 @@ async def test_a_new_namespace_does_not_wait_for_a_slow_list_of_pods() -> None:
 
 
 @in_virtual_time
-async def test_trust_that_somebody_took_away_is_put_back_without_a_change_in_the_cluster() -> None:
+async def test_trust_that_was_removed_externally_is_restored_without_a_change_in_the_cluster() -> None:
     world = World()
     async with world.running():
         world.cluster.add_namespace(WHO.namespace)

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.simulated_cluster import SimulatedSource
 from tests.support.virtual_time import in_virtual_time
-from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import Reflector
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,10 +32,10 @@ async def _mirrored(
 ) -> AsyncIterator[tuple[SimulatedSource[str], Reflector[str], list[str]]]:
     source = kind("namespaces", latency=0.02)
     source.put("old", "1")
-    told: list[str] = []
-    reflector = Reflector(source, lambda key, _: told.append(key))
+    reported: list[str] = []
+    reflector = Reflector(source, lambda key, _: reported.append(key))
     task = asyncio.create_task(reflector.run())
-    yield source, reflector, told
+    yield source, reflector, reported
     assert not task.done()
     task.cancel()
 
@@ -47,7 +47,7 @@ def _busiest_minute(source: SimulatedSource[str]) -> int:
 
 @in_virtual_time
 async def test_it_lists_once_and_then_follows_the_watch() -> None:
-    async with _mirrored() as (source, reflector, told):
+    async with _mirrored() as (source, reflector, reported):
         await reflector.synced.wait()
         assert reflector.objects == {"old": "1"}
         source.put("new", "1")
@@ -55,12 +55,12 @@ async def test_it_lists_once_and_then_follows_the_watch() -> None:
         source.remove("new")
         await asyncio.sleep(1)
         assert reflector.objects == {"old": "2"}
-        assert told == ["old", "new", "old", "new"]
+        assert reported == ["old", "new", "old", "new"]
         assert len(source.lists) == 1
 
 
 @in_virtual_time
-async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was() -> None:
+async def test_a_watch_that_ends_in_time_continues_from_where_it_was() -> None:
     async with _mirrored() as (source, reflector, _):
         for number in range(int(HALF_AN_HOUR / A_MINUTE)):
             source.put("counter", str(number))
@@ -72,18 +72,18 @@ async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was() -> None:
 
 @in_virtual_time
 async def test_quiet_watches_are_no_reason_to_list_again() -> None:
-    async with _mirrored() as (source, _, told):
+    async with _mirrored() as (source, _, reported):
         await asyncio.sleep(HALF_AN_HOUR)
         assert len(source.lists) == 1
-        assert told == ["old"]
+        assert reported == ["old"]
 
 
 @in_virtual_time
 async def test_a_version_that_is_too_old_leads_to_a_new_list_within_seconds() -> None:
-    async with _mirrored() as (source, reflector, told):
+    async with _mirrored() as (source, reflector, reported):
         await reflector.synced.wait()
         await asyncio.sleep(1)
-        told.clear()
+        reported.clear()
         source.break_watches()
         source.put("new", "1")
         source.put("old", "2")
@@ -92,21 +92,21 @@ async def test_a_version_that_is_too_old_leads_to_a_new_list_within_seconds() ->
         source.forget()
         await asyncio.sleep(A_FEW_SECONDS)
         assert reflector.objects == {"old": "2", "new": "1"}
-        assert sorted(told) == ["new", "old"]
+        assert sorted(reported) == ["new", "old"]
         assert len(source.lists) == 2
 
 
 @in_virtual_time
-async def test_an_object_deleted_while_nobody_watched_is_told() -> None:
-    async with _mirrored() as (source, reflector, told):
+async def test_an_object_deleted_while_not_watched_is_reported() -> None:
+    async with _mirrored() as (source, reflector, reported):
         await asyncio.sleep(1)
-        told.clear()
+        reported.clear()
         source.break_watches()
         source.remove("old")
         source.forget()
         await asyncio.sleep(A_FEW_SECONDS)
         assert reflector.objects == {}
-        assert told == ["old"]
+        assert reported == ["old"]
 
 
 @in_virtual_time
@@ -182,12 +182,12 @@ async def test_backoff_is_spread_so_that_replicas_do_not_come_together() -> None
 
 @in_virtual_time
 async def test_it_lists_again_within_each_hour_though_nothing_seems_wrong() -> None:
-    async with _mirrored() as (source, _, told):
+    async with _mirrored() as (source, _, reported):
         await asyncio.sleep(10 * HOUR)
         between = [after - before for before, after in pairwise(source.lists)]
         assert max(between) <= HOUR
         assert min(between) > HALF_AN_HOUR
-        assert told == ["old"]
+        assert reported == ["old"]
 
 
 @in_virtual_time
@@ -212,12 +212,12 @@ async def _failing() -> tuple[dict[str, str], str]:
 @pytest.mark.parametrize("cut", [True, False])
 @in_virtual_time
 async def test_what_an_older_revision_of_etcd_has_is_seen_soon(cut: bool) -> None:  # noqa: FBT001  a parameter of the test
-    async with _mirrored() as (source, reflector, told):
+    async with _mirrored() as (source, reflector, reported):
         for number in range(100):
             source.put(f"{number}", "1")
         await asyncio.sleep(10)
         assert len(reflector.objects) == 101
-        told.clear()
+        reported.clear()
         source.restore(2, {"old": "0"})
         if cut:
             source.break_watches()
@@ -225,7 +225,7 @@ async def test_what_an_older_revision_of_etcd_has_is_seen_soon(cut: bool) -> Non
         await asyncio.sleep(A_FEW_SECONDS if cut else source.watch_seconds + A_FEW_SECONDS)
         assert reflector.objects == {"old": "0", "new": "1"}
         assert len(source.lists) == 2
-        assert sorted(told) == sorted({"old", "new"} | {f"{number}" for number in range(100)})
+        assert sorted(reported) == sorted({"old", "new"} | {f"{number}" for number in range(100)})
         source.put("newer", "1")
         await asyncio.sleep(1)
         assert reflector.objects["newer"] == "1"
@@ -245,7 +245,7 @@ async def test_a_change_with_a_lower_version_leads_to_a_new_list() -> None:
 
 
 @in_virtual_time
-async def test_a_bookmark_without_progress_leads_to_a_look_at_the_version() -> None:
+async def test_a_bookmark_without_progress_has_the_version_checked() -> None:
     async with _mirrored() as (source, reflector, _):
         source.put("a", "1")
         await asyncio.sleep(1)

@@ -13,7 +13,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
@@ -87,7 +87,7 @@ class Scene:
 
 
 def forget_note(scene: Scene, who: Subject) -> None:
-    """What an owner may do who can edit the Deployment."""
+    """What the owner of a Deployment may do to it."""
     scene.deployments.change((who.namespace, who.service_account), restarted_by_us=None, restarted_for=None)
 
 
@@ -161,7 +161,7 @@ async def test_restarts_that_do_not_help_in_several_namespaces_hold_the_others_b
 
 
 @in_virtual_time
-async def test_an_owner_whose_pods_never_have_identity_delays_nobody_else() -> None:
+async def test_an_owner_whose_pods_never_have_identity_delays_no_other() -> None:
     scene = Scene()
     first = scene.add(0)
     scene.deployments.opted_out.add(first.namespace)
@@ -224,7 +224,7 @@ async def test_a_new_leader_restarts_nothing_a_second_time(helps: bool) -> None:
 
 
 @in_virtual_time
-async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_people_are_told() -> None:
+async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_it_is_reported() -> None:
     scene = Scene(rollout=None)
     scene.add(1)
     scene.add(2)
@@ -247,7 +247,7 @@ async def test_a_pod_that_is_of_no_bound_deployment_is_reported_and_nothing_is_r
     scene.world.cluster.add_account(WHO, role().value)
     scene.world.cluster.run_pod(WHO, "by-hand", has_identity=False)
     scene.deployments.eks_works = False
-    scene.deployments.run(WHO, "somebody-elses")
+    scene.deployments.run(WHO, "external")
     async with scene.running():
         await asyncio.sleep(3 * INTERVAL)
         assert scene.restarted() == []

@@ -1,4 +1,4 @@
-"""Who was refused a pod for want of an identity is retried when it is there, and nobody else is touched."""
+"""A Deployment whose pod was refused for want of an identity is retried when it is there, and no other is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
-from webhook.controller.identities import Identities
+from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.model.deployments import RETRY_ROUND
 
@@ -89,7 +89,7 @@ async def test_a_deployment_refused_later_is_retried_when_its_account_is_annotat
 
 
 @in_virtual_time
-async def test_nobody_is_retried_before_the_role_trusts_it() -> None:
+async def test_none_is_retried_before_the_role_trusts_it() -> None:
     scene = Scene()
     scene.world.iam.have(Trouble.REFUSED)
     scene.add(1, role().value)
@@ -122,7 +122,7 @@ async def test_deployments_of_others_are_left_alone(what: str) -> None:
     scene.add(1)
     other = {
         "another account": lambda: scene.deployments.change(KEY, service_account="default"),
-        "another name": lambda: scene.deployments.run(WHO, "somebody-elses"),
+        "another name": lambda: scene.deployments.run(WHO, "external"),
         "another namespace": lambda: scene.add(2, selected=False),
     }
     other[what]()
@@ -252,7 +252,7 @@ async def test_an_api_server_that_fails_for_a_while_is_asked_again() -> None:
 
 
 @in_virtual_time
-async def test_a_leader_that_comes_back_looks_at_all_again() -> None:
+async def test_a_leader_that_comes_back_checks_all_again() -> None:
     scene = Scene()
     scene.add(1, role().value)
     async with scene.world.running():
@@ -284,6 +284,6 @@ async def test_leaders_that_end_at_any_moment_of_it_retry_each_once() -> None:
             await asyncio.gather(leading, return_exceptions=True)
             retries = scene.retried()
             await asyncio.sleep(SOON)
-            assert scene.retried() == retries, "who leads no longer retries nobody"
+            assert scene.retried() == retries, "a former leader retries nothing"
         assert sorted(scene.retried()) == sorted(subject(number).namespace for number in range(5))
         assert not any(one.is_refused for one in scene.deployments.objects.values())

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from rig.balancer import Balancer
-from rig.chart import Helm
+from rig.chart import IMAGE, Helm
 from rig.gate import CONFIGURATION_PATH, GATE_PATH, marked, marks_of, wait_until_marked
 from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
@@ -51,6 +51,7 @@ class Release:
         ca = base64.b64encode(self.space.authority.certificate.encode()).decode()
         url = f"https://127.0.0.1:{self.balancer.port}/mutate"
         return {
+            **IMAGE,
             "bindings": [{**binding, **changed.pop("binding", {})}],
             "certificates": {"source": "files", "existingSecret": "serving", "caBundle": ca},
             "server": {"drainTime": "2s"},

@@ -84,7 +84,7 @@ def test_a_service_account_is_created_in_time_and_trusted_after_recovery(
     assert role in pending[0]["message"]
     assert re.search(failure.reason, pending[0]["message"])
     assert webhook.metrics().total("mxp_identity_admission_requests_total", **counter) == before + 1
-    assert webhook.metrics().total("mxp_identity_grants_waiting") >= 1
+    assert webhook.metrics().total("mxp_identity_grants_pending") >= 1
 
     space.aws.clear_faults()
     eventually(lambda: is_trusted(space, namespace), "trust after recovery", timeout=RECOVERY_S)

@@ -170,7 +170,7 @@ def test_a_secret_that_is_missing_is_asked_for_with_the_command_and_reviews_go_o
 
 
 def _asks_for_it(webhook: Webhook) -> bool:
-    return any("helm upgrade" in line["reason"] for line in log_events(webhook, "certificates_not_kept"))
+    return any("helm upgrade" in line["reason"] for line in log_events(webhook, "certificates_problem"))
 
 
 @pytest.mark.rig

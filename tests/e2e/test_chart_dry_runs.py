@@ -15,20 +15,22 @@ from tests.chart.charts import CI_VALUES, read, rendered
 pytestmark = pytest.mark.rig
 
 FOREIGN_KINDS = {
-    "ServiceMonitor": "monitoring.coreos.com",
-    "PrometheusRule": "monitoring.coreos.com",
-    "Certificate": "cert-manager.io",
+    "ServiceMonitor": ("servicemonitors", "monitoring.coreos.com", "v1"),
+    "PrometheusRule": ("prometheusrules", "monitoring.coreos.com", "v1"),
+    "Certificate": ("certificates", "cert-manager.io", "v1"),
+    "CiliumNetworkPolicy": ("ciliumnetworkpolicies", "cilium.io", "v2"),
 }
+BOTH_FAMILIES = ("--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112",)
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """One that no other test gets: an API server goes on serving a kind for a while after its definition went."""
-    with Cluster(controllers=False, nodes=0, eks_webhook=False) as running:
+    with Cluster(controllers=False, nodes=0, eks_webhook=False, api_server_flags=BOTH_FAMILIES) as running:
         running.create([objects.namespace(OWN_NAMESPACE, RESTRICTED)])
-        running.create([objects.service_account(OWN_NAMESPACE, "default")])
-        running.create(_definition(kind, group) for kind, group in FOREIGN_KINDS.items())
+        running.create([objects.service_account(OWN_NAMESPACE, "default"), objects.namespace("monitoring")])
+        running.create(map(_definition, FOREIGN_KINDS))
         eventually(lambda: all(_is_served(running, kind) for kind in FOREIGN_KINDS), "the kinds are served")
         yield running
 
@@ -46,10 +48,9 @@ def test_the_api_server_takes_every_object(cluster: Cluster, path: Path) -> None
     assert all(part in warning for part, warning in zip(expected, warnings, strict=True))
 
 
-def _definition(kind: str, group: str) -> dict[str, Any]:
+def _definition(kind: str) -> dict[str, Any]:
     """A CustomResourceDefinition that takes anything."""
-    plural = f"{kind.lower()}s"
-    version = "v1"
+    plural, group, version = FOREIGN_KINDS[kind]
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -68,6 +69,7 @@ def _definition(kind: str, group: str) -> dict[str, Any]:
 
 def _is_served(cluster: Cluster, kind: str) -> bool:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    found = cluster.api.get(f"{path}/{kind.lower()}s.{FOREIGN_KINDS[kind]}")
+    plural, group, _ = FOREIGN_KINDS[kind]
+    found = cluster.api.get(f"{path}/{plural}.{group}")
     conditions = found.get("status", {}).get("conditions", [])
     return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)

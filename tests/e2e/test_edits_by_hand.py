@@ -222,7 +222,7 @@ def test_a_principal_that_was_deleted_is_reported_with_its_place_and_trust_follo
         refused = {"operation": "UpdateAssumeRolePolicy", "code": "MalformedPolicyDocument"}
         metrics = webhook.metrics()
         assert metrics.total("mxp_identity_aws_request_duration_seconds_count", **refused) >= 1
-        assert metrics.total("mxp_identity_grants_waiting") == 1
+        assert metrics.total("mxp_identity_grants_pending") == 1
         assert user in json.dumps(space.aws.admin_client("iam").get_role(RoleName="mxp-backup"), default=str)
 
         _put(space, "mxp-backup", space.policy()["Statement"][:2])

@@ -60,7 +60,7 @@ def test_a_lease_full_of_nonsense_is_told_of_once_and_holds_up_nobody(space: Spa
             assert not create_account(space, namespace).warnings
             assert is_trusted(space, namespace)
             assert annotation(space, namespace) == space.roles[0]
-        assert len(log_events(webhook, "lease_not_understood")) == 1
+        assert len(log_events(webhook, "lease_parts_ignored")) == 1
         assert not log_events(webhook, "trust_writer_failed")
 
 

@@ -16,7 +16,7 @@ from tests.e2e.replicas import LEASE_S, Replicas, api_server, make_one, replicas
 from tests.e2e.scenes import LARGE_QUOTA, label
 from tests.e2e.writers import assert_foreign_statements_never_changed, subjects_over_time
 from tests.proof.records import Record
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 
 GRACE_S = 6.0
 RECONCILER = {"interval": "1s", "pruneGrace": f"{GRACE_S:g}s"}

@@ -41,7 +41,7 @@ def test_it_shows_its_plan_and_then_restarts_what_started_too_early(space: Space
     planned = _restart(space, tmp_path, CHANGES)
     assert {item["namespace"]: item["what"] for item in planned} == {
         **dict.fromkeys(early, "restart"),
-        bare: "leave",
+        bare: "skip",
     }
     assert all(_generation(space, namespace) == 1 for namespace in early)
 
@@ -50,7 +50,7 @@ def test_it_shows_its_plan_and_then_restarts_what_started_too_early(space: Space
     assert [_generation(space, namespace) for namespace in early] == [2, 1, 1]
 
     done = _restart(space, tmp_path, PROBLEMS, "--approve", "--at-a-time", "2")
-    assert sorted(item["what"] for item in done) == ["leave", "rolled out", "rolled out"]
+    assert sorted(item["what"] for item in done) == ["rolled out", "rolled out", "skip"]
     for namespace in early:
         (pod,) = space.cluster.pods(namespace)
         assert pods.environment_of(pod)["AWS_ROLE_ARN"] == space.roles[0]

@@ -32,7 +32,7 @@ QUOTA = 4096
 OFTEN = {"interval": "500ms"}
 REMEDIATION: dict[str, Any] = {
     **OFTEN,
-    "retryRefusedPods": True,
+    "nudgeRefusedPods": True,
     "restartPodsWithoutIdentity": True,
 }
 REFUSED_BEFORE = "mxp-refused-before-system"
@@ -193,10 +193,10 @@ CLUSTER = {
     ("serviceaccounts", "get"): Need(annotates_late, "late_annotation_failed"),
     ("serviceaccounts", "patch"): Need(annotates_late, "late_annotation_failed"),
     ("pods", "list"): Need(counts_pods, "pods_not_found"),
-    (REGISTRATIONS, "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
-    (REGISTRATIONS, "patch"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
-    ("secrets", "get"): Need(comes_to_be_ready, "certificates_not_kept", sections=SELF_MANAGED),
-    ("secrets", "update"): Need(renews_its_secret, "certificates_not_kept", sections=SELF_MANAGED),
+    (REGISTRATIONS, "get"): Need(comes_to_be_ready, "certificates_problem", sections=SELF_MANAGED),
+    (REGISTRATIONS, "patch"): Need(comes_to_be_ready, "certificates_problem", sections=SELF_MANAGED),
+    ("secrets", "get"): Need(comes_to_be_ready, "certificates_problem", sections=SELF_MANAGED),
+    ("secrets", "update"): Need(renews_its_secret, "certificates_problem", sections=SELF_MANAGED),
     ("deployments", "get"): Need(retries, "rollout_retry_failed", sections={"reconciler": REMEDIATION}),
     ("deployments", "list"): Need(
         retries_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": REMEDIATION}

@@ -138,7 +138,7 @@ def test_while_eks_does_not_say_which_cluster_it_is_nothing_is_made(code: str) -
             assert "cluster.name" in replica.process.log_tail()
             return
         replica.wait_until_ready()
-        eventually(lambda: _told(replica, "not_known_yet", code), "it is told")
+        eventually(lambda: _told(replica, "check_pending", code), "it is told")
         namespace = create_namespace(space)
         eventually(lambda: space.aws.count("DescribeCluster") > 1, "it is asked again")
         assert association(space, namespace) is None

@@ -11,7 +11,7 @@ from tests.support.locks import InProcessHold, InProcessLock
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.iam.role_writer import WRITE_TIME
+from webhook.iam.write_cycle import WRITE_TIME
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, Untrusted
 
@@ -52,12 +52,12 @@ async def test_a_review_under_way_at_the_end_is_answered() -> None:
 
 
 @in_virtual_time
-async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -> None:
+async def test_a_grant_asked_for_after_the_end_is_answered_at_once_and_nothing_starts() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     await here.grants.close()
     here.grants.start(here.grant(subject(1)))
-    here.grants.check()
+    here.grants.enqueue()
     outcome = await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert "shutting down" in outcome.reason
@@ -67,7 +67,7 @@ async def test_who_asks_after_the_end_is_answered_at_once_and_nothing_starts() -
 
 
 @in_virtual_time
-async def test_the_end_does_not_wait_for_a_lock_that_somebody_else_holds() -> None:
+async def test_the_end_does_not_wait_for_a_lock_that_another_holds() -> None:
     iam, lock = SimulatedIam(), InProcessLock()
     here = site(iam, ROLE, lock=lock)
     async with lock.hold(ROLE, ignored, now):

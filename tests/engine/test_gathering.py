@@ -1,4 +1,4 @@
-"""When a role is read again after a write: at once for those who come one by one, a little later in a burst."""
+"""When a role is read again after a write: at once for grants one by one, a little later in a burst."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, Site, foreign_document, own_in, pool, role, site, subject
 from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.leases import LeaseLock
+from webhook.coordination.lock import LeaseLock
 from webhook.iam.role_writer import GATHERING
 from webhook.model.outcomes import Trusted
 from webhook.runtime.rate_limiter import FLOOR
@@ -95,7 +95,7 @@ async def test_six_roles_under_500_are_not_throttled_at_20_calls_a_second() -> N
     iam = SimulatedIam(latency=0.15, limit=POOL_QUOTA)
     iam.bucket = TokenBucket(20, 20, now)
     sites = replicas(iam, pool(6), 3)
-    await asyncio.gather(*(here.grants.first_looks(PATIENCE) for here in sites))
+    await asyncio.gather(*(here.grants.wait_until_synced(PATIENCE) for here in sites))
     await asyncio.sleep(60)
     iam.calls.clear()
     await burst(sites, 500, 100)
@@ -109,8 +109,8 @@ async def test_a_replica_that_starts_while_others_write_without_a_pause_reads_th
     one, other, late = replicas(iam, (ROLE,), 3)
     writing = asyncio.ensure_future(burst([one, other], 400, 10))
     await asyncio.sleep(2)
-    await late.grants.first_looks(5)
-    assert late.writers[ROLE].has_looked
+    await late.grants.wait_until_synced(5)
+    assert late.writers[ROLE].known.synced.is_set()
     assert not writing.done()
     await writing
 
@@ -136,7 +136,7 @@ async def test_throttling_slows_all_roles_down_and_success_speeds_them_up_again(
 
 
 @in_virtual_time
-async def test_a_role_that_waits_long_for_its_turn_leaves_the_lock_to_other_replicas() -> None:
+async def test_a_role_that_waits_long_for_its_turn_does_not_hold_the_lock() -> None:
     iam = SimulatedIam(latency=READ_AND_WRITE / 2, limit=ROOM_FOR_ALL)
     slow, quick = replicas(iam, (ROLE,), 2)
     slow.limiter.rate = FLOOR

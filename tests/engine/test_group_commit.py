@@ -40,7 +40,7 @@ async def test_after_the_write_one_read_confirms_it_and_then_all_is_quiet() -> N
 async def test_a_hundred_grants_together_share_one_write() -> None:
     iam = SimulatedIam(limit=ROOM_FOR_ALL)
     here = site(iam, ROLE)
-    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in CROWD))
+    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in CROWD))
     assert set(outcomes) == {Trusted(ROLE, TrustSource.WRITTEN)}
     assert len(iam.made("write")) == 1
     assert here.trusted_in(ROLE) == set(CROWD)
@@ -63,7 +63,7 @@ async def test_a_hundred_grants_within_one_write_cost_three_writes_at_most() -> 
 
 
 @in_virtual_time
-async def test_who_comes_in_the_moment_after_a_write_shares_the_next() -> None:
+async def test_grants_asked_for_right_after_a_write_share_the_next() -> None:
     """IAM's rate is for all roles and replicas together: a role that many ask for takes its time."""
     iam = SimulatedIam(latency=0.05, limit=ROOM_FOR_ALL)
     here = site(iam, ROLE)
@@ -105,7 +105,7 @@ async def test_a_subject_that_an_earlier_program_wrote_is_not_written_again() ->
 
 
 @in_virtual_time
-async def test_a_subject_that_a_wildcard_of_somebody_else_lets_in_is_not_written() -> None:
+async def test_a_subject_that_an_external_wildcard_allows_is_not_written() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     own = own_in(ROLE)
@@ -122,7 +122,7 @@ async def test_a_subject_that_a_wildcard_of_somebody_else_lets_in_is_not_written
 
 
 @in_virtual_time
-async def test_many_who_ask_for_one_subject_are_answered_by_one_write() -> None:
+async def test_many_grants_of_one_subject_are_one_write() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     grant = here.grant(subject(1))

@@ -20,7 +20,7 @@ FOREIGN, DENIED = subject(101), subject(102)
 
 
 def _named(number: int) -> Subject:
-    """Subjects of many lengths, one of whom others trust and one of whom others deny."""
+    """Subjects of many lengths, one of them trusted externally and one denied."""
     return (FOREIGN, DENIED)[number] if number < 2 else Subject("a" * (number % 60 + 1), f"sa-{number}")
 
 
@@ -43,7 +43,7 @@ steps = st.lists(
 
 @given(steps=steps, limit=st.integers(1500, 2600), starts_empty=st.booleans())
 @in_virtual_time
-async def test_the_answer_is_that_of_an_amendment_for_all_who_wait(
+async def test_the_answer_is_that_of_an_amendment_for_all_pending_grants(
     steps: list[tuple[str, int]], limit: int, *, starts_empty: bool
 ) -> None:
     iam = SimulatedIam(limit=limit)
@@ -51,22 +51,22 @@ async def test_the_answer_is_that_of_an_amendment_for_all_who_wait(
     _store_statements_of_others(iam)
     writer = here.writers[ROLE]
     if starts_empty:
-        await writer.first_look()
+        await writer.wait_until_synced()
     else:
         await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     policy = await iam.client("test").read(ROLE)  # as IAM answers it: lists of one are unwrapped
     iam.have(Trouble.HANGS)
     waiting: dict[Subject, None] = {}
     for step, number in steps:
-        who = _named(number)
+        account = _named(number)
         if step == "submit":
-            writer.submit(who)
-            waiting.setdefault(who)
+            writer.submit(account)
+            waiting.setdefault(account)
         elif step == "withdraw":
-            writer.withdraw(who, "not wanted any more")
-            waiting.pop(who, None)
-        slow = amend(policy, OWN, frozenset(), [*waiting, who], limit)
-        assert writer.has_room_for(who) is not slow.finds_no_room_for(who)
+            writer.withdraw(account, "not wanted any more")
+            waiting.pop(account, None)
+        slow = amend(policy, OWN, frozenset(), [*waiting, account], limit)
+        assert writer.has_room_for(account) is not slow.finds_no_room_for(account)
 
 
 @in_virtual_time
@@ -74,7 +74,7 @@ async def test_a_thousand_answers_with_a_thousand_waiting_cost_little() -> None:
     iam = SimulatedIam(limit=131072)
     here = site(iam, ROLE)
     writer = here.writers[ROLE]
-    await writer.first_look()
+    await writer.wait_until_synced()
     iam.have(Trouble.HANGS)
     began = time.process_time()
     for number in range(1000):
@@ -89,7 +89,7 @@ async def test_reviews_are_answered_while_external_statements_are_weighed_for_th
     here = site(iam, ROLE)
     _store_statements_of_others(iam)
     here.wanted[ROLE] = [subject(number) for number in range(5000)]
-    looked = asyncio.ensure_future(here.writers[ROLE].first_look())
+    looked = asyncio.ensure_future(here.writers[ROLE].wait_until_synced())
     turns = 0
     while not looked.done():
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The Lease as a lock: one holder at a time, and one that has died or lost it keeps nobody from it."""
+"""The Lease as a lock: one holder at a time, and one that has died or lost it does not keep it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import Site, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.leases import DURATION, Lease, LeaseLock, lease_name
+from webhook.coordination.leases import DURATION, Lease
+from webhook.coordination.lock import LeaseLock, LockError, lease_name
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +56,7 @@ async def test_a_holder_that_is_silent_is_replaced_after_the_lease_duration_and_
 
 
 @in_virtual_time
-async def test_a_holder_that_renews_keeps_its_lock_from_who_came_later() -> None:
+async def test_a_holder_that_renews_keeps_its_lock() -> None:
     store = MemoryLeases()
     await store.create(Lease(NAME, ROLE.value, holder="a", renewals=1))
 
@@ -72,7 +76,7 @@ async def test_a_holder_that_renews_keeps_its_lock_from_who_came_later() -> None
 
 
 @in_virtual_time
-async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_somebody_who_has_waited_for_long() -> None:
+async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_a_grant_that_has_waited_for_long() -> None:
     store = MemoryLeases()
     began = float("inf")
 
@@ -84,10 +88,10 @@ async def test_a_holder_is_asked_for_its_lock_only_on_behalf_of_somebody_who_has
         waiting = asyncio.create_task(wait())
         for _ in range(30):
             await asyncio.sleep(1)
-            assert await hold.again()
+            assert await hold.renew()
         began = now()
         await asyncio.sleep(2)
-        assert not await hold.again()
+        assert not await hold.renew()
     await waiting
 
 
@@ -96,7 +100,7 @@ async def test_a_replica_whose_subjects_are_all_written_by_another_does_not_take
     iam, store = SimulatedIam(limit=131072), MemoryLeases()
     sites = [site(iam, ROLE, lock=LeaseLock(store, "a")), Site(iam, ROLE, name="b", lock=LeaseLock(store, "b"))]
     for here in sites:
-        await here.writers[ROLE].first_look()
+        await here.writers[ROLE].wait_until_synced()
         await asyncio.sleep(5)
     for number in range(200):
         for here in sites:
@@ -108,11 +112,51 @@ async def test_a_replica_whose_subjects_are_all_written_by_another_does_not_take
 
 
 @in_virtual_time
-async def test_a_holder_whose_lock_was_taken_meanwhile_stops_and_leaves_it_to_the_other() -> None:
+async def test_a_holder_that_lost_its_lock_stops_and_does_not_touch_the_lease() -> None:
     store = MemoryLeases()
     async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
         found = await store.get(NAME)
         assert found
         taken = await store.update(replace(found, holder="b", renewals=found.renewals + 1))
-        assert not await hold.again()
+        assert not await hold.renew()
     assert await store.get(NAME) == taken
+
+
+class _LosesAnAnswer(MemoryLeases):
+    """An API server whose connection breaks once, after it has stored what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses_one = False
+
+    async def update(self, lease: Lease) -> Lease | None:
+        stored = await super().update(lease)
+        if self.loses_one:
+            self.loses_one = False
+            raise ClusterError("connection reset")
+        return stored
+
+
+@in_virtual_time
+async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lock() -> None:
+    store = _LosesAnAnswer()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        store.loses_one = True
+        with pytest.raises(LockError):
+            await hold.renew()
+        await asyncio.sleep(DURATION - 1)
+        assert await hold.renew()
+        assert hold.outlasts(DURATION - 1)
+    assert store.leases[NAME].holder is None
+
+
+@in_virtual_time
+async def test_a_lock_whose_release_was_stored_without_an_answer_is_not_taken_back() -> None:
+    store = _LosesAnAnswer()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        hold.remember({subject(1): 0.0}, {})
+        store.loses_one = True
+    async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        assert await hold.renew()
+        assert store.leases[NAME].holder == "b"
+        assert store.leases[NAME].written == {subject(1): 0.0}

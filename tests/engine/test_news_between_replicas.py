@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.locks import MemoryLeases
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.leases import LeaseLock, lease_name
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED, LeaseLock, lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,29 +20,29 @@ ALICE, BOB = subject(0), subject(1)
 
 
 class Replica:
-    """Takes the lock, and notes what it is told."""
+    """Takes the lock, and records its news."""
 
     def __init__(self, store: MemoryLeases, name: str) -> None:
         self._lock = LeaseLock(store, name)
-        self.told: list[dict[Subject, float]] = []
+        self.news: list[dict[Subject, float]] = []
 
     async def hold(self, writes: Mapping[Subject, float] | None = None) -> None:
-        async with self._lock.hold(ROLE, lambda written, _: self.told.append(dict(written)), now) as hold:
+        async with self._lock.hold(ROLE, lambda written, _: self.news.append(dict(written)), now) as hold:
             if writes is not None:
                 hold.remember(writes, {})
-            assert await hold.again()
+            assert await hold.renew()
 
 
 @in_virtual_time
-async def test_what_was_written_is_told_once_however_often_the_lock_changes_hands() -> None:
+async def test_what_was_written_is_reported_once_however_often_the_lock_changes_hands() -> None:
     store = MemoryLeases()
     here, there = Replica(store, "a"), Replica(store, "b")
     await here.hold({ALICE: 0.0})
     for _ in range(3):
         await there.hold()
         await here.hold()
-    assert there.told == [{ALICE: 0.0}]
-    assert here.told == []
+    assert there.news == [{ALICE: 0.0}]
+    assert here.news == []
 
 
 @in_virtual_time
@@ -55,12 +54,12 @@ async def test_the_same_subject_written_again_is_news_again() -> None:
     await here.hold({ALICE: 0.0})
     await there.hold({BOB: 0.0})
     await here.hold()
-    assert there.told == [{ALICE: 0.0}, {ALICE: 0.0}]
-    assert here.told == [{BOB: 0.0}]
+    assert there.news == [{ALICE: 0.0}, {ALICE: 0.0}]
+    assert here.news == [{BOB: 0.0}]
 
 
 @in_virtual_time
-async def test_what_every_read_shows_by_now_is_no_longer_carried_along() -> None:
+async def test_what_every_read_shows_after_a_minute_is_no_longer_carried_along() -> None:
     store = MemoryLeases()
     here, there, late = (Replica(store, name) for name in ("a", "b", "c"))
     await here.hold({ALICE: 0.0})
@@ -70,4 +69,4 @@ async def test_what_every_read_shows_by_now_is_no_longer_carried_along() -> None
     await there.hold()
     assert store.leases[lease_name(ROLE)].written == {}
     await late.hold()
-    assert late.told == [{}]
+    assert late.news == [{}]

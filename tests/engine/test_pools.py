@@ -22,16 +22,16 @@ ROLES = pool(3)
 NEWCOMER = subject(7)
 
 
-def _order(here: Site, who: Subject = NEWCOMER) -> tuple[RoleArn, ...]:
-    return here.binding.roles_in_order(who)
+def _order(here: Site, account: Subject = NEWCOMER) -> tuple[RoleArn, ...]:
+    return here.binding.roles_in_order(account)
 
 
-def _let_in_already(here: Site, one: RoleArn, *who: Subject) -> None:
-    here.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render(who)))
+def _trust_externally(here: Site, one: RoleArn, *account: Subject) -> None:
+    here.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render(account)))
 
 
-def _roles_of(here: Site, who: Subject) -> list[RoleArn]:
-    return [one for one in here.roles if here.trusts(one, who)]
+def _roles_of(here: Site, account: Subject) -> list[RoleArn]:
+    return [one for one in here.roles if here.trusts(one, account)]
 
 
 @in_virtual_time
@@ -60,19 +60,19 @@ async def test_full_roles_overflow_to_the_next_until_all_are_full() -> None:
     iam = SimulatedIam(limit=1500)
     here = site(iam, *ROLES)
     crowd = [subject(number) for number in range(40)]
-    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in crowd))
-    trusted = [who for who, outcome in zip(crowd, outcomes, strict=True) if isinstance(outcome, Trusted)]
+    outcomes = await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in crowd))
+    trusted = [account for account, outcome in zip(crowd, outcomes, strict=True) if isinstance(outcome, Trusted)]
     sizes = {one: len(here.trusted_in(one)) for one in ROLES}
     assert len(set(sizes.values())) == 1
     assert sum(sizes.values()) == len(trusted)
-    assert Counter(who for one in ROLES for who in here.trusted_in(one)) == Counter(trusted)
+    assert Counter(account for one in ROLES for account in here.trusted_in(one)) == Counter(trusted)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Untrusted)]
     assert {refusal.kind for refusal in refusals} == {FailureKind.FULL}
     assert_writes_were_careful(iam, own_in, crowd)
 
 
 @in_virtual_time
-async def test_who_overflows_goes_to_its_second_choice() -> None:
+async def test_a_subject_that_does_not_fit_gets_its_second_choice() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     first, second, _ = _order(here)
@@ -86,18 +86,18 @@ async def test_a_role_that_was_full_a_moment_ago_is_not_asked_first() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     first, second, _ = _order(here)
     _fill(here, first)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.calls.clear()
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(second, TrustSource.WRITTEN)
     assert here.iam.made("read", first) == []
 
 
 @in_virtual_time
-async def test_roles_that_were_full_a_moment_ago_are_looked_at_before_anybody_is_refused() -> None:
+async def test_roles_that_were_full_a_moment_ago_are_read_before_a_subject_is_refused() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     for one in ROLES:
         _fill(here, one)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.edit(ROLES[1], lambda document: document["Statement"].pop())
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(ROLES[1], TrustSource.WRITTEN)
 
@@ -107,7 +107,7 @@ async def test_a_role_that_was_full_long_ago_is_asked_first() -> None:
     here = site(SimulatedIam(limit=1500), *ROLES)
     first = _order(here)[0]
     _fill(here, first)
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     here.iam.edit(first, lambda document: document["Statement"].pop())
     await asyncio.sleep(200)
     assert await here.grants.obtain(here.grant(NEWCOMER), PATIENCE) == Trusted(first, TrustSource.WRITTEN)
@@ -118,7 +118,7 @@ async def test_a_role_that_was_full_long_ago_is_asked_first() -> None:
 async def test_a_subject_stays_where_it_is_trusted_already(place: int) -> None:
     here = site(SimulatedIam(), *ROLES)
     home = _order(here)[place]
-    _let_in_already(here, home, NEWCOMER)
+    _trust_externally(here, home, NEWCOMER)
     outcome = await here.grants.obtain(here.grant(NEWCOMER), PATIENCE)
     assert _roles_of(here, NEWCOMER) == [home]
     assert outcome == Trusted(home, TrustSource.ALREADY)
@@ -140,7 +140,7 @@ async def test_the_annotated_role_is_preferred(place: int) -> None:
 async def test_where_it_is_trusted_counts_more_than_its_annotation() -> None:
     here = site(SimulatedIam(), *ROLES)
     home, annotated, _ = _order(here)
-    _let_in_already(here, home, NEWCOMER)
+    _trust_externally(here, home, NEWCOMER)
     assert await here.grants.obtain(here.grant(NEWCOMER, annotated), PATIENCE) == Trusted(
         home, TrustSource.ALREADY
     )
@@ -159,7 +159,7 @@ async def test_an_annotated_role_that_is_full_is_left_for_another() -> None:
 async def test_the_likely_role_is_the_one_that_it_gets_later() -> None:
     here = site(SimulatedIam(), *ROLES)
     _fill(here, _order(here)[0])
-    await asyncio.gather(*(writer.first_look() for writer in here.writers.values()))
+    await asyncio.gather(*(writer.wait_until_synced() for writer in here.writers.values()))
     for number in range(15):
         grant = here.grant(subject(number))
         likely = here.grants.likely_role(grant)
@@ -169,7 +169,7 @@ async def test_the_likely_role_is_the_one_that_it_gets_later() -> None:
 
 
 @in_virtual_time
-async def test_while_iam_is_silent_the_annotation_names_the_first_choice_and_the_reason_is_told() -> None:
+async def test_while_iam_is_silent_the_annotation_names_the_first_choice_and_the_reason_is_reported() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     iam.have(Trouble.THROTTLED)
@@ -200,9 +200,7 @@ async def test_one_that_is_trusted_in_a_role_behind_a_proxys_page_is_not_trusted
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.NOT_ALLOWED])
 @in_virtual_time
-async def test_a_role_that_only_a_person_can_mend_does_not_keep_others_from_theirs(
-    place: int, trouble: Trouble
-) -> None:
+async def test_a_role_that_needs_a_person_does_not_keep_others_from_theirs(place: int, trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     broken = _order(here)[place]
@@ -227,7 +225,7 @@ async def test_a_deleted_role_does_not_keep_others_from_theirs() -> None:
 
 
 @in_virtual_time
-async def test_an_annotated_role_that_cannot_be_read_is_told_and_kept() -> None:
+async def test_an_annotated_role_that_cannot_be_read_is_reported_and_kept() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     annotated = _order(here)[1]
@@ -244,7 +242,7 @@ async def test_an_annotated_role_that_cannot_be_read_is_told_and_kept() -> None:
 
 @pytest.mark.parametrize("trouble", [Trouble.ACCESS_DENIED, Trouble.UNEXPECTED])
 @in_virtual_time
-async def test_when_no_role_can_be_read_the_reason_is_told_at_once(trouble: Trouble) -> None:
+async def test_when_no_role_can_be_read_the_reason_is_reported_at_once(trouble: Trouble) -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     iam.have(trouble, "read")
@@ -282,7 +280,7 @@ async def test_a_subject_under_way_follows_the_annotation_that_another_replica_w
     here = site(SimulatedIam(), *ROLES)
     chosen = _order(here)[2]
     for one in here.roles:
-        await here.writers[one].first_look()
+        await here.writers[one].wait_until_synced()
     refused = here.iam.have(Trouble.REFUSED, "write")
     asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), seconds=60))
     await asyncio.sleep(5)
@@ -294,11 +292,11 @@ async def test_a_subject_under_way_follows_the_annotation_that_another_replica_w
 
 
 @in_virtual_time
-async def test_a_write_under_way_ends_though_the_annotation_names_another_role_by_now() -> None:
+async def test_a_write_under_way_ends_though_the_annotation_names_another_role_now() -> None:
     here = site(SimulatedIam(latency=1.0), *ROLES)
     first, _, chosen = _order(here)
     for one in here.roles:
-        await here.writers[one].first_look()
+        await here.writers[one].wait_until_synced()
     asked = asyncio.create_task(here.grants.obtain(here.grant(NEWCOMER), PATIENCE))
     while not here.iam.made("write"):  # noqa: ASYNC110  in virtual time
         await asyncio.sleep(0.1)
@@ -319,7 +317,7 @@ def _fill(here: Site, one: RoleArn) -> None:
 
 
 @in_virtual_time
-async def test_old_news_of_one_role_keeps_nobody_from_waiting_for_the_next() -> None:
+async def test_a_failure_of_one_role_does_not_end_the_wait_for_the_next() -> None:
     iam = SimulatedIam()
     here = site(iam, *ROLES)
     first, second = here.roles[:2]

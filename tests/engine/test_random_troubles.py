@@ -124,10 +124,10 @@ def test_no_subject_is_ever_dropped_by_the_program_itself(
 
 @examples
 @given(arrivals, mishaps, latencies)
-def test_in_a_pool_everybody_ends_in_exactly_one_role(
+def test_in_a_pool_each_subject_ends_in_exactly_one_role(
     coming: list[Arrival], going_wrong: list[Mishap], latency: float
 ) -> None:
-    # Where a role cannot be read for a reason that only a person can mend, others take its place: not this test.
+    # Where a role cannot be read for a reason that needs a person, others take its place: not this test.
     passing = [mishap for mishap in going_wrong if mishap.trouble is not Trouble.ACCESS_DENIED]
 
     async def history() -> None:
@@ -162,28 +162,28 @@ async def _arrive(here: Site, arrival: Arrival) -> None:
 async def _ask(here: Site, arrival: Arrival, annotations: dict[Subject, RoleArn]) -> None:
     """As a review does: the annotation names the role of the outcome, whatever AWS says."""
     await until(arrival.at)
-    who = subject(arrival.number)
-    outcome = await here.grants.obtain(here.grant(who, annotations.get(who)), 3)
-    _annotate(here, who, outcome.role, annotations)
+    account = subject(arrival.number)
+    outcome = await here.grants.obtain(here.grant(account, annotations.get(account)), 3)
+    _annotate(here, account, outcome.role, annotations)
 
 
 async def _pass_over(here: Site, annotations: dict[Subject, RoleArn]) -> None:
     """As the passes do, once a minute: start what is missing, and move annotations to where trust is."""
     while asyncio.get_running_loop().time() < LAST_TROUBLE + HEALED:
-        here.grants.check()
-        for who, annotated in list(annotations.items()):
-            grant = here.grant(who, annotated)
+        here.grants.enqueue()
+        for account, annotated in list(annotations.items()):
+            grant = here.grant(account, annotated)
             here.grants.start(grant)
             if known := here.grants.known(grant):
-                _annotate(here, who, known.role, annotations)
+                _annotate(here, account, known.role, annotations)
         await asyncio.sleep(60)
 
 
-def _annotate(here: Site, who: Subject, to: RoleArn, annotations: dict[Subject, RoleArn]) -> None:
+def _annotate(here: Site, account: Subject, to: RoleArn, annotations: dict[Subject, RoleArn]) -> None:
     for one in ROLES:
-        here.wanted[one] = [other for other in here.wanted[one] if other != who]
-    here.wanted[to].append(who)
-    annotations[who] = to
+        here.wanted[one] = [other for other in here.wanted[one] if other != account]
+    here.wanted[to].append(account)
+    annotations[account] = to
 
 
 async def _go_wrong(iam: SimulatedIam, mishap: Mishap) -> None:
@@ -214,15 +214,15 @@ def _edited(document: dict[str, Any], kind: str) -> None:
 
 async def _pass_every_minute(here: Site) -> None:
     while asyncio.get_running_loop().time() < LAST_TROUBLE + HEALED:
-        here.grants.check()
-        for who in here.wanted[ROLE]:
-            here.grants.start(here.grant(who))
+        here.grants.enqueue()
+        for account in here.wanted[ROLE]:
+            here.grants.start(here.grant(account))
         await asyncio.sleep(60)
 
 
 async def _assert_quiet(iam: SimulatedIam, here: Site) -> None:
     writes = len(iam.made("write"))
     for _ in range(10):
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(60)
     assert len(iam.made("write")) == writes

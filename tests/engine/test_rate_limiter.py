@@ -83,7 +83,7 @@ async def test_no_more_than_so_many_are_under_way() -> None:
 
 
 @in_virtual_time
-async def test_who_asks_first_is_first_also_while_aws_throttles() -> None:
+async def test_first_come_is_first_served_also_while_aws_throttles() -> None:
     limiter = RateLimiter("eks", 20, CEILING, parallel=8)
     asked = asyncio.ensure_future(starts(limiter, 50, CALL))
     await asyncio.sleep(0.5)
@@ -92,7 +92,7 @@ async def test_who_asks_first_is_first_also_while_aws_throttles() -> None:
 
 
 @in_virtual_time
-async def test_a_throttled_turn_halves_the_rate_for_those_who_wait_already() -> None:
+async def test_a_throttled_turn_halves_the_rate_for_those_that_wait_already() -> None:
     limiter = RateLimiter("eks", 20, CEILING, parallel=8)
     await refused(limiter, FailureKind.THROTTLED)
     assert limiter.rate == 10

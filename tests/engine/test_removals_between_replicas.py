@@ -15,8 +15,8 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock, lease_name
-from webhook.coordination.recent_writes import MOST_HEARD, REMEMBERED
+from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock, lease_name
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.errors import ClusterError
@@ -38,16 +38,16 @@ class Replicas:
         self.a = site(self.iam, ROLE, lock=LeaseLock(self.store, "a"))
         self.b, self.c = (Site(self.iam, ROLE, name=name, lock=LeaseLock(self.store, name)) for name in ("b", "c"))
 
-    async def trust(self, replica: Site, who: Subject) -> None:
-        assert isinstance(await replica.grants.obtain(replica.grant(who), PATIENCE), Trusted)
+    async def trust(self, replica: Site, account: Subject) -> None:
+        assert isinstance(await replica.grants.obtain(replica.grant(account), PATIENCE), Trusted)
 
-    async def remove(self, who: Subject) -> None:
+    async def remove(self, account: Subject) -> None:
         """Have the leader remove it, as soon as its reads show it."""
-        self.a.writers[ROLE].leave({who})
-        while who in self.trusted:
-            self.a.writers[ROLE].check()
+        self.a.writers[ROLE].approve_removals({account})
+        while account in self.trusted:
+            self.a.writers[ROLE].enqueue()
             await asyncio.sleep(1)
-        self.a.writers[ROLE].leave(set())
+        self.a.writers[ROLE].approve_removals(set())
 
     @property
     def trusted(self) -> frozenset[Subject]:
@@ -57,10 +57,10 @@ class Replicas:
     def lease(self) -> Lease:
         return self.store.leases[lease_name(ROLE)]
 
-    def was_trusted_since(self, documents: int, who: Subject) -> bool:
+    def was_trusted_since(self, documents: int, account: Subject) -> bool:
         """Whether any document after the first so many trusts it."""
         later = self.iam.history(ROLE)[documents:]
-        return any(who in TrustPolicy(document).subjects(own_in(ROLE)) for document in later)
+        return any(account in TrustPolicy(document).subjects(own_in(ROLE)) for document in later)
 
 
 @pytest.mark.parametrize("stale", [0.0, 3.0, 20.0])
@@ -75,7 +75,7 @@ async def test_a_replica_that_wrote_a_subject_does_not_bring_it_back_after_its_r
     assert here.trusted == {BOB}
     for _ in range(6):
         for replica in (here.a, here.b, here.c):
-            replica.grants.check()
+            replica.grants.enqueue()
         await asyncio.sleep(REMEMBERED / 3)
     assert here.trusted == {BOB}
     assert not here.was_trusted_since(documents, ALICE)
@@ -96,7 +96,7 @@ async def test_a_removal_is_passed_on_by_a_replica_whose_watch_cannot_confirm_it
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.c.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.c.may_remove = lambda one, account: False  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.c, BOB)
     assert set(here.lease.removed) == {ALICE}
     await here.trust(here.b, CAROL)
@@ -109,8 +109,8 @@ async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_sub
     here = Replicas()
     await here.trust(here.b, ALICE)
     await here.remove(ALICE)
-    here.b.may_leave = lambda one, who: False  # type: ignore[method-assign]  # noqa: ARG005
-    here.b.seems_unused = lambda one, who: who == ALICE  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.may_remove = lambda one, account: False  # type: ignore[method-assign]  # noqa: ARG005
+    here.b.seems_unused = lambda one, account: account == ALICE  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.b, BOB)
     assert here.trusted == {BOB}
 
@@ -157,7 +157,7 @@ async def test_a_forged_removal_is_no_reason_for_a_write_and_takes_nothing_that_
     writes = len(here.iam.made("write"))
     for _ in range(30):
         here.store.forge(ROLE, {}, {ALICE: 0.0})
-        here.b.grants.check()
+        here.b.grants.enqueue()
         await asyncio.sleep(REMEMBERED / 10)
     assert here.trusted == {ALICE}
     assert len(here.iam.made("write")) == writes
@@ -188,16 +188,16 @@ async def test_a_removal_older_than_this_replicas_own_write_is_ignored() -> None
 
 
 @in_virtual_time
-async def test_a_lease_that_names_thousands_of_removals_keeps_nobody_from_being_trusted() -> None:
+async def test_a_lease_that_names_thousands_of_removals_keeps_no_subject_from_being_trusted() -> None:
     here = Replicas()
     here.b.wanted[ROLE] = [ALICE]
     await here.trust(here.b, ALICE)
-    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_HEARD)}
+    flood = {Subject(f"n{number}", SERVICE_ACCOUNT): 0.0 for number in range(MOST_REPORTED)}
     for number in range(10, 15):
         here.store.forge(ROLE, {}, flood)
         await here.trust(here.b, subject(number))
     assert here.trusted == {ALICE, *map(subject, range(10, 15))}
-    assert len(here.lease.removed) <= MOST_HEARD
+    assert len(here.lease.removed) <= MOST_REPORTED
 
 
 @pytest.mark.parametrize("in_touch", [True, False])
@@ -210,7 +210,9 @@ async def test_while_the_watch_fails_no_removal_is_believed(*, in_touch: bool) -
     cluster.add_namespace(BOB.namespace)
     running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    writer = RoleWriter(ROLE, own_in, iam.client("b"), LeaseLock(store, "b"), DesiredState(cache, here.writers))
+    known = PolicyCache(ROLE)
+    desired = DesiredState(cache, {ROLE: known})
+    writer = RoleWriter(known, own_in, iam.client("b"), LeaseLock(store, "b"), desired)
     iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([ALICE])))
     if not in_touch:
         cluster.accounts[SERVICE_ACCOUNT].failing_watches = float("inf")
@@ -223,13 +225,13 @@ async def test_while_the_watch_fails_no_removal_is_believed(*, in_touch: bool) -
 
 
 @in_virtual_time
-async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -> None:
+async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_reported_it() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     await asyncio.sleep(1)
     here.iam.latency = 2.0
-    here.a.writers[ROLE].leave({ALICE})
-    here.a.writers[ROLE].check()
+    here.a.writers[ROLE].approve_removals({ALICE})
+    here.a.writers[ROLE].enqueue()
     await asyncio.sleep(2.5)
     assert [call.operation for call in here.iam.calls if call.ended == float("inf")] == ["write"]
     await here.a.grants.close()
@@ -238,7 +240,7 @@ async def test_a_replica_that_ends_in_the_middle_of_a_removal_has_told_of_it() -
 
 
 @in_virtual_time
-async def test_a_removal_whose_write_got_no_answer_is_told_even_by_a_process_that_ends() -> None:
+async def test_a_removal_whose_write_got_no_answer_is_reported_even_by_a_process_that_ends() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
@@ -249,12 +251,12 @@ async def test_a_removal_whose_write_got_no_answer_is_told_even_by_a_process_tha
 
 
 @in_virtual_time
-async def test_a_removal_whose_write_got_no_answer_is_told_on_with_later_writes() -> None:
+async def test_a_removal_whose_write_got_no_answer_is_passed_on_with_later_writes() -> None:
     here = Replicas()
     await here.trust(here.b, ALICE)
     here.iam.have(Trouble.ANSWER_LOST, "write", times=1)
-    here.a.writers[ROLE].leave({ALICE})
-    here.a.writers[ROLE].check()
+    here.a.writers[ROLE].approve_removals({ALICE})
+    here.a.writers[ROLE].enqueue()
     await asyncio.sleep(10)
     await here.trust(here.a, CAROL)
     await here.trust(here.b, BOB)
@@ -274,7 +276,7 @@ class FailingLeases(MemoryLeases):
 
 
 @in_virtual_time
-async def test_a_removal_is_told_although_the_api_server_fails_for_a_while() -> None:
+async def test_a_removal_is_reported_although_the_api_server_fails_for_a_while() -> None:
     here = Replicas(store=(store := FailingLeases()))
     await here.trust(here.b, ALICE)
     store.failures = 6
@@ -285,7 +287,7 @@ async def test_a_removal_is_told_although_the_api_server_fails_for_a_while() -> 
 
 
 @in_virtual_time
-async def test_a_removal_that_could_not_be_told_is_told_with_the_next_write() -> None:
+async def test_a_removal_that_could_not_be_reported_is_reported_with_the_next_write() -> None:
     here = Replicas(store=(store := FailingLeases()))
     await here.trust(here.b, ALICE)
     store.failures = 1000

@@ -60,7 +60,7 @@ async def test_the_gauge_counts_down_to_none() -> None:
 
 
 @in_virtual_time
-async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(
+async def test_a_policy_that_passes_four_fifths_of_its_quota_is_reported_once(
     said: list[MutableMapping[str, Any]],
 ) -> None:
     iam = SimulatedIam(limit=2048)
@@ -79,7 +79,7 @@ async def test_a_policy_that_passes_four_fifths_of_its_quota_is_told_of_once(
 
 
 @in_virtual_time
-async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(
+async def test_a_policy_that_is_emptied_and_fills_up_again_is_reported_again(
     said: list[MutableMapping[str, Any]],
 ) -> None:
     iam = SimulatedIam(limit=1500)
@@ -88,14 +88,14 @@ async def test_a_policy_that_is_emptied_and_fills_up_again_is_told_of_again(
     assert len(_warnings(said)) == 1
     await asyncio.sleep(100)
     iam.edit(ROLE, lambda document: document["Statement"].clear())
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     await _trust(here, *range(20, 35))
     assert len(_warnings(said)) == 2
 
 
 @in_virtual_time
-async def test_nobody_is_sent_away_for_a_room_that_a_failed_write_did_not_take() -> None:
+async def test_no_subject_is_refused_for_room_that_a_failed_write_did_not_take() -> None:
     """The write of another replica may come first, and have room for the one and not for the other."""
     here = site(SimulatedIam(limit=1500, latency=0.5), ROLE)
     await _trust(here, 0)
@@ -112,7 +112,7 @@ async def test_nobody_is_sent_away_for_a_room_that_a_failed_write_did_not_take()
 
 
 @in_virtual_time
-async def test_when_every_role_of_a_pool_is_full_the_refusal_says_so_and_names_the_ways_out() -> None:
+async def test_when_every_role_of_a_pool_is_full_the_refusal_names_the_ways_out() -> None:
     here = site(SimulatedIam(limit=1500), *pool(3))
     outcomes = [await here.grants.obtain(here.grant(subject(number)), PATIENCE) for number in range(40)]
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Untrusted)]
@@ -129,25 +129,27 @@ async def test_a_damaged_statement_whose_room_others_have_filled_is_reported_and
 ) -> None:
     here = site(SimulatedIam(), ROLE)
     crowd = [subject(number) for number in range(5)]
-    await asyncio.gather(*(here.grants.obtain(here.grant(who), PATIENCE) for who in crowd))
+    await asyncio.gather(*(here.grants.obtain(here.grant(account), PATIENCE) for account in crowd))
     here.iam.edit(ROLE, _fill_the_room_of_the_audience)
     writes = len(here.iam.made("write"))
     await asyncio.sleep(100)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     assert len(here.iam.made("write")) == writes
     assert {line["outcome"] for line in said if line["event"] == "trust_not_written"} == {"full"}
 
 
 @in_virtual_time
-async def test_a_role_that_cannot_be_written_for_want_of_room_keeps_nobody_from_the_next_of_the_pool() -> None:
+async def test_a_role_that_cannot_be_written_for_want_of_room_keeps_no_subject_from_the_next_of_the_pool() -> None:
     first, second = pool(2)
     before = site(SimulatedIam(), first, second)
     crowd = [subject(number) for number in range(5)]
-    await asyncio.gather(*(before.writers[first].submit(who).settled for who in crowd))
+    await asyncio.gather(*(before.writers[first].submit(account).settled for account in crowd))
     before.iam.edit(first, lambda document: _fill_the_room_of_the_audience(document, first))
-    here = Site(before.iam, first, second, name="started anew")
-    newcomer = next(who for who in map(subject, range(100, 200)) if here.binding.roles_in_order(who)[0] == first)
+    here = Site(before.iam, first, second, name="restarted")
+    newcomer = next(
+        account for account in map(subject, range(100, 200)) if here.binding.roles_in_order(account)[0] == first
+    )
     outcome = await here.grants.obtain(here.grant(newcomer), PATIENCE)
     assert outcome == Trusted(second, TrustSource.WRITTEN)
 
@@ -162,7 +164,7 @@ def _fill_the_room_of_the_audience(document: Document, role: RoleArn = ROLE) -> 
 
 
 @in_virtual_time
-async def test_the_last_room_is_for_whom_a_stale_read_leaves_out_and_not_for_a_newcomer() -> None:
+async def test_the_last_room_is_for_a_subject_that_a_stale_read_lacks_and_not_for_a_newcomer() -> None:
     here = site(SimulatedIam(), ROLE)
     first = subject(1)
     here.wanted[ROLE].append(first)

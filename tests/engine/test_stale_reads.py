@@ -1,4 +1,4 @@
-"""IAM answers what it had seconds ago: nobody is dropped because of that, and nothing is written for it."""
+"""IAM answers what it had seconds ago: no subject is dropped because of that, and nothing is written for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import PATIENCE, Site, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
-from webhook.coordination.leases import LeaseLock
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED, LeaseLock
 from webhook.model.outcomes import Trusted
 
 ROLE = role()
@@ -26,8 +25,8 @@ ROOM_FOR_ALL = 131072
 async def test_two_hundred_grants_one_after_another_never_drop_a_subject(pause: float, seconds: float) -> None:
     iam = SimulatedIam(stale=seconds, limit=ROOM_FOR_ALL)
     here = site(iam, ROLE)
-    for who in ONE_AFTER_ANOTHER:
-        assert isinstance(await here.grants.obtain(here.grant(who), PATIENCE), Trusted)
+    for account in ONE_AFTER_ANOTHER:
+        assert isinstance(await here.grants.obtain(here.grant(account), PATIENCE), Trusted)
         await asyncio.sleep(pause)
     assert never_dropped(iam, ROLE, own_in(ROLE))
     assert here.trusted_in(ROLE) == set(ONE_AFTER_ANOTHER)
@@ -43,7 +42,7 @@ async def test_reads_that_lag_cause_no_write(seconds: float) -> None:
     await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     for _ in range(10):
         await asyncio.sleep(TEN_MINUTES / 10)
-        here.grants.check()
+        here.grants.enqueue()
     assert len(iam.made("write")) == 1
     assert len(iam.made("read")) < 40
     assert here.trusts(ROLE, subject(1))
@@ -63,7 +62,7 @@ async def test_a_grant_does_not_wait_for_reads_to_catch_up(seconds: float) -> No
 
 
 @in_virtual_time
-async def test_somebody_who_takes_our_statement_out_each_time_is_not_fought_faster_than_once_a_minute() -> None:
+async def test_a_statement_of_ours_that_is_removed_each_time_is_repaired_once_a_minute_at_most() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
     here.wanted[ROLE] = [subject(1)]
@@ -72,7 +71,7 @@ async def test_somebody_who_takes_our_statement_out_each_time_is_not_fought_fast
         iam.edit(ROLE, _without_ours)
         await asyncio.sleep(1)
         if second % 60 == 0:
-            here.grants.check()
+            here.grants.enqueue()
     assert len(iam.made("write")) <= 12
 
 
@@ -89,7 +88,7 @@ async def test_a_cluster_that_wrote_over_us_is_noticed_in_seconds_and_answered_w
     await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     iam.edit(ROLE, _without_ours)
     iam.edit(ROLE, lambda document: document["Statement"].append({"Sid": "Theirs", "Effect": "Deny"}))
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(4)
     assert not here.trusts(ROLE, subject(1)), "one odd answer is not acted upon"
     await asyncio.sleep(6)
@@ -106,7 +105,7 @@ async def test_a_policy_that_was_known_before_our_write_is_an_old_answer_for_a_m
     here.wanted[ROLE] = [subject(1)]
     await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     iam.edit(ROLE, _without_ours)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(REMEMBERED - 5)
     assert len(iam.made("write")) == 1
     await asyncio.sleep(20)
@@ -124,8 +123,8 @@ async def test_another_replica_writes_once_at_most_for_an_old_answer_that_it_nev
     await asyncio.sleep(REMEMBERED)
     await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     for _ in range(60):
-        there.grants.check()
-        here.grants.check()
+        there.grants.enqueue()
+        here.grants.enqueue()
         await asyncio.sleep(10)
     assert len(iam.made("write")) <= 2
     assert never_dropped(iam, ROLE, own_in(ROLE))

@@ -1,4 +1,4 @@
-"""The static statement: written once, put right when somebody edits it, and no news to anybody else."""
+"""The static statement: written once, and repaired after an external edit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tests.support.pods import OWN, PODS, ROLE, PodSite
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, foreign_document, own_in, site, subject
 from tests.support.virtual_time import in_virtual_time
-from webhook.coordination.leases import LeaseLock
-from webhook.iam.pod_statement import SERVICE
+from webhook.coordination.lock import LeaseLock
+from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
+from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import TrustPolicy, canonical
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
@@ -22,7 +23,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
 
-WHO = subject(1)
+ACCOUNT = subject(1)
 
 
 def policy_of(iam: SimulatedIam) -> TrustPolicy:
@@ -42,13 +43,13 @@ def remove_ours(document: dict[str, Any]) -> None:
 
 
 @in_virtual_time
-async def test_many_who_ask_share_one_write_and_the_rest_of_the_policy_stays() -> None:
+async def test_many_grants_share_one_write_and_the_rest_of_the_policy_stays() -> None:
     here = PodSite()
     before = repairs()
     outcomes = await asyncio.gather(*(here.writer.submit_pods().settled for _ in range(50)))
     assert set(outcomes) == {Trusted(ROLE, TrustSource.WRITTEN)}
     assert len(here.iam.puts) == 1
-    assert policy(here).with_subjects(OWN, ()).lets_pods_in(OWN)
+    assert policy(here).with_subjects(OWN, ()).allows_pods(OWN)
     theirs = {canonical(one) for one in policy(here).statements if not OWN.owns(one)}
     assert theirs == {canonical(one) for one in foreign_document(ROLE)["Statement"]}
     assert repairs() == before
@@ -77,20 +78,20 @@ async def test_reads_that_are_late_cause_no_second_write() -> None:
 
 
 @in_virtual_time
-async def test_somebodys_edit_is_put_right_within_a_pass() -> None:
+async def test_an_external_edit_is_repaired_within_a_pass() -> None:
     here = PodSite()
-    await here.grants.obtain(here.grant(WHO), PATIENCE)
+    await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     await asyncio.sleep(120)
     before = repairs()
     here.iam.edit(ROLE, remove_ours)
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(10)
-    assert policy(here).lets_pods_in(OWN)
+    assert policy(here).allows_pods(OWN)
     assert repairs() == before + 1
 
 
 class Following:
-    """The `Demand` of a command: whom the program trusts already, so that there is never anybody to add."""
+    """The DesiredSubjects of a command: what the program trusts already, so that there is never one to add."""
 
     def __init__(self, program: Site) -> None:
         self._program = program
@@ -98,10 +99,10 @@ class Following:
     def wanted_in(self, one: RoleArn) -> list[Subject]:
         return sorted(self._program.trusted_in(one))
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:
-        return self._program.may_want(one, who)
+    def may_want(self, one: RoleArn, account: Subject) -> bool:
+        return self._program.may_want(one, account)
 
-    def may_leave(self, _: RoleArn, __: Subject) -> bool:
+    def may_remove(self, _: RoleArn, __: Subject) -> bool:
         return False
 
     def seems_unused(self, _: RoleArn, __: Subject) -> bool:
@@ -110,22 +111,24 @@ class Following:
     def may_add(self, _: Subject) -> bool:
         return True
 
-    def is_another(self, _: RoleArn, __: Subject) -> bool:
+    def was_replaced(self, _: Subject) -> bool:
         return False
 
 
 @in_virtual_time
-async def test_a_former_statement_goes_though_another_program_adds_somebody_every_other_second() -> None:
-    """No read is like the one before, and each lacks nobody: none of that makes it an old one."""
+async def test_a_former_statement_is_removed_though_another_program_adds_a_subject_every_other_second() -> None:
+    """No read is like the one before, and none lacks a subject: that does not make it a stale read."""
     iam, store = SimulatedIam(limit=8192), MemoryLeases()
     program = site(iam, ROLE, lock=LeaseLock(store, "a"))
     iam.edit(ROLE, lambda document: document["Statement"].append(PODS.render()))
     own = replace(own_in(ROLE), former=frozenset({PODS.sid}))
-    writer = RoleWriter(ROLE, lambda _: own, iam.client("command"), LeaseLock(store, "b"), Following(program))
+    writer = RoleWriter(
+        PolicyCache(ROLE), lambda _: own, iam.client("command"), LeaseLock(store, "b"), Following(program)
+    )
     for number in range(20):
         await program.grants.obtain(program.grant(subject(number)), PATIENCE)
         await asyncio.sleep(1)
-        writer.check()
+        writer.enqueue()
         await asyncio.sleep(1)
         if number == 3:
             assert not policy_of(iam).has_former(own)
@@ -139,7 +142,7 @@ async def test_a_deny_that_keeps_all_pods_out_is_reported_and_no_association_is_
     here = PodSite()
     denial = {"Sid": "No", "Effect": "Deny", "Principal": {"Service": SERVICE}, "Action": "sts:*"}
     here.iam.edit(ROLE, lambda document: document["Statement"].append(denial))
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert (outcome.kind, "(Sid No)" in outcome.reason) == (FailureKind.DENIED_BY_POLICY, True)
     assert here.eks.now == {}
@@ -149,7 +152,7 @@ async def test_a_deny_that_keeps_all_pods_out_is_reported_and_no_association_is_
 async def test_a_role_without_room_is_told_and_no_association_is_made() -> None:
     here = PodSite()
     here.iam.limit = here.iam.answered_limit = 600
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.FULL
     assert here.eks.now == {}
@@ -159,8 +162,8 @@ async def test_a_role_without_room_is_told_and_no_association_is_made() -> None:
 async def test_while_iam_is_away_an_admission_waits_no_longer_than_it_may() -> None:
     here = PodSite()
     here.iam.have(Trouble.HANGS)
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     here.iam.recover()
     await asyncio.sleep(60)
-    assert here.grants.known(here.grant(WHO)) == Trusted(ROLE, TrustSource.ALREADY)
+    assert here.grants.known(here.grant(ACCOUNT)) == Trusted(ROLE, TrustSource.ALREADY)

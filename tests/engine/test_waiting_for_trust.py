@@ -1,4 +1,4 @@
-"""Operators see how many wait for trust and how long: also whom every role refused, until nobody wants them."""
+"""Operators see how many subjects wait for trust, and how long: refused ones too, while they are wanted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.worlds import INTERVAL, World
 from webhook.telemetry import metrics
 
 ROLE = role()
-WHO = subject(1)
+ACCOUNT = subject(1)
 
 
 def gauge(name: str) -> float:
@@ -34,64 +34,64 @@ async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are
     iam = SimulatedIam()
     here = site(iam, ROLE)
     iam.have(Trouble.HANGS)
-    here.grants.start(here.grant(WHO))
+    here.grants.start(here.grant(ACCOUNT))
     await asyncio.sleep(100)
     here.grants.start(here.grant(subject(2)))
     await asyncio.sleep(50)
-    assert gauge("grants_waiting") == 2
+    assert gauge("grants_pending") == 2
     assert gauge("grant_longest_wait_seconds") == 150
     iam.recover()
     await asyncio.sleep(30)
-    assert gauge("grants_waiting") == 0
+    assert gauge("grants_pending") == 0
     assert gauge("grant_longest_wait_seconds") == 0
 
 
 @in_virtual_time
-async def test_who_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
+async def test_a_subject_that_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO)
+    world.cluster.add_namespace(ACCOUNT.namespace)
+    world.cluster.add_account(ACCOUNT)
     async with world.running():
         await asyncio.sleep(5.5 * INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         assert gauge("grant_longest_wait_seconds") > 5 * INTERVAL
         world.iam.limit = world.iam.answered_limit = 2048
         await asyncio.sleep(INTERVAL)
-        assert world.homes(WHO) == [ROLE]
-        assert gauge("grants_waiting") == 0
+        assert world.homes(ACCOUNT) == [ROLE]
+        assert gauge("grants_pending") == 0
 
 
 @in_virtual_time
-async def test_who_was_refused_for_good_and_is_gone_waits_no_more() -> None:
+async def test_a_subject_that_was_refused_for_good_and_is_gone_waits_no_more() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(ACCOUNT.namespace)
     async with world.running():
         await asyncio.sleep(INTERVAL)
-        assert gauge("grants_waiting") == 1
-        world.cluster.namespaces.remove(WHO.namespace)
+        assert gauge("grants_pending") == 1
+        world.cluster.namespaces.remove(ACCOUNT.namespace)
         await asyncio.sleep(2 * INTERVAL)
-        assert gauge("grants_waiting") == 0
+        assert gauge("grants_pending") == 0
 
 
 @in_virtual_time
-async def test_who_was_refused_and_is_trusted_by_somebody_else_waits_no_more() -> None:
+async def test_a_subject_that_was_refused_and_is_trusted_externally_waits_no_more() -> None:
     world = World()
     world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(ACCOUNT.namespace)
     async with world.running():
         await asyncio.sleep(INTERVAL)
-        assert gauge("grants_waiting") == 1
-        world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO])))
-        world.cluster.add_namespace(subject(2).namespace)  # for whom the policy is read before the next pass
+        assert gauge("grants_pending") == 1
+        world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([ACCOUNT])))
+        world.cluster.add_namespace(subject(2).namespace)  # the policy is read for it before the next pass
         await asyncio.sleep(2 * INTERVAL)
-        assert gauge("grants_waiting") == 1
+        assert gauge("grants_pending") == 1
         assert gauge("grant_longest_wait_seconds") < 2.5 * INTERVAL
 
 
 @in_virtual_time
-async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_somebody_new_is_not() -> (
+async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_a_new_subject_is_not() -> (
     None
 ):
     iam = SimulatedIam()
@@ -104,7 +104,7 @@ async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_o
     assert repairs() == before
     for _ in range(3):
         iam.edit(ROLE, remove_ours)
-        here.grants.check()
+        here.grants.enqueue()
         await asyncio.sleep(100)
         assert here.trusted_in(ROLE) == {subject(number) for number in range(5)}
     assert repairs() == before + 3

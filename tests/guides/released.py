@@ -10,6 +10,7 @@ import yaml
 
 from rig import pods
 from rig.balancer import Balancer
+from rig.chart import IMAGE
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import service_account
 from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE
@@ -77,14 +78,14 @@ class Released:
     @property
     def values(self) -> dict[str, Any]:
         """The chart's values for a cluster without a pod network: where the webhook is, and its certificate."""
-        drain = {"server": {"drainTime": "2s"}}
+        always = {**IMAGE, "server": {"drainTime": "2s"}}
         if self._self_managed:
-            return drain
+            return always
         bundle = base64.b64encode(self._authority.certificate.encode()).decode()
         return {
             "certificates": {"source": "files", "existingSecret": "serving", "caBundle": bundle},
             "webhook": {"url": self._url},
-            **drain,
+            **always,
         }
 
     @property

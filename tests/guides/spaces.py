@@ -74,7 +74,7 @@ class Spaces:
                 self._remove(self._made.pop(name))
 
     def add(self, name: str) -> str:
-        """Create a ControlPlane as somebody did long ago, with all that it needs; answer its host namespace."""
+        """Create a ControlPlane as if made long ago, with all that it needs; answer its host namespace."""
         item = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "ControlPlane",

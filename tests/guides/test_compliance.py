@@ -1,4 +1,4 @@
-"""docs/use/guides/compliance.md, walked: what the webhook may do, who has access, how fast access ends."""
+"""docs/use/guides/compliance.md, walked: what the webhook may do, what has access, how fast access ends."""
 
 import json
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def test_an_auditor_sees_rights_and_access_and_one_control_plane_is_revoked(
 
     with running.reading(PAGE) as reader:
         reader.section("1. What it may do")
-        reader.section("2. Who has access, and why")
+        reader.section("2. What has access, and why")
         (evidence,) = running.folder.glob("access-*.csv")
         assert evidence.read_text().count(",as wanted,") == len(HOSTS)
         reader.section("3. Make access revocable")
         assert assume(running.aws, role, token).ok
 
-        ran = reader.section("4. Take access away")
+        ran = reader.section("4. Remove access")
         assert assume(running.aws, role, token).code == "AccessDenied"
         assert site.assumed(HOSTS["payments"], role).ok, "the other one keeps its access"
         seconds = sum(command.seconds for command in ran[1:5])
@@ -53,7 +53,7 @@ def test_an_auditor_sees_rights_and_access_and_one_control_plane_is_revoked(
         (statement,) = _older_sessions(running)["Statement"]
         assert statement["Effect"] == "Deny"
 
-        reader.section("5. Give it back")
+        reader.section("5. Grant it again")
         assert assume(running.aws, role, token).ok
     record(
         "a control plane's access is revoked by the guide's four commands, until STS refuses it",

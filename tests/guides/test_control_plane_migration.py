@@ -32,7 +32,7 @@ def test_a_control_plane_moves_and_leaves_no_trust_behind(running: Stage) -> Non
 
     with running.reading(PAGE) as reader:
         reader.section("1. Make the new cluster ready")
-        reader.section("2. Make the control plane anew")
+        reader.section("2. Recreate the control plane")
         assert new.first_pod_assumes(HERE, role)
         assert old.first_pod_assumes(THERE, role), "both have access while it moves"
         reader.section("3. Move its state")
@@ -40,4 +40,4 @@ def test_a_control_plane_moves_and_leaves_no_trust_behind(running: Stage) -> Non
         assert new.first_pod_assumes(HERE, role)
     document = running.aws.history("mxp-backup")[-1].document
     assert THERE not in document
-    assert "AA" * 16 not in document, "the last control plane takes the cluster's statement with it"
+    assert "AA" * 16 not in document, "the cluster's statement is removed with its last control plane"

@@ -45,7 +45,7 @@ def test_a_control_plane_is_restored_in_another_cluster_and_the_lost_one_is_shut
 
         reader.section("3. See that it has access")
 
-        reader.section("4. Shut the lost cluster out")
+        reader.section("4. Deny the lost cluster")
         assert assume(running.aws, role, token).code != "OK"
         assert new.assumed(RESTORED, role).ok
     assert "0A0A" not in running.aws.history("mxp-backup")[-1].document

@@ -32,7 +32,7 @@ def test_backups_work_through_failed_upgrades_and_without_the_webhook(running: S
     site, role = running.sites["spaces"], running.role("mxp-backup")
     orders = HOSTS["orders"]
     running.install("spaces", "mxp-identity-webhook")
-    _add_statement_of_somebody_else(running)
+    _add_external_statement(running)
     site.spaces.add("orders")
     before = site.released.replicas
 
@@ -40,37 +40,37 @@ def test_backups_work_through_failed_upgrades_and_without_the_webhook(running: S
         reader.section("1. Before an upgrade")
         reader.step()
         reader.step()
-        assert site.released.replicas == before, "the old pods go on"
+        assert site.released.replicas == before, "the old pods keep answering"
         site.spaces.add("during-the-failure")
         assert site.first_pod_assumes(HOSTS["during-the-failure"], role)
         reader.section("2. An upgrade that fails")
-        reader.section("3. An upgrade that comes up and is wrong")
+        reader.section("3. An upgrade that becomes ready and is wrong")
         assert site.released.replicas != before
         assert site.assumed(orders, role).ok
 
-        _make_workloads_anew(site, orders)
+        _recreate_workloads(site, orders)
         reader.section("4. A control plane that is rolled back")
         assert _pod_assumes(site, orders, role)
 
-        reader.section("5. Take the webhook out")
+        reader.section("5. Remove the webhook")
         assert site.released.replicas == []
         assert _pod_assumes(site, orders, role), "a pod that starts without the webhook"
         site.spaces.add("without-webhook")
         assert not site.assumed(HOSTS["without-webhook"], role).ok
 
-        reader.section("6. Put it back")
+        reader.section("6. Install it again")
         assert _pod_assumes(site, HOSTS["without-webhook"], role)
 
         iam = running.aws.admin_client("iam")
-        nobody = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [nobody]})
+        deny_all = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [deny_all]})
         iam.update_assume_role_policy(RoleName="mxp-backup", PolicyDocument=document)
-        reader.section("7. A trust policy that somebody has spoiled")
+        reader.section("7. A trust policy that was damaged")
         assert all(site.assumed(host, role).ok for host in HOSTS.values())
         assert "BreakGlass" in running.aws.history("mxp-backup")[-1].document
 
 
-def _add_statement_of_somebody_else(running: Stage) -> None:
+def _add_external_statement(running: Stage) -> None:
     document = json.loads(running.aws.history("mxp-backup")[-1].document)
     document["Statement"] += foreign_statements(running.aws.account)
     running.aws.admin_client("iam").update_assume_role_policy(
@@ -78,7 +78,7 @@ def _add_statement_of_somebody_else(running: Stage) -> None:
     )
 
 
-def _make_workloads_anew(site: Site, host: str) -> None:
+def _recreate_workloads(site: Site, host: str) -> None:
     """What Spaces does when a control plane's workloads are rolled back."""
     site.cluster.api.delete(f"/apis/apps/v1/namespaces/{host}/deployments/mxp-controller")
     site.cluster.api.delete(f"/api/v1/namespaces/{host}/serviceaccounts/mxp-controller")

@@ -9,7 +9,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.waiting import eventually
 from tests.e2e.observe import log_events
 from tests.guides.stage import DOCS, Stage, stage
-from webhook.observe.decisions import CHANGES
+from webhook.observe.planned_changes import CHANGES
 
 PAGE = DOCS / "use" / "guides" / "watch-first.md"
 ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16

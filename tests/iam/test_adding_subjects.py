@@ -70,7 +70,7 @@ def test_each_verdict_is_what_the_evaluator_sees(
             case Standing.KEPT:
                 assert before
                 assert subject in trusted
-            case Standing.FOREIGN:
+            case Standing.EXTERNAL:
                 assert before
                 assert subject not in trusted
             case Standing.ADDED:
@@ -101,7 +101,7 @@ def test_amending_twice_changes_nothing_more(
     once = _amend(document, asked, keep)
     twice = _amend(once.policy.document, asked, keep)
     assert twice.policy.text() == once.policy.text()
-    assert not twice.adds_someone
+    assert not twice.adds_any
 
 
 @given(st.data(), stored_documents, askings)
@@ -120,7 +120,7 @@ def test_a_subject_that_needs_nothing_leaves_the_document_as_it_was_read(
     document: dict[str, Any], asked: list[Subject]
 ) -> None:
     amendment = _amend(document, asked)
-    if not amendment.adds_someone:
+    if not amendment.adds_any:
         assert amendment.policy.document is document
 
 
@@ -137,10 +137,10 @@ def test_a_subject_asked_for_twice_is_added_once() -> None:
     assert {subject: verdict.standing for subject, verdict in amendment.verdicts.items()} == {
         SUBJECTS[0]: Standing.ADDED
     }
-    assert amendment.adds_someone
+    assert amendment.adds_any
 
 
 def test_who_is_kept_but_was_not_read_counts_as_nobody_new() -> None:
     amendment = _amend({"Statement": []}, [SUBJECTS[0]], frozenset(SUBJECTS[:1]))
     assert amendment.policy.subjects(OWN) == {SUBJECTS[0]}
-    assert not amendment.adds_someone
+    assert not amendment.adds_any

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rig.oracle import TrustOracle
 from tests.iam.judging import lets_in, token
 from tests.iam.policies import OWN, SUBJECTS, conditions, deciding_conditions, subjects
-from webhook.iam.conditions import conditions_hold
+from webhook.iam.evaluation import conditions_hold
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.model.names import Subject
 

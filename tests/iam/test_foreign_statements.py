@@ -28,7 +28,7 @@ from tests.iam.policies import (
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
@@ -95,7 +95,7 @@ def test_a_second_cluster_keeps_the_first_clusters_statement() -> None:
 def test_a_foreign_grant_is_claimed_exactly_where_the_evaluator_lets_the_subject_in(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
-    claimed = TrustPolicy.parse(document).foreign_grant(OWN, subject) is not None
+    claimed = TrustPolicy.parse(document).external_grant(OWN, subject) is not None
     assert claimed is lets_in(oracle, document, token(subject))
 
 
@@ -104,7 +104,7 @@ def test_a_foreign_grant_holds_without_our_statement_where_no_deny_does(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.foreign_grant(OWN, subject)
+    place = policy.external_grant(OWN, subject)
     if place is not None:
         alone = {**document, "Statement": [policy.statements[place.index]]}
         assert policy.statements[place.index].get("Sid") != OWN.sid
@@ -147,7 +147,7 @@ def test_a_string_like_that_already_lets_the_subject_in_makes_the_grant_a_no_op(
     }
     policy = TrustPolicy.parse({"Version": "2012-10-17", "Statement": [wildcard]})
     amendment = amend(policy, OWN, frozenset(), [SUBJECTS[0], SUBJECTS[5]], 2048)
-    assert amendment.verdicts[SUBJECTS[0]].standing is Standing.FOREIGN
+    assert amendment.verdicts[SUBJECTS[0]].standing is Standing.EXTERNAL
     assert str(amendment.verdicts[SUBJECTS[0]].place) == "statement 1 (Sid ByHand)"
     assert amendment.policy.subjects(OWN) == {SUBJECTS[5]}
 
@@ -177,7 +177,7 @@ def test_a_condition_that_the_token_does_not_decide_is_no_grant_and_no_denial(
         "Condition": condition,
     }
     policy = TrustPolicy.parse({"Statement": [statement]})
-    assert policy.foreign_grant(OWN, SUBJECTS[0]) is None
+    assert policy.external_grant(OWN, SUBJECTS[0]) is None
     assert policy.denial(OWN, SUBJECTS[0]) is None
     assert policy.possible_denial(OWN, SUBJECTS[0]) == (Place(0, None) if effect == "Deny" else None)
 

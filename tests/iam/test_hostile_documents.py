@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.iam.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
-from webhook.cli.verify.near_misses import near_misses
+from webhook.cli.verify.trust import near_misses
 from webhook.iam.amendment import amend, room
-from webhook.iam.conditions import as_list
-from webhook.iam.pod_statement import ACTIONS, SERVICE
-from webhook.iam.statement_words import effect_of, pods_it_is_for, whom_it_names
+from webhook.iam.evaluation import as_list
+from webhook.iam.statement import ACTIONS, SERVICE
+from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
@@ -90,17 +90,17 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
         for place in (
             policy.denial(OWN, subject),
             policy.possible_denial(OWN, subject),
-            policy.foreign_grant(OWN, subject),
+            policy.external_grant(OWN, subject),
             policy.denial_of_pod({}),
             policy.possible_denial_of_pod({}),
-            policy.lets_pod_in({}),
+            policy.allows_pod({}),
             *(place for place, _ in policy.dangling_principals()),
         ):
             assert place is None or str(place).isprintable()
         near_misses(policy, OWN, subject)
         room(policy, OWN, _ENDLESS)
         for statement in policy.statements:
-            said = [effect_of(statement), pods_it_is_for(statement), *whom_it_names(statement)]
+            said = [effect_of(statement), pods_allowed_by(statement), *names_in(statement)]
             assert all(words.isprintable() for words in said)
 
 

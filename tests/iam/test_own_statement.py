@@ -26,7 +26,7 @@ from tests.iam.policies import (
 )
 from webhook.iam.amendment import amend
 from webhook.iam.statement import OwnStatement
-from webhook.iam.trust_policy import TrustPolicy, is_for_nobody
+from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE, RoleArn, Subject
 
@@ -62,7 +62,7 @@ def test_our_statement_is_there_once_and_whole_or_not_at_all(
     document: dict[str, Any], wanted: frozenset[Subject]
 ) -> None:
     written = TrustPolicy.parse(document).with_subjects(OWN, wanted)
-    ours = [statement for statement in _ours(written) if not is_for_nobody(statement, OWN)]
+    ours = [statement for statement in _ours(written) if not is_placeholder(statement, OWN)]
     assert len(ours) == (1 if wanted else 0)
     assert all(_is_whole(statement, wanted) for statement in ours)
 
@@ -98,7 +98,7 @@ def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_all
 
 def test_a_statement_that_allows_nobody_stays_beside_others_until_there_is_one_of_ours() -> None:
     others = OTHER.render(SUBJECTS[:1])
-    beside = TrustPolicy({"Statement": [OWN.render_for_nobody(), others]})
+    beside = TrustPolicy({"Statement": [OWN.render_placeholder(), others]})
     assert beside.is_whole(OWN)
     assert beside.with_subjects(OWN, ()) is beside
     assert beside.with_subjects(OWN, SUBJECTS[:1]).statements == [OWN.render(SUBJECTS[:1]), others]
@@ -200,7 +200,7 @@ def test_a_former_statement_of_ours_goes_with_the_next_write_and_nothing_else_do
     own = replace(OWN, former=frozenset({str(FORMER["Sid"])}))
     without = TrustPolicy(document).with_subjects(OWN, subjects)
     if not without.statements:
-        without = TrustPolicy({**without.document, "Statement": [OWN.render_for_nobody()]})
+        without = TrustPolicy({**without.document, "Statement": [OWN.render_placeholder()]})
     there = TrustPolicy({**without.document, "Statement": [FORMER, *without.statements]})
     assert not there.is_whole(own)
     after = there.with_subjects(own, there.subjects(own))

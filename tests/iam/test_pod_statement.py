@@ -19,9 +19,8 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.pod_statement import ACTIONS, SERVICE, PodStatement
-from webhook.iam.statement import FIRST_OF_SETUP, OwnStatement
-from webhook.iam.trust_policy import TrustPolicy, is_for_nobody
+from webhook.iam.statement import ACTIONS, FIRST_OF_SETUP, SERVICE, OwnStatement, PodStatement
+from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject
 from webhook.model.selectors import NamePattern
 
@@ -89,12 +88,12 @@ def test_it_stands_beside_everything_else(document: dict[str, Any], named: froze
     policy = TrustPolicy.parse(document)
     with_pods = policy.with_subjects(BOTH, named)
     sids = [one.get("Sid") for one in with_pods.statements]
-    assert with_pods.lets_pods_in(BOTH)
+    assert with_pods.allows_pods(BOTH)
     assert sids.count(PODS.sid) == sids.count(MORE.sid) == 1
     assert with_pods.subjects(BOTH) == named
     others = [one for one in with_pods.statements if one.get("Sid") not in {PODS.sid, MORE.sid}]
     alone = policy.with_subjects(OWN, named).statements
-    assert others == [one for one in alone if not is_for_nobody(one, OWN)]
+    assert others == [one for one in alone if not is_placeholder(one, OWN)]
 
 
 @given(any_document, subject_sets)
@@ -131,7 +130,7 @@ EDITS = [
 def test_what_was_edited_by_hand_is_put_right(document: dict[str, Any]) -> None:
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     policy = TrustPolicy.parse(document)
-    assert not policy.lets_pods_in(own)
+    assert not policy.allows_pods(own)
     right = policy.with_subjects(own, ())
     assert [one for one in right.statements if one.get("Sid") == PODS.sid] == [PODS.render()]
 
@@ -142,7 +141,7 @@ def test_as_iam_stores_it_it_is_still_whole() -> None:
     condition = {operator: stored["Condition"][operator] for operator in ("StringLike", "StringEquals")}
     stored |= {"Condition": condition, "Action": stored["Action"][::-1], "Principal": {"Service": [SERVICE]}}
     policy = TrustPolicy.parse({"Version": "2012-10-17", "Statement": stored})
-    assert policy.lets_pods_in(own)
+    assert policy.allows_pods(own)
     assert policy.with_subjects(own, ()) is policy
 
 
@@ -194,7 +193,7 @@ def test_what_allows_nobody_does_not_deny_eks_and_goes_with_our_statement_for_po
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
     assert before.denial_of_pods(own) is not None
-    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_for_nobody()]})
+    alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_placeholder()]})
     assert alone.denial_of_pods(own) is None
     assert alone.possible_denial_of_pod(PODS.claims()) is None
     assert alone.with_subjects(own, ()).statements == [PODS.render()]

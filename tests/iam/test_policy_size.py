@@ -68,7 +68,7 @@ def test_a_policy_is_over_quota_only_if_what_was_kept_alone_is(
     alone, _ = _smallest(document, keep)
     assert amendment.policy.size() <= max(quota, alone.size())
     if alone.size() > quota:
-        assert not amendment.adds_someone
+        assert not amendment.adds_any
 
 
 @given(any_document, askings, subject_sets, quotas)
@@ -130,7 +130,7 @@ def test_who_a_foreign_statement_lets_in_and_who_a_deny_keeps_out_take_no_room()
     room_for_one = policy.with_subjects(OWN, [SUBJECTS[2]]).size()
     amendment = amend(policy, OWN, frozenset(), SUBJECTS[:3], room_for_one)
     assert [_place(amendment, subject) for subject in SUBJECTS[:3]] == [
-        Standing.FOREIGN,
+        Standing.EXTERNAL,
         Standing.DENIED,
         Standing.ADDED,
     ]

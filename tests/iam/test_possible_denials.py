@@ -19,7 +19,7 @@ from tests.iam.policies import (
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
-from webhook.iam.pod_statement import SERVICE
+from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import Subject
 
@@ -72,7 +72,7 @@ def test_an_allow_that_may_hold_is_no_trust(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.foreign_grant(OWN, subject)
+    place = policy.external_grant(OWN, subject)
     if place is not None:
         alone = {**document, "Statement": [policy.statements[place.index]]}
         assert lets_in(oracle, alone, token(subject))

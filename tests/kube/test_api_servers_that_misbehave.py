@@ -317,7 +317,7 @@ async def _cache() -> AsyncIterator[ClusterCache]:
         bindings,
         api.namespaces(),
         {SERVICE_ACCOUNT: api.service_accounts(SERVICE_ACCOUNT)},
-        clock=time.time,
+        wall_clock=time.time,
         grace=600,
     )
     running = asyncio.create_task(cache.run())

@@ -21,7 +21,7 @@ FAILING = "echo 'the SSO session has expired' >&2; exit 3"
 def _ask(folder: Path, monkeypatch: pytest.MonkeyPatch, later: str) -> list[str]:
     """How many requests at once fail, once the first credentials have expired and the plugin does `later`.
 
-    Nobody listens where they go to.
+    No server listens where they go to.
     """
     program = f"[ $n = 1 ] && {giving(EXPIRED)} || {{ {later}; }}"
     path = kubeconfig(folder / "kubeconfig", counted(folder / "asked", program))

@@ -10,9 +10,8 @@ import pytest
 
 from tests.support.misbehaving_api_server import MIB, api_server, says, sends
 from tests.support.sites import SERVICE_ACCOUNT, subject
-from webhook.cli.snapshots.configuration import configuration_of_release
 from webhook.cli.snapshots.inspection import Inspection
-from webhook.cli.snapshots.leases import roles_written_before
+from webhook.cli.snapshots.release import configuration_of_release, roles_written_before
 from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.kube.deployments import DeploymentApi

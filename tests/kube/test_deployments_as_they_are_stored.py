@@ -80,7 +80,7 @@ def test_a_replica_failure_counts_while_it_holds() -> None:
     ("text", "moment"),
     [(STAMP, MOMENT), ("2026-01-02T04:04:05+01:00", MOMENT), ("yesterday", None), ("", None)],
 )
-def test_a_restart_is_known_by_its_annotation_whoever_wrote_it(text: str, moment: float | None) -> None:
+def test_a_restart_is_known_by_its_annotation_external_ones_too(text: str, moment: float | None) -> None:
     item = stored()
     item["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": text}
     assert read(item).restarted_at == moment

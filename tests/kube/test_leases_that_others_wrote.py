@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.sites import role, subject
 from webhook.coordination.leases import Lease, mark
-from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.leases import lease_object, parse_lease
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
@@ -31,7 +31,7 @@ LEASE = Lease(
     edition=5,
     version="9",
     removals=((60.5, 3), (1.0, 2)),
-    leaving=(mark("two"), mark("three")),
+    removing=(mark("two"), mark("three")),
 )
 
 
@@ -61,15 +61,15 @@ NOT_OURS = {
     "a number below zero": ("renewals", "-1"),
     "a number of 4300 digits, more than which Python does not write": ("renewals", "9" * 4300),
     "an edition that is none": ("edition", "³"),
-    "a very long name of who waits": ("waiter", "w" * 200_000),
+    "a very long waiter": ("waiter", "w" * 200_000),
     "garbage for removals": ("removals", "{"),
     "removals in the future": ("removals", "[[-5, 1]]"),
     "removals that were none": ("removals", "[[5, -1]]"),
     "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
-    "a mark for who leaves": ("leaving", json.dumps(mark("two"))),
-    "a text that is no mark for who leaves": ("leaving", json.dumps([mark("two"), "b"])),
-    "a mark with more at its end": ("leaving", json.dumps([mark("two") + "\n"])),
-    "more who leave than are read": ("leaving", json.dumps([mark("two")] * (MOST_HEARD + 1))),
+    "a mark of a removal": ("removing", json.dumps(mark("two"))),
+    "a text that is no mark of a removal": ("removing", json.dumps([mark("two"), "b"])),
+    "a mark with more at its end": ("removing", json.dumps([mark("two") + "\n"])),
+    "more removals than are read": ("removing", json.dumps([mark("two")] * (MOST_REPORTED + 1))),
 }
 
 
@@ -98,9 +98,9 @@ def test_one_entry_that_is_no_subject_does_not_hide_the_others() -> None:
 
 @pytest.mark.parametrize("name", ["written", "removed"])
 def test_of_thousands_of_subjects_the_newest_are_taken(name: str) -> None:
-    everybody = {f"n{number}/sa": float(number) for number in range(20_000)}
-    lease, left_out = parse_lease(_body(**{name: json.dumps(everybody)}))
-    assert set(getattr(lease, name)) == {Subject(f"n{number}", "sa") for number in range(MOST_HEARD)}
+    subjects = {f"n{number}/sa": float(number) for number in range(20_000)}
+    lease, left_out = parse_lease(_body(**{name: json.dumps(subjects)}))
+    assert set(getattr(lease, name)) == {Subject(f"n{number}", "sa") for number in range(MOST_REPORTED)}
     assert left_out == [name]
 
 
@@ -125,7 +125,7 @@ def test_what_is_written_has_room_in_an_object_however_long_the_names(length: in
         written=written,
         removed=written,
         removals=((1.0, 1_000_000),) * 100,
-        leaving=(mark("two"),) * MOST_HEARD,
+        removing=(mark("two"),) * MOST_REPORTED,
     )
     annotations = lease_object(full)["metadata"]["annotations"]
     assert sum(len(key) + len(value) for key, value in annotations.items()) < ALL_ANNOTATIONS

@@ -18,7 +18,7 @@ def test_a_pod_is_without_identity_where_eks_gave_none_to_any_container(case: Ca
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_a_pod_carries_the_roles_of_the_containers_that_eks_was_not_told_to_skip(case: Case) -> None:
+def test_a_pod_carries_the_roles_of_the_containers_that_eks_does_not_skip(case: Case) -> None:
     read = msgspec.json.decode(msgspec.json.encode(case.pod("mxp-1-system", "controller-1")), type=PodObject)
     assert read.running().roles == set(case.roles)
 

@@ -1,4 +1,4 @@
-"""Which answers of an API server mean that somebody refuses a new pod, and which that nobody knows."""
+"""Which answers of an API server mean that a new pod is refused, and which that this is not known."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ UNKNOWN = {
     "it is starting": (503, "the server is currently unable to handle the request"),
     "too many requests": (429, "too many requests, please try again later"),
     "it was too slow": (504, "Timeout: request did not complete within the allotted timeout"),
-    "whoever asks is nobody": (401, "Unauthorized"),
+    "the caller is unauthorized": (401, "Unauthorized"),
     "it does not understand": (400, "the object provided is unrecognized"),
     "a conflict": (409, 'Operation cannot be fulfilled on resourcequotas "few": please apply your changes'),
 }
@@ -87,7 +87,7 @@ def _tried(connection: Connection) -> frozenset[Mode] | None:
 
 
 @pytest.mark.parametrize("case", [*REFUSED, *GONE])
-def test_where_nobody_may_make_such_a_pod_there_is_no_answer(
+def test_without_the_right_to_create_such_a_pod_there_is_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     code, message = (REFUSED | GONE)[case]
@@ -96,7 +96,7 @@ def test_where_nobody_may_make_such_a_pod_there_is_no_answer(
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_a_failure_is_not_taken_for_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_a_failure_is_not_treated_as_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     code, message = UNKNOWN[case]
     with (
         _api_server(tmp_path, monkeypatch, code, {"kind": "Status", "message": message}) as connection,
@@ -110,7 +110,7 @@ def test_a_failure_is_not_taken_for_a_refusal(tmp_path: Path, monkeypatch: pytes
 def test_a_denial_is_no_conflict_whatever_code_a_policy_chose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """Who meets a conflict looks again and tries again: a rule would refuse that for ever."""
+    """A caller that meets a conflict reads and tries again: a rule would refuse that for ever."""
     message = (
         "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
     )
@@ -132,7 +132,7 @@ def test_neither_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not isinstance(raised.value, RefusedError)
 
 
-def test_a_pod_that_is_admitted_tells_its_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_is_admitted_shows_its_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = {"name": "probe", "env": [{"name": "AWS_ROLE_ARN", "value": "r"}]}
     pod = {"metadata": {"name": "x"}, "spec": {"containers": [container]}}
     with _api_server(tmp_path, monkeypatch, 201, pod) as connection:

@@ -1,4 +1,4 @@
-"""Slow work in bulk does not hold up what somebody waits for."""
+"""Slow bulk calls do not delay urgent ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets a role, who is left alone and who is refused; the cases are in cases/decisions.yaml."""
+"""Which ServiceAccounts get a role, are left alone or are refused; the cases are in cases/decisions.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from tests.model.selecting import bindings, labels, namespace_names
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.decisions import Account, Grant, Ignore, IgnoreReason, LiveNamespace, Refuse, decide
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import (
+    Account,
+    Grant,
+    Ignore,
+    IgnoreReason,
+    LiveNamespace,
+    Refuse,
+    decide,
+    wanted_grants,
+)
 from webhook.model.names import RoleArn, Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
@@ -89,7 +97,7 @@ binding_lists = st.lists(bindings, max_size=3).map(tuple)
 
 
 @given(accounts, st.none() | namespaces, binding_lists)
-def test_nobody_is_given_a_role_in_a_namespace_that_no_binding_selects(
+def test_no_role_is_given_in_a_namespace_that_no_binding_selects(
     account: Account, namespace: LiveNamespace | None, bound: tuple[Binding, ...]
 ) -> None:
     matching = [

@@ -42,7 +42,7 @@ RESTARTS = [
     ("restarted by us, by a fast clock", {"restarted_by_us": NOW + 9}, [NOW], RestartDecision.DID_NOT_HELP),
     ("restarted by us, in vain", {"restarted_by_us": 200.0}, [250.0], RestartDecision.DID_NOT_HELP),
     ("restarted by us within that second", {"restarted_by_us": 250.0}, [250.0], RestartDecision.DID_NOT_HELP),
-    ("in vain, and by somebody after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
+    ("in vain, and externally after that", {"restarted_by_us": 200.0, "restarted_at": 300.0}, [350.0],
      RestartDecision.DID_NOT_HELP),
     ("paused", {"is_paused": True}, [100.0], RestartDecision.PAUSED),
     ("its pods never became available", {"available": 0}, [100.0], RestartDecision.RESTART),
@@ -106,6 +106,6 @@ def test_whatever_its_pods_are_after_a_restart_of_ours_there_is_no_other(
 
 
 @given(st.lists(moments, min_size=1), moments)
-def test_a_pod_that_somebodys_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
+def test_a_pod_that_an_external_restart_replaces_is_never_restarted_for(pods: list[float], at: float) -> None:
     verdict = decide_restart(replace(USUAL, restarted_at=at), "mxp-controller", pods, is_late=False)
     assert (verdict is RestartDecision.RESTART) is all(moment >= at for moment in pods)

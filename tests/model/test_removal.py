@@ -1,4 +1,4 @@
-"""Who is to leave a role, and why, by the namespace and the ServiceAccount as they are."""
+"""Why a subject does not keep a role, by the namespace and the ServiceAccount as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sites import pool, role, subject
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.decisions import Account, Grant, LiveNamespace, decide
-from webhook.model.removal import RemovalReason, cause_of_removal
+from webhook.model.removal import RemovalReason, removal_reason
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
@@ -49,12 +49,12 @@ CASES = {
     "namespace gone": Case(RemovalReason.NAMESPACE_GONE, namespace=None, account=None),
     "namespace going": Case(None, namespace=replace(LIVE, terminating=True)),
     "label removed": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED, former_uid="uid-1"),
-    "not selected, and nobody knows since when": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED),
-    "made anew and not selected": Case(RemovalReason.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
-    "made anew and selected": Case(None, former_uid="uid-0"),
+    "not selected, for an unknown time": Case(RemovalReason.NOT_BOUND, namespace=UNLABELLED),
+    "recreated and not selected": Case(RemovalReason.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0"),
+    "recreated and selected": Case(None, former_uid="uid-0"),
     "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None),
     "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
-    "annotated with a role of nobody's": Case(
+    "annotated with an unmanaged role": Case(
         RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
     ),
     "the same, where it would be refused": Case(
@@ -79,14 +79,42 @@ CASES = {
 }
 
 
-def _cause(case: Case) -> RemovalReason | None:
-    return cause_of_removal(
+POD_IDENTITY = (replace(BINDINGS[1], mode=Mode.POD_IDENTITY, roles=(FIRST,)),)
+ASSOCIATED = {
+    "wanted": Case(None, bindings=POD_IDENTITY),
+    "with another role, which is corrected": Case(None, bindings=(replace(POD_IDENTITY[0], roles=(SECOND,)),)),
+    "from before the mode was changed": Case(None),
+    "from before the mode and the role were changed": Case(
+        RemovalReason.NOT_BOUND, bindings=(replace(BINDINGS[1], roles=(SECOND,)),)
+    ),
+    "annotated with another role, which trusts it": Case(
+        None, account=replace(ACCOUNT, role_annotation=SECOND.value), trusted_by=frozenset({SECOND.value})
+    ),
+    "namespace gone": Case(RemovalReason.NAMESPACE_GONE, namespace=None, account=None, bindings=POD_IDENTITY),
+    "recreated and not selected": Case(
+        RemovalReason.NAMESPACE_REPLACED, namespace=UNLABELLED, former_uid="uid-0", bindings=POD_IDENTITY
+    ),
+    "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None, bindings=POD_IDENTITY),
+    "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True), bindings=POD_IDENTITY),
+}
+AFTER_A_CHANGE_TO_ASSOCIATIONS = {
+    "annotated with the role": Case(
+        None, account=replace(ACCOUNT, role_annotation=FIRST.value), bindings=POD_IDENTITY
+    ),
+    "not annotated": Case(RemovalReason.NOT_BOUND, bindings=POD_IDENTITY),
+    "no ServiceAccount": Case(RemovalReason.NOT_BOUND, account=None, bindings=POD_IDENTITY),
+}
+
+
+def _cause(case: Case, *, associated: bool = False, may_still_come: bool = False) -> RemovalReason | None:
+    return removal_reason(
         FIRST,
         WHO,
-        case.namespace,
-        case.account,
+        (case.namespace, case.account),
         case.bindings,
+        associated=associated,
         former_uid=case.former_uid,
+        may_still_come=may_still_come,
         trusted_by=lambda one: one.value in case.trusted_by,
     )
 
@@ -96,7 +124,28 @@ def test_the_cause_is_what_the_cluster_shows(case: Case) -> None:
     assert _cause(case) is case.cause
 
 
-def test_only_a_namespace_made_anew_is_not_waited_for() -> None:
+@pytest.mark.parametrize("case", ASSOCIATED.values(), ids=ASSOCIATED.keys())
+def test_an_association_is_removed_for_what_the_cluster_shows(case: Case) -> None:
+    assert _cause(case, associated=True) is case.cause
+
+
+@pytest.mark.parametrize(
+    "case", AFTER_A_CHANGE_TO_ASSOCIATIONS.values(), ids=AFTER_A_CHANGE_TO_ASSOCIATIONS.keys()
+)
+def test_after_a_change_to_associations_trust_stays_where_pods_may_use_it_by_annotation(case: Case) -> None:
+    assert _cause(case) is case.cause
+
+
+@pytest.mark.parametrize("associated", [False, True])
+def test_in_a_new_namespace_a_missing_service_account_is_no_reason(*, associated: bool) -> None:
+    bindings = POD_IDENTITY if associated else BINDINGS
+    missing = Case(None, account=None, bindings=bindings)
+    assert _cause(missing, associated=associated, may_still_come=True) is None
+    gone = replace(missing, namespace=None)
+    assert _cause(gone, associated=associated, may_still_come=True) is RemovalReason.NAMESPACE_GONE
+
+
+def test_only_a_recreated_namespace_is_not_waited_for() -> None:
     assert {cause for cause in RemovalReason if not cause.waits_for_grace} == {RemovalReason.NAMESPACE_REPLACED}
 
 
@@ -124,7 +173,7 @@ def test_each_cause_has_its_own_words() -> None:
     former_uid=st.sampled_from([None, "uid-0", "uid-1"]),
     trusted=st.frozensets(st.sampled_from([FIRST.value, SECOND.value])),
 )
-def test_nobody_leaves_the_role_that_a_decision_gives_it(
+def test_no_subject_is_removed_from_the_role_that_a_decision_gives_it(
     namespace: LiveNamespace | None, account: Account | None, former_uid: str | None, trusted: frozenset[str]
 ) -> None:
     decision = decide(account or ACCOUNT, namespace, BINDINGS)

@@ -211,7 +211,7 @@ def test_a_binding_that_an_earlier_one_covers_never_matches(
 
 
 @given(selectors, namespace_names, labels, labels)
-def test_labels_that_a_selector_does_not_look_at_change_nothing(
+def test_labels_that_a_selector_does_not_read_change_nothing(
     selector: NamespaceSelector, name: str, given_labels: dict[str, str], others: dict[str, str]
 ) -> None:
     seen = {key: value for key, value in given_labels.items() if key in selector.label_keys()}

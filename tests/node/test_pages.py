@@ -36,7 +36,7 @@ def test_the_installation_page_installs_a_release_that_passes_its_own_test(
     installation = Installation(space, node, image)
     if node.api.get(f"/apis/apps/v1/namespaces/{OWN_NAMESPACE}/deployments")["items"]:
         installation.helm.uninstall()
-    written = {"bindings", "serviceAccount"}  # what the page has the reader write; the rest is the rig's
+    written = {"bindings", "image", "serviceAccount"}  # what the page has the reader write; the rest is the rig's
     values = installation.values()
     (tmp_path / "values.yaml").write_text(yaml.safe_dump({key: values.pop(key) for key in written}))
     with _shell(tmp_path, node, values) as shell, Walk(DOCS / "run" / "install.md", shell) as reader:

@@ -42,7 +42,7 @@ def _summary(plan: Plan) -> dict[str, Any]:
     """What a plan says, as the table has it; what is empty is left out."""
     said = {
         "made": {item.subject.namespace: item.why for item in plan.associations.made},
-        "mended": {item.subject.namespace: item.why for item in plan.associations.mended},
+        "corrected": {item.subject.namespace: item.why for item in plan.associations.repaired},
         "removed": {item.found.subject.namespace: item.why for item in plan.associations.removed},
         "missing": [one.binding for role in plan.roles for one in role.pods if one not in role.pods_changed],
         "changed": [one.binding for role in plan.roles for one in role.pods_changed],
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     "an association of ours that names no role": (
         _plan(cluster(A), account(association(role="no role"), association(B, role=""))),
         {
-            "mended": {A.namespace: "it was given no role"},
+            "corrected": {A.namespace: "it was given no role"},
             "removed": {B.namespace: "its namespace is gone"},
         },
     ),
@@ -88,11 +88,11 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "the role changed by hand": (
         _plan(cluster(A), account(association(role=THEIRS))),
-        {"mended": {A.namespace: f"it was given {THEIRS}"}},
+        {"corrected": {A.namespace: f"it was given {THEIRS}"}},
     ),
     "session tags disabled by hand": (
         _plan(cluster(A), account(association(session_tags=False))),
-        {"mended": {A.namespace: "its session tags were disabled"}},
+        {"corrected": {A.namespace: "its session tags were disabled"}},
     ),
     "given a target role by hand": (
         _plan(cluster(A), account(association(target_role=THEIRS))),
@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         _plan(cluster(A), account(association(), association(GONE))),
         {"removed": {GONE.namespace: "its namespace is gone"}},
     ),
-    "a namespace that is gone, and the association somebody else's": (
+    "a namespace that is gone, and the association external": (
         _plan(cluster(A), account(association(), association(GONE, ours=False))),
         {},
     ),
@@ -158,7 +158,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         _plan(cluster(A), replace(account(), policies={}, unread={ROLE: "GetRole: NoSuchEntity"})),
         {"problems": [ProblemKind.UNREAD]},
     ),
-    "associations that nobody may list": (
+    "associations that may not be listed": (
         _plan(cluster(A), replace(account(), associations=FoundAssociations(unread="AccessDenied"))),
         {"problems": [ProblemKind.ASSOCIATIONS_UNREAD]},
     ),
@@ -187,7 +187,7 @@ def test_changes_and_removals_of_associations_count_as_those_of_trust_do() -> No
 
 
 def test_the_statement_for_pods_says_nothing_of_the_one_that_names_subjects() -> None:
-    """A role of bindings in both modes: what somebody did to one statement is not told of the other."""
+    """A role of bindings in both modes: an edit of one statement is not reported of the other."""
     irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
     both = replace(INSTALLATION, bindings=(BINDING, irsa))
     named = both.own_in(ROLE).render([A])

@@ -116,7 +116,7 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
         {"removed": {str(GONE): "its namespace is gone"}},
     ),
     "our statement without its audience": (_plan({A: ROLE.value}, _account(LOOSE)), {"repaired": ["mxp-backup"]}),
-    "a role that somebody annotated by hand": (
+    "a role that was annotated by hand": (
         _plan({A: FOREIGN_ROLE}, _account()),
         {"problems": [ProblemKind.FOREIGN_ANNOTATION]},
     ),
@@ -222,7 +222,7 @@ installations = st.builds(
 def test_a_plan_carried_out_leaves_nothing_to_do(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
-    """Whom a full policy had no place for may get one that the removals made free: that is the second plan."""
+    """What a full policy had no room for may get the room of removals: that is the second plan."""
     for _ in range(3):
         plan = make_plan(installation, cluster, account)
         cluster, account = _carried_out(plan, cluster, account)
@@ -230,7 +230,7 @@ def test_a_plan_carried_out_leaves_nothing_to_do(
 
 
 @given(installations, annotations.map(_cluster), accounts)
-def test_a_plan_never_touches_a_statement_of_somebody_else(
+def test_a_plan_never_touches_an_external_statement(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
     for change in make_plan(installation, cluster, account).roles:
@@ -240,7 +240,7 @@ def test_a_plan_never_touches_a_statement_of_somebody_else(
 
 
 @given(installations, annotations.map(_cluster), accounts)
-def test_a_plan_trusts_nobody_who_is_not_wanted_and_no_policy_grows_over_its_quota(
+def test_a_plan_trusts_only_what_is_wanted_and_no_policy_grows_over_its_quota(
     installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot
 ) -> None:
     wanted = {Subject(*key) for key in cluster.accounts}

@@ -16,53 +16,57 @@ from webhook.podidentity.association import (
 CLUSTER = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-prod")
 ELSEWHERE = ClusterArn("arn:aws:eks:us-west-2:123456789012:cluster/spaces-test")
 OWNER = Ownership(CLUSTER, "mxp-identity")
-OURS = OWNER.tags()
+MANAGED = OWNER.tags()
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 OTHER = "arn:aws:iam::123456789012:role/external"
-WHO = Subject("mxp-a-system", "mxp-controller")
+SUBJECT = Subject("mxp-a-system", "mxp-controller")
 ADDON = "arn:aws:eks:us-west-2:123456789012:addon/spaces-prod/velero/1"
 ID = "a-0123456789abcdefg"
 
 
 def found(role: str = ROLE.value, **more: object) -> Association:
-    return Association(ID, WHO, role, **more)  # type: ignore[arg-type]
+    return Association(ID, SUBJECT, role, **more)  # type: ignore[arg-type]
 
 
 CASES: dict[str, tuple[Association | None, AssociationAction, str]] = {
     "there is none": (None, AssociationAction.CREATE, ""),
-    "ours, as we made it": (found(tags=OURS), AssociationAction.KEEP, ""),
-    "ours, with a foreign tag beside": (found(tags={**OURS, "team": "x"}), AssociationAction.KEEP, ""),
-    "ours, the role changed by hand": (found(OTHER, tags=OURS), AssociationAction.UPDATE, ""),
-    "ours, session tags disabled by hand": (found(tags=OURS, session_tags=False), AssociationAction.UPDATE, ""),
-    "ours, given a target role by hand": (
-        found(tags=OURS, target_role=OTHER),
+    "managed, unchanged": (found(tags=MANAGED), AssociationAction.KEEP, ""),
+    "managed, with a foreign tag beside": (found(tags={**MANAGED, "team": "x"}), AssociationAction.KEEP, ""),
+    "managed, the role changed by hand": (found(OTHER, tags=MANAGED), AssociationAction.UPDATE, ""),
+    "managed, session tags disabled by hand": (
+        found(tags=MANAGED, session_tags=False),
+        AssociationAction.UPDATE,
+        "",
+    ),
+    "managed, given a target role by hand": (
+        found(tags=MANAGED, target_role=OTHER),
         AssociationAction.CONFLICT,
         "delete it",
     ),
-    "made by hand, with our role": (found(), AssociationAction.ACCEPT, ""),
-    "made by hand, with another role": (
+    "external, with the role": (found(), AssociationAction.ACCEPT, ""),
+    "external, with another role": (
         found(OTHER),
         AssociationAction.CONFLICT,
         f"created externally names {OTHER}",
     ),
-    "made by hand, without session tags": (
+    "external, without session tags": (
         found(session_tags=False),
         AssociationAction.CONFLICT,
         "disables session tags",
     ),
-    "made by hand, passing on to another role": (
+    "external, passing on to another role": (
         found(target_role=OTHER),
         AssociationAction.CONFLICT,
         "passes on to",
     ),
-    "an add-on's, with our role": (found(owner_arn=ADDON), AssociationAction.ACCEPT, ""),
+    "an add-on's, with the role": (found(owner_arn=ADDON), AssociationAction.ACCEPT, ""),
     "an add-on's, with another role": (
         found(OTHER, owner_arn=ADDON),
         AssociationAction.CONFLICT,
         f"of add-on {ADDON}",
     ),
-    "an add-on's that carries our tags": (
-        found(OTHER, owner_arn=ADDON, tags=OURS),
+    "an add-on's with the managed tags": (
+        found(OTHER, owner_arn=ADDON, tags=MANAGED),
         AssociationAction.CONFLICT,
         f"of add-on {ADDON}",
     ),
@@ -76,7 +80,7 @@ CASES: dict[str, tuple[Association | None, AssociationAction, str]] = {
         AssociationAction.CONFLICT,
         f"in cluster {ELSEWHERE}",
     ),
-    "half of our tags": (
+    "half of the managed tags": (
         found(OTHER, tags={CLUSTER_TAG: CLUSTER.value}),
         AssociationAction.CONFLICT,
         "of installation ?",

@@ -1,4 +1,4 @@
-"""Associations: one for each ServiceAccount, whatever EKS, other replicas and other people do meanwhile."""
+"""Associations: one for each ServiceAccount, whatever EKS, other replicas and external edits do meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.simulated_eks import ADDON, CLIENT_TIMEOUT, LATENCY, Simulate
 from tests.support.sites import PATIENCE, role, subject
 from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Association, Ownership
@@ -22,8 +22,8 @@ from webhook.podidentity.association_cache import PROPAGATED_WITHIN, SETTLES_WIT
 from webhook.podidentity.associations import DESCRIBED_PER_PASS
 from webhook.telemetry import metrics
 
-WHO = subject(1)
-OTHER = role("somebody-elses").value
+SUBJECT = subject(1)
+OTHER = role("external").value
 INTERVAL = 60.0
 
 
@@ -41,20 +41,20 @@ async def obtained(here: PodSite, *numbers: int) -> None:
 async def passing(here: PodSite, times: int = 1) -> None:
     """As the passes do it."""
     for _ in range(times):
-        here.grants.check()
-        for who in here.wanted:
-            here.grants.start(here.grant(who))
+        here.grants.enqueue()
+        for each in here.wanted:
+            here.grants.start(here.grant(each))
         await asyncio.sleep(INTERVAL)
 
 
 @in_virtual_time
 async def test_a_grant_is_one_association_with_our_tags_and_the_roles_trust_before_it() -> None:
     here = PodSite()
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
     assert outcome == Trusted(ROLE, TrustSource.WRITTEN)
-    made = here.eks.now[WHO]
+    made = here.eks.now[SUBJECT]
     assert (made.role, dict(made.tags)) == (ROLE.value, OWNER.tags())
-    assert here.writer.lets_pods_in
+    assert here.writer.known.pods
     assert here.eks.calls == {"list": 1, "create": 1}
 
 
@@ -86,11 +86,11 @@ def test_calls_follow_the_rate_that_eks_admits_and_are_few_at_once(admitted: flo
 
 
 @in_virtual_time
-async def test_what_another_replica_made_is_taken_over_without_a_second_try() -> None:
+async def test_an_association_that_another_replica_created_is_adopted_without_a_second_create() -> None:
     here = PodSite()
     there = PodSite(eks=here.eks, name="b")
     outcomes = await asyncio.gather(
-        here.grants.obtain(here.grant(WHO), PATIENCE), there.grants.obtain(there.grant(WHO), PATIENCE)
+        here.grants.obtain(here.grant(SUBJECT), PATIENCE), there.grants.obtain(there.grant(SUBJECT), PATIENCE)
     )
     assert all(isinstance(outcome, Trusted) for outcome in outcomes)
     assert {outcome.proof for outcome in outcomes if isinstance(outcome, Trusted)} == {
@@ -101,21 +101,21 @@ async def test_what_another_replica_made_is_taken_over_without_a_second_try() ->
 
 
 @in_virtual_time
-async def test_replicas_that_see_a_namespace_at_once_make_one_call_each() -> None:
+async def test_replicas_that_see_a_namespace_at_once_make_one_call_each_for_its_association() -> None:
     here = PodSite()
     others = [PodSite(eks=here.eks, name=name) for name in ("b", "c")]
     for site in (here, *others):
         await site.associations.submit(subject(2), ROLE).settled  # the list is read
     here.eks.calls.clear()
     for site in (here, *others):
-        site.grants.start(site.grant(WHO))
+        site.grants.start(site.grant(SUBJECT))
     await asyncio.sleep(10)
     assert here.eks.calls == {"create": 3}
     assert len(here.eks.now) == 2
 
 
 @in_virtual_time
-async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() -> None:
+async def test_after_a_restart_listed_associations_are_known_and_none_is_written() -> None:
     here = PodSite()
     await obtained(here, *range(50))
     after = PodSite(here.iam, here.eks, "b")
@@ -127,15 +127,15 @@ async def test_after_a_restart_what_is_listed_is_known_and_nothing_is_written() 
 
 
 @in_virtual_time
-async def test_looking_at_what_is_there_keeps_newcomers_waiting_for_a_moment_only() -> None:
+async def test_describing_associations_hardly_delays_a_new_one() -> None:
     here = PodSite()
     many = {subject(number): ROLE for number in range(3 * DESCRIBED_PER_PASS)}
-    for who in many:
-        here.eks.put(who, ROLE.value, tags=OWNER.tags())
+    for each in many:
+        here.eks.put(each, ROLE.value, tags=OWNER.tags())
     here.wanted = dict(many)
-    here.grants.check()
-    for who in many:
-        here.grants.start(here.grant(who))
+    here.grants.enqueue()
+    for each in many:
+        here.grants.start(here.grant(each))
     await asyncio.sleep(1)
     newcomer, began = subject(9999), now()
     assert await here.grants.obtain(here.grant(newcomer), PATIENCE) == Trusted(ROLE, TrustSource.WRITTEN)
@@ -146,20 +146,20 @@ async def test_looking_at_what_is_there_keeps_newcomers_waiting_for_a_moment_onl
 
 
 @in_virtual_time
-async def test_while_a_list_is_late_nothing_is_made_twice() -> None:
+async def test_while_a_list_is_late_no_association_is_created_twice() -> None:
     here = PodSite(eks=SimulatedEks(late=10))
-    here.wanted = {WHO: ROLE}
+    here.wanted = {SUBJECT: ROLE}
     await obtained(here, 1)
     await passing(here, 3)
     assert here.eks.calls["create"] == 1
-    assert here.associations.cache.trust_source(WHO, ROLE)
+    assert here.associations.cache.trust_source(SUBJECT, ROLE)
 
 
-# What people do
+# External edits
 
 
 @in_virtual_time
-async def test_a_role_changed_by_hand_is_put_right_with_a_later_pass() -> None:
+async def test_an_association_changed_by_hand_is_repaired_by_a_later_pass() -> None:
     here = PodSite()
     here.wanted = {subject(number): ROLE for number in range(DESCRIBED_PER_PASS + 50)}
     before = gauge("association_repairs_total")
@@ -173,18 +173,18 @@ async def test_a_role_changed_by_hand_is_put_right_with_a_later_pass() -> None:
 
 
 @in_virtual_time
-async def test_one_deleted_by_hand_is_made_anew_with_the_next_pass() -> None:
+async def test_an_association_deleted_by_hand_is_recreated_by_the_next_pass() -> None:
     here = PodSite()
-    here.wanted = {WHO: ROLE}
+    here.wanted = {SUBJECT: ROLE}
     await passing(here)
     await asyncio.sleep(SETTLES_WITHIN)
-    here.eks.drop(WHO)
+    here.eks.drop(SUBJECT)
     await passing(here)
-    assert here.eks.now[WHO].role == ROLE.value
+    assert here.eks.now[SUBJECT].role == ROLE.value
 
 
 TAKEN: dict[str, dict[str, object]] = {
-    "made by hand": {"role": OTHER},
+    "created by hand": {"role": OTHER},
     "an add-on's": {"role": OTHER, "owner_arn": ADDON},
     "an add-on's with our tags": {"role": OTHER, "owner_arn": ADDON, "tags": OWNER.tags()},
     "another installation's": {"role": OTHER, "tags": Ownership(CLUSTER, "canary").tags()},
@@ -193,91 +193,91 @@ TAKEN: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("case", TAKEN)
-def test_what_others_made_and_is_not_right_is_reported_and_never_touched(case: str) -> None:
+def test_an_external_association_that_is_wrong_is_reported_and_never_changed(case: str) -> None:
     @in_virtual_time
     async def _() -> None:
         here = PodSite()
-        theirs = here.eks.put(WHO, **TAKEN[case])  # type: ignore[arg-type]
-        here.wanted = {WHO: ROLE}
-        outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+        external = here.eks.put(SUBJECT, **TAKEN[case])  # type: ignore[arg-type]
+        here.wanted = {SUBJECT: ROLE}
+        outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
         assert isinstance(outcome, Untrusted)
-        assert (outcome.kind, theirs.id in outcome.reason) == (FailureKind.TAKEN, True)
+        assert (outcome.kind, external.id in outcome.reason) == (FailureKind.TAKEN, True)
         await passing(here, 3)
-        assert not await here.associations.remove(WHO)
-        assert here.eks.now[WHO] == theirs
+        assert not await here.associations.remove(SUBJECT)
+        assert here.eks.now[SUBJECT] == external
         assert {"create", "update", "delete"}.isdisjoint(here.eks.calls)
-        assert WHO not in here.associations.subjects
+        assert SUBJECT not in here.associations.subjects
 
     _()
 
 
 @pytest.mark.parametrize("owner", [None, ADDON])
-def test_what_others_made_and_is_right_is_good_enough_and_stays_theirs(owner: str | None) -> None:
+def test_an_external_association_that_is_correct_is_accepted_and_stays_external(owner: str | None) -> None:
     @in_virtual_time
     async def _() -> None:
         here = PodSite()
-        theirs = here.eks.put(WHO, ROLE.value, owner_arn=owner)
-        here.wanted = {WHO: ROLE}
+        external = here.eks.put(SUBJECT, ROLE.value, owner_arn=owner)
+        here.wanted = {SUBJECT: ROLE}
         await passing(here, 2)
-        assert here.associations.cache.trust_source(WHO, ROLE) is TrustSource.FOREIGN
-        assert not await here.associations.remove(WHO)
-        assert here.eks.now[WHO] == theirs
+        assert here.associations.cache.trust_source(SUBJECT, ROLE) is TrustSource.FOREIGN
+        assert not await here.associations.remove(SUBJECT)
+        assert here.eks.now[SUBJECT] == external
 
     _()
 
 
 @in_virtual_time
-async def test_once_people_have_made_room_the_next_pass_takes_it() -> None:
+async def test_once_an_external_association_is_deleted_the_next_pass_creates_ours() -> None:
     here = PodSite()
-    here.eks.put(WHO, OTHER)
-    here.wanted = {WHO: ROLE}
+    here.eks.put(SUBJECT, OTHER)
+    here.wanted = {SUBJECT: ROLE}
     await passing(here)
-    here.eks.drop(WHO)
+    here.eks.drop(SUBJECT)
     await passing(here, 2)
-    assert here.eks.now[WHO].role == ROLE.value
+    assert here.eks.now[SUBJECT].role == ROLE.value
 
 
-# Taking one away
+# Removals
 
 
 @in_virtual_time
-async def test_ours_is_deleted_when_that_was_decided_and_can_be_made_again() -> None:
+async def test_a_managed_association_is_removed_on_demand_and_can_be_recreated() -> None:
     here = PodSite(eks=SimulatedEks(in_use_after_delete=5))
     await obtained(here, 1)
-    assert here.associations.subjects == {WHO: ROLE}
-    assert await here.associations.remove(WHO)
+    assert here.associations.subjects == {SUBJECT: ROLE}
+    assert await here.associations.remove(SUBJECT)
     assert here.eks.now == {}
-    assert here.associations.cache.trust_source(WHO, ROLE) is None
-    await here.grants.obtain(here.grant(WHO), 30)
-    assert here.eks.now[WHO].role == ROLE.value
+    assert here.associations.cache.trust_source(SUBJECT, ROLE) is None
+    await here.grants.obtain(here.grant(SUBJECT), 30)
+    assert here.eks.now[SUBJECT].role == ROLE.value
     assert here.eks.calls["create"] > 2
 
 
 @in_virtual_time
-async def test_who_was_approved_leaves_but_nobody_who_is_wanted_again() -> None:
+async def test_approved_removals_delete_associations_but_none_that_is_wanted_again() -> None:
     here = PodSite()
     here.wanted = {subject(2): ROLE}
     await obtained(here, 1, 2, 3)
-    theirs = here.eks.put(subject(4), OTHER)
-    here.associations.approve_removals({WHO, subject(2), subject(4)})
+    external = here.eks.put(subject(4), OTHER)
+    here.associations.approve_removals({SUBJECT, subject(2), subject(4)})
     await asyncio.sleep(10)
     assert set(here.eks.now) == {subject(2), subject(3), subject(4)}
-    assert here.eks.now[subject(4)] == theirs
+    assert here.eks.now[subject(4)] == external
 
 
 @in_virtual_time
-async def test_a_review_of_what_is_associated_keeps_it_for_a_minute_after_the_approval() -> None:
+async def test_a_review_of_an_association_keeps_it_for_a_minute_after_its_removal_was_approved() -> None:
     here = PodSite()
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete"))
-    here.associations.approve_removals({WHO, subject(2)})
+    here.associations.approve_removals({SUBJECT, subject(2)})
     await obtained(here, 1)
     for _ in range(5):
         await asyncio.sleep((REMEMBERED - 1) / 5)
-        here.associations.approve_removals({WHO, subject(2)})
-        assert WHO in here.eks.now
+        here.associations.approve_removals({SUBJECT, subject(2)})
+        assert SUBJECT in here.eks.now
     await asyncio.sleep(5)
-    here.associations.approve_removals({WHO, subject(2)})
+    here.associations.approve_removals({SUBJECT, subject(2)})
     await asyncio.sleep(5)
     assert here.eks.now == {}
 
@@ -285,35 +285,35 @@ async def test_a_review_of_what_is_associated_keeps_it_for_a_minute_after_the_ap
 @pytest.mark.parametrize("moment", [moment * LATENCY / 2 for moment in range(5)])
 @pytest.mark.parametrize("trouble", [None, Trouble(refusal(FailureKind.UNAVAILABLE), "delete", applied=True)])
 @in_virtual_time
-async def test_what_a_review_hears_while_an_association_is_deleted_is_true_afterwards(
+async def test_the_answer_to_a_review_while_an_association_is_deleted_is_true_afterwards(
     moment: float, trouble: Trouble | None
 ) -> None:
     here = PodSite()
     await obtained(here, 1, 2)
     if trouble:
         here.eks.have(replace(trouble))
-    here.associations.approve_removals({WHO})
+    here.associations.approve_removals({SUBJECT})
     await asyncio.sleep(moment)
     for pause in (5.0, 10.0):
         await obtained(here, 1)
         await asyncio.sleep(pause)
-        assert WHO in here.eks.now
+        assert SUBJECT in here.eks.now
 
 
 @in_virtual_time
-async def test_an_approval_holds_until_it_is_taken_back_whatever_eks_says_meanwhile() -> None:
+async def test_an_approved_removal_is_retried_until_it_is_revoked() -> None:
     here = PodSite()
     await obtained(here, 1, 2)
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "delete", times=2))
     for _ in range(3):
-        here.associations.approve_removals({WHO})
+        here.associations.approve_removals({SUBJECT})
         await asyncio.sleep(10)
     here.associations.approve_removals(())
     assert set(here.eks.now) == {subject(2)}
 
 
 @in_virtual_time
-async def test_after_a_restart_ours_that_nobody_wants_are_found_and_those_of_others_are_not_ours() -> None:
+async def test_after_a_restart_unused_managed_associations_are_found_and_external_ones_are_not_managed() -> None:
     here = PodSite()
     await obtained(here, 1, 2)
     here.eks.put(subject(3), ROLE.value)
@@ -321,63 +321,65 @@ async def test_after_a_restart_ours_that_nobody_wants_are_found_and_those_of_oth
     after = PodSite(here.iam, here.eks, "b")
     after.wanted = {subject(2): ROLE}
     await passing(after)
-    assert after.associations.subjects.keys() == {WHO, subject(2)}
+    assert after.associations.subjects.keys() == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
-async def test_one_that_cannot_be_described_is_named_and_keeps_no_other_from_being_looked_at() -> None:
+async def test_an_association_that_cannot_be_described_is_logged_and_delays_no_other() -> None:
     here = PodSite()
     await obtained(here, 1, 2, 3)
     after = PodSite(here.iam, here.eks, "b")
     here.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "may not describe"), "describe", times=1))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with structlog.testing.capture_logs() as said:
+    with structlog.testing.capture_logs() as logged:
         await passing(after)
-    assert [line["namespace"] for line in said if line["event"] == "association_not_described"] == [WHO.namespace]
+    assert [line["namespace"] for line in logged if line["event"] == "association_not_described"] == [
+        SUBJECT.namespace
+    ]
     assert after.associations.subjects.keys() == {subject(2), subject(3)}
 
 
 @pytest.mark.parametrize("odd", ["", "no role", "arn:aws:iam::123456789012:role/a b/c"])
 @in_virtual_time
-async def test_one_of_ours_that_names_no_role_keeps_no_other_from_being_looked_at_and_is_corrected(
+async def test_a_managed_association_that_names_no_role_delays_no_other_and_is_repaired(
     odd: str,
 ) -> None:
     here = PodSite()
     await obtained(here, 1, 2, 3)
-    here.eks.edit(WHO, role=odd)
+    here.eks.edit(SUBJECT, role=odd)
     here.eks.edit(subject(2), role=OTHER)
     after = PodSite(here.iam, here.eks, "b")
     after.wanted = {subject(2): ROLE}
     await passing(after, 2)
-    assert after.associations.subjects == {WHO: None, subject(2): ROLE, subject(3): ROLE}
+    assert after.associations.subjects == {SUBJECT: None, subject(2): ROLE, subject(3): ROLE}
     assert here.eks.now[subject(2)].role == ROLE.value
-    after.wanted = {WHO: ROLE, subject(2): ROLE}
+    after.wanted = {SUBJECT: ROLE, subject(2): ROLE}
     await passing(after, 3)
-    assert here.eks.now[WHO].role == ROLE.value
-    assert after.associations.subjects[WHO] == ROLE
+    assert here.eks.now[SUBJECT].role == ROLE.value
+    assert after.associations.subjects[SUBJECT] == ROLE
 
 
 @in_virtual_time
-async def test_who_waits_for_the_answer_is_told_what_is_there_and_not_what_is_expected() -> None:
+async def test_a_review_is_answered_by_the_described_association_and_not_by_the_presumed_one() -> None:
     here = PodSite()
     await here.associations.submit(subject(2), ROLE).settled
     await here.writer.submit_pods().settled
-    here.eks.put(WHO, OTHER)
-    here.grants.start(here.grant(WHO))
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    here.eks.put(SUBJECT, OTHER)
+    here.grants.start(here.grant(SUBJECT))
+    outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.TAKEN
 
 
 @in_virtual_time
-async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_blocks_no_other() -> None:
+async def test_an_association_edited_to_a_role_that_no_binding_can_name_is_repaired_and_blocks_no_other() -> None:
     here = PodSite()
-    everybody = [subject(number) for number in range(5)]
-    for one in everybody:
+    subjects = [subject(number) for number in range(5)]
+    for one in subjects:
         await here.associations.submit(one, ROLE).settled
-    here.wanted = dict.fromkeys(everybody, ROLE)
+    here.wanted = dict.fromkeys(subjects, ROLE)
     await asyncio.sleep(60)
-    for one in everybody:
+    for one in subjects:
         here.eks.edit(one, role="arn:aws:iam::123456789012:role/a!b/other")
     here.associations.enqueue()
     await asyncio.sleep(60)
@@ -385,12 +387,12 @@ async def test_one_edited_to_a_role_that_no_binding_can_name_is_corrected_and_bl
 
 
 @in_virtual_time
-async def test_who_still_waits_for_what_is_taken_away_is_told() -> None:
+async def test_a_request_for_an_association_that_is_removed_ends_as_withdrawn() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))
-    ticket = here.associations.submit(WHO, ROLE)
+    ticket = here.associations.submit(SUBJECT, ROLE)
     await asyncio.sleep(5)
-    assert not await here.associations.remove(WHO)
+    assert not await here.associations.remove(SUBJECT)
     outcome = await ticket.settled
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.WITHDRAWN
@@ -400,12 +402,12 @@ async def test_who_still_waits_for_what_is_taken_away_is_told() -> None:
 
 
 @in_virtual_time
-async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_associated() -> None:
+async def test_a_request_whose_namespace_was_replaced_ends_as_withdrawn_without_an_association() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))
-    ticket = here.associations.submit(WHO, ROLE)
+    ticket = here.associations.submit(SUBJECT, ROLE)
     await asyncio.sleep(5)
-    here.others.add(WHO)
+    here.others.add(SUBJECT)
     here.eks.recover()
     outcome = await ticket.settled
     assert isinstance(outcome, Untrusted)
@@ -414,18 +416,18 @@ async def test_who_waits_and_has_another_owner_by_now_is_told_so_and_not_associa
 
 
 @in_virtual_time
-async def test_what_is_gone_already_is_no_error() -> None:
+async def test_removing_an_association_that_is_gone_is_no_error() -> None:
     here = PodSite()
     await obtained(here, 1)
-    here.eks.drop(WHO)
-    assert not await here.associations.remove(WHO)
+    here.eks.drop(SUBJECT)
+    assert not await here.associations.remove(SUBJECT)
 
 
-# What EKS says
+# What EKS answers
 
 
 @in_virtual_time
-async def test_throttling_slows_everybody_down_and_loses_nobody() -> None:
+async def test_throttling_slows_all_requests_and_loses_none() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.THROTTLED), times=30))
     many = [here.grants.obtain(here.grant(subject(number)), 300) for number in range(40)]
@@ -441,11 +443,11 @@ async def test_throttling_slows_everybody_down_and_loses_nobody() -> None:
 
 
 @in_virtual_time
-async def test_a_lost_answer_is_looked_for_and_not_repeated() -> None:
+async def test_a_lost_answer_to_a_create_is_looked_up_and_not_repeated() -> None:
     here = PodSite()
     lost = AwsError(FailureKind.UNAVAILABLE, "Read timeout")
     here.eks.have(Trouble(lost, "create", applied=True))
-    outcome = await here.grants.obtain(here.grant(WHO), CLIENT_TIMEOUT)
+    outcome = await here.grants.obtain(here.grant(SUBJECT), CLIENT_TIMEOUT)
     assert outcome == Trusted(ROLE, TrustSource.ALREADY)
     assert len(here.eks.now) == 1
 
@@ -454,16 +456,16 @@ async def test_a_lost_answer_is_looked_for_and_not_repeated() -> None:
 async def test_a_role_that_eks_does_not_accept_yet_is_tried_until_it_does() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.ROLE_NOT_ACCEPTED), "create", times=4))
-    outcome = await here.grants.obtain(here.grant(WHO), 30)
+    outcome = await here.grants.obtain(here.grant(SUBJECT), 30)
     assert outcome == Trusted(ROLE, TrustSource.WRITTEN)
 
 
 @in_virtual_time
-async def test_a_full_cluster_is_told_at_once_and_tried_again_with_each_pass() -> None:
+async def test_a_full_cluster_is_reported_at_once_and_tried_again_with_each_pass() -> None:
     here = PodSite(eks=SimulatedEks(limit=1))
     here.eks.put(subject(2), OTHER)
-    here.wanted = {WHO: ROLE}
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    here.wanted = {SUBJECT: ROLE}
+    outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.FULL
     made = here.eks.calls["create"]
@@ -471,22 +473,22 @@ async def test_a_full_cluster_is_told_at_once_and_tried_again_with_each_pass() -
     assert here.eks.calls["create"] == made
     here.eks.limit = 2
     await passing(here)
-    assert WHO in here.eks.now
+    assert SUBJECT in here.eks.now
 
 
 @pytest.mark.parametrize("kind", [FailureKind.ACCESS_DENIED, FailureKind.NO_SUCH_CLUSTER, FailureKind.MALFORMED])
-def test_what_patience_will_not_mend_is_told_at_once_and_tried_on(kind: FailureKind) -> None:
+def test_a_refusal_that_lasts_is_reported_at_once_and_retried(kind: FailureKind) -> None:
     @in_virtual_time
     async def _() -> None:
         here = PodSite()
         here.eks.have(Trouble(refusal(kind, "why not"), "create", times=5))
         began = now()
-        outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+        outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
         assert isinstance(outcome, Untrusted)
         assert (outcome.kind, outcome.reason) == (kind, "why not")
         assert now() - began < 2
         await asyncio.sleep(30)
-        assert WHO in here.eks.now
+        assert SUBJECT in here.eks.now
 
     _()
 
@@ -495,53 +497,53 @@ def test_what_patience_will_not_mend_is_told_at_once_and_tried_on(kind: FailureK
 async def test_an_id_that_eks_does_not_name_is_waited_for() -> None:
     here = PodSite(eks=SimulatedEks(names_the_id=False))
     await here.associations.submit(subject(2), ROLE).settled
-    here.eks.put(WHO, ROLE.value, tags=OWNER.tags())
-    ticket = here.associations.submit(WHO, ROLE)
-    here.wanted = {WHO: ROLE}
+    here.eks.put(SUBJECT, ROLE.value, tags=OWNER.tags())
+    ticket = here.associations.submit(SUBJECT, ROLE)
+    here.wanted = {SUBJECT: ROLE}
     await passing(here)
     assert await ticket.settled == Trusted(ROLE, TrustSource.ALREADY)
 
 
 @in_virtual_time
-async def test_without_a_list_nothing_is_made_and_the_reason_is_told() -> None:
+async def test_without_a_list_no_association_is_created_and_the_reason_is_reported() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "may not list"), "list", times=3))
-    outcome = await here.grants.obtain(here.grant(WHO), PATIENCE)
+    outcome = await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
     assert isinstance(outcome, Untrusted)
     assert outcome.reason == "may not list"
     await asyncio.sleep(30)
-    assert WHO in here.eks.now
+    assert SUBJECT in here.eks.now
 
 
 @in_virtual_time
-async def test_ekss_webhook_is_taken_to_have_heard_a_while_after_an_association_was_made_or_seen() -> None:
+async def test_an_association_counts_as_propagated_a_while_after_it_was_created_or_seen() -> None:
     here = PodSite()
     there = PodSite(eks=here.eks, name="b")
     for site in (here, there):
         await site.associations.submit(subject(2), ROLE).settled
         await site.writer.submit_pods().settled
     for site in (here, there):
-        site.grants.start(site.grant(WHO))
+        site.grants.start(site.grant(SUBJECT))
     await asyncio.sleep(PROPAGATED_WITHIN - 5)
-    assert not any(site.grants.is_propagated(site.grant(WHO)) for site in (here, there))
+    assert not any(site.grants.is_propagated(site.grant(SUBJECT)) for site in (here, there))
     await asyncio.sleep(10)
-    assert all(site.grants.is_propagated(site.grant(WHO)) for site in (here, there))
+    assert all(site.grants.is_propagated(site.grant(SUBJECT)) for site in (here, there))
 
 
 @in_virtual_time
-async def test_what_is_in_the_way_is_never_heard_of() -> None:
+async def test_a_conflicting_association_never_counts_as_propagated() -> None:
     here = PodSite()
-    here.eks.put(WHO, OTHER)
-    await here.grants.obtain(here.grant(WHO), PATIENCE)
+    here.eks.put(SUBJECT, OTHER)
+    await here.grants.obtain(here.grant(SUBJECT), PATIENCE)
     await asyncio.sleep(2 * PROPAGATED_WITHIN)
-    assert not here.grants.is_propagated(here.grant(WHO))
+    assert not here.grants.is_propagated(here.grant(SUBJECT))
 
 
 # Metrics, and the end
 
 
 @in_virtual_time
-async def test_the_quota_is_foreseen() -> None:
+async def test_the_quota_of_associations_is_in_the_metrics() -> None:
     here = PodSite()
     for number in range(4500):
         here.eks.now[subject(number)] = Association(f"a-{number}", subject(number), OTHER)
@@ -552,13 +554,13 @@ async def test_the_quota_is_foreseen() -> None:
 
 
 @in_virtual_time
-async def test_after_the_end_nothing_is_started() -> None:
+async def test_after_close_no_call_is_started() -> None:
     here = PodSite()
     here.eks.have(Trouble(refusal(FailureKind.UNAVAILABLE), "create", times=1000))
-    here.grants.start(here.grant(WHO))
+    here.grants.start(here.grant(SUBJECT))
     await asyncio.sleep(5)
     await here.grants.close()
     calls = here.eks.calls.total()
-    here.grants.check()
+    here.grants.enqueue()
     await asyncio.sleep(100)
     assert here.eks.calls.total() == calls

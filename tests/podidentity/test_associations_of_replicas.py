@@ -1,4 +1,4 @@
-"""Three replicas and one EKS: the leader makes each association, and another one only what it has not in time."""
+"""Three replicas and one EKS: the leader creates each association, and another one only what is overdue."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tests.support.sites import PATIENCE, subject
 from tests.support.virtual_time import in_virtual_time, now, until
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
+from webhook.podidentity.association import Need
 from webhook.podidentity.association_writer import CALLS_PER_SECOND
-from webhook.podidentity.fallback import LEADER_GRACE, Need
+from webhook.podidentity.associations import LEADER_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webhook.model.names import Subject
 
-WHO = subject(1)
+SUBJECT = subject(1)
 INTERVAL = 60.0
 WITHOUT_A_LEADER = 12.0
 """Seconds: a Lease that ends, and the look of a replica that sees it."""
@@ -53,12 +54,12 @@ class Replicas:
     def calls(self) -> int:
         return self.eks.calls.total()
 
-    def want(self, whom: Iterable[Subject]) -> None:
+    def want(self, subjects: Iterable[Subject]) -> None:
         """As the watch shows namespaces to all replicas."""
-        for who in whom:
+        for each in subjects:
             for site in self.sites:
-                site.wanted[who] = ROLE
-                site.grants.start(site.grant(who))
+                site.wanted[each] = ROLE
+                site.grants.start(site.grant(each))
 
     def elect(self, number: int | None) -> None:
         """As the Lease says; a replica that wins has a pass at once."""
@@ -76,9 +77,9 @@ class Replicas:
     async def _pass(self, number: int) -> None:
         site = self.sites[number]
         while True:
-            site.grants.check()
-            for who in site.wanted:
-                site.grants.start(site.grant(who))
+            site.grants.enqueue()
+            for each in site.wanted:
+                site.grants.start(site.grant(each))
             await asyncio.sleep(INTERVAL)
 
 
@@ -87,15 +88,15 @@ def many(count: int) -> list[Subject]:
 
 
 @in_virtual_time
-async def test_of_three_replicas_the_leader_alone_makes_each_association() -> None:
+async def test_of_three_replicas_the_leader_alone_creates_each_association() -> None:
     here = Replicas()
     await asyncio.sleep(INTERVAL / 2)
     before = here.calls
     crowd = many(300)
     here.want(crowd)
     reviews = [
-        here.sites[number % 3].grants.obtain(here.sites[number % 3].grant(who), PATIENCE, Need.ANSWER)
-        for number, who in enumerate(crowd)
+        here.sites[number % 3].grants.obtain(here.sites[number % 3].grant(each), PATIENCE, Need.ANSWER)
+        for number, each in enumerate(crowd)
     ]
     await asyncio.gather(*reviews)
     await asyncio.sleep(len(crowd) / CALLS_PER_SECOND + 5)
@@ -105,7 +106,7 @@ async def test_of_three_replicas_the_leader_alone_makes_each_association() -> No
 
 
 @in_virtual_time
-async def test_lists_that_show_the_leader_at_work_have_no_other_replica_make_what_is_still_missing() -> None:
+async def test_while_lists_show_the_leader_at_work_no_other_replica_creates_what_is_missing() -> None:
     here = Replicas()
     crowd = many(int(2.5 * INTERVAL * CALLS_PER_SECOND))
     here.want(crowd)
@@ -116,7 +117,7 @@ async def test_lists_that_show_the_leader_at_work_have_no_other_replica_make_wha
 
 
 @in_virtual_time
-async def test_a_burst_through_the_death_of_a_leader_is_made_by_the_next_with_few_calls_more() -> None:
+async def test_a_burst_during_which_the_leader_dies_is_finished_by_the_next_with_few_calls_more() -> None:
     here = Replicas()
     await asyncio.sleep(INTERVAL / 2)
     before = here.calls
@@ -134,14 +135,14 @@ async def test_a_burst_through_the_death_of_a_leader_is_made_by_the_next_with_fe
 
 
 @in_virtual_time
-async def test_a_replica_that_leads_no_longer_leaves_what_it_has_not_made_to_the_next() -> None:
+async def test_a_replica_that_stops_leading_creates_no_more_and_the_next_leader_does() -> None:
     here = Replicas()
     await asyncio.sleep(1)
     crowd = many(200)
     here.want(crowd)
     reviews = [
-        asyncio.create_task(here.sites[0].grants.obtain(here.sites[0].grant(who), 30, Need.ANSWER))
-        for who in crowd
+        asyncio.create_task(here.sites[0].grants.obtain(here.sites[0].grant(each), 30, Need.ANSWER))
+        for each in crowd
     ]
     await asyncio.sleep(4)
     here.elect(None)
@@ -158,12 +159,12 @@ async def test_a_replica_that_leads_no_longer_leaves_what_it_has_not_made_to_the
 
 
 @in_virtual_time
-async def test_an_answer_that_does_not_need_it_is_given_at_once_and_costs_no_call() -> None:
+async def test_a_review_that_does_not_need_the_association_is_answered_at_once_and_costs_no_call() -> None:
     here = Replicas()
     await asyncio.sleep(1)
     here.eks.calls.clear()
     site, began = here.sites[1], now()
-    outcome = await site.grants.obtain(site.grant(WHO), PATIENCE, Need.ANSWER)
+    outcome = await site.grants.obtain(site.grant(SUBJECT), PATIENCE, Need.ANSWER)
     assert isinstance(outcome, Untrusted)
     assert outcome.kind is FailureKind.LEFT_TO_LEADER
     assert now() == began
@@ -172,16 +173,18 @@ async def test_an_answer_that_does_not_need_it_is_given_at_once_and_costs_no_cal
 
 
 @pytest.mark.parametrize(("after", "looks"), [(0.0, 1), (0.3, 1), (1.0, 2), (LEADER_GRACE - LATENCY, 2)])
-def test_one_that_the_leader_makes_in_its_time_is_made_by_no_other_replica(after: float, looks: int) -> None:
+def test_an_association_that_the_leader_creates_in_time_is_created_by_no_other_replica(
+    after: float, looks: int
+) -> None:
     @in_virtual_time
     async def _() -> None:
         here = Replicas()
         await asyncio.sleep(1)
         here.eks.calls.clear()
         site = here.sites[1]
-        asked = asyncio.create_task(site.grants.obtain(site.grant(WHO), PATIENCE))
+        asked = asyncio.create_task(site.grants.obtain(site.grant(SUBJECT), PATIENCE))
         await asyncio.sleep(after)
-        here.want([WHO])
+        here.want([SUBJECT])
         assert await asked == Trusted(ROLE, TrustSource.ALREADY)
         assert here.creates == 1
         assert here.eks.calls["list"] == looks
@@ -190,20 +193,18 @@ def test_one_that_the_leader_makes_in_its_time_is_made_by_no_other_replica(after
 
 
 @in_virtual_time
-async def test_one_that_is_needed_and_that_no_leader_makes_in_its_time_is_made_by_the_replica_that_needs_it() -> (
-    None
-):
+async def test_an_association_that_no_leader_creates_is_created_by_the_replica_that_needs_it() -> None:
     here = Replicas()
     here.elect(None)
     await asyncio.sleep(1)
     site, began = here.sites[1], now()
-    assert await site.grants.obtain(site.grant(WHO), PATIENCE) == Trusted(ROLE, TrustSource.WRITTEN)
+    assert await site.grants.obtain(site.grant(SUBJECT), PATIENCE) == Trusted(ROLE, TrustSource.WRITTEN)
     assert began + LEADER_GRACE < now() < began + LEADER_GRACE + 4 * LATENCY
     assert here.creates == 1
 
 
 @in_virtual_time
-async def test_what_a_leader_without_a_way_to_eks_leaves_out_is_made_by_another_replica() -> None:
+async def test_associations_overdue_at_a_leader_that_cannot_reach_eks_are_created_by_another_replica() -> None:
     here = Replicas()
     await asyncio.sleep(1)
     await here.sites[0].grants.close()
@@ -215,11 +216,11 @@ async def test_what_a_leader_without_a_way_to_eks_leaves_out_is_made_by_another_
 
 
 @in_virtual_time
-async def test_a_new_leader_whose_list_fails_makes_what_is_new_all_the_same() -> None:
+async def test_a_new_leader_whose_list_fails_creates_new_associations_all_the_same() -> None:
     here = Replicas()
     await asyncio.sleep(1)
     here.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED), "list", times=1000))
     here.elect(1)
-    here.want([WHO])
+    here.want([SUBJECT])
     await asyncio.sleep(5)
-    assert WHO in here.eks.now
+    assert SUBJECT in here.eks.now

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 HEAD = """# What is proved
 
-Written by `make proof`, from what tests measured on real Kubernetes and the AWS stand-in of `rig/`.
-Each claim says when it passed, and with which code: a hash of program, chart, rig and tests. The code that this
-page was written with is `{code}`. A test that fails takes its claim off the page. Counts hold everywhere; times
-are of the machine that ran it.
+Written by `make proof`, from what tests measured on real Kubernetes and the AWS stand-in of `rig/`. Each claim has
+the day on which it passed, and a hash of the code (program, chart, rig and tests). The code that this page was
+written with is `{code}`. A test that fails removes its claim from the page. Counts hold everywhere. Times are of
+the machine that ran it.
 """
 
 

@@ -50,7 +50,7 @@ async def _answers(host: str, clients: Sequence[str]) -> list[bool]:
 @pytest.mark.parametrize(
     ("host", "expected"),
     [(DEFAULT, [True, True]), ("0.0.0.0", [True, False]), ("::1", [False, True])],
-    ids=["by default", "IPv4", "one IPv6 address"],
+    ids=["default", "IPv4", "one-address"],
 )
 @on_sockets
 async def test_clients_of_both_families_are_answered_by_default(host: str, expected: list[bool]) -> None:

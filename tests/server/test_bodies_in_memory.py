@@ -82,7 +82,7 @@ async def test_a_byte_now_and_then_holds_room_for_a_while_only() -> None:
 
 
 @on_sockets
-async def test_a_large_body_without_room_is_told_to_come_again() -> None:
+async def test_a_large_body_without_room_is_to_be_sent_again() -> None:
     bodies = Bodies(large=Room(8 * MIB, patience=30, longest_wait=0.2))
     async with _port(bodies=bodies) as port:
         for _ in range(2):
@@ -94,7 +94,7 @@ async def test_a_large_body_without_room_is_told_to_come_again() -> None:
 
 
 @on_sockets
-async def test_large_bodies_beyond_the_queue_are_told_to_come_again_at_once() -> None:
+async def test_large_bodies_beyond_the_queue_are_to_be_sent_again_at_once() -> None:
     bodies = Bodies(large=Room(4 * MIB, patience=30, longest_wait=30, queue=2))
     async with _port(bodies=bodies) as port:
         for _ in range(3):

@@ -88,7 +88,7 @@ async def test_what_has_no_end_is_refused(start: object, beginning: bytes, piece
     ids=["headers", "a URL", "no HTTP", "requests before the answer to the first"],
 )
 @on_sockets
-async def test_a_request_beyond_the_limits_is_told_so(request_: bytes, status: bytes) -> None:
+async def test_a_request_beyond_the_limits_gets_an_error(request_: bytes, status: bytes) -> None:
     async with _plain() as port:
         client = await port.connect()
         client.send(request_)

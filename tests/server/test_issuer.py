@@ -82,7 +82,7 @@ def test_the_issuer_is_known(
         pytest.param(None, AWAY, OURS, id="no token, and the API server is away"),
     ],
 )
-def test_the_issuer_is_not_known_yet(token: Said, discovery: str | ClusterError, configured: str | None) -> None:
+def test_the_issuer_is_check_pending(token: Said, discovery: str | ClusterError, configured: str | None) -> None:
     async def work() -> None:
         issuer = ClusterIssuer()
         with pytest.raises(ClusterError):
@@ -142,7 +142,7 @@ async def test_an_unchecked_issuer_that_turns_out_right_is_no_longer_asked_about
     assert issuer.get() == ISSUER
 
 
-def test_only_a_service_accounts_token_says_who_issues_the_clusters_tokens() -> None:
+def test_only_a_service_accounts_token_names_the_clusters_issuer() -> None:
     keys = TokenIssuer(OURS)
     assert issuer_in(keys.token(OWN)) == OURS
     assert issuer_in(keys.token("jane@example.org")) is None

@@ -88,7 +88,7 @@ class Logging:
         return self.process.wait(20)
 
 
-def test_a_log_that_nobody_reads_holds_no_review_and_no_end(place: Place, tmp_path: Path) -> None:
+def test_a_log_that_is_not_read_delays_no_review_and_no_end(place: Place, tmp_path: Path) -> None:
     with Logging(place, tmp_path) as one:
         took = max(one.review() for _ in range(REVIEWS))
         assert one.end() == 0

@@ -51,7 +51,7 @@ class Place:
         )
 
     def environment(self, aws: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Its API server and AWS, as somebody who may do everything there unless `aws` says who else."""
+        """Its API server and AWS, as an administrator unless `aws` names another caller."""
         kubeconfig = self.api.kubeconfig(self._folder, self.token)
         return {**(aws or self.aws.environment(base={})), "KUBECONFIG": str(kubeconfig), "POD_NAME": "one"}
 

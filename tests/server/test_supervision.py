@@ -153,14 +153,14 @@ async def test_a_bug_in_removing_one_association_leaves_the_others_and_a_later_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world, before = World(binding(ROLE, mode=Mode.POD_IDENTITY)), _count("associations")
-    everybody = [subject(number) for number in range(3)]
+    subjects = [subject(number) for number in range(3)]
     async with world.running():
-        for who in everybody:
+        for who in subjects:
             world.cluster.add_namespace(who.namespace)
             world.cluster.add_account(who)
         await asyncio.sleep(2 * GRACE)
-        assert set(world.eks.now) == set(everybody)
-        for who in everybody[:2]:
+        assert set(world.eks.now) == set(subjects)
+        for who in subjects[:2]:
             world.cluster.remove_namespace(who)
         with monkeypatch.context() as bug:
             bug.setattr(type(world.eks), "delete", _raises_for(world.eks.delete))
@@ -168,7 +168,7 @@ async def test_a_bug_in_removing_one_association_leaves_the_others_and_a_later_s
         assert len(world.eks.now) == 2
         assert _count("associations") > before
         await asyncio.sleep(2 * INTERVAL)
-        assert set(world.eks.now) == {everybody[2]}
+        assert set(world.eks.now) == {subjects[2]}
 
 
 def _raises_for(delete: Callable[[str], Awaitable[None]]) -> Callable[[object, str], Awaitable[None]]:

@@ -11,8 +11,9 @@ from tests.simulation.processes import WORLD
 from tests.simulation.sights import KINDS, Sights
 from tests.simulation.wire import Fate, SilenceError
 from tests.support.sites import SERVICE_ACCOUNT
-from webhook.controller.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.controller.ports import Change, RunningPod
 from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
 from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
-from webhook.cli.apply.engine import Hands, remove
+from webhook.cli.apply.engine import Done, Hands, hands_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.model.aws_errors import AwsError
 from webhook.planning.plan import Change, Plan, RoleChange
 
@@ -48,28 +48,20 @@ async def _apply(world: World, process: Process) -> None:
         world.plan.rules.grace,
     )
     policies = AwsClient(world.iam, world.wire, world.witness, process, "ours", own_in)
-    lock = LeaseLock(client, process.name)
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand = DesiredState(cache, writers)
-    for role in binding.roles:
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand)
-    grants = Grants(writers)
-    mirror = asyncio.create_task(cache.run())
+    engine = build_engine(
+        binding.roles, own_in, lambda _: policies, LeaseLock(client, process.name), partial(DesiredState, cache)
+    )
     try:
-        await cache.wait_until_synced()
-        by = Hands(client, policies, cache, demand, writers, grants)
-        plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
-        await remove(by, plan, lambda _: None)
+        async with hands_over(engine, client, policies, cache, Done()) as by:
+            plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
+            await remove(by, plan, lambda _: None)
     except AwsError as error:
         world.witness.note(process.name, f"gives up: {error}")
-    finally:
-        await grants.close()
-        mirror.cancel()
 
 
 async def _change(by: Hands, role: RoleArn) -> RoleChange:
     policy, own = await by.policies.read(role), own_in(role)
-    unwanted = [who for who in sorted(policy.subjects(own)) if by.demand.may_leave(role, who)]
+    unwanted = [who for who in sorted(policy.subjects(own)) if by.engine.desired.may_remove(role, who)]
     return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.invariants import assert_statement_is_whole, foreign_part
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import TrustPolicy, canonical
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.plan import ControlPlane
     from tests.simulation.replica import Replica
     from tests.simulation.world import World
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
 
 _WEBHOOK_TIMEOUT = 10.0
 

@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tests.support.sites import own_in
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import TrustPolicy
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tests.support.sites import binding as binding_of
 from tests.support.sites import pool, subject
 from webhook.model.bindings import Binding, Mode
 from webhook.model.names import RoleArn, Subject
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.simulation import checks
 from tests.simulation.room import Room
 from tests.support.sites import own_in
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
@@ -20,9 +21,8 @@ from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.simulation.wire import Wire
     from tests.simulation.witness import Witness
     from tests.support.simulated_iam import SimulatedIam
-    from webhook.admission.reviews import Answer
+    from webhook.admission.answers import Answer
     from webhook.controller.leader_election import Leadership
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
@@ -66,20 +66,21 @@ class Replica:
             lambda: self._witness.now() + self.process.wall_clock_ahead,
             self._plan.rules.grace,
         )
-        lock = LeaseLock(client, name)
         policies = AwsClient(iam, wire, self._witness, self.process, "ours", own_in)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self._cache, writers)
-        self._grants = Grants(writers)
-        limiter = iam_limiter()
-        for role in binding.roles:
-            writers[role] = RoleWriter(role, own_in, policies, lock, demand, limiter=limiter)
+        engine = build_engine(
+            binding.roles,
+            own_in,
+            lambda _: policies,
+            LeaseLock(client, name),
+            partial(DesiredState, self._cache),
+        )
+        self._grants = engine.grants
         client_of_pruner = _PrunersClient(api, self.process, self._witness)
         self._reconciler = Reconciler(self._cache, self._grants, client, _NoEvents())
         self._pruner = Pruner(
             self._cache,
-            writers,
-            demand,
+            engine.writers,
+            engine.desired,
             client_of_pruner,
             _NoEvents(),
             self._plan.rules,
@@ -121,13 +122,12 @@ class Replica:
         """Have it answer a review."""
         request = Request(
             uid="1",
-            group="",
-            kind="ServiceAccount",
             operation=operation,
+            is_reviewed=True,
             namespace=who.namespace,
             name=who.service_account,
             dry_run=dry,
-            object=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
+            metadata=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
         )
         return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
 
@@ -183,39 +183,41 @@ class Neighbour:
         self._wanted = wanted
         policies = AwsClient(iam, wire, witness, self.process, "neighbour", neighbours_own_in)
         lock = InProcessLock()
-        self._writers = self.process.run(
-            lambda: [RoleWriter(role, neighbours_own_in, policies, lock, self) for role in plan.binding.roles]
+        roles = plan.binding.roles
+        engine = self.process.run(
+            lambda: build_engine(roles, neighbours_own_in, lambda _: policies, lock, lambda _: self)
         )
+        self._writers = engine.writers.values()
         self.process.start(self._check_for_ever(), "neighbour")
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return self._wanted[role]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; it runs once and hears of nobody through Leases."""
+        """As the port DesiredSubjects says; it runs once and hears of nobody through Leases."""
         return subject in self._wanted[role]
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says; nobody is removed here."""
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:
+        """As the port DesiredSubjects says; nobody is removed here."""
         return subject not in self._wanted[role]
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port Demand says."""
-        return self.may_leave(role, subject)
+        """As the port DesiredSubjects says."""
+        return self.may_remove(role, subject)
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; it knows its namespaces."""
+        """As the port DesiredSubjects says; it knows its namespaces."""
         return True
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says; its namespaces are not made anew."""
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says; its namespaces are not made anew."""
         return False
 
     async def _check_for_ever(self) -> None:
         while True:
             for writer in self._writers:
-                writer.check()
+                writer.enqueue()
             await asyncio.sleep(_NEIGHBOUR_INTERVAL)
 
 

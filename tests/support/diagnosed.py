@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.printed_commands import commands_of, without_context
+from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import Level, in_context
-from webhook.cli.verify.verdict import diagnose
 
 if TYPE_CHECKING:
-    from webhook.cli.verify.facts import ControlPlane, Shared
+    from webhook.cli.verify.findings import ControlPlane, Shared
 
 
-def assert_said_once(plane: ControlPlane, shared: Shared, check: str, words: str, fix: list[str] | None) -> None:
+def assert_found_once(plane: ControlPlane, shared: Shared, check: str, words: str, fix: list[str] | None) -> None:
     """One finding of `check` is not well, says `words`, and has the words of `fix` as its command."""
     (found,) = [one for one in diagnose(plane, shared).findings if one.level is not Level.OK]
     assert (found.check, words in found.message) == (check, True), found

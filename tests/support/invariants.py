@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.iam.statement import ASSUME_WITH_TOKEN, OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical
 from webhook.model.names import AUDIENCE

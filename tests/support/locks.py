@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webhook.coordination.leases import Lease, lease_name
+from webhook.coordination.leases import Lease
+from webhook.coordination.lock import lease_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,7 @@ class InProcessHold:
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing to do: the one writer of the role remembers by itself."""
 
-    async def again(self) -> bool:
+    async def renew(self) -> bool:
         """Always: nobody else waits."""
         return True
 

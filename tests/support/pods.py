@@ -8,10 +8,8 @@ from tests.support.locks import InProcessLock
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, binding, foreign_document, role
-from webhook.engine.grants import Grants
-from webhook.iam.pod_statement import PodStatement
-from webhook.iam.role_writer import RoleWriter
-from webhook.iam.statement import OwnStatement
+from webhook.engine.build import build_engine
+from webhook.iam.statement import OwnStatement, PodStatement
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Grant
 from webhook.model.names import ClusterArn
@@ -55,47 +53,52 @@ class PodSite:
             self.iam.store(ROLE, foreign_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
-        self.writer = RoleWriter(ROLE, lambda _: OWN, self.iam.client(name), InProcessLock(), self)
         self.others: set[Subject] = set()
-        self.associations = Associations(self.eks, OWNER, self, leads_since)
-        self.grants = Grants({ROLE: self.writer}, self.associations)
+        policies = self.iam.client(name)
+        engine = build_engine(
+            [ROLE],
+            lambda _: OWN,
+            lambda _: policies,
+            InProcessLock(),
+            lambda _: self,
+            lambda desired: Associations(self.eks, OWNER, desired, leads_since),
+        )
+        assert engine.associations
+        self.associations = engine.associations
+        self.writer, self.grants = engine.writers[ROLE], engine.grants
 
-    def grant(self, who: Subject) -> Grant:
+    def grant(self, account: Subject) -> Grant:
         """The grant of a subject of the binding."""
-        return Grant(who, self.binding)
+        return Grant(account, self.binding)
 
     def wanted_associations(self) -> dict[Subject, RoleArn]:
         """As the port DesiredAssociations says."""
         return self.wanted
 
-    def may_dissociate(self, who: Subject, one: RoleArn | None) -> bool:  # noqa: ARG002  the port's signature
+    def may_dissociate(self, account: Subject, one: RoleArn | None) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredAssociations says."""
-        return who not in self.wanted
+        return account not in self.wanted
 
-    def was_replaced(self, who: Subject) -> bool:
-        """As the port DesiredAssociations says."""
-        return who in self.others
+    def was_replaced(self, account: Subject) -> bool:
+        """As both ports say."""
+        return account in self.others
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
-        """As the port Demand says: nobody is named in the role."""
+        """As the port DesiredSubjects says: the role names no subject."""
         return []
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_want(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False
 
-    def seems_unused(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def seems_unused(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False
 
-    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return True
 
-    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
-        return False
-
-    def may_leave(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_remove(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return False

@@ -158,8 +158,8 @@ class ObservedContext(ServingContext):
 
 
 @dataclass
-class Told:
-    """What a replica told of itself."""
+class RecordedReport:
+    """What a replica reports."""
 
     reasons: Counter[Reason] = field(default_factory=Counter)
     reloads: Counter[str] = field(default_factory=Counter)
@@ -187,7 +187,7 @@ class Replica:
 
     def __init__(self, world: World, name: str, names: frozenset[str] = NAMES) -> None:
         self.name = name
-        self.told = Told()
+        self.report = RecordedReport()
         self.disturbed = False
         self.counts_from = 0
         self._world = world
@@ -196,7 +196,7 @@ class Replica:
             world,
             world,
             self.context,
-            self.told,
+            self.report,
             replica=name,
             names=names,
             clock=lambda: world.now,
@@ -206,7 +206,7 @@ class Replica:
     async def look(self) -> None:
         """One look, as the program's loop does it."""
         try:
-            await self.source.look()
+            await self.source.reconcile()
         except StoreError:
             return
         if self.disturbed:

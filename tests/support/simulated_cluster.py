@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from webhook.controller.ports import Change, ClusterError, ExpiredError, RunningPod
+from webhook.controller.ports import Change, RunningPod
 from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

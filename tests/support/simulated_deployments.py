@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.virtual_time import now
-from webhook.controller.ports import ClusterError, RunningPod
+from webhook.controller.ports import RunningPod
 from webhook.model.deployments import Deployment
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from tests.support.simulated_cluster import SimulatedCluster

@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.engine.build import build_engine
+from webhook.iam.role_writer import iam_limiter
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -81,41 +81,43 @@ class Site:
         self.others: set[Subject] = set()
         policies, lock = iam.client(name), lock or InProcessLock()
         self.limiter = iam_limiter()
-        self.writers = {one: RoleWriter(one, own_in, policies, lock, self, limiter=self.limiter) for one in roles}
-        self.grants = Grants(self.writers)
+        engine = build_engine(roles, own_in, lambda _: policies, lock, lambda _: self, limiter=self.limiter)
+        self.writers, self.grants = engine.writers, engine.grants
 
-    def grant(self, who: Subject, annotated: RoleArn | None = None) -> Grant:
+    def grant(self, account: Subject, annotated: RoleArn | None = None) -> Grant:
         """The grant of a subject of the binding."""
-        return Grant(who, self.binding, annotated)
+        return Grant(account, self.binding, annotated)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:
-        """As the port Demand says."""
+        """As the port DesiredSubjects says."""
         return self.wanted[one]
 
-    def may_want(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says: the binding goes by names alone, so any cluster could want those it fits."""
-        fits = self.binding.service_account == who.service_account and self.binding.selects(who.namespace, {})
+    def may_want(self, one: RoleArn, account: Subject) -> bool:
+        """As DesiredSubjects says: the binding goes by names alone, so any cluster could want those it fits."""
+        fits = self.binding.service_account == account.service_account and self.binding.selects(
+            account.namespace, {}
+        )
         return fits and one in self.roles
 
-    def may_leave(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says."""
-        return who not in self.wanted[one]
+    def may_remove(self, one: RoleArn, account: Subject) -> bool:
+        """As the port DesiredSubjects says."""
+        return account not in self.wanted[one]
 
-    def seems_unused(self, one: RoleArn, who: Subject) -> bool:
-        """As the port Demand says."""
-        return self.may_leave(one, who)
+    def seems_unused(self, one: RoleArn, account: Subject) -> bool:
+        """As the port DesiredSubjects says."""
+        return self.may_remove(one, account)
 
-    def may_add(self, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
+    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+        """As the port DesiredSubjects says."""
         return True
 
-    def is_another(self, one: RoleArn, who: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port Demand says."""
-        return who in self.others
+    def was_replaced(self, account: Subject) -> bool:
+        """As the port DesiredSubjects says."""
+        return account in self.others
 
-    def trusts(self, one: RoleArn, who: Subject) -> bool:
+    def trusts(self, one: RoleArn, account: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""
-        return who in self.trusted_in(one)
+        return account in self.trusted_in(one)
 
     def trusted_in(self, one: RoleArn) -> frozenset[Subject]:
         """Whom our statement in the role trusts now."""

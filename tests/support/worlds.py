@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock, MemoryLeases
@@ -23,11 +24,10 @@ from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.engine.build import build_engine
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 from webhook.podidentity.associations import Associations
 from webhook.telemetry.progress import Progress
@@ -102,36 +102,34 @@ class World:
                 self.iam.store(one, foreign_document(one))
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = LeaderElection(self.leases, INSTALLATION, replica or "a", self.progress)
-        self.writers: dict[RoleArn, RoleWriter] = {}
-        demand = DesiredState(self.cache, self.writers)
         associating = [binding for binding in self.bindings if binding.associates]
-        associations = None
-        if associating:
-            associations = Associations(
-                self.eks,
-                OWNER,
-                self.cache,
-                self.leadership.leads_since if replica else lambda: 0.0,
-                self.progress,
-            )
-        self.grants = Grants(self.writers, associations)
+        leads_since = self.leadership.leads_since if replica else lambda: 0.0
 
         def own(one: RoleArn) -> OwnStatement:
             pods = tuple(pods_of(binding) for binding in associating if one in binding.roles)
             return replace(own_in(one), pods=pods)
 
-        limiter = iam_limiter()
-        for one in self.roles:
-            self.writers[one] = RoleWriter(one, own, policies, lock, demand, self.progress, limiter)
+        self.engine = build_engine(
+            self.roles,
+            own,
+            lambda _: policies,
+            lock,
+            partial(DesiredState, self.cache),
+            partial(Associations, self.eks, OWNER, leads_since=leads_since, progress=self.progress)
+            if associating
+            else None,
+            self.progress,
+        )
+        self.writers, self.grants = self.engine.writers, self.engine.grants
         self.reconciler = Reconciler(self.cache, self.grants, self.cluster, self.events, self.progress)
         self.pruner = Pruner(
             self.cache,
             self.writers,
-            demand,
+            self.engine.desired,
             self.cluster,
             self.events,
             PruneRules(GRACE, 0.2),
-            associations,
+            self.engine.associations,
             self.progress,
             self.reconciler.hurry,
         )

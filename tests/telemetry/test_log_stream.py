@@ -1,4 +1,4 @@
-"""Lines of the log are written in order and to the last; nothing that happens to them holds or fails who logs."""
+"""Lines of the log are written in order and to the last; nothing about them delays or fails the program."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_lines_of_many_threads_are_written_whole_in_the_order_of_each_and_to_the
         assert [line for line in lines if line.startswith(name)] == [f"{name} {number}" for number in range(1000)]
 
 
-def test_where_nobody_reads_lines_beyond_the_room_are_dropped_and_counted_and_the_rest_comes(
+def test_while_the_log_is_not_read_lines_beyond_the_room_are_dropped_and_counted_and_the_rest_comes(
     pipe: tuple[int, int],
 ) -> None:
     reader, writer = pipe
@@ -74,7 +74,7 @@ def test_where_nobody_reads_lines_beyond_the_room_are_dropped_and_counted_and_th
         stream.write(LINE)
     dropped = _dropped("full") - before
     assert 800 <= dropped <= 900
-    stream.close(0.01)  # nobody waits for long
+    stream.close(0.01)  # the end does not wait for long
     assert _dropped("full") - before == dropped
     found: list[bytes] = []
     reading = threading.Thread(target=lambda: found.append(_read_all(reader)))

@@ -1,23 +1,21 @@
-"""Request bodies in memory: of all requests together no more than there is room for."""
+"""Request bodies in memory, bounded for all requests together."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections import OrderedDict
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from fastapi import Request
 
 LARGEST_BODY = 7 * 1024 * 1024
 """Bytes. The API server takes objects up to 3 MiB, and a review carries two of them."""
 
 SMALL_BODY = 64 * 1024
-"""Bytes; bodies up to this size, which nearly all are, never wait for the larger ones."""
+"""Bytes. Bodies up to this size, as nearly all are, never wait for larger ones."""
 
 _HEAD = 1024
 
@@ -28,7 +26,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class UnreadBodyError(Exception):
-    """A body was not read, or not to its end. `head` is its beginning, as far as it was read."""
+    """A body was not read to its end. `head` is its beginning, as far as it was read."""
 
     def __init__(self, head: bytes = b"") -> None:
         super().__init__()
@@ -40,15 +38,15 @@ class BodyTooLargeError(UnreadBodyError):
 
 
 class NoRoomError(UnreadBodyError):
-    """A body did not get room in time, or had it for too long while others waited."""
+    """A body did not get room in time, or kept it for too long while others waited."""
 
 
 class Room:
     """Room for `size` bytes of bodies that are being read.
 
-    Where there is not enough, the body of which nothing has come for longest, and for `patience` seconds, gives
-    way: its reader gets NoRoomError. What comes of it after `longest_read` seconds wins it no more time. Until one
-    gives way a new one waits, for `longest_wait` seconds at most and as one of `queue` at most.
+    Where there is not enough, the body that has been silent for longest, and for at least `patience` seconds, is
+    dropped: its reader gets NoRoomError. What arrives after `longest_read` seconds gains a body no more time. A
+    new body waits for room for at most `longest_wait` seconds, with at most `queue` others.
     """
 
     def __init__(
@@ -68,27 +66,26 @@ class Room:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
         self._reading: OrderedDict[asyncio.Timeout, float] = OrderedDict()
-        """When something of each came last."""
+        """When bytes of each arrived last."""
 
-    @asynccontextmanager
-    async def held(self, request: Request, size: int) -> AsyncIterator[bytearray]:
+    async def read(self, request: Request, size: int) -> bytearray:
         """The body of a request, of `size` bytes at most. Raises BodyTooLargeError and NoRoomError."""
         await self._take(size)
         try:
             reading, body = asyncio.timeout(None), bytearray()
             try:
                 async with reading:
-                    await self._read(request, size, reading, body)
+                    await self._fill(body, request, size, reading)
             except TimeoutError:
                 raise NoRoomError(bytes(body[:_HEAD])) from None
             finally:
                 self._reading.pop(reading, None)
-            yield body
+            return body
         finally:
             self._left += size
             self._freed.set()
 
-    async def _read(self, request: Request, size: int, reading: asyncio.Timeout, body: bytearray) -> None:
+    async def _fill(self, body: bytearray, request: Request, size: int, reading: asyncio.Timeout) -> None:
         time = asyncio.get_running_loop().time
         until = time() + self._longest_read
         self._reading[reading] = time()
@@ -107,15 +104,15 @@ class Room:
         try:
             async with asyncio.timeout(self._longest_wait), self._turn:
                 while self._left < size:
-                    await self._give_way()
+                    await self._make_room()
                 self._left -= size
         except TimeoutError:
             raise NoRoomError from None
         finally:
             self._waiting -= 1
 
-    async def _give_way(self) -> None:
-        """Wait until something was freed, or the oldest one had its time."""
+    async def _make_room(self) -> None:
+        """Wait until a body is freed, or drop the one that has been silent for longest."""
         self._freed.clear()
         now = asyncio.get_running_loop().time()
         patience = None
@@ -134,36 +131,37 @@ class Room:
 
 
 class Bodies:
-    """Reads bodies: those up to SMALL_BODY have room of their own."""
+    """Reads bodies. Those up to SMALL_BODY have room of their own."""
 
     def __init__(self, small: Room | None = None, large: Room | None = None) -> None:
         self._small = small or Room(16 * 1024 * 1024, patience=0, queue=_ANY)
         self._large = large or Room(24 * 1024 * 1024, patience=0.5)
 
-    @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytearray]:
-        """The body, for as long as it is needed. Raises BodyTooLargeError, NoRoomError and ClientDisconnect."""
+    async def read(self, request: Request) -> bytearray:
+        """The body, to be parsed at once and freed: it does not count any more.
+
+        Raises BodyTooLargeError, NoRoomError and ClientDisconnect.
+        """
         size = _announced(request)
         if size > LARGEST_BODY:
             raise BodyTooLargeError
         room = self._small if size <= SMALL_BODY else self._large
-        async with room.held(request, size) as body:
-            yield body
+        return await room.read(request, size)
 
 
 async def drained(request: Request, head: bytes) -> bytes:
-    """The beginning of a body, once all of it has come; `head` is what was read before, the rest is not kept.
+    """Read a body to its end, and return its beginning. `head` was read before; the rest is not kept.
 
-    A client sends all before it looks at an answer. Raises ClientDisconnect.
+    A client sends the whole body before it reads an answer. Raises ClientDisconnect.
     """
     found = bytearray(head)
-    with suppress(RuntimeError):  # it was read to its end
+    with suppress(RuntimeError):  # it has been read to its end
         async for chunk in request.stream():
             found += chunk[: max(_HEAD - len(found), 0)]
     return bytes(found)
 
 
 def _announced(request: Request) -> int:
-    """The most that may come: what the request says, or all that is allowed."""
+    """The most bytes that the body can have: its Content-Length, or all that is allowed."""
     length = request.headers.get("content-length", "")
     return int(length) if _LENGTH.fullmatch(length) else LARGEST_BODY

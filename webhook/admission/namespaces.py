@@ -38,58 +38,46 @@ class NamespaceCache(Protocol):
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
 
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
+    def record_live(self, name: str, selected: LiveNamespace | None) -> None:
         """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
 
 
 class LiveNamespaces:
-    """The namespaces by the watch (`cache`) and by the API server itself (`read`, with seconds).
+    """The namespaces by the watch (`cache`) and by direct reads of the API server (`read`, with seconds).
 
-    Reads go to the API server at 200 a second at most, 400 in a burst: forged reviews cannot flood it. Who could
-    not be served in time takes no turn, so that a flood is over when it is over. Of one namespace one read at most
-    is under way and one waits for its turn, however many ask. Each is answered by a read that began afterwards.
+    Reads are limited to 200 a second, 400 in a burst: forged reviews cannot flood the API server. A review that
+    cannot be served in time takes no turn, so that a flood leaves no queue behind. Of each namespace one read at
+    most is under way and one waits for its turn, for all reviews together. Each is answered by a read that began
+    afterwards.
     """
 
     def __init__(
         self, cache: NamespaceCache, read: Callable[[str, float], Awaitable[LiveNamespace | None]]
     ) -> None:
-        self._cache = cache
+        self.cache = cache
         self._read = read
         self._tokens = _BURST
         self._counted_at = 0.0
         self._next: dict[str, asyncio.Task[_Found]] = {}
         self._under_way: dict[str, asyncio.Task[_Found]] = {}
 
-    @property
-    def in_touch(self) -> bool:
-        """Whether what is cached is how the API server has it now, up to the watch's own delay."""
-        return self._cache.namespaces_in_touch
-
-    def cached(self, name: str) -> LiveNamespace | None:
-        """The namespace as the watch last showed it."""
-        return self._cache.cached(name)
-
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
-        """Take note of what was just fetched: the namespace where a binding selects it, else None."""
-        self._cache.note_live(name, selected)
-
     async def fetch(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as the API server has it now.
 
-        Raises NamespaceUnknownError after `seconds`. Where its turn would come later, only a watch in touch may
-        still show the namespace, within a tenth of a second.
+        Raises NamespaceUnknownError after `seconds`. A review whose turn would come later than that only waits a
+        tenth of a second for a watch in touch to show the namespace.
         """
         read = self._next.get(name)
         if read is None:
             wait = self._wait_for_turn()
             if wait >= seconds:
-                if self.in_touch:
+                if self.cache.namespaces_in_touch:
                     await asyncio.sleep(min(_WATCH_DELAY, max(seconds, 0)))
                 if (shown := self._shown(name)) is not None:
                     return shown
                 raise NamespaceUnknownError("too many namespaces are being looked up")
             self._tokens -= 1
-            read = asyncio.get_running_loop().create_task(self._look(name, wait), name=f"look up {name}")
+            read = asyncio.get_running_loop().create_task(self._read_in_turn(name, wait), name=f"look up {name}")
             self._next[name] = read
         done, _ = await asyncio.wait([read], timeout=max(seconds, 0))
         if not done:
@@ -100,11 +88,11 @@ class LiveNamespaces:
         return found
 
     def _shown(self, name: str) -> LiveNamespace | None:
-        """The namespace by a watch that is in touch: where reads have to queue it has it sooner, as a rule."""
-        return self.cached(name) if self.in_touch else None
+        """The namespace by a watch that is in touch: it usually shows it before a read that has to queue."""
+        return self.cache.cached(name) if self.cache.namespaces_in_touch else None
 
-    async def _look(self, name: str, wait: float) -> _Found:
-        """Read once it is its turn, and once the read before it is done: until then others can join."""
+    async def _read_in_turn(self, name: str, wait: float) -> _Found:
+        """Read once it is its turn, and once the read before it has ended: until then other reviews can join."""
         sooner = min(wait, _WATCH_DELAY)
         await asyncio.sleep(sooner)
         if wait and (shown := self._shown(name)) is not None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.admission.answers import API_VERSION, KIND, printable
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from webhook.model.patches import Patch
+    from webhook.admission.answers import Answer
 
     class Reviewer(Protocol):
         """Answers reviews."""
@@ -25,21 +25,17 @@ if TYPE_CHECKING:
 
         @property
         def observes(self) -> bool:
-            """Whether it lets everything pass as it is, even what cannot be read."""
+            """Whether it allows everything unchanged, even what cannot be read."""
 
         async def answer(self, request: Request, seconds: float) -> Answer:
-            """Answer one review within `seconds`. Raises InvalidReviewError for an object that is not one."""
+            """Answer one review within `seconds`. Raises InvalidReviewError for an unreadable object."""
 
-
-API_VERSION: Final = "admission.k8s.io/v1"
-KIND: Final = "AdmissionReview"
 
 _NULL = msgspec.Raw(b"null")
 
-# What msgspec raises for bytes that are no such JSON.
+# What msgspec raises for other bytes than such JSON.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
-_SERVICE_ACCOUNT = ("", "ServiceAccount")
 
 _LONGEST_UID = 253
 """Characters; an API server's has 36."""
@@ -52,18 +48,15 @@ _UID_WITHIN = 1024
 _LONGEST_ARN = 2048
 """Characters that IAM takes."""
 
-_LONGEST_WARNING = 256
-"""Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
-
 
 class InvalidReviewError(Exception):
-    """A body is not a review that can be answered; the message says why."""
+    """A body is not a review that can be answered, for the reason in the message."""
 
 
 class TooDeepError(Exception):
-    """A review holds something that is nested too deep to be read; `uid` is the one to answer to.
+    """A review is nested too deep to be read; `uid` is the one to answer to.
 
-    Whoever creates a ServiceAccount can have that in its managedFields, and so must not get past a `deny` by it.
+    The managedFields of any ServiceAccount can be nested like that, and must not bypass a `deny`.
     """
 
     def __init__(self, uid: str) -> None:
@@ -73,7 +66,7 @@ class TooDeepError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is kept of an object's metadata. A review can wait for seconds, and annotations can be megabytes."""
+    """What is kept of an object's metadata: a review can wait for seconds, and annotations can be megabytes."""
 
     name: str = ""
     role_annotation: str | None = None
@@ -87,31 +80,17 @@ class Request:
     """What the API server asks. It holds nothing of the body that it was read from."""
 
     uid: str
-    group: str
-    kind: str
     operation: str
+    is_reviewed: bool
+    """Whether it creates or updates a ServiceAccount."""
     namespace: str = ""
     name: str = ""
     dry_run: bool = False
-    object: Metadata | str = Metadata()
-    """Metadata of the object, or why it has none."""
-    old_object: Metadata | str = Metadata()
-
-    @property
-    def is_service_account(self) -> bool:
-        """Whether the object is a core ServiceAccount."""
-        return (self.group, self.kind) == _SERVICE_ACCOUNT
-
-    def reviewed(self) -> Metadata:
-        """Metadata of the object. Raises InvalidReviewError if it is not an object with metadata."""
-        return _known(self.object)
-
-    def old_role_annotation(self) -> str | None:
-        """The role annotation before an UPDATE; None where there was none, or no object.
-
-        Raises InvalidReviewError if there was something else than an object with metadata.
-        """
-        return _known(self.old_object).role_annotation
+    metadata: Metadata = Metadata()
+    old_role: str | None = None
+    """The role annotation before an UPDATE."""
+    unreadable: str = ""
+    """Why the object is not a ServiceAccount; empty where it is one."""
 
 
 class _Annotations(msgspec.Struct, frozen=True):
@@ -152,6 +131,9 @@ class _Review(msgspec.Struct, rename="camel", frozen=True):
     request: _Request | None = None
 
 
+_SERVICE_ACCOUNT = _Kind(group="", kind="ServiceAccount")
+_REVIEWED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
+
 _review_decoder = msgspec.json.Decoder(_Review)
 _object_decoder = msgspec.json.Decoder(_Object)
 
@@ -170,7 +152,7 @@ def _request(body: bytes | bytearray) -> Request:
     try:
         review = _review_decoder.decode(body)
     except _UNREADABLE as error:
-        raise InvalidReviewError(_deliverable(f"the body is not an AdmissionReview: {error}")) from error
+        raise InvalidReviewError(printable(f"the body is not an AdmissionReview: {error}")) from error
     if (review.api_version, review.kind) != (API_VERSION, KIND):
         raise InvalidReviewError(
             f"the body is {_short(review.kind)} of {_short(review.api_version)}, not {KIND} of {API_VERSION}: set "
@@ -179,25 +161,30 @@ def _request(body: bytes | bytearray) -> Request:
     request = review.request
     if request is None or not 0 < len(request.uid) <= _LONGEST_UID:
         raise InvalidReviewError("the AdmissionReview has no request with a uid to answer to")
-    of_interest = (request.kind.group, request.kind.kind) == _SERVICE_ACCOUNT
+    is_reviewed = request.kind == _SERVICE_ACCOUNT and request.operation in _REVIEWED_OPERATIONS
+    metadata, old, unreadable = Metadata(), Metadata(), ""
+    if is_reviewed:
+        try:
+            metadata = _metadata(request.object)
+            if request.operation == "UPDATE" and request.old_object != _NULL:
+                old = _metadata(request.old_object)
+        except _UNREADABLE as error:
+            unreadable = printable(f"the review's object is not a ServiceAccount: {error}")
     return Request(
         uid=request.uid,
-        group=request.kind.group,
-        kind=request.kind.kind,
         operation=request.operation,
+        is_reviewed=is_reviewed,
         namespace=request.namespace,
         name=request.name,
         dry_run=bool(request.dry_run),
-        object=_metadata(request.object) if of_interest else Metadata(),
-        old_object=_metadata(request.old_object) if of_interest and request.old_object != _NULL else Metadata(),
+        metadata=metadata,
+        old_role=old.role_annotation,
+        unreadable=unreadable,
     )
 
 
-def _metadata(raw: msgspec.Raw) -> Metadata | str:
-    try:
-        metadata = _object_decoder.decode(raw).metadata
-    except _UNREADABLE as error:
-        return _deliverable(f"the review's object is not a ServiceAccount: {error}")
+def _metadata(raw: msgspec.Raw) -> Metadata:
+    metadata = _object_decoder.decode(raw).metadata
     role = metadata.annotations and metadata.annotations.role
     return Metadata(
         name=metadata.name,
@@ -205,48 +192,6 @@ def _metadata(raw: msgspec.Raw) -> Metadata | str:
         has_annotations=metadata.annotations is not None,
         being_deleted=metadata.deletion_timestamp is not None,
     )
-
-
-def _known(metadata: Metadata | str) -> Metadata:
-    if isinstance(metadata, str):
-        raise InvalidReviewError(metadata)
-    return metadata
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the program says about one review."""
-
-    allowed: bool
-    outcome: str
-    patch: Patch | None = None
-    warnings: list[str] = []
-    audit: dict[str, str] = {}
-    refusal: str = ""
-    status: int = 200
-
-    def render(self, uid: str) -> bytes:
-        """The AdmissionReview that goes back."""
-        response: dict[str, Any] = {"uid": uid, "allowed": self.allowed}
-        if self.patch:
-            response["patchType"] = "JSONPatch"
-            response["patch"] = b64encode(msgspec.json.encode(self.patch)).decode()
-        if self.warnings:
-            response["warnings"] = [_deliverable(warning) for warning in self.warnings]
-        if self.audit:
-            response["auditAnnotations"] = self.audit
-        if not self.allowed:
-            response["status"] = {"code": self.status, "message": self.refusal}
-        return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})
-
-
-def _deliverable(warning: str) -> str:
-    """The warning as it gets through: API servers drop one with a control character, such as a line's end."""
-    visible = warning
-    if not warning.isprintable():
-        visible = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in warning
-        )
-    return visible if len(visible) <= _LONGEST_WARNING else visible[: _LONGEST_WARNING - 3] + "..."
 
 
 def _short(text: str) -> str:

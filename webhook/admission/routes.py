@@ -1,4 +1,4 @@
-"""POST /mutate: HTTP around one review. A decision is always 200; other codes mean that it was no review."""
+"""POST /mutate: HTTP around one review. A decision is always 200; other codes mean that no review was read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, Router
 
+from webhook.admission.answers import Answer
 from webhook.admission.bodies import (
     LARGEST_BODY,
     Bodies,
@@ -21,11 +22,13 @@ from webhook.admission.bodies import (
     UnreadBodyError,
     drained,
 )
-from webhook.admission.reviews import Answer, InvalidReviewError, TooDeepError, parse_review
+from webhook.admission.reviews import InvalidReviewError, TooDeepError, parse_review
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import note_refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webhook.admission.reviews import Request as ReviewRequest
     from webhook.admission.reviews import Reviewer
 
@@ -35,7 +38,7 @@ MARGIN = 0.5
 """Seconds kept free of the API server's own timeout for the way back."""
 
 _DEFAULT_TIMEOUT = 10.0
-"""Seconds, where the request does not say: a webhook's default timeoutSeconds."""
+"""Seconds, where the request has no timeout: a webhook's default timeoutSeconds."""
 
 _LONGEST_NAME = 253
 """Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
@@ -53,82 +56,87 @@ _UNREAD: dict[type[UnreadBodyError], tuple[int, str, dict[str, str]]] = {
 }
 
 
-def admission_router(service: Reviewer, bodies: Bodies | None = None) -> Router:
+def admission_router(
+    service: Reviewer, bodies: Bodies | None = None, is_draining: Callable[[], bool] = lambda: False
+) -> Router:
     """The route that the MutatingWebhookConfiguration points to, as an application.
 
-    It is Starlette's alone: FastAPI's layers are for what it has none of, and take half of the time of an answer.
+    It is Starlette's alone: FastAPI's layers take half of the time of an answer, and do nothing for this route.
+
+    While the program drains, each answer closes its connection. An API server keeps idle connections for 90 s, and
+    would go on sending reviews to a program that is shutting down.
     """
     held = bodies or Bodies()
 
     async def mutate(request: Request) -> Response:
+        response = await respond(request)
+        if is_draining():
+            response.headers["connection"] = "close"
+        return response
+
+    async def respond(request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + _seconds(request)
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
-            return _refused(_UNSUPPORTED, "the content type is not application/json")
+            return _http_error(_UNSUPPORTED, "the content type is not application/json")
         try:
-            return await _answered(await _review(request, held), deadline)
+            review = parse_review(await held.read(request))  # the body is freed before the review waits
+            return await _answer(service, review, deadline)
         except TooDeepError as error:
             if service.observes:
                 return _rendered(error.uid, Answer(allowed=True, outcome="observed"))
-            return _denied(error.uid, "refused_too_deep", _FORBIDDEN, str(error))
+            return _denial(error.uid, "refused_too_deep", _FORBIDDEN, str(error))
         except InvalidReviewError as error:
-            return _refused(_BAD_REQUEST, str(error))
+            return _http_error(_BAD_REQUEST, str(error))
         except UnreadBodyError as error:
             return await _unread(request, error, may_deny=service.may_deny)
         except ClientDisconnect:
             return Response(status_code=_BAD_REQUEST)
 
-    async def _answered(review: ReviewRequest, deadline: float) -> Response:
-        started = time.perf_counter()
-        answer = await service.answer(review, max(deadline - asyncio.get_running_loop().time(), 0))
-        duration = time.perf_counter() - started
-        operation = review.operation if review.operation in {"CREATE", "UPDATE"} else "other"
-        metrics.admission_requests.labels(operation, answer.outcome).inc()
-        metrics.admission_seconds.labels(answer.outcome).observe(duration)
-        if review.is_service_account and (answer.patch or not answer.allowed or answer.warnings):
-            log.info(
-                "review_answered",
-                uid=review.uid[:_LONGEST_NAME],
-                operation=review.operation,
-                namespace=review.namespace[:_LONGEST_NAME],
-                service_account=review.name[:_LONGEST_NAME],
-                dry_run=bool(review.dry_run),
-                allowed=answer.allowed,
-                outcome=answer.outcome,
-                role_arn=answer.audit.get("role"),
-                duration_s=round(duration, 4),
-            )
-        return _rendered(review.uid, answer)
-
     return Router([Route("/mutate", mutate, methods=["POST"])], redirect_slashes=False)
 
 
-async def _review(request: Request, bodies: Bodies) -> ReviewRequest:
-    """The review, when nothing of the body is held any more."""
-    async with bodies.read(request) as body:
-        return parse_review(body)
+async def _answer(service: Reviewer, review: ReviewRequest, deadline: float) -> Response:
+    started = time.perf_counter()
+    answer = await service.answer(review, max(deadline - asyncio.get_running_loop().time(), 0))
+    duration = time.perf_counter() - started
+    metrics.admission_requests.labels(review.operation if review.is_reviewed else "other", answer.outcome).inc()
+    metrics.admission_seconds.labels(answer.outcome).observe(duration)
+    if review.is_reviewed and (answer.patch or not answer.allowed or answer.warnings):
+        log.info(
+            "review_answered",
+            uid=review.uid[:_LONGEST_NAME],
+            operation=review.operation,
+            namespace=review.namespace[:_LONGEST_NAME],
+            service_account=review.name[:_LONGEST_NAME],
+            dry_run=review.dry_run,
+            allowed=answer.allowed,
+            outcome=answer.outcome,
+            role_arn=answer.audit.get("role"),
+            duration_s=round(duration, 4),
+        )
+    return _rendered(review.uid, answer)
 
 
 async def _unread(request: Request, error: UnreadBodyError, *, may_deny: bool) -> Response:
-    """Say that a review was not read: as a denial where one is configured, else as an HTTP error.
+    """Answer a review that was not read: with a denial where one is configured, else with an HTTP error.
 
-    An HTTP error passes under failurePolicy Ignore, so that a large enough object would get around a denial.
+    An HTTP error passes under failurePolicy Ignore, so that a large enough object would bypass a denial.
     """
-    status, said, headers = _UNREAD[type(error)]
+    status, reason, headers = _UNREAD[type(error)]
     found = None
     if may_deny:
         with suppress(ClientDisconnect):
             found = _UID.search(await drained(request, error.head))
     if found is None:
-        return _refused(status, said, headers)
-    return _denied(found[1].decode(), "refused_unread", status, f"{said}, so that it was not read")
+        return _http_error(status, reason, headers)
+    return _denial(found[1].decode(), "refused_unread", status, f"{reason}, so that it was not read")
 
 
-def _denied(uid: str, outcome: str, status: int, why: str) -> Response:
-    """A denial of what was not read; no honest ServiceAccount is like that, or its creator tries again."""
-    answer = Answer(allowed=False, outcome=outcome, refusal=why, status=status)
+def _denial(uid: str, outcome: str, status: int, reason: str) -> Response:
+    """A denial of what was not read. A well-formed ServiceAccount is read, or its creator tries again."""
     metrics.admission_requests.labels("other", outcome).inc()
-    note_refusal(status, why)
-    return _rendered(uid, answer)
+    note_refusal(status, reason)
+    return _rendered(uid, Answer(allowed=False, outcome=outcome, refusal=reason, status=status))
 
 
 def _rendered(uid: str, answer: Answer) -> Response:
@@ -141,6 +149,6 @@ def _seconds(request: Request) -> float:
     return max((float(match[1]) if match else _DEFAULT_TIMEOUT) - MARGIN, MARGIN)
 
 
-def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+def _http_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     note_refusal(status, message)
     return Response(message + "\n", status_code=status, media_type="text/plain", headers=headers)

@@ -1,4 +1,4 @@
-"""The flow of one review: look up the namespace, decide, have the subject trusted, answer."""
+"""The flow of one review: find the namespace, decide, obtain trust for the subject, answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.admission.answers import Answer, audit_of, granted, ignored, lack, patch_of, warnings_of
 from webhook.admission.namespaces import NamespaceUnknownError
-from webhook.admission.reviews import Answer
+from webhook.admission.reviews import InvalidReviewError
 from webhook.iam.reasons import MOVED
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import ExistingAnnotation
@@ -24,10 +25,8 @@ from webhook.model.decisions import (
     possible_decisions,
     refusal_while_terminating,
 )
-from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.model.patches import annotation_patch
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.telemetry.events import TRUST_PENDING, EventSubject
 
 if TYPE_CHECKING:
@@ -36,15 +35,13 @@ if TYPE_CHECKING:
     from webhook.engine.grants import Grants
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn
-    from webhook.model.patches import Patch
     from webhook.telemetry.events import Events
 
 log = structlog.get_logger(__name__)
 
 _FORBIDDEN = 403
 _UNAVAILABLE = 503
-_REVIEWED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
-# What a namespace newer than the watch cache could change.
+# What a namespace that the watch does not show yet could change.
 _NOT_SHOWN_YET = frozenset(
     {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
 )
@@ -54,24 +51,24 @@ _TERMINATING = Ignore(IgnoreReason.NAMESPACE_TERMINATING)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How patient an admission is, and what follows when patience was not enough."""
+    """How long an admission waits for trust, and what follows where that was not enough."""
 
     trust_budget: float
-    """Seconds that a review waits for AWS at most."""
+    """The longest time that a review waits for AWS, in seconds."""
     refuse_without_trust: bool
-    """Whether a ServiceAccount that AWS does not trust in time is refused."""
+    """Whether a ServiceAccount that no role trusts in time is denied."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Review:
-    """A review as far as it is judged: only what creates a ServiceAccount or changes its role can be refused.
+    """What a review is judged by: only one that creates a ServiceAccount or changes its role can be denied.
 
-    A forged review can lie about the old object. All that it gains is an answer that is allowed, and answers count
+    A forged review can lie about the old object. All that it gains is an answer that allows, and answers count
     only where the API server asked.
     """
 
     account: Account
-    """As if it were to stay: while it is being deleted, new pods can still start with the role that it names."""
+    """As if it were not being deleted: until it is gone, new pods can start with the role that it names."""
     metadata: Metadata
     is_creation: bool
     old_role: str | None
@@ -83,11 +80,11 @@ class _Review:
         return self.is_creation or self.old_role != self.account.role_annotation
 
     def keeps_role(self, binding: Binding) -> bool:
-        """Whether it leaves the role as it was, so that nothing has to be waited for."""
+        """Whether it keeps the role, so that nothing has to be waited for."""
         return not self.changes_role and (binding.associates or self.account.role_annotation is not None)
 
     def gives(self, role: RoleArn, binding: Binding) -> bool:
-        """Whether the ServiceAccount would have `role` by it, and not before."""
+        """Whether it gives `role` to a ServiceAccount that did not have it."""
         if self.is_creation:
             return True
         return self.changes_role and not binding.associates and self.old_role != role.value
@@ -121,10 +118,12 @@ class AdmissionService:
         )
 
     async def answer(self, request: Request, seconds: float) -> Answer:
-        """Answer one review within `seconds`. Raises InvalidReviewError for an object that is not one."""
-        if not request.is_service_account or request.operation not in _REVIEWED_OPERATIONS:
+        """Answer one review within `seconds`. Raises InvalidReviewError for an unreadable object."""
+        if not request.is_reviewed:
             return Answer(allowed=True, outcome="not_reviewed")
-        metadata = request.reviewed()
+        if request.unreadable:
+            raise InvalidReviewError(request.unreadable)
+        metadata = request.metadata
         account = Account(
             namespace=request.namespace,
             name=metadata.name or request.name,
@@ -136,28 +135,27 @@ class AdmissionService:
             account,
             metadata,
             is_creation=request.operation == "CREATE",
-            old_role=None if request.operation == "CREATE" else request.old_role_annotation(),
-            dry_run=bool(request.dry_run),
+            old_role=request.old_role,
+            dry_run=request.dry_run,
         )
         return await self._answer(review, min(self._policy.trust_budget, seconds))
 
     async def _answer(self, review: _Review, budget: float) -> Answer:
-        account, started = review.account, asyncio.get_running_loop().time()
-        namespace = self._namespaces.cached(account.namespace)
+        account, started, cache = review.account, asyncio.get_running_loop().time(), self._namespaces.cache
+        namespace = cache.cached(account.namespace)
         decision = decide(account, namespace, self._bindings)
-        if self._is_worth_a_look(decision, review):
+        if self._needs_live_read(decision, review):
             try:
-                live = await self._namespaces.fetch(account.namespace, budget)
+                namespace = await self._namespaces.fetch(account.namespace, budget)
             except NamespaceUnknownError as error:
-                # What a watch in touch shows by now is as good as a look, but for a moment's delay.
-                namespace = self._namespaces.cached(account.namespace)
+                # A watch in touch is as good as a live read, but for its delay.
+                namespace = cache.cached(account.namespace)
                 decision = decide(account, namespace, self._bindings)
-                if namespace is None or not self._namespaces.in_touch:
+                if namespace is None or not cache.namespaces_in_touch:
                     return self._unknown(review, decision, str(error))
             else:
-                decision = decide(account, live, self._bindings)
-                self._namespaces.note_live(account.namespace, live if isinstance(decision, Grant) else None)
-                namespace = live
+                decision = decide(account, namespace, self._bindings)
+                cache.record_live(account.namespace, namespace if isinstance(decision, Grant) else None)
         if decision == _TERMINATING and review.changes_role:
             decision = refusal_while_terminating(account, namespace, self._bindings) or decision
         return await self._as_decided(decision, review, budget - (asyncio.get_running_loop().time() - started))
@@ -166,24 +164,24 @@ class AdmissionService:
         if isinstance(decision, Refuse) and review.changes_role:
             return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
         if review.metadata.being_deleted:
-            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
+            return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(decision, Refuse):
             decision = decision.instead or Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason)
         if isinstance(decision, Ignore):
-            return _ignored(decision)
+            return ignored(decision)
         return await self._grant(decision, review, seconds)
 
-    def _is_worth_a_look(self, decision: Decision, review: _Review) -> bool:
-        """Whether the API server itself is asked what the namespace is, before the cache's word is taken.
+    def _needs_live_read(self, decision: Decision, review: _Review) -> bool:
+        """Whether the namespace is read from the API server, because the cache may be behind.
 
-        It is asked before anyone is turned away for a namespace that the watch may be about to show. While the
-        watch is out of touch it is asked before all that would write, refuse, or leave another role alone.
+        It is read before a ServiceAccount is ignored for a namespace that the watch may not show yet. While the
+        watch is out of touch it is also read before all that would write, deny, or keep another role.
         """
         if review.metadata.being_deleted and not review.changes_role:
             return False
         if isinstance(decision, Ignore) and decision.reason in _NOT_SHOWN_YET:
             return bool(possible_decisions(review.account, self._bindings))
-        if self._namespaces.in_touch:
+        if self._namespaces.cache.namespaces_in_touch:
             return False
         if isinstance(decision, Grant):
             writes = not review.dry_run and not review.metadata.being_deleted
@@ -191,23 +189,23 @@ class AdmissionService:
         return isinstance(decision, Refuse) or decision.reason is IgnoreReason.FOREIGN_ROLE
 
     def _unknown(self, review: _Review, cached: Decision, reason: str) -> Answer:
-        """Answer without knowing the namespace: `cached` is what would be decided by a cache out of touch."""
+        """Answer without knowing the namespace. `cached` is the decision by a cache that is out of touch."""
         account = review.account
         log.warning("namespace_unknown", namespace=account.namespace, reason=reason)
         lack = f"namespace {account.namespace} could not be looked up"
         if review.changes_role and any(
             self._might_refuse(one, review) for one in possible_decisions(account, self._bindings)
         ):
-            refusal = f"{lack}, so that it is not known whether this is to be allowed, try again: {reason}"
+            refusal = f"{lack}, so that it is not known whether this is allowed, try again: {reason}"
             return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
         if review.metadata.being_deleted:
-            return _ignored(Ignore(IgnoreReason.BEING_DELETED))
+            return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(cached, Grant) and not review.dry_run:
-            # The annotation alone gives no rights. What is started waits until the namespace is known for certain.
+            # The annotation alone gives no rights. The grant that is started waits until the namespace is known.
             self._grants.start(cached)
             role = self._grants.likely_role(cached)
             return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{lack}: {reason}"))
-        return _ignored(
+        return ignored(
             Ignore(
                 IgnoreReason.NO_SUCH_NAMESPACE,
                 f"{lack}: the role annotation follows later, and pods started before it need a restart",
@@ -215,7 +213,7 @@ class AdmissionService:
         )
 
     def _might_refuse(self, possible: Decision, review: _Review) -> bool:
-        """Whether this decision, if it is the one, could end in a refusal."""
+        """Whether this decision, if it is the right one, could end in a denial."""
         if isinstance(possible, Grant):
             is_judged = review.is_creation or not possible.binding.associates
             is_judged = is_judged and not review.metadata.being_deleted
@@ -235,8 +233,9 @@ class AdmissionService:
         return self._answered(grant, review, outcome)
 
     async def _moved(self, review: _Review, outcome: Outcome) -> Answer:
-        """Answer by what selects the namespace now: it was relabelled while the review waited."""
-        now = decide(review.account, self._namespaces.cached(review.account.namespace), self._bindings)
+        """Answer by the binding that selects the namespace now: it was relabelled while the review waited."""
+        account = review.account
+        now = decide(account, self._namespaces.cache.cached(account.namespace), self._bindings)
         if not isinstance(now, Grant):
             return await self._as_decided(now, review, 0.0)
         if outcome.role not in now.binding.roles:
@@ -246,79 +245,35 @@ class AdmissionService:
     def _answered(self, grant: Grant, review: _Review, outcome: Outcome) -> Answer:
         if isinstance(outcome, Untrusted):
             return self._untrusted(grant, review, outcome)
-        audit = _audit(grant, outcome) | {"trust": "not-asked" if review.dry_run else outcome.label}
-        said = "dry_run" if review.dry_run else f"granted_{outcome.label}"
-        warnings = [outcome.doubt] if outcome.doubt else []
-        return Answer(
-            allowed=True, outcome=said, patch=_patch(grant, review, outcome), warnings=warnings, audit=audit
-        )
+        return granted(grant, review.metadata, outcome, dry_run=review.dry_run)
 
     def _untrusted(self, grant: Grant, review: _Review, outcome: Untrusted) -> Answer:
-        audit = _audit(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
+        audit = audit_of(grant, outcome) | {"trust": outcome.kind.value, "reason": outcome.reason}
         keeps = review.keeps_role(grant.binding)
         if keeps and outcome.kind in {FailureKind.PENDING, FailureKind.LEFT_TO_LEADER}:
             return Answer(allowed=True, outcome="unchanged", audit=audit)
         if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._policy.refuse_without_trust:
             return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
-        self._tell_the_owner(grant, outcome)
+        self._warn_owner(grant, outcome)
         if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
-            refusal = f"{_lack(grant, outcome)}, try again: {outcome.reason}"
+            refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
             )
-        said = "annotated_untrusted" if grant.binding.annotates else "not_associated"
-        patch = [] if keeps else _patch(grant, review, outcome)
-        return Answer(allowed=True, outcome=said, patch=patch, warnings=_warnings(grant, outcome), audit=audit)
+        label = "annotated_untrusted" if grant.binding.annotates else "not_associated"
+        patch = [] if keeps else patch_of(grant, review.metadata, outcome)
+        return Answer(allowed=True, outcome=label, patch=patch, warnings=warnings_of(grant, outcome), audit=audit)
 
-    def _tell_the_owner(self, grant: Grant, outcome: Untrusted) -> None:
+    def _warn_owner(self, grant: Grant, outcome: Untrusted) -> None:
         subject = grant.subject
         self._events.warn(
             EventSubject("ServiceAccount", subject.namespace, subject.service_account),
             TRUST_PENDING,
-            f"{_lack(grant, outcome)}: {outcome.reason}",
+            f"{lack(grant, outcome)}: {outcome.reason}",
         )
 
 
 def _is_of(grant: Grant, outcome: Outcome) -> bool:
-    """Whether the outcome is the grant's, not one of a binding that selects the namespace since."""
+    """Whether the outcome is of the grant's binding, not of one that selects the namespace since."""
     is_withdrawn = isinstance(outcome, Untrusted) and outcome.kind is FailureKind.WITHDRAWN
     return outcome.role in grant.binding.roles and not is_withdrawn
-
-
-def _audit(grant: Grant, outcome: Outcome) -> dict[str, str]:
-    return {"binding": grant.binding.name, "role": outcome.role.value}
-
-
-def _patch(grant: Grant, review: _Review, outcome: Outcome) -> Patch:
-    """The annotations that are not known stay as they are: only additions are sent."""
-    if not grant.binding.annotates:
-        return []
-    metadata = review.metadata
-    known = {} if metadata.role_annotation is None else {ROLE_ARN_ANNOTATION: metadata.role_annotation}
-    return annotation_patch(known if metadata.has_annotations else None, ROLE_ARN_ANNOTATION, outcome.role.value)
-
-
-def _ignored(decision: Ignore) -> Answer:
-    return Answer(
-        allowed=True,
-        outcome=decision.reason.value,
-        warnings=[decision.warning] if decision.warning else [],
-        audit={"ignored": decision.reason.value},
-    )
-
-
-def _lack(grant: Grant, outcome: Untrusted) -> str:
-    if grant.binding.associates:
-        return f"this ServiceAccount is not associated with {outcome.role} yet"
-    return f"{outcome.role} does not trust this ServiceAccount yet"
-
-
-def _warnings(grant: Grant, outcome: Untrusted) -> list[str]:
-    """Two, because one with AWS's own words would be cut: what is the matter, and why."""
-    if outcome.kind.is_final:
-        heal = "a person has to act"
-    elif grant.binding.associates:
-        heal = "it is tried again until it is, and pods that started before need a restart"
-    else:
-        heal = "it is tried again until it does, no restart is needed"
-    return [f"{_lack(grant, outcome)}; {heal}", f"reason: {outcome.reason}"]

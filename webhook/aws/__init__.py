@@ -1,5 +1,5 @@
-"""The only importer of boto3: IAM's trust policies behind the port that `trust` defines, and checks at start.
+"""The only importer of boto3: trust policies, associations, OIDC providers, and who the program is to AWS.
 
 boto3 blocks, so every call runs in one bounded thread pool. Timeouts are short and boto3 never retries by
-itself: whoever asks has a deadline and knows what a retry would mean.
+itself: each caller has a deadline and decides about a retry.
 """

@@ -1,9 +1,8 @@
-"""EKS's Pod Identity associations of our cluster, behind the port that `trust` defines."""
+"""EKS's Pod Identity associations of this cluster, behind the port that `webhook.podidentity` defines."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,12 +34,12 @@ _LONGEST_TOKEN = 8192
 _MOST_PAGES = 500
 """50,000 associations: ten times what a cluster may have by EKS's default quota."""
 
-# ResourceInUseException says which in its text: "Association already exists: a-..." (crossplane/upjet-aws#2199).
+# ResourceInUseException names it in its message: "Association already exists: a-..." (crossplane/upjet-aws#2199).
 _ID = re.compile(r"\ba-[a-z0-9]{6,}\b")
 
 
 class EksAssociations:
-    """The associations of the cluster that the check has confirmed to be ours, and of no other."""
+    """The associations of this cluster, once the check has confirmed it, and of no other."""
 
     def __init__(self, calls: AwsCalls, cluster: ClusterCheck) -> None:
         self._calls = calls
@@ -57,12 +56,12 @@ class EksAssociations:
         tokens: set[str] = set()
         for _ in range(_MOST_PAGES):
             page, token = await self._call("ListPodIdentityAssociations", partial(_page, only, token))
-            for one in page:
-                if (subject := _subject(one.namespace, one.service_account)) is None:
+            for subject, association_id, is_of_addon in page:
+                if subject is None:
                     continue
-                ids[subject] = one.id
-                if one.is_of_addon:
-                    of_addons.add(one.id)
+                ids[subject] = association_id
+                if is_of_addon:
+                    of_addons.add(association_id)
             if not token:
                 return Listing(ids, frozenset(of_addons))
             if token in tokens:
@@ -137,20 +136,10 @@ class EksAssociations:
         return await self._calls.call(operation, lambda clients: function(clients.eks, self._cluster.name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """What the list says of an association."""
-
-    namespace: str
-    service_account: str
-    id: str
-    is_of_addon: bool
-
-
 def _page(
     only: Subject | None, token: str | None, eks: EKSClient, cluster: str
-) -> tuple[list[_Listed], str | None]:
-    """A page, and the token of the next where there is one."""
+) -> tuple[list[tuple[Subject | None, str, bool]], str | None]:
+    """A page, each association with whether it is an add-on's, and the token of the next where there is one."""
     more: dict[str, Any] = {"nextToken": token} if token else {}
     if only:
         more |= {"namespace": only.namespace, "serviceAccount": only.service_account}
@@ -158,9 +147,8 @@ def _page(
     if len(answer["associations"]) > _PAGE:
         raise ValueError("more associations than were asked for")
     listed = [
-        _Listed(
-            text(one["namespace"]),
-            text(one["serviceAccount"]),
+        (
+            _subject(text(one["namespace"]), text(one["serviceAccount"])),
             text(one["associationId"]),
             bool(one.get("ownerArn")),
         )

@@ -1,4 +1,4 @@
-"""Who the program is to AWS, and the rule that it never touches the role that it runs as."""
+"""The identity of the program in AWS, and the rule that it never touches the role that it runs as."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def _ask(clients: AwsClients) -> Caller:
 
 
 class CallerCheck:
-    """Asks once who we are; until AWS has answered, no trust policy is read or written."""
+    """Asks once for the caller; until AWS has answered, no trust policy is read or written."""
 
     def __init__(self, calls: AwsCalls) -> None:
         self._calls = calls
         self._caller: Caller | None = None
 
     async def caller(self) -> Caller:
-        """Who we are. Raises AwsError while AWS does not say."""
+        """The program's identity. Raises AwsError while it is not known."""
         if self._caller is None:
             self._caller = await self._calls.call("GetCallerIdentity", _ask)
         return self._caller
 
     async def allow(self, role: RoleArn) -> None:
-        """Raise AwsError unless we may read and write the trust policy of `role`."""
+        """Raise AwsError unless the program may read and write the trust policy of `role`."""
         objection = (await self.caller()).objection_to(role)
         if objection:
             raise AwsError(FailureKind.NOT_ALLOWED, objection)

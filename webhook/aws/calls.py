@@ -1,4 +1,4 @@
-"""Calling AWS from the event loop: one bounded thread pool, short timeouts, errors in our own words."""
+"""Calling AWS from the event loop: one bounded thread pool, short timeouts, each outcome a value or AwsError."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LONGEST_CALL = 10.0
 
 
 class AwsCalls:
-    """The program's calls of AWS. It never fails when it is made: each call says what it lacks.
+    """The program's calls of AWS. Its construction never fails: each call reports what is missing.
 
     A person who only reads may have a call tried several times (`attempts`), as the SDK does it. `partition` is
-    that of the roles: it says the region where nothing else does. With `read_only` a call that writes is not sent,
-    and raises AwsError.
+    that of the roles: it decides the region where nothing else does. With `read_only` a call that writes is not
+    sent, and raises AwsError.
     """
 
     def __init__(self, attempts: int = 1, partition: str = "aws", *, read_only: bool = False) -> None:
@@ -53,8 +53,8 @@ class AwsCalls:
     async def call(self, operation: str, function: Callable[[AwsClients], T]) -> T:
         """Run `function` with the clients in the pool.
 
-        Raises AwsError for whatever goes wrong in it, so what is needed of an answer is taken out of it there. The
-        message has the operation's name and AWS's own words, or what came back instead. A call that raises
+        Raises AwsError for whatever goes wrong in it, so an answer is read inside it. The message
+        has the operation's name and AWS's own words, or what came back instead. A call that raises
         UNAVAILABLE or UNEXPECTED may have happened; one that is abandoned sends no further request.
         """
         if self._closed:

@@ -33,7 +33,7 @@ _MUST_RENEW = 600
 
 
 class CredentialsError(Exception):
-    """There are no credentials; the cause says why."""
+    """There are no credentials; the reason is the cause."""
 
 
 class OwnCredentials:
@@ -49,7 +49,7 @@ class OwnCredentials:
         self._lock = threading.Lock()
         self._failed_at = 0.0
         self._failure: Exception | None = None
-        # The SDK's own fetcher tries three times with pauses; here whoever asks decides about another try.
+        # The SDK's own fetcher tries three times with pauses; here the caller decides about a retry.
         fetcher = ContainerMetadataFetcher(sleep=lambda _: None)
         fetcher.RETRY_ATTEMPTS = 1
         provider = ContainerProvider(fetcher=fetcher)  # type: ignore[arg-type]  # the stubs name another fetcher
@@ -219,5 +219,5 @@ def _configuration() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ValueError) as error:
-        said = bounded(f"the AWS SDK's configuration: {error}", 300)
-        raise AwsError(FailureKind.NOT_ALLOWED, said) from error
+        message = bounded(f"the AWS SDK's configuration: {error}", 300)
+        raise AwsError(FailureKind.NOT_ALLOWED, message) from error

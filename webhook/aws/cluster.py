@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ClusterCheck:
-    """Asks once whether the named cluster is the one that we run in; until EKS says so, nothing is made for it."""
+    """Asks once whether the named cluster is this one; until EKS confirms it, nothing is created for it."""
 
     def __init__(
         self, calls: AwsCalls, caller: CallerCheck, arn: ClusterArn, issuer: Callable[[], IssuerUrl]
@@ -35,9 +35,9 @@ class ClusterCheck:
         return self._arn.name
 
     async def confirm(self) -> None:
-        """Raise AwsError unless the cluster of that name is ours: NOT_ALLOWED for another, else what EKS said.
+        """Raise AwsError unless the cluster of that name is this one: NOT_ALLOWED for another, else EKS's error.
 
-        Raises what `issuer` raises too, as long as our own issuer is not known.
+        Also raises what `issuer` raises while this cluster's issuer is not known.
         """
         issuer = self._issuer()
         if not self._confirmed:
@@ -47,7 +47,7 @@ class ClusterCheck:
             self._confirmed = True
 
     async def allow(self, role: RoleArn) -> None:
-        """Raise AwsError unless we may have EKS assume `role` for the pods of our cluster."""
+        """Raise AwsError unless EKS may assume `role` for the pods of this cluster."""
         await self._caller.allow(role)
         await self.confirm()
 

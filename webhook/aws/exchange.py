@@ -1,4 +1,4 @@
-"""What one call of AWS sends and gets, in its own thread: bounded in time and size, and noted for messages.
+"""What one call of AWS sends and gets in its own thread: bounded in time and size, and kept for messages.
 
 botocore's timeouts are for each read: a server that sends a byte a second holds a thread for ever, and one that
 never stops sending fills the memory, as does a small answer of very many parts. Its connection classes are
@@ -41,7 +41,7 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back over HTTP, as far as a message says it, and the error codes that the operation can have."""
+    """What came back over HTTP, as a message shows it, and the error codes that the operation can have."""
 
     status: int
     content_type: str
@@ -69,7 +69,7 @@ class Exchange:
     def __init__(self) -> None:
         self.answer: Answer | None = None
         self.is_over = False
-        """Whether nobody waits for it: its connection is cut, and no further request is sent."""
+        """Whether the call has ended: its connection is cut, and no further request is sent."""
         self.may_send: Callable[[], bool] | None = None
         """Asked right before a request is sent, once its connection is open."""
         self._connection: Any = None
@@ -130,7 +130,7 @@ def refuse_doctype(**event: Any) -> None:
     """Raise ValueError for XML with a document type, before it is parsed; for botocore's event before-parse.
 
     No service of AWS sends one. Its entities make a small answer a hundred times as large in memory. The SDK reads
-    XML as UTF-8 whatever it declares, so the bytes tell.
+    XML as UTF-8 whatever it declares, so the bytes decide.
     """
     is_xml = event["operation_model"].service_model.metadata["protocol"] == "query"
     if is_xml and _DOCTYPE in (event["response_dict"].get("body") or b""):

@@ -1,6 +1,6 @@
 """What an exception during a call of AWS means: a kind for the program, words for a person, a code for metrics.
 
-Whatever is not known here is an answer that is not AWS's, or a fault that a moment does not mend: UNEXPECTED.
+All else is an answer that is not AWS's, or a fault that does not pass by itself: UNEXPECTED.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KINDS = {
     "InvalidIdentityToken": FailureKind.ACCESS_DENIED,
     "IDPRejectedClaim": FailureKind.ACCESS_DENIED,
     "RegionDisabledException": FailureKind.ACCESS_DENIED,
-    # About the credentials, and not about what they allow: that AWS does not say before it knows who asks.
+    # About the credentials, not about what they allow: AWS answers that only for a known caller.
     "InvalidClientTokenId": FailureKind.UNEXPECTED,
     "UnrecognizedClientException": FailureKind.UNEXPECTED,
     "MissingAuthenticationToken": FailureKind.UNEXPECTED,
@@ -60,7 +60,7 @@ _KINDS = {
     "ResourceNotFoundException": FailureKind.NOT_FOUND,
     "ResourceInUseException": FailureKind.IN_USE,
     "ResourceLimitExceededException": FailureKind.FULL,
-    # EKS says it of a role that it does not know yet or may not assume yet, as after a write seconds ago.
+    # EKS's answer for a role that it does not know or may not assume yet, as after a write seconds ago.
     "InvalidParameterException": FailureKind.ROLE_NOT_ACCEPTED,
     "InvalidRequestException": FailureKind.MALFORMED,
 }
@@ -69,7 +69,7 @@ _BY_STATUS = {408: FailureKind.UNAVAILABLE, 429: FailureKind.THROTTLED}
 _REDIRECTION, _SERVER_ERRORS = 300, 500
 
 _UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What is raised where an answer is read that has another form than AWS's, or is nested too deep."""
+"""What reading an answer of another form than AWS's raises, or one that is nested too deep."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}", re.ASCII)
 
@@ -85,8 +85,8 @@ _NO_ANSWER = (
 # How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
-_HOW_TO_GIVE_THEM = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
-_WHO_ANSWERS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
+_NO_CREDENTIALS = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+_NOT_AWS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
 
 
 def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[str, AwsError]:
@@ -94,21 +94,21 @@ def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[
     if found := next((one for one in _causes(error) if isinstance(one, AwsError)), None):
         return type(found).__name__, found  # the SDK wraps what is raised while a request is sent
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
-        code, why = explained(operation, error.__cause__, answer)
-        said = str(why).removeprefix(f"{operation}: ")
-        # Whoever may not have credentials has not been refused by the service that was to be called.
-        kind = FailureKind.UNEXPECTED if why.kind.needs_a_person else why.kind
-        return code, AwsError(kind, bounded(f"{operation}: no credentials: {said}", _LONGEST))
+        code, cause = explained(operation, error.__cause__, answer)
+        message = str(cause).removeprefix(f"{operation}: ")
+        # A caller without credentials has not been refused by the service that was to be called.
+        kind = FailureKind.UNEXPECTED if cause.kind.needs_a_person else cause.kind
+        return code, AwsError(kind, bounded(f"{operation}: no credentials: {message}", _LONGEST))
     if isinstance(error, sdk.ClientError):
         return _refused(operation, error, answer)
     if answer is not None and isinstance(error, _UNREADABLE):
         return _unreadable(operation, error, answer)
-    kind, said = _kind_of(error)
-    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {said}", _LONGEST))
+    kind, message = _kind_of(error)
+    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {message}", _LONGEST))
 
 
 def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> tuple[str, AwsError]:
-    """An error response: AWS's own where it has a code, else somebody's in between."""
+    """An error response: AWS's own where it has a code, else that of a server in between."""
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -116,7 +116,7 @@ def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> t
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
-        return f"HTTP_{status}", AwsError(kind, bounded(f"{operation}: {answer}: {_WHO_ANSWERS}", _LONGEST))
+        return f"HTTP_{status}", AwsError(kind, bounded(f"{operation}: {answer}: {_NOT_AWS}", _LONGEST))
     is_known = code in _KINDS or (answer is not None and code in answer.codes)
     return (
         code if is_known else f"HTTP_{status}",
@@ -135,30 +135,30 @@ def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, 
     is_refusal = answer.status >= _REDIRECTION
     code = f"HTTP_{answer.status}" if is_refusal else type(error).__name__
     lack = f", without {error}" if isinstance(error, KeyError) else ""
-    said = f"{operation}: {answer}{lack}: {_WHO_ANSWERS}"
-    return code, AwsError(_kind_of_status(answer.status), bounded(said, _LONGEST))
+    message = f"{operation}: {answer}{lack}: {_NOT_AWS}"
+    return code, AwsError(_kind_of_status(answer.status), bounded(message, _LONGEST))
 
 
 def _kind_of(error: Exception) -> tuple[FailureKind, str]:
-    """The kind of what no answer caused, and what to say of it."""
-    causes, said = list(_causes(error)), str(error)
+    """The kind and the message of an error that no answer caused."""
+    causes, message = list(_causes(error)), str(error)
     if isinstance(error, sdk.ProxyConnectionError):
-        said += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
+        message += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
     if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{said}; {_HOW_TO_GIVE_THEM}"
+        return FailureKind.UNEXPECTED, f"{message}; {_NO_CREDENTIALS}"
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
-        return _kind_of_status(int(found[1] or found[2])), said
+        return _kind_of_status(int(found[1] or found[2])), message
     if any(isinstance(one, sdk.SSLError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
+        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
     if any(isinstance(one, _NO_ANSWER) for one in causes):
-        return FailureKind.UNAVAILABLE, said
+        return FailureKind.UNAVAILABLE, message
     if large := next((one for one in causes if isinstance(one, TooLargeError)), None):
-        return FailureKind.UNEXPECTED, f"{large}: {_WHO_ANSWERS}"
+        return FailureKind.UNEXPECTED, f"{large}: {_NOT_AWS}"
     if isinstance(error, sdk.HTTPClientError):
-        return FailureKind.UNEXPECTED, f"{said}: {_WHO_ANSWERS}"
+        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
     if isinstance(error, KeyError):
-        return FailureKind.UNEXPECTED, f"the answer has no {said}"
-    return FailureKind.UNEXPECTED, said or type(error).__name__
+        return FailureKind.UNEXPECTED, f"the answer has no {message}"
+    return FailureKind.UNEXPECTED, message or type(error).__name__
 
 
 def released(failure: AwsError, error: Exception) -> AwsError:

@@ -1,4 +1,4 @@
-"""IAM's trust policies, behind the port that `trust` defines."""
+"""IAM's trust policies, behind the port that `webhook.iam` defines."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _QUOTA_AGE = 3600.0
-"""Seconds for which a quota is used before it is asked again; a person who raised it waits no longer."""
+"""Seconds for which a quota is used before it is asked again; a raised quota takes effect within that time."""
 
 _QUOTA_RETRY = 60.0
 """Seconds until it is asked again where that failed."""
 
 
 class RoleCheck(Protocol):
-    """Says which roles are ours to write."""
+    """Checks which roles the program may write."""
 
     async def allow(self, role: RoleArn) -> None:
-        """Raise AwsError unless we may read and write the trust policy of `role`."""
+        """Raise AwsError unless the program may read and write the trust policy of `role`."""
 
 
 class AccountQuota:
@@ -47,11 +47,11 @@ class AccountQuota:
     async def characters(self) -> int:
         """The characters that a trust policy may have. Raises AwsError.
 
-        Without the right to ask it is taken to be IAM's default, 2048. Any other error is raised the first time:
+        Without the right to ask IAM's default, 2048, is assumed. Any other error is raised the first time:
         a guess that is too small would call a role full that is not. Later the last answer is good enough.
 
-        Those who ask meanwhile share one call and what became of it: where each waited for the failures of all
-        others, the last of many roles would wait for minutes.
+        Concurrent callers share one call and its outcome: if each waited for the failures of all others, the last
+        of many roles would wait for minutes.
         """
         loop = asyncio.get_running_loop()
         if self._quota is not None and loop.time() < self._until:

@@ -3,7 +3,7 @@
 Errors become one clear message and an exit code.
 """
 
-from webhook.cli.interrupted import ended_by_ctrl_c
+from webhook.cli.exits import ended_by_ctrl_c
 
 
 def main() -> None:

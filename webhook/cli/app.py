@@ -10,8 +10,7 @@ from typer.core import TyperGroup
 
 from webhook import VERSION
 from webhook.cli.apply.command import apply
-from webhook.cli.failures import explained, read_to_the_end
-from webhook.cli.interrupted import InterruptedByPersonError
+from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate
 from webhook.cli.plan.command import plan
 from webhook.cli.report.command import report
@@ -61,7 +60,7 @@ def _root(
     """Gives every Upbound control plane its AWS identity while its ServiceAccount is being created.
 
     New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
-    backup fails with AccessDenied? `verify NAMESPACE` says why, and prints the command that mends it.
+    backup fails with AccessDenied? `verify NAMESPACE` says why, and prints the command that corrects it.
 
     `setup`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without `--approve`;
     `plan` prints what `apply` does.
@@ -84,6 +83,6 @@ for panel, commands in _PANELS.items():
 
 
 def main() -> None:
-    """Run the command line, with one clear message for what a person can mend."""
+    """Run the command line, with one clear message for what a person can correct."""
     with read_to_the_end(), explained():
         app()

@@ -1,22 +1,97 @@
-"""Exit codes that scripts can rely on."""
+"""How a command ends: an exit code that scripts can rely on, and at most one message, never a traceback."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
 from enum import IntEnum
+from typing import TYPE_CHECKING, Never
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Exit(IntEnum):
-    """How a command ended."""
+    """Exit codes."""
 
     DONE = 0
     """Done; for a command that prints a plan, there is nothing to do."""
     FAILED = 1
-    """Cluster or AWS would not let it."""
+    """Cluster or AWS refused or failed."""
     WRONG = 2
     """The configuration or the call is wrong."""
     CHANGES = 3
-    """There is something to do that was not done: a plan, a call without `--approve`, a migration on its way."""
+    """Something is left to do: a plan, a call without `--approve`, an unfinished migration."""
     PROBLEMS = 4
-    """There is something that only a person can mend."""
+    """Something is left that only a person can correct."""
     INTERRUPTED = 130
     """Ended by Ctrl-C or SIGTERM."""
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn expected errors into a message on standard error and an exit code."""
+    from webhook.config.errors import ConfigurationError
+    from webhook.model.aws_errors import AwsError
+    from webhook.model.errors import ClusterError, InvalidNameError, InvalidPolicyError
+
+    try:
+        yield
+    except ConfigurationError as error:
+        _end("the configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems), Exit.WRONG)
+    except InvalidNameError as error:
+        _end(f"the call is wrong: {_in_one_line(error)}", Exit.WRONG)
+    except ClusterError as error:
+        _end(f"the API server: {_in_one_line(error)}", Exit.FAILED)
+    except (AwsError, InvalidPolicyError) as error:
+        _end(f"AWS: {_in_one_line(error)}", Exit.FAILED)
+
+
+@contextmanager
+def read_to_the_end() -> Iterator[None]:
+    """End silently where the reader of the output has closed it, as `head` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
+        sys.exit(Exit.FAILED)
+
+
+class InterruptedByPersonError(Exception):
+    """Ctrl-C on its way through typer, which would end silently."""
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """End the process after Ctrl-C with a line on standard error and the exit code for it.
+
+    The writes under way have ended before. Reads that other threads still wait for are dropped: a hanging one
+    would keep the terminal for many seconds.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedByPersonError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressing it twice gives one line too
+        with suppress(OSError):
+            sys.stdout.flush()
+        sys.stderr.write("interrupted: run the same command again, it continues from here\n")
+        sys.stderr.flush()
+        os._exit(Exit.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while Python shuts down
+
+
+def _in_one_line(error: Exception) -> str:
+    """The message, however many lines of a proxy's page are in it."""
+    return " ".join(str(error).split())
+
+
+def _end(message: str, code: Exit) -> Never:
+    sys.stderr.write(f"{message}\n")
+    sys.exit(code)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from webhook.cli.apply.engine import Done
+    from webhook.model.names import Subject
+
 
 class Output(StrEnum):
     """The forms that every command has."""
@@ -43,6 +46,15 @@ def write_document(document: Any, output: Output) -> None:
     yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=_WIDE)
 
 
+def write_done(done: Done, output: Output, document: dict[str, Any]) -> None:
+    """Write what was done and what was not: as lines, or in `document`."""
+    if output is Output.TABLE:
+        sys.stdout.writelines(f"done: {line}\n" for line in done.written)
+    else:
+        write_document({**document, "done": done.written, "notDone": done.failed}, output)
+    sys.stderr.writelines(f"not done: {line}\n" for line in done.failed)
+
+
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] | str]]) -> None:
     """Write rows under their columns; a cell is its text, or the text and its style."""
     from rich.table import Table
@@ -54,3 +66,13 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] 
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
     console().print(table)
+
+
+def subject_fields(subject: Subject) -> dict[str, str]:
+    """A ServiceAccount in a document."""
+    return {"namespace": subject.namespace, "serviceAccount": subject.service_account}
+
+
+def short(subject: Subject) -> str:
+    """A ServiceAccount in a line for people."""
+    return f"{subject.namespace}/{subject.service_account}"

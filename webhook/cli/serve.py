@@ -42,5 +42,5 @@ def serve(
         tune_collector()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work())
-    # Threads that wait for an answer for which nobody waits any more would keep the process for half a minute.
+    # Threads that still wait for an unused answer would keep the process for half a minute.
     os._exit(Exit.DONE)

@@ -1,11 +1,11 @@
-"""Commands that mend things, quoted so that they can be run as they stand."""
+"""Commands that correct what `verify` finds, quoted so that they can be run as they stand."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from webhook.cli import iam_calls
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def list_associations(cluster: str, subject: Subject) -> str:
 
 
 def delete_association(cluster: str, association_id: str) -> str:
-    """Delete a Pod Identity association; whoever runs it should know whose it is."""
+    """Delete a Pod Identity association, once its owner is known."""
     argv = ["aws", "eks", "delete-pod-identity-association", "--cluster-name", cluster]
     return shlex.join([*argv, "--association-id", association_id])
 
 
 def annotate(subject: Subject, *changes: str) -> str:
-    """Set annotations of a ServiceAccount (`key=value`), or take some away (`key-`)."""
+    """Set annotations of a ServiceAccount (`key=value`), or remove some (`key-`)."""
     place = ["-n", subject.namespace, "serviceaccount", subject.service_account]
     return shlex.join(["kubectl", "annotate", "--overwrite", *place, *changes])
 
@@ -51,17 +51,17 @@ def annotate_role(subject: Subject, role: RoleArn, *changes: str) -> str:
 
 
 def create_account(subject: Subject) -> str:
-    """Make the ServiceAccount."""
+    """Create the ServiceAccount."""
     return shlex.join(["kubectl", "create", "-n", subject.namespace, "serviceaccount", subject.service_account])
 
 
 def label(namespace: str, *labels: str) -> str:
-    """Set labels of a namespace, or take some away."""
+    """Set labels of a namespace, or remove some."""
     return shlex.join(["kubectl", "label", "--overwrite", "namespace", namespace, *labels])
 
 
 def delete_pod(namespace: str, pod: str) -> str:
-    """Have a pod made anew by what owns it."""
+    """Have a pod recreated by its owner."""
     return shlex.join(["kubectl", "delete", "-n", namespace, "pod", pod])
 
 
@@ -87,12 +87,12 @@ def in_context(command: str, context: str) -> str:
 
 
 def apply(options: Sequence[str], *more: str) -> str:
-    """One pass of ours."""
+    """Apply the plan once."""
     return shlex.join(["mxp-identity", "apply", *options, *more])
 
 
 def ask_sts(subject: Subject, options: Sequence[str]) -> str:
-    """Have STS say whether a token of the ServiceAccount is accepted."""
+    """Ask STS whether it accepts a token of the ServiceAccount."""
     return shlex.join(["mxp-identity", "verify", subject.namespace, "--assume", *options])
 
 
@@ -103,25 +103,19 @@ def set_up(role: RoleArn, options: Sequence[str]) -> str:
 
 
 def let_edit(own_role: RoleArn, role: RoleArn) -> str:
-    """Give the program's role what it needs in `role`, and take nothing away: the policy has a name of its own."""
+    """Allow the program's role what it needs in `role`, and remove nothing: the policy has a name of its own."""
     allowed = {"Effect": "Allow", "Action": EDITING, "Resource": role.value}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]}, separators=(",", ":"))
-    argv = ["aws", "iam", "put-role-policy", "--role-name", own_role.name]
-    return shlex.join([*argv, "--policy-name", f"trust-of-{role.name}", "--policy-document", policy])
+    return iam_calls.put_policy(own_role, f"trust-of-{role.name}", iam_calls.policy_of(allowed)).command()
 
 
 def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
-    """Make the role, trusting by `statement`; its permissions are another matter."""
-    path = role.value.split(":role", 1)[1].removesuffix(role.name)
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
-    argv = ["aws", "iam", "create-role", "--role-name", role.name, "--assume-role-policy-document", document]
-    return shlex.join([*argv, *(["--path", path] if path != "/" else [])])
+    """Create the role, trusting by `statement`; its permissions are another command."""
+    return iam_calls.create_role(role, iam_calls.policy_of(statement)).command()
 
 
 def write_policy(role: RoleArn, policy: TrustPolicy) -> str:
-    """Replace the trust policy; whoever runs it should look at it first."""
-    argv = ["aws", "iam", "update-assume-role-policy", "--role-name", role.name]
-    return shlex.join([*argv, "--policy-document", policy.text()])
+    """Replace the trust policy; to be read before it is run."""
+    return iam_calls.update_trust(role, policy).command()
 
 
 def raise_quota(characters: int) -> str:

@@ -119,7 +119,7 @@ def _requirement(key: str, operator: str, values: tuple[str, ...], path: str) ->
 def _conflicts(bindings: list[Binding]) -> Iterator[str]:
     for earlier, later in combinations(bindings, 2):
         if earlier.name == later.name:
-            yield f"bindings: the name {later.name!r} is given twice; metrics and messages tell bindings by name"
+            yield f"bindings: the name {later.name!r} is given twice; metrics and messages name bindings"
         elif earlier.covers(later):
             yield (
                 f"bindings: {later.name!r} can never match, because the earlier {earlier.name!r} takes every "

@@ -144,7 +144,7 @@ class ReconcilerSection(_Section):
     interval: Seconds = 60.0
     prune_grace: Seconds = 600.0
     max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
-    retry_refused_pods: bool = Field(default=False, strict=True)
+    nudge_refused_pods: bool = Field(default=False, strict=True)
     restart_pods_without_identity: bool = Field(default=False, strict=True)
     restarts_at_a_time: int = Field(default=1, ge=1, le=1000, strict=True)
     restart_timeout: Seconds = 600.0
@@ -167,7 +167,7 @@ class ServerSection(_Section):
 
 
 class FilesSection(_Section):
-    """`certificates` of source `files`: somebody else renews them."""
+    """`certificates` of source `files`, which cert-manager or a person renews."""
 
     source: Literal["files"]
     cert_file: str
@@ -175,7 +175,7 @@ class FilesSection(_Section):
 
 
 class SelfManagedSection(_Section):
-    """`certificates` of source `self-managed`: an authority of our own, in a Secret."""
+    """`certificates` of source `self-managed`: the program's own authority, in a Secret."""
 
     source: Literal["self-managed"] = "self-managed"
     secret: ObjectName = "mxp-identity-webhook-tls"  # noqa: S105  a name

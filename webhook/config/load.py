@@ -43,7 +43,7 @@ def load_configuration(path: Path) -> Configuration:
 
 
 def parse_configuration(text: str, origin: str) -> Configuration:
-    """The configuration in a YAML text; messages say that it came from `origin`. Raises ConfigurationError."""
+    """The configuration in a YAML text; messages name `origin`. Raises ConfigurationError."""
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader that refuses repeated keys
     except _UNREADABLE as error:

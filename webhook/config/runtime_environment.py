@@ -1,4 +1,4 @@
-"""Where the program is installed and what it is called, as far as its configuration and its surroundings say."""
+"""The namespace that the program is installed in, and the name of this process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 def own_namespace(configuration: Configuration) -> str:
-    """Where the Leases are, and by default the name that tells our statement from another installation's."""
+    """The namespace of the Leases, and by default the name of the installation. Raises ConfigurationError."""
     named = configuration.namespace or os.environ.get("POD_NAMESPACE")
     if named:
         return named
     try:
         return _NAMESPACE_FILE.read_text().strip()
     except OSError as error:
-        raise ConfigurationError(
-            "namespace: is not given, and POD_NAMESPACE does not say where this runs"
-        ) from error
+        raise ConfigurationError("namespace: is not given, and POD_NAMESPACE is not set") from error
 
 
 def process_identity() -> str:
-    """A name for this process that no other will ever have."""
+    """A name that no other process ever has."""
     return f"{os.environ.get('POD_NAME') or 'local'}_{uuid4()}"

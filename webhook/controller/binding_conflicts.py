@@ -1,4 +1,4 @@
-"""ServiceAccounts about which the bindings leave a question open: counted, and told once."""
+"""ServiceAccounts by how they match the bindings: counted; one that several bindings select is reported once."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _YIELD_EVERY = 200
-"""ServiceAccounts looked at before the loop may answer reviews again."""
+"""ServiceAccounts counted before the loop may answer reviews again."""
 
 
 class BindingConflicts:
-    """Counts how ServiceAccounts stand with the bindings, and tells of each that is ambiguous."""
+    """Counts how ServiceAccounts match the bindings, and reports each that is ambiguous once."""
 
     def __init__(self, cache: ClusterCache, bindings: tuple[Binding, ...], events: Events) -> None:
         self._cache = cache
         self._bindings = bindings
         self._events = events
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     async def run(self, interval: float) -> None:
-        """Look every `interval` seconds until cancelled; then nothing is counted here any more."""
+        """Count every `interval` seconds until cancelled; then the counts are zero."""
         try:
             while True:
-                await run_and_log("binding_conflicts_not_counted", self._look(), "leader")
+                await run_and_log("binding_conflicts_not_counted", self._count(), "leader")
                 await asyncio.sleep(interval)
         finally:
             _show(Counter())
 
-    async def _look(self) -> None:
+    async def _count(self) -> None:
         counts: Counter[BindingMatch] = Counter()
         ambiguous: set[tuple[str, str]] = set()
         for number, account in enumerate(self._cache.accounts()):
@@ -54,14 +54,14 @@ class BindingConflicts:
                 counts[match] += 1
             if match is BindingMatch.AMBIGUOUS:
                 ambiguous.add((account.namespace, account.name))
-                self._tell(account)
-        self._told &= ambiguous
+                self._report(account)
+        self._reported &= ambiguous
         _show(counts)
 
-    def _tell(self, account: Account) -> None:
-        if (account.namespace, account.name) in self._told:
+    def _report(self, account: Account) -> None:
+        if (account.namespace, account.name) in self._reported:
             return
-        self._told.add((account.namespace, account.name))
+        self._reported.add((account.namespace, account.name))
         first, *others = competing(account, self._cache.cached(account.namespace), self._bindings)
         names = ", ".join(other.name for other in others)
         log.warning(

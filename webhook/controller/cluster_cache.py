@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webhook.controller.former_bindings import FormerNamespaces
+from webhook.controller.former_namespaces import FormerNamespaces
+from webhook.controller.live_reads import LiveReads
 from webhook.controller.reflector import Reflector
-from webhook.model.desired_grants import wanted_grants
+from webhook.model.decisions import wanted_grants
 from webhook.model.names import Subject
-from webhook.model.removal import RemovalReason, cause_of_removal, cause_to_dissociate, was_replaced
 from webhook.planning.snapshot import ClusterSnapshot
+from webhook.runtime.clock import loop_clock
 from webhook.runtime.supervision import supervise
 
 if TYPE_CHECKING:
@@ -22,37 +23,16 @@ if TYPE_CHECKING:
     from webhook.model.bindings import Binding
     from webhook.model.decisions import Account, Grant, LiveNamespace
     from webhook.model.names import RoleArn
+    from webhook.model.removal import Shown
+    from webhook.runtime.clock import Clock
     from webhook.telemetry.progress import Progress
-
-_MOST_LIVE = 10_000
-"""Live reads that are remembered: the last ones."""
-
-_LIVE_SECONDS = 10.0
-"""Seconds for which a live read of a namespace counts while the watch is out of touch: a write follows within."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """A namespace that was selected when it was read live, and has not been shown as that since."""
-
-    uid: str
-    created: float
-    is_ahead: bool
-    """Whether the watch had not shown it as selected before either."""
-    counts_until: float
-    """On the event loop's clock."""
-
-    @property
-    def counts(self) -> bool:
-        """Whether the read is so young that a write may rely on it."""
-        return asyncio.get_running_loop().time() < self.counts_until
 
 
 class ClusterCache:
     """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
 
-    The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `clock` tells
-    the seconds since 1970, to compare with the API server's. A namespace that is selected counts for `grace`
+    The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `wall_clock`
+    answers seconds since 1970, to compare with the API server's. A namespace that is selected counts for `grace`
     seconds after its creation even without its ServiceAccount, so that trust is there before it.
     """
 
@@ -61,22 +41,25 @@ class ClusterCache:
         bindings: tuple[Binding, ...],
         namespaces: Source[LiveNamespace],
         accounts: Mapping[str, Source[Account]],
-        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         grace: float,
         progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._bindings = bindings
-        self._clock = clock
+        self._wall_clock = wall_clock
         self._grace = grace
-        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
+        self.clock = clock = clock or loop_clock()
+        """What all that reconciles counts its seconds by."""
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress, clock)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress, clock)
             for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}
         self._certain: defaultdict[RoleArn, dict[Subject, Grant]] = defaultdict(dict)
-        self.former = FormerNamespaces()
-        self._live: dict[str, _Live] = {}
+        self.former = FormerNamespaces(clock)
+        self._live = LiveReads(clock)
         self._listeners: list[Callable[[str], None]] = []
 
     @property
@@ -104,31 +87,20 @@ class ClusterCache:
         """Whether namespaces are known as they are now, up to the watch's own delay."""
         return self._namespaces.in_touch
 
-    def note_live(self, name: str, selected: LiveNamespace | None) -> None:
-        """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
-        now = asyncio.get_running_loop().time()
-        before = self._live.pop(name, None)
-        if selected is not None:
-            shown = self.cached(name)
-            is_ahead = shown is None or shown.uid != selected.uid or shown.labels != selected.labels
-            self._live[name] = _Live(selected.uid, selected.created, is_ahead, now + _LIVE_SECONDS)
-        elif before is not None:
-            self._live[name] = replace(before, counts_until=now)
-        if len(self._live) > _MOST_LIVE:
-            del self._live[next(iter(self._live))]
+    def record_live(self, name: str, selected: LiveNamespace | None) -> None:
+        """Take in a live read of `name`: the namespace where a binding selects it, else None."""
+        self._live.record(name, selected, self.cached(name))
 
     def may_add(self, subject: Subject) -> bool:
-        """Whether `subject` may be given something new: the watch is in touch, or a live read was just now.
+        """Whether `subject` may be given something new: the watch is in touch, or a live read is fresh.
 
-        A cache that is out of touch may show a namespace that was recreated since, by somebody else.
+        A cache that is out of touch may show a namespace that was recreated since.
         """
-        live = self._live.get(subject.namespace)
-        return self.namespaces_in_touch or (live is not None and live.counts)
+        return self.namespaces_in_touch or self._live.is_fresh(subject.namespace)
 
     def is_behind_a_live_read(self, name: str) -> bool:
-        """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
-        live = self._live.get(name)
-        return live is not None and live.is_ahead and live.counts
+        """Whether a binding selects the namespace by a fresh live read, which the watch has not shown yet."""
+        return self._live.is_ahead(name)
 
     async def wait_until_synced(self) -> None:
         """Wait until every list has been read once."""
@@ -158,6 +130,10 @@ class ClusterCache:
         reflector = self._accounts.get(subject.service_account)
         return reflector.objects.get(subject.namespace) if reflector else None
 
+    def shown(self, subject: Subject) -> Shown:
+        """Its namespace and its ServiceAccount, as the watch last showed them."""
+        return self.cached(subject.namespace), self.account(subject)
+
     def accounts(self) -> list[Account]:
         """All ServiceAccounts of bound names, as the watch last showed them."""
         return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
@@ -165,7 +141,7 @@ class ClusterCache:
     def snapshot(self) -> ClusterSnapshot:
         """All of it, as the watch last showed it."""
         accounts = {(account.namespace, account.name): account for account in self.accounts()}
-        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._clock())
+        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._wall_clock())
 
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""
@@ -178,7 +154,7 @@ class ClusterCache:
     def is_young(self, namespace: str) -> bool:
         """Whether a namespace is so new that its ServiceAccount may still come."""
         found = self.cached(namespace)
-        return found is not None and self._clock() - found.created < self._grace
+        return found is not None and self._wall_clock() - found.created < self._grace
 
     def selects(self, subject: Subject) -> bool:
         """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""
@@ -209,40 +185,15 @@ class ClusterCache:
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.
 
-        A namespace that was not shown yet, or is gone, wants nobody.
+        A namespace that was not shown yet, or is gone, wants nothing.
         """
         return any(
             grant.subject == subject and grant.binding.names_subjects and role in grant.binding.roles
             for grant in self.grants_in(subject.namespace)
         )
 
-    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
-        """Whether no binding wants `subject` associated with `role`, by what was last shown.
-
-        Where the ServiceAccount is not there it may still come, as long as the namespace is young. A watch out of
-        touch, or behind a live read, does not know that.
-        """
-        if not self.in_touch or self.is_behind_a_live_read(subject.namespace):
-            return False
-        cause = self.cause_to_dissociate(role, subject, self.cached(subject.namespace), self.account(subject))
-        if cause is RemovalReason.ACCOUNT_GONE:
-            return not self.is_young(subject.namespace)
-        return cause is not None
-
-    def was_replaced(self, subject: Subject) -> bool:
-        """Whether the namespace was made anew and no binding wants `subject` associated: it is somebody else."""
-        seen = self.cached(subject.namespace), self.account(subject)
-        return was_replaced(subject, *seen, self._bindings, former_uid=self.former.uid(subject.namespace))
-
-    def cause_to_dissociate(
-        self, role: RoleArn | None, subject: Subject, namespace: LiveNamespace | None, account: Account | None
-    ) -> RemovalReason | None:
-        """Why no binding wants `subject` associated with `role`, or None where one does."""
-        former = self.former.uid(subject.namespace)
-        return cause_to_dissociate(role, subject, namespace, account, self._bindings, former_uid=former)
-
     def wanted_associations(self) -> dict[Subject, RoleArn]:
-        """Who is wanted associated, and with which role."""
+        """The subjects that are wanted associated, and with which role."""
         return {
             grant.subject: grant.binding.roles[0]
             for grants in self._grants.values()
@@ -252,25 +203,8 @@ class ClusterCache:
             and not self.is_behind_a_live_read(grant.subject.namespace)
         }
 
-    def cause_to_leave(
-        self,
-        role: RoleArn,
-        subject: Subject,
-        namespace: LiveNamespace | None,
-        account: Account | None,
-        trusted_by: Callable[[RoleArn], bool],
-    ) -> RemovalReason | None:
-        """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount.
-
-        `trusted_by` tells whether another role of ours trusts it.
-        """
-        former = self.former.uid(subject.namespace)
-        return cause_of_removal(
-            role, subject, namespace, account, self._bindings, former_uid=former, trusted_by=trusted_by
-        )
-
     def wanted(self) -> set[Subject]:
-        """Who is wanted in some role."""
+        """The subjects that are wanted in some role."""
         return {grant.subject for grants in self._grants.values() for grant in grants}
 
     def _reflectors(self) -> list[Reflector[LiveNamespace] | Reflector[Account]]:
@@ -283,7 +217,7 @@ class ClusterCache:
         shown = self.cached(name)
         if name in self._grants:
             self.former.forget(name)
-            self._live.pop(name, None)
+            self._live.forget(name)
         elif shown and shown.terminating and self.former.uid(name) != shown.uid and self._was_selected(shown):
             self.former.add(name, shown.uid)  # it was terminating when it was first seen
         mirror = self._namespaces
@@ -301,11 +235,7 @@ class ClusterCache:
         """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""
         if before is not None and name in self._grants:
             return before.uid
-        live, shown = self._live.get(name), self._namespaces.objects.get(name)
-        # One created earlier is what the watch has to show before it comes to the one that was read.
-        if live and shown and shown.uid != live.uid and shown.created >= live.created:
-            return live.uid
-        return None
+        return self._live.replaced_uid(name, self.cached(name))
 
     def _index(self, name: str) -> None:
         for grant in self._grants.pop(name, []):

@@ -1,121 +1,94 @@
-"""Where a subject belongs: in the role that its annotation names, unless another role of its binding trusts it."""
+"""What the cluster wants: each subject in the role that its annotation names, and in one role at most."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from webhook.model.removal import RemovalReason
+from webhook.model.removal import RemovalReason, removal_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
-    from webhook.iam.role_writer import RoleWriter
-    from webhook.model.decisions import Account, Grant, LiveNamespace
+    from webhook.controller.cluster_cache import ClusterCache
+    from webhook.iam.policy_cache import PolicyCache
+    from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
-
-
-class Wishes(Protocol):
-    """What the cluster says, which knows nothing of trust."""
-
-    @property
-    def in_touch(self) -> bool:
-        """Whether every list has been read, and no list or watch has failed since its last news."""
-
-    @property
-    def synced(self) -> bool:
-        """Whether every list has been read once."""
-
-    def is_behind_a_live_read(self, name: str) -> bool:
-        """Whether a binding selects the namespace by a live read just now, which the watch has not shown yet."""
-
-    def grants_of(self, role: RoleArn) -> Iterable[Grant]:
-        """The grants that are for `role` for certain: annotated with it, or bound to it alone."""
-
-    def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
-
-    def may_add(self, subject: Subject) -> bool:
-        """Whether what is known of the namespace of `subject` is fresh: by the watch, or by a live read."""
-
-    def is_young(self, namespace: str) -> bool:
-        """Whether a namespace is so new that its ServiceAccount may still come."""
-
-    def cached(self, name: str) -> LiveNamespace | None:
-        """The namespace as the watch last showed it."""
-
-    def account(self, subject: Subject) -> Account | None:
-        """The ServiceAccount as the watch last showed it."""
-
-    def cause_to_leave(
-        self,
-        role: RoleArn,
-        subject: Subject,
-        namespace: LiveNamespace | None,
-        account: Account | None,
-        trusted_by: Callable[[RoleArn], bool],
-    ) -> RemovalReason | None:
-        """Why `subject` is not wanted in `role`, or None where it is, by its namespace and ServiceAccount."""
+    from webhook.model.removal import Shown
 
 
 class DesiredState:
-    """The `Demand` of a program: what the cluster wishes, with nobody in two roles of one binding."""
+    """What a program should make AWS trust, by the cluster and by what each role is known to trust."""
 
-    def __init__(self, wishes: Wishes, writers: Mapping[RoleArn, RoleWriter]) -> None:
-        self._wishes = wishes
-        self._writers = writers
+    def __init__(self, cluster: ClusterCache, policies: Mapping[RoleArn, PolicyCache]) -> None:
+        self._cluster = cluster
+        self._policies = policies
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """Who belongs into `role` and is trusted in no other role of the binding.
+        """The subjects that belong into `role` and are trusted in no other role of the binding.
 
-        As long as another of them has not been looked at, nobody knows: those wait for their grant, which looks
-        first.
+        As long as another of them has not been read, that is not known: such a subject waits for its grant, which
+        reads first.
         """
-        return [grant.subject for grant in self._wishes.grants_of(role) if self._is_nowhere_else(role, grant)]
+        grants = list(self._cluster.grants_of(role))
+        return [grant.subject for grant in grants if self._is_nowhere_else(role, grant)]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
-        return self._wishes.may_want(role, subject)
+        return self._cluster.may_want(role, subject)
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether nobody wants `subject` in `role` by now, so that an approved removal may be done.
+    def may_remove(self, role: RoleArn | None, subject: Subject, *, associated: bool = False) -> bool:
+        """Whether `subject` is unused in `role` now, so that an approved removal may be done.
 
         A cache that is out of touch does not know that.
         """
-        return self._wishes.in_touch and self.seems_unused(role, subject)
+        return self._cluster.in_touch and self.seems_unused(role, subject, associated=associated)
 
-    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
+    def seems_unused(self, role: RoleArn | None, subject: Subject, *, associated: bool = False) -> bool:
         """Whether no binding uses `subject` in `role` by what was last shown, however long ago that was."""
-        if not self._wishes.synced or self._wishes.is_behind_a_live_read(subject.namespace):
+        cluster = self._cluster
+        if not cluster.synced or cluster.is_behind_a_live_read(subject.namespace):
             return False
-        cause = self.cause_to_leave(role, subject)
-        if cause is RemovalReason.ACCOUNT_GONE:
-            return not self._wishes.is_young(subject.namespace)
-        return cause is not None
+        reason = self.removal_reason(role, subject, associated=associated)
+        if reason is RemovalReason.ACCOUNT_GONE:
+            return not cluster.is_young(subject.namespace)
+        return reason is not None
 
     def may_add(self, subject: Subject) -> bool:
         """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
-        return self._wishes.may_add(subject)
+        return self._cluster.may_add(subject)
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether the namespace was made anew, and nothing selects it: whoever did that inherits no trust."""
-        return self.cause_to_leave(role, subject) is RemovalReason.NAMESPACE_REPLACED
+    def wanted_associations(self) -> Mapping[Subject, RoleArn]:
+        """The role of each ServiceAccount that is to have an association."""
+        return self._cluster.wanted_associations()
 
-    def cause_to_leave(self, role: RoleArn, subject: Subject) -> RemovalReason | None:
-        """Why `subject` is not wanted in `role` by what was last shown, or None where it is."""
-        return self.cause_by(role, subject, self._wishes.cached(subject.namespace), self._wishes.account(subject))
+    def may_dissociate(self, subject: Subject, role: RoleArn | None) -> bool:
+        """Whether the association of `subject` with `role` is unused now, so that it may be deleted."""
+        return self.may_remove(role, subject, associated=True)
 
-    def cause_by(
-        self, role: RoleArn, subject: Subject, namespace: LiveNamespace | None, account: Account | None
+    def was_replaced(self, subject: Subject) -> bool:
+        """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""
+        if self._cluster.former.uid(subject.namespace) is None:
+            return False  # as mostly: no binding has selected a namespace of that name before
+        return self.removal_reason(None, subject) is RemovalReason.NAMESPACE_REPLACED
+
+    def removal_reason(
+        self, role: RoleArn | None, subject: Subject, *, associated: bool = False, live: Shown | None = None
     ) -> RemovalReason | None:
-        """The same, by a namespace and a ServiceAccount that the API server has just shown."""
-        return self._wishes.cause_to_leave(
-            role, subject, namespace, account, lambda other: self._trusts(other, subject)
+        """Why `subject` does not keep `role`, by what was last shown, or by what the API server shows `live`."""
+        return removal_reason(
+            role,
+            subject,
+            live or self._cluster.shown(subject),
+            self._cluster.bindings,
+            associated=associated,
+            former_uid=self._cluster.former.uid(subject.namespace),
+            trusted_by=lambda other: self._trusts(other, subject),
         )
 
     def _trusts(self, role: RoleArn, subject: Subject) -> bool:
-        writer = self._writers.get(role)
-        return writer is not None and writer.trusts(subject) is not None
+        known = self._policies.get(role)
+        return known is not None and known.trusts(subject) is not None
 
     def _is_nowhere_else(self, role: RoleArn, grant: Grant) -> bool:
-        others = (self._writers[other] for other in grant.binding.roles if other != role)
-        return all(other.has_looked and not other.trusts(grant.subject) for other in others)
+        others = (self._policies[other] for other in grant.binding.roles if other != role)
+        return all(other.synced.is_set() and not other.trusts(grant.subject) for other in others)

@@ -28,9 +28,9 @@ class Leader:
     remediation: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """What is done for Deployments, each until cancelled."""
     interval: float
-    """Seconds from one round to the next."""
+    """Seconds between rounds."""
     take_over: Callable[[], None]
-    """Has what the leader before has not done any more be done at once."""
+    """Starts at once what the leader before left open."""
 
     async def lead(self, term: Leadership) -> None:
         """Work until cancelled."""

@@ -1,6 +1,6 @@
 """One leader among the replicas: it alone removes trust, makes associations and looks after pods.
 
-What a Lease promises and does not is said in `trust.leases`. A leader that hangs for longer than its Lease lasts
+`coordination.leases` says what a Lease promises and what not. A leader that hangs for longer than its Lease lasts
 may finish a step late; what it removes is judged again at the write, and each removal is recorded in the Lease
 first, which fails where another replica has it.
 """
@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.leases import DURATION, Lease, Observation, mark
+from webhook.coordination.leases import Candidate, Lease, mark
 from webhook.model.errors import ClusterError
-from webhook.model.removal_limit import HOUR
+from webhook.model.removal import HOUR
+from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
 
-    from webhook.coordination.leases import LeaseStore
+    from webhook.coordination.leases import HeldLease, LeaseStore
+    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -46,21 +49,20 @@ def leader_lease(installation: str) -> str:
 
 
 class NotLeadingError(ClusterError):
-    """Another replica leads by now, or nobody can tell."""
+    """Another replica leads now, or that cannot be found out."""
 
 
 class Leadership:
     """The time for which one replica leads, and what it and those before it have removed within the hour."""
 
-    def __init__(self, store: LeaseStore, lease: Lease, until: float) -> None:
-        self._store = store
-        self._lease = lease
-        self._until = until
+    def __init__(self, held: HeldLease, clock: Clock) -> None:
+        self._held = held
+        self._clock = clock
         self._turn = asyncio.Lock()
-        self.began = now = asyncio.get_running_loop().time()
-        self._removals = [(now - ago, count) for ago, count in lease.removals]
-        self._unfinished = lease.leaving
-        self.leaving: tuple[str, ...] = ()
+        self.began = now = clock()
+        self._removals = [(now - ago, count) for ago, count in held.lease.removals]
+        self._unfinished = held.lease.removing
+        self.removing: tuple[str, ...] = ()
         """The marks of what is to be removed and counted, and is still there, stored with the next renewal."""
         self.witnessed: tuple[str, ...] = ()
         """The marks of what it removes without counting, stored with the next renewal: a hint for plans."""
@@ -68,23 +70,23 @@ class Leadership:
     @property
     def holds(self) -> bool:
         """Whether this replica leads, by its own clock."""
-        return asyncio.get_running_loop().time() < self._until
+        return self._held.outlasts(0)
 
     @property
     def until(self) -> float:
         """When this replica leads no longer, on the event loop's clock, unless it renews."""
-        return self._until
+        return self._held.until
 
     def removed_within_the_hour(self) -> int:
         """How many subjects leaders have removed within the hour."""
         return sum(count for _, count in self._young_removals())
 
-    def take_up(self, unwanted: Collection[str]) -> None:
-        """Count no longer as removed whom the leader before was about to remove, and who is still there.
+    def adopt(self, unused: Collection[str]) -> None:
+        """Count no longer as removed what the leader before was about to remove, and is still there.
 
-        `unwanted` are the marks of all who are trusted and not wanted, by reads that show what that leader wrote.
+        `unused` are the marks of all that is trusted and unused, by reads that show what that leader wrote.
         """
-        left, self._unfinished = len(set(self._unfinished).intersection(unwanted)), ()
+        left, self._unfinished = len(set(self._unfinished).intersection(unused)), ()
         kept = []
         for at, count in reversed(self._removals):
             back = min(left, count)
@@ -92,14 +94,14 @@ class Leadership:
             kept.append((at, count - back))
         self._removals = [(at, count) for at, count in reversed(kept) if count]
 
-    async def record_removals(self, new: int, leaving: Collection[str] = ()) -> None:
-        """Note that `new` more are about to be removed that count; `leaving` marks all that count and are not yet.
+    async def record_removals(self, new: int, removing: Collection[str] = ()) -> None:
+        """Note that `new` more are about to be removed and count; `removing` marks all that count and are pending.
 
         Raises NotLeadingError where that cannot be noted, so that nothing is removed; none need count.
         """
-        now, count = asyncio.get_running_loop().time(), new
-        before = list(self._removals), self.leaving
-        self.leaving = tuple(leaving)
+        now, count = self._clock(), new
+        before = list(self._removals), self.removing
+        self.removing = tuple(removing)
         if new:
             if self._removals and now - self._removals[-1][0] < _COUNTED_TOGETHER:
                 count += self._removals.pop()[1]
@@ -107,45 +109,34 @@ class Leadership:
         try:
             noted = await self.renew()
         except ClusterError as error:
-            self._removals, self.leaving = before  # nothing is removed: these must not use up the hour's limit
-            raise NotLeadingError(f"removals could not be noted in Lease {self._lease.name}: {error}") from error
+            self._removals, self.removing = before  # nothing is removed: these must not use up the hour's limit
+            raise NotLeadingError(
+                f"removals could not be noted in Lease {self._held.lease.name}: {error}"
+            ) from error
         if not noted:
-            raise NotLeadingError("another replica leads by now")
+            raise NotLeadingError("another replica leads now")
 
     async def renew(self) -> bool:
         """Go on leading; False where another replica leads. Raises ClusterError."""
-        return await self._store_as_held_by(self._lease.holder)
-
-    async def give_back(self) -> None:
-        """Let another replica lead at once. Raises ClusterError."""
-        await self._store_as_held_by(None)
-
-    async def _store_as_held_by(self, holder: str | None) -> bool:
         async with self._turn:
-            while True:
-                asked = asyncio.get_running_loop().time()
-                removals = tuple((asked - at, count) for at, count in self._young_removals())
-                mine = self._lease
-                stored = await self._store.update(
-                    replace(
-                        mine,
-                        holder=holder,
-                        renewals=mine.renewals + 1,
-                        removals=removals,
-                        leaving=tuple(dict.fromkeys([*self.leaving, *self._unfinished])),
-                        witnessed=self.witnessed,
-                    )
-                )
-                if stored is not None:
-                    self._lease, self._until = stored, asked + DURATION
-                    return True
-                found = await self._store.get(mine.name)
-                if found is None or found.holder != mine.holder:
-                    return False
-                self._lease = found  # still ours: somebody has edited it, or the answer to our renewal was lost
+            return await self._held.store(self._with_removals)
+
+    async def release(self) -> None:
+        """Let another replica lead at once. Raises ClusterError."""
+        async with self._turn:
+            await self._held.store(lambda lease: replace(self._with_removals(lease), holder=None))
+
+    def _with_removals(self, lease: Lease) -> Lease:
+        now = self._clock()
+        return replace(
+            lease,
+            removals=tuple((now - at, count) for at, count in self._young_removals()),
+            removing=tuple(dict.fromkeys([*self.removing, *self._unfinished])),
+            witnessed=self.witnessed,
+        )
 
     def _young_removals(self) -> list[tuple[float, int]]:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         self._removals = [(at, count) for at, count in self._removals if at > now - HOUR]
         return self._removals
 
@@ -154,91 +145,83 @@ class LeaderElection:
     """Takes part in choosing the leader of an installation. `identity` names this replica: unique for ever."""
 
     def __init__(
-        self, store: LeaseStore, installation: str, identity: str, progress: Progress | None = None
+        self,
+        store: LeaseStore,
+        installation: str,
+        identity: str,
+        progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self._store = store
-        self._name = leader_lease(installation)
-        self._identity = identity
         self._progress = progress or Progress()
-        self._term: Leadership | None = None
+        self._clock = clock or loop_clock()
+        mine = Lease(leader_lease(installation), "", holder=identity)
+        self._candidate = Candidate(store, mine, self._clock, step=self._step)
+        self._leadership: Leadership | None = None
         metrics.leading.set(0)
 
     def leads_since(self) -> float | None:
         """Since when this replica leads, on the event loop's clock; None where it does not."""
-        return self._term.began if self._term and self._term.holds else None
+        return self._leadership.began if self._leadership and self._leadership.holds else None
 
     async def run(self, lead: Callable[[Leadership], Awaitable[None]]) -> None:
-        """Wait to lead, `lead` as long as it lasts, and begin anew, until cancelled."""
+        """Acquire the Lease, `lead` as long as it is held, and begin again, until cancelled."""
         while True:
             try:
-                term = await self._win()
+                held = await self._candidate.acquire(_pauses())
             except ClusterError as error:
                 log.warning("leader_not_known", reason=str(error))
-                await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+                await asyncio.sleep(next(_pauses()))
                 continue
             log.info("leading")
             metrics.leading.set(1)
-            self._term = term
+            self._leadership = leadership = Leadership(held, self._clock)
             try:
-                await self._lead(term, lead)
+                await self._lead(leadership, lead)
             finally:
-                self._term = None
+                self._leadership = None
                 metrics.leading.set(0)
             log.warning("leading_no_longer")
-            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
+            await asyncio.sleep(next(_pauses()))
 
-    async def _win(self) -> Leadership:
-        """Wait until the Lease is free or its holder silent for too long, and take it. Raises ClusterError."""
-        observed = Observation()
-        while True:
-            now = asyncio.get_running_loop().time()
-            with self._progress.step("leadership", _LONGEST_STEP):
-                taken = await self._try_to_take(observed, now)
-            if taken is not None:
-                return Leadership(self._store, taken, now + DURATION)
-            await asyncio.sleep(random.uniform(*_POLL))  # noqa: S311
-
-    async def _try_to_take(self, observed: Observation, now: float) -> Lease | None:
-        found = await self._store.get(self._name)
-        if found is None:
-            return await self._store.create(Lease(self._name, "", holder=self._identity, renewals=1))
-        if not observed.may_take(found, self._identity, now):
-            return None
-        return await self._store.update(
-            replace(found, holder=self._identity, waiter=None, renewals=found.renewals + 1)
-        )
-
-    async def _lead(self, term: Leadership, lead: Callable[[Leadership], Awaitable[None]]) -> None:
-        work = asyncio.ensure_future(lead(term))
+    async def _lead(self, leadership: Leadership, lead: Callable[[Leadership], Awaitable[None]]) -> None:
+        work = asyncio.ensure_future(lead(leadership))
         try:
             try:
-                while await self._goes_on(term, work):
+                while await self._wait_and_renew(leadership, work):
                     pass
             finally:
                 await _stop(work)
         except (Exception, asyncio.CancelledError):
-            await self._give_back(term)
+            await self._release(leadership)
             raise
 
-    async def _goes_on(self, term: Leadership, work: asyncio.Future[None]) -> bool:
+    async def _wait_and_renew(self, leadership: Leadership, work: asyncio.Future[None]) -> bool:
         """Wait, and renew; False once leading is over, which it is with the Lease, however slow an answer."""
-        left = term.until - asyncio.get_running_loop().time()
+        left = leadership.until - self._clock()
         await asyncio.wait([work], timeout=min(_RENEWAL_SECONDS, max(left, 0)))
         if work.done():
             return False
         try:
-            with self._progress.step("leadership", _LONGEST_STEP):
-                async with asyncio.timeout_at(term.until):
-                    return await term.renew()
+            with self._step():
+                async with asyncio.timeout_at(leadership.until):
+                    return await leadership.renew()
         except (ClusterError, TimeoutError) as error:
             log.warning("lead_not_renewed", reason=str(error) or "no answer before the Lease ended")
-            return term.holds
+            return leadership.holds
 
-    async def _give_back(self, term: Leadership) -> None:
+    def _step(self) -> AbstractContextManager[None]:
+        return self._progress.step("leadership", _LONGEST_STEP)
+
+    async def _release(self, leadership: Leadership) -> None:
         try:
-            await term.give_back()
+            await leadership.release()
         except ClusterError as error:
-            log.warning("lead_not_given_back", reason=str(error))
+            log.warning("lead_not_released", reason=str(error))
+
+
+def _pauses() -> Iterator[float]:
+    while True:
+        yield random.uniform(*_POLL)  # noqa: S311
 
 
 async def _stop(work: asyncio.Future[None]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from webhook.model.errors import ClusterError, ExpiredError
-
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
@@ -14,18 +12,6 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn, Subject
-
-__all__ = [
-    "MOST_OBJECTS",
-    "Change",
-    "Cluster",
-    "ClusterError",
-    "Deployments",
-    "ExpiredError",
-    "GateMarks",
-    "RunningPod",
-    "Source",
-]
 
 T = TypeVar("T")
 
@@ -72,16 +58,16 @@ class RunningPod:
     deployment: str | None = None
     """The name of the Deployment that it is of, if it is of one."""
     carries: frozenset[Mode] = frozenset()
-    """The ways for which any of its containers has variables."""
+    """The modes for which any of its containers has variables."""
     is_leaving: bool = False
-    """Whether it is on its way out."""
+    """Whether it is being deleted."""
     roles: frozenset[str] = frozenset()
     """The roles that its containers were given by the annotation, as it was when the pod was created."""
 
     def lacks(self, role: RoleArn | None) -> bool:
-        """Whether it has to be made anew to have its identity; `role` is the one that its annotation has to name.
+        """Whether it has to be recreated to have its identity; `role` is the one that its annotation has to name.
 
-        None is for a ServiceAccount whose annotation says nothing of its pods, as in mode pod-identity.
+        None is for a ServiceAccount whose annotation does not decide about its pods, as in mode pod-identity.
         """
         return not self.has_identity or bool(self.others_than(role))
 
@@ -113,7 +99,7 @@ class Deployments(Protocol):
         """The Deployment as it is now, or None where there is none."""
 
     async def refused(self, name: str) -> list[Deployment]:
-        """Those of that name, in all namespaces, whose pods cannot be made at the moment."""
+        """Those of that name, in all namespaces, that cannot create their pods at the moment."""
 
     async def retry(self, deployment: Deployment) -> bool:
         """Have its ReplicaSet try again at once; False where the Deployment is gone."""
@@ -128,7 +114,7 @@ class Deployments(Protocol):
 
 
 class GateMarks(Protocol):
-    """The marks of bindings whose pods may be refused, with the bindings' names. All raise ClusterError."""
+    """The marks of bindings for which the gate refuses pods, with the bindings' names. All raise ClusterError."""
 
     async def read(self) -> Mapping[str, str]:
         """Those that are there."""

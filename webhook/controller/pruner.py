@@ -1,4 +1,4 @@
-"""The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more look.
+"""The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more read.
 
 Only the leader prunes. A watch can be wrong for a while (an API server that lost its data, a list cut short), and
 so can a label or a binding. So trust must have been unused for the grace, only so much is removed within an hour,
@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.live_reader import live
-from webhook.controller.terminating import StuckNamespaces
+from webhook.controller.approved_removals import ApprovedRemovals, ConfirmedRemoval
+from webhook.controller.live_reads import read_live
+from webhook.controller.stuck_namespaces import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
-from webhook.coordination.recent_writes import REMEMBERED
+from webhook.coordination.lock import REMEMBERED
 from webhook.model.errors import ClusterError
-from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
-from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,10 +32,10 @@ if TYPE_CHECKING:
     from webhook.controller.desired_state import DesiredState
     from webhook.controller.leader_election import Leadership
     from webhook.controller.ports import Cluster
-    from webhook.controller.unused import Place
+    from webhook.controller.unused import Entry
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.names import RoleArn
-    from webhook.model.removal_limit import PruneRules
+    from webhook.model.removal import PruneRules
     from webhook.podidentity.associations import Associations
     from webhook.telemetry.events import Events
 
@@ -50,7 +48,7 @@ _LONGEST_STEP = 300.0
 """Seconds of a few calls that wait for their turn."""
 
 _LONGEST_PAUSE = 30.0
-"""Seconds from one look to the next at most; those whose grace ends meanwhile share a write."""
+"""Seconds from one round to the next at most; removals whose grace ends meanwhile share a write."""
 
 _SHORTEST_PAUSE = 0.2
 
@@ -58,25 +56,8 @@ _MOMENT = 2.0
 """Seconds until the pruner sees that a new subject finds no room."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Confirmed:
-    """A removal that the API server has confirmed."""
-
-    cause: RemovalReason
-    counts: bool
-    """Whether it counts against the limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Approved:
-    """A removal that is being written; `seen` is when it was last seen unused, on the event loop's clock."""
-
-    seen: float
-    counts: bool
-
-
 class Pruner:
-    """What the leader remembers of removals. `unused` is what every replica keeps, whether it leads or not.
+    """Removes what is unused, while this replica leads; `unused` every replica keeps.
 
     `made_room` is called once removals are under way that give way to new subjects: these may be tried again.
     """
@@ -96,123 +77,119 @@ class Pruner:
         self._cache = cache
         self._writers = writers
         self._cluster = cluster
-        self._events = events
         self._rules = rules
         self._associations = associations
         self._progress = progress or Progress()
         self._made_room = made_room
+        self._clock = cache.clock
         self.unused = UnusedTrust(cache, writers, demand, associations)
-        self._approved: dict[Place, _Approved] = {}
-        self._tried: frozenset[Place] = frozenset()
-        """Whose time had come at the last look."""
-        self._unconfirmed: dict[Place, float] = {}
+        self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events)
+        self._tried: frozenset[Entry] = frozenset()
+        """Those that were due in the last round."""
+        self._unconfirmed: dict[Entry, float] = {}
         """When the API server last did not confirm the removal, of those that are still unused."""
         self._waiting = 0
         self._stuck = StuckNamespaces(cache, self.unused.is_trusted_in)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._show_waiting(0)
-        for cause in RemovalReason:  # samples from the start, so that a rate sees the first
-            metrics.removals_approved.labels(cause.value)
-        cache.on_change(self._keep_what_is_wanted_again)
 
-    async def run(self, term: Leadership, interval: float) -> None:
-        """Prune every `interval` seconds or oftener, and within seconds what does not wait, until cancelled."""
+    async def run(self, leadership: Leadership, interval: float) -> None:
+        """Prune every `interval` seconds or more often, and within seconds what does not wait, until cancelled."""
         await self._cache.wait_until_synced()
         try:
             while True:
-                if await run_and_log("prune_failed", self.once(term), "leader"):
+                if await run_and_log("prune_failed", self.once(leadership), "leader"):
                     metrics.prune_last_success.set_to_current_time()
                 await self._wait(min(interval, _LONGEST_PAUSE))
         finally:
             self._end()
 
-    async def once(self, term: Leadership) -> None:
-        """Look at all that is unused, and remove what may be removed now.
+    async def once(self, leadership: Leadership) -> None:
+        """Find all that is unused, and remove what may be removed now.
 
-        Raises ClusterError: the watch cannot be relied on, or, as NotLeadingError, another replica leads.
+        Raises ClusterError: the watch is out of touch, or, as NotLeadingError, another replica leads.
         """
         if not self._cache.in_touch:
             raise ClusterError("the watch is out of touch with the API server, so what is unused is not known")
-        await self.unused.look()
-        self._forget_approvals()
-        self._take_up_what_is_left(term)
-        term.leaving = tuple(
-            place.mark for place, one in self._approved.items() if one.counts and place in self.unused.places
+        await self.unused.refresh()
+        self._approved.refresh()
+        self._adopt(leadership)
+        leadership.removing = tuple(entry.mark for entry in self._approved.counted())
+        leadership.witnessed = tuple(
+            one.mark for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
         )
-        term.witnessed = tuple(one.mark for one in self.unused.places if self.unused.is_deletion_witnessed(one))
         without_room = self._without_room()
         due = self._due(without_room)
         self._tried = frozenset(due)
-        free = [place for place in due if self.unused.is_deletion_witnessed(place)]
-        counted = [place for place in due if not self.unused.is_deletion_witnessed(place)]
-        room = self._rules.left(self._staying(), term.removed_within_the_hour())
+        free = [entry for entry in due if self.unused.is_deletion_witnessed(entry)]
+        counted = [entry for entry in due if not self.unused.is_deletion_witnessed(entry)]
+        room = self._rules.left(self._approved.staying(), leadership.removed_within_the_hour())
         self._show_waiting(max(len(counted) - room, 0))
         confirmed = _within(room, await self._confirm([*free, *counted[:room]]))
         if confirmed:
             new = sum(one.counts for one in confirmed.values())
-            counting = [one for one, approved in self._approved.items() if approved.counts]
-            counting += [one for one, found in confirmed.items() if found.counts]
+            counting = [*self._approved.counted(), *(one for one, found in confirmed.items() if found.counts)]
             with self._progress.step("pruner", _LONGEST_STEP):
-                await term.record_removals(new, {one.mark for one in counting if one in self.unused.places})
-            self._approve({place: one for place, one in confirmed.items() if place in self.unused.places})
-        metrics.removals_pending.set(len(self.unused.places))
+                await leadership.record_removals(new, {one.mark for one in counting if one in self.unused.entries})
+            self._approved.approve({one: found for one, found in confirmed.items() if one in self.unused.entries})
+        metrics.removals_pending.set(len(self.unused.entries))
         self._stuck.show()
-        self._have_them_removed()
-        if any(self._is_in_the_way(place, without_room) for place in confirmed):
+        self._approved.publish()
+        if any(self._is_in_the_way(entry, without_room) for entry in confirmed):
             self._made_room()
 
     async def _wait(self, seconds: float) -> None:
         """Wait for so many seconds, or until there is something that does not wait for the grace."""
         await asyncio.sleep(_SHORTEST_PAUSE)
         left = seconds - _SHORTEST_PAUSE
-        while left > 0 and not self._is_hurried():
+        while left > 0 and not self._has_urgent():
             self.unused.urgent.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(_MOMENT, left)):
                     await self.unused.urgent.wait()
             left -= _MOMENT
 
-    def _is_hurried(self) -> bool:
-        """Whether something may be removed before its grace is over that the last look did not try."""
+    def _has_urgent(self) -> bool:
+        """Whether something may be removed before its grace is over that the last round did not try."""
         roles = self._without_room()
         return self._cache.in_touch and any(
-            place not in self._tried and self._is_due(place, roles) and self._does_not_wait(place, roles)
-            for place in self.unused.places
+            entry not in self._tried and self._is_due(entry, roles) and self._does_not_wait(entry, roles)
+            for entry in self.unused.entries
         )
 
-    def _due(self, without_room: frozenset[RoleArn | None]) -> list[Place]:
+    def _due(self, without_room: frozenset[RoleArn | None]) -> list[Entry]:
         """What may be removed now by its time, in the order of the limit: the longest unused first.
 
-        Before all comes what is recreated and not selected: whoever recreated it inherits no trust. What could not
-        be confirmed comes last, so that a watch that is wrong about some does not keep up the others.
+        First come recreated namespaces that are not selected: the new ones inherit no trust. What could not be
+        confirmed comes last, so that a watch that is wrong about some does not delay the others.
         """
-        due = [place for place in self.unused.places if self._is_due(place, without_room)]
+        due = [entry for entry in self.unused.entries if self._is_due(entry, without_room)]
 
-        def rank(place: Place) -> tuple[float, bool, float, str]:
-            one = self.unused.places[place]
-            return self._unconfirmed.get(place, 0.0), one.cause.waits_for_grace, one.since, place.mark
+        def rank(entry: Entry) -> tuple[float, bool, float, str]:
+            one = self.unused.entries[entry]
+            return self._unconfirmed.get(entry, 0.0), one.reason.waits_for_grace, one.since, entry.mark
 
         return sorted(due, key=rank)
 
-    def _is_due(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
-        if place in self._approved or place not in self.unused.places:
+    def _is_due(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
+        if entry in self._approved or entry not in self.unused.entries:
             return False
-        may_be_now = self._is_past_grace(place) or self._does_not_wait(place, without_room)
-        return may_be_now and self.unused.may_remove(place)
+        may_be_now = self._is_past_grace(entry) or self._does_not_wait(entry, without_room)
+        return may_be_now and self.unused.may_remove(entry)
 
-    def _is_past_grace(self, place: Place) -> bool:
-        return asyncio.get_running_loop().time() - self.unused.places[place].since >= self._rules.grace
+    def _is_past_grace(self, entry: Entry) -> bool:
+        return self._clock() - self.unused.entries[entry].since >= self._rules.grace
 
-    def _does_not_wait(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
+    def _does_not_wait(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
         """Whether it is recreated and not selected, or was deleted, witnessed, and gives way to a new subject."""
-        if not self.unused.places[place].cause.waits_for_grace:
+        if not self.unused.entries[entry].reason.waits_for_grace:
             return True
-        return self.unused.is_deletion_witnessed(place) and self._is_in_the_way(place, without_room)
+        return self.unused.is_deletion_witnessed(entry) and self._is_in_the_way(entry, without_room)
 
-    def _is_in_the_way(self, place: Place, without_room: frozenset[RoleArn | None]) -> bool:
-        if place.associated:
+    def _is_in_the_way(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
+        if entry.associated:
             return self._associations is not None and self._associations.cache.is_full
-        return place.role in without_room
+        return entry.role in without_room
 
     def _without_room(self) -> frozenset[RoleArn | None]:
         """The roles of bindings of which no role has room for one more subject."""
@@ -223,108 +200,63 @@ class Pruner:
             for role in binding.roles
         )
 
-    def _take_up_what_is_left(self, term: Leadership) -> None:
-        """Go on with what the leader before had approved and not written.
+    def _adopt(self, leadership: Leadership) -> None:
+        """Finish what the leader before had approved and not written.
 
         By reads that are too young to be from before its last write; a role that cannot be read keeps only
         its own subjects waiting.
         """
-        young = {role for role, one in self._writers.items() if one.read_at > term.began + REMEMBERED}
-        if not self._approved and all(role in young or one.needs_a_person for role, one in self._writers.items()):
-            term.take_up([one.mark for one in self.unused.places if one.associated or one.role in young])
+        young = {role for role, one in self._writers.items() if one.known.read_at > leadership.began + REMEMBERED}
+        if self._approved.is_empty and all(
+            role in young or one.needs_a_person for role, one in self._writers.items()
+        ):
+            leadership.adopt([one.mark for one in self.unused.entries if one.associated or one.role in young])
 
     def _end(self) -> None:
-        """Remove nothing any more: this replica leads no longer."""
-        self._approved.clear()
+        """Remove nothing any more: this replica no longer leads."""
+        self._approved.withdraw_all()
         self._tried = frozenset()
         self._unconfirmed.clear()
         self._show_waiting(0)
         self._stuck.end()
         metrics.removals_pending.set(0)
-        self._have_them_removed()
 
-    def _keep_what_is_wanted_again(self, namespace: str) -> None:
-        """Take approvals back of what is wanted between two looks, if only for a moment."""
-        again = [
-            place
-            for place in self._approved
-            if place.subject.namespace == namespace and self.unused.cause(place) is None
-        ]
-        for place in again:
-            del self._approved[place]
-        if again:
-            self._have_them_removed()
+    async def _confirm(self, due: list[Entry]) -> dict[Entry, ConfirmedRemoval]:
+        """Those of `due` that are unused by the live objects too, and may be removed by the reason these show.
 
-    def _staying(self) -> int:
-        """How many are trusted: without those approved, which count as removed already."""
-        leaving = sum(self.unused.is_there(place) for place in self._approved)
-        trusted = sum(len(writer.subjects) for writer in self._writers.values())
-        return trusted + (len(self._associations.subjects) if self._associations else 0) - leaving
-
-    def _forget_approvals(self) -> None:
-        """Take approvals back of what is wanted again, or has been away for longer than a read can be old."""
-        now, unused = asyncio.get_running_loop().time(), self.unused.places
-        self._approved = {
-            place: replace(one, seen=now) if place in unused else one
-            for place, one in self._approved.items()
-            if place in unused or (now - one.seen < 2 * REMEMBERED and self.unused.may_remove(place))
-        }
-
-    async def _confirm(self, due: list[Place]) -> dict[Place, _Confirmed]:
-        """Those of `due` that the API server itself, asked now, does not want either, and whose time has come.
-
-        It may know another cause, one that waits for the grace.
+        That may be another reason, one that waits for the grace.
         """
-        found = await asyncio.gather(*(self._ask(place) for place in due))
-        now = asyncio.get_running_loop().time()
-        self._unconfirmed = {one: at for one, at in self._unconfirmed.items() if one in self.unused.places}
-        self._unconfirmed.update((place, now) for place, one in zip(due, found, strict=True) if one is None)
+        found = await asyncio.gather(*(self._ask(entry) for entry in due))
+        now = self._clock()
+        self._unconfirmed = {one: at for one, at in self._unconfirmed.items() if one in self.unused.entries}
+        self._unconfirmed.update((entry, now) for entry, one in zip(due, found, strict=True) if one is None)
         without_room = self._without_room()
         return {
-            place: one
-            for place, one in zip(due, found, strict=True)
-            if one is not None and self._is_due(place, without_room) and self._may_go_by(place, one, without_room)
+            entry: one
+            for entry, one in zip(due, found, strict=True)
+            if one is not None and self._is_due(entry, without_room) and self._allows(entry, one, without_room)
         }
 
-    def _may_go_by(self, place: Place, found: _Confirmed, without_room: frozenset[RoleArn | None]) -> bool:
-        """Whether the grace is over, or does not count, by what the API server itself says."""
-        gives_way = not found.counts and self._is_in_the_way(place, without_room)
-        return self._is_past_grace(place) or gives_way or not found.cause.waits_for_grace
+    def _allows(self, entry: Entry, found: ConfirmedRemoval, without_room: frozenset[RoleArn | None]) -> bool:
+        """Whether the grace is over, or does not count, by what the live objects show."""
+        gives_way = not found.counts and self._is_in_the_way(entry, without_room)
+        return self._is_past_grace(entry) or gives_way or not found.reason.waits_for_grace
 
-    async def _ask(self, place: Place) -> _Confirmed | None:
-        """What the live objects say; None where they still want it, or cannot be read now."""
+    async def _ask(self, entry: Entry) -> ConfirmedRemoval | None:
+        """The removal as the live objects show it; None where it is wanted, or they cannot be read now."""
         async with self._slots:
             try:
                 with self._progress.step("pruner", _LONGEST_STEP):
-                    namespace, account = await live(self._cluster, self._cache, place.subject)
+                    live = await read_live(self._cluster, self._cache, entry.subject)
             except ClusterError as error:
-                log.warning("removal_not_confirmed", **_facts(place), reason=str(error))
+                log.warning("removal_not_confirmed", **entry.facts, reason=str(error))
                 return None
-        cause = self.unused.cause_by(place, namespace, account)
-        if cause is None:
-            log.warning("removal_not_confirmed", **_facts(place), reason="the API server itself still wants it")
+        reason = self.unused.reason(entry, live)
+        if reason is None:
+            log.warning("removal_not_confirmed", **entry.facts, reason="the API server itself still wants it")
             return None
-        was_deleted = cause.is_deletion and self._cache.former.was_deleted(place.subject.namespace, namespace)
-        return _Confirmed(cause, counts=not was_deleted)
-
-    def _approve(self, confirmed: Mapping[Place, _Confirmed]) -> None:
-        now = asyncio.get_running_loop().time()
-        for place, one in confirmed.items():
-            self._approved[place] = _Approved(now, one.counts)
-            metrics.removals_approved.labels(one.cause.value).inc()
-            log.info("removal_approved", **_facts(place), cause=one.cause.value, witnessed=not one.counts)
-            if self._cache.account(place.subject) is not None:
-                self._events.note(
-                    EventSubject("ServiceAccount", place.subject.namespace, place.subject.service_account),
-                    "TrustRemoved",
-                    f"{_loss(place)}: {one.cause.sentence}",
-                )
-
-    def _have_them_removed(self) -> None:
-        for role, writer in self._writers.items():
-            writer.leave({one.subject for one in self._approved if one.role == role and not one.associated})
-        if self._associations:
-            self._associations.approve_removals({place.subject for place in self._approved if place.associated})
+        was_deleted = reason.is_deletion and self._cache.former.was_deleted(entry.subject.namespace, live[0])
+        return ConfirmedRemoval(reason, counts=not was_deleted)
 
     def _show_waiting(self, count: int) -> None:
         metrics.removals_over_limit.set(count)
@@ -338,22 +270,8 @@ class Pruner:
         self._waiting = count
 
 
-def _within(room: int, confirmed: Mapping[Place, _Confirmed]) -> dict[Place, _Confirmed]:
+def _within(room: int, confirmed: Mapping[Entry, ConfirmedRemoval]) -> dict[Entry, ConfirmedRemoval]:
     """What of it the limit allows, in its order."""
-    counted = [place for place, one in confirmed.items() if one.counts]
+    counted = [entry for entry, one in confirmed.items() if one.counts]
     over = set(counted[room:])
-    return {place: one for place, one in confirmed.items() if place not in over}
-
-
-def _loss(place: Place) -> str:
-    if place.associated:
-        return f"this ServiceAccount is to be associated with {place.role or 'another role'} no longer"
-    return f"{place.role} is to trust this ServiceAccount no longer"
-
-
-def _facts(place: Place) -> dict[str, str]:
-    return {
-        "namespace": place.subject.namespace,
-        "service_account": place.subject.service_account,
-        "role_arn": place.role.value if place.role else "",
-    }
+    return {entry: one for entry, one in confirmed.items() if entry not in over}

@@ -1,4 +1,4 @@
-"""The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whoever missed it.
+"""The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whatever was missed before.
 
 The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
 at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 _LATE_GRANT_SECONDS = 5.0
 """Seconds that a late annotation waits for trust, so that it names the role that has room."""
 
-_FIRST_LOOK_SECONDS = 5.0
-"""Seconds that the first pass waits for AWS: who is trusted already then needs no grant of his own."""
+_FIRST_READ_SECONDS = 5.0
+"""Seconds that the first pass waits for AWS: what is trusted already then needs no grant."""
 
 _AT_ONCE = 16
 """ServiceAccounts annotated late at the same time."""
@@ -47,7 +47,7 @@ _LONGEST_ANNOTATION = 600.0
 """Seconds: some calls of ten seconds, each of which may wait for a turn."""
 
 _YIELD_EVERY = 200
-"""Namespaces looked at before the loop may answer reviews again."""
+"""Namespaces checked before the loop may answer reviews again."""
 
 
 class Reconciler:
@@ -61,6 +61,7 @@ class Reconciler:
         events: Events,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = cache.clock
         self._cache = cache
         self._grants = grants
         self._cluster = cluster
@@ -76,27 +77,27 @@ class Reconciler:
         cache.on_change(self._note)
 
     async def run(self, interval: float) -> None:
-        """A pass at start and every `interval` seconds, and a look at each namespace that changes."""
+        """A pass at start and every `interval` seconds, and a check of each namespace that changes."""
         metrics.pass_interval.set(interval)
         await self._cache.wait_until_synced()
-        await self._grants.first_looks(_FIRST_LOOK_SECONDS)
+        await self._grants.wait_until_synced(_FIRST_READ_SECONDS)
         next_pass, is_due = 0.0, True
         while True:
             if is_due:
-                self._is_hurried, next_pass = False, asyncio.get_running_loop().time() + interval
+                self._is_hurried, next_pass = False, self._clock() + interval
                 await run_and_log("pass_failed", self._pass())
-            await run_and_log("pass_failed", self._look_at_changed())
+            await run_and_log("pass_failed", self._process_changed())
             is_due = not await self._something_changes_before(next_pass) or self._is_hurried
 
     def hurry(self) -> None:
-        """Have a pass at once: this replica leads now, and what the leader before left open is its to do."""
+        """Have a pass at once: this replica leads now and continues what the leader before left open."""
         self._is_hurried = True
         self._wake.set()
 
     async def _something_changes_before(self, moment: float) -> bool:
-        """Wait for a change, until `moment` on the loop's clock at the latest."""
+        """Wait for a change, until `moment` on the clock at the latest."""
         try:
-            async with asyncio.timeout_at(moment):
+            async with asyncio.timeout(moment - self._clock()):
                 await self._wake.wait()
         except TimeoutError:
             return False
@@ -108,31 +109,31 @@ class Reconciler:
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
-            self._grants.check()
+            self._grants.enqueue()
             self._grants.forget_refused(self._cache.wanted())
             self._changed.update(dict.fromkeys(self._cache.namespaces_with_grants()))
             self._changed.update(dict.fromkeys(self._grants.namespaces_under_way))
-            await self._look_at_changed()
+            await self._process_changed()
         metrics.pass_last_success.set_to_current_time()
 
-    async def _look_at_changed(self) -> None:
+    async def _process_changed(self) -> None:
         self._wake.clear()
         count = 0
         while self._changed:
             namespace, _ = self._changed.popitem()
             if self._cache.is_behind_a_live_read(namespace):
-                continue  # the review that read it sees to it, and the watch brings it here again
+                continue  # the review that read it handles it, and the watch brings it here again
             grants = self._cache.grants_in(namespace)
             self._reconsider(namespace, grants)
             for grant in grants:
                 if self._cache.is_due(grant):
-                    self._look_at(grant)
+                    self._start_missing(grant)
             count += 1
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
     def _reconsider(self, namespace: str, grants: list[Grant]) -> None:
-        """Have what is under way follow what the watch shows of the namespace.
+        """Have pending grants follow what the watch shows of the namespace.
 
         What it shows of the ServiceAccount may be older than the review that asked.
         """
@@ -143,7 +144,7 @@ class Reconciler:
             if grant is not None or not self._cache.selects(subject):
                 self._grants.reconsider(subject, grant)
 
-    def _look_at(self, grant: Grant) -> None:
+    def _start_missing(self, grant: Grant) -> None:
         """Start what is missing: trust, or the annotation too where the ServiceAccount is there without it."""
         account = self._cache.account(grant.subject)
         known = self._grants.start(grant)
@@ -154,7 +155,7 @@ class Reconciler:
             self._start_annotating()
 
     def _start_annotating(self) -> None:
-        """See to those who are late with a few tasks: one for each would take more memory than all else."""
+        """Annotate late with a few tasks: one for each would take more memory than all else."""
         self._annotators = [task for task in self._annotators if not task.done()]
         if len(self._annotators) < _AT_ONCE:
             task = asyncio.get_running_loop().create_task(self._annotate_late(), name="annotate late")

@@ -4,9 +4,9 @@ The official client's informer has no backoff and does not notice a silent watch
 watch with server and client timeouts, bookmarks, jittered backoff, a new list when the version is too old.
 
 A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
-where it began. So before each watch that goes on, and where a bookmark shows no progress, the version is compared
-with the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within
-the hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
+where it began. So before a watch continues, and where a bookmark shows no progress, the version is compared with
+the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within the
+hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
 for one that is none, and the watch begins again where it was.)
 """
 
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from webhook.controller.ports import MOST_OBJECTS, ClusterError, ExpiredError
+from webhook.controller.ports import MOST_OBJECTS
+from webhook.model.errors import ClusterError, ExpiredError
+from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.controller.ports import Change, Source
+    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -48,21 +51,23 @@ LONGEST_LIST = 1800.0
 
 
 class Reflector(Generic[T]):
-    """Holds what the API server holds, and tells of each change as it is applied, with what was there before."""
+    """Holds what the API server holds, and reports each change as it is applied, with what was there before."""
 
     def __init__(
         self,
         source: Source[T],
         changed: Callable[[str, T | None], None],
         progress: Progress | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or loop_clock()
         self._source = source
         self._progress = progress or Progress()
         self._changed = changed
         self._version: str | None = None
         self._list_at = 0.0
         self._failures = 0
-        # From the start, or nobody sees the first failure: a rate needs two samples.
+        # From the start: a rate needs two samples, so the first failure would not be seen.
         self._failed = metrics.watch_failures.labels(source.resource)
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
@@ -74,7 +79,7 @@ class Reflector(Generic[T]):
         self.gaps = 0
         """How often touch was lost."""
         self.is_watched = False
-        """Whether the change that is being told was shown by a watch in touch: by no list, and not after a gap."""
+        """Whether the present change was shown by a watch in touch: by no list, and not after a gap."""
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -93,13 +98,13 @@ class Reflector(Generic[T]):
                 await self._back_off(repr(error))
 
     async def _list_and_watch(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         if self._version is None or now >= self._list_at:
             version = await self._list()
         else:
             version = self._version
             await self._check_not_older_than(version)
-        started = asyncio.get_running_loop().time()
+        started = self._clock()
         silent = True
         async with aclosing(self._source.watch(version)) as changes:
             async for change in changes:
@@ -112,21 +117,21 @@ class Reflector(Generic[T]):
                 self.in_touch = True
                 silent = False
         # The server ends a watch after some minutes; something is wrong where it does so at once.
-        if silent and asyncio.get_running_loop().time() - started < _SHORTEST_WATCH:
+        if silent and self._clock() - started < _SHORTEST_WATCH:
             raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
         await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
 
     async def _list(self) -> str:
         """Replace the mirror by a new list, and answer its version.
 
-        Where a list is due though nothing is wrong, and fails, the watch goes on before it is tried again.
+        Where a list is due though nothing is wrong, and fails, the watch continues before it is tried again.
         """
-        self._list_at = asyncio.get_running_loop().time() + _LIST_FAILED_SECONDS
+        self._list_at = self._clock() + _LIST_FAILED_SECONDS
         with self._progress.step("reflector", LONGEST_LIST):
             objects, version = await self._source.list()
         self._version = version
         self._replace(objects)
-        self._list_at = asyncio.get_running_loop().time() + random.uniform(*_LIST_SECONDS)  # noqa: S311
+        self._list_at = self._clock() + random.uniform(*_LIST_SECONDS)  # noqa: S311
         self.synced.set()
         self.in_touch = True
         return version

@@ -1,7 +1,7 @@
 """Which trust is unused, why, and since when: every replica keeps its own record, by its own watch and clock.
 
 So a change of leader begins no grace again. What a replica did not see itself it does not know: one that has just
-started counts from its first look.
+started counts from its first refresh.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ if TYPE_CHECKING:
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.desired_state import DesiredState
     from webhook.iam.role_writer import RoleWriter
-    from webhook.model.decisions import Account, LiveNamespace
     from webhook.model.names import RoleArn, Subject
+    from webhook.model.removal import Shown
     from webhook.podidentity.associations import Associations
 
 _YIELD_EVERY = 200
-"""Subjects looked at before the loop may answer reviews again."""
+"""Subjects checked before the loop may answer reviews again."""
 
 _BY_NAMESPACE = frozenset(
     {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED, RemovalReason.NOT_BOUND}
 )
-"""Causes of which the watch has shown the moment, whenever the trust itself is first seen."""
+"""Reasons of which the watch has shown the moment, whenever the trust itself is first seen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A subject that has a role."""
+class Entry:
+    """A subject that has a role: by the role's trust policy, or by an association."""
 
     role: RoleArn | None
     """None for an association with one that no binding can name."""
     subject: Subject
     associated: bool = False
-    """Whether it is there by an association and not by the role's trust policy."""
 
     @property
     def mark(self) -> str:
@@ -50,17 +49,26 @@ class Place:
         how = "associated" if self.associated else "trusted"
         return mark(f"{self.subject} {how} {self.role}")
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the log says of it."""
+        return {
+            "namespace": self.subject.namespace,
+            "service_account": self.subject.service_account,
+            "role_arn": self.role.value if self.role else "",
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Why a place is unused, and since when, in seconds on the event loop's clock."""
+    """Why an entry is unused, and since when, in seconds on the clock."""
 
-    cause: RemovalReason
+    reason: RemovalReason
     since: float
 
 
 class UnusedTrust:
-    """All places that are unused by what the watch last showed."""
+    """All entries that are unused by what the watch last showed."""
 
     def __init__(
         self,
@@ -73,69 +81,59 @@ class UnusedTrust:
         self._writers = writers
         self._demand = demand
         self._associations = associations
-        self._found: dict[Place, Unused] = {}
-        self._by_namespace: defaultdict[str, set[Place]] = defaultdict(set)
+        self._clock = cache.clock
+        self._found: dict[Entry, Unused] = {}
+        self._by_namespace: defaultdict[str, set[Entry]] = defaultdict(set)
         self.urgent = asyncio.Event()
         """Set where something new is found that does not wait for the grace."""
-        cache.on_change(self._look_at)
+        cache.on_change(self._namespace_changed)
 
     async def run(self, interval: float) -> None:
-        """Look every `interval` seconds until cancelled, whether this replica leads or not."""
+        """Refresh every `interval` seconds until cancelled, whether this replica leads or not."""
         await self._cache.wait_until_synced()
         while True:
             if self._cache.in_touch:
-                await run_and_log("unused_trust_not_looked_at", self.look(), "unused")
+                await run_and_log("unused_trust_not_refreshed", self.refresh(), "unused")
             await asyncio.sleep(interval)
 
     @property
-    def places(self) -> Mapping[Place, Unused]:
+    def entries(self) -> Mapping[Entry, Unused]:
         """What was found."""
         return self._found
 
-    async def look(self) -> None:
-        """Look at all that is trusted or associated; changes of namespaces are judged as the watch shows them."""
-        seen: set[Place] = set()
-        for number, place in enumerate(list(self._trusted())):
+    async def refresh(self) -> None:
+        """Check all that is trusted or associated; changes of namespaces are checked as the watch shows them."""
+        seen: set[Entry] = set()
+        for number, entry in enumerate(list(self._trusted())):
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            seen.add(place)
-            self._judge(place)
-        for place in self._found.keys() - seen:
-            self._forget(place)
+            seen.add(entry)
+            self._check(entry)
+        for entry in self._found.keys() - seen:
+            self._forget(entry)
 
-    def cause(self, place: Place) -> RemovalReason | None:
-        """Why a place is unused by what the watch last showed, or None where it is not."""
-        subject = place.subject
-        return self.cause_by(place, self._cache.cached(subject.namespace), self._cache.account(subject))
+    def reason(self, entry: Entry, live: Shown | None = None) -> RemovalReason | None:
+        """Why an entry is unused by what the watch last showed, or by what the API server shows `live`."""
+        return self._demand.removal_reason(entry.role, entry.subject, associated=entry.associated, live=live)
 
-    def cause_by(
-        self, place: Place, namespace: LiveNamespace | None, account: Account | None
-    ) -> RemovalReason | None:
-        """The same, by a namespace and a ServiceAccount that the API server has just shown."""
-        if place.associated or place.role is None:
-            return self._cache.cause_to_dissociate(place.role, place.subject, namespace, account)
-        return self._demand.cause_by(place.role, place.subject, namespace, account)
-
-    def may_remove(self, place: Place) -> bool:
+    def may_remove(self, entry: Entry) -> bool:
         """Whether no binding wants it by what was last shown, nor may soon."""
-        if place.associated or place.role is None:
-            return self._cache.may_dissociate(place.subject, place.role)
-        return self._demand.may_leave(place.role, place.subject)
+        return self._demand.may_remove(entry.role, entry.subject, associated=entry.associated)
 
-    def is_deletion_witnessed(self, place: Place) -> bool:
+    def is_deletion_witnessed(self, entry: Entry) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""
-        name, one = place.subject.namespace, self._found.get(place)
+        name, one = entry.subject.namespace, self._found.get(entry)
         return (
             one is not None
-            and one.cause.is_deletion
+            and one.reason.is_deletion
             and self._cache.former.was_deleted(name, self._cache.cached(name))
         )
 
-    def is_there(self, place: Place) -> bool:
+    def is_there(self, entry: Entry) -> bool:
         """Whether it is still trusted, or associated, as far as this replica knows."""
-        if place.associated or place.role is None:
-            return self._associations is not None and place.subject in self._associations.subjects
-        return place.subject in self._writers[place.role].subjects
+        if entry.associated or entry.role is None:
+            return self._associations is not None and entry.subject in self._associations.subjects
+        return entry.subject in self._writers[entry.role].subjects
 
     def is_trusted_in(self, namespace: str) -> bool:
         """Whether anything in a namespace is trusted, or associated."""
@@ -145,39 +143,39 @@ class UnusedTrust:
             for subject in self._cache.subjects_in(namespace)
         )
 
-    def _trusted(self) -> Iterator[Place]:
+    def _trusted(self) -> Iterator[Entry]:
         for role, writer in self._writers.items():
             for subject in writer.subjects:
-                yield Place(role, subject)
+                yield Entry(role, subject)
         if self._associations:
             for subject, role_or_none in self._associations.subjects.items():
-                yield Place(role_or_none, subject, associated=True)
+                yield Entry(role_or_none, subject, associated=True)
 
-    def _look_at(self, namespace: str) -> None:
+    def _namespace_changed(self, namespace: str) -> None:
         """Something has changed in a namespace."""
         known = self._by_namespace.get(namespace, ())
-        bound = (Place(role, one) for one in self._cache.subjects_in(namespace) for role in self._writers)
-        for place in {*known, *(one for one in bound if self.is_there(one))}:
-            self._judge(place)
+        bound = (Entry(role, one) for one in self._cache.subjects_in(namespace) for role in self._writers)
+        for entry in {*known, *(one for one in bound if self.is_there(one))}:
+            self._check(entry)
 
-    def _judge(self, place: Place) -> None:
-        cause = self.cause(place)
-        if cause is None:
-            self._forget(place)
+    def _check(self, entry: Entry) -> None:
+        reason = self.reason(entry)
+        if reason is None:
+            self._forget(entry)
             return
-        before = self._found.get(place)
-        if before is not None and before.cause is cause:
+        before = self._found.get(entry)
+        if before is not None and before.reason is reason:
             return
-        # Another cause begins anew: what a list lacked and a later one has may have been wanted in between.
-        shown = self._cache.former.unused_since(place.subject.namespace) if cause in _BY_NAMESPACE else None
-        self._found[place] = Unused(cause, asyncio.get_running_loop().time() if shown is None else shown)
-        self._by_namespace[place.subject.namespace].add(place)
-        if not cause.waits_for_grace:
+        # Another reason begins a new grace: what a list lacked and a later one has may have been wanted between.
+        shown = self._cache.former.unused_since(entry.subject.namespace) if reason in _BY_NAMESPACE else None
+        self._found[entry] = Unused(reason, self._clock() if shown is None else shown)
+        self._by_namespace[entry.subject.namespace].add(entry)
+        if not reason.waits_for_grace:
             self.urgent.set()
 
-    def _forget(self, place: Place) -> None:
-        if self._found.pop(place, None) is not None:
-            places = self._by_namespace[place.subject.namespace]
-            places.discard(place)
-            if not places:
-                del self._by_namespace[place.subject.namespace]
+    def _forget(self, entry: Entry) -> None:
+        if self._found.pop(entry, None) is not None:
+            entries = self._by_namespace[entry.subject.namespace]
+            entries.discard(entry)
+            if not entries:
+                del self._by_namespace[entry.subject.namespace]

@@ -1,1 +1,1 @@
-"""Leases: how replicas take turns at a role, and what they tell each other through the Lease's record."""
+"""How replicas take turns: `leases` acquires and holds a Lease, `lock` is the one of each role, with its news."""

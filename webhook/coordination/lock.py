@@ -1,27 +1,60 @@
-"""A lock for each role: what a writer needs of it."""
+"""A lock for each role over all replicas, kept in a Lease, which also names what was written and removed.
+
+The port RoleLock comes first; LeaseLock is how replicas keep it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
+from webhook.coordination.leases import Candidate, Lease, mark
+from webhook.model.errors import ClusterError
+from webhook.runtime.clock import loop_clock
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from webhook.coordination.leases import HeldLease, LeaseStore
     from webhook.model.names import RoleArn, Subject
+    from webhook.runtime.clock import Clock
 
+log = structlog.get_logger(__name__)
+
+_FIRST_POLL, _LONGEST_POLL = 0.01, 0.1
+"""Seconds until a Lease that another replica holds is read again, on average: twice as long each time. A holder
+that has just answered its reviews is about to release it."""
+
+_PATIENCE = 1.0
+"""Seconds that a grant waits before its replica asks to be handed the lock: often the holder writes it too."""
+
+_RETRY = 0.5
+"""Seconds until the API server is asked again to store what a write has changed."""
+
+REMEMBERED = 60.0
+"""Seconds for which a write by any replica counts more than what a read shows: IAM's reads can be that old."""
+
+MOST_REPORTED = 2000
+"""Subjects written, and as many removed, that are taken from one Lease or wait to be confirmed: the newest."""
 
 Seen = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
 """Takes the subjects written to a role in the last minute and those removed, with their ages in seconds."""
 
 
 WaitsSince = Callable[[], float]
-"""Since when, on the loop's clock, somebody waits for what the lock is wanted for; infinity where nobody does."""
+"""Since when, on the loop's clock, a grant waits for the lock; infinity where none does."""
 
 
 class LockError(Exception):
-    """A role's lock could not be taken or kept; the message says why."""
+    """A role's lock could not be acquired or kept; the message is the reason."""
 
 
 class Hold(Protocol):
@@ -30,13 +63,13 @@ class Hold(Protocol):
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Have other replicas know what was written and removed, and how many seconds ago.
 
-        It is stored with the next renewal, or when the lock is given back.
+        It is stored with the next renewal, or when the lock is released.
         """
 
     def outlasts(self, seconds: float) -> bool:
-        """Whether the lock is ours for that much longer; a write is sent only if so. For any thread."""
+        """Whether the lock is held for that much longer; a write is sent only if so. For any thread."""
 
-    async def again(self) -> bool:
+    async def renew(self) -> bool:
         """Keep it for another cycle; False where another replica waits for it or has it. Raises LockError."""
 
 
@@ -44,12 +77,126 @@ class RoleLock(Protocol):
     """Keeps the writers of one role apart.
 
     It does not fence: a holder that is stalled for longer than its lock lasts can still send a write. The pass
-    over the whole cluster puts right what slips through.
+    over the whole cluster repairs what slips through.
     """
 
     def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote and removed lately. They are
-        asked to hand the lock over only while `waits_since` says that somebody has waited for long.
+        While waiting, and once held, `seen` is called with what other holders wrote and removed. They are
+        asked to hand the lock over only while a grant has waited for long, by `waits_since`.
         """
+
+
+def lease_name(role: RoleArn) -> str:
+    """The name of a role's Lease: an ARN is too long and has the wrong characters."""
+    return f"mxp-identity-{mark(role.value)}"
+
+
+class LeaseHold:
+    """A role's Lease, held."""
+
+    def __init__(self, held: HeldLease) -> None:
+        self._held = held
+        self._written, self._removed, self._edition = held.lease.written, held.lease.removed, held.lease.edition
+        self.outlasts = held.outlasts
+
+    @property
+    def stored_edition(self) -> int:
+        """Which edition of what was written and removed the API server has."""
+        return self._held.lease.edition
+
+    def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
+        """As Hold promises."""
+        self._written, self._removed, self._edition = written, removed, self._held.lease.renewals
+
+    async def renew(self) -> bool:
+        """As Hold promises."""
+        try:
+            return await self._held.store(lambda lease: None if lease.waiter else self._with_news(lease))
+        except ClusterError as error:
+            raise LockError(f"the lock could not be renewed: {error}") from error
+
+    async def release(self) -> None:
+        """Release it: to the replica that waits, if one does.
+
+        What other replicas have to know of a write is stored with it. So it is tried for as long as the lock is
+        held where the API server fails, and lacks that.
+        """
+        while True:
+            try:
+                await self._held.store(self._released)
+            except ClusterError as error:
+                if self._edition == self.stored_edition or not self.outlasts(_RETRY):
+                    log.warning("lock_not_released", role_arn=self._held.lease.role, reason=str(error))
+                    return
+            else:
+                return
+            await asyncio.sleep(_RETRY)
+
+    def _with_news(self, lease: Lease) -> Lease:
+        return replace(lease, written=self._written, removed=self._removed, edition=self._edition)
+
+    def _released(self, lease: Lease) -> Lease:
+        return replace(self._with_news(lease), holder=lease.waiter, waiter=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edition:
+    """An edition of what was written and removed, and when it was first seen here."""
+
+    number: int
+    since: float
+
+
+class LeaseLock:
+    """The RoleLock of replicas that share an API server. `identity` names this one: unique for ever."""
+
+    def __init__(self, store: LeaseStore, identity: str, clock: Clock | None = None) -> None:
+        self._store = store
+        self._identity = identity
+        self._clock = clock or loop_clock()
+        self._turns: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._editions: dict[RoleArn, _Edition] = {}
+
+    @asynccontextmanager
+    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[LeaseHold]:
+        """As RoleLock promises."""
+
+        def read(found: Lease) -> Lease:
+            if self._record_edition(role, found.edition):
+                seen(found.written, found.removed)
+            is_old = self._clock() - self._editions[role].since > REMEMBERED
+            return replace(found, written={}, removed={}) if is_old else found
+
+        async def ask_for(found: Lease) -> None:
+            if found.waiter is None and self._clock() - waits_since() > _PATIENCE:
+                await self._store.update(replace(found, waiter=self._identity))
+
+        mine = Lease(lease_name(role), role.value, holder=self._identity)
+        candidate = Candidate(self._store, mine, self._clock, read, ask_for)
+        async with self._turns[role]:
+            try:
+                held = await candidate.acquire(_pauses())
+            except ClusterError as error:
+                raise LockError(f"the lock of {role} could not be acquired: {error}") from error
+            hold = LeaseHold(held)
+            try:
+                yield hold
+            finally:
+                await hold.release()
+                self._record_edition(role, hold.stored_edition)
+
+    def _record_edition(self, role: RoleArn, edition: int) -> bool:
+        """Note an edition of what was written and removed; answers whether it is news."""
+        if role in self._editions and self._editions[role].number == edition:
+            return False
+        self._editions[role] = _Edition(edition, self._clock())
+        return True
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_POLL
+    while True:
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311
+        pause = min(2 * pause, _LONGEST_POLL)

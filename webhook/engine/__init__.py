@@ -1,4 +1,5 @@
 """The trust engine: one entrance, `Grants.obtain`, to IAM trust policies and Pod Identity associations.
 
-`desired_state` says which role each subject belongs to, `grants` obtains it and says how that ended.
+`grants` is the entrance; `pursuit` follows one subject through the roles of its binding;
+`build` puts the engine together.
 """

@@ -1,4 +1,4 @@
-"""Adding subjects to a trust policy: who is added, who needs nothing, who cannot be helped."""
+"""Adding subjects to a trust policy: which are added, which are trusted already, which do not fit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Standing(StrEnum):
 
     KEPT = "kept"
     ADDED = "added"
-    FOREIGN = "foreign"
+    EXTERNAL = "external"
     DENIED = "denied"
     NO_ROOM = "no_room"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A subject's standing, and the foreign statement that decides it, if one does."""
+    """A subject's standing, and the external statement that decides it, if one does."""
 
     standing: Standing
     place: Place | None = None
     possible_denial: Place | None = None
-    """A foreign statement that may deny it all the same, where it counts as trusted."""
+    """An external statement that may deny it all the same, where it counts as trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Amendment:
     verdicts: Mapping[Subject, Verdict]
 
     @property
-    def adds_someone(self) -> bool:
+    def adds_any(self) -> bool:
         """Whether it trusts a subject that was neither in the policy nor to be kept."""
         return any(verdict.standing is Standing.ADDED for verdict in self.verdicts.values())
 
@@ -64,9 +64,10 @@ class Amendment:
 class Amending:
     """An amendment under way: each subject that is asked for is judged by those before it.
 
-    First come, first served, up to `quota` characters. Who is in the statement or in `keep` is never dropped for
-    room. Who a foreign statement lets in already takes no room, nor does who a Deny keeps out. Each question costs
-    the same however many were asked before. `external` are the policy's, where they were prepared before.
+    First come, first served, up to `quota` characters. A subject in the statement or in `keep` is never dropped
+    for room. One that an external statement allows already takes no room, nor does one that a Deny denies. Each
+    question costs the same however many were asked before. `external` are the policy's, where they were prepared
+    before.
     """
 
     def __init__(
@@ -82,8 +83,9 @@ class Amending:
         self._external = external or ExternalStatements(policy, own)
         self._quota = quota
         self._trusted = set(policy.subjects(own) | keep)
-        # Adding anyone renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
-        self._used = policy.with_subjects(own, ()).with_subjects(own, self._trusted).size()
+        # Each addition renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
+        without = policy.with_subjects(own, ())
+        self._used = (without.with_subjects(own, self._trusted) if self._trusted else without).size()
         self._statement: int | None = None
         """Characters that the first subject brings along beside itself."""
         self._verdicts: dict[Subject, Verdict] = {}
@@ -101,7 +103,7 @@ class Amending:
         return self._verdicts.get(subject) or self._judge(subject)[0]
 
     def amendment(self) -> Amendment:
-        """The policy with all who were asked for and fit."""
+        """The policy with all that were asked for and fit."""
         return Amendment(self._policy.with_subjects(self._own, self._trusted), self._verdicts)
 
     def _judge(self, subject: Subject) -> tuple[Verdict, int]:
@@ -111,7 +113,7 @@ class Amending:
         if subject in self._trusted:
             return Verdict(Standing.KEPT, possible_denial=said.possible_denial), 0
         if said.grant is not None:
-            return Verdict(Standing.FOREIGN, said.grant, said.possible_denial), 0
+            return Verdict(Standing.EXTERNAL, said.grant, said.possible_denial), 0
         cost = self._cost(subject)
         if self._used + cost > self._quota:
             return Verdict(Standing.NO_ROOM), cost
@@ -135,7 +137,7 @@ def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
     quota: int,
     external: ExternalStatements | None = None,
 ) -> Amendment:
-    """Trust in our statement everyone in it, everyone in `keep`, and of `asked` who needs it and fits.
+    """Trust in our statement all that are in it or in `keep`, and of `asked` those that need it and fit.
 
     `external` as for Amending.
     """

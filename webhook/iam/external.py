@@ -1,4 +1,4 @@
-"""What the external statements of a policy say of each subject: prepared once, worked out once for each."""
+"""Which external statements of a policy allow or deny each subject: prepared once, worked out once for each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_KNOWN = 20_000
 
 
 class ExternalStatements:
-    """`foreign_grant`, `denial` and `possible_denial` of a policy, for thousands of subjects.
+    """`external_grant`, `denial` and `possible_denial` of a policy, for thousands of subjects.
 
     What no subject can change, such as another cluster's provider, is left out at once.
     """

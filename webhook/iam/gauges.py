@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEARLY_FULL = 0.8
-"""The part of the quota above which a person is told, while there is still time to do something."""
+"""The part of the quota above which a warning is logged, while there is still time to act."""
 
 
 class PolicyGauges:
@@ -29,7 +29,7 @@ class PolicyGauges:
             counter.labels(role.value)
 
     def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
-        """Show the policy as it is now; say once, each time it becomes nearly full, that it has.
+        """Show the policy as it is now; log once each time that it becomes nearly full.
 
         `subjects` are trusted, `fit` more fit; `quota` is in characters.
         """

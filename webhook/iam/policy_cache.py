@@ -1,80 +1,156 @@
-"""What is known of one role's trust policy without asking AWS, as last read or written."""
+"""What is known of one role's trust policy without asking AWS: as last read, and by the last minute's writes."""
 
 from __future__ import annotations
 
+import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from webhook.iam.amendment import Standing
+from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
+from webhook.iam.gauges import PolicyGauges
 from webhook.iam.reasons import may_be_denied
+from webhook.iam.recent_writes import RecentWrites
 from webhook.model.outcomes import Trusted, TrustSource
+from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Set as AbstractSet
-
     from webhook.iam.amendment import Amendment
+    from webhook.iam.external import ExternalStatements
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
+    from webhook.runtime.clock import Clock
+    from webhook.runtime.pending_grant import PendingGrants
+
+_FULL_FOR = 120.0
+"""Seconds for which a full role is treated as full by subjects that may have another: each pass looks again."""
 
 
-class KnownTrust:
-    """The policy and whom it trusts. Times are seconds on one clock.
+class PolicyCache:
+    """A role's policy and the subjects that it trusts. No question makes a call."""
 
-    `own` answers our statement; it is asked only once a policy was read.
-    """
-
-    def __init__(self, role: RoleArn, own: Callable[[], OwnStatement]) -> None:
-        self._role = role
-        self._own = own
-        self._trusted: dict[Subject, TrustSource] = {}
-        self._doubtful: TrustPolicy | None = None
-        """The policy, where it has a Deny that may be about somebody."""
+    def __init__(self, role: RoleArn, clock: Clock | None = None) -> None:
+        self.role = role
+        self.clock = clock or loop_clock()
+        self.recent = RecentWrites()
+        self.quota = EffectiveQuota()
+        self.synced = asyncio.Event()
+        """Set once the policy was read, or only a person can make it readable or writable."""
         self.policy: TrustPolicy | None = None
-        """None before the first look."""
+        """None before the first read."""
+        self.external: ExternalStatements | None = None
+        """Which of its external statements allow or deny each subject."""
         self.subjects: frozenset[Subject] = frozenset()
-        """Who is in our statement; nobody before the first look."""
-        self.room = 0
-        """How many ServiceAccounts more fit."""
+        """The subjects of our statement; none before the first read."""
         self.read_at = float("-inf")
+        """When the policy was last read or written."""
+        self.pods: TrustSource | None = None
+        """How EKS is known to be allowed for the pods of the role's bindings."""
+        self.refused_for_room = False
+        """Whether a subject that asked at the last read did not fit."""
+        self._own: OwnStatement | None = None
+        self.trusted: dict[Subject, TrustSource] = {}
+        """The subjects that the role is known to trust, by whichever statement."""
+        self._denying: TrustPolicy | None = None
+        """The policy, where it has a Deny that may be about some subject."""
+        self._room = 0
+        self._gauges = PolicyGauges(role)
+        self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
+        self._forecast: Amending | None = None
+        self._asked = 0
 
-    @property
-    def trusted(self) -> AbstractSet[Subject]:
-        """Whom the role is known to trust, by whichever statement."""
-        return self._trusted.keys()
+    def trusts(self, subject: Subject) -> Trusted | None:
+        """How the role is known to trust `subject`, and what speaks against it; None where it does not.
 
-    def trust(self, subject: Subject) -> Trusted | None:
-        """How the role is known to trust `subject`, and what speaks against it; None where it does not."""
-        proof = self._trusted.get(subject)
-        if proof is None:
+        None too where a write that removes it was sent and not answered: a grant then waits for the next one.
+        """
+        source = self.trusted.get(subject)
+        if source is None or self.recent.is_being_removed(subject, self.clock()):
             return None
-        place = self._doubtful.possible_denial(self._own(), subject) if self._doubtful else None
-        return Trusted(self._role, proof, may_be_denied(self._role, place) if place else "")
+        place = self._denying.possible_denial(self._own, subject) if self._denying and self._own else None
+        return Trusted(self.role, source, may_be_denied(self.role, place) if place else "")
 
     def doubt_of_pods(self, binding: str, namespace: str) -> str:
         """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
-        if self.policy is None or (statement := self._own().for_pods_of(binding)) is None:
+        statement = self._own.for_pods_of(binding) if self._own else None
+        if self.policy is None or statement is None:
             return ""
         place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
-        return may_be_denied(self._role, place) if place else ""
+        return may_be_denied(self.role, place) if place else ""
 
-    def learn(self, amendment: Amendment, written_lately: frozenset[Subject], now: float) -> None:
-        """Take the policy as it is now; who was written lately counts though a read may not show it."""
-        self.policy, self.read_at = amendment.policy, now
-        own = self._own()
-        self._doubtful = amendment.policy if amendment.policy.may_deny_some(own) else None
-        self.subjects = amendment.policy.subjects(own)
-        self._trusted = dict.fromkeys(self.subjects | written_lately, TrustSource.ALREADY)
+    @property
+    def is_full(self) -> bool:
+        """Whether no more fit, by a young read and what was written since.
+
+        Pending grants do not count: a namespace reaches replicas at different moments, so they would choose
+        differently.
+        """
+        now = self.clock()
+        if now - self.read_at > _FULL_FOR:
+            return False
+        recent = self.recent.subjects(now)
+        return self._room <= len(recent) and self._room <= len(recent - self.subjects)
+
+    def has_room_for(self, subject: Subject, pending: PendingGrants[Subject]) -> bool:
+        """Whether `subject` fits beside all pending grants; a policy that was not read yet has room.
+
+        It answers as `amend` would for those pending and then this one, at a small and constant cost.
+        """
+        if self.policy is None or self._own is None:
+            return True
+        amending = self._forecast_of(self.policy, self._own, pending)
+        return amending.verdict(subject).standing is not Standing.NO_ROOM
+
+    def _forecast_of(self, policy: TrustPolicy, own: OwnStatement, pending: PendingGrants[Subject]) -> Amending:
+        """The amendment for all pending grants; it begins again unless some were only added."""
+        recent, quota = self.recent.subjects(self.clock()), self.quota.characters
+        base = policy, recent, quota, pending.ended
+        if self._forecast is None or base != self._base:
+            self._base, self._asked = base, 0
+            self._forecast = Amending(policy, own, recent, quota, self.external)
+        for subject in islice(pending.keys, self._asked, None):
+            self._forecast.ask(subject)
+        self._asked = len(pending.keys)
+        return self._forecast
+
+    def learn(self, amendment: Amendment, own: OwnStatement) -> None:
+        """Take the policy as it is now; recent writes count though a read may not show them."""
+        policy, self._own, self.read_at = amendment.policy, own, self.clock()
+        recent = self.recent.subjects(self.read_at)
+        self.policy, self.subjects = policy, policy.subjects(own)
+        self._denying = policy if policy.may_deny_some(own) else None
+        self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
-            if verdict.standing is Standing.FOREIGN:
-                self._trusted[subject] = TrustSource.FOREIGN
+            if verdict.standing is Standing.EXTERNAL:
+                self.trusted[subject] = TrustSource.FOREIGN
             elif verdict.standing is Standing.DENIED:
-                self._trusted.pop(subject, None)
+                self.trusted.pop(subject, None)
+        self._room = room(policy, own, self.quota.characters)
+        self._gauges.show(policy, len(self.subjects | recent), self._room, self.quota.characters)
+        self.synced.set()
 
-    def hear_of(self, subject: Subject) -> None:
+    def learn_addition(self, subject: Subject) -> None:
         """Another replica has written it."""
-        self._trusted.setdefault(subject, TrustSource.ALREADY)
+        self.trusted.setdefault(subject, TrustSource.ALREADY)
 
-    def hear_of_removal(self, subject: Subject) -> None:
-        """Another replica has removed it: the next read says whether some statement still trusts it."""
-        self._trusted.pop(subject, None)
+    def learn_removal(self, subject: Subject) -> None:
+        """Another replica has removed it: the next read shows whether some statement still trusts it."""
+        self.trusted.pop(subject, None)
+
+
+class EffectiveQuota:
+    """The quota as AWS answers it, or less where IAM refused a smaller document under that same answer."""
+
+    def __init__(self) -> None:
+        self._answered = DEFAULT_QUOTA
+        self.characters = DEFAULT_QUOTA
+        """How many a policy may have; white space does not count."""
+
+    def answered(self, quota: int) -> None:
+        """AWS has answered it; another number than before makes what was refused old."""
+        if quota != self._answered:
+            self._answered = self.characters = quota
+
+    def refused(self, size: int) -> None:
+        """A document of `size` characters was too large."""
+        self.characters = min(self._answered, size - 1)

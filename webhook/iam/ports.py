@@ -24,24 +24,24 @@ class TrustPolicies(Protocol):
         """Replace the whole document; IAM has no conditional write, so the last writer wins.
 
         `may_send` is asked, in any thread, right before the request goes out: credentials are there by then.
-        Where it says no, nothing is sent, and UNAVAILABLE is raised.
+        Where it answers False, nothing is sent, and UNAVAILABLE is raised.
         """
 
     async def quota(self) -> int:
         """Characters that a trust policy may have, white space not counted."""
 
 
-class Demand(Protocol):
-    """What the cluster wants of the roles, by what is known now; no question makes a call."""
+class DesiredSubjects(Protocol):
+    """Which subjects the cluster wants in a role, by what is known now; no question makes a call."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:
-        """Who is wanted in `role` for certain."""
+        """The subjects that are wanted in `role` for certain."""
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether a removal of `subject` from `role` that was approved may be done now: nobody wants it there."""
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:
+        """Whether a removal of `subject` from `role` that was approved may be done now: it is unused there."""
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
         """The same by what was last shown, however long ago: enough not to add it again, not to remove it."""
@@ -49,5 +49,5 @@ class Demand(Protocol):
     def may_add(self, subject: Subject) -> bool:
         """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether whoever is called `subject` now is not who was trusted in `role`, and not to be."""
+    def was_replaced(self, subject: Subject) -> bool:
+        """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""

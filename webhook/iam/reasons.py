@@ -1,4 +1,4 @@
-"""What became of a grant, in words for the person who has to do something."""
+"""How a grant ended, in words for the person who has to do something."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ NOT_CERTAIN = (
 """Why something new has to wait though AWS answers."""
 
 LEFT_TO_LEADER = "the replica that leads makes the association; this one does not wait for it"
-"""Why an answer says neither that it is there nor that it is not."""
+"""Why the outcome is not known."""
 
 NOT_SELECTED = "no binding selects its namespace any more"
 MOVED = "another binding selects its namespace now"
 ANNOTATED_OTHERWISE = "its annotation names another role now"
-"""Why what was asked for is asked for no longer."""
+NAMESPACE_REPLACED = "its namespace was recreated and no binding selects it"
+"""Why a grant is withdrawn."""
 
 
 def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
-    """What a verdict means to who asked; `quota` is in characters."""
+    """The outcome of a grant by the verdict on its subject; `quota` is in characters."""
     doubt = may_be_denied(role, verdict.possible_denial) if verdict.possible_denial else ""
     match verdict.standing:
         case Standing.ADDED:
             return Trusted(role, TrustSource.WRITTEN, doubt)
         case Standing.KEPT:
             return Trusted(role, TrustSource.ALREADY, doubt)
-        case Standing.FOREIGN:
+        case Standing.EXTERNAL:
             return Trusted(role, TrustSource.FOREIGN, doubt)
         case Standing.NO_ROOM:
             return full(role, quota)
@@ -48,7 +49,7 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
 
 
 def denied(role: RoleArn, place: Place | None) -> Untrusted:
-    """A Deny of somebody else wins over all that ours says."""
+    """An external Deny wins over all that ours says."""
     reason = f"{place} of the trust policy of {role} denies it: change that statement"
     return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
 
@@ -85,13 +86,13 @@ _LONGEST_ERROR = 200
 
 
 def unexpected(error: Exception) -> AwsError:
-    """What an error that is a bug of this program means to who waits: the work goes on, and is tried again."""
+    """A bug of this program as a failure of a pending grant: the work goes on, and is tried again."""
     what = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
     return AwsError(FailureKind.UNAVAILABLE, f"an unexpected error of this program, see its log: {what}")
 
 
 def with_dangling_principals(error: AwsError, policy: TrustPolicy) -> AwsError:
-    """The error, with the place of what makes IAM refuse every write, if that is why."""
+    """The error, with the place of a deleted principal where that makes IAM refuse every write."""
     dangling = policy.dangling_principals()
     if error.kind is not FailureKind.MALFORMED or not dangling:
         return error

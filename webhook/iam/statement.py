@@ -7,17 +7,19 @@ each binding in mode pod-identity.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.model.names import AUDIENCE, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.model.names import IssuerUrl, RoleArn
+    from webhook.model.bindings import Binding
+    from webhook.model.names import ClusterArn, IssuerUrl, RoleArn
+    from webhook.model.selectors import NamePattern
 
 ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of an action
 NOBODY = "nobody"
@@ -31,15 +33,88 @@ FIRST_OF_SETUP: dict[str, Any] = {
 }
 """What roles made by an earlier `setup` begin with. It denies EKS too, so a person removes it for Pod Identity."""
 
+SERVICE = "pods.eks.amazonaws.com"
+"""The service that assumes the role on a pod's behalf (EKS User Guide, "Create IAM role with trust policy")."""
+
+ACTIONS = ("sts:AssumeRole", "sts:TagSession")
+"""Both are needed: EKS always tags the session, and the tags are what narrows the trust."""
+
+_TAG = "aws:RequestTag/"
 _SID_PREFIX = "MxpIdentity"
 _SID_HEX_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class PodStatement:
+    """The statement that allows EKS to assume a role for the pods of one binding, in one cluster.
+
+    It names no subject. What it allows follows from the session tags that EKS sets and no pod can choose: the
+    ServiceAccount and the cluster exactly, the namespace by the binding's pattern, in which `*` is the only
+    wildcard.
+    """
+
+    installation: str
+    binding: str
+    cluster: ClusterArn
+    service_account: str
+    pattern: NamePattern
+
+    @property
+    def sid(self) -> str:
+        """Its name in the policy."""
+        return sid_for_pods(self.installation, self.binding, self.cluster)
+
+    def render(self) -> dict[str, Any]:
+        """The statement; all three conditions are always there."""
+        return {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Principal": {"Service": SERVICE},
+            "Action": list(ACTIONS),
+            "Condition": {
+                "StringEquals": {
+                    f"{_TAG}kubernetes-service-account": self.service_account,
+                    f"{_TAG}eks-cluster-arn": str(self.cluster),
+                },
+                "StringLike": {f"{_TAG}kubernetes-namespace": self.pattern.value},
+            },
+        }
+
+    def claims(self) -> dict[str, str]:
+        """What every session of this binding's pods claims, by lower-case condition key."""
+        return {
+            f"{_TAG}kubernetes-service-account".lower(): self.service_account,
+            f"{_TAG}eks-cluster-arn".lower(): str(self.cluster),
+            f"{_TAG}eks-cluster-name".lower(): self.cluster.name,
+        }
+
+    def claims_in(self, namespace: str) -> dict[str, str]:
+        """The same of its pods in one namespace."""
+        return {**self.claims(), f"{_TAG}kubernetes-namespace".lower(): namespace}
+
+
+def sid_for_pods(installation: str, binding: str, cluster: ClusterArn) -> str:
+    """The Sid of the statement for a binding's pods; Sids are alphanumeric (IAM grammar), so it carries a hash."""
+    named = f"{SERVICE}\n{cluster}\n{installation}\n{binding}"
+    return _SID_PREFIX + sha256(named.encode()).hexdigest()[:_SID_HEX_DIGITS]
+
+
+def pod_statements(
+    role: RoleArn, bindings: Iterable[Binding], cluster: ClusterArn, installation: str
+) -> tuple[PodStatement, ...]:
+    """The statements of the bindings in mode pod-identity that list `role`."""
+    return tuple(
+        PodStatement(installation, binding.name, cluster, binding.service_account, binding.namespaces.pattern)
+        for binding in bindings
+        if binding.associates and role in binding.roles and binding.namespaces.pattern is not None
+    )
+
+
+@dataclass(frozen=True)
 class OwnStatement:
     """What is fixed about our statement in one role; the subjects are all that varies.
 
-    `pods` are the statements that stand beside it whoever the subjects are.
+    `pods` are the statements beside it, whatever the subjects are.
     """
 
     sid: str
@@ -47,7 +122,7 @@ class OwnStatement:
     issuer: IssuerUrl
     pods: tuple[PodStatement, ...] = ()
     former: frozenset[str] = frozenset()
-    """Sids of statements of ours that are to go."""
+    """Sids of statements of ours that are to be removed."""
 
     @classmethod
     def for_role(
@@ -62,29 +137,38 @@ class OwnStatement:
 
     @property
     def without_pods(self) -> Self:
-        """The one that names subjects alone: what was done to those for pods says nothing of it."""
+        """The one that names subjects alone, whatever was done to those for pods."""
         return replace(self, pods=())
 
     def for_pods_of(self, binding: str) -> PodStatement | None:
         """The statement for the pods of one binding, where it has one in this role."""
         return next((one for one in self.pods if one.binding == binding), None)
 
-    @property
+    @cached_property
+    def sids(self) -> frozenset[str]:
+        """The Sids of all statements that are ours."""
+        return frozenset({self.sid, *(one.sid for one in self.pods), *self.former})
+
+    @cached_property
     def audience_key(self) -> str:
         """The condition key of the token's audience."""
-        return f"{self.issuer.key}:aud"
+        return f"{self._key}:aud"
 
-    @property
+    @cached_property
     def subject_key(self) -> str:
         """The condition key of the token's subject."""
-        return f"{self.issuer.key}:sub"
+        return f"{self._key}:sub"
+
+    @cached_property
+    def _key(self) -> str:
+        return self.issuer.key
 
     def claims(self, subject: Subject) -> dict[str, str]:
-        """What a token of `subject` says, by lower-case condition key: IAM ignores the case of keys."""
+        """What a token of `subject` claims, by lower-case condition key: IAM ignores the case of keys."""
         return {**self.claims_of_all(), self.subject_key.lower(): str(subject)}
 
     def claims_of_all(self) -> dict[str, str]:
-        """What every token of the cluster for AWS says, by lower-case condition key."""
+        """What every token of the cluster for AWS claims, by lower-case condition key."""
         return {self.audience_key.lower(): AUDIENCE}
 
     def render(self, subjects: Iterable[Subject]) -> dict[str, Any]:
@@ -95,11 +179,11 @@ class OwnStatement:
         """
         names = sorted({str(subject) for subject in subjects})
         if not names:
-            raise ValueError("a statement without subjects would trust nobody: remove it instead")
+            raise ValueError("a statement without subjects trusts none: remove it instead")
         return self._render(names)
 
-    def render_for_nobody(self) -> dict[str, Any]:
-        """The statement that stands in a policy which would have none without it: IAM refuses such a policy.
+    def render_placeholder(self) -> dict[str, Any]:
+        """The statement of a policy that would have none without it, which IAM refuses.
 
         It allows no token, and denies nothing, so that EKS and other clusters may be allowed beside it.
         """
@@ -121,13 +205,13 @@ class OwnStatement:
 
     def owns(self, statement: dict[str, Any]) -> bool:
         """Whether a statement of a trust policy is ours."""
-        return statement.get("Sid") in {self.sid, *(one.sid for one in self.pods), *self.former}
+        return statement.get("Sid") in self.sids
 
     def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
         """The ServiceAccounts that our statement names, however it was stored or edited by hand.
 
         Only names under `StringEquals` of an Allow count. Anything else in our place (patterns, other
-        operators, other keys) is somebody's edit: it is not carried over when the statement is put right.
+        operators, other keys) is an external edit: a repair drops it.
         """
         if statement.get("Effect") != "Allow":
             return frozenset()

@@ -1,18 +1,18 @@
-"""Statements of trust policies in words: what they allow, whom they name."""
+"""Statements of trust policies in words: what they allow, and what they name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.conditions import as_list
+from webhook.iam.evaluation import as_list
 from webhook.model.documents import shown
 
 if TYPE_CHECKING:
     from webhook.iam.trust_policy import Statement
 
 
-def pods_it_is_for(statement: Statement) -> str:
-    """Whose pods EKS assumes the role for, by the session tags that the statement asks for."""
+def pods_allowed_by(statement: Statement) -> str:
+    """The pods that EKS assumes the role for, by the session tags that the statement asks for."""
     tags = {
         key.rpartition("/")[2]: ", ".join(str(value) for value in as_list(values))
         for block in _blocks(statement.get("Condition"))
@@ -33,7 +33,7 @@ def effect_of(statement: Statement) -> str:
     return shown(f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}")
 
 
-def whom_it_names(statement: Statement) -> list[str]:
+def names_in(statement: Statement) -> list[str]:
     """The subjects that a statement's condition names, as they stand there; else its principals."""
     subjects = [
         shown(value)

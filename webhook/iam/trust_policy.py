@@ -10,20 +10,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.conditions import as_list
-from webhook.iam.evaluation import allows, denies, principals
-from webhook.iam.pod_statement import ACTIONS, SERVICE
-from webhook.iam.statement import ASSUME_WITH_TOKEN
+from webhook.iam.evaluation import allows, as_list, denies, principals
+from webhook.iam.statement import ACTIONS, ASSUME_WITH_TOKEN, SERVICE
 from webhook.model.documents import shown, why_not_kept
 from webhook.model.errors import InvalidPolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.model.names import Subject
 
 Statement = dict[str, Any]
@@ -48,7 +46,7 @@ class Place:
         return f"{number} (Sid {shown(self.sid)})" if self.sid else number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrustPolicy:
     """One trust policy document, never changed in place."""
 
@@ -79,9 +77,9 @@ class TrustPolicy:
             raise _not_kept("the trust policy", reason)
         return cls(document)
 
-    @property
+    @cached_property
     def statements(self) -> list[Statement]:
-        """All statements in their order."""
+        """All statements in their order; not to be changed."""
         return as_list(self.document.get("Statement", []))
 
     def text(self) -> str:
@@ -91,42 +89,46 @@ class TrustPolicy:
 
     def size(self) -> int:
         """Characters that count against AssumeRolePolicySizeQuota: all but white space."""
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
         return len(_WHITE_SPACE.sub("", self.text()))
 
     def subjects(self, own: OwnStatement) -> frozenset[Subject]:
-        """Who our statement trusts."""
+        """The subjects that our statement trusts."""
         found: frozenset[Subject] = frozenset()
         for statement in self.statements:
-            if own.owns(statement):
+            if statement.get("Sid") == own.sid:
                 found |= own.subjects_in(statement)
         return found
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
-        """The same, or nobody where somebody changed our statements in other ways than that."""
+        """The same, or none where our statements were edited in other ways than that."""
         return self.subjects(own) if self.is_whole(own) else frozenset()
 
     def is_whole(self, own: OwnStatement) -> bool:
-        """Whether our statement, if there is one, is as we write it, whoever it names."""
+        """Whether our statement, if there is one, is as we write it, whatever it names."""
         return self.with_subjects(own, self.subjects(own)).same_meaning(self)
 
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
-        Without subjects our statement goes; those for pods stay. Where no statement at all would be left, which
-        IAM refuses, one that allows nobody takes its place until there is another of ours. A statement of ours
-        that already means the same is left as IAM stored it.
+        Without subjects our statement is removed; those for pods stay. Where no statement at all would be left,
+        which IAM refuses, a placeholder takes its place until there is another of ours. A statement of ours that
+        already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
-        is_none_ours = not rendered
+        sids, is_none_ours = own.sids, not rendered
         statements: list[Statement] = []
         for statement in self.statements:
-            if not own.owns(statement) or (is_none_ours and is_for_nobody(statement, own)):
+            if statement.get("Sid") not in sids or (is_none_ours and is_placeholder(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement["Sid"], None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
         statements.extend(rendered.values())
         if self.statements and not statements:
-            statements.append(own.render_for_nobody())
+            statements.append(own.render_placeholder())
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
@@ -137,24 +139,26 @@ class TrustPolicy:
         return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
 
     def names_subjects(self, own: OwnStatement) -> bool:
-        """Whether a statement of ours is there, whole or changed, that is more than one for nobody."""
-        return any(own.owns(statement) and not is_for_nobody(statement, own) for statement in self.statements)
+        """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""
+        return any(own.owns(statement) and not is_placeholder(statement, own) for statement in self.statements)
 
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
         return canonical_policy(self.document) == canonical_policy(other.document)
 
-    def lets_pods_in(self, own: OwnStatement) -> bool:
+    def allows_pods(self, own: OwnStatement) -> bool:
         """Whether our statements for pods are all there, and whole."""
+        if not own.pods:
+            return True
         found = {canonical(statement) for statement in self.statements if own.owns(statement)}
         return all(canonical(one.render()) in found for one in own.pods)
 
     def has_former(self, own: OwnStatement) -> bool:
-        """Whether a statement is there that was ours, and is to go."""
-        return any(statement.get("Sid") in own.former for statement in self.statements)
+        """Whether a statement is there that was ours, and is to be removed."""
+        return bool(own.former) and any(statement.get("Sid") in own.former for statement in self.statements)
 
     def pod_statement(self, one: PodStatement) -> Statement | None:
-        """What stands in the place of a statement of ours for pods, as it is now."""
+        """What is in the place of a statement of ours for pods, as it is now."""
         return next((statement for statement in self.statements if statement.get("Sid") == one.sid), None)
 
     def has_whole(self, one: PodStatement) -> bool:
@@ -162,13 +166,13 @@ class TrustPolicy:
         found = self.pod_statement(one)
         return found is not None and canonical(found) == canonical(one.render())
 
-    def lets_pod_in(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement, ours or not, that certainly lets EKS assume the role for a pod with these session tags."""
+    def allows_pod(self, claims: Mapping[str, str]) -> Place | None:
+        """A statement, ours or not, that certainly allows EKS the role for a pod with these session tags."""
         places = (place for place, one in self._placed() if allows(one, "Service", SERVICE, ACTIONS, claims))
         return next(places, None)
 
     def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that certainly keeps EKS from assuming the role for a pod with these session tags."""
+        """A statement that certainly denies EKS the role for a pod with these session tags."""
         return self._denying_pod(claims, certainly=True)
 
     def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
@@ -176,14 +180,14 @@ class TrustPolicy:
         return self._denying_pod(claims, certainly=None)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
-        """A statement that certainly keeps EKS from assuming the role for all pods of one of our statements."""
-        for place, statement in self.external(own):
+        """A statement that certainly denies EKS the role for all pods of one of our statements."""
+        for place, statement in self.external(own) if own.pods else ():
             if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
                 return place
         return None
 
-    def foreign_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """A statement of somebody else that certainly lets `subject` in already."""
+    def external_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
+        """An external statement that certainly allows `subject` already."""
         claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
         for place, statement in self.external(own):
             if allows(statement, "Federated", own.provider_arn, actions, claims):
@@ -191,11 +195,11 @@ class TrustPolicy:
         return None
 
     def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """A statement that certainly keeps `subject` out whatever ours says: any Deny wins."""
+        """A statement that certainly denies `subject` whatever ours says: any Deny wins."""
         return self._denying(own, subject, certainly=True)
 
     def may_deny_some(self, own: OwnStatement) -> bool:
-        """Whether a statement that is not ours denies some subject of this cluster, or may: mostly none does."""
+        """Whether an external statement denies some subject of this cluster, or may: mostly none does."""
         claims = own.claims_of_all()
         return any(
             denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
@@ -237,12 +241,13 @@ class TrustPolicy:
 
     def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
         """The statements that are not ours, with their places."""
-        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
+        sids = own.sids
+        return [(place, statement) for place, statement in self._placed() if statement.get("Sid") not in sids]
 
 
-def is_for_nobody(statement: Statement, own: OwnStatement) -> bool:
-    """Whether it is the statement of ours that allows nobody."""
-    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_for_nobody())
+def is_placeholder(statement: Statement, own: OwnStatement) -> bool:
+    """Whether it is the statement of ours that trusts no subject."""
+    return statement.get("Sid") == own.sid and canonical(statement) == canonical(own.render_placeholder())
 
 
 def canonical_policy(document: dict[str, Any]) -> Hashable:
@@ -254,7 +259,7 @@ def canonical_policy(document: dict[str, Any]) -> Hashable:
 def canonical(value: Any) -> Hashable:
     """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
-    A list around an object or a list is none of IAM's forms: what stands in ours like that is not what we write.
+    A list around an object or a list is none of IAM's forms: such a thing in ours is not what we write.
     Condition keys compare without case, as IAM does; everything else with it.
     """
     if isinstance(value, dict):

@@ -39,10 +39,10 @@ _PROXY_SCHEMES = _SCHEMES | {"socks5", "socks5h"}
 
 
 class Access:
-    """The address, certificates and credentials, as KUBECONFIG says, or of the pod's ServiceAccount.
+    """The address, certificates and credentials of KUBECONFIG, or of the pod's ServiceAccount.
 
     For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
-    ClusterError for what will not pass by itself; files that Kubernetes mounts are read when they are needed.
+    ClusterError for what does not pass by itself; files that Kubernetes mounts are read when they are needed.
     """
 
     def __init__(self, *, person: bool, context: str | None) -> None:
@@ -61,8 +61,8 @@ class Access:
             self._check_addresses(file or "the environment")
         except (ConfigException, OSError, yaml.YAMLError) as error:
             raise ClusterError(
-                f"no way to it: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works with, "
-                "or run in a pod"
+                f"cannot connect: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works "
+                "with, or run in a pod"
             ) from error
 
     @property
@@ -71,7 +71,7 @@ class Access:
         return str(self._configuration.host)
 
     def pool_manager(self, connections: int) -> PoolManager:
-        """A pool of connections, `connections` of which are kept; whoever asks has a deadline, and repeats."""
+        """A pool of connections, `connections` of which are kept. It does not retry: callers with deadlines do."""
         self._configuration.retries = False
         self._configuration.connection_pool_maxsize = connections
         with every_outcome(self.address):
@@ -79,7 +79,7 @@ class Access:
         return manager
 
     def authorization(self, seconds: float) -> str | None:
-        """What the Authorization header is to say now, or None for nothing.
+        """The value of the Authorization header now, or None for no header.
 
         Where credentials have expired one thread renews them, and others wait, for `seconds` at most. Raises
         ClusterError where there are none at the moment.
@@ -101,7 +101,7 @@ class Access:
         return value
 
     def _read(self, file: str, context: str | None) -> None:
-        """Read a kubeconfig. The official client reads a `tokenFile` once and for all, so that is left to us."""
+        """Read a kubeconfig. The official client reads a `tokenFile` once and for all, so this class reads it."""
         try:
             merged = KubeConfigMerger(file)
             if merged.config is None:
@@ -141,35 +141,35 @@ class Access:
 
 @contextmanager
 def _plugin_failures_raised() -> Iterator[None]:
-    """Raise ClusterError, with the plugin's own words, where a plugin fails to give credentials or to renew them.
+    """Raise ClusterError, with the plugin's own message, where a plugin fails to give or to renew credentials.
 
-    The official client only logs it, by the root logger, and goes on as nobody, or with what has expired. To be
-    entered by one thread at a time.
+    The official client only logs the failure, by the root logger, and goes on without credentials, or with expired
+    ones. To be entered by one thread at a time.
     """
-    heard: list[str] = []
+    logged: list[str] = []
 
-    def hear(record: logging.LogRecord) -> bool:
-        heard.append(_words(record))
+    def record_failure(record: logging.LogRecord) -> bool:
+        logged.append(_message(record))
         return False
 
     root = logging.getLogger()
-    root.addFilter(hear)
+    root.addFilter(record_failure)
     try:
         yield
     finally:
-        root.removeFilter(hear)
-    if heard:
-        raise ClusterError(f"the kubeconfig's exec plugin gives no credentials: {'; '.join(heard)}")
+        root.removeFilter(record_failure)
+    if logged:
+        raise ClusterError(f"the kubeconfig's exec plugin gives no credentials: {'; '.join(logged)}")
 
 
-def _words(record: logging.LogRecord) -> str:
-    # On a terminal the plugin has printed its reason itself, and the client stumbles over having none.
-    stumbled = isinstance(sys.exc_info()[1], AttributeError)
-    return "it says above why" if stumbled else record.getMessage().removeprefix("exec: ")
+def _message(record: logging.LogRecord) -> str:
+    # On a terminal the plugin prints its reason itself, and the client fails for having none.
+    is_printed = isinstance(sys.exc_info()[1], AttributeError)
+    return "its reason is printed above" if is_printed else record.getMessage().removeprefix("exec: ")
 
 
 def _user_of(config: Any, context: dict[str, Any]) -> Any:
-    """The entry of a kubeconfig's context that says who asks, or None where it is anonymous."""
+    """The user of a kubeconfig's context, or None where it is anonymous."""
     name = context["context"].get("user")
     found = config["users"].get_with_name(name, safe=True) if name and config.safe_get("users") else None
     return found["user"] if found and found.safe_get("user") else None

@@ -70,10 +70,9 @@ class KubernetesApi:
 
     async def account(self, subject: Subject, seconds: float) -> Account | None:
         """The ServiceAccount as it is now, or None where there is none (get serviceaccounts)."""
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
         def call() -> Account:
-            return self._connection.ask(ServiceAccountObject, "GET", path, seconds=seconds).account()
+            return self._connection.ask(ServiceAccountObject, "GET", _path(subject), seconds=seconds).account()
 
         try:
             return await self._connection.in_thread(call, urgent=True)
@@ -83,13 +82,13 @@ class KubernetesApi:
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """Set the role annotation where it is `replacing`; False where it is not, or the ServiceAccount is gone.
 
-        Reads first and patches only that version, so that an annotation that somebody set since the decision is
-        not overwritten (get and patch serviceaccounts).
+        Reads first and patches only that version, so that an annotation that was set since the decision is not
+        overwritten (get and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._annotate(subject, role, replacing))
 
     def _annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             version = found.metadata.resource_version
@@ -109,15 +108,15 @@ class KubernetesApi:
         return True
 
     async def take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        """Take the role annotation away where it names `role`; False where one is there afterwards.
+        """Remove the role annotation where it names `role`; False where one is there afterwards.
 
-        The running program may have put it back in the same call, if it still wants it there (get and patch
-        serviceaccounts).
+        The running program may have restored it in the same call, if the binding still selects the namespace (get
+        and patch serviceaccounts).
         """
         return await self._connection.in_thread(lambda: self._take_annotation(subject, role))
 
     def _take_annotation(self, subject: Subject, role: RoleArn) -> bool:
-        path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
+        path = _path(subject)
         try:
             found = self._connection.ask(ServiceAccountObject, "GET", path)
             named = found.account().role_annotation
@@ -149,7 +148,7 @@ class KubernetesApi:
         return [pod for pod in found if not pod.is_leaving]
 
     async def pods_until_gone(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
-        """The same, with those on their way out, whose containers may still run (list pods)."""
+        """The same, with terminating ones, whose containers may still run (list pods)."""
         return await self._connection.in_thread(lambda: self._pods(service_account, namespace))
 
     def _pods(self, service_account: str, namespace: str | None) -> list[RunningPod]:
@@ -168,9 +167,13 @@ class KubernetesApi:
     async def token_issuer(self) -> str | None:
         """The issuer of the token that calls are made with, where it is a ServiceAccount's. Raises ClusterError.
 
-        AWS sees the same issuer in the tokens of pods. It is not verified: the token is our own.
+        AWS sees the same issuer in the tokens of pods. It is not verified: the token is the program's own.
         """
         return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
+
+
+def _path(subject: Subject) -> str:
+    return f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}"
 
 
 class _Discovery(msgspec.Struct):

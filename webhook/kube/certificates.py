@@ -1,10 +1,10 @@
-"""The Secret with our certificates, and the caBundle of our MutatingWebhookConfiguration."""
+"""The Secret with the program's certificates, and the caBundle of its MutatingWebhookConfiguration."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,9 +15,11 @@ from webhook.kube.objects import WebhookConfiguration
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.kube.connection import Connection
+
+T = TypeVar("T")
 
 _SECONDS = 3.0
 _JSON_PATCH = "application/json-patch+json"
@@ -55,7 +57,7 @@ class SecretStore:
             raise StoreError(self._missing) from error
 
     async def write(self, data: Mapping[str, bytes], replacing: Stored) -> Stored | None:
-        """Replace its data; None where somebody else was first."""
+        """Replace its data; None where another write came first."""
         body = {**replacing.origin, "data": {key: b64encode(value).decode() for key, value in data.items()}}
         try:
             return await self._call("PUT", body)
@@ -63,21 +65,14 @@ class SecretStore:
             return None
 
     async def _call(self, method: str, body: dict[str, Any] | None = None) -> Stored:
-        try:
-            return await self._connection.in_thread(
-                lambda: _stored(
-                    self._connection.ask(dict[str, Any], method, self._path, body=body, seconds=_SECONDS)
-                ),
-                urgent=True,
-            )
-        except (ConflictError, NotFoundError):
-            raise
-        except ClusterError as error:
-            raise StoreError(str(error)) from error
+        def call() -> Stored:
+            return _stored(self._connection.ask(dict[str, Any], method, self._path, body=body, seconds=_SECONDS))
+
+        return await _called(self._connection, call)
 
 
 class Registration:
-    """Our MutatingWebhookConfiguration (get and patch it by name); of it, nothing but the caBundle is written."""
+    """The program's MutatingWebhookConfiguration (get and patch it by name). Only the caBundle is written."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
@@ -108,17 +103,20 @@ class Registration:
         return True
 
     async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> WebhookConfiguration:
-        try:
-            return await self._connection.in_thread(
-                lambda: self._connection.ask(
-                    WebhookConfiguration, method, self._path, body=body, content_type=_JSON_PATCH, seconds=_SECONDS
-                ),
-                urgent=True,
-            )
-        except (ConflictError, NotFoundError):
-            raise
-        except ClusterError as error:
-            raise StoreError(str(error)) from error
+        options = {"body": body, "content_type": _JSON_PATCH, "seconds": _SECONDS}
+        return await _called(
+            self._connection, lambda: self._connection.ask(WebhookConfiguration, method, self._path, **options)
+        )
+
+
+async def _called(connection: Connection, call: Callable[[], T]) -> T:
+    """What `call` answers. Raises ConflictError, NotFoundError, and StoreError for all else."""
+    try:
+        return await connection.in_thread(call, urgent=True)
+    except (ConflictError, NotFoundError):
+        raise
+    except ClusterError as error:
+        raise StoreError(str(error)) from error
 
 
 class _Metadata(msgspec.Struct, rename="camel", frozen=True):

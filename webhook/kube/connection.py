@@ -43,11 +43,11 @@ _THREADS = 16
 _CONNECT_SECONDS = 2.0
 
 _LARGEST_ANSWER = 4 * MIB
-"""Bytes of one object. A larger one costs its owner the calls about it, and nobody else."""
+"""Bytes of one object. A larger one fails the calls about it, and no others."""
 
 
 class Connection:
-    """Requests to the API server as KUBECONFIG says, or as the program's own ServiceAccount.
+    """Requests to the API server of KUBECONFIG, or as the program's own ServiceAccount.
 
     For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
     ClusterError where there is no such configuration; a token that is missing is an error of each call.
@@ -68,8 +68,8 @@ class Connection:
     async def in_thread(self, function: Callable[[], T], *, urgent: bool = False) -> T:
         """Run `function`, which makes blocking calls and reads their answers. Raises ClusterError, and no other.
 
-        Calls that somebody waits for (Leases, the look-ups of a review) are `urgent`: they have threads of their
-        own, so that slow lists and patches do not hold them up.
+        Calls that must not wait (Leases, the reads for a review) are `urgent`: they have threads of their own, so
+        that slow lists and patches do not delay them.
         """
 
         def called() -> T:
@@ -91,7 +91,7 @@ class Connection:
             return decode(body, kind)
         except ValueError as error:
             raise ClusterError(
-                f"{method} {path}: the answer is not the API server's, is there another server in between: "
+                f"{method} {path}: unexpected response, not the API server's; is there another server in between: "
                 f"{shown(str(error))}"
             ) from error
 

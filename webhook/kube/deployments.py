@@ -125,7 +125,7 @@ class DeploymentApi:
         return await self._connection.in_thread(lambda: list(self._named(name)))
 
     async def refused(self, name: str) -> list[Deployment]:
-        """Those of that name, in all namespaces, whose pods cannot be made at the moment (list deployments)."""
+        """Those of that name, in all namespaces, whose pods are refused at the moment (list deployments)."""
         return await self._connection.in_thread(lambda: [one for one in self._named(name) if one.is_failing])
 
     def _named(self, name: str) -> Iterator[Deployment]:
@@ -141,10 +141,10 @@ class DeploymentApi:
     async def restart(
         self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
     ) -> bool:
-        """Do as `kubectl rollout restart` does, unless it has changed since it was read (patch deployments).
+        """Restart it like `kubectl rollout restart`, unless it has changed since it was read (patch deployments).
 
-        `noted`: the Deployment says that it was us, and for which role. The running program never restarts one
-        that says so, so a restart for another reason leaves no note.
+        `noted` records the restart and its role on the Deployment. The running program never restarts one with
+        such a record, so a restart for another reason leaves none.
         """
         stamp = _stamp(moment)
         metadata: dict[str, Any] = {"uid": deployment.uid, "resourceVersion": deployment.version}
@@ -171,7 +171,7 @@ def _stamp(moment: float) -> str:
 
 
 def _moment(text: str | None) -> float | None:
-    """An annotation's time in seconds since 1970; None where it is none, for anybody may write it."""
+    """An annotation's time in seconds since 1970; None where it is not a time, as others may write it."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else None
     except (ValueError, OverflowError):

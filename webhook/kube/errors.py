@@ -31,19 +31,19 @@ MIB = 1024 * 1024
 _CHUNK = 65536
 _LONGEST_ERROR = 65536
 _LONGEST_TEXT = 500
-"""Characters of what others wrote, in messages and logs."""
+"""Characters of external text, in messages and logs."""
 
 _DENIAL = re.compile(
     r"admission webhook \S+ (denied the request|does not support dry run)"
     r"|ValidatingAdmissionPolicy \S+ (with binding \S+ )?denied request"
 )
-"""How the API server words a denial whose status code is not its own: a webhook and a policy choose theirs.
+"""The API server's messages of denials whose status code a webhook or a policy chose.
 
 (k8s.io/apiserver, admission/plugin/webhook/errors/statuserror.go and plugin/policy/validating/dispatcher.go)
 """
 
 _USUAL = (DeadlineError, HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
-"""What networks, servers and credentials bring about; RecursionError is JSON that is nested too deeply."""
+"""Faults of networks, servers and credentials; RecursionError is JSON that is nested too deeply."""
 
 
 class NotFoundError(ClusterError):
@@ -59,7 +59,7 @@ class RefusedError(ClusterError):
 
 
 class InvalidError(ConflictError, RefusedError):
-    """A failed test of a JSON patch, or an object that a rule calls invalid (422): the code says no more."""
+    """A failed test of a JSON patch, or an object that a rule calls invalid: both have the code 422."""
 
 
 class TooLargeError(ClusterError):
@@ -75,7 +75,7 @@ def body_of(response: BaseHTTPResponse, what: str, most: int) -> bytes:
 
 
 def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
-    """The error that the answer is, with what its body says; None for a success (2xx).
+    """The error that the answer is, with the message of its body; None for a success (2xx).
 
     The API server never redirects: a redirection comes from another server in between.
     """
@@ -83,15 +83,15 @@ def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
     if 200 <= status < 300:  # noqa: PLR2004  RFC 9110, section 15
         return None
     body, _ = _read(response, _LONGEST_ERROR)
-    said = _message(body)
-    error = _kind(status, said)(f"{what}: {status} {shown(said)}")
+    message = _message(body)
+    error = _kind(status, message)(f"{what}: {status} {shown(message)}")
     error.status = status
     return error
 
 
-def _kind(status: int, said: str) -> type[ClusterError]:
+def _kind(status: int, message: str) -> type[ClusterError]:
     match status:
-        case _ if _DENIAL.search(said):
+        case _ if _DENIAL.search(message):
             return RefusedError
         case 422:
             return InvalidError
@@ -108,7 +108,7 @@ def _kind(status: int, said: str) -> type[ClusterError]:
 
 
 def shown(text: str) -> str:
-    """What somebody else wrote, as one line of printable characters and of bounded length."""
+    """External text as one line of printable characters and of bounded length."""
     line = " ".join(text[: 4 * _LONGEST_TEXT].split())
     printable = "".join(character if character.isprintable() else "?" for character in line)
     return printable if len(printable) <= _LONGEST_TEXT else f"{printable[:_LONGEST_TEXT]}..."
@@ -117,7 +117,7 @@ def shown(text: str) -> str:
 def _read(response: BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
     """The body, and whether that is all of it; a connection with a rest in it is closed.
 
-    Nothing is unpacked: nobody asked for a packed answer, and a small one may become a very large one.
+    Nothing is decompressed: no request asks for that, and a small answer may become a very large one.
     """
     body = BytesIO()
     try:
@@ -135,7 +135,7 @@ def _read(response: BaseHTTPResponse, most: int) -> tuple[bytes, bool]:
 
 
 def _message(body: bytes) -> str:
-    """What a Status object says, or the start of whatever else it is."""
+    """The message of a Status object, or the start of any other body."""
     try:
         return msgspec.json.decode(body, type=StatusObject).message or _start(body)
     except (ValueError, RecursionError):
@@ -148,9 +148,9 @@ def _start(body: bytes) -> str:
 
 @contextmanager
 def every_outcome(what: str) -> Iterator[None]:
-    """Raise a ClusterError for whatever is raised; one that is passes as it is.
+    """Raise a ClusterError for whatever is raised.
 
-    What is not usual is a bug of this program, or of a library: it is logged with its traceback, and counted.
+    What is not usual is a bug of this program or of a library: it is logged with its traceback, and counted.
     """
     try:
         yield
@@ -166,9 +166,9 @@ def every_outcome(what: str) -> Iterator[None]:
 
 @contextmanager
 def whole_call(what: str) -> Iterator[None]:
-    """The same for a thread's outermost call: the error is counted by its code, and keeps nothing that was read.
+    """The same for a thread's outermost call: it counts the error by its code, and frees what was read.
 
-    What is not there or has changed since is an answer, and is not counted.
+    NotFoundError and ConflictError are answers, and are not counted.
     """
     try:
         with every_outcome(what):

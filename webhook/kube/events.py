@@ -1,4 +1,4 @@
-"""Writing Events, without ever holding up what they are about."""
+"""Writing Events without delaying what they are about."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from webhook.controller.ports import ClusterError
 from webhook.kube.objects import AnyObject
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from webhook.kube.connection import Connection
@@ -23,21 +23,21 @@ _REPEAT_SECONDS = 600.0
 _REMEMBERED = 10_000
 _UNDER_WAY = 100
 _PAUSE = 0.05
-"""Seconds after each Event: writing one takes as much CPU as a review, and reviews are what cannot wait."""
+"""Seconds after each Event: writing one takes as much CPU as a review, and reviews must not wait."""
 _LONGEST_MESSAGE = 1000
 _COMPONENT = "mxp-identity-webhook"
 _VERSIONS = {"Deployment": "apps/v1"}
 
 
 class EventWriter:
-    """Writes Events in the background (create events), one at a time, about the same thing once in ten minutes.
+    """Writes Events in the background (create events), one at a time, the same one at most every ten minutes.
 
-    When more than a hundred wait further ones are dropped: Events are for people.
+    While a hundred wait, further ones are dropped: Events are only for people.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._told: OrderedDict[tuple[EventSubject, str], float] = OrderedDict()
+        self._written: OrderedDict[tuple[EventSubject, str], float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
@@ -51,13 +51,13 @@ class EventWriter:
 
     def _write(self, about: EventSubject, kind: str, reason: str, message: str) -> None:
         now = asyncio.get_running_loop().time()
-        told = self._told.get((about, reason))
-        if len(self._tasks) >= _UNDER_WAY or (told is not None and now - told < _REPEAT_SECONDS):
+        written = self._written.get((about, reason))
+        if len(self._tasks) >= _UNDER_WAY or (written is not None and now - written < _REPEAT_SECONDS):
             return
-        self._told[about, reason] = now
-        self._told.move_to_end((about, reason))
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+        self._written[about, reason] = now
+        self._written.move_to_end((about, reason))
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
         event = _event(about, kind, reason, message)
         task = asyncio.get_running_loop().create_task(self._send(about.namespace, event))
         self._tasks.add(task)

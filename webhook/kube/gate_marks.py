@@ -1,4 +1,4 @@
-"""The ServiceAccount whose annotations tell the API server for which bindings it may refuse pods.
+"""The ServiceAccount whose annotations mark for the API server the bindings whose pods it may refuse.
 
 They are the parameter of policies. It is a ServiceAccount, because the API server watches these for itself: its
 watch of ConfigMaps ends for good with the last policy that has one as parameter (kubernetes/kubernetes#130887).

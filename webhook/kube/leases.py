@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
-from webhook.coordination.recent_writes import MOST_HEARD
+from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode
@@ -72,15 +72,15 @@ class _LeaseObject(msgspec.Struct, frozen=True):
 class Leases:
     """The Leases of one namespace (get, create and update leases, in the program's own namespace only).
 
-    What somebody else put into one is no error: a part that is not as this program writes it is left out, the
-    rest holds, and the log says so once for each Lease. The next holder writes the Lease anew.
+    A part of a Lease that is not as this program writes it is ignored, and logged once for each Lease. The rest
+    holds, and the next holder replaces the Lease.
     """
 
     def __init__(self, connection: Connection, namespace: str, progress: Progress | None = None) -> None:
         self._connection = connection
         self._progress = progress or Progress()
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._complained_of: set[str] = set()
+        self._logged: set[str] = set()
 
     async def get(self, name: str) -> Lease | None:
         """The Lease, or None where there is none."""
@@ -110,10 +110,10 @@ class Leases:
             return parse_lease(self._connection.request(method, path, body=body, seconds=_SECONDS))
 
         with self._progress.step("leases", _LONGEST_CALL):
-            stored, left_out = await self._connection.in_thread(call, urgent=True)
-        if left_out and stored.name not in self._complained_of:
-            self._complained_of.add(stored.name)
-            log.warning("lease_not_understood", lease=stored.name, reason=f"left out: {', '.join(left_out)}")
+            stored, ignored = await self._connection.in_thread(call, urgent=True)
+        if ignored and stored.name not in self._logged:
+            self._logged.add(stored.name)
+            log.warning("lease_parts_ignored", lease=stored.name, reason=f"ignored: {', '.join(ignored)}")
         return stored
 
 
@@ -128,10 +128,10 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         annotations[f"{_PREFIX}removed"] = _annotation(lease.removed, _ROOM_FOR_REMOVED)
     if lease.role:
         annotations[f"{_PREFIX}role-arn"] = lease.role
-    if lease.leaving:
-        annotations[f"{_PREFIX}leaving"] = msgspec.json.encode(lease.leaving[:MOST_HEARD]).decode()
+    if lease.removing:
+        annotations[f"{_PREFIX}removing"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
     if lease.witnessed:
-        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_HEARD]).decode()
+        annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_REPORTED]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -148,18 +148,18 @@ def lease_object(lease: Lease) -> dict[str, Any]:
 
 def _annotation(ages: Mapping[Subject, float], room: int) -> str:
     """The newest of them, as many as have room in so many characters."""
-    told: dict[str, float] = {}
+    kept: dict[str, float] = {}
     for subject, ago in _newest(ages.items()):
         key = f"{subject.namespace}/{subject.service_account}"
         room -= len(key) + _LONGEST_AGE
         if room < 0:
             break
-        told[key] = round(ago, 1)
-    return msgspec.json.encode(told).decode()
+        kept[key] = round(ago, 1)
+    return msgspec.json.encode(kept).decode()
 
 
 def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
-    """The Lease that the API server answered, and the names of what was left out because it is not ours.
+    """The Lease that the API server answered, and the names of its parts that were ignored.
 
     Raises ClusterError for an answer that is no Lease.
     """
@@ -167,35 +167,35 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         found = decode(body, _LeaseObject)
     except ValueError as error:
         raise ClusterError(f"the API server answered something else than a Lease: {shown(str(error))}") from error
-    left_out: list[str] = []
+    ignored: list[str] = []
     annotations = found.metadata.annotations
 
     def number(name: str) -> int:
         text = annotations.get(_PREFIX + name, "0")
         if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
             return int(text)
-        left_out.append(name)
+        ignored.append(name)
         return 0
 
     waiter = annotations.get(f"{_PREFIX}waiter")
     if waiter and len(waiter) > _LONGEST_IDENTITY:
-        left_out.append("waiter")
+        ignored.append("waiter")
         waiter = None
     written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
     if not is_whole:
-        left_out.append("written")
+        ignored.append("written")
     removed, is_whole = _subjects(annotations.get(f"{_PREFIX}removed", "{}"))
     if not is_whole:
-        left_out.append("removed")
+        ignored.append("removed")
     removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
     if removals is None:
-        left_out.append("removals")
-    leaving = _marks(annotations.get(f"{_PREFIX}leaving", "[]"))
-    if leaving is None:
-        left_out.append("leaving")
+        ignored.append("removals")
+    removing = _marks(annotations.get(f"{_PREFIX}removing", "[]"))
+    if removing is None:
+        ignored.append("removing")
     witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
     if witnessed is None:
-        left_out.append("witnessed")
+        ignored.append("witnessed")
     lease = Lease(
         name=found.metadata.name,
         role=annotations.get(f"{_PREFIX}role-arn", ""),
@@ -206,11 +206,11 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         written=written,
         removed=removed,
         removals=removals or (),
-        leaving=leaving or (),
+        removing=removing or (),
         witnessed=witnessed or (),
         version=found.metadata.resource_version,
     )
-    return lease, left_out
+    return lease, ignored
 
 
 def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
@@ -244,8 +244,8 @@ def _marks(text: str) -> tuple[str, ...] | None:
         marks = msgspec.json.decode(text, type=list[_Mark])
     except (ValueError, RecursionError):
         return None
-    return tuple(marks) if len(marks) <= MOST_HEARD else None
+    return tuple(marks) if len(marks) <= MOST_REPORTED else None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:
-    return heapq.nsmallest(MOST_HEARD, ages, key=itemgetter(1))
+    return heapq.nsmallest(MOST_REPORTED, ages, key=itemgetter(1))

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from webhook.controller.ports import MOST_OBJECTS, ClusterError
+from webhook.controller.ports import MOST_OBJECTS
 from webhook.kube.deadlines import Deadline
 from webhook.kube.errors import MIB, TooLargeError, every_outcome
 from webhook.kube.objects import VersionMetadata, decode
+from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The few fields of Kubernetes objects that the program needs, and what they say in domain terms."""
+"""The few fields of Kubernetes objects that the program needs, read into domain types."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _shallow(text: bytes) -> bytes:
 
 _LONGEST_ROLE = 640
 """Characters that are kept of what stands where a role's ARN belongs: no ARN has as many (a path has 512, a name
-64), and no more is kept of it than tells it from one (an annotation may have 256 KiB, a variable 1 MiB)."""
+64), and nothing longer is kept (an annotation may have 256 KiB, a variable 1 MiB)."""
 
 
 def name_of_role(text: str) -> str:

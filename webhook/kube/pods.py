@@ -13,7 +13,7 @@ from webhook.model.bindings import Mode
 # Either means that EKS gave the pod an identity.
 _ROLE_VARIABLE = "AWS_ROLE_ARN"
 _IDENTITY_VARIABLES = {_ROLE_VARIABLE: Mode.IRSA, "AWS_CONTAINER_CREDENTIALS_FULL_URI": Mode.POD_IDENTITY}
-# How people tell EKS's webhook to leave a pod, or containers of it, without one.
+# How people have EKS's webhook skip a pod, or containers of it.
 _SKIP_POD = "eks.amazonaws.com/skip-pod-identity-webhook"
 _SKIP_CONTAINERS = "eks.amazonaws.com/skip-containers"
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -142,12 +142,12 @@ class PodObject(msgspec.Struct, frozen=True):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The roles of its containers that EKS was not told to skip: another's role is not the account's."""
+        """The roles of its containers that EKS does not skip: another's role is not the ServiceAccount's."""
         return frozenset(sorted({role for one in self._given_by_eks for role in one.roles})[:_MOST_ROLES])
 
     @property
     def has_identity(self) -> bool:
-        """Whether any container has an AWS identity, or EKS was told to skip all: the gate denies no such pod.
+        """Whether any container has an AWS identity, or EKS skips all: the gate denies no such pod.
 
         EKS's webhook gives all of them one at once. One without was added by a later webhook: a new pod is alike.
         """
@@ -192,7 +192,7 @@ class PodObject(msgspec.Struct, frozen=True):
 
     @property
     def _given_by_eks(self) -> list[Container]:
-        """The containers that EKS was not told to skip."""
+        """The containers that EKS does not skip."""
         labels, annotations = self.metadata.labels, self.metadata.annotations
         if labels and labels.skipped is not None:
             return []

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import msgspec
 
-from webhook.controller.ports import Change, ClusterError, ExpiredError
+from webhook.controller.ports import Change
 from webhook.kube.deadlines import Deadline
 from webhook.kube.errors import MIB, shown, whole_call
 from webhook.kube.lists import LARGEST_OBJECT, newest_version, pages
 from webhook.kube.objects import AnyObject, StatusObject, decode
+from webhook.model.errors import ClusterError, ExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SERVER_SECONDS = (240, 300)
-"""How long the API server keeps a watch open: spread, so that watches do not all end at once."""
+"""How long the API server keeps a watch open. It varies, so that watches do not all end at once."""
 
 _OPEN_SECONDS = 30.0
-"""The API server answers a watch at once, before there is anything to tell."""
+"""The API server answers a watch at once, before the first change."""
 
 _SILENCE_SECONDS = 90.0
 """Bookmarks come about once a minute; a watch that has no whole line for longer is dead."""
@@ -158,9 +159,9 @@ def _lines_of(response: BaseHTTPResponse) -> Iterator[bytearray]:
 
 
 class _Lines(Generic[T]):
-    """Hands changes from the watch's thread to the loop, and the loop's wish to stop to the thread.
+    """Hands changes from the watch's thread to the loop, and stops the thread for the loop.
 
-    The thread waits while the loop has many to see to; then the API server has to wait as well.
+    The thread waits while the loop has many changes to handle; then the API server has to wait as well.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -183,7 +184,7 @@ class _Lines(Generic[T]):
         return item
 
     def put(self, change: Change[T]) -> None:
-        """From the thread; waits for room. Nothing once the loop wants no more."""
+        """From the thread; waits for room. Does nothing once the loop has stopped."""
         if not self._stopped:
             self._room.acquire()
         if not self._stopped:
@@ -194,7 +195,7 @@ class _Lines(Generic[T]):
         self._hand_over(error)
 
     def opened(self, response: BaseHTTPResponse) -> None:
-        """From the thread: what to shut if the loop wants no more."""
+        """From the thread: what to shut down if the loop stops."""
         with self._lock:
             self._response = response
             if self._stopped:
@@ -211,7 +212,7 @@ class _Lines(Generic[T]):
     def _hand_over(self, item: Change[T] | ClusterError | None) -> None:
         try:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
-        except RuntimeError:  # the loop is closed: the program is gone, and nobody listens
+        except RuntimeError:  # the loop is closed: the program has ended
             return
 
 

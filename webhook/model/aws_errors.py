@@ -12,7 +12,7 @@ class FailureKind(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     UNEXPECTED = "unexpected_response"
-    """An answer that is not AWS's, or a fault before AWS that a moment does not mend, such as no credentials.
+    """An answer that is not AWS's, or a fault before AWS that time does not fix, such as no credentials.
 
     It says nothing of the one role that was asked about.
     """
@@ -38,7 +38,7 @@ class FailureKind(StrEnum):
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether patience does not mend it, though AWS can be asked."""
+        """Whether waiting does not fix it, though AWS can be asked."""
         return not self.passes_soon and self is not FailureKind.UNEXPECTED
 
     @property
@@ -48,12 +48,12 @@ class FailureKind(StrEnum):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether AWS itself has looked at the request and refused it."""
+        """Whether AWS itself has read the request and refused it."""
         return not self.is_no_answer and self not in {FailureKind.THROTTLED, FailureKind.NOT_ALLOWED}
 
     @property
     def is_final(self) -> bool:
-        """Whether trying again changes nothing until a person does something; the next pass looks again."""
+        """Whether trying again changes nothing until a person does something; the next pass checks again."""
         return self in {
             FailureKind.FULL,
             FailureKind.DENIED_BY_POLICY,

@@ -1,4 +1,4 @@
-"""How a ServiceAccount stands with the bindings: what a person should know beyond what is done about it."""
+"""How a ServiceAccount matches the bindings: what a person should know beyond what is done about it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class BindingMatch(StrEnum):
-    """What the bindings say of a ServiceAccount that has a bound name."""
+    """How a ServiceAccount of a bound name matches the bindings."""
 
     BOUND = "bound"
     AMBIGUOUS = "ambiguous"
     """Several bindings that differ in mode or roles select it; the first decides."""
     FOREIGN_ROLE = "foreign_role"
-    """Its annotation names a role that no binding lists, and its binding leaves it so."""
+    """Its annotation names a role that no binding lists, and its binding keeps it."""
     NOT_SELECTED = "not_selected"
     """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
 
@@ -27,7 +27,7 @@ class BindingMatch(StrEnum):
 def binding_match(
     account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
 ) -> BindingMatch | None:
-    """How `account` stands with the bindings; None where it is on its way out."""
+    """How `account` matches the bindings; None where it is being deleted."""
     decision = decide_existing(account, namespace, bindings)
     if isinstance(decision, Grant):
         return BindingMatch.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else BindingMatch.BOUND

@@ -22,7 +22,7 @@ class Mode(StrEnum):
     POD_IDENTITY = "pod-identity"
     """An EKS Pod Identity association, and one statement for all of the binding's pods."""
     ANNOTATE = "annotate"
-    """Annotation only: trust is somebody else's work."""
+    """Annotation only: trust is managed externally."""
 
 
 class ExistingAnnotation(StrEnum):
@@ -69,25 +69,10 @@ class Binding:
     def annotates(self) -> bool:
         """Whether its ServiceAccounts carry the role annotation.
 
-        Not beside an association: a pod that is admitted before EKS's webhook has heard of the association would
+        Not beside an association: a pod that is admitted before EKS's webhook knows of the association would
         get the annotated role in its environment, which trusts no token of it, and never the association's.
         """
         return not self.associates
-
-    def may_use(self, role: RoleArn, annotated: RoleArn | None) -> bool:
-        """Whether pods may still use a role by the annotation, though they have an association by now.
-
-        That is so after a change of mode: pods keep what they started with, and nobody but the annotation tells.
-        """
-        return self.associates and role in self.roles and annotated == role
-
-    def may_be_associated(self, role: RoleArn | None) -> bool:
-        """Whether pods may use a role by an association: in this mode, or since the time before a change of mode.
-
-        EKS prefers an association to the annotation, so that one which is taken away from under its pods costs
-        them their access: `migrate` does that when it can replace them, and nobody else.
-        """
-        return self.associates or role in self.roles
 
     def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether this binding is for a namespace of that name with those labels."""
@@ -140,7 +125,7 @@ def service_accounts(bindings: tuple[Binding, ...]) -> list[str]:
 
 
 def label_keys(bindings: tuple[Binding, ...]) -> set[str]:
-    """The labels of namespaces that bindings look at."""
+    """The labels of namespaces that bindings read."""
     return {key for binding in bindings for key in binding.namespaces.label_keys()}
 
 

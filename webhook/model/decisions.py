@@ -11,7 +11,7 @@ from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,16 @@ class LiveNamespace:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A ServiceAccount as far as decisions look at it; an empty annotation is no annotation."""
+    """A ServiceAccount as far as decisions need it; an empty annotation is no annotation."""
 
     namespace: str
     name: str
     role_annotation: str | None = None
     being_deleted: bool = False
+
+
+AccountKey = tuple[str, str]
+"""Namespace and name."""
 
 
 class IgnoreReason(StrEnum):
@@ -110,6 +114,30 @@ def decide_existing(account: Account, namespace: LiveNamespace | None, bindings:
     """Decide about an `account` that is there already, or about to be: what cannot be refused may be corrected."""
     decision = decide(account, namespace, bindings)
     return decision.instead if isinstance(decision, Refuse) and decision.instead else decision
+
+
+def wanted_grants(
+    namespaces: Iterable[LiveNamespace],
+    accounts: Mapping[AccountKey, Account],
+    bindings: tuple[Binding, ...],
+) -> list[Grant]:
+    """The grants for all selected namespaces, in order of namespace and ServiceAccount.
+
+    A selected namespace whose ServiceAccount is not there yet counts: its grant starts before the pod's owner
+    exists, so that the review finds it done.
+    """
+    names = sorted({binding.service_account for binding in bindings})
+    return [
+        decision
+        for namespace in sorted(namespaces, key=lambda namespace: namespace.name)
+        for name in names
+        if isinstance(
+            decision := decide_existing(
+                accounts.get((namespace.name, name), Account(namespace.name, name)), namespace, bindings
+            ),
+            Grant,
+        )
+    ]
 
 
 def refusal_while_terminating(

@@ -36,7 +36,7 @@ RETRY_ROUND = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A Deployment as far as retries and restarts look at it. Times are seconds since 1970."""
+    """A Deployment as far as retries and restarts need it. Times are seconds since 1970."""
 
     namespace: str
     name: str
@@ -54,7 +54,7 @@ class Deployment:
     is_failing: bool = False
     """Whether its ReplicaSet could not make a pod (condition ReplicaFailure)."""
     restarted_at: float | None = None
-    """When it was restarted last, by whomever."""
+    """When it was restarted last, by us or externally."""
     restarted_by_us: float | None = None
     restarted_for: str | None = None
     """The role that our restart was for, where pods get theirs by the annotation."""
@@ -95,12 +95,12 @@ class RestartDecision(StrEnum):
 def decide_restart(
     deployment: Deployment, service_account: str, pods_started: Iterable[float], *, is_late: bool
 ) -> RestartDecision:
-    """Decide about a Deployment whose pods without identity, looked for after it was read, started at these times.
+    """Decide about a Deployment whose pods without identity, listed after it was read, started at these times.
 
-    Once it is rolled out they are new ones, whatever the clocks of those who stamped them say. `is_late`: whether
-    a restart of ours has had its time, which the annotation does not tell: its owner may have written it. RESTART
-    is answered once in the life of a Deployment for each role, never for a pod that a restart, by whomever, is
-    replacing already.
+    Once it is rolled out they are new ones, whatever the clocks say by which they were stamped. `is_late`: whether
+    a restart of ours has had its time, which the annotation does not show: its owner may have written it. RESTART
+    is answered once in the life of a Deployment for each role, never for a pod that any restart is replacing
+    already.
     """
     started = list(pods_started)
     if deployment.service_account != service_account:

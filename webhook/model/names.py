@@ -159,7 +159,7 @@ class Subject:
     def parse(cls, claim: str) -> Self | None:
         """The subject that `claim` names exactly, or None for a pattern or anything else.
 
-        Its parts are interned: policies name whom the cluster names too, by the thousand.
+        Its parts are interned: policies and the cluster name the same ones, by the thousand.
         """
         parts = claim.split(":")
         if len(parts) != _SUBJECT_PARTS or parts[:2] != ["system", "serviceaccount"]:

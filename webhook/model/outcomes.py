@@ -22,7 +22,7 @@ class TrustSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """`role` trusts the subject; for UNMANAGED, somebody else sees to it."""
+    """`role` trusts the subject; for UNMANAGED, trust is external."""
 
     role: RoleArn
     proof: TrustSource

@@ -1,7 +1,8 @@
-"""Why a subject that our statement in a role trusts is not wanted there, by what the cluster says now."""
+"""Removal: why a subject does not keep a role, the one rule of it, and how many are removed within an hour."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.model.bindings import Binding
-    from webhook.model.decisions import LiveNamespace
+    from webhook.model.decisions import LiveNamespace, Refuse
     from webhook.model.names import RoleArn, Subject
 
 
+HOUR = 3600.0
+"""Seconds over which removals are counted."""
+
+_ALWAYS_ALLOWED = 3
+"""Removals an hour that are always allowed, however few subjects there are."""
+
+
 class RemovalReason(StrEnum):
-    """Why a subject is to leave a role."""
+    """Why a subject does not keep a role."""
 
     NAMESPACE_GONE = "namespace_gone"
     NAMESPACE_REPLACED = "namespace_replaced"
-    """The namespace was recreated, and is not selected: who recreated it inherits no trust."""
+    """The namespace was recreated, and is not selected: the new one inherits no trust."""
     ACCOUNT_GONE = "account_gone"
     """Also where there never was a ServiceAccount: its creation was rejected after our answer."""
     NOT_BOUND = "not_bound"
@@ -32,7 +40,7 @@ class RemovalReason(StrEnum):
 
     @property
     def is_deletion(self) -> bool:
-        """Whether the namespace that was trusted is no more."""
+        """Whether the namespace that was trusted does not exist any more."""
         return self in {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED}
 
     @property
@@ -42,9 +50,12 @@ class RemovalReason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """The cause in words, to follow the name of the subject."""
+        """The reason in words, to follow the name of the subject."""
         return _SENTENCES[self]
 
+
+Shown = tuple["LiveNamespace | None", "Account | None"]
+"""A namespace and its ServiceAccount as the API server showed them; None where there is none."""
 
 _SENTENCES = {
     RemovalReason.NAMESPACE_GONE: "its namespace is gone",
@@ -56,87 +67,96 @@ _SENTENCES = {
 }
 
 
-def cause_to_dissociate(  # noqa: PLR0913  all that decides it
+def removal_reason(  # noqa: PLR0913  all that decides it
     role: RoleArn | None,
     subject: Subject,
-    namespace: LiveNamespace | None,
-    account: Account | None,
+    shown: Shown,
     bindings: tuple[Binding, ...],
     *,
-    former_uid: str | None,
+    associated: bool = False,
+    former_uid: str | None = None,
+    may_still_come: bool = False,
+    trusted_by: Callable[[RoleArn], bool] = lambda _: False,
 ) -> RemovalReason | None:
-    """Why `subject` is not wanted associated with `role`, or None where it is, or may still need it.
+    """Why `subject` does not keep `role`, or None where it does: a binding wants that, or it may still need it.
 
-    `role` is None for one that no binding can name. `former_uid` is the uid of the namespace of that name that was
-    last selected, where that is known.
+    `associated`: it has the role by an association, not by the role's trust policy; the role is None where no
+    binding can name it. `former_uid` is the uid of the namespace of that name that was last selected, where known.
+    `may_still_come`: the namespace is so new that a missing ServiceAccount says nothing. `trusted_by` answers
+    whether another role of ours trusts the subject.
     """
-    grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
-    if not isinstance(grant, Grant):
-        return grant
-    if not grant.binding.may_be_associated(role):
-        return RemovalReason.NOT_BOUND
-    return RemovalReason.ACCOUNT_GONE if account is None else None
-
-
-def was_replaced(
-    subject: Subject,
-    namespace: LiveNamespace | None,
-    account: Account | None,
-    bindings: tuple[Binding, ...],
-    *,
-    former_uid: str | None,
-) -> bool:
-    """Whether the namespace was recreated, and no binding selects it, whatever the subject has now."""
-    return _grant_or_cause(subject, namespace, account, bindings, former_uid) is RemovalReason.NAMESPACE_REPLACED
-
-
-def cause_of_removal(  # noqa: PLR0913  all that decides it
-    role: RoleArn,
-    subject: Subject,
-    namespace: LiveNamespace | None,
-    account: Account | None,
-    bindings: tuple[Binding, ...],
-    *,
-    former_uid: str | None,
-    trusted_by: Callable[[RoleArn], bool],
-) -> RemovalReason | None:
-    """Why `subject` is not wanted in `role`, or None where it is, or may still need it.
-
-    `former_uid` is the uid of the namespace of that name that was last selected, where that is known;
-    `trusted_by` tells whether another role of ours trusts the subject.
-    """
-    grant = _grant_or_cause(subject, namespace, account, bindings, former_uid)
-    if not isinstance(grant, Grant):
-        return grant
-    if grant.binding.may_use(role, grant.annotated):
-        return None
-    if not grant.binding.names_subjects or role not in grant.binding.roles:
-        return RemovalReason.NOT_BOUND
-    if account is None:
-        return RemovalReason.ACCOUNT_GONE
-    other = grant.annotated
-    return RemovalReason.OTHER_ROLE if other is not None and other != role and trusted_by(other) else None
-
-
-def _grant_or_cause(
-    subject: Subject,
-    namespace: LiveNamespace | None,
-    account: Account | None,
-    bindings: tuple[Binding, ...],
-    former_uid: str | None,
-) -> Grant | RemovalReason | None:
-    """What a binding gives the subject; else why none does, or None where it may still need what it has."""
+    namespace, account = shown
     if namespace is None:
         return RemovalReason.NAMESPACE_GONE
+    # A terminating namespace may need what it has until it is gone, but only if a binding selects it.
     seen = account or Account(subject.namespace, subject.service_account)
-    # Only what a binding selects may still need its trust: deleting a namespace brings back none.
     decision = decide_existing(seen, namespace.staying(), bindings)
-    if isinstance(decision, Grant):
-        return None if namespace.terminating else decision
+    if not isinstance(decision, Grant):
+        return _reason_without_grant(decision, namespace, is_another=former_uid not in {None, namespace.uid})
+    if namespace.terminating:
+        return None
+    if not _gives(decision, role, associated=associated):
+        return RemovalReason.NOT_BOUND
+    if account is None:
+        return None if may_still_come else RemovalReason.ACCOUNT_GONE
+    other = decision.annotated
+    if associated or other is None or other == role:
+        return None
+    return RemovalReason.OTHER_ROLE if trusted_by(other) else None
+
+
+def _gives(grant: Grant, role: RoleArn | None, *, associated: bool) -> bool:
+    """Whether the binding gives the role in this way, or did before its mode was changed, so that pods may use it.
+
+    Pods keep what they started with. EKS prefers an association to the annotation, so removing one costs running
+    pods their access: only `migrate` does it, when it can replace them. On the way to associations, only the
+    annotation tells that pods may still use the role by its trust policy.
+    """
+    binding = grant.binding
+    if associated:
+        return binding.associates or role in binding.roles
+    return role in binding.roles and (binding.names_subjects or (binding.associates and grant.annotated == role))
+
+
+def _reason_without_grant(
+    decision: Ignore | Refuse, namespace: LiveNamespace, *, is_another: bool
+) -> RemovalReason | None:
     reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
     if reason is IgnoreReason.BEING_DELETED:
         return None  # what is being deleted may need AWS to get there
-    is_another = former_uid not in {None, namespace.uid}
     if reason is IgnoreReason.FOREIGN_ROLE and not (namespace.terminating and is_another):
         return None if namespace.terminating else RemovalReason.FOREIGN_ROLE
     return RemovalReason.NAMESPACE_REPLACED if is_another else RemovalReason.NOT_BOUND
+
+
+@dataclass(frozen=True, slots=True)
+class PruneRules:
+    """When an unwanted subject is removed, and how many are at most."""
+
+    grace: float
+    """Seconds for which a subject must have been seen unwanted."""
+    fraction: float
+    """The part of all subjects that may be removed within an hour."""
+
+    def limit(self, subjects: int, removed: int) -> int:
+        """How many may be removed within an hour, of `subjects` that are there and `removed` that were."""
+        return max(_ALWAYS_ALLOWED, int(self.fraction * (subjects + removed)))
+
+    def left(self, subjects: int, removed: int) -> int:
+        """How many more may be removed now."""
+        return max(self.limit(subjects, removed) - removed, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the running program makes of removals once their grace is over."""
+
+    due: int
+    """Those that count against the limit and are not being removed already."""
+    allowed: int
+    """How many more may be removed now."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for an hour's limit, or for a person."""
+        return max(self.due - self.allowed, 0)

@@ -128,7 +128,7 @@ class NamespaceSelector:
         return all(_any_implies(other.requirements, wanted) for wanted in self.requirements)
 
     def label_keys(self) -> frozenset[str]:
-        """The labels that this selector looks at."""
+        """The labels that this selector reads."""
         return frozenset(requirement.key for requirement in self.requirements)
 
 

@@ -10,8 +10,7 @@ from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.model.bindings import trusted_roles
 from webhook.observe.observer import Observer
 from webhook.observe.reviews import ObservedReviews
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
 from webhook.server.parts import parts_of
@@ -35,9 +34,9 @@ async def assemble_observer(configuration: Configuration) -> Program:
     async def plan(issuer: IssuerUrl) -> Plan:
         eks = parts.pods.owner.cluster if parts.pods else None
         installation = Installation(parts.installation, issuer, parts.bindings, reconciler.prune_grace, eks)
-        account = await look_at_roles(policies, roles, _unshown)
+        account = await read_roles(policies, roles, _unshown)
         if parts.pods:
-            account = replace(account, associations=await look_at(parts.pods.api, _unshown))
+            account = replace(account, associations=await read_associations(parts.pods.api, _unshown))
         # In a thread: it takes long for thousands, and reviews are answered meanwhile.
         return await asyncio.to_thread(make_plan, installation, parts.cache.snapshot(), account)
 
@@ -46,4 +45,4 @@ async def assemble_observer(configuration: Configuration) -> Program:
 
 
 def _unshown(_: str) -> None:
-    """Nobody watches a look of the running program."""
+    """Progress is for commands only."""

@@ -1,4 +1,4 @@
-"""The looks of a program that only observes: each plans what would be done, and shows it."""
+"""The observer: it plans what would be done, again and again, and logs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.model.aws_errors import AwsError
-from webhook.observe.decisions import CHANGES, decisions
+from webhook.observe.planned_changes import CHANGES, planned_changes
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.names import IssuerUrl, Subject
-    from webhook.observe.decisions import Decision
+    from webhook.observe.planned_changes import PlannedChange
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Plan
     from webhook.server.issuer import ClusterIssuer
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_LOOK = 900.0
+_LONGEST_ROUND = 900.0
 """Seconds: 5,000 associations are described within 250 s, anything else is a few calls."""
 
 
 class Observer:
-    """Logs each decision when it is first made, and again where it was gone in between; counts all of them.
+    """Logs each change when it is first planned, and again where it was gone in between; counts all of them.
 
     `plan` answers what would be done in the cluster of an issuer. It raises AwsError where AWS does not answer.
     """
@@ -48,19 +48,19 @@ class Observer:
         self._issuer = issuer
         self._plan = plan
         self._progress = progress
-        self._told: AbstractSet[object] = frozenset()
+        self._logged: AbstractSet[object] = frozenset()
 
     async def run(self, interval: float) -> None:
-        """Look at start and every `interval` seconds, until cancelled."""
+        """Plan at start and every `interval` seconds, until cancelled."""
         metrics.pass_interval.set(interval)
         await self._cache.wait_until_synced()
         while True:
             await self._issuer.wait()
-            await run_and_log("not_observed", self._look())
+            await run_and_log("not_observed", self._observe())
             await asyncio.sleep(interval)
 
-    async def _look(self) -> None:
-        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_LOOK):
+    async def _observe(self) -> None:
+        with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_ROUND):
             try:
                 plan = await self._plan(self._issuer.get())
             except AwsError as error:
@@ -71,25 +71,25 @@ class Observer:
         metrics.prune_last_success.set_to_current_time()
 
     def _show(self, plan: Plan) -> None:
-        found = list(decisions(plan))
+        found = list(planned_changes(plan))
         counts = Counter(one.change for one in found)
         for change in CHANGES:
             metrics.observed_changes.labels(change).set(counts[change])
         metrics.observed_problems.set(len(plan.problems))
         for one in found:
-            if one.key not in self._told:
-                _log_decision(one)
+            if one.key not in self._logged:
+                _log_change(one)
         for problem in plan.problems:
-            if problem not in self._told:
+            if problem not in self._logged:
                 _log_problem(problem)
-        told = frozenset((*(one.key for one in found), *plan.problems))
-        if told != self._told:
+        logged = frozenset((*(one.key for one in found), *plan.problems))
+        if logged != self._logged:
             log.info("observed", problems=len(plan.problems), **{change: counts[change] for change in CHANGES})
-        self._told = told
+        self._logged = logged
 
 
-def _log_decision(decision: Decision) -> None:
-    log.info(decision.event, role_arn=decision.role, reason=decision.why, **_about(decision.subject))
+def _log_change(change: PlannedChange) -> None:
+    log.info(change.event, role_arn=change.role, reason=change.why, **_about(change.subject))
 
 
 def _log_problem(problem: Problem) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.admission.reviews import Answer
+from webhook.admission.answers import Answer
 
 if TYPE_CHECKING:
     from webhook.admission.reviews import Request
 
 
 class ObservedReviews:
-    """Allows every review at once and changes nothing; what would be done about it is found by the next look."""
+    """Allows every review at once and changes nothing; the observer finds what would be done about it."""
 
     may_deny = False
     observes = True
 
     async def answer(self, request: Request, seconds: float) -> Answer:  # noqa: ARG002  a port's
         """Allow it."""
-        return Answer(allowed=True, outcome="observed" if request.is_service_account else "not_reviewed")
+        return Answer(allowed=True, outcome="observed" if request.is_reviewed else "not_reviewed")

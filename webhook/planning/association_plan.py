@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Associating:
-    """An association that is made, or that is ours and put right (`found`), so that `subject` gets `role`."""
+    """An association that is made, or that is ours and repaired (`found`), so that `subject` gets `role`."""
 
     subject: Subject
     role: RoleArn
@@ -29,7 +29,7 @@ class Associating:
 
 @dataclass(frozen=True, slots=True)
 class Dissociating:
-    """An association of ours that nothing wants any more."""
+    """An association of ours that is unused."""
 
     found: Association
     why: str
@@ -37,10 +37,10 @@ class Dissociating:
 
 @dataclass(frozen=True, slots=True)
 class AssociationPlan:
-    """All of it. `notes` are associations of others that do what is wanted."""
+    """All of it. `notes` are external associations that do what is wanted."""
 
     made: tuple[Associating, ...] = ()
-    mended: tuple[Associating, ...] = ()
+    repaired: tuple[Associating, ...] = ()
     removed: tuple[Dissociating, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
@@ -48,7 +48,7 @@ class AssociationPlan:
     @property
     def has_changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.made or self.mended or self.removed)
+        return bool(self.made or self.repaired or self.removed)
 
 
 def plan_associations(
@@ -68,7 +68,7 @@ def plan_associations(
         return AssociationPlan(problems=(Problem(ProblemKind.ASSOCIATIONS_UNREAD, seen.unread),))
     grants = [grant for grant in cluster.grants_due(installation) if grant.binding.associates]
     made: list[Associating] = []
-    mended: list[Associating] = []
+    repaired: list[Associating] = []
     problems: list[Problem] = []
     notes: list[Problem] = []
     for grant in grants:
@@ -79,7 +79,7 @@ def plan_associations(
                 why = f"binding {grant.binding.name} selects it"
                 made.append(Associating(grant.subject, role, None, why))
         elif action is AssociationAction.UPDATE and role not in closed:
-            mended.append(Associating(grant.subject, role, found, found.change_from(role)))
+            repaired.append(Associating(grant.subject, role, found, found.change_from(role)))
         elif action is AssociationAction.CONFLICT:
             why = owner.conflict_reason(found, role)
             problems.append(Problem(ProblemKind.TAKEN, why, grant.subject, role))
@@ -90,15 +90,17 @@ def plan_associations(
     fit = associations_that_fit(seen.there)
     problems += _no_room(made[fit:])
     removed = _unwanted(installation, cluster, seen, owner)
-    return AssociationPlan(tuple(made[:fit]), tuple(mended), tuple(removed), tuple(problems), tuple(notes))
+    return AssociationPlan(tuple(made[:fit]), tuple(repaired), tuple(removed), tuple(problems), tuple(notes))
 
 
 def _unwanted(
     installation: Installation, cluster: ClusterSnapshot, seen: FoundAssociations, owner: Ownership
 ) -> Iterable[Dissociating]:
     for _, found in sorted(seen.described.items()):
-        if owner.owns(found) and (cause := cluster.cause_to_dissociate(found, installation)):
-            yield Dissociating(found, cause.sentence)
+        if not owner.owns(found):
+            continue
+        if reason := cluster.removal_reason(found.role_arn, found.subject, installation, None):
+            yield Dissociating(found, reason.sentence)
 
 
 def _doubts(grants: Iterable[Grant], installation: Installation, account: AccountSnapshot) -> Iterable[Problem]:
@@ -124,9 +126,9 @@ def _no_room(left: list[Associating]) -> Iterable[Problem]:
 
 
 def closed_roles(account: AccountSnapshot, installation: Installation) -> dict[RoleArn, Problem | None]:
-    """Roles of bindings in mode pod-identity that EKS may not assume until a person acts, with what to say of it.
+    """Roles of bindings in mode pod-identity that EKS may not assume until a person acts, with what to report.
 
-    Of a role that could not be read it is said elsewhere.
+    A role that could not be read is reported elsewhere.
     """
     closed: dict[RoleArn, Problem | None] = {}
     for binding in installation.bindings:

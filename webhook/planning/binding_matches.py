@@ -1,4 +1,4 @@
-"""ServiceAccounts whose binding is not what somebody may think: none, more than one, or another role by hand."""
+"""ServiceAccounts without a binding, with more than one, or with a role that their binding does not give them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ProblemKind(StrEnum):
-    """What only a person can mend; of notes, what a person may want to know."""
+    """What only a person can fix; of notes, what a person may want to know."""
 
     UNREAD = "role not read"
     FULL = "no room"
@@ -31,7 +31,7 @@ class ProblemKind(StrEnum):
     NOT_SELECTED = "no binding"
     AMBIGUOUS = "more than one binding"
     TAKEN = "association in the way"
-    ASSOCIATION_OF_OTHERS = "association of others"
+    ASSOCIATION_OF_OTHERS = "external association"
     ASSOCIATIONS_UNREAD = "associations not read"
 
 

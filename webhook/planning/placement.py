@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Placement:
     """The role that a grant gets, and where it stands with it.
 
-    Without a verdict nobody knows: the role could not be read, or its trust is somebody else's work.
+    Without a verdict that is not known: the role could not be read, or its trust is external.
     """
 
     grant: Grant
@@ -33,10 +33,10 @@ class Placement:
 def place(
     grants: Sequence[Grant], account: AccountSnapshot, installation: Installation
 ) -> tuple[dict[Subject, Placement], dict[RoleArn, TrustPolicy]]:
-    """Where each grant goes, and each role's policy with those who are added and our statement whole.
+    """Where each grant goes, and each role's policy with the subjects that are added and our statement repaired.
 
-    As in the running program a subject stays where it is trusted already, else goes where its annotation points,
-    else to the first role in its own order that has room. Who comes first in `grants` is served first.
+    As in the running program a subject stays where it is trusted already, else gets the role that its annotation
+    names, else the first role in its own order that has room. Earlier ones of `grants` are served first.
     """
     trusted = TrustedSubjects(account, installation)
     placed: dict[Subject, Placement] = {}
@@ -80,7 +80,7 @@ def _try_next(
 
 
 def _order(grant: Grant, account: AccountSnapshot, trusted: TrustedSubjects) -> list[RoleArn]:
-    """Who trusts it already first, then the annotated one, and what cannot be read last."""
+    """The role that trusts it already first, then the annotated one, and what cannot be read last."""
 
     def rank(role: RoleArn) -> tuple[bool, bool]:
         unread = role not in account.policies

@@ -14,17 +14,16 @@ from webhook.planning.snapshot import TrustedSubjects
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from webhook.iam.pod_statement import PodStatement
-    from webhook.iam.statement import OwnStatement
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A subject that comes or goes, and why."""
+    """A subject that is added or removed, and why."""
 
     subject: Subject
     why: str
@@ -32,25 +31,25 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What happens to one role's trust policy. Removals are apart: they wait for the grace, or for a person."""
+    """What happens to one role's trust policy. Removals are separate: they wait for the grace, or for a person."""
 
     role: RoleArn
     own: OwnStatement
     before: TrustPolicy
     amended: TrustPolicy
-    """With who is added, and our statement whole."""
+    """With the added subjects, and our statement repaired."""
     added: tuple[Change, ...] = ()
     removed: tuple[Change, ...] = ()
     is_repaired: bool = False
-    """Whether our statement is not as it is written, whoever it names."""
+    """Whether our statement is not as it is written, whatever it names."""
     pods: tuple[PodStatement, ...] = ()
     """Our statements for pods that are missing, or not as they are written."""
 
     @property
     def after(self) -> TrustPolicy:
         """The policy once the removals are done too."""
-        leaving = {change.subject for change in self.removed}
-        return self.amended.with_subjects(self.own, self.amended.subjects(self.own) - leaving)
+        removed = {change.subject for change in self.removed}
+        return self.amended.with_subjects(self.own, self.amended.subjects(self.own) - removed)
 
     @property
     def writes_at_once(self) -> bool:
@@ -59,7 +58,7 @@ class RoleChange:
 
     @property
     def pods_changed(self) -> tuple[PodStatement, ...]:
-        """Those of `pods` that are there, as somebody has left them."""
+        """Those of `pods` that are there, edited externally."""
         return tuple(one for one in self.pods if self.before.pod_statement(one) is not None)
 
 
@@ -106,7 +105,7 @@ class Plan:
 
     @property
     def removals(self) -> int:
-        """How many subjects leave, and associations go."""
+        """How many subjects and associations are removed."""
         return sum(len(change.removed) for change in self.roles) + len(self.associations.removed)
 
 
@@ -144,7 +143,7 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
     cluster: ClusterSnapshot,
     trusted: TrustedSubjects,
 ) -> RoleChange:
-    """The change from the first policy to the second, and who leaves."""
+    """The change from the first policy to the second, and what is removed."""
     own, (before, amended) = installation.own_in(role), policies
     there = before.subjects(own)
     added = tuple(
@@ -152,9 +151,9 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
         for subject in sorted(amended.subjects(own) - there)
     )
     removed = tuple(
-        Change(subject, cause.sentence)
+        Change(subject, reason.sentence)
         for subject in sorted(there)
-        if (cause := cluster.cause_to_leave(role, subject, installation, trusted))
+        if (reason := cluster.removal_reason(role, subject, installation, trusted))
     )
     is_repaired = not before.is_whole(own.without_pods)
     pods = tuple(one for one in own.pods if not before.has_whole(one))
@@ -162,7 +161,7 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
 
 
 def _fits(change: RoleChange, quota: int) -> bool:
-    """Whether our statement put right, be it with those who leave, is not more than IAM takes."""
+    """Whether the repaired statement fits the quota before removals."""
     return change.amended.size() <= max(change.before.size(), quota)
 
 
@@ -183,7 +182,7 @@ def _in_the_way(change: RoleChange, quota: int) -> Iterator[Problem]:
         yield Problem(ProblemKind.DANGLING, why, role=change.role)
     if not _fits(change, quota):
         why = (
-            f"our statement put right takes {change.amended.size()} characters of {quota}: others have filled its "
+            f"our repaired statement takes {change.amended.size()} characters of {quota}: others have filled its "
             "room; raise IAM quota L-C07B4B0D, or remove a statement"
         )
         yield Problem(ProblemKind.FULL, why, role=change.role)
@@ -218,7 +217,7 @@ def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | 
         return None
     account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
     standing = placement.verdict.standing if placement.verdict else None
-    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.FOREIGN}
+    is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.EXTERNAL}
     if account is None or account.role_annotation == placement.role.value:
         return None
     if grant.annotated is not None and not is_trusted:

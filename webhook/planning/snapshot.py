@@ -1,14 +1,13 @@
-"""What was found at one moment: the cluster's side, the account's side, and whose installation looks at them."""
+"""What was found at one moment: the cluster's side, the account's side, and the installation that reads them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webhook.iam.pod_statement import pod_statements
-from webhook.iam.statement import OwnStatement
-from webhook.model.desired_grants import wanted_grants
-from webhook.model.removal import RemovalReason, cause_of_removal, cause_to_dissociate
+from webhook.iam.statement import OwnStatement, pod_statements
+from webhook.model.decisions import wanted_grants
+from webhook.model.removal import removal_reason
 from webhook.podidentity.association import Ownership
 
 if TYPE_CHECKING:
@@ -16,10 +15,10 @@ if TYPE_CHECKING:
 
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
-    from webhook.model.decisions import Account, Grant, LiveNamespace
-    from webhook.model.desired_grants import AccountKey
+    from webhook.model.decisions import Account, AccountKey, Grant, LiveNamespace
     from webhook.model.names import ClusterArn, IssuerUrl, RoleArn, Subject
-    from webhook.podidentity.association import Association, FoundAssociations
+    from webhook.model.removal import RemovalReason
+    from webhook.podidentity.association import FoundAssociations
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class ClusterSnapshot:
     namespaces: Mapping[str, LiveNamespace]
     accounts: Mapping[AccountKey, Account]
     at: float = 0.0
-    """When it was looked at, in seconds since 1970."""
+    """When it was read, in seconds since 1970."""
 
     def account(self, subject: Subject) -> Account | None:
         """The ServiceAccount, or None where there is none."""
@@ -72,43 +71,19 @@ class ClusterSnapshot:
             if self.account(grant.subject) or self.is_young(grant.subject.namespace, installation.grace)
         ]
 
-    def cause_to_leave(
-        self,
-        role: RoleArn,
-        subject: Subject,
-        installation: Installation,
-        trusted: TrustedSubjects,
+    def removal_reason(
+        self, role: RoleArn | None, subject: Subject, installation: Installation, trusted: TrustedSubjects | None
     ) -> RemovalReason | None:
-        """Why a trusted `subject` is not wanted in `role`, or None where it is, or may be soon."""
-        namespace = self.namespaces.get(subject.namespace)
-        account = self.account(subject)
-        cause = cause_of_removal(
+        """Why `subject` does not keep `role`, or None where it does. `trusted` is None for an association."""
+        return removal_reason(
             role,
             subject,
-            namespace,
-            account,
+            (self.namespaces.get(subject.namespace), self.account(subject)),
             installation.bindings,
-            former_uid=None,
-            trusted_by=lambda other: trusted.trusts(other, subject),
+            associated=trusted is None,
+            may_still_come=self.is_young(subject.namespace, installation.grace),
+            trusted_by=lambda other: trusted is not None and trusted.trusts(other, subject),
         )
-        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
-            return None
-        return cause
-
-    def cause_to_dissociate(self, found: Association, installation: Installation) -> RemovalReason | None:
-        """Why no binding wants an association of ours, or None where one does, or may soon."""
-        subject = found.subject
-        cause = cause_to_dissociate(
-            found.role_arn,
-            subject,
-            self.namespaces.get(subject.namespace),
-            self.account(subject),
-            installation.bindings,
-            former_uid=None,
-        )
-        if cause is RemovalReason.ACCOUNT_GONE and self.is_young(subject.namespace, installation.grace):
-            return None
-        return cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +92,17 @@ class AccountSnapshot:
 
     policies: Mapping[RoleArn, TrustPolicy]
     unread: Mapping[RoleArn, str] = field(default_factory=dict)
-    """Roles whose policy could not be read: what AWS said, in a sentence."""
+    """Roles whose policy could not be read: the error of AWS, in a sentence."""
     quota: int = 0
     """Characters that a trust policy may have."""
     missing: frozenset[RoleArn] = frozenset()
     """Those of the unread that the account does not have."""
     associations: FoundAssociations | None = None
-    """None where nobody looked: no binding is in mode pod-identity, or it was not asked for."""
+    """None where they were not read: no binding is in mode pod-identity, or it was not asked for."""
 
 
 class TrustedSubjects:
-    """Whom our statements in an account's roles name: worked out once, asked of each subject and role."""
+    """The subjects that our statements in an account's roles name, worked out once."""
 
     def __init__(self, account: AccountSnapshot, installation: Installation) -> None:
         self._policies = account.policies
@@ -138,11 +113,11 @@ class TrustedSubjects:
         }
 
     def trusts(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether our statement in `role` names `subject`, and no Deny keeps it out."""
+        """Whether our statement in `role` names `subject`, and no Deny applies to it."""
         return (
             subject in self._named.get(role, ()) and self._policies[role].denial(self._own[role], subject) is None
         )
 
     def lets_in(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether our statement names it and is as we write it; a Deny may still keep it out."""
+        """Whether our statement names it and is as we write it; a Deny may still apply to it."""
         return subject in self._named.get(role, ()) and self._whole[role]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.model.documents import shown
@@ -69,14 +69,14 @@ class Ownership:
 
     def conflict_reason(self, found: Association, role: RoleArn) -> str:
         """Why a person has to delete an association whose action is CONFLICT."""
-        whose = "of this installation" if self.owns(found) else found.origin
+        origin = "of this installation" if self.owns(found) else found.origin
         if found.target_role:
             fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
         elif found.role != role.value:
             fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
         else:
             fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
-        return f"association {found.id} {whose} {fault}"
+        return f"association {found.id} {origin} {fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,17 @@ class FoundAssociations:
     """How many the cluster has, described or not."""
     unread: str = ""
     wrong_cluster: bool = False
+
+
+class Need(IntEnum):
+    """How much an association is needed; each comes with what those before it have."""
+
+    SOON = 0
+    """Nothing waits for it: one that is listed is not described, as after a start there are thousands."""
+    ANSWER = 1
+    """A review waits for it: what is there is described. Only the leader creates it."""
+    CERTAIN = 2
+    """The ServiceAccount is refused without it, or it is overdue: any replica creates it."""
 
 
 def associations_that_fit(there: int, quota: int = QUOTA) -> int:

@@ -1,4 +1,4 @@
-"""When all associations of the cluster are listed: once, with each pass, and again by a new leader."""
+"""When all associations of the cluster are listed, and what the lists show to be overdue."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from webhook.model.aws_errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
+    from webhook.model.names import Subject
     from webhook.runtime.clock import Clock
+
+_OVERDUE_AFTER = 300.0
+"""Seconds: the 5,000 that a cluster may have are created within 250."""
 
 
 class AssociationList:
-    """Has the list read by `read`, which raises AwsError, and shares a read that all wait for.
+    """Has the list read by `read`, which raises AwsError: once, with each pass, and again by a new leader.
 
     A new leader reads it again, because the leader before has created some: `leads_since` answers since when this
     replica leads, on `clock`, or None.
@@ -61,3 +65,28 @@ class AssociationList:
     async def _read_once(self) -> None:
         await self._read()
         self._is_synced = True
+
+
+class OverdueAssociations:
+    """What the leader seems not to create, by the lists of a replica that does not lead."""
+
+    def __init__(self) -> None:
+        self._missing: dict[Subject, float] = {}
+
+    def reset(self) -> None:
+        """Begin again: this replica leads."""
+        self._missing = {}
+
+    def update(self, missing: Collection[Subject], now: float) -> list[Subject]:
+        """Record what a list lacks; answers what is overdue.
+
+        That is what the list before lacked too, unless both lists show the leader at work: it creates them one
+        after the other. What is missing for very long is overdue in any case.
+        """
+        before, self._missing = self._missing, {one: self._missing.get(one, now) for one in missing}
+        none_was_created = before.keys() <= self._missing.keys()
+        return [
+            one
+            for one, since in self._missing.items()
+            if one in before and (none_was_created or since <= now - _OVERDUE_AFTER)
+        ]

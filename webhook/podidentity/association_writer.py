@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.iam.reasons import NOT_CERTAIN
+from webhook.iam.gauges import NEARLY_FULL
+from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.association import AssociationAction
+from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 from webhook.podidentity.association_cache import AssociationCache
-from webhook.podidentity.gauges import AssociationGauges
 from webhook.podidentity.ports import AssociationInUseError
 from webhook.runtime.rate_limiter import RateLimiter
 from webhook.telemetry import metrics
@@ -57,7 +57,8 @@ class AssociationWriter:
         self._desired = desired
         self._progress = progress
         self._limiter = RateLimiter("eks", CALLS_PER_SECOND, _MOST_CALLS_PER_SECOND, PARALLEL)
-        self._gauges = AssociationGauges()
+        self._nearly_full = False
+        metrics.association_quota.set(QUOTA)
         self.cache = AssociationCache(owner, clock)
 
     @asynccontextmanager
@@ -72,7 +73,7 @@ class AssociationWriter:
         async with self.turn():
             listing = await self._api.list()
         self.cache.update(listing)
-        self._gauges.show(len(listing.ids))
+        self._show(len(listing.ids))
 
     async def find_new(self, subject: Subject) -> None:
         """List the subject's association, which another replica may have created since the last list."""
@@ -93,8 +94,7 @@ class AssociationWriter:
         """Describe, decide and act once. Where `may_presume` holds, one that EKS names is presumed correct."""
         found = await self.find(subject)
         if self._desired.was_replaced(subject):
-            reason = "its namespace was recreated, and no binding selects it"
-            return Untrusted(role, FailureKind.WITHDRAWN, reason)
+            return Untrusted(role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED)
         if found is None:
             self._check_may_add(subject)
             try:
@@ -149,6 +149,19 @@ class AssociationWriter:
             return None
         self.cache.record(found)
         return found
+
+    def _show(self, there: int) -> None:
+        """Show how many there are, and warn once each time that most of the quota is used."""
+        fit = associations_that_fit(there)
+        metrics.associations.set(there)
+        metrics.associations_that_fit.set(fit)
+        before, self._nearly_full = self._nearly_full, there > NEARLY_FULL * QUOTA
+        if self._nearly_full and not before:
+            reason = (
+                f"{fit} more fit into the cluster; the quota cannot be raised: put further control planes into "
+                "another cluster, or bind them in mode irsa"
+            )
+            log.warning("associations_nearly_full", associations=there, quota=QUOTA, reason=reason)
 
     def _confirmed(self, subject: Subject, role: RoleArn, source: TrustSource) -> Trusted:
         self.cache.confirm(subject, role, source)

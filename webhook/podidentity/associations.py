@@ -1,5 +1,8 @@
 """Associations: one for each ServiceAccount of a binding in mode pod-identity, however many attempts it takes.
 
+The leader creates them, and another replica only what the leader has not created in time: of several replicas that
+create one, all but one cost EKS a call that it refuses, out of a rate that all share.
+
 The whole cluster is listed with each pass. The list has neither roles nor tags, so the leader also describes some
 with each pass, those described longest ago first: what was changed by hand is found when its turn comes.
 """
@@ -12,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.pending_removals import PendingRemovals
+from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import LEFT_TO_LEADER, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
-from webhook.podidentity.association_list import AssociationList
+from webhook.podidentity.association import Need
+from webhook.podidentity.association_list import AssociationList, OverdueAssociations
 from webhook.podidentity.association_writer import AssociationWriter, subject_fields
-from webhook.podidentity.fallback import FIRST_CHECK, LEADER_GRACE, Need, OverdueAssociations
 from webhook.runtime.backoff import pause_after
-from webhook.runtime.clock import Clock, loop_clock
+from webhook.runtime.clock import loop_clock
 from webhook.runtime.pending_grant import PendingGrant
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOP = "associations"
+
+LEADER_GRACE = 2.0
+"""Seconds that the leader has for an association before another replica, which needs it, creates it."""
+
+_FIRST_CHECK = 0.5
+"""Seconds after which such a replica lists it: usually the leader has created it."""
 
 DESCRIBED_PER_PASS = 100
 """Associations that are described again with each pass: 5,000 within 50 passes."""
@@ -58,21 +67,20 @@ class _Request:
 class Associations:
     """Has subjects associated with roles, each by one task however many ask.
 
-    What is known without a call is in `cache`. `leads_since` answers since when this replica leads, on `clock`, or
-    None; a command always leads.
+    What is known without a call is in `cache`. `leads_since` answers since when this replica leads, on the
+    event loop's clock, or None; a command always leads.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it calls and what it asks
+    def __init__(
         self,
         api: AssociationApi,
         owner: Ownership,
         desired: DesiredAssociations,
         leads_since: Callable[[], float | None] = lambda: float("-inf"),
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._desired = desired
-        self._clock = clock = clock or loop_clock()
+        self._clock = clock = loop_clock()
         self._leads_since = leads_since
         self._writer = AssociationWriter(api, owner, desired, clock, progress or Progress())
         self.cache = self._writer.cache
@@ -109,7 +117,7 @@ class Associations:
         The greatest need counts. The grant settles as LEFT_TO_LEADER where that is not enough, because this
         replica does not lead.
         """
-        self.asks(subject)
+        self.defer_removal(subject)
         request = self._requests.get(subject)
         if request is None:
             request = self._requests[subject] = _Request(role, PendingGrant(self._clock()), need)
@@ -118,9 +126,9 @@ class Associations:
         request.need = max(request.need, need)
         return request.grant
 
-    def asks(self, subject: Subject) -> None:
-        """A review relies on the association of `subject`: an approved removal waits for a minute."""
-        self._pending_removals.asks(subject, self._clock())
+    def defer_removal(self, subject: Subject) -> None:
+        """Have an approved removal of the subject wait for a minute: a review relies on its association."""
+        self._pending_removals.defer(subject, self._clock())
 
     def needs(self, subject: Subject, need: Need) -> None:
         """Raise the need of the request under way for `subject`, where there is one."""
@@ -193,7 +201,7 @@ class Associations:
 
     async def _wait_for_leader(self, subject: Subject, asked: float) -> None:
         """Wait until the leader has created it, but no longer than its grace. Raises AwsError."""
-        await asyncio.sleep(asked + FIRST_CHECK - self._clock())
+        await asyncio.sleep(asked + _FIRST_CHECK - self._clock())
         if self._clock() < asked + LEADER_GRACE:
             async with self._writer.turn():
                 await self._writer.find_new(subject)
@@ -219,24 +227,26 @@ class Associations:
         AwsError.
         """
         self.withdraw(subject, "its association is being removed")
-        await self._list.wait_until_synced()
-        return await self._writer.delete(subject, lambda _: True)
+        return await self._delete(subject, lambda _: True)
 
     async def _remove_approved(self) -> None:
         """Delete those approved, each after one more look at whether it is unused."""
         for subject in sorted(self._pending_removals.approved & self.subjects.keys()):
             if self._may_remove(subject):
                 await run_and_log(
-                    "association_not_deleted", self._remove_unused(subject), _LOOP, **subject_fields(subject)
+                    "association_not_deleted",
+                    self._delete(subject, self._may_remove),
+                    _LOOP,
+                    **subject_fields(subject),
                 )
 
-    async def _remove_unused(self, subject: Subject) -> None:
+    async def _delete(self, subject: Subject, may_delete: Callable[[Subject], bool]) -> bool:
         await self._list.wait_until_synced()
-        await self._writer.delete(subject, self._may_remove)
+        return await self._writer.delete(subject, may_delete)
 
     def _may_remove(self, subject: Subject) -> bool:
         requested = self._requests.keys()
-        return subject in self.subjects and self._pending_removals.leaves(subject, requested, self._clock())
+        return subject in self.subjects and self._pending_removals.is_due(subject, requested, self._clock())
 
     # A pass over the cluster
 
@@ -270,9 +280,8 @@ class Associations:
             await self._check(subject, wanted[subject])
         for subject in self.cache.undescribed(wanted.keys(), DESCRIBED_PER_PASS):
             # Only its description shows whether it is managed, so that it may be removed.
-            await run_and_log(
-                "association_not_described", self._describe(subject), _LOOP, **subject_fields(subject)
-            )
+            work = self._describe(subject)
+            await run_and_log("association_not_described", work, _LOOP, **subject_fields(subject))
 
     async def _check(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and repair it. One after another, so that new ones hardly wait."""

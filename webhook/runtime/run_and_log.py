@@ -1,4 +1,4 @@
-"""Doing a piece of work whose failure must not end the loop that it is part of."""
+"""A piece of work whose failure must not end the loop that it is part of."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def run_and_log(event: str, work: Awaitable[None], loop: str = "pass", **facts: str) -> bool:
-    """Do `work`; where it fails, say so under `event` and go on: the next round tries again.
+async def run_and_log(event: str, work: Awaitable[object], loop: str = "pass", **facts: str) -> bool:
+    """Do `work`; where it fails, log `event` and go on: the next round tries again.
 
-    Answers whether it went well. What nobody foresaw is counted for `loop`.
+    Answers whether it went well. An unexpected error is counted for `loop`.
     """
     try:
         await work

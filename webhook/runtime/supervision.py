@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.runtime.backoff import pause_after
+from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ async def supervise(loop: str, run: Callable[[], Awaitable[None]]) -> None:
     The pauses are those of `pause_after`: from a quarter of a second up to ten. `loop` is a label of a metric.
     """
     metrics.unexpected_errors.labels(loop)  # from the start: a rate needs two samples to show the first error
-    failures = 0
+    failures, clock = 0, loop_clock()
     while True:
-        began = _now()
+        began = clock()
         try:
             await run()
         except (Exception, asyncio.CancelledError):
             if _is_cancelled():
                 raise
-            failures = 1 if _now() - began > _WELL else failures + 1
+            failures = 1 if clock() - began > _WELL else failures + 1
             pause = pause_after(failures)
             log.exception("loop_failed", loop=loop, retry_in_s=round(pause, 2))
             metrics.unexpected_errors.labels(loop).inc()
@@ -46,7 +47,3 @@ def _is_cancelled() -> bool:
     """Whether this task was asked to end, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

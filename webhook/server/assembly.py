@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
-
-import structlog
 
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionService, Policy
@@ -12,29 +11,26 @@ from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.identities import Identities
 from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.controller.remediation.identities import Identities
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
-from webhook.model.removal_limit import PruneRules
+from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
-from webhook.server.remediation import deployment_remediation, gate_remediation
+from webhook.server.remediation import remediation_loops
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration
     from webhook.model.names import RoleArn
     from webhook.server.program import Program
-
-log = structlog.get_logger(__name__)
 
 
 async def assemble(configuration: Configuration) -> Program:
@@ -51,37 +47,31 @@ async def assemble(configuration: Configuration) -> Program:
         return OwnStatement.for_role(role, issuer.get(), installation, pods.statements(role) if pods else ())
 
     leases, identity = Leases(connection, namespace, progress), process_identity()
-    lock = LeaseLock(leases, identity)
     leadership = LeaderElection(leases, installation, identity, progress)
-    quota, limiter = AccountQuota(calls), iam_limiter()
-    writers: dict[RoleArn, RoleWriter] = {}
-    associations = (
-        Associations(
-            pods.api,
-            pods.owner,
-            cache,
-            leadership.leads_since,
-            progress,
-        )
+    quota = AccountQuota(calls)
+    desired, writers, associations, grants = build_engine(
+        trusted_roles(bindings),
+        own_in,
+        lambda role: IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota),
+        LeaseLock(leases, identity),
+        partial(DesiredState, cache),
+        partial(Associations, pods.api, pods.owner, leads_since=leadership.leads_since, progress=progress)
         if pods
-        else None
+        else None,
+        progress,
     )
-    grants, demand = Grants(writers, associations), DesiredState(cache, writers)
-    for role in trusted_roles(bindings):
-        policies = IamTrustPolicies(calls, pods.cluster if pods and pods.statements(role) else caller, quota)
-        writers[role] = RoleWriter(role, own_in, policies, lock, demand, progress, limiter)
     events = EventWriter(connection)
-    section, gate = configuration.reconciler, configuration.pod_gate
+    section = configuration.reconciler
     rules = PruneRules(section.prune_grace, section.max_removal_fraction)
     reconciler = Reconciler(cache, grants, api, events, progress)
-    identities = Identities(cache, grants)
-    pruner = Pruner(cache, writers, demand, api, events, rules, associations, progress, reconciler.hurry)
+    pruner = Pruner(cache, writers, desired, api, events, rules, associations, progress, reconciler.hurry)
     leader = Leader(
         pruner,
         BindingConflicts(cache, bindings, events),
         reconciler.pods,
-        deployment_remediation(section, reconciler.pods, identities, connection, events, progress)
-        | gate_remediation(gate, namespace, identities, grants, connection, section.interval, progress),
+        remediation_loops(
+            configuration, namespace, reconciler.pods, Identities(cache, grants), connection, events, progress
+        ),
         section.interval,
         reconciler.hurry,
     )

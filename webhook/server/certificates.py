@@ -1,4 +1,4 @@
-"""Where the serving certificate comes from, what is logged and counted of it, and when it counts as ready."""
+"""Where the serving certificate comes from, its logs and metrics, and when it is ready."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 2.0
-"""How often certificates are looked at: what somebody spoilt is to be whole within ten seconds."""
+_CHECK_SECONDS = 2.0
+"""How often certificates are checked: damage has to be repaired within ten seconds."""
 
-_FIRST_LOOKS_SECONDS = 0.5
-"""The same while the program waits for them to be ready."""
+_FIRST_CHECKS_SECONDS = 0.5
+"""How often they are checked until they are ready."""
 
-_LONGEST_LOOK = 300.0
+_LONGEST_CHECK = 300.0
 """Seconds: some calls of ten seconds, each of which may wait for its turn."""
 
 
@@ -57,41 +57,41 @@ class Certificates:
         self._last_reason: str | None = None
 
     def not_ready_because(self) -> str | None:
-        """What is missing, in words. Callers' trust counts until it was there once (see certificates.md)."""
+        """What is missing, or None. The trust of callers has to be there once (see certificates.md)."""
         source = self._source
         if isinstance(source, CertificateFiles) or source.is_proven:
             return None
         return f"certificates: {self._missing(source)}"
 
     async def run(self) -> None:
-        """Look at them until cancelled."""
+        """Check them until cancelled."""
         while True:
-            with self._progress.step("certificates", _LONGEST_LOOK):
-                await self._look()
-            await asyncio.sleep(_FIRST_LOOKS_SECONDS if self.not_ready_because() else _LOOK_SECONDS)
+            with self._progress.step("certificates", _LONGEST_CHECK):
+                await self._check()
+            await asyncio.sleep(_FIRST_CHECKS_SECONDS if self.not_ready_because() else _CHECK_SECONDS)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             if isinstance(self._source, CertificateFiles):
-                await asyncio.to_thread(self._source.look)
+                await asyncio.to_thread(self._source.reload)
             else:
-                await self._source.look()
-                self._complain(None if self._source.is_registered else self._missing(self._source))
+                await self._source.reconcile()
+                self._log_problem(None if self._source.is_registered else self._missing(self._source))
         except StoreError as error:
-            self._complain(str(error))
+            self._log_problem(str(error))
         except Exception:
             log.exception("certificates_failed")
             metrics.unexpected_errors.labels("certificates").inc()
 
-    def _complain(self, reason: str | None) -> None:
-        """Log a trouble when it comes, when it is another, and when it is over."""
+    def _log_problem(self, reason: str | None) -> None:
+        """Log a problem when it begins or changes, and when it is over."""
         if reason == self._last_reason:
             return
         self._last_reason = reason
         if reason is None:
-            log.info("certificates_whole")
+            log.info("certificates_recovered")
         else:
-            log.warning("certificates_not_kept", reason=reason)
+            log.warning("certificates_problem", reason=reason)
 
     def _missing(self, source: SelfManaged) -> str:
         if not source.is_served:
@@ -103,11 +103,11 @@ class Certificates:
             )
         if source.refused_because:
             return f"a handshake against the API server's caBundle fails: {source.refused_because}"
-        return self._last_reason or "the API server's caBundle does not have our authority yet"
+        return self._last_reason or "the API server's caBundle does not have the program's authority yet"
 
 
 class _Report:
-    """Logs and metrics of certificates. What is made anew is logged by its reason; keys never come here."""
+    """Logs and metrics of certificates. What is recreated is logged by its reason; keys never come here."""
 
     def __init__(self) -> None:
         for reason in Reason:  # samples from the start, so that a rate sees the first

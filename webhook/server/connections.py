@@ -86,7 +86,7 @@ class Connections:
 
     def evict_one(self) -> bool:
         """Have one give way; False where none can."""
-        victim = self._unfinished.first_to_go() or self._idle.first_to_go()
+        victim = self._unfinished.next_to_evict() or self._idle.next_to_evict()
         if victim is None:
             return False
         self.forget(victim)
@@ -141,7 +141,7 @@ class _ByAddress:
             if not same:
                 del self._addresses[connection.peer]
 
-    def first_to_go(self) -> Connection | None:
+    def next_to_evict(self) -> Connection | None:
         """The oldest of the address that has the most; None where there is none."""
         most = max(self._addresses.values(), key=len, default=None)
         return next(iter(most)) if most else None

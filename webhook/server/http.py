@@ -15,7 +15,7 @@ from webhook.telemetry.metrics import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from webhook.admission.bodies import Bodies
     from webhook.admission.reviews import Reviewer
@@ -29,7 +29,7 @@ _SCRAPE_PAUSE = 9
 
 def review_application(service: Reviewer, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
     """What the API server talks to."""
-    return CloseWhileDraining(admission_router(service, bodies), lifecycle)
+    return admission_router(service, bodies, lambda: lifecycle.draining)
 
 
 def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
@@ -39,7 +39,7 @@ def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
 
     @application.get("/healthz")
     async def healthz() -> Response:
-        """Whether the event loop answers and every loop gets on; if not, which does not."""
+        """Whether the event loop answers and every loop makes progress; if not, which one does not."""
         reason = progress.hanging()
         return PlainTextResponse(f"{reason}\n", status_code=503) if reason else PlainTextResponse("ok\n")
 
@@ -76,24 +76,3 @@ class Exposition:
             ended = self._clock()
             self._good_until = ended + _SCRAPE_PAUSE * (ended - began)
         return self._text
-
-
-class CloseWhileDraining:
-    """Says `Connection: close` while draining, so that the API server takes its next review elsewhere.
-
-    An API server keeps idle connections for 90 s and would go on sending reviews to a program that is leaving.
-    """
-
-    def __init__(self, application: ASGIApp, lifecycle: Lifecycle) -> None:
-        self._application = application
-        self._lifecycle = lifecycle
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-
-        async def send_closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and self._lifecycle.draining:
-                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
-            await send(message)
-
-        await self._application(scope, receive, send_closing)

@@ -1,4 +1,4 @@
-"""Which issuer the cluster's tokens have, by all that can say so."""
+"""The issuer of the cluster's tokens, which all that is written in AWS is about."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webhook.model.names import IssuerUrl
 
 
 class ClusterIssuer:
-    """What is known of it. Until it is known, and once it is known to be wrong, whoever asks may write nothing."""
+    """The issuer of this cluster. Nothing is written until it is known, nor once it is known to be wrong."""
 
     def __init__(self) -> None:
         self._issuer: IssuerUrl | None = None
@@ -35,17 +35,17 @@ class ClusterIssuer:
         await self._known.wait()
 
     def learn(self, issuer: IssuerUrl) -> None:
-        """It is known."""
+        """Record the issuer."""
         self._issuer = issuer
         self._known.set()
 
-    def is_unknown(self, reason: str) -> None:
-        """It could not be found out; no news where it is known already."""
+    def note_failure(self, reason: str) -> None:
+        """Record why it is not known; ignored where it is known already."""
         if self._issuer is None and self._kind is FailureKind.UNAVAILABLE:
             self._reason = f"the issuer of this cluster's tokens is not known yet: {reason}"
 
-    def is_wrong(self, reason: str) -> None:
-        """The configured issuer is not this cluster's: nothing is written any more."""
+    def reject(self, reason: str) -> None:
+        """Record that the configured issuer is not this cluster's: nothing is written any more."""
         self._issuer = None
         self._known.clear()
         self._kind, self._reason = FailureKind.NOT_ALLOWED, reason
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class IssuerSources(Protocol):
-        """What can say how the cluster's tokens are issued. Both raise ClusterError."""
+        """Sources of the issuer. Both raise ClusterError."""
 
         async def token_issuer(self) -> str | None:
             """The issuer of the program's own token, where it is a ServiceAccount's."""
@@ -84,7 +84,7 @@ def configured_issuer(text: str | None) -> IssuerUrl | None:
         raise ConfigurationError(f"cluster.issuer: {error}") from error
 
 
-async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
+async def find_issuer(configured: IssuerUrl | None, api: IssuerSources) -> FoundIssuer:
     """The issuer by the program's own token, else by the API server's discovery document.
 
     Where both are there and differ, as after the API server was given another issuer, the token's is used, which
@@ -93,7 +93,7 @@ async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> F
 
     Raises ConfigurationError where the configured one is another, ClusterError where it is not known yet.
     """
-    signed, announced = await _said(api.token_issuer), await _said(api.issuer)
+    signed, announced = await _asked(api.token_issuer), await _asked(api.issuer)
     if isinstance(signed, str):
         differ = isinstance(announced, str) and announced != signed
         if differ:
@@ -115,7 +115,7 @@ async def look_for_issuer(configured: IssuerUrl | None, api: IssuerSources) -> F
     raise ClusterError(f"cluster.issuer could not be compared with the cluster's own: {signed or announced}")
 
 
-async def _said(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError | None:
+async def _asked(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError | None:
     try:
         return await ask()
     except ClusterError as error:
@@ -123,7 +123,7 @@ async def _said(ask: Callable[[], Awaitable[str | None]]) -> str | ClusterError 
 
 
 def _agreed(configured: IssuerUrl | None, answered: str) -> IssuerUrl:
-    """The issuer that the cluster says. Raises ConfigurationError where another is configured, or it is none."""
+    """The cluster's issuer. Raises ConfigurationError where another is configured, or it is malformed."""
     if configured is not None and configured.value != answered:
         raise ConfigurationError(
             f"cluster.issuer: is {configured}, but the API server's tokens are issued by {answered}; correct it, "

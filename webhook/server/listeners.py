@@ -47,7 +47,7 @@ class Listener(uvicorn.Server):
     """One server on one port, within `limits`. Raises ConfigurationError where the port cannot be had.
 
     `key` is the setting to name then. `tls` is used as it is, and its certificate may change meanwhile. Port 0
-    takes a free one; `port` says which.
+    takes a free one: see `port`.
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class _Acceptor:
                 await asyncio.sleep(_PAUSE)
                 continue
             await self._admit(accepted, address[0])
-            for accepted, address in self._others_that_wait():
+            for accepted, address in self._more():
                 await self._admit(accepted, address[0])
             await asyncio.sleep(0)
 
-    def _others_that_wait(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
-        """Else a flood of requests, which makes each turn of the loop long, would let in one connection a turn."""
+    def _more(self) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
+        """Accept more than one in a turn: a flood of requests makes each turn of the loop long."""
         for _ in range(_AT_ONCE):
             try:
                 accepted, address = self._listening.accept()

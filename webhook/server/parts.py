@@ -137,7 +137,7 @@ async def parts_of(configuration: Configuration) -> Parts:
         bindings,
         api.namespaces(),
         {name: api.service_accounts(name) for name in service_accounts(bindings)},
-        clock=time.time,
+        wall_clock=time.time,
         grace=configuration.reconciler.prune_grace,
         progress=progress,
     )

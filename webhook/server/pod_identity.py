@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.config.errors import ConfigurationError
-from webhook.iam.pod_statement import pod_statements
+from webhook.iam.statement import pod_statements
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import Ownership
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from webhook.aws.caller import CallerCheck
     from webhook.aws.calls import AwsCalls
-    from webhook.iam.pod_statement import PodStatement
+    from webhook.iam.statement import PodStatement
     from webhook.model.bindings import Binding
     from webhook.model.names import IssuerUrl, RoleArn
 
 
 @dataclass(frozen=True, slots=True)
 class PodIdentity:
-    """The cluster as EKS knows it, whose associations are ours, and what its roles' trust has to say.
+    """The cluster as EKS knows it, its associations, and the statements that its roles need.
 
-    Nothing is made for the cluster before EKS has confirmed that it is this one.
+    Nothing is created for the cluster before EKS has confirmed that it is this one.
     """
 
     cluster: ClusterCheck
@@ -67,7 +67,7 @@ async def pod_identity(  # noqa: PLR0913  what the program is made of
 async def confirm_cluster(cluster: ClusterCheck) -> None:
     """Have EKS confirm that the cluster of the configured name is this one.
 
-    Raises ConfigurationError where it is another, or there is none, and AwsError where EKS does not say.
+    Raises ConfigurationError where it is another, or there is none, and AwsError while that is not known.
     """
     try:
         await cluster.confirm()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.runtime.supervision import supervise
-from webhook.server.startup import refused_at_once
+from webhook.server.startup import early_contradiction
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Program:
         asyncio.get_running_loop().set_exception_handler(_report_lost)
         loops = [_start(f"check_{one.name}", partial(one.run, self.progress)) for one in self.checks]
         try:
-            if refusal := await refused_at_once(self.checks):
+            if refusal := await early_contradiction(self.checks):
                 raise refusal
             loops += [_start(name, loop) for name, loop in self.background.items()]
             plain, reviews = _start("metrics_port", self.plain.listen), _start("port", self.reviews.listen)

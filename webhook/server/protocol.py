@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from webhook.server.connections import Connections, Limits
 
 
-class _Doing(enum.Enum):
+class _State(enum.Enum):
     """What a connection is used for."""
 
     IDLE = enum.auto()
@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose client sends too much or too slowly, or does not read its answer.
 
     Where no answer was begun, the client gets 400, 413, 414 or 431. A request before the answer to the one before
-    (pipelining, which no client of ours does) is refused.
+    (pipelining) is refused.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.is_open = False
         self._limits = limits
         self._connections = connections
-        self._doing = _Doing.IDLE
+        self._state = _State.IDLE
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._refusal = (HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1")
@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: the client has sent something."""
-        if self._doing is _Doing.IDLE:
+        if self._state is _State.IDLE:
             self._begin()
         self._body_in_data = 0
         super().data_received(data)
@@ -99,9 +99,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """httptools: the first byte of a request."""
-        if self._doing is _Doing.ANSWERING:
+        if self._state is _State.ANSWERING:
             self._refuse(HTTPStatus.BAD_REQUEST, "a request came before the answer to the one before")
-        if self._doing is _Doing.IDLE:
+        if self._state is _State.IDLE:
             self._begin()
         super().on_message_begin()
 
@@ -131,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._rest()
         else:
-            self._doing = _Doing.ANSWERING
+            self._state = _State.ANSWERING
             self._connections.answer(self)
 
     def on_response_complete(self) -> None:
@@ -139,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # What came of a body that was not read would stay until the next request.
         self.cycle.body = bytearray()
         super().on_response_complete()
-        if self._doing is _Doing.ANSWERING:
+        if self._state is _State.ANSWERING:
             self._rest()
 
     def pause_writing(self) -> None:
@@ -178,13 +178,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def _begin(self) -> None:
-        self._doing = _Doing.READING
+        self._state = _State.READING
         self._body = self._overhead = 0
         self._connections.begin(self)
         self._start_clock(self._limits.head_time, "head")
 
     def _rest(self) -> None:
-        self._doing = _Doing.IDLE
+        self._state = _State.IDLE
         self._connections.rest(self)
         if self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self._keep()  # the rest of the body came after the answer

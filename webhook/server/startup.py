@@ -1,7 +1,7 @@
-"""What is found out beside the serving: the cluster's issuer, and which role and which EKS cluster are ours.
+"""Checks beside the serving: the cluster's issuer, the role that the program runs as, and the EKS cluster.
 
-Each is asked until it is known. What contradicts the configuration at once is a wrong configuration; found later
-it stops the writes that it is about, and the program goes on.
+Each runs until it is known. A contradiction to the configuration is an error at the start. Found later, it stops
+the writes that it is about, and the program goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
 from webhook.runtime.backoff import pause_after
-from webhook.server.issuer import look_for_issuer
+from webhook.server.issuer import find_issuer
 from webhook.server.pod_identity import confirm_cluster
 from webhook.telemetry import metrics
 
@@ -64,7 +64,7 @@ class Check:
         """Ask until it is known for good."""
         stopped = metrics.writes_stopped.labels(self.name)
         stopped.set(0)
-        failures, said = 0, ""
+        failures, logged = 0, ""
         while True:
             if self.precondition:
                 await self.precondition()
@@ -74,24 +74,24 @@ class Check:
             except ConfigurationError as error:
                 self.refusal, reason, failures = error, str(error), failures + 1
                 stopped.set(1)
-                if reason != said:
-                    log.error("writes_stopped", check=self.name, reason=reason)  # noqa: TRY400  no bug of ours
+                if reason != logged:
+                    log.error("writes_stopped", check=self.name, reason=reason)  # noqa: TRY400  not a bug
                 self.answered.set()
             except (AwsError, ClusterError) as error:
                 reason, failures = str(error), failures + 1
-                if reason != said:
-                    log.warning("not_known_yet", check=self.name, reason=reason)
+                if reason != logged:
+                    log.warning("check_pending", check=self.name, reason=reason)
             else:
                 self.refusal, reason, failures = None, "", 0
                 stopped.set(0)
                 self.answered.set()
                 if is_known:
                     return
-            said = reason
+            logged = reason
             await asyncio.sleep(pause_after(failures) if failures else _AGAIN_SECONDS)
 
 
-async def refused_at_once(checks: Sequence[Check]) -> ConfigurationError | None:
+async def early_contradiction(checks: Sequence[Check]) -> ConfigurationError | None:
     """What contradicts the configuration within `PATIENCE`, while the checks run; None where nothing does."""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -104,18 +104,18 @@ async def refused_at_once(checks: Sequence[Check]) -> ConfigurationError | None:
 
 
 def issuer_check(configured: IssuerUrl | None, api: IssuerSources, issuer: ClusterIssuer) -> Check:
-    """Find the cluster's issuer, and compare a configured one with what the cluster says."""
+    """Find the cluster's issuer, and compare a configured one with it."""
     known: list[IssuerUrl] = []
 
     async def ask() -> bool:
         try:
-            found = await look_for_issuer(configured, api)
+            found = await find_issuer(configured, api)
             _check_unchanged(known, found.issuer)
         except ConfigurationError as error:
-            issuer.is_wrong(str(error))
+            issuer.reject(str(error))
             raise
         except ClusterError as error:
-            issuer.is_unknown(str(error))
+            issuer.note_failure(str(error))
             raise
         if not known:
             log.info("issuer_known", issuer=found.issuer.value, compared=found.is_compared)
@@ -135,9 +135,9 @@ def _check_unchanged(known: list[IssuerUrl], found: IssuerUrl) -> None:
 
 
 def role_check(bindings: tuple[Binding, ...], caller: CallerCheck) -> Check:
-    """Find out who we are to AWS, and whether a binding's role must not be written by these credentials.
+    """Find the program's own identity in AWS, and whether a binding's role must not be written by it.
 
-    No trust policy is touched before AWS has said who we are.
+    No trust policy is touched before that is known.
     """
     roles = {
         role: f"bindings.{index}.roles.{position}"

@@ -23,7 +23,7 @@ class Events(Protocol):
     """Where Events go. Never raises and never waits: an Event that cannot be written is logged and dropped."""
 
     def warn(self, about: EventSubject, reason: str, message: str) -> None:
-        """Something needs a person, or patience."""
+        """Write a Warning."""
 
     def note(self, about: EventSubject, reason: str, message: str) -> None:
-        """Something was done."""
+        """Write a Normal Event."""

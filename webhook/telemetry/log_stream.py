@@ -1,4 +1,4 @@
-"""Where the log goes: lines are written by a thread of their own, so that no reader can hold or fail what logs."""
+"""Where the log goes: its own thread writes the lines, so that a reader of the log cannot delay the program."""
 
 from __future__ import annotations
 

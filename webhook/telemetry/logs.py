@@ -27,7 +27,7 @@ _SHARED: tuple[structlog.types.Processor, ...] = (
 
 @contextmanager
 def logs_of_a_service(level: int) -> Iterator[None]:
-    """Have logs from `level` on written beside the program, which they neither hold nor fail, until it ends.
+    """Write logs from `level` on in a thread of their own until the block ends, so that none delays the program.
 
     On a terminal they are written at once, as a command's are.
     """
@@ -43,8 +43,8 @@ def logs_of_a_service(level: int) -> Iterator[None]:
 def configure_logs(level: int, stream: LogStream | None = None) -> None:
     """Send all logs from `level` on, those of libraries too, to standard error in one form, by `stream` if given.
 
-    Ours do not pass through the standard library's logging: that would take longer than the review that they are
-    about. Libraries' do, from warnings on.
+    The program's own logs bypass the standard library's logging, which would take longer than the review that they
+    are about. Libraries' logs pass through it, from warnings on.
     """
     final: tuple[structlog.types.Processor, ...]
     factory: Any
@@ -68,10 +68,10 @@ def configure_logs(level: int, stream: LogStream | None = None) -> None:
         formatter(foreign_pre_chain=_SHARED, processors=[formatter.remove_processors_meta, *library])
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-    # It warns of each request that is not HTTP; ours are counted, and logged now and then.
+    # It warns of each request that is not HTTP; the program counts those, and samples them in the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    # While AWS is silent or a proxy answers it warns with tracebacks, which hold whole answers; our own line names
-    # the call and the reason.
+    # While AWS is silent or a proxy answers it warns with tracebacks, which hold whole answers; the program's own
+    # line names the call and the reason.
     logging.getLogger("botocore").setLevel(logging.CRITICAL)
 
 

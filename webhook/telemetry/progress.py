@@ -1,4 +1,4 @@
-"""Whether the program's loops get on: each says when it begins a step, and how long that may take."""
+"""Whether the program's loops make progress: each reports when it begins a step, and how long that may take."""
 
 from __future__ import annotations
 

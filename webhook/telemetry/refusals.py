@@ -1,4 +1,4 @@
-"""Requests and connections that were refused: counted, each kind logged now and then."""
+"""Requests and connections that were refused: each is counted, and each kind logged every ten seconds at most."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+log = structlog.get_logger(__name__)
 
-class Seldom:
-    """Lets one line of each key through in so many seconds. Keys have to be few."""
+
+class LogThrottle:
+    """Passes one line of each key in so many seconds. Keys have to be few."""
 
     def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -32,20 +34,18 @@ class Seldom:
         return self._dropped.pop(key, 0)
 
 
-log = structlog.get_logger(__name__)
-
-_seldom = Seldom()
+_throttle = LogThrottle()
 
 
 def note_refusal(status: int, reason: str) -> None:
-    """A request was answered with an HTTP error. `reason` is short."""
+    """Count a request that was answered with an HTTP error. `reason` is short."""
     metrics.reviews_refused.labels(str(int(status))).inc()
-    if (dropped := _seldom.take(status)) is not None:
+    if (dropped := _throttle.take(status)) is not None:
         log.warning("request_refused", status=int(status), reason=reason, not_logged_before=dropped)
 
 
 def note_closing(cause: str) -> None:
-    """A connection was closed because of its client, or because others need its place."""
+    """Count a connection that was closed because of its client, or because others need its place."""
     metrics.connections_closed.labels(cause).inc()
-    if (dropped := _seldom.take(cause)) is not None:
+    if (dropped := _throttle.take(cause)) is not None:
         log.warning("connection_closed", cause=cause, not_logged_before=dropped)

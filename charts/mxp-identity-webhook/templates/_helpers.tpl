@@ -17,19 +17,51 @@ app.kubernetes.io/name: {{ include "mxp.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "mxp.labels" -}}
+{{- define "mxp.ownLabels" -}}
 {{ include "mxp.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- define "mxp.labels" -}}
+{{- include "mxp.merged" (list (include "mxp.ownLabels" . | fromYaml) .Values.commonLabels) -}}
+{{- end -}}
+
+{{/* The maps of a list as one; of two with the same key the first counts. */}}
+{{- define "mxp.merged" -}}
+{{- $merged := dict -}}
+{{- range . -}}{{- $merged = merge $merged . -}}{{- end -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/* The image without its tag. */}}
+{{- define "mxp.imageName" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
+{{- with $registry -}}{{- . -}}/{{- end -}}
+{{- .Values.image.repository -}}
+{{- end -}}
+
 {{- define "mxp.image" -}}
 {{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ include "mxp.imageName" . }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{ include "mxp.imageName" . }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- end -}}
+{{- end -}}
+
+{{/* Secrets for the registry; a parent chart may name its own without `name:`. */}}
+{{- define "mxp.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $secrets -}}{{- uniq . | toYaml -}}{{- end -}}
+{{- end -}}
+
+{{/* The ServiceAccount that the program runs as. */}}
+{{- define "mxp.serviceAccountName" -}}
+{{- default (include "mxp.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{/* The names of the bound ServiceAccounts, as a JSON list, which is also one in CEL. */}}
@@ -56,7 +88,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq (include "mxp.podGate" .) "deny" -}}true{{- end -}}
 {{- end -}}
 
-{{/* The ServiceAccount on which the program marks the bindings whose pods may be refused. */}}
+{{/* The ServiceAccount on which the program marks the bindings whose pods may be denied. */}}
 {{- define "mxp.gate" -}}
 {{- printf "%s-pod-gate" (include "mxp.fullname" .) -}}
 {{- end -}}
@@ -92,8 +124,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "installation" (default .Release.Namespace .Values.installation)
   "bindings" .Values.bindings
   "admission" .Values.admission
-  "reconciler" (merge (dict "retryRefusedPods" (eq (include "mxp.retries" .) "true")) .Values.reconciler)
-  "server" (merge (dict "host" "0.0.0.0") .Values.server)
+  "reconciler" (merge (dict "nudgeRefusedPods" (eq (include "mxp.retries" .) "true")) .Values.reconciler)
+  "server" .Values.server
+  "logLevel" .Values.logLevel
   "certificates" $certificates -}}
 {{- if .Values.observe -}}{{- $_ := set $file "observe" true -}}{{- end -}}
 {{- if $cluster -}}{{- $_ := set $file "cluster" $cluster -}}{{- end -}}

@@ -1,10 +1,35 @@
-{{/* What the schema cannot say: combinations that would start and then not do what was meant. */}}
+{{/* Checks that the schema cannot express: combinations that start and then do not do what was meant. */}}
 {{- define "mxp.validate" -}}
 {{- $problems := list -}}
 {{- $values := .Values -}}
 {{- $arn := "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$" -}}
 {{- if not $values.bindings -}}
-{{- $problems = append $problems "bindings is empty: nobody would get an identity. Name a ServiceAccount, its namespaces and its roles; README.md has an example" -}}
+{{- $problems = append $problems "bindings is empty: no ServiceAccount would get an identity. Name a ServiceAccount, its namespaces and its roles; README.md has an example" -}}
+{{- end -}}
+{{- $image := include "mxp.imageName" . -}}
+{{- if not (regexMatch "^(localhost|[^/]*[.:][^/]*)/" $image) -}}
+{{- $problems = append $problems (printf "image: %s names no registry, so nodes would ask Docker Hub, which does not have it. Push the image to a registry of your own and set image.registry, for example to 123456789012.dkr.ecr.us-west-2.amazonaws.com" $image) -}}
+{{- end -}}
+{{- $fullname := include "mxp.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $fullname) -}}
+{{- $problems = append $problems (printf "%q is no name for a Service, which begins with a letter and has no dots: set fullnameOverride" $fullname) -}}
+{{- end -}}
+{{- range $path, $labels := dict "commonLabels" $values.commonLabels "podLabels" $values.podLabels -}}
+{{- range $key, $_ := include "mxp.ownLabels" $ | fromYaml -}}
+{{- if hasKey $labels $key -}}
+{{- $problems = append $problems (printf "%s: %s is a label that the chart sets, and finds its own objects by: remove it" $path $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not $values.serviceAccount.create -}}
+{{- if not $values.serviceAccount.name -}}
+{{- $problems = append $problems "serviceAccount.create is false, but serviceAccount.name is empty: name the ServiceAccount that is there already" -}}
+{{- end -}}
+{{- range $key := list "roleArn" "annotations" -}}
+{{- if get $values.serviceAccount $key -}}
+{{- $problems = append $problems (printf "serviceAccount.create is false, so that serviceAccount.%s would not be written: annotate the ServiceAccount where it is made, and remove it here" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $names := list -}}
 {{- range $values.bindings -}}
@@ -70,6 +95,18 @@
 {{- end -}}
 {{- if eq (int $values.server.port) (int $values.server.metricsPort) -}}
 {{- $problems = append $problems (printf "server.port and server.metricsPort are both %d: they must differ" (int $values.server.port)) -}}
+{{- end -}}
+{{- with $values.podDisruptionBudget -}}
+{{- $stay := toString .minAvailable -}}
+{{- $all := or (eq $stay "100%") (and (regexMatch "^[0-9]+$" $stay) (ge (atoi $stay) (int $values.replicas))) -}}
+{{- if and .enabled (gt (int $values.replicas) 1) (or $all (and (not $stay) (has (toString .maxUnavailable) (list "0" "0%")))) -}}
+{{- $problems = append $problems (printf "podDisruptionBudget: all %d replicas would have to stay, so that no node with one could ever be drained: set maxUnavailable to 1, or minAvailable below replicas" (int $values.replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.monitoring.serviceMonitor -}}
+{{- if and .scrapeTimeout (gt (include "mxp.milliseconds" .scrapeTimeout | int64) (include "mxp.milliseconds" .interval | int64)) -}}
+{{- $problems = append $problems (printf "monitoring.serviceMonitor.scrapeTimeout is %s, over the interval of %s: Prometheus refuses that" .scrapeTimeout .interval) -}}
+{{- end -}}
 {{- end -}}
 {{- if and $values.hostNetwork $values.networkPolicy.enabled -}}
 {{- $problems = append $problems "hostNetwork is true, and a NetworkPolicy does not hold for pods in the host's network: set networkPolicy.enabled to false" -}}

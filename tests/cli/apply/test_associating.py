@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
@@ -15,16 +16,14 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Hands, add_and_repair, remove
+from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.engine.build import build_engine
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.podidentity.associations import Associations
@@ -32,7 +31,6 @@ from webhook.podidentity.associations import Associations
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from webhook.model.names import RoleArn
 
 THEIRS = "arn:aws:iam::123456789012:role/theirs"
 
@@ -65,27 +63,25 @@ class Person:
         snapshot = ClusterSnapshot(
             namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
         )
-        account = await look_at_roles(self.iam.client("plan"), [self.role], _quiet)
-        seen = await look_at(self.eks, _quiet)
+        account = await read_roles(self.iam.client("plan"), [self.role], _quiet)
+        seen = await read_associations(self.eks, _quiet)
         return make_plan(self.installation, snapshot, replace(account, associations=seen))
 
     @asynccontextmanager
     async def hands(self) -> AsyncIterator[Hands]:
         """What `apply` works with."""
         cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(cache, writers), self.iam.client("apply")
-        own = self.installation.own_in(self.role)
-        writers[self.role] = RoleWriter(self.role, lambda _: own, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, cache)
-        grants = Grants(writers, associations)
-        mirror = asyncio.create_task(cache.run())
-        try:
-            await cache.wait_until_synced()
-            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations)
-        finally:
-            await grants.close()
-            mirror.cancel()
+        policies, own = self.iam.client("apply"), self.installation.own_in(self.role)
+        engine = build_engine(
+            [self.role],
+            lambda _: own,
+            lambda _: policies,
+            InProcessLock(),
+            partial(DesiredState, cache),
+            partial(Associations, self.eks, OWNER),
+        )
+        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
+            yield by
 
     async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
         """Carry it out, and answer what was done it with."""
@@ -116,19 +112,19 @@ async def test_a_thousand_from_before_are_associated_once_with_one_write_of_the_
     assert person.eks.most_at_once <= 8
     assert len(person.iam.made("write", person.role)) == 1
     assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))
-    assert "associations made or put right: 1000" in by.done.written
+    assert "associations created or repaired: 1000" in by.done.written
     assert not (await person.plan()).has_changes
 
 
 @in_virtual_time
-async def test_what_somebody_changed_is_put_right_and_what_is_others_is_left() -> None:
+async def test_a_managed_association_that_was_changed_is_repaired_and_external_ones_are_kept() -> None:
     person = Person()
     person.add(1, 2, 3)
     ours = person.eks.put(subject(1), THEIRS, tags=OWNER.tags())
     theirs = person.eks.put(subject(2), THEIRS)
     right = person.eks.put(subject(3), person.role.value)
     plan = await person.plan()
-    assert [len(plan.associations.made), len(plan.associations.mended), len(plan.problems)] == [0, 1, 1]
+    assert [len(plan.associations.made), len(plan.associations.repaired), len(plan.problems)] == [0, 1, 1]
     by = await person.apply(plan)
     assert by.done.failed == []
     assert (person.eks.now[subject(1)].id, person.associated) == (ours.id, {1, 3})
@@ -154,26 +150,26 @@ async def test_what_nothing_wants_is_deleted_only_with_approval_and_only_where_i
 
 
 @in_virtual_time
-async def test_one_that_is_deleted_while_the_others_are_described_is_taken_for_gone() -> None:
+async def test_an_association_deleted_while_the_others_are_described_is_treated_as_gone() -> None:
     eks = SimulatedEks(late=5.0)
     for number in range(3):
         eks.put(subject(number), role().value, tags=OWNER.tags())
     await asyncio.sleep(6)
     eks.drop(subject(0))
     await asyncio.sleep(4.9)  # the list still has it, and the descriptions, later, do not
-    seen = await look_at(eks, _quiet)
+    seen = await read_associations(eks, _quiet)
     assert (sorted(seen.described), seen.there) == ([subject(1), subject(2)], 3)
-    assert sorted((await look_at(eks, _quiet, [subject(2)])).described) == [subject(2)]
+    assert sorted((await read_associations(eks, _quiet, [subject(2)])).described) == [subject(2)]
 
 
 @in_virtual_time
-async def test_who_is_wanted_again_since_the_plan_keeps_its_association() -> None:
+async def test_a_subject_wanted_again_since_the_plan_keeps_its_association() -> None:
     person = Person()
     person.eks.put(subject(1), person.role.value, tags=OWNER.tags())
     plan = await person.plan()
     person.add(1)
     by = await person.apply(plan, approve=True)
-    assert "stays, because it is wanted by now" in by.done.failed[0]
+    assert "is kept, because it is wanted now" in by.done.failed[0]
     assert person.associated == {1}
 
 
@@ -194,7 +190,7 @@ async def test_calls_that_fail_for_a_while_are_tried_again_and_one_that_never_wo
 
 
 @in_virtual_time
-async def test_a_statement_for_pods_that_somebody_removed_is_written_though_all_are_associated() -> None:
+async def test_a_statement_for_pods_that_was_removed_externally_is_written_though_all_are_associated() -> None:
     person = Person()
     person.add(1)
     await person.apply(await person.plan())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,18 +18,17 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Done, Hands, add_and_repair, remove
+from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
-from webhook.planning.account import look_at_roles
+from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
@@ -70,25 +70,23 @@ class Person:
         return make_plan(self.installation, snapshot, await self._account())
 
     async def _account(self) -> AccountSnapshot:
-        return await look_at_roles(self.iam.client("plan"), self.roles, _quiet)
+        return await read_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
     async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, grants = DesiredState(cache, writers), Grants(writers)
-        policies, lock = self.iam.client(who), LeaseLock(self.leases, who)
-        for one in self.roles:
-            writers[one] = RoleWriter(one, self.installation.own_in, policies, lock, demand)
-        mirror = asyncio.create_task(cache.run())
-        try:
-            await cache.wait_until_synced()
-            yield Hands(self.cluster, policies, cache, demand, writers, grants)
-        finally:
-            await grants.close()
-            mirror.cancel()
+        policies = self.iam.client(who)
+        engine = build_engine(
+            self.roles,
+            self.installation.own_in,
+            lambda _: policies,
+            LeaseLock(self.leases, who),
+            partial(DesiredState, cache),
+        )
+        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
+            yield by
 
     async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
         """Carry it out, and answer what was done it with."""
@@ -124,9 +122,7 @@ async def test_hundreds_from_before_are_spread_over_the_pool_in_a_few_writes() -
 
 @pytest.mark.parametrize(("annotation", "failed"), [(role().value, 0), ("arn:aws:iam::123456789012:role/x", 1)])
 @in_virtual_time
-async def test_who_was_annotated_meanwhile_is_done_if_it_is_with_the_same_role(
-    annotation: str, failed: int
-) -> None:
+async def test_a_subject_annotated_meanwhile_with_the_same_role_is_done(annotation: str, failed: int) -> None:
     person = Person()
     person.add(1)
     plan = await person.plan()
@@ -175,7 +171,7 @@ async def test_a_role_deleted_since_the_plan_is_reported_and_the_others_are_done
 
 
 @in_virtual_time
-async def test_our_statement_changed_by_hand_is_put_right() -> None:
+async def test_our_statement_changed_by_hand_is_repaired() -> None:
     person = Person()
     person.add(1, role().value)
     await person.apply(await person.plan())
@@ -209,9 +205,7 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
     person.add(2, role().value)
     by = await person.apply(plan, approve=True)
     assert person.trusted(role()) == {0, 2, 3}
-    assert by.done.failed == [
-        f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted by now"
-    ]
+    assert by.done.failed == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted now"]
 
 
 @pytest.mark.parametrize("stale", [0.0, 20.0])
@@ -227,7 +221,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
 
         async def trust(number: int) -> None:
             (grant,) = replica.cache.grants_in(subject(number).namespace)
-            assert isinstance(await replica.grants.obtain(grant, 3), Trusted)
+            assert isinstance(await replica.engine.grants.obtain(grant, 3), Trusted)
 
         await trust(1)
         await trust(2)
@@ -239,14 +233,14 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         await asyncio.sleep(0.1)
         await trust(3)
         assert person.trusted(role()) == {2, 3}
-        replica.grants.check()
+        replica.engine.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
     assert person.iam.puts[-1].call.who == "replica"
 
 
 @in_virtual_time
-async def test_a_sweep_over_ten_roles_goes_through_by_approval() -> None:
+async def test_approved_removals_in_ten_roles_are_all_done() -> None:
     """One of four from each role: more than a fifth of all, which a running program refuses."""
     person = Person(*pool(10))
     for number in range(60):
@@ -285,31 +279,31 @@ async def test_whoever_cannot_be_looked_up_stays() -> None:
 
 
 @in_virtual_time
-async def test_a_retired_cluster_leaves_by_one_write_that_keeps_everything_else() -> None:
+async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_else() -> None:
     person = Person()
     person.add(1, role().value)
     await person.apply(await person.plan())
     before = person.iam.document(role())
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
     await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
     (lease,) = person.leases.leases.values()
-    assert (lease.written, lease.removed) == (told.written, {}), "nobody left the statement of this cluster"
+    assert (lease.written, lease.removed) == (told.written, {}), "this cluster's statement keeps its subject"
     assert set(told.written) == {subject(1)}
     assert (done.failed, len(done.written)) == ([], 1)
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 
 
 @in_virtual_time
-async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() -> None:
+async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> None:
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
-    account = await look_at_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
@@ -327,7 +321,7 @@ async def test_a_cluster_that_cannot_be_retired_is_told_with_what_came_back() ->
     st.sampled_from([0.0, 2.0]),
 )
 @in_virtual_time
-async def test_applied_often_enough_a_plan_leaves_nothing_to_do(
+async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
     first: set[int], second: set[int], roles: int, limit: int, stale: float
 ) -> None:
     """Control planes come and go between two rounds; those that have no room are problems, not changes."""

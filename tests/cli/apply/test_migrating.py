@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,13 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, binding, foreign_document, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Done, Hands
+from webhook.cli.apply.engine import Done, Hands, hands_over
 from webhook.cli.migrate import migrating
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.remediation.rollouts import RolloutLimits
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter
+from webhook.engine.build import build_engine
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
@@ -88,18 +88,17 @@ class Scene:
     async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
         """What the command works with."""
         cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
-        writers: dict[RoleArn, RoleWriter] = {}
-        demand, policies = DesiredState(cache, writers), self.iam.client("migrate")
-        writers[ROLE] = RoleWriter(ROLE, own_in, policies, InProcessLock(), demand)
-        associations = Associations(self.eks, OWNER, cache)
-        grants = Grants(writers, associations)
-        mirror = asyncio.create_task(cache.run())
-        try:
-            await cache.wait_until_synced()
-            yield Hands(self.cluster, policies, cache, demand, writers, grants, associations, done)
-        finally:
-            await grants.close()
-            mirror.cancel()
+        policies = self.iam.client("migrate")
+        engine = build_engine(
+            [ROLE],
+            own_in,
+            lambda _: policies,
+            InProcessLock(),
+            partial(DesiredState, cache),
+            partial(Associations, self.eks, OWNER),
+        )
+        async with hands_over(engine, self.cluster, policies, cache, done) as by:
+            yield by
 
     async def _pods(self, _: str) -> list[Any]:
         if not self.pods_listed:
@@ -191,7 +190,7 @@ def test_what_was_done_is_noted_before_an_error_ends_it(monkeypatch: pytest.Monk
             await scene.move_on(monkeypatch, MigrationStep.RESTART, Replaced(), done)
         assert done.written == [
             "every pod of 2 ServiceAccounts carries the new variables",
-            "2 annotations taken away",
+            "2 annotations removed",
         ]
 
     scenario()

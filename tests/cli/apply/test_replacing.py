@@ -122,7 +122,7 @@ def test_where_pods_may_not_be_tried_the_way_to_irsa_takes_the_time_that_eks_tak
     scenario()
 
 
-def test_so_it_does_where_they_may_not_be_tried_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_too_where_dry_runs_are_no_longer_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     @in_virtual_time
     async def scenario() -> None:
         full = RefusedError("403 exceeded quota")
@@ -212,7 +212,7 @@ class _Pods:
         (7.0, 2, ""),
         (100.0, 2, "was restarted, but its new pods do not carry the new variables alone"),
     ],
-    ids=["heard before", "heard between", "never heard"],
+    ids=["propagated before", "propagated between", "never propagated"],
 )
 def test_pods_are_replaced_by_two_restarts_at_most_and_none_is_noted(
     monkeypatch: pytest.MonkeyPatch, heard_at: float, restarts: int, reason: str

@@ -133,6 +133,6 @@ def _removes_exactly(make_plan: Callable[[], Plan], policy: TrustPolicy, own: Ow
         return
     (change,) = make_plan().roles
     others = [statement for statement in policy.statements if not own.owns(statement)]
-    left = others or [own.render_for_nobody()]
+    left = others or [own.render_placeholder()]
     assert change.after.document == {**policy.document, "Statement": left}
     assert {item.subject for item in change.removed} == policy.subjects(own)

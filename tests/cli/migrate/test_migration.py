@@ -61,20 +61,20 @@ CASES = {
     "the new way alone, the program in the old mode": Case(
         MigrationStep.MOVED, old=MISSING, course=replace(SWITCHED, switched=False)
     ),
-    "no room for the new way": Case(MigrationStep.LEAVE, new=ModeReadiness(trouble="full"), workloads=LAGGING),
-    "a pod that nobody can replace": Case(MigrationStep.LEAVE, workloads=STUCK),
+    "no room for the new way": Case(MigrationStep.BLOCKED, new=ModeReadiness(trouble="full"), workloads=LAGGING),
+    "a pod that cannot be replaced": Case(MigrationStep.BLOCKED, workloads=STUCK),
     "back: both ways, pods with old variables": Case(MigrationStep.DETACH, workloads=LAGGING, course=BACK),
     "back: both ways, no pods": Case(MigrationStep.DETACH, course=BACK),
-    "back: a pod that nobody can replace keeps the association": Case(
-        MigrationStep.LEAVE, workloads=STUCK, course=BACK
+    "back: a pod that cannot be replaced keeps the association": Case(
+        MigrationStep.BLOCKED, workloads=STUCK, course=BACK
     ),
     "back: cut off after the association went": Case(
         MigrationStep.RESTART, old=MISSING, workloads=LAGGING, course=BACK
     ),
-    "back: somebody else's association": Case(
-        MigrationStep.LEAVE, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
+    "back: an external association": Case(
+        MigrationStep.BLOCKED, old=ModeReadiness(trouble="somebody's"), workloads=LAGGING, course=BACK
     ),
-    "back: somebody else's association, the program in the old mode": Case(
+    "back: an external association, the program in the old mode": Case(
         MigrationStep.SWITCH, old=ModeReadiness(trouble="somebody's"), course=replace(BACK, switched=False)
     ),
 }
@@ -105,18 +105,18 @@ WAYS = {
         (MigrationStep.MOVED, MigrationStep.SWITCH), waits=True, course=replace(SWITCHED, switched=False)
     ),
     "others have no new way yet": Way((MigrationStep.ADD, MigrationStep.SWITCH), waits=True, course=HALFWAY),
-    "nothing but somebody to help": Way((MigrationStep.LEAVE, MigrationStep.MOVED)),
+    "nothing but a person to help": Way((MigrationStep.BLOCKED, MigrationStep.MOVED)),
     "pods to replace": Way((MigrationStep.RESTART, MigrationStep.REMOVE, MigrationStep.MOVED)),
     "all moved": Way((MigrationStep.MOVED, MigrationStep.MOVED), is_done=True),
-    "nobody there": Way((), is_done=True),
+    "no ServiceAccount": Way((), is_done=True),
     "back: all moved but for the statement, the program in the old mode": Way(
         (MigrationStep.MOVED,), waits=True, statement=True, course=HALFWAY
     ),
     "back: all moved but for the statement": Way((MigrationStep.MOVED,), drops=True, statement=True, course=BACK),
-    "back: nobody there, and the statement": Way((), drops=True, statement=True, course=BACK),
-    "back: nobody there, the program in the old mode": Way((), waits=True, statement=True, course=HALFWAY),
-    "back: somebody else's association keeps the statement": Way(
-        (MigrationStep.LEAVE, MigrationStep.MOVED), statement=True, course=BACK
+    "back: no ServiceAccount, and the statement": Way((), drops=True, statement=True, course=BACK),
+    "back: no ServiceAccount, the program in the old mode": Way((), waits=True, statement=True, course=HALFWAY),
+    "back: an external association keeps the statement": Way(
+        (MigrationStep.BLOCKED, MigrationStep.MOVED), statement=True, course=BACK
     ),
     "back: all moved": Way((MigrationStep.MOVED,), is_done=True, course=BACK),
 }
@@ -141,7 +141,7 @@ def test_what_waits_for_the_new_mode_in_the_configuration_is_known(case: str) ->
         (Deployment("n", "mxp-controller", "u", "1", "mxp-controller"), ""),
     ],
 )
-def test_what_keeps_a_restart_from_replacing_pods_is_said(deployment: Deployment | None, words: str) -> None:
+def test_why_a_restart_would_not_replace_pods(deployment: Deployment | None, words: str) -> None:
     obstacle = obstacle_to_restart(deployment, "mxp-controller", ("mxp-controller",))
     assert words in obstacle
     assert bool(obstacle) == bool(words)
@@ -162,7 +162,7 @@ class World:
     annotated: bool
     trusted: bool
     associated: bool
-    lets_pods_in: bool
+    allows_pods: bool
     target: Mode
     switched: bool = False
     heard: bool = False
@@ -178,7 +178,7 @@ class World:
         """Whether the pod's next call goes well."""
         if pod.way is Mode.IRSA:
             return self.trusted
-        return pod.has_credentials or (self.associated and self.lets_pods_in)
+        return pod.has_credentials or (self.associated and self.allows_pods)
 
     def start_pod(self) -> None:
         """EKS prefers an association; a pod without variables is held back by the gate."""
@@ -202,7 +202,7 @@ class World:
     def situation(self) -> Situation:
         """What a look finds."""
         irsa = ModeReadiness(self.annotated and self.trusted, self.annotated or self.trusted)
-        pods = ModeReadiness(self.associated and self.lets_pods_in, self.associated)
+        pods = ModeReadiness(self.associated and self.allows_pods, self.associated)
         new, old = (pods, irsa) if self.target is Mode.POD_IDENTITY else (irsa, pods)
         lagging = [pod for pod in self.pods if pod.way is not self.target]
         return Situation(WHO, new, old, (LaggingPods("mxp-controller", ("pod",)),) if lagging else ())
@@ -220,7 +220,7 @@ class World:
             case MigrationStep.ADD if self.target is Mode.IRSA:
                 return [self._having(trusted=True), self._having(annotated=True)]
             case MigrationStep.ADD:
-                return [self._having(lets_pods_in=True), self._having(associated=True)]
+                return [self._having(allows_pods=True), self._having(associated=True)]
             case MigrationStep.RESTART:
                 return [self.hear, self.replace_pods]
             case MigrationStep.DETACH:
@@ -260,7 +260,7 @@ def _happen(world: World, event: str | int) -> None:
             world.hear()
         case "replace" if world.heard == world.associated:
             world.replace_pods()
-        case "switch" if world.run(0) not in {MigrationStep.ADD, MigrationStep.LEAVE}:
+        case "switch" if world.run(0) not in {MigrationStep.ADD, MigrationStep.BLOCKED}:
             world.switched = True
 
 

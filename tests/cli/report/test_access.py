@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
-from webhook.cli.report.access import accesses, provider_arns
-from webhook.cli.report.access_line import AccessFinding
+from webhook.cli.report.access import AccessFinding
+from webhook.cli.report.statements import accesses, provider_arns
 from webhook.iam.statement import FIRST_OF_SETUP
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -65,7 +65,7 @@ def _findings(
     policy = TrustPolicy({"Version": "2012-10-17", "Statement": list(statements)})
     exist = dict.fromkeys(provider_arns(AccountSnapshot({ROLE: policy})), others)
     found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), exist)
-    return {(line.who, line.finding, str(line.place) if line.place else None) for line in found}
+    return {(line.principal, line.finding, str(line.place) if line.place else None) for line in found}
 
 
 FOR_PODS: dict[str, Any] = {
@@ -79,11 +79,11 @@ OURS = f"statement 1 (Sid {OWN.sid})"
 
 CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str | None]] = {
     "by our statement": ([OWN.render([A, B])], A, AccessFinding.AS_WANTED, OURS),
-    "by somebody else's pattern": ([ADMIN, PATTERN], A, AccessFinding.AS_WANTED, "statement 2 (Sid Pattern)"),
+    "by an external pattern": ([ADMIN, PATTERN], A, AccessFinding.AS_WANTED, "statement 2 (Sid Pattern)"),
     "the pattern itself": (
         [PATTERN],
         "system:serviceaccount:mxp-*",
-        AccessFinding.OTHERS,
+        AccessFinding.EXTERNAL,
         "statement 1 (Sid Pattern)",
     ),
     "nowhere": ([OWN.render([B])], A, AccessFinding.WANTED_NOT_TRUSTED, None),
@@ -94,7 +94,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
         AccessFinding.MAY_BE_DENIED,
         "statement 2 (Sid Org)",
     ),
-    "by somebody else's pattern, and perhaps denied": (
+    "by an external pattern, and perhaps denied": (
         [PATTERN, OUTSIDE],
         A,
         AccessFinding.MAY_BE_DENIED,
@@ -104,7 +104,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
     "an administrator": (
         [ADMIN],
         "arn:aws:iam::123456789012:root",
-        AccessFinding.OTHERS,
+        AccessFinding.EXTERNAL,
         "statement 1 (Sid BreakGlass)",
     ),
     "pods by EKS": (
@@ -119,14 +119,14 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
         AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "nobody": ([OWN.render_for_nobody()], "nobody", AccessFinding.AS_WANTED, OURS),
-    "nobody of another cluster": (
-        [OTHER_CLUSTER.render_for_nobody()],
+    "nobody": ([OWN.render_placeholder()], "nobody", AccessFinding.AS_WANTED, OURS),
+    "no subject of another cluster": (
+        [OTHER_CLUSTER.render_placeholder()],
         "nobody",
         AccessFinding.OTHER_CLUSTER,
         f"statement 1 (Sid {OTHER_CLUSTER.sid})",
     ),
-    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.OTHERS, "statement 1 (Sid NobodyYet)"),
+    "what setup wrote before": ([FIRST_OF_SETUP], "*", AccessFinding.EXTERNAL, "statement 1 (Sid NobodyYet)"),
     "another installation": (
         [OTHER_INSTALLATION.render([GONE])],
         GONE,
@@ -137,35 +137,35 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_line_says_who_is_let_in_by_which_statement_and_what_to_think_of_it(case: str) -> None:
+def test_each_line_has_a_principal_the_statement_that_allows_it_and_a_finding(case: str) -> None:
     statements, who, finding, place = CASES[case]
     assert (str(who), finding, place) in _findings(*statements)
 
 
-def test_a_cluster_whose_provider_is_gone_is_called_dead_and_one_that_nobody_could_ask_about_is_not() -> None:
+def test_an_issuer_without_a_provider_is_dead_and_one_that_could_not_be_read_is_not() -> None:
     statement, place = OTHER_CLUSTER.render([GONE]), f"statement 1 (Sid {OTHER_CLUSTER.sid})"
     assert (str(GONE), AccessFinding.DEAD_ISSUER, place) in _findings(statement, others=False)
     for answer in (True, None):
         assert (str(GONE), AccessFinding.OTHER_CLUSTER, place) in _findings(statement, others=answer)
 
 
-def test_our_statement_loosened_by_hand_shows_what_it_lets_in_now() -> None:
+def test_our_statement_loosened_by_hand_shows_what_it_allows_now() -> None:
     loosened = {**OWN.render([A]), "Condition": {"StringLike": {OWN.subject_key: "system:serviceaccount:*"}}}
     found = _findings(loosened)
     assert ("system:serviceaccount:*", AccessFinding.CHANGED, OURS) in found
     assert (str(A), AccessFinding.WANTED_NOT_TRUSTED, None) in found
 
 
-def test_what_is_left_in_a_role_that_no_binding_names_any_more_is_marked() -> None:
+def test_our_statement_in_a_retired_role_is_marked() -> None:
     dropped = RoleArn("arn:aws:iam::123456789012:role/dropped")
     policies = {dropped: TrustPolicy({"Statement": [INSTALLATION.own_in(dropped).render([A])]})}
     found = accesses(INSTALLATION, _cluster(), AccountSnapshot(policies), {})
-    assert [(line.who, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
+    assert [(line.principal, line.finding) for line in found] == [(str(A), AccessFinding.RETIRED_ROLE)]
 
 
-def test_a_role_that_could_not_be_read_says_why_at_each_of_its_control_planes() -> None:
+def test_a_role_that_could_not_be_read_has_the_reason_at_each_of_its_control_planes() -> None:
     found = accesses(INSTALLATION, _cluster(A), AccountSnapshot({}, {ROLE: "AccessDenied: no"}), {})
-    assert [(line.who, line.finding, line.why) for line in found] == [
+    assert [(line.principal, line.finding, line.why) for line in found] == [
         (str(A), AccessFinding.NOT_KNOWN, "AccessDenied: no")
     ]
 
@@ -176,4 +176,4 @@ def test_every_control_plane_and_every_statement_of_others_has_a_line(document: 
     found = accesses(INSTALLATION, _cluster(A, B), AccountSnapshot({ROLE: policy}), {})
     others = {index for index, statement in enumerate(policy.statements) if not OWN.owns(statement)}
     assert others <= {line.place.index for line in found if line.place}
-    assert {str(A), str(B)} <= {line.who for line in found if line.namespace}
+    assert {str(A), str(B)} <= {line.principal for line in found if line.namespace}

@@ -24,9 +24,9 @@ from tests.support.associating import (
     cluster,
 )
 from tests.support.pods import CLUSTER
-from webhook.cli.report.access import accesses
-from webhook.cli.report.access_line import Access, AccessFinding
-from webhook.iam.pod_statement import SERVICE
+from webhook.cli.report.access import Access, AccessFinding
+from webhook.cli.report.statements import accesses
+from webhook.iam.statement import SERVICE
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Account
 from webhook.model.names import Subject
@@ -55,7 +55,7 @@ def _of(
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
         for one in lines
-        if one.who == str(who)
+        if one.principal == str(who)
     ]
 
 
@@ -63,12 +63,15 @@ Said = tuple[str, AccessFinding, str | None, str | None, str | None]
 ID = f"a-{A.namespace}"
 DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
-    "by ours": (account(association()), [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "ours")]),
+    "by ours": (
+        account(association()),
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "this installation")],
+    ),
     "by ours, and perhaps denied": (
         account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
-        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
-    "by somebody else's": (
+    "by an external one": (
         account(association(ours=False)),
         [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
     ),
@@ -77,34 +80,34 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
         [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, ADDON)],
     ),
     "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
-    "by ours, and no statement lets EKS in": (
+    "by ours, and no statement allows EKS": (
         account(association(), statements=[]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
     ),
-    "by ours, and a statement of somebody else": (
+    "by ours, and an external statement": (
         account(association(), statements=[WIDE]),
-        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "ours")],
+        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "this installation")],
     ),
     "by ours, and half of what EKS needs": (
         account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "ours")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
     ),
     "by ours, and a Deny": (
         account(association(), statements=[PODS.render(), DENY_PODS]),
-        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "ours")],
+        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
     ),
     "ours, the role changed by hand": (
         account(association(role=THEIRS)),
         [
-            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "ours"),
-            ("theirs", AccessFinding.CHANGED, None, ID, "ours"),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "this installation"),
+            ("theirs", AccessFinding.CHANGED, None, ID, "this installation"),
         ],
     ),
     "an add-on's in the way": (
         account(association(role=THEIRS, owner_arn=ADDON)),
         [
             ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
-            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, ADDON),
+            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, ADDON),
         ],
     ),
     "another installation's in the way": (
@@ -117,10 +120,10 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
                 ID,
                 f"installation canary in cluster {CLUSTER}",
             ),
-            ("theirs", AccessFinding.ASSOCIATION_OF_OTHERS, None, ID, f"installation canary in cluster {CLUSTER}"),
+            ("theirs", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
         ],
     ),
-    "nobody may list": (
+    "not allowed to list": (
         replace(account(), associations=FoundAssociations(unread="AccessDenied: no")),
         [("mxp-backup", AccessFinding.NOT_KNOWN, None, None, None)],
     ),
@@ -132,22 +135,22 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_control_plane_has_its_association_whose_it_is_and_the_statement(case: str) -> None:
+def test_each_control_plane_has_its_association_its_owner_and_the_statement(case: str) -> None:
     seen, expected = CASES[case]
     assert _of(A, _lines(seen, A)) == expected
 
 
-def test_associations_that_no_binding_is_for_are_told_ours_as_left_behind_and_others_as_theirs() -> None:
+def test_unused_associations_are_reported_and_external_ones_as_external() -> None:
     lines = _lines(account(association(GONE), association(B, ours=False)))
     assert _of(GONE, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "ours")
+        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "this installation")
     ]
     assert _of(B, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATION_OF_OTHERS, None, f"a-{B.namespace}", "created externally")
+        ("mxp-backup", AccessFinding.EXTERNAL_ASSOCIATION, None, f"a-{B.namespace}", "created externally")
     ]
 
 
-def test_an_association_of_others_of_a_role_that_no_binding_names_is_nobodys_business_here() -> None:
+def test_an_external_association_of_an_unbound_role_is_left_out() -> None:
     assert _of(B, _lines(account(association(B, role=THEIRS, ours=False)))) == []
 
 
@@ -158,31 +161,35 @@ STATEMENTS: dict[str, tuple[list[dict[str, Any]], AccessFinding, str]] = {
         "binding backup: EKS assumes it for ServiceAccount",
     ),
     "missing": ([], AccessFinding.WANTED_NOT_TRUSTED, "is missing"),
-    "loosened": ([LOOSE], AccessFinding.CHANGED, "as somebody has left it, allows sts:AssumeRole, sts:TagSession"),
+    "loosened": (
+        [LOOSE],
+        AccessFinding.CHANGED,
+        "as it was changed externally, allows sts:AssumeRole, sts:TagSession",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", STATEMENTS)
 def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
     statements, finding, words = STATEMENTS[case]
-    (line,) = [one for one in _lines(account(statements=statements)) if one.who == SERVICE]
+    (line,) = [one for one in _lines(account(statements=statements)) if one.principal == SERVICE]
     assert (line.finding, words in line.why) == (finding, True), line
 
 
-def test_who_is_trusted_by_name_in_a_role_that_lacks_the_statement_for_pods_is_trusted_all_the_same() -> None:
+def test_a_subject_trusted_by_name_in_a_role_without_the_statement_for_pods_is_as_wanted() -> None:
     irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
     both, who = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
     plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
     seen = account(statements=[both.own_in(ROLE).render([who])])
     lines = accesses(both, plane, seen, {})
-    assert [one.finding for one in lines if one.who == str(who)] == [AccessFinding.AS_WANTED]
+    assert [one.finding for one in lines if one.principal == str(who)] == [AccessFinding.AS_WANTED]
 
 
-def test_a_trust_left_from_before_the_change_of_mode_is_told_beside_the_association() -> None:
+def test_trust_from_before_the_change_of_mode_is_reported_beside_the_association() -> None:
     named = INSTALLATION.own_in(ROLE).render([A])
     seen = account(association(), statements=[named, PODS.render()])
     lines = accesses(INSTALLATION, cluster(A, annotation=ROLE.value), seen, {})
-    assert [(one.finding, one.association) for one in lines if one.who == str(A)] == [
+    assert [(one.finding, one.association) for one in lines if one.principal == str(A)] == [
         (AccessFinding.AS_WANTED, None),
         (AccessFinding.AS_WANTED, ID),
     ]

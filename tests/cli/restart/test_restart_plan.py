@@ -32,8 +32,8 @@ STEPS = [
         True,
         "has not ended in time",
     ),
-    ("a restart of ours that goes on", {"restarted_by_us": NOW - 1}, False, "being replaced already"),
-    ("a restart of somebody that goes on", {"restarted_at": 200.0}, False, "being replaced already"),
+    ("our restart under way", {"restarted_by_us": NOW - 1}, False, "being replaced already"),
+    ("an external restart under way", {"restarted_at": 200.0}, False, "being replaced already"),
     ("a paused one", {"is_paused": True}, False, "resume it first"),
     ("one of another account", {"service_account": "default"}, False, "another ServiceAccount"),
 ]
@@ -60,7 +60,7 @@ def test_a_deployment_is_restarted_or_left_with_the_reason(
         (ROLE.value, "EKS's pod identity webhook"),
     ],
 )
-def test_pods_with_the_role_of_before_are_restarted_and_the_role_is_told(noted: str | None, why: str) -> None:
+def test_pods_with_the_former_role_are_restarted_and_the_role_is_named(noted: str | None, why: str) -> None:
     deployment = replace(USUAL, restarted_by_us=90.0 if noted else None, restarted_for=noted)
     moved = replace(EARLY, role=ROLE, carried=(OTHER.value,))
     (step,) = plan_restarts([moved], {(WHO.namespace, WHO.service_account): deployment}, {}, NOW, PATIENCE)
@@ -86,7 +86,7 @@ def test_nothing_is_restarted_for_an_identity_that_is_not_there() -> None:
     ("mode", "annotation", "standing", "lacks"),
     [
         (Mode.IRSA, ROLE.value, Standing.KEPT, None),
-        (Mode.IRSA, ROLE.value, Standing.FOREIGN, None),
+        (Mode.IRSA, ROLE.value, Standing.EXTERNAL, None),
         (Mode.IRSA, ROLE.value, Standing.ADDED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.DENIED, "does not trust it"),
         (Mode.IRSA, ROLE.value, Standing.NO_ROOM, "does not trust it"),

@@ -18,9 +18,8 @@ from tests.support.worlds import GRACE, INTERVAL, World, labelled
 from webhook.cli.snapshots.forecast import forecast
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
-from webhook.model.removal_limit import Forecast, PruneRules
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.model.removal import Forecast, PruneRules
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 from webhook.telemetry import metrics
@@ -42,8 +41,8 @@ async def _look(world: World) -> tuple[Plan, AccountSnapshot, Installation]:
     namespaces, _ = await world.cluster.namespaces.list()
     accounts, _ = await world.cluster.accounts[SERVICE_ACCOUNT].list()
     found = {(one.namespace, one.name): one for one in accounts.values()}
-    account = await look_at_roles(world.iam.client("plan"), [ROLE], _quiet)
-    account = replace(account, associations=await look_at(world.eks, _quiet))
+    account = await read_roles(world.iam.client("plan"), [ROLE], _quiet)
+    account = replace(account, associations=await read_associations(world.eks, _quiet))
     return make_plan(installation, ClusterSnapshot(namespaces, found, now()), account), account, installation
 
 

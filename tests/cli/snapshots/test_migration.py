@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,8 @@ from tests.support.pods import CLUSTER, OWNER
 from tests.support.sites import ISSUER, role
 from webhook.cli.migrate import session as migration
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep
-from webhook.iam.pod_statement import PodStatement, sid_for_pods
+from webhook.cli.running import Progress
+from webhook.iam.statement import PodStatement, sid_for_pods
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -67,19 +70,17 @@ def _look(
         namespaces[namespace.name] = namespace
         accounts[namespace.name, NAME] = Account(namespace.name, NAME)
 
-    async def look_at_cluster() -> ClusterSnapshot:
+    async def read_cluster() -> ClusterSnapshot:
         return ClusterSnapshot(namespaces, accounts, NOW)
 
-    async def look_at_account(_: Any) -> AccountSnapshot:
+    async def read_account(_: Any) -> AccountSnapshot:
         return AccountSnapshot({ROLE: policy}, {}, 8192)
 
     async def no_workloads(_: Any) -> dict[Subject, Any]:
         return {}
 
     monkeypatch.setattr(migration, "_workloads", no_workloads)
-    here = SimpleNamespace(
-        installation=installation, look_at_cluster=look_at_cluster, look_at_account=look_at_account
-    )
+    here = SimpleNamespace(installation=installation, read_cluster=read_cluster, read_account=read_account)
     journey: Any = SimpleNamespace(
         here=here,
         binding=GOLD,
@@ -88,7 +89,7 @@ def _look(
         own_in=lambda _: own,
         sid=sid_for_pods("mxp-identity", GOLD.name, CLUSTER),
     )
-    return asyncio.run(migration.look_at_migration(journey, lambda _: None, lambda _: None))
+    return asyncio.run(migration.look_at_migration(journey, Progress(io.StringIO(), quiet_seconds=math.inf)))
 
 
 def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveNamespace:
@@ -98,10 +99,10 @@ def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveName
 OURS = Association("a-1", _who("other"), ROLE.value, OWNER.tags())
 THEIRS = Association("a-1", _who("other"), ROLE.value)
 SHOWN: dict[str, tuple[Association, LiveNamespace | None, str]] = {
-    "somebody else's, of a namespace that is not selected": (THEIRS, _namespace({}), "which somebody else made,"),
-    "somebody else's, of a namespace to come": (THEIRS, None, "which somebody else made,"),
+    "external, of a namespace that is not selected": (THEIRS, _namespace({}), "external association"),
+    "external, of a namespace to come": (THEIRS, None, "external association"),
     "ours, of a namespace that lost its label": (OURS, _namespace({}), "nothing gives it the role"),
-    "ours, of a namespace on its way out": (OURS, _namespace({}, terminating=True), "on its way out"),
+    "ours, of a namespace being deleted": (OURS, _namespace({}, terminating=True), "is being deleted"),
 }
 
 
@@ -111,13 +112,13 @@ def test_the_statement_stays_as_long_as_an_association_works_by_it(
 ) -> None:
     found, namespace, why = SHOWN[case]
     seen = _look(monkeypatch, found, namespace, GOLD)
-    (left,) = seen.at(MigrationStep.LEAVE)
+    (left,) = seen.at(MigrationStep.BLOCKED)
     assert left.subject == found.subject
     assert why in left.why
     assert not seen.drops_statement
 
 
-def test_ours_of_a_namespace_that_is_gone_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_managed_association_of_a_namespace_that_is_gone_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = _look(monkeypatch, OURS, None, GOLD)
     assert [move.subject for move in seen.at(MigrationStep.DETACH)] == [OURS.subject]
 
@@ -131,7 +132,7 @@ LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]]
     ),
     "outside the pattern": (Association("a-1", Subject("theirs", NAME), ROLE.value), None, (GOLD,)),
     "of a binding that stays": (OURS, _namespace({"tier": "silver"}), (GOLD, SILVER)),
-    "of a binding that stays, on its way out": (
+    "of a binding that stays, being deleted": (
         OURS,
         _namespace({"tier": "silver"}, terminating=True),
         (GOLD, SILVER),
@@ -141,7 +142,7 @@ LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]]
 
 
 @pytest.mark.parametrize("case", LET_BE)
-def test_what_does_not_hang_on_the_statement_is_let_be_and_keeps_nobody_waiting(
+def test_associations_that_do_not_need_the_statement_are_kept_and_block_nothing(
     monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     seen = _look(monkeypatch, *LET_BE[case][:2], *LET_BE[case][2])

@@ -23,11 +23,10 @@ from tests.support.associating import (
     association,
     cluster,
 )
-from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
-from webhook.cli.verify.facts import ControlPlane, Pod, Shared, Trial
-from webhook.cli.verify.findings import Level
-from webhook.cli.verify.registration import check_webhook
-from webhook.cli.verify.verdict import diagnose
+from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
+from webhook.cli.verify.diagnosis import diagnose
+from webhook.cli.verify.findings import ControlPlane, Level, Pod, Shared, Trial
+from webhook.cli.verify.webhook import check_webhook
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import QUOTA, FoundAssociations
@@ -94,14 +93,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(), statements=[PODS.render(), DENY_OUTSIDE])),
         "trust",
-        f"of {ROLE} may deny it, by what only AWS knows: check that statement",
+        f"of {ROLE} may deny it, by conditions that only AWS can evaluate: check that statement",
         None,
     ),
     "the role changed by hand": (
         WELL,
         _shared(account(association(role=THEIRS))),
         "association",
-        f"is ours, and it was given {THEIRS}",
+        f"is managed, and it was given {THEIRS}",
         APPLY,
     ),
     "ours, given a target role": (
@@ -111,7 +110,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "passes on to",
         TAKEN_FIX,
     ),
-    "somebody's in the way": (
+    "an external one in the way": (
         WELL,
         _shared(account(association(role=THEIRS, ours=False))),
         "association",
@@ -125,11 +124,11 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         f"of add-on {ADDON}",
         None,
     ),
-    "nobody may list": (
+    "not allowed to list": (
         WELL,
         _shared(replace(account(), associations=FoundAssociations(unread="AccessDenied: no"))),
         "association",
-        "could not be looked at: AccessDenied: no",
+        "could not be read: AccessDenied: no",
         [
             "aws",
             "eks",
@@ -160,7 +159,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account(association(), statements=[LOOSE])),
         "trust",
-        "somebody has changed our statement",
+        "was changed externally",
         APPLY,
     ),
     "a Deny": (
@@ -175,7 +174,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         _shared(account(association(), statements=[DANGLING])),
         "trust",
         "which was deleted",
-        _put(INSTALLATION.own_in(ROLE).render_for_nobody()),
+        _put(INSTALLATION.own_in(ROLE).render_placeholder()),
     ),
     "a role that is gone": (
         WELL,
@@ -229,7 +228,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         f"mxp-1 carries AWS_ROLE_ARN {ROLE}, which does not trust its token, and no {URI}",
         DELETE_POD,
     ),
-    "a pod with a token for somebody else": (
+    "a pod with a token for another audience": (
         _running(audiences=("sts.amazonaws.com",)),
         _shared(account(association())),
         "pods",
@@ -247,8 +246,8 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
-    assert_said_once(*CASES[case])
+def test_each_problem_is_found_once_with_the_command_that_corrects_it(case: str) -> None:
+    assert_found_once(*CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -265,10 +264,10 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
     ]  # fmt: skip
 
 
-def test_what_others_made_and_is_right_is_well_and_said_to_be_theirs() -> None:
+def test_a_right_external_association_is_well_and_called_external() -> None:
     findings = diagnose(WELL, _shared(account(association(ours=False)))).findings
     (found,) = [one for one in findings if one.check == "association"]
-    assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is somebody else's")
+    assert (found.level, found.message) == (Level.OK, f"{ID} gives it {ROLE}; it is external")
 
 
 def test_a_pod_from_before_the_change_of_mode_is_no_more_than_noted_while_its_trust_is_there() -> None:
@@ -282,6 +281,6 @@ def test_a_pod_from_before_the_change_of_mode_is_no_more_than_noted_while_its_tr
 
 
 def test_a_webhook_whose_answers_show_nothing_is_not_called_broken() -> None:
-    found, *_ = check_webhook(_shared(account(), registrations=None), Trial(None), "x", self_managed=True)
+    found, *_ = check_webhook(_shared(account(), registrations=None), Trial(None), self_managed=True)
     assert found.level is Level.NOTE
     assert "in mode pod-identity an answer changes nothing" in found.message

@@ -10,14 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
-from tests.support.diagnosed import assert_another_context_is_asked, assert_said_once
+from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
 from tests.support.printed_commands import commands_of, without_context
-from webhook.cli.verify.bindings import MISSPELT
-from webhook.cli.verify.facts import ControlPlane, Pod, Registration, Shared, Trial
-from webhook.cli.verify.findings import Level, in_context
-from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.registration import PROGRAM_LABEL, check_webhook
-from webhook.cli.verify.verdict import Diagnosis, diagnose
+from webhook.cli.verify.diagnosis import MISSPELT, diagnose
+from webhook.cli.verify.findings import (
+    ControlPlane,
+    Diagnosis,
+    Level,
+    Pod,
+    Registration,
+    Shared,
+    Trial,
+    in_context,
+)
+from webhook.cli.verify.trust import near_misses
+from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -56,9 +63,10 @@ def _shared(
         account=account,
         cluster=ClusterSnapshot({A.namespace: namespace}, {(A.namespace, NAME): Account(A.namespace, NAME)}),
         providers={PROVIDER.arn: PROVIDER},
-        registrations=(Registration("mxp-identity-webhook", "Ignore", 2.0),),
+        registrations=(Registration("mxp-identity-webhook", 2.0),),
         options=("--config", "my file.yaml"),
         now=1.0,
+        namespace="webhooks",
     )
     return replace(shared, **changes)
 
@@ -159,14 +167,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(OWN.render([A]), OUTSIDE),
         "trust",
-        f"statement 2 (Sid Org) of {ROLE} may deny it, by what only AWS knows",
+        f"statement 2 (Sid Org) of {ROLE} may deny it, by conditions that only AWS can evaluate",
         ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
     ),
     "a Deny with NotPrincipal": (
         WELL,
         _shared({"Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "sts:*"}, OWN.render([A])),
         "trust",
-        f"statement 1 of {ROLE} may deny it, by what only AWS knows",
+        f"statement 1 of {ROLE} may deny it, by conditions that only AWS can evaluate",
         ["mxp-identity", "verify", A.namespace, "--assume", "--config", "my file.yaml"],
     ),
     "no provider": (
@@ -176,14 +184,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
-    "a provider that nobody may look at": (
+    "a provider that may not be read": (
         WELL,
         _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
         "OIDC provider",
         "AccessDenied: no",
         None,
     ),
-    "a role that nobody may read": (
+    "a role that may not be read": (
         WELL,
         _shared(account=AccountSnapshot({}, {ROLE: "GetRole: AccessDenied: no"}, 2048)),
         "role",
@@ -194,7 +202,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(account=GONE),
         "role",
-        f"there is no role {ROLE}; made anew it also needs its permissions",
+        f"there is no role {ROLE}; recreated, it also needs its permissions",
         [
             "aws",
             "iam",
@@ -226,11 +234,11 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         "has its identity, and waits: CrashLoopBackOff",
         ["kubectl", "logs", "-n", A.namespace, "mxp-1", "--previous"],
     ),
-    "a pod without identity that nothing makes anew": (
+    "a pod without identity or controller": (
         _running(variables={}, is_replaced=False),
         _shared(),
         "pods",
-        "nothing makes it anew",
+        "no controller recreates it",
         None,
     ),
     "a revoked control plane": (
@@ -242,7 +250,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
             ),
         ),
         "namespace",
-        "label revoked shuts it out of binding backup",
+        "label revoked excludes it from binding backup",
         None,
     ),
     "no pods": (replace(WELL, pods=()), _shared(), "pods", "none runs as mxp-controller", None),
@@ -250,8 +258,8 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_thing_that_is_wrong_is_said_once_with_the_command_that_mends_it(case: str) -> None:
-    assert_said_once(*CASES[case])
+def test_each_problem_is_found_once_with_the_command_that_corrects_it(case: str) -> None:
+    assert_found_once(*CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -260,16 +268,16 @@ def test_in_another_context_every_command_that_asks_a_cluster_asks_that_one(case
     assert_another_context_is_asked(plane, shared)
 
 
-@pytest.mark.parametrize("registrations", [(), (Registration("mxp", "Ignore", 2.0),)])
+@pytest.mark.parametrize("registrations", [(), (Registration("mxp", 2.0),)])
 @pytest.mark.parametrize("now", [1.0, 3.0])
 @pytest.mark.parametrize("self_managed", [True, False])
 @pytest.mark.parametrize("deployments", [None, {}, {"mxp": 0}])
-def test_in_another_context_the_webhook_is_mended_there(
+def test_in_another_context_the_webhook_is_corrected_there(
     registrations: tuple[Registration, ...], now: float, deployments: dict[str, int] | None, *, self_managed: bool
 ) -> None:
     shared = _shared(registrations=registrations, now=now, deployments=deployments)
     trial = Trial(annotated=False)
-    found = check_webhook(shared, trial, "mxp-identity", self_managed=self_managed)
+    found = check_webhook(shared, trial, self_managed=self_managed)
     (finding,) = in_context(found, "new")
     commands = commands_of([finding])
     assert commands
@@ -277,7 +285,7 @@ def test_in_another_context_the_webhook_is_mended_there(
         assert "new" not in without_context(command, "new")
 
 
-def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_is_said_too() -> None:
+def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_is_found_too() -> None:
     well = diagnose(WELL, _shared(OWN.render([A]), OUTSIDE))
     assert well.worst is Level.UNKNOWN
     assert [one.level for one in well.findings if one.check == "trust"] == [Level.UNKNOWN]
@@ -288,19 +296,19 @@ def test_beside_a_deny_that_may_hold_nothing_is_called_well_and_what_is_missing_
 IN_A_PATH = RoleArn("arn:aws:iam::123456789012:role/teams/mxp-backup")
 NOT_FOR_SETUP = {
     "of another workload": replace(BINDING, service_account="vector"),
-    "whose trust is others' to write": replace(BINDING, mode=Mode.ANNOTATE),
+    "trust that is not managed": replace(BINDING, mode=Mode.ANNOTATE),
     "with a path": replace(BINDING, roles=(IN_A_PATH,)),
 }
 
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
-def test_a_role_for_backups_that_is_gone_is_made_with_its_permissions_by_setup(mode: Mode) -> None:
+def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mode: Mode) -> None:
     options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
     shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
     if mode is Mode.POD_IDENTITY:
         shared = replace(shared, installation=replace(shared.installation, eks=EKS))
     (found,) = [one for one in diagnose(WELL, shared).findings if one.check == "role"]
-    assert "setup with its permissions on the bucket NAME, and sees to the webhook's own role too" in found.message
+    assert "setup with its permissions on the bucket NAME, and checks the webhook's own role too" in found.message
     assert found.template == (
         f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
         "--namespace webhooks --own-role mxp-webhook --approve"
@@ -323,7 +331,7 @@ def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() 
 def _names_no_setup(plane: ControlPlane, shared: Shared) -> None:
     (found,) = [one for one in diagnose(plane, shared).findings if one.check == "role"]
     assert (found.template, "setup" in found.message) == (None, False)
-    assert found.message.endswith("made anew it also needs its permissions")
+    assert found.message.endswith("recreated, it also needs its permissions")
 
 
 MORE = "raise the quota, or add a role to the binding"
@@ -341,7 +349,7 @@ NO_MORE = "AWS is not known to give more: add a role to the binding"
         (131072, None, NO_MORE),
     ],
 )
-def test_of_a_role_that_is_full_the_way_out_is_said_and_a_larger_quota_asked_for_where_aws_has_one(
+def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_has_one(
     quota: int, raised: str | None, way_out: str
 ) -> None:
     theirs = OTHER_CLUSTER.render([Subject(f"mxp-{number:04d}-system", NAME) for number in range(quota // 50)])
@@ -404,7 +412,7 @@ def test_a_program_that_may_not_edit_the_role_is_given_that_right_and_no_other(c
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_whom_one_binding_shuts_out_is_not_offered_to_another(order: int) -> None:
+def test_a_control_plane_excluded_by_one_binding_is_not_offered_to_another(order: int) -> None:
     shut_out = NamespaceSelector(
         (Requirement("plane", Operator.EXISTS), Requirement("revoked", Operator.DOES_NOT_EXIST))
     )
@@ -455,16 +463,16 @@ WEBHOOKS: dict[str, tuple[Shared, Trial | None, str]] = {
     "is not registered": (_shared(registrations=()), Trial(annotated=False), "does not call it"),
     "has an expired caBundle": (_shared(now=3.0), Trial(annotated=False), "has expired"),
     "was not tried": (_shared(), None, "note: is registered, but was not tried"),
-    "is down and not insisted on": (_shared(), Trial(annotated=False), "and goes on without"),
+    "is down and not insisted on": (_shared(), Trial(annotated=False), "and continues without it"),
     "is down and insisted on": (_shared(), Trial(None, "500 failed calling webhook: EOF"), "EOF"),
     "may not be tried": (_shared(), Trial(None, "403 forbidden"), "could not be tried: 403 forbidden"),
 }
 
 
 @pytest.mark.parametrize("case", WEBHOOKS)
-def test_the_webhook_is_said_to_answer_or_why_it_does_not(case: str) -> None:
+def test_the_webhook_answers_or_the_reason_is_found(case: str) -> None:
     shared, trial, words = WEBHOOKS[case]
-    (found,) = check_webhook(shared, trial, "mxp-identity", self_managed=True)
+    (found,) = check_webhook(shared, trial, self_managed=True)
     assert words in f"{found.level.value}: {found.message}"
 
 
@@ -478,7 +486,7 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
         if finding.fix and "update-assume-role-policy" in finding.fix:
             printed = json.loads(shlex.split(finding.fix)[-1])["Statement"]
             if len(policy.statements) == 1:
-                assert printed == [OWN.render_for_nobody()]
+                assert printed == [OWN.render_placeholder()]
                 continue
             assert len(printed) == len(policy.statements) - 1
             assert all(statement in policy.statements for statement in printed)
@@ -492,11 +500,11 @@ DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {
     "runs": ({"mxp": 3}, "", RESTART),
     "is scaled to 0": ({"mxp": 0}, STOPPED, SCALE),
     "is not there": ({}, "; it has no Deployment in webhooks", UPGRADE),
-    "may not be looked at": (None, "", RESTART),
+    "may not be read": (None, "", RESTART),
     "is scaled to 0, but another runs": ({"canary": 0, "mxp": 1}, "", RESTART),
 }
 TRIALS = {
-    "the API server gets no answer from it, and goes on without": (1.0, Trial(annotated=False)),
+    "the API server gets no answer from it, and continues without it": (1.0, Trial(annotated=False)),
     "the API server gets no answer from it: failed calling webhook": (1.0, Trial(None, "failed calling webhook")),
     "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds": (
         3.0,
@@ -510,10 +518,10 @@ TRIALS = {
 def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(words: str, case: str) -> None:
     (now, trial), (deployments, cause, fix) = TRIALS[words], DEPLOYMENTS[case]
     shared = _shared(now=now, deployments=deployments)
-    (found,) = check_webhook(shared, trial, "webhooks", self_managed=True)
+    (found,) = check_webhook(shared, trial, self_managed=True)
     assert (found.message, found.fix) == (words + cause, fix)
 
 
-def test_an_expired_ca_bundle_that_somebody_else_keeps_comes_anew_with_the_registration() -> None:
-    (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), "webhooks", self_managed=False)
+def test_an_expired_external_ca_bundle_is_recreated_with_the_registration() -> None:
+    (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

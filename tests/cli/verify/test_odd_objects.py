@@ -14,8 +14,7 @@ from tests.cli.verify.test_findings import _shared as shared
 from tests.iam.policies import ROLE
 from tests.support.associating import association
 from tests.support.pods import OWNER
-from webhook.cli.verify.bindings import MISSPELT
-from webhook.cli.verify.verdict import diagnose
+from webhook.cli.verify.diagnosis import MISSPELT, diagnose
 from webhook.kube.deployments import _moment
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.decisions import Account, LiveNamespace, Refuse, decide
@@ -46,7 +45,7 @@ def test_a_decision_is_taken_about_any_object(
 
 
 @given(st.dictionaries(st.sampled_from([ROLE_ARN_ANNOTATION, MISSPELT, "eks.amazonaws.com/audience"]), words))
-def test_verify_says_in_bounded_sentences_what_is_wrong_with_any_annotation(annotations: dict[str, str]) -> None:
+def test_verify_finds_in_bounded_sentences_what_is_wrong_with_any_annotation(annotations: dict[str, str]) -> None:
     found = diagnose(replace(WELL, annotations=annotations), shared()).findings
     assert all(len(one.message) < _LONGEST for one in found)
 
@@ -73,5 +72,5 @@ def test_any_time_in_an_annotation_of_a_deployment_is_a_moment_or_none(restarted
 
 
 @pytest.mark.parametrize("labels", [{"plane": HUGE}, {HUGE: "x"}, {}])
-def test_verify_says_in_bounded_sentences_what_labels_lack(labels: dict[str, Any]) -> None:
+def test_verify_finds_in_bounded_sentences_what_labels_lack(labels: dict[str, Any]) -> None:
     assert all(len(one.message) < _LONGEST for one in diagnose(WELL, shared(labels=labels)).findings)

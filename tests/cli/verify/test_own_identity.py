@@ -7,10 +7,9 @@ import pytest
 
 from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
 from tests.iam.policies import ROLE
-from webhook.cli.verify.facts import Own
+from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import Level
-from webhook.cli.verify.own_identity import check_own_pods
-from webhook.cli.verify.verdict import diagnose
+from webhook.cli.verify.webhook import check_own_pods
 from webhook.model.bindings import Mode
 
 RESTART = "kubectl rollout restart -n webhooks deployment -l app.kubernetes.io/name=mxp-identity-webhook"
@@ -26,7 +25,7 @@ def shared(*variables: dict[str, str], phase: str = "Running", **changes: Any) -
     pods = (
         replace(POD, name=f"webhook-{number}", variables=one, phase=phase) for number, one in enumerate(variables)
     )
-    return _shared(NOBODY, own=Own("webhooks", tuple(pods)), **changes)
+    return _shared(NOBODY, own_pods=tuple(pods), **changes)
 
 
 CASES: dict[str, tuple[Any, Level, str]] = {
@@ -67,7 +66,7 @@ def test_a_webhook_without_an_identity_of_its_own_is_named_with_the_restart(case
     ],
     ids=["by token", "by the agent", "by a key", "not running", "no binding needs AWS", "no pods", "not listed"],
 )
-def test_nothing_is_said_where_its_pods_have_one_or_need_none(facts: Any) -> None:
+def test_nothing_is_found_where_its_pods_have_one_or_need_none(facts: Any) -> None:
     assert list(check_own_pods(facts)) == []
 
 

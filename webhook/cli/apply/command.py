@@ -5,45 +5,41 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace
-from webhook.cli.output import Output, write_document
+from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace, flag, valued
+from webhook.cli.output import Output, write_done
 from webhook.cli.plan.command import make_plan_here
 from webhook.cli.plan.shown import plan_document, show_plan
-from webhook.cli.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.apply.engine import Done
-    from webhook.cli.progress import Progress
-    from webhook.cli.snapshots.session import Session, Where
+    from webhook.cli.running import Progress
+    from webhook.cli.snapshots.session import Session
     from webhook.model.names import IssuerUrl, RoleArn
     from webhook.planning.plan import Plan
 
 _RETIRE = "Retire what is gone, and do nothing else"
+_ISSUER = "Only remove the statements of a cluster that is gone."
+_INSTALLATION = "With --retire-issuer: the installation of that cluster. Without it: this one's."
+_ROLE = "Only remove our statement from a role that no binding names."
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a person asks for."""
+    """The options."""
 
-    where: Where
     output: Output
     approved: bool
     issuer: str | None
     installation: str | None
     role: str | None
-
-    def show_plan_first(self, plan: Plan) -> None:
-        """Print the plan before anything of it is done; a document for programs is printed whole at the end."""
-        if self.output is Output.TABLE:
-            show_plan(plan, self.output)
-            sys.stdout.flush()
 
 
 def apply(  # noqa: PLR0913  options
@@ -52,36 +48,10 @@ def apply(  # noqa: PLR0913  options
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
-    approve: Annotated[
-        bool, typer.Option("--approve", metavar="", help="Remove too what the plan removes.")
-    ] = False,
-    retire_issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Only remove the statements that a cluster which is gone has left behind.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
-    installation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="With --retire-issuer: the installation of that cluster. Without it: this one's.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
-    retire_role: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARN",
-            help="Only remove our statement from a role that no binding names any more.",
-            show_default=False,
-            rich_help_panel=_RETIRE,
-        ),
-    ] = None,
+    approve: Annotated[bool, flag("--approve", "Remove too what the plan removes.")] = False,
+    retire_issuer: Annotated[str | None, valued(_ISSUER, "URL", panel=_RETIRE)] = None,
+    installation: Annotated[str | None, valued(_INSTALLATION, "NAME", panel=_RETIRE)] = None,
+    retire_role: Annotated[str | None, valued(_ROLE, "ARN", panel=_RETIRE)] = None,
 ) -> None:
     """Print the plan and carry it out once: trust, annotations, and with `--approve` removals.
 
@@ -92,31 +62,24 @@ def apply(  # noqa: PLR0913  options
     Exit code 0: done, or nothing to do. 1: not all could be done. 3: a statement was not retired for want of
     `--approve`. 4: what is left needs a person.
     """
-    from webhook.cli.snapshots.session import Where
+    from webhook.cli.snapshots.session import Where, run_in_session
 
     if retire_issuer is not None and retire_role is not None:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
     if installation is not None and retire_issuer is None:
         raise typer.BadParameter("--installation goes with --retire-issuer")
-    where = Where(config, namespace, context)
-    asked = _Asked(where, output, approve, retire_issuer, installation, retire_role)
-    # An empty one is a variable of a script that was not set, and must not come to a whole apply.
+    asked = _Asked(output, approve, retire_issuer, installation, retire_role)
+    # An empty one is a script's variable that was not set, and must not apply the whole plan.
     work = _apply if retire_issuer is None and retire_role is None else _retire
-    sys.exit(run(lambda progress: work(asked, progress)))
+    sys.exit(run_in_session(Where(config, namespace, context), partial(work, asked)))
 
 
-async def _apply(asked: _Asked, progress: Progress) -> Exit:
+async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done, add_and_repair, hands, remove
-    from webhook.cli.snapshots.session import open_session
 
-    async with open_session(asked.where) as here:
-        plan = await make_plan_here(here, progress)
-        progress.hide()
-        asked.show_plan_first(plan)
-        if not plan.has_changes:
-            return _told(asked, plan, Done())
-        done = Done()
-        with _told_if_cut_off(asked, plan, done, progress):
+    plan, done = await make_plan_here(here, progress), Done()
+    with _printed(asked, plan, done, progress):
+        if plan.has_changes:
             progress.step("watching the cluster")
             async with hands(here, done) as by:
                 progress.step("writing what is missing")
@@ -124,40 +87,34 @@ async def _apply(asked: _Asked, progress: Progress) -> Exit:
                 if asked.approved:
                     progress.step("removing")
                     await remove(by, plan, progress.count)
-        if plan.removals and not asked.approved and asked.output is Output.TABLE:
-            left = f"left to the reconciler, its grace and its limit, or to --approve: {plan.removals} to remove"
-            sys.stdout.write(f"{left}\n")
-        return _told(asked, plan, done)
+            if plan.removals and not asked.approved and asked.output is Output.TABLE:
+                progress.hide()
+                left = "left to the reconciler, its grace and its limit, or to --approve"
+                sys.stdout.write(f"{left}: {plan.removals} to remove\n")
+    return _exit_code(plan, done)
 
 
-async def _retire(asked: _Asked, progress: Progress) -> Exit:
+async def _retire(asked: _Asked, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.apply.retiring import retire_here
-    from webhook.cli.snapshots.session import open_session
     from webhook.model.names import IssuerUrl, RoleArn
 
     retired = RoleArn(asked.role) if asked.role is not None else IssuerUrl(asked.issuer or "")
-    async with open_session(asked.where) as here:
-        progress.step("reading trust policies")
-        plan = await _plan_to_retire(retired, asked, here, progress)
-        progress.hide()
-        asked.show_plan_first(plan)
-        if not plan.has_changes:
-            return _told(asked, plan, Done())
-        if not asked.approved:
-            if asked.output is Output.TABLE:
-                sys.stdout.write("nothing is removed without --approve\n")
-            return _told(asked, plan, Done(), is_left=True)
-        done = Done()
-        with _told_if_cut_off(asked, plan, done, progress):
+    progress.step("reading trust policies")
+    plan, done = await _plan_to_retire(retired, asked, here, progress), Done()
+    is_left = plan.has_changes and not asked.approved
+    with _printed(asked, plan, done, progress):
+        if is_left and asked.output is Output.TABLE:
+            sys.stdout.write("nothing is removed without --approve\n")
+        elif plan.has_changes and asked.approved:
             progress.step("removing")
             await retire_here(here, plan, progress.count, done)
-        return _told(asked, plan, done)
+    return Exit.CHANGES if is_left else _exit_code(plan, done)
 
 
 async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
     from webhook.cli.apply.retirement import retire_issuer, retire_role
-    from webhook.cli.snapshots.leases import roles_written_before
+    from webhook.cli.snapshots.release import roles_written_before
     from webhook.model.names import RoleArn
 
     if isinstance(retired, RoleArn):
@@ -169,26 +126,23 @@ async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Ses
 
 
 @contextmanager
-def _told_if_cut_off(asked: _Asked, plan: Plan, done: Done, progress: Progress) -> Iterator[None]:
-    """Hide the progress in the end, and tell what was done by then where something ends it early."""
+def _printed(asked: _Asked, plan: Plan, done: Done, progress: Progress) -> Iterator[None]:
+    """Print the plan before anything of it is done, and in the end what was done, whatever ends it.
+
+    A document for programs is printed whole at the end.
+    """
+    progress.hide()
+    if asked.output is Output.TABLE:
+        show_plan(plan, asked.output)
+        sys.stdout.flush()
     try:
         yield
-    except BaseException:  # Ctrl-C too
+    finally:
         progress.hide()
-        _told(asked, plan, done)
-        raise
-    progress.hide()
+        write_done(done, asked.output, plan_document(plan))
 
 
-def _told(asked: _Asked, plan: Plan, done: Done, *, is_left: bool = False) -> Exit:
-    """Print what was done and what was not, and answer the exit code; `is_left`: for want of --approve."""
-    if asked.output is Output.TABLE:
-        sys.stdout.write("".join(f"done: {line}\n" for line in done.written))
-    else:
-        write_document({**plan_document(plan), "done": done.written, "notDone": done.failed}, asked.output)
-    sys.stderr.write("".join(f"not done: {line}\n" for line in done.failed))
+def _exit_code(plan: Plan, done: Done) -> Exit:
     if done.failed:
         return Exit.FAILED
-    if is_left:
-        return Exit.CHANGES
     return Exit.PROBLEMS if plan.problems else Exit.DONE

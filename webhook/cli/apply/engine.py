@@ -6,16 +6,18 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from webhook.cli.snapshots.leases import check_locks
+from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
+from webhook.cli.output import short
+from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.live_reader import live
-from webhook.coordination.leases import LeaseLock
-from webhook.engine.grants import Grants
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.controller.live_reads import read_live
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import Engine, build_engine
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import Cluster
     from webhook.iam.ports import TrustPolicies
+    from webhook.iam.role_writer import RoleWriter
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
@@ -37,19 +40,19 @@ if TYPE_CHECKING:
     from webhook.server.pod_identity import PodIdentity
 
 PATIENCE = 120.0
-"""Seconds that a role is tried for: a lock that a dead process has left behind is free after 10."""
+"""Seconds that a role is tried for: the lock of a dead process is free after 10."""
 
 _SECONDS_EACH = 0.1
 """More for each: an association takes one or two calls, at 20 a second to begin with."""
 
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
-"""Seconds for all roles to be looked at; a lock that a dead process has left behind takes 10 of them."""
+"""Seconds for all roles to be read; the lock of a dead process takes 10 of them."""
 
 
 @dataclass(slots=True)
 class Done:
-    """What became of a plan, as lines for a person."""
+    """What was done of a plan and what was not, as lines for a person."""
 
     written: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -62,10 +65,7 @@ class Hands:
     cluster: Cluster
     policies: TrustPolicies
     cache: ClusterCache
-    demand: DesiredState
-    writers: dict[RoleArn, RoleWriter]
-    grants: Grants
-    associations: Associations | None = None
+    engine: Engine[DesiredState]
     done: Done = field(default_factory=Done)
 
 
@@ -78,9 +78,9 @@ async def hands(
 ) -> AsyncIterator[Hands]:
     """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
 
-    `own_in` says what is ours in a role where that is not the installation's own, and `pods` whose associations
-    are made and taken away where its bindings make none. What is done is noted in `done`, which so outlives an
-    error. Raises ClusterError where whoever runs it may not take the locks.
+    `own_in` are our statements in a role where they are not the installation's own, and `pods` associates where
+    its bindings do not. What is done is noted in `done`, which so outlives an error. Raises ClusterError without
+    the right to take the locks.
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
@@ -88,50 +88,59 @@ async def hands(
         installation.bindings,
         here.api.namespaces(),
         {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
-        clock=time.time,
+        wall_clock=time.time,
         grace=installation.grace,
     )
-    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    writers: dict[RoleArn, RoleWriter] = {}
-    demand, limiter = DesiredState(cache, writers), iam_limiter()
-    policies, eks = here.policies_to_write(), here.cluster_to_write()
-    own_in = own_in or installation.own_in
-    for role in trusted_roles(installation.bindings):
-        by = eks.policies if eks and own_in(role).pods else policies
-        writers[role] = RoleWriter(role, own_in, by, lock, demand, limiter=limiter)
-    associations = None
-    if pods:
-        associations = Associations(pods.api, pods.owner, cache)
-    elif eks and installation.owner:
-        associations = Associations(eks.associations, installation.owner, cache)
-    grants = Grants(writers, associations)
+    calls, own_in = here.calls_to_write(), own_in or installation.own_in
+    pods, quota = pods or here.pods_to_write(calls), AccountQuota(calls)
+
+    def policies_of(role: RoleArn) -> IamTrustPolicies:
+        return IamTrustPolicies(calls, pods.cluster if pods and own_in(role).pods else here.caller, quota)
+
+    engine = build_engine(
+        trusted_roles(installation.bindings),
+        own_in,
+        policies_of,
+        LeaseLock(Leases(here.connection, here.namespace), process_identity()),
+        partial(DesiredState, cache),
+        partial(Associations, pods.api, pods.owner) if pods else None,
+    )
+    async with hands_over(engine, here.api, here.policies, cache, done) as by:
+        yield by
+
+
+@asynccontextmanager
+async def hands_over(
+    engine: Engine[DesiredState], cluster: Cluster, policies: TrustPolicies, cache: ClusterCache, done: Done
+) -> AsyncIterator[Hands]:
+    """The same over an engine that was built; `cache` mirrors the cluster inside the `async with`."""
     mirror = asyncio.create_task(cache.run())
     try:
         await cache.wait_until_synced()
-        yield Hands(here.api, here.policies, cache, demand, writers, grants, associations, done)
+        yield Hands(cluster, policies, cache, engine, done)
     finally:
-        await grants.close()
+        await engine.grants.close()
         mirror.cancel()
 
 
 async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
-    """Write what the plan adds and repairs, make and mend associations, and write the annotations."""
+    """Write what the plan adds and repairs, create and repair associations, and write the annotations."""
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
-    associating = [*plan.associations.made, *plan.associations.mended]
+    associating = [*plan.associations.made, *plan.associations.repaired]
     subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
         obtain(by, subjects, progress),
         asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
-    _tell_associated(by, associating, outcomes)
+    _note_associated(by, associating, outcomes)
     await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
     await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
 
 
 async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
-    """Remove whom the plan removes and the API server, asked once more, does not want either."""
-    progress("looking up each ServiceAccount once more")
+    """Remove the subjects that the plan removes, where the API server, asked again, does not want them either."""
+    progress("looking up each ServiceAccount again")
     await _look_at_all_roles(by)
     await asyncio.gather(*(_remove_from(by, change) for change in plan.roles if change.removed))
     await asyncio.gather(*(_dissociate(by, item) for item in plan.associations.removed))
@@ -140,12 +149,12 @@ async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None
 async def obtain(
     by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
-    """Have each of them trusted or associated, as its binding says; those that no binding selects are left out."""
+    """Have each trusted or associated, as its binding wants; what no binding selects is left out."""
     grants = {subject: grant for subject in subjects if (grant := by.cache.grant(subject))}
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
-        outcomes[subject] = await by.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
+        outcomes[subject] = await by.engine.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
     try:
@@ -158,71 +167,73 @@ async def obtain(
 
 
 async def _repair(by: Hands, change: RoleChange) -> None:
-    """Have our statements put right, and wait until IAM shows it.
+    """Have our statements repaired, and wait until IAM shows it.
 
-    The writer waits too where it cannot tell an edit from an answer that is older than its last write.
+    The writer waits too where a read may be older than its last write.
     """
     if await shown(by, change.role, lambda policy: policy.is_whole(change.own)):
         if change.is_repaired:
-            by.done.written.append(f"{change.role}: our statement is put right")
+            by.done.written.append(f"{change.role}: our statement is repaired")
         for one in change.pods:
-            by.done.written.append(f"{change.role}: statement {one.sid} lets EKS in for the pods of {one.binding}")
+            by.done.written.append(f"{change.role}: statement {one.sid} allows EKS for the pods of {one.binding}")
 
 
-def _tell_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
+def _note_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
     done = 0
     for item in associating:
         outcome = outcomes.get(item.subject)
         if isinstance(outcome, Trusted):
             done += 1
         else:
-            reason = outcome.reason if outcome else "no binding selects it any more"
-            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+            reason = outcome.reason if outcome else "no binding selects it"
+            by.done.failed.append(f"{short(item.subject)}: {reason}")
     if done:
-        by.done.written.append(f"associations made or put right: {done}")
+        by.done.written.append(f"associations created or repaired: {done}")
 
 
 async def _dissociate(by: Hands, item: Dissociating) -> None:
-    """Delete an association of ours whose ServiceAccount the API server, asked once more, does not want either."""
+    """Delete a managed association, where the API server, asked again, does not want it either."""
     subject = item.found.subject
-    who = f"{subject.namespace}/{subject.service_account}"
+    name = short(subject)
     try:
-        namespace, account = await live(by.cluster, by.cache, subject)
-        if by.cache.cause_to_dissociate(item.found.role_arn, subject, namespace, account) is None:
-            by.done.failed.append(f"{who}: association {item.found.id} stays, because it is wanted by now")
-        elif by.associations and await by.associations.remove(subject):
-            by.done.written.append(f"{who}: association {item.found.id} deleted")
+        live = await read_live(by.cluster, by.cache, subject)
+        desired, associations = by.engine.desired, by.engine.associations
+        if desired.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
+            by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
+        elif associations and await associations.remove(subject):
+            by.done.written.append(f"{name}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
-        by.done.failed.append(f"{who}: association {item.found.id} not deleted: {error}")
+        by.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
 async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
-    """Have the writer look until IAM shows what is to be there; False, with the reason told, where it does not."""
-    writer = by.writers[role]
+    """Have the writer work until IAM shows what should be there; False, with the reason noted, if it does not."""
+    if reason := await write_until(by.engine.writers[role], by.policies, is_there):
+        by.done.failed.append(f"{role}: {reason}")
+    return not reason
+
+
+async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Callable[[TrustPolicy], bool]) -> str:
+    """Have the writer work until IAM shows what should be there; answers why it does not, or nothing."""
     try:
         async with asyncio.timeout(PATIENCE):
-            await writer.first_look()
-            while not writer.needs_a_person and not is_there(await by.policies.read(role)):
-                writer.check()
+            await writer.wait_until_synced()
+            while not writer.needs_a_person and not is_there(await policies.read(writer.role)):
+                writer.enqueue()
                 await asyncio.sleep(_LOOK_SECONDS)
     except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
-        by.done.failed.append(f"{role}: {reason}")
-        return False
-    if writer.needs_a_person and writer.trouble:
-        by.done.failed.append(f"{role}: {writer.trouble.reason}")
-        return False
-    return True
+        return writer.trouble.reason if writer.trouble else str(error) or f"not within {PATIENCE:.0f} s"
+    return writer.trouble.reason if writer.needs_a_person and writer.trouble else ""
 
 
 async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
-    """Wait until IAM shows who was added: what a Lease calls written somebody may have taken out since."""
+    """Wait until IAM shows the added: what a Lease calls written may have been removed externally since."""
     ours: set[Subject] = set()
     for item in change.added:
         outcome = outcomes.get(item.subject)
         if not isinstance(outcome, Trusted):
-            reason = outcome.reason if outcome else "no binding selects it any more"
-            by.done.failed.append(f"{item.subject.namespace}/{item.subject.service_account}: {reason}")
+            reason = outcome.reason if outcome else "no binding selects it"
+            by.done.failed.append(f"{short(item.subject)}: {reason}")
         elif outcome.role == change.role and outcome.proof in {TrustSource.WRITTEN, TrustSource.ALREADY}:
             ours.add(item.subject)
     if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
@@ -230,35 +241,35 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
 
 
 async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
-    who = f"{item.subject.namespace}/{item.subject.service_account}"
+    name = short(item.subject)
     grant = by.cache.grant(item.subject)
     if outcome is None or grant is None:
-        by.done.failed.append(f"{who}: no binding selects it any more")
+        by.done.failed.append(f"{name}: no binding selects it")
         return
     if grant.annotated is not None and not isinstance(outcome, Trusted):
-        by.done.failed.append(f"{who}: its annotation stays: {outcome.reason}")
+        by.done.failed.append(f"{name}: its annotation is kept: {outcome.reason}")
         return
     try:
         if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
-            by.done.written.append(f"{who}: annotated with {outcome.role}")
+            by.done.written.append(f"{name}: annotated with {outcome.role}")
         elif await _is_annotated(by, item.subject, outcome.role):
-            by.done.written.append(f"{who}: annotated with {outcome.role}, by the running program")
+            by.done.written.append(f"{name}: annotated with {outcome.role}, by the running program")
         else:
-            by.done.failed.append(f"{who}: not annotated, it has changed since it was looked at")
+            by.done.failed.append(f"{name}: not annotated, it has changed since it was read")
     except ClusterError as error:
-        by.done.failed.append(f"{who}: not annotated: {error}")
+        by.done.failed.append(f"{name}: not annotated: {error}")
 
 
 async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
-    _, account = await live(by.cluster, by.cache, subject)
+    _, account = await read_live(by.cluster, by.cache, subject)
     return account is not None and account.role_annotation == role.value
 
 
 async def _look_at_all_roles(by: Hands) -> None:
-    """Who is trusted in another role of its binding decides too; a role that does not answer trusts nobody."""
+    """Trust in another role of the binding decides too; a role that does not answer trusts no subject."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.first_look() for writer in by.writers.values()))
+            await asyncio.gather(*(writer.wait_until_synced() for writer in by.engine.writers.values()))
 
 
 async def _remove_from(by: Hands, change: RoleChange) -> None:
@@ -266,20 +277,20 @@ async def _remove_from(by: Hands, change: RoleChange) -> None:
     leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
     if not leaving:
         return
-    by.writers[change.role].leave(leaving)
+    by.engine.writers[change.role].approve_removals(leaving)
     if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
         by.done.written.append(f"{change.role}: {len(leaving)} removed")
 
 
 async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
     """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
-    who = f"{subject.namespace}/{subject.service_account}"
+    name = short(subject)
     try:
-        namespace, account = await live(by.cluster, by.cache, subject)
+        live = await read_live(by.cluster, by.cache, subject)
     except ClusterError as error:
-        by.done.failed.append(f"{who}: not removed, because it could not be looked up: {error}")
+        by.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
         return False
-    if by.demand.cause_by(role, subject, namespace, account) is None:
-        by.done.failed.append(f"{who}: not removed, because it is wanted by now")
+    if by.engine.desired.removal_reason(role, subject, live=live) is None:
+        by.done.failed.append(f"{name}: not removed, because it is wanted now")
         return False
     return True

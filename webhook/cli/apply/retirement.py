@@ -1,4 +1,4 @@
-"""Taking our statement out for good: that of a cluster which is gone, or out of a role no longer bound."""
+"""Which of our statements are removed for good: of a cluster that is gone, or in a role no longer bound."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def retire_role(role: RoleArn, installation: Installation, account: AccountSnaps
     if role in account.unread and role not in account.missing:
         return Plan(problems=tuple(problem for problem in unread_roles(account) if problem.role == role))
     policy = account.policies.get(role)
-    change = policy and _removal(role, policy, installation.own_in(role), "no binding names the role any more")
+    change = policy and _removal(role, policy, installation.own_in(role), "no binding names the role")
     if not change:
         raise InvalidNameError(_nothing_in(role, installation, account))
     return Plan((change,))
@@ -58,7 +58,7 @@ def _nothing_of(issuer: IssuerUrl, name: str, installation: Installation, accoun
     if issuer.value in others:
         return (
             f"roles of the bindings name {issuer}, but not in a statement of installation {name}, so nothing is "
-            "changed: `mxp-identity report` shows whose they are; --installation takes another name"
+            "changed: `mxp-identity report` shows their owners; --installation takes another name"
         )
     return (
         f"no role of the bindings names {issuer} in its trust policy, so nothing is changed; issuers of other "
@@ -83,7 +83,7 @@ def _nothing_in(role: RoleArn, installation: Installation, account: AccountSnaps
 
 
 def _issuers(account: AccountSnapshot) -> set[str]:
-    """The issuers whose tokens the trust policies are about, whoever wrote the statement."""
+    """The issuers that the trust policies name, in our statements and external ones."""
     return {
         f"https://{issuer}"
         for policy in account.policies.values()

@@ -1,17 +1,16 @@
-"""Removing our statement for good, by a writer whose cluster wants nobody in the role."""
+"""Removing our statement for good, by a writer whose cluster wants no subject in the role."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.snapshots.leases import check_locks
+from webhook.cli.apply.engine import write_until
+from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
-from webhook.coordination.leases import LeaseLock
-from webhook.iam.role_writer import RoleWriter, iam_limiter
+from webhook.coordination.lock import LeaseLock
+from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
-from webhook.model.aws_errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -21,43 +20,35 @@ if TYPE_CHECKING:
     from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
     from webhook.iam.ports import TrustPolicies
     from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.planning.plan import Plan, RoleChange
-
-_PATIENCE = 120.0
-_LOOK_SECONDS = 1.0
+    from webhook.planning.plan import Plan
 
 
-class NobodyWanted:
-    """The `Demand` of a cluster that is gone, and of a role that nothing is bound to."""
+class _NoneWanted:
+    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
 
     def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """Nobody."""
         return ()
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
-    def may_leave(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return True
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Always."""
         return True
 
     def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never."""
         return False
 
-    def is_another(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """Never: nobody comes back here."""
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
         return False
 
 
 class _Untold:
-    """The lock, whose Lease goes on saying what became of our own statement: this one's subjects are not in it."""
+    """The lock, whose Lease keeps what it has of our own statement: this one's subjects are not noted in it."""
 
     def __init__(self, lock: RoleLock) -> None:
         self._lock = lock
@@ -72,7 +63,7 @@ class _Untold:
 class _UntoldHold:
     def __init__(self, hold: Hold) -> None:
         self.outlasts = hold.outlasts
-        self.again = hold.again
+        self.renew = hold.renew
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing that concerns another replica."""
@@ -81,7 +72,7 @@ class _UntoldHold:
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
     """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
 
-    Raises ClusterError where whoever runs it may not take the locks.
+    Raises ClusterError without the right to take the locks.
     """
     await check_locks(here.connection, here.namespace)
     lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
@@ -92,37 +83,21 @@ async def retire(
     plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
 ) -> None:
     """The same, one role after the other."""
-    limiter = iam_limiter()
+    owns = {change.role: change.own for change in plan.roles}
+    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: _NoneWanted())
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
-        writer = RoleWriter(change.role, _is(change.own), policies, _Untold(lock), NobodyWanted(), limiter=limiter)
-        await _retire_from(change, writer, policies, done)
-
-
-def _is(own: OwnStatement) -> Callable[[RoleArn], OwnStatement]:
-    return lambda _: own
-
-
-async def _retire_from(change: RoleChange, writer: RoleWriter, policies: TrustPolicies, done: Done) -> None:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            writer.leave({item.subject for item in change.removed})
-            await writer.first_look()
-            while not writer.needs_a_person and await _is_there(policies, change):
-                writer.check()
-                await asyncio.sleep(_LOOK_SECONDS)
-    except (AwsError, TimeoutError) as error:
-        reason = writer.trouble.reason if writer.trouble else str(error) or f"not within {_PATIENCE:.0f} s"
-        done.failed.append(f"{change.role}: {reason}")
-    else:
-        if writer.needs_a_person and writer.trouble:
-            done.failed.append(f"{change.role}: {writer.trouble.reason}")
+        writer = engine.writers[change.role]
+        writer.approve_removals({item.subject for item in change.removed})
+        try:
+            reason = await write_until(writer, policies, _lacks(change.own))
+        finally:
+            await writer.close()
+        if reason:
+            done.failed.append(f"{change.role}: {reason}")
         else:
             done.written.append(f"{change.role}: statement {change.own.sid} removed")
-    finally:
-        await writer.close()
 
 
-async def _is_there(policies: TrustPolicies, change: RoleChange) -> bool:
-    policy = await policies.read(change.role)
-    return policy.names_subjects(change.own)
+def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
+    return lambda policy: not policy.names_subjects(own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.cli.judgement import judge_trust
 from webhook.cli.migrate.rules import ModeReadiness
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import AssociationAction
@@ -12,6 +13,7 @@ from webhook.podidentity.association import AssociationAction
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.cli.judgement import Trust
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import Place, TrustPolicy
     from webhook.model.decisions import Grant
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class IrsaReadiness:
-    """What there is of IRSA. `problems` say why some ServiceAccounts cannot be trusted."""
+    """What there is of IRSA. `problems` are why some ServiceAccounts cannot be trusted."""
 
     def __init__(
         self, installation: Installation, account: AccountSnapshot, problems: Mapping[Subject, str]
@@ -32,32 +34,27 @@ class IrsaReadiness:
         self._trusted = TrustedSubjects(account, installation)
 
     def as_new(self, grant: Grant, *, has_account: bool) -> ModeReadiness:
-        """As the way to go to; where there is no ServiceAccount yet, it is annotated as it is created."""
-        subject, roles = grant.subject, grant.binding.roles
-        letting = {role for role in roles if self._lets_in(role, subject)}
-        certain = {role for role in letting if self._doubt(role, subject) is None}
-        works = grant.annotated in certain if has_account else bool(certain)
-        if works:
+        """As the new way; where there is no ServiceAccount yet, it is annotated as it is created."""
+        roles = grant.binding.roles
+        trusts = {role: self._trust(role, grant.subject) for role in roles if role in self._account.policies}
+        allowing = {role: one for role, one in trusts.items() if one.allowed_by and not one.denied_by}
+        certain = {role for role, one in allowing.items() if not one.may_be_denied_by}
+        if grant.annotated in certain if has_account else certain:
             return ModeReadiness(works=True)
-        doubts = (self._doubt(role, subject) for role in roles if role in letting)
-        doubt = next((doubt for doubt in doubts if doubt), "")
-        return ModeReadiness(trouble=self._problems.get(subject) or self._unread(roles) or doubt)
+        doubts = (
+            _denial("may deny", place, role) for role, one in allowing.items() if (place := one.may_be_denied_by)
+        )
+        return ModeReadiness(trouble=self._problems.get(grant.subject) or self._unread(roles) or next(doubts, ""))
 
     def as_old(self, grant: Grant) -> ModeReadiness:
-        """As the way to come from: the annotation, where it names a role of the binding, and our statements."""
+        """As the old way: the annotation, where it names a role of the binding, and our statements."""
         roles = grant.binding.roles
         is_ours = grant.annotated is not None or any(self._names(role, grant.subject) for role in roles)
         return ModeReadiness(is_ours=is_ours, trouble=self._unread(roles))
 
-    def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
-        policy, own = self._account.policies.get(role), self._installation.own_in(role)
-        if policy is None or policy.denial(own, subject) is not None:
-            return False
-        return self._trusted.lets_in(role, subject) or policy.foreign_grant(own, subject) is not None
-
-    def _doubt(self, role: RoleArn, subject: Subject) -> str | None:
-        place = self._account.policies[role].possible_denial(self._installation.own_in(role), subject)
-        return f"{place} of the trust policy of {role} may deny it: change that statement" if place else None
+    def _trust(self, role: RoleArn, subject: Subject) -> Trust:
+        policy, own = self._account.policies[role], self._installation.own_in(role)
+        return judge_trust(policy, own, subject, by_own=self._trusted.lets_in(role, subject))
 
     def _names(self, role: RoleArn, subject: Subject) -> bool:
         policy = self._account.policies.get(role)
@@ -69,7 +66,7 @@ class IrsaReadiness:
 
 @dataclass(frozen=True, slots=True)
 class PodIdentityReadiness:
-    """What there is of Pod Identity with one role. `own` is what is ours in it, with the statement for pods."""
+    """What there is of Pod Identity with one role. `own` are our statements in it, with the one for pods."""
 
     role: RoleArn
     own: OwnStatement
@@ -77,23 +74,19 @@ class PodIdentityReadiness:
     account: AccountSnapshot
 
     def as_new(self, found: Association | None) -> ModeReadiness:
-        """As the way to go to, by the ServiceAccount's association."""
+        """As the new way, by the ServiceAccount's association."""
         policy = self.account.policies.get(self.role)
         if policy is None:
             return ModeReadiness(trouble=f"{self.role}: {self.account.unread.get(self.role, 'was not read')}")
         if (place := policy.denial_of_pods(self.own)) is not None:
-            return ModeReadiness(
-                trouble=f"{place} of the trust policy of {self.role} denies it: change that statement"
-            )
+            return ModeReadiness(trouble=_denial("denies", place, self.role))
         action = self.owner.action_for(found, self.role)
         if found is not None and action is AssociationAction.CONFLICT:
             return ModeReadiness(trouble=self.owner.conflict_reason(found, self.role))
         if found is not None and (place := self._possible_denial(policy, found.subject)) is not None:
-            return ModeReadiness(
-                trouble=f"{place} of the trust policy of {self.role} may deny it: change that statement"
-            )
+            return ModeReadiness(trouble=_denial("may deny", place, self.role))
         return ModeReadiness(
-            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.lets_pods_in(self.own)
+            works=action in {AssociationAction.KEEP, AssociationAction.ACCEPT} and policy.allows_pods(self.own)
         )
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
@@ -102,10 +95,15 @@ class PodIdentityReadiness:
         return next((place for place in places if place), None)
 
     def as_old(self, found: Association | None) -> ModeReadiness:
-        """As the way to come from: EKS prefers an association, whoever made it."""
+        """As the old way: EKS prefers an association, managed or external."""
         if found is None:
             return ModeReadiness()
         if self.owner.owns(found):
             return ModeReadiness(is_ours=True)
-        whose = f"of add-on {found.owner_arn}" if found.owner_arn else "that somebody else made"
-        return ModeReadiness(trouble=f"association {found.id} {whose} keeps its pods on Pod Identity: delete it")
+        return ModeReadiness(
+            trouble=f"association {found.id} {found.origin} keeps its pods on Pod Identity: delete it"
+        )
+
+
+def _denial(verb: str, place: Place, role: RoleArn) -> str:
+    return f"{place} of the trust policy of {role} {verb} it: change that statement"

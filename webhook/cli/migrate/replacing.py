@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0
 _ASK_SECONDS = 0.5
 _ANSWERS_ALIKE = 3
-"""EKS runs several replicas of its webhook, which need not hear of an association in the same moment."""
+"""EKS runs several replicas of its webhook; an association does not reach all at the same moment."""
 
 _TOLD_WITHIN = 90.0
-"""Seconds within which EKS's webhook has heard: 5 to 15 by what people report (eks-pod-identity-agent#52)."""
+"""Seconds within which an association is propagated: 5 to 15 by reports (eks-pod-identity-agent#52)."""
 
 _MARGIN = 5.0
 """Seconds more than that usually takes, where no dry run can show it."""
@@ -41,7 +41,7 @@ The agent keeps them for three hours, and so does the pod (aws/eks-pod-identity-
 """
 
 _MOST_RESTARTS = 2
-"""Of one Deployment in one run: the second for pods that were made before all of EKS's webhook had heard."""
+"""Of one Deployment in one run: the second for pods created before the change was propagated."""
 
 
 class Replacing:
@@ -58,7 +58,7 @@ class Replacing:
     async def told(self, subject: Subject) -> str:
         """Wait until a new pod would get the new variables, by dry runs; answers why that is not so, or nothing.
 
-        Where nobody may try, time has to do: a pod that is made too early on the way to IRSA has no access, on
+        Without the right to try, it waits: a pod that is created too early on the way to IRSA has no access, on
         the way to Pod Identity it has the old one.
         """
         until = time.monotonic() + _TOLD_WITHIN
@@ -134,7 +134,8 @@ class Replacing:
             if not await self._deployments.restart(deployment, time.time(), noted=False):
                 return ""
             restarts[name] += 1
-        await end_of_rollout(self._deployments, subject.namespace, name, until, noted=False)
+        left = until - time.monotonic()
+        await end_of_rollout(self._deployments, subject.namespace, name, left, noted=False)
         return ""
 
     async def _lagging(self, subject: Subject) -> list[RunningPod]:

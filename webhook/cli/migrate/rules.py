@@ -1,11 +1,11 @@
 """Moving a binding from one way to the other, IRSA or Pod Identity: at which step a ServiceAccount is.
 
-Nothing about a migration is kept anywhere: the step follows from what is there. So a run that was cut off is taken
-up by the next, and what somebody did by hand in between counts.
+Nothing about a migration is kept anywhere: the step follows from what is there. So the next run continues one that
+was cut off, and changes by hand in between count.
 
 Old and new way are both there while pods are replaced, and either works. That order has one exception. EKS prefers
 an association to the annotation (amazon-eks-pod-identity-webhook, buildPodPatchConfig), so that on the way back to
-IRSA no pod gets the new variables as long as there is one: it goes before the pods are replaced, not after.
+IRSA no pod gets the new variables as long as there is one: it is removed before the pods are replaced, not after.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class MigrationStep(StrEnum):
     SWITCH = "switch"
     """The running program still gives its binding the old way, and would put back what is removed."""
     DETACH = "detach"
-    """On the way to IRSA: take the association away, then replace the pods."""
+    """On the way to IRSA: remove the association, then replace the pods."""
     RESTART = "restart"
     """Pods do not carry the new way's variables: replace them."""
     REMOVE = "remove"
-    """No pod needs the old way any more."""
+    """No pod needs the old way."""
     MOVED = "moved"
-    LEAVE = "leave"
+    BLOCKED = "blocked"
     """It stays as it is until a person has done something."""
 
 
@@ -48,9 +48,9 @@ class ModeReadiness:
     works: bool = False
     """Whether a pod that carries its variables gets credentials."""
     is_ours: bool = False
-    """Whether anything of it is there that is for us to take away."""
+    """Whether anything of it is managed, and to be removed by us."""
     trouble: str = ""
-    """Why only a person can bring it about, or take it away."""
+    """Why only a person can add or remove it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,22 @@ class Situation:
     old: ModeReadiness
     workloads: tuple[LaggingPods, ...] = ()
 
+    @property
+    def pods(self) -> list[str]:
+        """The names of the pods to replace."""
+        return [pod for workload in self.workloads for pod in workload.pods]
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Where a binding goes. `switched`: whether the running program's configuration names that mode already."""
+    """The new mode of a binding, and whether the running program's configuration has it already."""
 
     target: Mode
     switched: bool
 
     @property
     def detaches(self) -> bool:
-        """Whether the old way has to go before pods can get the new one's variables."""
+        """Whether the old way has to be removed before pods can get the new one's variables."""
         return self.target is Mode.IRSA
 
 
@@ -97,21 +102,21 @@ class Move:
 
     @property
     def subject(self) -> Subject:
-        """Whose."""
+        """Its ServiceAccount."""
         return self.situation.subject
 
 
 _WHY_SWITCH = "both ways are there: give the binding mode {target} in the running program's configuration"
 _WHY_RESTART = "its pods carry the old way's variables"
-_WHY_DETACH = "the new way is there: its association goes, then its pods are replaced"
+_WHY_DETACH = "the new way is there: its association is removed, then its pods are replaced"
 _WHY_REMOVE = "every pod carries the new way's variables"
 
 
 def next_move(situation: Situation, course: Course) -> Move:
     """What to do next about a ServiceAccount; each step done leads to the one after it, in the end to MOVED.
 
-    As long as pods carry the old way's variables nothing of it is taken away, but for an association whose pods
-    can be replaced at once.
+    As long as pods carry the old way's variables nothing of it is removed, but for an association whose pods can
+    be replaced at once.
     """
 
     def move(step: MigrationStep, why: str) -> Move:
@@ -119,7 +124,7 @@ def next_move(situation: Situation, course: Course) -> Move:
 
     new, old = situation.new, situation.old
     if new.trouble:
-        return move(MigrationStep.LEAVE, new.trouble)
+        return move(MigrationStep.BLOCKED, new.trouble)
     if not new.works:
         return move(MigrationStep.ADD, "the new way is not all there yet")
     if not (situation.workloads or old.is_ours or old.trouble):
@@ -129,9 +134,9 @@ def next_move(situation: Situation, course: Course) -> Move:
     if not course.switched:
         return move(MigrationStep.SWITCH, _WHY_SWITCH.format(target=course.target))
     if old.trouble:
-        return move(MigrationStep.LEAVE, old.trouble)
+        return move(MigrationStep.BLOCKED, old.trouble)
     if obstacle := next((one.obstacle for one in situation.workloads if one.obstacle), ""):
-        return move(MigrationStep.LEAVE, obstacle)
+        return move(MigrationStep.BLOCKED, obstacle)
     if course.detaches and old.is_ours:
         return move(MigrationStep.DETACH, _WHY_DETACH)
     if situation.workloads:
@@ -145,9 +150,9 @@ def obstacle_to_restart(deployment: Deployment | None, service_account: str, nam
     `named` are the Deployments that its binding names.
     """
     if deployment is None or deployment.name not in named:
-        return "pods of no Deployment that its binding names: have their owner make them anew"
+        return "pods of no Deployment that its binding names: have their owner recreate them"
     if deployment.service_account != service_account:
-        return f"Deployment {deployment.name} runs as another ServiceAccount by now"
+        return f"Deployment {deployment.name} now runs as another ServiceAccount"
     if deployment.is_paused:
         return f"the rollouts of Deployment {deployment.name} are paused: resume it first"
     return ""
@@ -158,11 +163,11 @@ class Migration:
     """Where all of a binding's ServiceAccounts are."""
 
     binding: Binding
-    """In the mode that it goes to."""
+    """In its new mode."""
     course: Course
     moves: tuple[Move, ...]
     additions: Plan
-    """What is to be written for those whose new way is IRSA and not all there."""
+    """What is to be written for ServiceAccounts of which the new way is IRSA and not all there."""
     statement_in: tuple[RoleArn, ...] = ()
     """The roles in which the statement for its pods is left, on the way to IRSA."""
 
@@ -172,7 +177,7 @@ class Migration:
 
     @property
     def drops_statement(self) -> bool:
-        """Whether the statement for pods can go: nobody's pods need it any more."""
+        """Whether the statement for pods can be removed: no pod needs it."""
         return (
             bool(self.statement_in)
             and self.course.switched
@@ -185,6 +190,18 @@ class Migration:
         return bool(self.at(MigrationStep.SWITCH)) or (bool(self.statement_in) and not self.course.switched)
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether `--approve` would do something now."""
+        steps = (MigrationStep.ADD, MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
+        return bool(self.at(*steps)) or self.drops_statement
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all that is left needs a person."""
+        waits = self.waits_for_switch and not self.at(MigrationStep.BLOCKED)
+        return not (self.can_go_on or self.at(MigrationStep.SWITCH) or waits)
+
+    @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to do, by us or by a person."""
+        """Whether nothing is left to do, by the program or by a person."""
         return len(self.at(MigrationStep.MOVED)) == len(self.moves) and not self.statement_in

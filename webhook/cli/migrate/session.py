@@ -1,4 +1,4 @@
-"""Where a binding is on its way from IRSA to Pod Identity, or back: cluster, account, associations and pods."""
+"""How far a binding is from IRSA to Pod Identity, or back: cluster, account, associations and pods."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from webhook.cli.migrate.rules import (
 )
 from webhook.config.bindings import check_associating
 from webhook.config.errors import ConfigurationError
-from webhook.iam.pod_statement import sid_for_pods
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, sid_for_pods
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.bindings import Mode, first_match
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import Subject
-from webhook.planning.associations import describe_all
+from webhook.planning.account import describe_all
 from webhook.planning.plan import make_plan
 from webhook.server.pod_identity import PodIdentity, confirm_cluster, pod_identity
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.cli.migrate.rules import Move
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import RunningPod
     from webhook.model.bindings import Binding
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSession:
-    """A binding that goes to another mode, and what is needed to look after it on the way.
+    """A binding that changes its mode, and what its migration works with.
 
-    `here` has the binding in the mode that it goes to, whatever its configuration says.
+    `here` has the binding in its new mode, whatever its configuration has.
     """
 
     here: Session
@@ -92,7 +92,7 @@ async def open_migration(here: Session, name: str, target: Mode) -> MigrationSes
         names = ", ".join(one.name for one in here.installation.bindings)
         raise InvalidNameError(f"there is no binding {name!r}; there is {names}")
     if found.mode is Mode.ANNOTATE:
-        raise InvalidNameError(f"binding {name} is in mode annotate, in which trust is somebody else's work")
+        raise InvalidNameError(f"binding {name} is in mode annotate, in which trust is not managed")
     cluster = here.configuration.cluster.name
     if cluster is None:
         raise ConfigurationError("cluster.name: is missing; associations are made of the cluster so named")
@@ -117,24 +117,22 @@ async def open_migration(here: Session, name: str, target: Mode) -> MigrationSes
     return MigrationSession(there, going, Course(target, switched=found.mode is target), pods, calls)
 
 
-async def look_at_migration(
-    session: MigrationSession, step: Callable[[str], None], count: Callable[[str], None]
-) -> Migration:
+async def look_at_migration(session: MigrationSession, progress: Progress) -> Migration:
     """Where each of its ServiceAccounts is.
 
     Lists namespaces, ServiceAccounts, pods and Deployments, reads trust policies, lists and describes
     associations. Raises ClusterError, AwsError.
     """
     here, binding = session.here, session.binding
-    step("listing namespaces and ServiceAccounts")
+    progress.step("listing namespaces and ServiceAccounts")
     cluster = await here.read_cluster()
-    step("reading trust policies")
-    account = await here.read_account(count)
+    progress.step("reading trust policies")
+    account = await here.read_account(progress.count)
     plan = make_plan(here.installation, cluster, account)
     grants = [one for one in cluster.grants_due(here.installation) if one.binding.name == binding.name]
-    step("describing associations")
-    associations = await _associations(session, grants, cluster, count)
-    step("listing pods and Deployments")
+    progress.step("describing associations")
+    associations = await _associations(session, grants, cluster, progress.count)
+    progress.step("listing pods and Deployments")
     workloads = await _workloads(session)
     look = _Situations(session, cluster, account, plan, associations, workloads)
     moves = [next_move(look.situation(grant), session.course) for grant in grants]
@@ -177,9 +175,9 @@ class _Situations:
         return Situation(subject, new, old, self._workloads.get(subject, ()))
 
     def moves_of_others(self, granted: Collection[Subject]) -> list[Move]:
-        """Of those who have nothing to come from the binding, but an association that its statement lets in.
+        """Of ServiceAccounts that the binding does not select, with an association that its statement allows.
 
-        The running program, once it is in mode irsa, takes none of them away.
+        The running program, once it is in mode irsa, removes none of them.
         """
         others = {subject: found for subject, found in self._associations.items() if subject not in granted}
         readiness = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
@@ -190,23 +188,23 @@ class _Situations:
         ]
 
     def _of_another(self, subject: Subject, found: Association) -> ModeReadiness | None:
-        """What is to go first; None where the statement for pods may go without it."""
+        """What is to be removed first; None where the statement for pods may be removed without it."""
         namespace = self._cluster.namespaces.get(subject.namespace)
         if not self._session.pods.owner.owns(found):
             if found.role not in {role.value for role in self._session.binding.roles}:
                 return None
-            whose = f"association {found.id}, which somebody else made,"
             return ModeReadiness(
-                trouble=f"{whose} works by our statement for pods: delete it, or trust it by another"
+                trouble=f"external association {found.id} works by our statement for pods: delete it, or trust it "
+                "by another"
             )
         if namespace is None:
             return self._pods.as_old(found)
         if namespace.terminating:
-            return ModeReadiness(trouble="its namespace is on its way out: run this again when it is gone")
+            return ModeReadiness(trouble="its namespace is being deleted: run this again when it is gone")
         return ModeReadiness(trouble=f"nothing gives it the role, but association {found.id} is left: delete it")
 
     def statement_in(self) -> tuple[RoleArn, ...]:
-        """The roles with a statement for pods that has to go in the end."""
+        """The roles with a statement for pods that is to be removed in the end."""
         if not self._session.course.detaches:
             return ()
         policies = self._account.policies
@@ -220,7 +218,7 @@ class _Situations:
 async def _associations(
     session: MigrationSession, grants: Iterable[Grant], cluster: ClusterSnapshot, progress: Callable[[str], None]
 ) -> dict[Subject, Association]:
-    """Those of the binding's ServiceAccounts; to IRSA, also all others whom its statement for pods lets in."""
+    """Those of the binding's ServiceAccounts; to IRSA, also all others that its statement for pods allows."""
     listing = await session.pods.api.list()
     asked = {grant.subject for grant in grants}
     if session.course.detaches:

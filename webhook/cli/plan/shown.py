@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.output import Output, console, write_document
+from webhook.cli.output import Output, console, short, subject_fields, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from webhook.model.names import Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.association_plan import Associating, AssociationPlan
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Annotating, Plan, RoleChange
@@ -32,7 +31,7 @@ def show_plan(plan: Plan, output: Output) -> None:
 
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
-    """The plan, a line at a time: + comes, - goes, ~ changes, ! needs a person."""
+    """The plan, a line at a time: + added, - removed, ~ changed, ! for a person."""
     for change in plan.roles:
         yield from _role(change)
     yield from _associations(plan.associations)
@@ -41,7 +40,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
         yield from (_annotation(item) for item in plan.annotations)
         yield "", ""
     for title, problems, mark, style in (
-        ("problems that only a person can mend", plan.problems, "!", "red"),
+        ("problems that only a person can correct", plan.problems, "!", "red"),
         ("to know", plan.notes, "i", "dim"),
     ):
         if problems:
@@ -70,8 +69,8 @@ def summary(plan: Plan) -> str:
         "to remove": plan.removals,
         "statements to repair": changed,
         **({"statements for pods to write": new} if new else {}),
-        **({"associations to make": len(associations.made)} if associations.made else {}),
-        **({"associations to put right": len(associations.mended)} if associations.mended else {}),
+        **({"associations to create": len(associations.made)} if associations.made else {}),
+        **({"associations to repair": len(associations.repaired)} if associations.repaired else {}),
         "annotations to write": len(plan.annotations),
         "problems": len(plan.problems),
     }
@@ -88,7 +87,7 @@ def _over_limit(forecast: Forecast) -> str:
 
 def problem_text(problem: Problem) -> str:
     """A problem in one line, with what it is about."""
-    about = _short(problem.subject) if problem.subject else str(problem.role or "")
+    about = short(problem.subject) if problem.subject else str(problem.role or "")
     return ": ".join(part for part in (problem.kind.value, about, problem.message) if part)
 
 
@@ -96,16 +95,19 @@ def _role(change: RoleChange) -> Iterator[Line]:
     size = f"{change.before.size()} -> {change.after.size()} characters"
     yield f"{change.role}  ({change.own.sid}, {size})", "bold"
     if change.is_repaired:
-        yield "  ~ our statement is not as it is written: put right", "yellow"
+        yield "  ~ our statement was changed: to be repaired", "yellow"
     for one in change.pods:
         if one in change.pods_changed:
-            yield f"  ~ statement {one.sid} for the pods of binding {one.binding}: somebody changed it", "yellow"
+            yield (
+                f"  ~ statement {one.sid} of binding {one.binding}'s pods: changed externally, to be repaired",
+                "yellow",
+            )
         else:
             yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
     for added in change.added:
-        yield f"  + {_short(added.subject)}  {added.why}", "green"
+        yield f"  + {short(added.subject)}  {added.why}", "green"
     for removed in change.removed:
-        yield f"  - {_short(removed.subject)}  {removed.why}", "red"
+        yield f"  - {short(removed.subject)}  {removed.why}", "red"
     yield "", ""
 
 
@@ -114,23 +116,19 @@ def _associations(plan: AssociationPlan) -> Iterator[Line]:
         return
     yield "associations", "bold"
     for item in plan.made:
-        yield f"  + {_short(item.subject)}  {item.role}  {item.why}", "green"
-    for item in plan.mended:
+        yield f"  + {short(item.subject)}  {item.role}  {item.why}", "green"
+    for item in plan.repaired:
         was = item.found.id if item.found else "none"
-        yield f"  ~ {_short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
+        yield f"  ~ {short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
     for gone in plan.removed:
-        yield f"  - {_short(gone.found.subject)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
+        yield f"  - {short(gone.found.subject)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
     yield "", ""
 
 
 def _annotation(item: Annotating) -> Line:
     now = f"{item.replacing} -> " if item.replacing else ""
     mark, style = ("~", "yellow") if item.replacing else ("+", "green")
-    return f"  {mark} {_short(item.subject)}  {now}{item.role}  {item.why}", style
-
-
-def _short(subject: Subject) -> str:
-    return f"{subject.namespace}/{subject.service_account}"
+    return f"  {mark} {short(item.subject)}  {now}{item.role}  {item.why}", style
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -141,8 +139,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             {
                 "role": change.role.value,
                 "sid": change.own.sid,
-                "added": [{**_subject(item.subject), "why": item.why} for item in change.added],
-                "removed": [{**_subject(item.subject), "why": item.why} for item in change.removed],
+                "added": [{**subject_fields(item.subject), "why": item.why} for item in change.added],
+                "removed": [{**subject_fields(item.subject), "why": item.why} for item in change.removed],
                 "repaired": change.is_repaired,
                 "podStatements": [
                     {"sid": one.sid, "binding": one.binding, "changed": one in change.pods_changed}
@@ -155,7 +153,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "associations": _associations_document(plan.associations),
         "annotations": [
             {
-                **_subject(item.subject),
+                **subject_fields(item.subject),
                 "role": item.role.value,
                 "replacing": item.replacing,
                 "why": item.why,
@@ -172,10 +170,10 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
     return {
-        "made": [_association(item) for item in plan.made],
-        "mended": [_association(item) for item in plan.mended],
+        "created": [_association(item) for item in plan.made],
+        "repaired": [_association(item) for item in plan.repaired],
         "removed": [
-            {**_subject(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
+            {**subject_fields(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
             for item in plan.removed
         ],
     }
@@ -184,7 +182,7 @@ def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
 def _association(item: Associating) -> dict[str, Any]:
     found = item.found
     return {
-        **_subject(item.subject),
+        **subject_fields(item.subject),
         "role": item.role.value,
         "id": found.id if found else None,
         "replacing": found.role if found else None,
@@ -192,15 +190,11 @@ def _association(item: Associating) -> dict[str, Any]:
     }
 
 
-def _subject(subject: Subject) -> dict[str, str]:
-    return {"namespace": subject.namespace, "serviceAccount": subject.service_account}
-
-
 def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     return [
         {
             "kind": problem.kind.value,
-            **(_subject(problem.subject) if problem.subject else {}),
+            **(subject_fields(problem.subject) if problem.subject else {}),
             "role": problem.role.value if problem.role else None,
             "message": problem.message,
         }

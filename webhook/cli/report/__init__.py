@@ -1,1 +1,1 @@
-"""`report`: shows who has access to each bound role."""
+"""`report`: shows which principals may assume each bound role."""

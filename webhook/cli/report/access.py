@@ -1,215 +1,226 @@
-"""Who may assume which role and why: what an auditor asks, answered from the snapshots alone."""
+"""Which ServiceAccounts of this cluster may assume which role and why, answered from the snapshots alone."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.cli.report.access_line import Access, AccessFinding
-from webhook.cli.report.association_access import associated, associations_beside
-from webhook.iam.pod_statement import SERVICE
-from webhook.iam.statement import FIRST_OF_SETUP, NOBODY
-from webhook.iam.statement_words import effect_of, pods_it_is_for, principals_of, whom_it_names
-from webhook.iam.trust_policy import Place, canonical, is_for_nobody
+from webhook.cli.judgement import judge_pod_trust, judge_trust, own_place
+from webhook.iam.statement import NOBODY
+from webhook.iam.trust_policy import is_placeholder
 from webhook.planning.snapshot import TrustedSubjects
+from webhook.podidentity.association import AssociationAction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
-    from webhook.iam.statement import OwnStatement
-    from webhook.iam.trust_policy import Statement, TrustPolicy
+    from webhook.cli.judgement import Trust
+    from webhook.iam.trust_policy import Place, TrustPolicy
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
+    from webhook.model.removal import RemovalReason
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+    from webhook.podidentity.association import Association, Ownership
 
-_FOR_NOBODY = "stands in the place of ours while nothing is trusted: IAM wants a statement"
-_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
+_OWN = "this installation"
+_FOR_NOBODY = "holds the place of our statement while no subject is trusted: IAM requires a statement"
+_GOING = "it is being deleted, and may need its role until it is gone"
 
 
-def accesses(
-    installation: Installation,
-    cluster: ClusterSnapshot,
-    account: AccountSnapshot,
-    issuers_that_exist: Mapping[str, bool | None],
-) -> list[Access]:
-    """Every control plane and every statement, by role and by place in its policy.
+class AccessFinding(StrEnum):
+    """What one line of the report finds."""
 
-    `issuers_that_exist` says of OIDC providers' ARNs whether the account has them. Roles that were read although
-    no binding names them are retired.
-    """
-    look = _Look(installation, cluster, account, TrustedSubjects(account, installation))
-    grants = cluster.grants_due(installation)
-    found = [line for grant in grants if not grant.binding.associates for line in _of_grant(grant, look)]
-    told = {(line.role, line.who) for line in found}
-    associating = [grant for grant in grants if grant.binding.associates]
-    for grant in associating:
-        found.extend(associated(grant, installation, account))
-    found.extend(associations_beside(associating, installation, cluster, account))
-    for role, policy in account.policies.items():
-        found.extend(_of_our_statement(role, policy, look, told))
-        found.extend(_of_pod_statements(role, policy, installation))
-        found.extend(_of_other_statements(role, policy, installation, issuers_that_exist))
-    return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.who))
+    AS_WANTED = "as wanted"
+    WANTED_NOT_TRUSTED = "wanted, not trusted"
+    WANTED_NOT_ASSOCIATED = "wanted, not associated"
+    ASSOCIATED_NOT_WANTED = "associated, not wanted"
+    EXTERNAL_ASSOCIATION = "external association"
+    TRUSTED_NOT_WANTED = "trusted, not wanted"
+    DENIED = "denied"
+    MAY_BE_DENIED = "may be denied"
+    CHANGED = "changed externally"
+    NOT_KNOWN = "not known"
+    EXTERNAL = "external"
+    POD_IDENTITY = "pod identity"
+    OTHER_CLUSTER = "another cluster"
+    OTHER_INSTALLATION = "another installation"
+    DEAD_ISSUER = "dead issuer"
+    RETIRED_ROLE = "retired role"
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether a person should look into it."""
+        return self not in {
+            AccessFinding.AS_WANTED,
+            AccessFinding.EXTERNAL,
+            AccessFinding.EXTERNAL_ASSOCIATION,
+            AccessFinding.POD_IDENTITY,
+            AccessFinding.OTHER_CLUSTER,
+            AccessFinding.OTHER_INSTALLATION,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What lines are made from."""
+class Access:
+    """One line: `principal` may assume `role`, or should, by the statement at `place`."""
 
-    installation: Installation
-    cluster: ClusterSnapshot
-    account: AccountSnapshot
-    trusted: TrustedSubjects
-
-
-def provider_arns(account: AccountSnapshot) -> set[str]:
-    """The OIDC providers that statements of ours, of any cluster, are for."""
-    return {
-        provider
-        for policy in account.policies.values()
-        for statement in policy.statements
-        if _is_of_the_program(statement)
-        for provider in principals_of(statement, "Federated")
-    }
+    role: RoleArn
+    principal: str
+    finding: AccessFinding
+    why: str
+    place: Place | None = None
+    namespace: str | None = None
+    """The control plane's namespace, for ServiceAccounts of this cluster."""
+    issuer: str | None = None
+    """The cluster that a statement is for; None where it is for no cluster."""
+    association: str | None = None
+    """The id of the Pod Identity association by which it may, where it is by one."""
+    owner: str | None = None
+    """The association's owner: `this installation`, an add-on's ARN, or in words."""
 
 
-def _of_grant(grant: Grant, look: _Look) -> Iterator[Access]:
-    """Where a control plane is trusted; where nowhere, the role that it should be trusted in."""
-    who, issuer = str(grant.subject), look.installation.issuer.value
-    bound = f"binding {grant.binding.name}"
-    if not grant.binding.names_subjects:
-        role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
-        why = f"{bound} only annotates: trust is somebody else's work"
-        yield Access(role, who, AccessFinding.NOT_KNOWN, why, None, grant.subject.namespace, issuer)
-        return
-    lines = [line for role in grant.binding.roles for line in _of_grant_in(role, grant, bound, look)]
-    if lines:
-        yield from lines
-        return
-    role = grant.annotated or grant.binding.roles_in_order(grant.subject)[0]
-    if role in look.account.unread:
-        finding, why = AccessFinding.NOT_KNOWN, look.account.unread[role]
-    else:
-        finding, why = AccessFinding.WANTED_NOT_TRUSTED, f"{bound} selects it, and no statement lets it in"
-    yield Access(role, who, finding, why, None, grant.subject.namespace, issuer)
+class Accesses:
+    """The lines about ServiceAccounts of this cluster, by the snapshots."""
 
+    def __init__(self, installation: Installation, cluster: ClusterSnapshot, account: AccountSnapshot) -> None:
+        self._installation = installation
+        self._cluster = cluster
+        self._account = account
+        self._trusted = TrustedSubjects(account, installation)
+        self._grants = cluster.grants_due(installation)
 
-def _of_grant_in(role: RoleArn, grant: Grant, bound: str, look: _Look) -> Iterator[Access]:
-    policy = look.account.policies.get(role)
-    if policy is None:
-        return
-    own, who = look.installation.own_in(role).without_pods, str(grant.subject)
-    is_ours = look.trusted.lets_in(role, grant.subject)
-    granting = _own_place(policy, own) if is_ours else policy.foreign_grant(own, grant.subject)
-    denying = policy.denial(own, grant.subject)
-    if denying is not None and (granting is not None or grant.annotated == role or len(grant.binding.roles) == 1):
-        finding, place = AccessFinding.DENIED, denying
-        why = f"{bound} selects it, and a Deny keeps it out whatever else is said"
-    elif granting is not None and (doubtful := policy.possible_denial(own, grant.subject)) is not None:
-        finding, place = AccessFinding.MAY_BE_DENIED, doubtful
-        why = f"{bound} selects it, and a Deny may keep it out: only AWS knows what that asks about"
-    elif granting is not None:
-        finding, place = AccessFinding.AS_WANTED, granting
-        why = bound if is_ours else f"{bound} selects it, and somebody else's statement lets it in"
-    else:
-        return
-    yield Access(role, who, finding, why, place, grant.subject.namespace, own.issuer.value)
+    def lines(self) -> Iterator[Access]:
+        """Every ServiceAccount that a binding selects, and every other with trust or an association."""
+        granted = [line for grant in self._grants if not grant.binding.associates for line in self._granted(grant)]
+        yield from granted
+        associating = [grant for grant in self._grants if grant.binding.associates]
+        for grant in associating:
+            yield from self._associated(grant)
+        yield from self._associations_beside({grant.subject for grant in associating})
+        shown = {(line.role, line.principal) for line in granted}
+        for role, policy in self._account.policies.items():
+            yield from self._subjects_beside(role, policy, shown)
 
+    def _line(self, role: RoleArn, subject: Subject, finding: AccessFinding, why: str) -> Access:
+        issuer = self._installation.issuer.value
+        return Access(role, str(subject), finding, why, None, subject.namespace, issuer)
 
-def _of_our_statement(
-    role: RoleArn, policy: TrustPolicy, look: _Look, told: set[tuple[RoleArn, str]]
-) -> Iterator[Access]:
-    """Our statement where somebody has changed it, else those in it of whom nothing is told yet."""
-    own = look.installation.own_in(role).without_pods
-    if not policy.is_whole(own):
-        for index, statement in enumerate(policy.statements):
-            if own.owns(statement):
-                why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
-                for who in whom_it_names(statement):
-                    yield Access(
-                        role, who, AccessFinding.CHANGED, why, Place(index, own.sid), None, own.issuer.value
-                    )
-        return
-    place = _own_place(policy, own)
-    if place is not None and is_for_nobody(policy.statements[place.index], own):
-        yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
-    for subject in policy.subjects(own):
-        if (role, str(subject)) not in told:
-            finding, why = _judged(role, subject, look)
-            yield Access(role, str(subject), finding, why, place, subject.namespace, own.issuer.value)
-
-
-def _judged(role: RoleArn, subject: Subject, look: _Look) -> tuple[AccessFinding, str]:
-    """What to think of a subject that our statement names and that no grant is for."""
-    if not any(role in binding.roles for binding in look.installation.bindings):
-        return AccessFinding.RETIRED_ROLE, "no binding names the role any more"
-    cause = look.cluster.cause_to_leave(role, subject, look.installation, look.trusted)
-    if cause is None:
-        return AccessFinding.AS_WANTED, "it is on its way out, and may need its role until it is gone"
-    return AccessFinding.TRUSTED_NOT_WANTED, cause.sentence
-
-
-def _of_pod_statements(role: RoleArn, policy: TrustPolicy, installation: Installation) -> Iterator[Access]:
-    """Our statements for the pods of bindings: as they are written, changed, or missing."""
-    for one in installation.own_in(role).pods:
-        statement = policy.pod_statement(one)
-        if statement is None:
-            why = f"our statement {one.sid} for the pods of {one.binding} is missing: the next pass writes it"
-            yield Access(role, SERVICE, AccessFinding.WANTED_NOT_TRUSTED, why)
-            continue
-        place = Place(policy.statements.index(statement), one.sid)
-        if policy.has_whole(one):
-            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_it_is_for(statement)}"
+    def _granted(self, grant: Grant) -> Iterator[Access]:
+        """Where it is trusted; where nowhere, the role that it should be trusted in."""
+        bound, subject = f"binding {grant.binding.name}", grant.subject
+        role = grant.annotated or grant.binding.roles_in_order(subject)[0]
+        if not grant.binding.names_subjects:
+            why = f"{bound} only annotates: its trust is not managed"
+            yield self._line(role, subject, AccessFinding.NOT_KNOWN, why)
+            return
+        lines = [line for each in grant.binding.roles for line in self._granted_in(each, grant, bound)]
+        if lines:
+            yield from lines
+        elif role in self._account.unread:
+            yield self._line(role, subject, AccessFinding.NOT_KNOWN, self._account.unread[role])
         else:
-            finding = AccessFinding.CHANGED
-            why = f"our statement as somebody has left it, {effect_of(statement)}: the next pass puts it right"
-        for who in whom_it_names(statement):
-            yield Access(role, who, finding, why, place)
+            why = f"{bound} selects it, and no statement allows it"
+            yield self._line(role, subject, AccessFinding.WANTED_NOT_TRUSTED, why)
+
+    def _granted_in(self, role: RoleArn, grant: Grant, bound: str) -> Iterator[Access]:
+        policy = self._account.policies.get(role)
+        if policy is None:
+            return
+        own, subject = self._installation.own_in(role).without_pods, grant.subject
+        trust = judge_trust(policy, own, subject, by_own=self._trusted.lets_in(role, subject))
+        allowed = bound if trust.by_own else f"{bound} selects it, and an external statement allows it"
+        is_its_role = grant.annotated == role or len(grant.binding.roles) == 1
+        if trust.allowed_by is not None or (trust.denied_by is not None and is_its_role):
+            yield self._judged(self._line(role, subject, AccessFinding.AS_WANTED, allowed), trust, bound)
+
+    def _judged(self, line: Access, trust: Trust, bound: str) -> Access:
+        """A line about what is as wanted, unless the role's trust is not."""
+        if trust.denied_by is not None:
+            why = f"{bound} selects it, and a Deny denies it, whatever other statements allow"
+            return replace(line, finding=AccessFinding.DENIED, why=why, place=trust.denied_by)
+        if trust.allowed_by is None:
+            why = f"{bound} selects it, and no statement allows EKS to assume the role for its pods"
+            return replace(line, finding=AccessFinding.WANTED_NOT_TRUSTED, why=why)
+        if trust.may_be_denied_by is not None:
+            why = f"{bound} selects it, and a Deny may deny it: only AWS can evaluate its conditions"
+            return replace(line, finding=AccessFinding.MAY_BE_DENIED, why=why, place=trust.may_be_denied_by)
+        return replace(line, place=trust.allowed_by)
+
+    def _associated(self, grant: Grant) -> Iterator[Access]:
+        """How a control plane of mode pod-identity stands with its role, and with another one if it has that."""
+        owner, seen = self._installation.owner, self._account.associations
+        role, subject, bound = grant.binding.roles[0], grant.subject, f"binding {grant.binding.name}"
+        policy = self._account.policies.get(role)
+        if owner is None or seen is None or seen.unread or policy is None:
+            unread = self._account.unread.get(role) or (seen.unread if seen else "")
+            why = unread or "associations were not read"
+            yield self._line(role, subject, AccessFinding.NOT_KNOWN, why)
+            return
+        found = seen.described.get(subject)
+        action = owner.action_for(found, role)
+        missing = self._line(role, subject, AccessFinding.WANTED_NOT_ASSOCIATED, "")
+        if found is None:
+            yield replace(missing, why=f"{bound} selects it, and it has no association")
+        elif action in {AssociationAction.KEEP, AssociationAction.ACCEPT}:
+            why = f"{bound} selects it, and an association {found.origin} gives it the role"
+            why = bound if owner.owns(found) else why
+            line = _by(self._line(role, subject, AccessFinding.AS_WANTED, why), found, owner)
+            statement = self._installation.own_in(role).for_pods_of(grant.binding.name)
+            claims = statement.claims_in(subject.namespace) if statement else {}
+            yield self._judged(line, judge_pod_trust(policy, claims), bound)
+        else:
+            why = f"{found.change_from(role)}: the next passes repair it"
+            why = owner.conflict_reason(found, role) if action is AssociationAction.CONFLICT else why
+            yield _by(replace(missing, why=why), found, owner)
+            if (other := found.role_arn) is not None and other != role:
+                finding = AccessFinding.CHANGED if owner.owns(found) else AccessFinding.EXTERNAL_ASSOCIATION
+                why = f"its association gives it this role, and {bound} wants {role}"
+                yield _by(self._line(other, subject, finding, why), found, owner)
+
+    def _associations_beside(self, shown: Collection[Subject]) -> Iterator[Access]:
+        """Associations that no grant is for: ours, and others' of roles that bindings name."""
+        owner, seen = self._installation.owner, self._account.associations
+        if owner is None or seen is None:
+            return
+        bound = {role.value for one in self._installation.bindings for role in one.roles}
+        for subject, found in seen.described.items():
+            role = found.role_arn
+            if subject in shown or role is None or not (owner.owns(found) or found.role in bound):
+                continue
+            finding, why = AccessFinding.EXTERNAL_ASSOCIATION, f"association {found.origin}; no binding is for it"
+            if owner.owns(found):
+                reason = self._cluster.removal_reason(role, subject, self._installation, None)
+                finding, why = _unused(AccessFinding.ASSOCIATED_NOT_WANTED, reason)
+            yield _by(self._line(role, subject, finding, why), found, owner)
+
+    def _subjects_beside(
+        self, role: RoleArn, policy: TrustPolicy, shown: Collection[tuple[RoleArn, str]]
+    ) -> Iterator[Access]:
+        """Subjects of our statement, where it is as we write it, that no grant is for."""
+        own = self._installation.own_in(role).without_pods
+        place = own_place(policy, own)
+        if place is None or not policy.is_whole(own):
+            return
+        if is_placeholder(policy.statements[place.index], own):
+            yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
+        is_bound = any(role in binding.roles for binding in self._installation.bindings)
+        for subject in policy.subjects(own):
+            if (role, str(subject)) in shown:
+                continue
+            finding, why = AccessFinding.RETIRED_ROLE, "no binding names the role"
+            if is_bound:
+                reason = self._cluster.removal_reason(role, subject, self._installation, self._trusted)
+                finding, why = _unused(AccessFinding.TRUSTED_NOT_WANTED, reason)
+            yield replace(self._line(role, subject, finding, why), place=place)
 
 
-def _of_other_statements(
-    role: RoleArn, policy: TrustPolicy, installation: Installation, issuers_that_exist: Mapping[str, bool | None]
-) -> Iterator[Access]:
-    own = installation.own_in(role)
-    for index, statement in enumerate(policy.statements):
-        if own.owns(statement):
-            continue
-        place = Place(index, statement.get("Sid"))
-        providers = principals_of(statement, "Federated")
-        issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if _is_of_a_cluster(providers) else None
-        finding, why = AccessFinding.OTHERS, effect_of(statement)
-        if canonical(statement) == canonical(FIRST_OF_SETUP):
-            why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
-        if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
-            finding, why = AccessFinding.POD_IDENTITY, pods_it_is_for(statement)
-        elif _is_of_the_program(statement):
-            finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
-        for who in whom_it_names(statement):
-            yield Access(role, who, finding, why, place, None, issuer)
+def _unused(finding: AccessFinding, reason: RemovalReason | None) -> tuple[AccessFinding, str]:
+    """What to think of trust or an association that no grant is for; without a reason it is not removed yet."""
+    return (AccessFinding.AS_WANTED, _GOING) if reason is None else (finding, reason.sentence)
 
 
-def _of_another(
-    providers: list[str], own_provider: str, issuers_that_exist: Mapping[str, bool | None]
-) -> tuple[AccessFinding, str]:
-    if providers == [own_provider]:
-        return AccessFinding.OTHER_INSTALLATION, "this cluster's, of another installation of this program"
-    if any(issuers_that_exist.get(provider) is False for provider in providers):
-        return (
-            AccessFinding.DEAD_ISSUER,
-            "the account has no OIDC provider for this cluster any more, so that it lets nobody in",
-        )
-    return AccessFinding.OTHER_CLUSTER, "written by this program in another cluster"
-
-
-def _own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
-    places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
-    return next(places, None)
-
-
-def _is_of_the_program(statement: Statement) -> bool:
-    return _OUR_SIDS.fullmatch(str(statement.get("Sid", ""))) is not None
-
-
-def _is_of_a_cluster(providers: list[str]) -> bool:
-    return len(providers) == 1 and ":oidc-provider/" in providers[0]
+def _by(line: Access, found: Association, owner: Ownership) -> Access:
+    """A line about access by an association."""
+    external = found.owner_arn or found.origin.removeprefix("of ")
+    return replace(line, association=found.id, owner=_OWN if owner.owns(found) else external)

@@ -1,22 +1,20 @@
-"""`report`: who may assume which role and why."""
+"""`report`: which principals may assume which role, and why."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from webhook.cli.options import ConfigFile, Context, OwnNamespace
+from webhook.cli.options import ConfigFile, Context, OwnNamespace, flag
 from webhook.cli.output import Output, write_document, write_table
-from webhook.cli.running import run
 
 if TYPE_CHECKING:
-    from webhook.cli.progress import Progress
-    from webhook.cli.report.access_line import Access, AccessFinding
-    from webhook.cli.snapshots.session import Session, Where
+    from webhook.cli.report.access import Access
+    from webhook.cli.running import Progress
+    from webhook.cli.snapshots.session import Session
 
 
 class ReportOutput(StrEnum):
@@ -28,7 +26,7 @@ class ReportOutput(StrEnum):
     YAML = "yaml"
 
 
-_COLUMNS = ("role", "who", "statement", "association", "owner", "finding", "why")
+_COLUMNS = ("role", "principal", "statement", "association", "owner", "finding", "why")
 _OF_ASSOCIATIONS = ("association", "owner")
 """Columns that a table has only where there is an association."""
 
@@ -39,20 +37,18 @@ def report(
     context: Context = None,
     output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to print it.")] = ReportOutput.TABLE,
     *,
-    differences: Annotated[
-        bool, typer.Option("--differences", metavar="", help="Only what somebody should look into.")
-    ] = False,
+    differences: Annotated[bool, flag("--differences", "Only what a person should look into.")] = False,
 ) -> None:
-    """Print who may assume which role and why, for auditors: every control plane, and every other statement.
+    """Print which principals may assume which role and why: every control plane, and every other statement.
 
     Differences are control planes that should be trusted or associated and are not, or are and should not be, that
-    a Deny keeps out, statements of clusters whose OIDC provider is gone, and roles that no binding names any more.
+    a Deny denies, statements of clusters without an OIDC provider, and roles that no binding names.
 
     Exit code 0, whatever it shows.
     """
-    from webhook.cli.snapshots.session import Where
+    from webhook.cli.snapshots.session import Where, run_in_session
 
-    found = run(lambda progress: _look(Where(config, namespace, context), progress))
+    found = run_in_session(Where(config, namespace, context), _look)
     if differences:
         found = [line for line in found if line.finding.is_difference]
     match output:
@@ -66,30 +62,19 @@ def report(
             write_document({"access": [_record(line) for line in found]}, Output(output))
 
 
-async def _look(where: Where, progress: Progress) -> list[Access]:
-    from webhook.cli.report.access import accesses, provider_arns
-    from webhook.cli.snapshots.leases import roles_written_before
-    from webhook.cli.snapshots.session import open_session
+async def _look(here: Session, progress: Progress) -> list[Access]:
+    from webhook.cli.report.statements import accesses, provider_arns
+    from webhook.cli.snapshots.release import roles_written_before
     from webhook.model.bindings import trusted_roles
 
-    async with open_session(where) as here:
-        progress.step("listing namespaces and ServiceAccounts")
-        cluster = await here.read_cluster()
-        written = await roles_written_before(here.connection, here.namespace)
-        retired = written - trusted_roles(here.installation.bindings)
-        progress.step("reading trust policies")
-        account = await here.read_account(progress.count, retired)
-        if here.installation.eks is not None:
-            progress.step("describing associations")
-            account = await here.with_associations(account, progress.count)
-        providers = sorted(provider_arns(account))
-        answers = await asyncio.gather(*(_exists(here, provider) for provider in providers))
-        exist = dict(zip(providers, answers, strict=True))
-        return accesses(here.installation, cluster, account, exist)
+    written = await roles_written_before(here.connection, here.namespace)
+    cluster, account = await here.read(progress, written - trusted_roles(here.installation.bindings))
+    exist = {provider: await _exists(here, provider) for provider in sorted(provider_arns(account))}
+    return accesses(here.installation, cluster, account, exist)
 
 
 async def _exists(here: Session, provider: str) -> bool | None:
-    """Whether the account has an OIDC provider; None where AWS does not say."""
+    """Whether the account has an OIDC provider; None where AWS does not answer."""
     from webhook.aws.oidc import read_provider
     from webhook.model.aws_errors import AwsError
 
@@ -99,11 +84,7 @@ async def _exists(here: Session, provider: str) -> bool | None:
         return None
 
 
-_STYLES = {"as wanted": "green", "somebody else's": "dim", "another cluster's": "dim"}
-
-
-def _style(finding: AccessFinding) -> str:
-    return _STYLES.get(finding.value, "yellow" if finding.is_difference else "")
+_STYLES = {"as wanted": "green", "external": "dim", "another cluster": "dim"}
 
 
 def _associated(line: Access) -> bool:
@@ -111,15 +92,19 @@ def _associated(line: Access) -> bool:
 
 
 def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
-    who = line.who.removeprefix("system:serviceaccount:").replace(":", "/") if line.namespace else line.who
-    place = str(line.place) if line.place else "-"
+    principal = (
+        line.principal.removeprefix("system:serviceaccount:").replace(":", "/")
+        if line.namespace
+        else line.principal
+    )
+    style = _STYLES.get(line.finding.value, "yellow" if line.finding.is_difference else "")
     return {
         "role": line.role.name,
-        "who": who,
-        "statement": place,
+        "principal": principal,
+        "statement": str(line.place) if line.place else "-",
         "association": line.association or "-",
         "owner": line.owner or "-",
-        "finding": (line.finding.value, _style(line.finding)),
+        "finding": (line.finding.value, style),
         "why": line.why,
     }
 
@@ -127,7 +112,7 @@ def _cells(line: Access) -> dict[str, tuple[str, str] | str]:
 def _record(line: Access) -> dict[str, Any]:
     return {
         "role": line.role.value,
-        "who": line.who,
+        "principal": line.principal,
         "namespace": line.namespace,
         "issuer": line.issuer,
         "statement": line.place.index + 1 if line.place else None,
@@ -142,7 +127,7 @@ def _record(line: Access) -> dict[str, Any]:
 
 def _write_summary(found: list[Access]) -> None:
     roles = len({line.role for line in found})
-    planes = len({line.who for line in found if line.namespace})
+    planes = len({line.principal for line in found if line.namespace})
     differences = sum(line.finding.is_difference for line in found)
     sys.stdout.write(f"\nroles: {roles}, ServiceAccounts of this cluster: {planes}, differences: {differences}\n")
 
@@ -156,6 +141,6 @@ def _write_csv(records: list[dict[str, Any]]) -> None:
 
 
 _CSV_COLUMNS = (
-    "role", "who", "namespace", "issuer", "statement", "sid", "association", "owner", "finding", "difference",
-    "why",
+    "role", "principal", "namespace", "issuer", "statement", "sid", "association", "owner", "finding",
+    "difference", "why",
 )  # fmt: skip

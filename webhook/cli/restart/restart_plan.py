@@ -1,4 +1,4 @@
-"""Which Deployments a person's `restart` restarts, and why it leaves the others."""
+"""Which Deployments `restart` restarts, and why it skips the others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PlannedRestart:
 _LEFT = {
     RestartDecision.UNDER_WAY: "its pods are being replaced already",
     RestartDecision.PAUSED: "its rollouts are paused: resume it first",
-    RestartDecision.NOT_OURS: "it runs as another ServiceAccount by now",
+    RestartDecision.NOT_OURS: "it now runs as another ServiceAccount",
 }
 _RESTARTED = {
     RestartDecision.RESTART: "its pods started before the identity was there",
@@ -52,9 +52,9 @@ _RESTARTED = {
     RestartDecision.DID_NOT_HELP: "the last restart did not help: see that EKS's pod identity webhook runs",
 }
 _NO_LONGER_NAMED = ", which its ServiceAccount no longer names"
-_NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` says why, `mxp-identity apply` mends it"
+_NOT_TRUSTED = "its role does not trust it: `mxp-identity plan` shows why, `mxp-identity apply` corrects it"
 
-_NOT_KNOWN = "whether its role trusts it could not be read: `mxp-identity plan` says why"
+_NOT_KNOWN = "whether its role trusts it could not be read: `mxp-identity plan` shows why"
 
 
 def plan_restarts(
@@ -66,7 +66,7 @@ def plan_restarts(
 ) -> list[PlannedRestart]:
     """What to do about each workload, in order of namespace.
 
-    `deployments` are by namespace and name, `lacking` says what some ServiceAccounts themselves still lack. Unlike
+    `deployments` are by namespace and name, `lacking` is what some ServiceAccounts themselves still lack. Unlike
     the running program a person may have a Deployment restarted again.
     """
     return [_step(workload, deployments, lacking, now, patience) for workload in sorted(workloads)]
@@ -85,7 +85,7 @@ def _step(
     deployment = deployments.get((subject.namespace, workload.deployment))
     if deployment is None:
         return PlannedRestart(
-            workload, None, "of no Deployment that its binding names: have their owner make them anew"
+            workload, None, "of no Deployment that its binding names: have their owner recreate them"
         )
     judged = deployment.for_role(workload.role)
     noted = judged.restarted_by_us
@@ -104,11 +104,11 @@ def _step(
 def what_is_lacking(placement: Placement, account: Account | None) -> str | None:
     """What a ServiceAccount lacks for its new pods to have an identity that works; None where nothing."""
     if placement.grant.binding.associates:
-        return None  # EKS alone knows of which associations its webhook has heard
+        return None  # EKS alone knows which associations are propagated to its webhook
     if account is None or account.role_annotation != placement.role.value:
         return "its ServiceAccount is not annotated with the role that it gets: `mxp-identity apply` does that"
     if not placement.grant.binding.names_subjects:
         return None
     if placement.verdict is None:
         return _NOT_KNOWN
-    return None if placement.verdict.standing in {Standing.KEPT, Standing.FOREIGN} else _NOT_TRUSTED
+    return None if placement.verdict.standing in {Standing.KEPT, Standing.EXTERNAL} else _NOT_TRUSTED

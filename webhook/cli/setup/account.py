@@ -1,4 +1,4 @@
-"""Reading what an account has of the blueprint, and carrying out its steps."""
+"""Reading an account, and making the calls that it lacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.aws.oidc import read_provider
-from webhook.cli.setup.found import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
+from webhook.cli.setup.prerequisites import BUCKET_POLICY, OWN_POLICY, Found, FoundRole
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
     from webhook.aws.calls import AwsCalls
-    from webhook.aws.clients import AwsClients
-    from webhook.cli.setup.documents import DesiredAccount
-    from webhook.cli.setup.prerequisites import IamCall
+    from webhook.cli.iam_calls import IamCall
+    from webhook.cli.setup.policies import DesiredAccount
     from webhook.model.names import RoleArn
 
 
@@ -33,15 +32,10 @@ async def read_account(calls: AwsCalls, desired: DesiredAccount) -> Found:
     return Found(provider, roles)
 
 
-async def carry_out(calls: AwsCalls, step: IamCall) -> None:
-    """Make the call. Raises AwsError."""
-    words = step.operation.split("_")
-    operation = "".join("ID" if word == "id" else word.capitalize() for word in words)
-
-    def carry_out(clients: AwsClients) -> None:
-        getattr(clients.iam, step.operation)(**step.parameters)
-
-    await calls.call(operation, carry_out)
+async def make(calls: AwsCalls, call: IamCall) -> None:
+    """Make a call that is missing. Raises AwsError."""
+    name = "".join("ID" if word == "id" else word.capitalize() for word in call.operation.split("_"))
+    await calls.call(name, lambda clients: getattr(clients.iam, call.operation)(**call.parameters))
 
 
 async def _role(calls: AwsCalls, role: RoleArn) -> FoundRole | None:

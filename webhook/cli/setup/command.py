@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import Context
+from webhook.cli.options import Context, flag, valued
 from webhook.cli.output import Output, write_document
 from webhook.cli.running import run, to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from webhook.aws.calls import AwsCalls
-    from webhook.cli.progress import Progress
-    from webhook.cli.setup.documents import Bucket, DesiredAccount
-    from webhook.cli.setup.prerequisites import IamCall
+    from webhook.cli.iam_calls import IamCall
+    from webhook.cli.running import Progress
+    from webhook.cli.setup.policies import Bucket, DesiredAccount
     from webhook.cli.setup.presets import Preset
     from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-    _Values = Callable[[DesiredAccount], dict[str, Any]]
+_PRESETS = "Another workload to bind, and its role: billing, shared-secrets, space-backups."
 
 
 class SetupOutput(StrEnum):
@@ -39,73 +37,45 @@ class SetupOutput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a person asks for. `issuer` is None where the API server is to tell it."""
+    """The options. `issuer` is None where the API server is asked for it."""
 
     bucket: Bucket
     roles: tuple[str, ...]
     own_role: str
     workloads: tuple[tuple[Preset, str], ...]
-    """What else is bound, and the name of its role."""
+    """Other bound workloads, each with the name of its role."""
     program: Subject
     issuer: IssuerUrl | None
     context: str | None
-    files: tuple[tuple[Path | None, _Values], ...]
+    values: Path | None
+    spaces_values: Path | None
     approved: bool
     aloud: bool
-    """Say of each step when it is done."""
+    """Print each step when it is done."""
 
 
 def setup(  # noqa: PLR0913, PLR0917  options
-    bucket: Annotated[
-        str, typer.Option(metavar="NAME", help="The bucket that control planes back up to.", show_default=False)
-    ],
-    region: Annotated[
-        str, typer.Option(metavar="NAME", help="The bucket's region, such as us-west-2.", show_default=False)
-    ],
+    bucket: Annotated[str, valued("The bucket that control planes back up to.", "NAME")],
+    region: Annotated[str, valued("The bucket's region, such as us-west-2.", "NAME")],
     role: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A role for backups; give it several times for a pool of roles.",
-            show_default="mxp-backup",
-        ),
+        valued("A role for backups; give it several times for a pool of roles.", "NAME", default="mxp-backup"),
     ] = None,
-    preset: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[=ROLE]",
-            help="Another workload to bind, and its role: billing, shared-secrets, space-backups.",
-            show_default="mxp-NAME",
-        ),
-    ] = None,
+    preset: Annotated[list[str] | None, valued(_PRESETS, "NAME[=ROLE]", default="mxp-NAME")] = None,
     own_role: Annotated[
-        str, typer.Option(metavar="NAME", help="The role that the webhook itself runs as.")
+        str, valued("The role that the webhook itself runs as.", "NAME", default=True)
     ] = "mxp-identity-webhook",
     namespace: Annotated[
-        str,
-        typer.Option("--namespace", "-n", metavar="NAME", help="The namespace that it is to be installed in."),
+        str, valued("The namespace that it is to be installed in.", "NAME", "--namespace", "-n", default=True)
     ] = "mxp-identity",
     issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The cluster's OIDC issuer. Without it the API server is asked.",
-            show_default=False,
-        ),
+        str | None, valued("The cluster's OIDC issuer. Without it the API server is asked.", "URL")
     ] = None,
     values: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the values for the webhook's chart here, with the first binding.",
-            show_default=False,
-        ),
+        Path | None, valued("Write the values for the webhook's chart here, with the first binding.", "FILE")
     ] = None,
     spaces_values: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write the values for the Spaces chart here, with the bucket.", show_default=False
-        ),
+        Path | None, valued("Write the values for the Spaces chart here, with the bucket.", "FILE")
     ] = None,
     context: Context = None,
     output: Annotated[
@@ -114,30 +84,25 @@ def setup(  # noqa: PLR0913, PLR0917  options
     ] = SetupOutput.TABLE,
     *,
     approve: Annotated[
-        bool,
-        typer.Option(
-            "--approve", metavar="", help="Do what is printed, not only print it; overwrite files of values."
-        ),
+        bool, flag("--approve", "Do what is printed, not only print it; overwrite files of values.")
     ] = False,
 ) -> None:
     """Make what an AWS account lacks for backups: OIDC provider, roles, policies. Without `--approve`: the plan.
 
     With --preset it binds another workload of Spaces as well; what its role may do in AWS is for you to say.
 
-    A second run finds nothing to do, and goes on where a first was interrupted. Where the account is somebody
-    else's, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with the
-    plan already; one that is there and holds something else is overwritten with `--approve` alone.
+    A second run finds nothing to do, and continues where a first was interrupted. Where others administer the
+    account, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with
+    the plan already; one that is there and holds something else is overwritten with `--approve` alone.
 
     Exit code 0: nothing is missing, or all was done. 2: it would take from others what they have. 3: something is
     missing.
     """
-    from webhook.cli.setup.documents import Bucket
-    from webhook.cli.setup.values import chart_values
-    from webhook.cli.setup.values import spaces_values as values_of_spaces
+    from webhook.cli.setup.policies import Bucket
     from webhook.model.names import IssuerUrl, Subject
 
     if approve and output is SetupOutput.AWSCLI:
-        raise typer.BadParameter("-o awscli prints commands that somebody else is to run: leave out --approve")
+        raise typer.BadParameter("-o awscli prints commands for others to run: leave out --approve")
     asked = _Asked(
         bucket=Bucket(bucket, region),
         roles=tuple(dict.fromkeys(role or ["mxp-backup"])),
@@ -146,27 +111,32 @@ def setup(  # noqa: PLR0913, PLR0917  options
         program=Subject(namespace, "mxp-identity-webhook"),
         issuer=IssuerUrl(issuer) if issuer else None,
         context=context,
-        files=((values, chart_values), (spaces_values, values_of_spaces)),
+        values=values,
+        spaces_values=spaces_values,
         approved=approve,
         aloud=output is SetupOutput.TABLE,
     )
     _check_roles(asked)
-    steps = run(lambda progress: _setup(asked, progress))
-    _show(steps, output, approve=approve)
-    sys.exit(Exit.CHANGES if steps and not approve else Exit.DONE)
+    calls = run(lambda progress: _setup(asked, progress))
+    _show(calls, output, approve=approve)
+    sys.exit(Exit.CHANGES if calls and not approve else Exit.DONE)
 
 
 def _check_roles(asked: _Asked) -> None:
     """Raise InvalidNameError for a name that IAM would refuse, and for the webhook's own role among the others."""
     from webhook.model.errors import InvalidNameError
 
-    handed_out = (*asked.roles, *(name for _, name in asked.workloads))
-    for name in (*handed_out, asked.own_role):
-        if not _is_role_name(name):
+    bound = (*asked.roles, *(name for _, name in asked.workloads))
+    for name in (*bound, asked.own_role):
+        try:
+            is_name = _arn("aws", "123456789012", name).is_plain
+        except InvalidNameError:
+            is_name = False
+        if not is_name:
             raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup")
-    if asked.own_role in handed_out:
+    if asked.own_role in bound:
         raise InvalidNameError(
-            f"{asked.own_role} is --own-role and a workload's role at once: nobody may have the webhook's rights"
+            f"{asked.own_role} is --own-role and a workload's role at once: only the webhook may have its rights"
         )
 
 
@@ -184,15 +154,6 @@ def _presets(given: list[str]) -> tuple[tuple[Preset, str], ...]:
     return tuple(found.values())
 
 
-def _is_role_name(name: str) -> bool:
-    from webhook.model.errors import InvalidNameError
-
-    try:
-        return _arn("aws", "123456789012", name).is_plain
-    except InvalidNameError:
-        return False
-
-
 def _arn(partition: str, account: str, name: str) -> RoleArn:
     from webhook.model.names import RoleArn
 
@@ -203,51 +164,48 @@ async def _setup(asked: _Asked, progress: Progress) -> list[IamCall]:
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import partition_of
     from webhook.cli.setup.account import read_account
-    from webhook.cli.setup.prerequisites import missing_steps
-    from webhook.cli.setup.values_files import write_values
+    from webhook.cli.setup.prerequisites import missing_calls
+    from webhook.cli.setup.values import chart_values, spaces_values, write_values
     from webhook.model.aws_errors import AwsError
 
     progress.step("asking the API server for its issuer")
     issuer = asked.issuer or await _issuer(asked.context)
-    calls = AwsCalls(attempts=5, partition=partition_of(asked.bucket.region))
+    aws = AwsCalls(attempts=5, partition=partition_of(asked.bucket.region))
     try:
-        progress.step("looking at the account")
-        desired = await _desired(asked, issuer, calls)
-        steps = missing_steps(desired, await read_account(calls, desired))
-        files = {path: values(desired) for path, values in asked.files if path is not None}
-        write_values(files, overwrite=asked.approved)
-        for number, step in enumerate(steps if asked.approved else ()):
-            progress.step(step.what)
+        progress.step("reading the account")
+        desired = await _desired(asked, issuer, aws)
+        calls = missing_calls(desired, await read_account(aws, desired))
+        files = {asked.values: chart_values(desired), asked.spaces_values: spaces_values(desired)}
+        write_values({path: values for path, values in files.items() if path}, overwrite=asked.approved)
+        for number, call in enumerate(calls if asked.approved else ()):
+            progress.step(call.what)
             try:
-                await to_its_end(_do(calls, step, progress, aloud=asked.aloud))
+                await to_its_end(_make(aws, call, progress, aloud=asked.aloud))
             except AwsError as error:
-                raise AwsError(error.kind, f"{error}; {_how_far(number, steps)}") from error
+                done = (
+                    f"{number} of {len(calls)} steps were done before, and the same command continues from there"
+                )
+                raise AwsError(error.kind, f"{error}; {done}") from error
     finally:
-        calls.close()
-    return steps
+        aws.close()
+    return calls
 
 
-def _how_far(done: int, steps: list[IamCall]) -> str:
-    """What a person has to know whose setup ended in the middle."""
-    return f"{done} of {len(steps)} steps were done before, and the same command goes on from there"
+async def _make(aws: AwsCalls, call: IamCall, progress: Progress, *, aloud: bool) -> None:
+    from webhook.cli.setup.account import make
 
-
-async def _do(calls: AwsCalls, step: IamCall, progress: Progress, *, aloud: bool) -> None:
-    from webhook.cli.setup.account import carry_out
-
-    await carry_out(calls, step)
+    await make(aws, call)
     if aloud:
         progress.hide()
-        sys.stdout.write(f"done: {step.what}\n")
+        sys.stdout.write(f"done: {call.what}\n")
         sys.stdout.flush()
 
 
-async def _desired(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> DesiredAccount:
+async def _desired(asked: _Asked, issuer: IssuerUrl, aws: AwsCalls) -> DesiredAccount:
     from webhook.aws.caller import CallerCheck
-    from webhook.cli.setup.documents import DesiredAccount
-    from webhook.cli.setup.presets import PresetWorkload
+    from webhook.cli.setup.policies import DesiredAccount
 
-    caller = await CallerCheck(calls).caller()
+    caller = await CallerCheck(aws).caller()
 
     def arn(name: str) -> RoleArn:
         return _arn(caller.partition, caller.account, name)
@@ -258,7 +216,7 @@ async def _desired(asked: _Asked, issuer: IssuerUrl, calls: AwsCalls) -> Desired
         arn(asked.own_role),
         issuer,
         asked.program,
-        tuple(PresetWorkload(preset, arn(name)) for preset, name in asked.workloads),
+        tuple((preset, arn(name)) for preset, name in asked.workloads),
     )
 
 
@@ -274,17 +232,17 @@ async def _issuer(context: str | None) -> IssuerUrl:
         connection.close()
 
 
-def _show(steps: list[IamCall], output: SetupOutput, *, approve: bool) -> None:
+def _show(calls: list[IamCall], output: SetupOutput, *, approve: bool) -> None:
     if output is SetupOutput.AWSCLI:
-        sys.stdout.write("".join(f"{step.command()}\n" for step in steps))
+        sys.stdout.write("".join(f"{call.command()}\n" for call in calls))
     elif output is not SetupOutput.TABLE:
-        write_document({"steps": [_record(step) for step in steps], "done": approve}, Output(output))
-    elif not steps:
+        write_document({"steps": [_record(call) for call in calls], "done": approve}, Output(output))
+    elif not calls:
         sys.stdout.write("nothing is missing\n")
     elif not approve:
-        sys.stdout.write("".join(f"  + {step.what}\n" for step in steps))
-        sys.stdout.write(f"{len(steps)} steps; --approve does them, -o awscli prints them\n")
+        sys.stdout.write("".join(f"  + {call.what}\n" for call in calls))
+        sys.stdout.write(f"{len(calls)} steps; --approve does them, -o awscli prints them\n")
 
 
-def _record(step: IamCall) -> dict[str, Any]:
-    return {"what": step.what, "operation": step.operation, "parameters": dict(step.parameters)}
+def _record(call: IamCall) -> dict[str, Any]:
+    return {"what": call.what, "operation": call.operation, "parameters": dict(call.parameters)}

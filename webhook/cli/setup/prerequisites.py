@@ -1,132 +1,141 @@
-"""What an account lacks, as calls of IAM: each, to be called or printed."""
+"""What an account lacks, as calls of IAM to be made or printed; a call that would take from others is refused."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.setup import documents
-from webhook.cli.setup.found import BUCKET_POLICY, OWN_POLICY
-from webhook.cli.setup.others import refuse_what_others_use
-from webhook.cli.setup.rights import editable_roles
-from webhook.iam.trust_policy import canonical_policy
+from webhook.cli.iam_calls import add_audience, create_provider, create_role, policy_of, put_policy, update_trust
+from webhook.cli.setup import policies
+from webhook.iam.evaluation import as_list
+from webhook.iam.trust_policy import TrustPolicy, canonical, canonical_policy
+from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from webhook.cli.setup.documents import DesiredAccount, Document
-    from webhook.cli.setup.found import Found
+    from webhook.cli.iam_calls import Document, IamCall
+    from webhook.cli.setup.policies import DesiredAccount
+    from webhook.iam.trust_policy import Statement
     from webhook.model.names import RoleArn
+    from webhook.model.oidc_provider import OidcProvider
 
-_OPTIONS = {
-    "AssumeRolePolicyDocument": "assume-role-policy-document",
-    "ClientID": "client-id",
-    "ClientIDList": "client-id-list",
-    "Description": "description",
-    "OpenIDConnectProviderArn": "open-id-connect-provider-arn",
-    "Path": "path",
-    "PolicyDocument": "policy-document",
-    "PolicyName": "policy-name",
-    "RoleName": "role-name",
-    "Url": "url",
-}
+BUCKET_POLICY = "backup-bucket"
+OWN_POLICY = "trust-policies"
+"""Names of the inline policies."""
 
 
 @dataclass(frozen=True, slots=True)
-class IamCall:
-    """One call of IAM. `operation` is its name in words, joined by `_`; parameters are IAM's own."""
+class FoundRole:
+    """A role that exists: its trust policy, and its inline policies by name."""
 
-    what: str
-    operation: str
-    parameters: Mapping[str, str | list[str]]
-
-    def command(self) -> str:
-        """The same for the AWS command line."""
-        argv = ["aws", "iam", self.operation.replace("_", "-")]
-        for name, value in self.parameters.items():
-            argv += [f"--{_OPTIONS[name]}", *(value if isinstance(value, list) else [value])]
-        return shlex.join(argv)
+    trust: TrustPolicy
+    policies: Mapping[str, Document]
 
 
-def missing_steps(desired: DesiredAccount, found: Found) -> list[IamCall]:
-    """What is left to do; nothing where all is there. Trust policies of roles for backups are left as they are.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the account has of the prerequisites."""
 
-    Nothing is taken away: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
-    where a step would take from another webhook, bucket or person what it has.
+    provider: OidcProvider
+    roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
+
+    def policy(self, role: RoleArn, name: str) -> Document | None:
+        """A role's inline policy of that name."""
+        return self.roles[role].policies.get(name) if role in self.roles else None
+
+
+def missing_calls(desired: DesiredAccount, found: Found) -> list[IamCall]:
+    """What is left to do; nothing where all exists. Trust policies of roles for backups are left as they are.
+
+    Nothing is removed: the webhook keeps the roles that an earlier call gave it, and InvalidNameError is raised
+    where a call would take from another webhook, bucket or person what it has.
     """
-    desired = replace(desired, roles_before=_roles_before(desired, found))
-    refuse_what_others_use(desired, found)
-    return [
-        *_provider(desired, found),
-        *_backup_roles(desired, found),
-        *_other_roles(desired, found),
-        *_own_role(desired, found),
-    ]
-
-
-def _roles_before(desired: DesiredAccount, found: Found) -> tuple[RoleArn, ...]:
-    policy = found.policy(desired.own_role, OWN_POLICY) or {}
-    return tuple(role for role in editable_roles(policy) if role != desired.own_role)
+    editable = policies.editable_roles(found.policy(desired.own_role, OWN_POLICY) or {})
+    desired = replace(desired, roles_before=tuple(role for role in editable if role != desired.own_role))
+    _refuse_another_webhooks_role(desired, found)
+    _refuse_to_narrow("--own-role", desired.own_role, OWN_POLICY, policies.own_policy(desired), found)
+    for role in desired.roles:
+        _refuse_to_narrow("--role", role, BUCKET_POLICY, policies.bucket_policy(desired), found)
+    return [*_provider(desired, found), *_bound_roles(desired, found), *_own_role(desired, found)]
 
 
 def _provider(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
     if found.provider.audiences is None:
-        parameters: dict[str, str | list[str]] = {"Url": desired.issuer.value, "ClientIDList": [AUDIENCE]}
-        yield IamCall("the cluster's OIDC provider", "create_open_id_connect_provider", parameters)
+        yield create_provider(desired.issuer.value, "the cluster's OIDC provider")
     elif found.provider.problem:
-        parameters = {"OpenIDConnectProviderArn": desired.provider_arn, "ClientID": AUDIENCE}
-        what = f"the audience {AUDIENCE} of the OIDC provider"
-        yield IamCall(what, "add_client_id_to_open_id_connect_provider", parameters)
+        yield add_audience(desired.provider_arn, f"the audience {AUDIENCE} of the OIDC provider")
 
 
-def _backup_roles(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
-    for role in desired.roles:
-        if role not in found.roles:
-            yield _create(role, documents.first_trust(desired, role), f"role {role.name} for backups")
-        yield from _inline(role, BUCKET_POLICY, documents.bucket_policy(desired), found)
-
-
-def _other_roles(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
-    """What these may do in AWS only their owners know."""
+def _bound_roles(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
+    """Roles for backups with their policy; of other workloads only the owners know what a role may do in AWS."""
     for role in desired.bound_roles:
-        if role not in desired.roles and role not in found.roles:
-            names = [workload.preset.name for workload in desired.workloads if workload.role == role]
-            yield _create(role, documents.first_trust(desired, role), f"role {role.name} for {', '.join(names)}")
+        is_backup = role in desired.roles
+        if role not in found.roles:
+            names = ["backups"] if is_backup else [one.name for one, given in desired.workloads if given == role]
+            what = f"role {role.name} for {', '.join(names)}"
+            yield create_role(role, policies.first_trust(desired, role), what)
+        if is_backup:
+            yield from _inline(role, BUCKET_POLICY, policies.bucket_policy(desired), found)
 
 
 def _own_role(desired: DesiredAccount, found: Found) -> Iterator[IamCall]:
-    role, statement = desired.own_role, documents.own_statement(desired)
+    role, statement = desired.own_role, policies.own_statement(desired)
     there = found.roles.get(role)
     if there is None:
-        trust = {"Version": "2012-10-17", "Statement": [statement]}
-        yield _create(role, trust, f"the webhook's own role {role.name}")
+        yield create_role(role, policy_of(statement), f"the webhook's own role {role.name}")
     elif not any(canonical_policy(one) == canonical_policy(statement) for one in there.trust.statements):
         others = [one for one in there.trust.statements if one.get("Sid") != statement["Sid"]]
-        document = {**there.trust.document, "Statement": [*others, statement]}
-        parameters: dict[str, str | list[str]] = {"RoleName": role.name, "PolicyDocument": _text(document)}
-        yield IamCall(f"the webhook in the trust policy of {role.name}", "update_assume_role_policy", parameters)
-    yield from _inline(role, OWN_POLICY, documents.own_policy(desired), found)
-
-
-def _create(role: RoleArn, trust: Document, what: str) -> IamCall:
-    path = role.value.split(":role", 1)[1].removesuffix(role.name)
-    parameters: dict[str, str | list[str]] = {"RoleName": role.name, "AssumeRolePolicyDocument": _text(trust)}
-    return IamCall(what, "create_role", parameters if path == "/" else {**parameters, "Path": path})
+        trust = TrustPolicy({**there.trust.document, "Statement": [*others, statement]})
+        yield update_trust(role, trust, f"the webhook in the trust policy of {role.name}")
+    yield from _inline(role, OWN_POLICY, policies.own_policy(desired), found)
 
 
 def _inline(role: RoleArn, name: str, policy: Document, found: Found) -> Iterator[IamCall]:
     there = found.policy(role, name)
     if there is None or canonical_policy(there) != canonical_policy(policy):
-        parameters: dict[str, str | list[str]] = {
-            "RoleName": role.name,
-            "PolicyName": name,
-            "PolicyDocument": _text(policy),
-        }
-        yield IamCall(f"policy {name} of {role.name}", "put_role_policy", parameters)
+        yield put_policy(role, name, policy, f"policy {name} of {role.name}")
 
 
-def _text(document: Any) -> str:
-    return json.dumps(document, separators=(",", ":"))
+def _refuse_another_webhooks_role(desired: DesiredAccount, found: Found) -> None:
+    own, ours = desired.own_role, policies.own_statement(desired)
+    for statement in found.roles[own].trust.statements if own in found.roles else ():
+        if statement.get("Sid") != ours["Sid"]:
+            continue
+        if canonical(statement.get("Principal")) != canonical(ours["Principal"]):
+            raise InvalidNameError(
+                f"--own-role {own.name} is the role of another cluster's webhook, which trusts"
+                f" {json.dumps(statement.get('Principal'))}: give this cluster a role of its own"
+            )
+        others = [one for one in _subjects(statement, f"{desired.issuer.key}:sub") if one != str(desired.program)]
+        if others:
+            raise InvalidNameError(
+                f"--own-role {own.name} is the role of another webhook of this cluster, {', '.join(others)}: give"
+                f" {desired.program} a role of its own, or delete the statement {ours['Sid']} if it has moved"
+            )
+
+
+def _subjects(statement: Statement, key: str) -> list[str]:
+    """The subjects that its conditions name, by any operator."""
+    condition = statement.get("Condition")
+    blocks: list[Any] = list(condition.values()) if isinstance(condition, dict) else []
+    return [
+        str(subject)
+        for block in blocks
+        if isinstance(block, dict)
+        for name, subjects in block.items()
+        if name.lower() == key.lower()
+        for subject in as_list(subjects)
+    ]
+
+
+def _refuse_to_narrow(option: str, role: RoleArn, name: str, wanted: Document, found: Found) -> None:
+    there = found.policy(role, name)
+    lost = policies.rights_of(there) - policies.rights_of(wanted) if there is not None else ()
+    if lost:
+        raise InvalidNameError(
+            f"{option} {role.name} has a policy {name} with more than this would leave in it:"
+            f" {', '.join(map(str, sorted(lost)))}; name another role, or move that to a policy of another name"
+        )

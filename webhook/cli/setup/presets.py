@@ -1,4 +1,4 @@
-"""Workloads of Spaces beside backups that use AWS: those that have a workload identity guide of Upbound's.
+"""Workloads of Spaces that use AWS: backups, and those that have a workload identity guide of Upbound's.
 
 Names of ServiceAccounts, Deployments and Helm values are those of these guides (billing, shared secrets, Space
 Backups).
@@ -33,34 +33,27 @@ class Preset:
     deployments: tuple[str, ...] = ()
     """Where their names are not the ServiceAccount's."""
 
-
-@dataclass(frozen=True, slots=True)
-class PresetWorkload:
-    """A preset with the role that it is to have."""
-
-    preset: Preset
-    role: RoleArn
-
-    def binding(self) -> dict[str, Any]:
-        """It as one of the chart's bindings."""
+    def binding(self, *roles: RoleArn) -> dict[str, Any]:
+        """The chart's binding that gives it these roles."""
         return {
-            "name": self.preset.name,
-            "serviceAccount": self.preset.service_account,
-            "namespaces": deepcopy(self.preset.namespaces),
+            "name": self.name,
+            "serviceAccount": self.service_account,
+            "namespaces": deepcopy(self.namespaces),
             "mode": "irsa",
-            "roles": [self.role.value],
-            **({"deployments": list(self.preset.deployments)} if self.preset.deployments else {}),
+            "roles": [role.value for role in roles],
+            **({"deployments": list(self.deployments)} if self.deployments else {}),
         }
 
+
+BACKUP = Preset(
+    "backup", "mxp-controller", CONTROL_PLANES, ("controlPlanes", "mxpController", "serviceAccount", "annotations")
+)
 
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset(
-            "billing",
-            "vector",
-            CONTROL_PLANES,
-            ("controlPlanes", "vector", "serviceAccount", "customAnnotations"),
+            "billing", "vector", CONTROL_PLANES, ("controlPlanes", "vector", "serviceAccount", "customAnnotations")
         ),
         Preset(
             "shared-secrets",

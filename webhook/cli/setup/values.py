@@ -1,28 +1,27 @@
-"""Values of two charts: the webhook's, and of Spaces those that go with it."""
+"""Values of two charts, the webhook's and those of Spaces that go with it, and the files that `setup` writes."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.setup.presets import CONTROL_PLANES
+import typer
+import yaml
+
+from webhook.cli.setup.presets import BACKUP
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.documents import DesiredAccount
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from webhook.cli.setup.policies import DesiredAccount
+    from webhook.cli.setup.presets import Preset
     from webhook.model.names import RoleArn
 
 
 def chart_values(desired: DesiredAccount) -> dict[str, Any]:
-    """The webhook's chart with its first binding, every control plane backs up, and those of other workloads."""
-    backup = {
-        "name": "backup",
-        "serviceAccount": "mxp-controller",
-        "namespaces": deepcopy(CONTROL_PLANES),
-        "mode": "irsa",
-        "roles": [role.value for role in desired.roles],
-    }
-    bindings = [backup, *(workload.binding() for workload in desired.workloads)]
+    """The webhook's chart with a binding for the backups of every control plane, and those of other workloads."""
+    bindings = [BACKUP.binding(*desired.roles), *(preset.binding(role) for preset, role in desired.workloads)]
     return {"bindings": bindings, "serviceAccount": {"roleArn": desired.own_role.value}}
 
 
@@ -34,13 +33,35 @@ def spaces_values(desired: DesiredAccount) -> dict[str, Any]:
     storage = {"provider": "aws", "aws": {"region": desired.bucket.region, "bucket": desired.bucket.name}}
     values: dict[str, Any] = {"backup": {"enabled": True, "storage": storage}}
     if len(desired.roles) == 1:
-        _annotate(values, ("controlPlanes", "mxpController", "serviceAccount", "annotations"), desired.roles[0])
-    for workload in desired.workloads:
-        _annotate(values, workload.preset.annotations_at, workload.role)
+        _annotate(values, BACKUP, desired.roles[0])
+    for preset, role in desired.workloads:
+        _annotate(values, preset, role)
     return values
 
 
-def _annotate(values: dict[str, Any], place: tuple[str, ...], role: RoleArn) -> None:
-    for key in place:
+def _annotate(values: dict[str, Any], preset: Preset, role: RoleArn) -> None:
+    for key in preset.annotations_at:
         values = values.setdefault(key, {})
     values[ROLE_ARN_ANNOTATION] = role.value
+
+
+def write_values(files: Mapping[Path, dict[str, Any]], *, overwrite: bool) -> None:
+    """Write each, or none: raises BadParameter where one holds something else and is not to be overwritten."""
+    texts = {path: yaml.safe_dump(values, sort_keys=False).encode() for path, values in files.items()}
+    for path, text in texts.items():
+        if not overwrite and _holds_something_else(path, text):
+            raise typer.BadParameter(
+                f"{path} is there and holds something else: name another file, or overwrite it with --approve"
+            )
+    for path, text in texts.items():
+        try:
+            path.write_bytes(text)
+        except OSError as error:
+            raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _holds_something_else(path: Path, text: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() != text
+    except OSError:
+        return True

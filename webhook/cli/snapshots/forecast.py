@@ -1,4 +1,4 @@
-"""What the running program makes of a plan's removals, by its limit of an hour."""
+"""How many of a plan's removals the running program does, by its limit of an hour."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from webhook.controller.leader_election import leader_lease
-from webhook.controller.unused import Place
+from webhook.controller.unused import Entry
 from webhook.coordination.leases import Lease
 from webhook.model.errors import ClusterError
-from webhook.model.removal_limit import HOUR, Forecast, PruneRules
+from webhook.model.removal import HOUR, Forecast, PruneRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,23 +31,23 @@ async def forecast(
     with suppress(ClusterError):
         lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
-    leaving = lease.leaving if removed else ()  # nobody has been leaving for longer than that
+    leaving = lease.removing if removed else ()  # no removal has been pending for longer than that
     uncounted = {*leaving, *lease.witnessed}
-    due = sum(place.mark not in uncounted for place in _removed(plan))
+    due = sum(entry.mark not in uncounted for entry in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)
     return Forecast(due, rules.left(staying, removed))
 
 
-def _removed(plan: Plan) -> Iterator[Place]:
+def _removed(plan: Plan) -> Iterator[Entry]:
     for change in plan.roles:
         for item in change.removed:
-            yield Place(change.role, item.subject)
+            yield Entry(change.role, item.subject)
     for gone in plan.associations.removed:
-        yield Place(gone.found.role_arn, gone.found.subject, associated=True)
+        yield Entry(gone.found.role_arn, gone.found.subject, associated=True)
 
 
 def _trusted(account: AccountSnapshot, installation: Installation) -> int:
-    """How many our statements trust, and have an association of ours."""
+    """How many subjects our statements trust, and managed associations."""
     named = sum(len(policy.subjects(installation.own_in(role))) for role, policy in account.policies.items())
     owner, seen = installation.owner, account.associations
     return named + (sum(map(owner.owns, seen.described.values())) if owner and seen else 0)

@@ -47,7 +47,7 @@ class _Token(msgspec.Struct, frozen=True):
 
 
 class Inspection:
-    """Single requests, with the rights of whoever runs the command. All raise ClusterError."""
+    """Single requests, with the rights of the caller. All raise ClusterError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -86,7 +86,7 @@ class Inspection:
         return [item for item in found if any(one.name == webhook for one in item.webhooks or ())]
 
     async def role_after_dry_run(self, subject: Subject) -> str | None:
-        """The role that a ServiceAccount comes back with when it is sent without one, as a dry run.
+        """The role with which a ServiceAccount is returned that is sent without one, as a dry run.
 
         (patch serviceaccounts; where there is none, create serviceaccounts)
         """
@@ -105,7 +105,7 @@ class Inspection:
     async def variables_of_a_new_pod(self, subject: Subject) -> frozenset[Mode] | None:
         """The ways for which a pod of the ServiceAccount would get variables, by a dry run (create pods).
 
-        None where somebody refuses such a pod, or its namespace is gone.
+        None where such a pod is refused, or its namespace is gone.
         """
         path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
@@ -142,7 +142,7 @@ class Inspection:
 
 
 def _trial_pod(service_account: str) -> dict[str, Any]:
-    """A pod that Pod Security at its strictest (`restricted`) lets in, and quotas of any resource.
+    """A pod that Pod Security at its strictest (`restricted`) allows, and quotas of any resource.
 
     (kubernetes.io/docs/concepts/security/pod-security-standards)
     """

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from webhook.aws.associations import EksAssociations
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.cli.snapshots.configuration import configuration_from_file, configuration_of_release
+from webhook.cli.running import run
 from webhook.cli.snapshots.forecast import forecast
+from webhook.cli.snapshots.release import configuration_from_file, configuration_of_release
 from webhook.cli.suggested_commands import options
 from webhook.config.bindings import bindings_of
 from webhook.config.runtime_environment import own_namespace
@@ -21,32 +22,34 @@ from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.kube.leases import Leases
 from webhook.model.bindings import label_keys, partition, service_accounts, trusted_roles
-from webhook.model.removal_limit import PruneRules
-from webhook.planning.account import look_at_roles
-from webhook.planning.associations import look_at
+from webhook.model.removal import PruneRules
+from webhook.planning.account import read_associations, read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
-from webhook.server.issuer import configured_issuer, look_for_issuer
+from webhook.server.issuer import configured_issuer, find_issuer
+from webhook.server.pod_identity import PodIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
     from pathlib import Path
 
+    from webhook.cli.running import Progress
     from webhook.config.contract import Configuration
     from webhook.model.bindings import Binding
-    from webhook.model.decisions import Account
-    from webhook.model.desired_grants import AccountKey
+    from webhook.model.decisions import Account, AccountKey
     from webhook.model.names import ClusterArn, RoleArn, Subject
-    from webhook.model.removal_limit import Forecast
+    from webhook.model.removal import Forecast
     from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot
 
+T = TypeVar("T")
+
 READ_ATTEMPTS = 5
-"""How often a call that only reads is tried: IAM throttles whoever reads many roles."""
+"""How often a call that only reads is tried: IAM throttles a caller that reads many roles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a person says of where to look."""
+    """The options that choose cluster and installation."""
 
     file: Path | None = None
     namespace: str | None = None
@@ -54,16 +57,8 @@ class Where:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What another command must be told too, to mean the same installation."""
+        """The options with which another command means the same installation."""
         return options({"--config": self.file, "--namespace": self.namespace, "--context": self.context})
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterToWrite:
-    """Associations of a cluster, and trust policies of its bindings' roles, written once EKS has confirmed it."""
-
-    associations: EksAssociations
-    policies: IamTrustPolicies
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +76,33 @@ class Session:
     policies: IamTrustPolicies
 
     def policies_to_write(self) -> IamTrustPolicies:
-        """The same trust policies for writers, who try a call once: a lock must outlast it."""
+        """The same trust policies for writers."""
         calls = self.calls_to_write()
         return IamTrustPolicies(calls, self.caller, AccountQuota(calls))
 
     def calls_to_write(self) -> AwsCalls:
-        """Calls that are tried once, for writers."""
+        """Calls for writers, each tried once: a lock must outlast it."""
         return AwsCalls(partition=partition(self.installation.bindings))
 
-    def cluster_to_write(self) -> ClusterToWrite | None:
-        """The cluster as EKS has it, for those who make associations; None where no binding is in that mode."""
-        if self.installation.eks is None:
+    def pods_to_write(self, calls: AwsCalls) -> PodIdentity | None:
+        """The cluster whose associations are made by `calls`; None where no binding is in that mode."""
+        here, owner = self.installation, self.installation.owner
+        if owner is None:
             return None
-        calls = self.calls_to_write()
-        check = ClusterCheck(calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
-        return ClusterToWrite(EksAssociations(calls, check), IamTrustPolicies(calls, check, AccountQuota(calls)))
+        check = ClusterCheck(calls, self.caller, owner.cluster, lambda: here.issuer)
+        return PodIdentity(check, owner, EksAssociations(calls, check), here.bindings)
+
+    async def read(
+        self, progress: Progress, roles: Collection[RoleArn] = ()
+    ) -> tuple[ClusterSnapshot, AccountSnapshot]:
+        """The cluster, and the account with trust policies and associations."""
+        progress.step("listing namespaces and ServiceAccounts")
+        cluster = await self.read_cluster()
+        progress.step("reading trust policies")
+        account = await self.read_account(progress.count, roles)
+        if self.installation.eks is not None:
+            progress.step("describing associations")
+        return cluster, await self.with_associations(account, progress.count)
 
     async def read_cluster(self) -> ClusterSnapshot:
         """All namespaces, and the ServiceAccounts of bound names (list namespaces and serviceaccounts)."""
@@ -113,7 +120,7 @@ class Session:
         wanted = trusted_roles(self.installation.bindings) | set(roles)
         if wanted:
             await self.caller.caller()
-        return await look_at_roles(self.policies, wanted, progress)
+        return await read_roles(self.policies, wanted, progress)
 
     async def with_associations(
         self, account: AccountSnapshot, progress: Callable[[str], None], only: Collection[Subject] | None = None
@@ -122,14 +129,24 @@ class Session:
         if self.installation.eks is None:
             return account
         check = ClusterCheck(self.calls, self.caller, self.installation.eks, lambda: self.installation.issuer)
-        found = await look_at(EksAssociations(self.calls, check), progress, only)
+        found = await read_associations(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
 
     async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
-        """What the running program's next pass makes of a plan's removals."""
+        """How many of a plan's removals the running program's next pass does."""
         reconciler = self.configuration.reconciler
         rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
         return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
+
+
+def run_in_session(where: Where, work: Callable[[Session, Progress], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's work to its end in a session of its own."""
+
+    async def command(progress: Progress) -> T:
+        async with open_session(where) as here:
+            return await work(here, progress)
+
+    return run(command)
 
 
 @asynccontextmanager
@@ -147,7 +164,7 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
-        issuer = (await look_for_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
+        issuer = (await find_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
         calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)

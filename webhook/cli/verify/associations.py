@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.bindings import no_account
-from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
-from webhook.cli.verify.rewriting import without
-from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread
+from webhook.cli.judgement import judge_pod_trust
+from webhook.cli.verify.findings import Finding, broken, no_account, note, ok, unknown
+from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
 from webhook.model.bindings import is_listed
 from webhook.model.documents import shown
 from webhook.model.names import ROLE_ARN_ANNOTATION
@@ -17,8 +16,8 @@ from webhook.podidentity.association import QUOTA, AssociationAction, associatio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.cli.verify.facts import ControlPlane, Shared
-    from webhook.iam.pod_statement import PodStatement
+    from webhook.cli.verify.findings import ControlPlane, Shared
+    from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def check_account(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
-    """Whether the ServiceAccount is there, and its annotation, if it has one, in nobody's way."""
+    """Whether the ServiceAccount exists, and its annotation, if it has one, names no other role."""
     subject = plane.subject
     if plane.annotations is None:
         yield no_account(subject)
@@ -36,7 +35,7 @@ def check_account(plane: ControlPlane, role: RoleArn, binding: Binding, shared: 
         yield ok("annotation", "names no role, as mode pod-identity wants it")
     elif is_listed(named, shared.installation.bindings):
         which = "the role too" if named == role.value else f"{named}, a role of another binding"
-        why = f"names {which}: a pod that EKS's webhook admits before it has heard of the association uses that"
+        why = f"names {which}: a pod that EKS's webhook admits before the association is propagated uses that"
         yield note("annotation", why, fix)
     else:
         wrong = f"names {shown(named)}, which is no role of binding {binding.name}"
@@ -48,12 +47,12 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
     """Whether EKS has an association that gives it the role, and if not, why."""
     owner, seen = shared.installation.owner, shared.account.associations
     if owner is None or seen is None:
-        return unknown("association", "was not looked at")
+        return unknown("association", "was not read")
     cluster = owner.cluster.name
     if seen.unread:
-        tell = broken if seen.wrong_cluster else unknown
+        finding = broken if seen.wrong_cluster else unknown
         fix = None if seen.wrong_cluster else commands.list_associations(cluster, plane.subject)
-        return tell("association", f"could not be looked at: {seen.unread}", fix)
+        return finding("association", f"could not be read: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
     if found is None:
         return _missing(seen, shared)
@@ -61,11 +60,11 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
     if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
     if action is AssociationAction.ACCEPT:
-        return ok("association", f"{found.id} gives it {role}; it is somebody else's")
+        return ok("association", f"{found.id} gives it {role}; it is external")
     if action is AssociationAction.UPDATE:
-        why = f"{found.id} is ours, and {found.change_from(role)}"
+        why = f"{found.id} is managed, and {found.change_from(role)}"
         return broken("association", why, commands.apply(shared.options))
-    return broken("association", owner.conflict_reason(found, role), _made_anew(found, owner, shared))
+    return broken("association", owner.conflict_reason(found, role), _recreate(found, owner, shared))
 
 
 def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
@@ -78,45 +77,44 @@ def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
     return broken("association", "EKS has none for it", commands.apply(shared.options))
 
 
-def _made_anew(found: Association, owner: Ownership, shared: Shared) -> str | None:
-    """Deleting what is in the way; not where an add-on would only make it again."""
+def _recreate(found: Association, owner: Ownership, shared: Shared) -> str | None:
+    """Deleting what is in the way; not where an add-on would recreate it."""
     if found.owner_arn is not None:
         return None
     return f"{commands.delete_association(owner.cluster.name, found.id)} && {commands.apply(shared.options)}"
 
 
 def check_pod_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
-    """Whether the role lets EKS in for the control plane's pods, by which statement, and if not, why."""
-    policy = shared.account.policies.get(role)
-    statement = shared.installation.own_in(role).for_pods_of(binding.name)
+    """Whether the role allows EKS for the control plane's pods, by which statement, and if not, why."""
+    policy, own = shared.account.policies.get(role), shared.installation.own_in(role)
+    statement = own.for_pods_of(binding.name)
     if statement is None:
-        yield unknown("trust", "was not looked at")
+        yield unknown("trust", "was not read")
         return
     if policy is None:
         yield unread(role, binding, statement.render(), shared)
         return
-    claims = statement.claims_in(plane.subject.namespace)
-    if (place := policy.denial_of_pod(claims)) is not None:
-        why = f"{place} of {role} keeps EKS out, whatever else is said"
-        mended = without(policy, place, shared.installation.own_in(role))
-        yield broken("trust", why, commands.write_policy(role, mended))
+    trust = judge_pod_trust(policy, statement.claims_in(plane.subject.namespace))
+    if (place := trust.denied_by) is not None:
+        why = f"{place} of {role} denies EKS, whatever other statements allow"
+        yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
         return
-    if (place := policy.possible_denial_of_pod(claims)) is not None:
+    if (place := trust.may_be_denied_by) is not None:
         yield may_be_denied(place, role, "check that statement, a pod shows whether it does")
     elif policy.has_whole(statement):
-        yield ok("trust", f"our statement {statement.sid} in {role} lets EKS in for its pods")
+        yield ok("trust", f"our statement {statement.sid} in {role} allows EKS for its pods")
     if not policy.has_whole(statement):
-        yield _untrusted(role, statement, policy, shared)
+        yield _untrusted(role, statement, policy, own, shared)
     yield from check_room(role, policy, shared)
 
 
-def _untrusted(role: RoleArn, statement: PodStatement, policy: TrustPolicy, shared: Shared) -> Finding:
+def _untrusted(
+    role: RoleArn, statement: PodStatement, policy: TrustPolicy, own: OwnStatement, shared: Shared
+) -> Finding:
     if policy.pod_statement(statement) is not None:
-        why = f"somebody has changed our statement {statement.sid} in {role}: nobody can rely on it"
+        why = f"our statement {statement.sid} in {role} was changed externally: its trust is not reliable"
     else:
         why = f"our statement {statement.sid} is not in {role}, so that EKS may not assume it for its pods"
-    whole = policy.with_subjects(
-        shared.installation.own_in(role), policy.subjects(shared.installation.own_in(role))
-    )
+    whole = policy.with_subjects(own, policy.subjects(own))
     finding = blocked(role, policy, shared, has_room=whole.size() <= shared.account.quota)
     return finding or broken("trust", why, commands.apply(shared.options))

@@ -1,19 +1,34 @@
-"""The facts of control planes, and of what they share, as `webhook.diagnosis` wants them."""
+"""Reading the facts of control planes and of what they share: cluster, account, dry runs and STS."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 
+from webhook.aws.calls import text
 from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
-from webhook.cli.verify.bindings import names_a_role
-from webhook.cli.verify.facts import ControlPlane, Own, Pod, Registration, Shared, Trial
-from webhook.cli.verify.registration import PROGRAM_LABEL
-from webhook.model.aws_errors import AwsError
+from webhook.cli.verify.diagnosis import diagnose, names_a_role
+from webhook.cli.verify.findings import (
+    ControlPlane,
+    Diagnosis,
+    Finding,
+    Pod,
+    Registration,
+    Shared,
+    Trial,
+    broken,
+    in_context,
+    note,
+    ok,
+    unknown,
+)
+from webhook.cli.verify.webhook import PROGRAM_LABEL, check_own_pods, check_webhook
+from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import service_accounts, trusted_roles
 from webhook.model.errors import ClusterError, InvalidNameError
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
@@ -22,19 +37,127 @@ from webhook.planning.snapshot import TrustedSubjects
 from webhook.telemetry.events import TRUST_PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection
 
+    from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
+    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.kube.objects import WebhookConfiguration
     from webhook.kube.pods import PodObject
     from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import ClusterSnapshot
 
+T = TypeVar("T")
+
 WEBHOOK = "serviceaccounts.mxp-identity.local"
 """The name of the webhook in the chart's MutatingWebhookConfiguration."""
 
 _PROGRAM = "mxp-identity-webhook"
-"""The ServiceAccount for which `setup` makes a role."""
+"""The ServiceAccount for which `setup` creates a role."""
+
+_STS_PAUSE = 1.0
+_STS_PATIENCE = 30.0
+"""Seconds that --assume waits for STS to see trust that was just written."""
+
+_STS_AT_A_TIME = 16
+_NOT_ASKED = "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token"
+
+
+async def verify_here(
+    here: Session, progress: Progress, *, plane: str | None, assume: bool
+) -> tuple[list[Finding], list[Diagnosis]]:
+    """What is found of the webhook, and of each control plane, worst first; of `plane` alone if given."""
+    progress.step("listing namespaces, ServiceAccounts and pods")
+    cluster = await here.read_cluster()
+    planes = await read_control_planes(here, cluster, plane)
+    progress.step("reading trust policies and associations")
+    shared = await read_shared(here, cluster, planes, progress.count)
+    diagnoses = [diagnose(one, shared) for one in planes]
+    progress.step("sending a ServiceAccount through admission")
+    common = await _common(here, shared, diagnoses)
+    if assume:
+        progress.step("asking STS")
+        diagnoses = await _with_sts(here, diagnoses, progress)
+    context = here.where.context
+    diagnoses = [replace(one, findings=in_context(one.findings, context)) for one in diagnoses]
+    ordered = sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
+    return list(in_context(common, context)), ordered
+
+
+async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> list[Finding]:
+    """What is found of the webhook itself, tried with the first control plane that a binding selects.
+
+    One to be annotated is preferred: only there an answer shows. A program that only observes is not tried.
+    """
+    if here.configuration.observe:
+        observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
+        return [observing, *check_own_pods(shared)]
+    selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
+    tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
+    trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
+    self_managed = here.configuration.certificates.source == "self-managed"
+    return [*check_webhook(shared, trial, self_managed=self_managed), *check_own_pods(shared)]
+
+
+async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progress) -> list[Diagnosis]:
+    """The diagnoses with what STS answers, a few at a time: a refusal takes long."""
+    slots, asked = asyncio.Semaphore(_STS_AT_A_TIME), 0
+    total = sum(diagnosis.role is not None and not diagnosis.associates for diagnosis in diagnoses)
+
+    async def ask(diagnosis: Diagnosis) -> Diagnosis:
+        nonlocal asked
+        if diagnosis.role is None:
+            return diagnosis
+        if diagnosis.associates:
+            finding = note("STS", _NOT_ASKED)
+        else:
+            async with slots:
+                finding = await _ask_sts(here, diagnosis, diagnosis.role)
+            asked += 1
+            progress.count(f"STS has answered for {asked} of {total}", asked, total)
+        return replace(diagnosis, findings=(*diagnosis.findings, finding))
+
+    return await asyncio.gather(*(ask(diagnosis) for diagnosis in diagnoses))
+
+
+async def _ask_sts(here: Session, diagnosis: Diagnosis, role: RoleArn) -> Finding:
+    try:
+        token = await Inspection(here.connection).token(diagnosis.subject)
+        seconds = await seconds_until_accepted(here.calls, role, token, _STS_PATIENCE)
+    except ClusterError as error:
+        return unknown("STS", f"no token to try with: {error}")
+    except AwsError as error:
+        if not error.kind.is_refusal:
+            return unknown("STS", f"could not be asked: {error}")
+        return broken("STS", f"refuses a token of it for {role}: {error}")
+    return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
+
+
+async def seconds_until_accepted(calls: AwsCalls, role: RoleArn, token: str, patience: float) -> float:
+    """Have STS assume `role` with `token` until it does; answers after how many seconds.
+
+    Trust that was just written takes STS some seconds to see. Raises AwsError once `patience` seconds are over.
+    """
+
+    def assume(clients: AwsClients) -> None:
+        answer = clients.sts_without_credentials.assume_role_with_web_identity(
+            RoleArn=role.value, RoleSessionName="mxp-identity-verify", WebIdentityToken=token
+        )
+        text(answer["Credentials"]["AccessKeyId"])
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while True:
+        try:
+            await calls.call("AssumeRoleWithWebIdentity", assume)
+        except AwsError as error:
+            may_pass = error.kind in {FailureKind.ACCESS_DENIED, FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
+            if not may_pass or loop.time() - began >= patience:
+                raise
+            await asyncio.sleep(_STS_PAUSE)
+        else:
+            return loop.time() - began
 
 
 async def read_control_planes(
@@ -50,8 +173,9 @@ async def read_control_planes(
     absent: list[ControlPlane] = []
     for name in service_accounts(here.installation.bindings):
         annotations = await inspection.accounts(name, namespace)
-        pods = await _pods(inspection, name, namespace)
-        pending = await _pending(inspection, name, namespace)
+        pods = await _if_possible(inspection.pods(name, namespace))
+        # The program reports pending trust in Events, which are kept for an hour.
+        pending = await _if_possible(inspection.events(name, TRUST_PENDING, namespace)) or {}
         due = cluster.grants_due(here.installation)
         wanted = {grant.subject.namespace for grant in due if grant.subject.service_account == name}
         names = (
@@ -89,19 +213,23 @@ async def read_shared(
     providers = await asyncio.gather(*(_provider(here, arn) for arn in arns))
     plan = make_plan(here.installation, cluster, account)
     own_role = await _own_role(here)
+    inspection = Inspection(here.connection)
+    registrations = await _if_possible(inspection.registrations(WEBHOOK))
+    own_pods = await _if_possible(inspection.pods_labelled(PROGRAM_LABEL, here.namespace))
     return Shared(
         installation=here.installation,
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
         providers=dict(zip(arns, providers, strict=True)),
-        registrations=await _registrations(here),
-        deployments=await _deployments(here),
+        registrations=None if registrations is None else tuple(map(_registration, registrations)),
+        deployments=await _deployments(inspection, here.namespace),
         options=here.where.options,
         own_role=own_role,
         setup_options=_setup_options(here, own_role),
         now=cluster.at,
-        own=await _own_pods(here),
+        namespace=here.namespace,
+        own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
         removable={change.role: len(change.removed) for change in plan.roles},
     )
 
@@ -113,7 +241,7 @@ async def _provider(here: Session, arn: str) -> OidcProvider | str:
         return str(error)
 
 
-async def try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
+async def _try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
     """Send a ServiceAccount through admission as a dry run; `shows` is whether its binding annotates it."""
     try:
         role = await Inspection(here.connection).role_after_dry_run(subject)
@@ -128,7 +256,7 @@ def _all_roles(here: Session) -> set[RoleArn]:
 
 
 def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
-    """How `setup` is told of this cluster, and of the program and its own role as they are installed."""
+    """The options with which `setup` means this cluster, and the program and its role as installed."""
     given = {
         "--context": here.where.context,
         "--issuer": here.configuration.cluster.issuer,
@@ -138,35 +266,20 @@ def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
     return options(given)
 
 
+async def _if_possible(answer: Awaitable[T]) -> T | None:
+    """The answer; None without the right to ask, or where there is none."""
+    try:
+        return await answer
+    except ClusterError:
+        return None
+
+
 async def _own_role(here: Session) -> RoleArn | None:
     """The role that the program's ServiceAccount names."""
+    found = await _if_possible(Inspection(here.connection).accounts(_PROGRAM, here.namespace)) or {}
     try:
-        found = await Inspection(here.connection).accounts(_PROGRAM, here.namespace)
         return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
-    except (ClusterError, InvalidNameError):
-        return None
-
-
-async def _own_pods(here: Session) -> Own | None:
-    try:
-        found = await Inspection(here.connection).pods_labelled(PROGRAM_LABEL, here.namespace)
-    except ClusterError:
-        return None
-    return Own(here.namespace, tuple(_pod(pod) for pod in found))
-
-
-async def _pending(inspection: Inspection, name: str, namespace: str | None) -> dict[str, str]:
-    """What the program told of trust that it could not give, within the hour for which Events are kept."""
-    try:
-        return await inspection.events(name, TRUST_PENDING, namespace)
-    except ClusterError:
-        return {}
-
-
-async def _pods(inspection: Inspection, name: str, namespace: str | None) -> list[PodObject] | None:
-    try:
-        return await inspection.pods(name, namespace)
-    except ClusterError:
+    except InvalidNameError:
         return None
 
 
@@ -186,27 +299,15 @@ def _pod(found: PodObject) -> Pod:
     )
 
 
-async def _registrations(here: Session) -> tuple[Registration, ...] | None:
-    try:
-        found = await Inspection(here.connection).registrations(WEBHOOK)
-    except ClusterError:
-        return None
-    return tuple(_registration(item) for item in found)
-
-
-async def _deployments(here: Session) -> dict[str, int] | None:
+async def _deployments(inspection: Inspection, namespace: str) -> dict[str, int] | None:
     """None too where there are others alone: with the chart's `nameOverride` one of them is the program's."""
-    inspection = Inspection(here.connection)
-    try:
-        found = await inspection.deployments(here.namespace, PROGRAM_LABEL)
-        return found if found or not await inspection.deployments(here.namespace) else None
-    except ClusterError:
-        return None
+    found = await _if_possible(inspection.deployments(namespace, PROGRAM_LABEL))
+    return None if found == {} and await _if_possible(inspection.deployments(namespace)) != {} else found
 
 
 def _registration(found: WebhookConfiguration) -> Registration:
     (webhook, *_) = [one for one in found.webhooks or () if one.name == WEBHOOK]
-    return Registration(found.metadata.name, webhook.failure_policy, _last_end(webhook.client_config.ca_bundle))
+    return Registration(found.metadata.name, _last_end(webhook.client_config.ca_bundle))
 
 
 def _last_end(bundle: bytes) -> float | None:
@@ -214,8 +315,4 @@ def _last_end(bundle: bytes) -> float | None:
         certificates = x509.load_pem_x509_certificates(bundle)
     except ValueError:
         return None
-    return max(_ends(certificates), default=None)
-
-
-def _ends(certificates: Iterable[x509.Certificate]) -> list[float]:
-    return [certificate.not_valid_after_utc.timestamp() for certificate in certificates]
+    return max((one.not_valid_after_utc.timestamp() for one in certificates), default=None)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from webhook.cli.verify.facts import ControlPlane, Pod, Shared
+    from webhook.cli.verify.findings import ControlPlane, Pod, Shared
     from webhook.model.names import RoleArn
 
-_STS = "sts.amazonaws.com"
 _EKS = "pods.eks.amazonaws.com"
 _BY_TOKEN, _BY_AGENT = "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -33,7 +33,7 @@ def check_associated_pods(plane: ControlPlane, role: RoleArn, shared: Shared) ->
 def _wrong(pod: Pod, plane: ControlPlane, why: str) -> Finding:
     if pod.is_replaced:
         return broken("pods", why, commands.delete_pod(plane.subject.namespace, pod.name))
-    return broken("pods", f"{why}; nothing makes it anew: delete it once you can create it again")
+    return broken("pods", f"{why}; no controller recreates it: delete it once you can create it again")
 
 
 def _each(plane: ControlPlane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
@@ -50,12 +50,12 @@ def _each(plane: ControlPlane, look_at: Callable[[Pod], Finding]) -> Iterator[Fi
 def _look_at(pod: Pod, plane: ControlPlane, role: RoleArn) -> Finding:
     named = pod.variables.get(_BY_TOKEN)
     if not pod.has_identity:
-        why = f"{pod.name} started before its ServiceAccount had a role, and never gets one by itself"
+        why = f"{pod.name} started before its ServiceAccount had a role, and never gets one"
         return _wrong(pod, plane, why)
     if named is not None and named != role.value:
         return _wrong(pod, plane, f"{pod.name} runs with {named}, which its ServiceAccount no longer names")
-    if named is not None and _STS not in pod.audiences:
-        return _wrong(pod, plane, _has_no_token(pod, _STS))
+    if named is not None and AUDIENCE not in pod.audiences:
+        return _wrong(pod, plane, _has_no_token(pod, AUDIENCE))
     return _has_identity(pod, plane.subject.namespace)
 
 
@@ -67,10 +67,8 @@ def _look_at_associated(pod: Pod, plane: ControlPlane, role: RoleArn, *, is_trus
     if _BY_AGENT in pod.variables:
         return _has_identity(pod, namespace)
     if not pod.has_identity:
-        why = (
-            f"{pod.name} carries no {_BY_AGENT}: EKS's webhook admitted it before it had heard of the association"
-        )
-        return _wrong(pod, plane, f"{why}, and it never gets one by itself")
+        why = f"{pod.name} carries no {_BY_AGENT}: EKS's webhook admitted it before the association was propagated"
+        return _wrong(pod, plane, f"{why}, and it never gets one")
     named = pod.variables[_BY_TOKEN]
     if is_trusted and named == role.value:
         fix = commands.delete_pod(namespace, pod.name) if pod.is_replaced else None

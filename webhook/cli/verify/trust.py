@@ -1,4 +1,4 @@
-"""From the role to STS: whether the role is there, the account knows the cluster, and who decides."""
+"""From the role to STS: whether the role exists, the account knows the cluster, and which statement decides."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.findings import Finding, Level, broken, note, ok, unknown
-from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.own_identity import refused_as_node
-from webhook.cli.verify.rewriting import without, without_principal
+from webhook.cli.judgement import judge_trust
+from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
-from webhook.iam.trust_policy import TrustPolicy
+from webhook.iam.evaluation import as_list, conditions_hold
+from webhook.iam.statement import ASSUME_WITH_TOKEN
+from webhook.iam.statement_words import principals_of
+from webhook.iam.trust_policy import Place, TrustPolicy
+from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from webhook.cli.verify.facts import ControlPlane, Shared
-    from webhook.iam.trust_policy import Place
+    from webhook.cli.verify.findings import ControlPlane, Shared
+    from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import Statement
     from webhook.model.bindings import Binding
-    from webhook.model.names import RoleArn
+    from webhook.model.names import RoleArn, Subject
 
 _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
@@ -32,9 +36,9 @@ _MOST_KNOWN = 8192
 
 
 def check_provider(role: RoleArn, shared: Shared) -> Finding:
-    """Whether the role's account knows the cluster's tokens."""
+    """Whether the role's account trusts the cluster's tokens."""
     arn = shared.installation.own_in(role).provider_arn
-    provider = shared.providers.get(arn, "was not looked at")
+    provider = shared.providers.get(arn, "was not read")
     if isinstance(provider, str):
         return unknown("OIDC provider", f"{arn}: {provider}")
     if provider.problem:
@@ -43,57 +47,56 @@ def check_provider(role: RoleArn, shared: Shared) -> Finding:
 
 
 def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
-    """Whether the role lets it in, by which statement, and if not, why."""
+    """Whether the role allows it, by which statement, and if not, why."""
     policy = shared.account.policies.get(role)
     own = shared.installation.own_in(role)
     if policy is None:
         yield unread(role, binding, own.render([plane.subject]), shared)
         return
-    if (place := policy.denial(own, plane.subject)) is not None:
-        why = f"{place} of {role} denies it, whatever else is said"
+    trust = judge_trust(policy, own, plane.subject, by_own=shared.trusted.lets_in(role, plane.subject))
+    if (place := trust.denied_by) is not None:
+        why = f"{place} of {role} denies it, whatever other statements allow"
         yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
         return
-    if shared.trusted.lets_in(role, plane.subject):
-        trust = ok("trust", f"our statement {own.sid} in {role} lets it in")
-    elif (place := policy.foreign_grant(own, plane.subject)) is not None:
-        trust = ok("trust", f"{place} of {role} lets it in; it is somebody else's")
-    else:
-        trust = _untrusted(plane, role, binding, policy, shared)
-    doubtful = policy.possible_denial(own, plane.subject)
-    if doubtful is None or trust.level is not Level.OK:
-        yield trust
-    if doubtful is not None:
-        yield may_be_denied(
-            doubtful, role, "STS says whether it does", commands.ask_sts(plane.subject, shared.options)
-        )
+    if trust.allowed_by is None:
+        yield _untrusted(plane, role, binding, policy, shared)
+    elif trust.may_be_denied_by is None and trust.by_own:
+        yield ok("trust", f"our statement {own.sid} in {role} allows it")
+    elif trust.may_be_denied_by is None:
+        yield ok("trust", f"{trust.allowed_by} of {role} allows it; it is external")
+    if (place := trust.may_be_denied_by) is not None:
+        fix = commands.ask_sts(plane.subject, shared.options)
+        yield may_be_denied(place, role, "ask STS whether it does", fix)
     yield from check_room(role, policy, shared)
 
 
 def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
-    """A Deny of which only AWS knows whether it holds: nobody can say that the trust works."""
-    return unknown("trust", f"{place} of {role} may deny it, by what only AWS knows: {next_step}", fix)
+    """A Deny of which only AWS knows whether it holds."""
+    return unknown(
+        "trust", f"{place} of {role} may deny it, by conditions that only AWS can evaluate: {next_step}", fix
+    )
 
 
 def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: Shared) -> Finding:
-    """What is said of a role that could not be read; one that is gone is made with `statement`."""
-    reason = shared.account.unread.get(role, "was not looked at")
+    """A role that could not be read; one that is gone is created with `statement`."""
+    reason = shared.account.unread.get(role, "was not read")
     if _GONE in reason:
         return _gone(role, binding, commands.create_role(role, statement), shared)
     return unknown("role", f"{role} could not be read: {reason}")
 
 
 def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
-    """`setup` knows the permissions of a role for backups; it makes none with a path, nor one of others' trust.
+    """`setup` knows the permissions of a role for backups; it creates none with a path or external trust.
 
-    It is named only where the webhook's own role is known: else it would make one, and give it rights.
+    It is suggested only where the webhook's own role is known: else it would create one, and give it rights.
     """
     why = f"there is no role {role}"
     is_for_setup = binding.service_account == _BACKS_UP and binding.edits_trust and role.has_no_path
     if not is_for_setup or "--own-role" not in shared.setup_options:
-        return broken("role", f"{why}; made anew it also needs its permissions", fix)
+        return broken("role", f"{why}; recreated, it also needs its permissions", fix)
     why = (
-        f"{why}; the fix makes it with its trust alone, setup with its permissions on the bucket NAME, and sees "
-        "to the webhook's own role too"
+        f"{why}; the fix creates it with its trust alone, setup with its permissions on the bucket NAME, and "
+        "checks the webhook's own role too"
     )
     return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
 
@@ -102,30 +105,25 @@ def _untrusted(
     plane: ControlPlane, role: RoleArn, binding: Binding, policy: TrustPolicy, shared: Shared
 ) -> Finding:
     own = shared.installation.own_in(role)
-    named = own.without_pods
-    misses = near_misses(policy, own, plane.subject)
-    why = "; ".join([f"no statement of {role} lets it in", *misses])
-    if not policy.is_whole(named):
-        why = f"somebody has changed our statement {own.sid} in {role}: nobody can rely on it"
+    why = "; ".join([f"no statement of {role} allows it", *near_misses(policy, own, plane.subject)])
+    if not policy.is_whole(own.without_pods):
+        why = f"our statement {own.sid} in {role} was changed externally: its trust is not reliable"
     if not binding.edits_trust:
         more = own.render(policy.subjects(own) | {plane.subject})
-        added = TrustPolicy({**policy.document, "Statement": [*_others(policy, role, shared), more]})
+        others = [statement for statement in policy.statements if not own.owns(statement)]
+        added = TrustPolicy({**policy.document, "Statement": [*others, more]})
         return broken("trust", f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added))
     verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
     finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
-    if finding is None and _may_not_edit(plane, role):
+    # AWS refused the program itself when it was about to add this one.
+    is_refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
+    if finding is None and is_refused and role.value in plane.pending:
         return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
     return finding or broken("trust", why, commands.apply(shared.options))
 
 
-def _may_not_edit(plane: ControlPlane, role: RoleArn) -> bool:
-    """Whether AWS refused the program itself when it was about to let this one in."""
-    refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
-    return refused and role.value in plane.pending
-
-
 def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared) -> Finding:
-    """A permission is added by a policy of its own; a Deny, or a boundary, is for whoever put it there."""
+    """A permission is added by a policy of its own; a Deny, or a boundary, is for its owner."""
     why = f"{why}, because AWS refuses the program: {plane.pending}"
     own_role = shared.own_role
     if own_role is None or own_role == role or _EXPLICIT in plane.pending:
@@ -134,17 +132,19 @@ def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared)
 
 
 def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: bool) -> Finding | None:
-    """What keeps anybody from writing a role's trust policy, if something does."""
+    """What keeps a role's trust policy from being written, if something does."""
     for place, principal in policy.dangling_principals():
-        why = f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it goes"
-        mended = without_principal(policy, place, principal, shared.installation.own_in(role))
-        return broken("trust", why, commands.write_policy(role, mended))
+        why = (
+            f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it is removed"
+        )
+        repaired = _without_principal(policy, place, principal, shared.installation.own_in(role))
+        return broken("trust", why, commands.write_policy(role, repaired))
     if has_room:
         return None
     stale = shared.removable.get(role, 0)
     full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
     if stale:
-        why = f"{full}, but holds {stale} that nobody wants any more"
+        why = f"{full}, but holds {stale} unused ones"
         return broken("trust", why, commands.apply(shared.options, "--approve"))
     fix = _raise_quota(shared)
     way_out = "raise the quota, or" if fix else "AWS is not known to give more:"
@@ -167,6 +167,57 @@ def _raise_quota(shared: Shared) -> str | None:
     return commands.raise_quota(more) if more > shared.account.quota else None
 
 
-def _others(policy: TrustPolicy, role: RoleArn, shared: Shared) -> list[dict[str, object]]:
-    own = shared.installation.own_in(role)
-    return [statement for statement in policy.statements if not own.owns(statement)]
+def without(policy: TrustPolicy, place: Place, own: OwnStatement) -> TrustPolicy:
+    """The policy without one statement; IAM requires one, so ours that allows no subject replaces the last."""
+    kept = [statement for index, statement in enumerate(policy.statements) if index != place.index]
+    return TrustPolicy({**policy.document, "Statement": kept or [own.render_placeholder()]})
+
+
+def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: OwnStatement) -> TrustPolicy:
+    """The policy without a principal of a statement, or without the statement if it names no other."""
+    statement = policy.statements[place.index]
+    named = statement["Principal"]["AWS"]
+    left = [one for one in (named if isinstance(named, list) else [named]) if one != principal]
+    if not left:
+        return without(policy, place, own)
+    changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
+    statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
+    return TrustPolicy({**policy.document, "Statement": statements})
+
+
+def near_misses(policy: TrustPolicy, own: OwnStatement, subject: Subject) -> list[str]:
+    """A sentence for each Allow that names the subject and does not allow it."""
+    return [
+        f"{Place(index, statement.get('Sid'))} names it, but {'; '.join(wrong)}"
+        for index, statement in enumerate(policy.statements)
+        if statement.get("Effect") == "Allow"
+        if any(str(subject) in values for _, _, values in _conditions(statement))
+        if (wrong := list(_wrong_in(statement, own, subject)))
+    ]
+
+
+def _wrong_in(statement: Statement, own: OwnStatement, subject: Subject) -> Iterator[str]:
+    if own.provider_arn not in principals_of(statement, "Federated"):
+        yield f"its principal is not this cluster's OIDC provider {own.provider_arn}"
+    actions = as_list(statement.get("Action", []))
+    if ASSUME_WITH_TOKEN not in actions and "sts:*" not in actions:
+        yield f"its action is not {ASSUME_WITH_TOKEN}"
+    operators = set()
+    for operator, key, values in _conditions(statement):
+        if key.lower() == own.subject_key.lower():
+            operators.add(operator)
+        if conditions_hold({operator: {key: values}}, own.claims(subject)) is not False:
+            continue
+        if key.lower() == own.audience_key.lower():
+            yield f"it wants the audience {', '.join(values)}, and tokens are for {AUDIENCE}"
+        elif key.lower() == own.subject_key.lower():
+            yield f"its {operator} on the subject does not hold for it"
+    if len(operators) > 1:
+        yield f"{' and '.join(sorted(operators))} on the subject must both hold"
+
+
+def _conditions(statement: Statement) -> Iterator[tuple[str, str, list[Any]]]:
+    condition = statement.get("Condition")
+    for operator, block in condition.items() if isinstance(condition, dict) else ():
+        for key, values in block.items() if isinstance(block, dict) else ():
+            yield operator, key, [value for value in as_list(values) if isinstance(value, str)]

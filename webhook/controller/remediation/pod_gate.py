@@ -15,26 +15,25 @@ import structlog
 
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Untrusted
-from webhook.podidentity.fallback import Need
+from webhook.podidentity.association import Need
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import GateMarks
-    from webhook.engine.grants import Grants
+    from webhook.controller.remediation.identities import Identities
     from webhook.model.bindings import Binding
     from webhook.model.names import Subject
 
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
-"""From one look at a ServiceAccount that has no identity yet to the next; it costs no call."""
+"""Seconds between checks of a ServiceAccount that has no identity yet; a check costs no call."""
 
 _ASSOCIATION_SECONDS = 30.0
-"""Seconds that a look waits for an association."""
+"""Seconds that a check waits for an association."""
 
 _REPORTED_AFTER = 60.0
 """Seconds after which the log names the ServiceAccount that the gate waits for."""
@@ -50,21 +49,21 @@ class PodGate:
     """Writes the marks of bindings, each after its first complete pass, and keeps them there.
 
     `marks` are those of the configuration, each with the name of one of the bindings. Other marks are removed:
-    what they say may no longer be so when their binding comes back.
+    they may no longer be true when their binding comes back.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what it asks, and what it keeps
+    def __init__(
         self,
         identities: Identities,
-        grants: Grants,
         stored: GateMarks,
         marks: Mapping[str, str],
         interval: float,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = identities.cache.clock
         self._cache = identities.cache
         self._identities = identities
-        self._grants = grants
+        self._grants = identities.grants
         self._stored = stored
         self._interval = interval
         self._progress = progress or Progress()
@@ -100,7 +99,7 @@ class PodGate:
         self._news.set()
 
     def _selected_by(self, binding: Binding) -> list[Subject]:
-        """Those whose pods the binding's policy looks at: also where an earlier binding decides about them."""
+        """The subjects whose pods the binding's policy covers, also where an earlier binding decides."""
         return [
             grant.subject
             for name in self._cache.namespaces_with_grants()
@@ -110,17 +109,16 @@ class PodGate:
         ]
 
     async def _wait_for(self, subject: Subject) -> None:
-        clock = asyncio.get_running_loop().time
-        report_at: float | None = clock() + _REPORTED_AFTER
-        while not await self._look_at(subject):
-            if report_at is not None and clock() >= report_at:
+        report_at: float | None = self._clock() + _REPORTED_AFTER
+        while not await self._settle(subject):
+            if report_at is not None and self._clock() >= report_at:
                 report_at = None
                 log.warning("pod_gate_waits", namespace=subject.namespace, service_account=subject.service_account)
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _look_at(self, subject: Subject) -> bool:
-        """Whether a pod of it gets an identity from EKS, or this program has none to give."""
-        grant = self._identities.grant(subject)
+    async def _settle(self, subject: Subject) -> bool:
+        """Obtain its identity; True where its pods get one from EKS, or this program has none to give."""
+        grant = self._cache.grant(subject)
         if grant is None or self._cache.account(subject) is None:
             return True
         if not grant.binding.associates:

@@ -31,7 +31,7 @@ _LONGEST_READ = 300.0
 
 
 class PodsWithoutIdentity:
-    """Finds them, tells of each once, and, while it runs, counts them; it restarts none.
+    """Finds them, reports each once, and, while it runs, counts them; it restarts none.
 
     A pod has its identity where it carries one, and, if that is a role by the annotation, the one that the
     annotation names.
@@ -46,12 +46,12 @@ class PodsWithoutIdentity:
         self._progress = progress or Progress()
         self._known: dict[str, RunningPod] = {}
         self._is_running = False
-        self._looked = asyncio.Event()
+        self._checked = asyncio.Event()
 
     async def run(self, interval: float) -> None:
-        """Look at all pods at start and every `interval` seconds.
+        """Check all pods at start and every `interval` seconds.
 
-        Beside the passes: in a large cluster the list takes long, and no namespace should wait for it.
+        Beside the reconciler: in a large cluster the list takes long, and no namespace should wait for it.
         """
         await self._cache.wait_until_synced()
         self._is_running = True
@@ -65,15 +65,15 @@ class PodsWithoutIdentity:
 
     @property
     def found(self) -> list[RunningPod]:
-        """Those of the last look, and of single looks since."""
+        """Those of the last check, and of checks of single ServiceAccounts since."""
         return list(self._known.values())
 
-    async def next_look(self) -> None:
-        """Wait until all pods have been looked at once more."""
-        await self._looked.wait()
+    async def next_check(self) -> None:
+        """Wait until all pods have been checked once more."""
+        await self._checked.wait()
 
     async def find(self) -> None:
-        """Look at all pods of bound ServiceAccounts. Raises ClusterError."""
+        """Check all pods of bound ServiceAccounts. Raises ClusterError."""
         found: list[RunningPod] = []
         for name in self._cache.service_accounts:
             with self._progress.step("pods", LONGEST_LIST):
@@ -81,11 +81,11 @@ class PodsWithoutIdentity:
         seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
         known = {uid: pod for uid, pod in seen.items() if uid in self._known}
         self._keep(known | await self._lacking(pod for uid, pod in seen.items() if uid not in known))
-        self._looked.set()
-        self._looked = asyncio.Event()
+        self._checked.set()
+        self._checked = asyncio.Event()
 
     async def find_of(self, subject: Subject) -> list[RunningPod]:
-        """Look at the pods of one ServiceAccount, and answer those without identity. Raises ClusterError."""
+        """Check the pods of one ServiceAccount, and answer those without identity. Raises ClusterError."""
         lacking = await self._lacking(await self._cluster.pods(subject.service_account, subject.namespace))
         if self._is_running:
             self._keep({uid: pod for uid, pod in self._known.items() if _subject(pod) != subject} | lacking)
@@ -101,7 +101,7 @@ class PodsWithoutIdentity:
         return grant is not None and pod.lacks(grant.role_of_pods)
 
     async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
-        """Those that lack their identity, told of where that is new.
+        """Those that lack their identity; new ones are reported.
 
         What the annotation names is read after the pod: the watch may not have shown yet what the pod carries.
         """

@@ -1,6 +1,6 @@
 """Restarts: Deployments whose pods lack the identity that their ServiceAccount has, a few at a time.
 
-A pod gets its identity when it is created and never later, so those pods must be made anew. A restart is noted in
+A pod gets its identity when it is created and never later, so those pods must be recreated. A restart is noted in
 the Deployment itself, where a later leader reads it: none is restarted twice for one role.
 """
 
@@ -25,8 +25,8 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments, RunningPod
+    from webhook.controller.remediation.identities import Identities
     from webhook.controller.remediation.pods import PodsWithoutIdentity
     from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Grant
@@ -56,16 +56,16 @@ _FOR_A_PERSON = {
 class _Case:
     """A Deployment whose pods lack their identity, what to do about it, and the role that they are to carry."""
 
-    verdict: RestartDecision
+    decision: RestartDecision
     deployment: Deployment
     role: RoleArn | None
 
 
 class Restarts:
-    """After each look at the pods, restarts the Deployments of those that lack an identity which is there.
+    """After each check of the pods, restarts the Deployments of those that lack an identity which is there.
 
     The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
-    writes into a Deployment delays no other. `clock` is the time in seconds since 1970.
+    writes into a Deployment delays no other. `wall_clock` answers seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
@@ -75,31 +75,33 @@ class Restarts:
         deployments: Deployments,
         events: Events,
         limits: RolloutLimits,
-        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         progress: Progress | None = None,
     ) -> None:
         self._pods = pods
         self._identities = identities
+        self._cache = identities.cache
         self._deployments = deployments
         self._events = events
         self._limits = limits
-        self._clock = clock
+        self._wall_clock = wall_clock
+        self._clock = identities.cache.clock
         self._progress = progress or Progress()
-        self._told: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
+        self._reported: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
-        """When this process first saw a rollout of ours, on the event loop's clock."""
+        """When this process first saw a rollout of ours, on the clock."""
         self._pauses = RestartPauses(limits.timeout)
 
     async def run(self) -> None:
-        """Restart until cancelled; a rollout that is under way then goes on without us."""
+        """Restart until cancelled; a rollout that is under way then continues without us."""
         while True:
-            await self._pods.next_look()
+            await self._pods.next_check()
             await run_and_log("restarts_failed", self._round(), "pods")
 
     async def _round(self) -> None:
         waiting = deque(_workloads(self._pods.found))
         lacking = {(subject.namespace, name) for subject, name in waiting}
-        self._told = {key: told for key, told in self._told.items() if key in lacking}
+        self._reported = {key: one for key, one in self._reported.items() if key in lacking}
         self._began = {key: began for key, began in self._began.items() if key in lacking}
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._limits.at_a_time):
@@ -108,34 +110,34 @@ class Restarts:
     async def _work_off(self, waiting: deque[tuple[Subject, str]]) -> None:
         while waiting:
             subject, name = waiting.popleft()
-            if not self._pauses.is_over(subject.namespace, _now()):
+            if not self._pauses.is_over(subject.namespace, self._clock()):
                 continue
             work = self._restart_and_wait(subject, name)
             await run_and_log("restart_failed", work, "pods", namespace=subject.namespace, deployment=name)
 
     async def _restart_and_wait(self, subject: Subject, name: str) -> None:
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         in_vain = (RestartDecision.DID_NOT_HELP, grant.role_of_pods if grant else None)
-        if self._told.get((subject.namespace, name)) == in_vain:
+        if self._reported.get((subject.namespace, name)) == in_vain:
             return
         for _ in range(_TRIES):
-            case = await self._judge(subject, name)
+            case = await self._decide(subject, name)
             if case is None:
                 return
-            if case.verdict is RestartDecision.RESTART:
+            if case.decision is RestartDecision.RESTART:
                 with self._progress.step("restarts", _LONGEST_CALLS):
-                    is_done = await self._deployments.restart(case.deployment, self._clock(), case.role)
+                    is_done = await self._deployments.restart(case.deployment, self._wall_clock(), case.role)
                 if not is_done:
                     continue
-                self._began[subject.namespace, name] = _now()
+                self._began[subject.namespace, name] = self._clock()
                 self._report_restarted(case.deployment)
-            elif case.verdict is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
-                self._report_verdict(case.deployment, case.verdict, case.role)
+            elif case.decision is not RestartDecision.UNDER_WAY or case.deployment.restarted_by_us is None:
+                self._report_decision(case.deployment, case.decision, case.role)
                 return
-            await self._see_through(subject, name)
+            await self._wait_for_rollout(subject, name)
             return
 
-    async def _judge(self, subject: Subject, name: str) -> _Case | None:
+    async def _decide(self, subject: Subject, name: str) -> _Case | None:
         """What to do by what is there now; None where its pods lack nothing that is to be had."""
         if self._whole_grant(subject, name) is None:
             return None
@@ -153,41 +155,41 @@ class Restarts:
         judged = deployment.for_role(role)
         if judged.restarted_by_us is None:
             self._began.pop((subject.namespace, name), None)
-        is_late = _now() >= self._patience_ends(subject, name)
+        is_late = self._clock() >= self._deadline_from_first_sight(subject, name)
         return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
-    def _patience_ends(self, subject: Subject, name: str) -> float:
+    def _deadline_from_first_sight(self, subject: Subject, name: str) -> float:
         """Until when the rollout there, seen now if not before, may take."""
-        return self._began.setdefault((subject.namespace, name), _now()) + self._limits.timeout
+        return self._began.setdefault((subject.namespace, name), self._clock()) + self._limits.timeout
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
             return None
         return grant
 
-    async def _see_through(self, subject: Subject, name: str) -> None:
-        """Wait until a rollout of ours has ended or has taken too long, and tell what came of it."""
-        until = self._patience_ends(subject, name)
-        deployment = await end_of_rollout(self._deployments, subject.namespace, name, until)
+    async def _wait_for_rollout(self, subject: Subject, name: str) -> None:
+        """Wait until a rollout of ours has ended or has taken too long, and report what came of it."""
+        seconds = self._deadline_from_first_sight(subject, name) - self._clock()
+        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
         if deployment is None:
-            self._pauses.failed(subject.namespace, _now())
+            self._pauses.failed(subject.namespace, self._clock())
             return
-        case = await self._judge(subject, name)
-        verdict, role = (case.verdict, case.role) if case else (RestartDecision.NOT_OURS, None)
-        if verdict is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
+        case = await self._decide(subject, name)
+        decision, role = (case.decision, case.role) if case else (RestartDecision.NOT_OURS, None)
+        if decision is not RestartDecision.DID_NOT_HELP and deployment.is_rolled_out:
             self._pauses.helped(subject.namespace)
             metrics.deployments_restarted.labels("rolled_out").inc()
             log.info("rollout_ended", namespace=subject.namespace, deployment=name)
             return
-        if verdict is RestartDecision.DID_NOT_HELP:
-            self._pauses.did_not_help(subject.namespace, _now())
+        if decision is RestartDecision.DID_NOT_HELP:
+            self._pauses.did_not_help(subject.namespace, self._clock())
         else:
-            self._pauses.failed(subject.namespace, _now())
-            verdict = RestartDecision.TIMED_OUT
-        metrics.deployments_restarted.labels(verdict.value).inc()
-        self._report_verdict(deployment, verdict, role)
+            self._pauses.failed(subject.namespace, self._clock())
+            decision = RestartDecision.TIMED_OUT
+        metrics.deployments_restarted.labels(decision.value).inc()
+        self._report_decision(deployment, decision, role)
 
     def _report_restarted(self, deployment: Deployment) -> None:
         log.info("deployment_restarted", namespace=deployment.namespace, deployment=deployment.name)
@@ -198,15 +200,15 @@ class Restarts:
             "role that it has now",
         )
 
-    def _report_verdict(self, deployment: Deployment, verdict: RestartDecision, role: RoleArn | None) -> None:
-        """Tell people once of what only they can mend."""
+    def _report_decision(self, deployment: Deployment, decision: RestartDecision, role: RoleArn | None) -> None:
+        """Report once what only a person can fix."""
         key = (deployment.namespace, deployment.name)
-        if verdict not in _FOR_A_PERSON or self._told.get(key) == (verdict, role):
+        if decision not in _FOR_A_PERSON or self._reported.get(key) == (decision, role):
             return
-        self._told[key] = verdict, role
-        facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": verdict.value}
-        log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[verdict], **facts)
-        self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[verdict])
+        self._reported[key] = decision, role
+        facts = {"namespace": deployment.namespace, "deployment": deployment.name, "outcome": decision.value}
+        log.warning("deployment_not_restarted", reason=_FOR_A_PERSON[decision], **facts)
+        self._events.warn(_event_subject(deployment), "NotRestartedForIdentity", _FOR_A_PERSON[decision])
 
 
 def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
@@ -219,7 +221,3 @@ def _workloads(pods: Iterable[RunningPod]) -> list[tuple[Subject, str]]:
 
 def _event_subject(deployment: Deployment) -> EventSubject:
     return EventSubject("Deployment", deployment.namespace, deployment.name, deployment.uid)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

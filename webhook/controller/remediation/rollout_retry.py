@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.ports import ClusterError
 from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.deployments import RETRY_PAUSES, RETRY_ROUND
+from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
 from webhook.runtime.run_and_log import run_and_log
 from webhook.telemetry import metrics
@@ -21,8 +21,8 @@ from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from webhook.controller.identities import Identities
     from webhook.controller.ports import Deployments
+    from webhook.controller.remediation.identities import Identities
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.telemetry.events import Events
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _TICK_SECONDS = 1.0
-"""How often those that are annotated, and that no role is known to trust yet, are looked at; it costs no call."""
+"""Seconds between checks of annotated subjects that no role is known to trust yet; a check costs no call."""
 
 _WAITING_A_SECOND = 1000
-"""How many of them are looked at a second on average, however many wait."""
+"""How many of them are checked a second on average, however many wait."""
 
 _SPACING_SECONDS = 0.02
-"""From one look at a Deployment to the next: fifty a second at most, however many wait."""
+"""Seconds between reads of Deployments: fifty a second at most, however many wait."""
 
 _FIRST_RETRY = 1.0
-"""Seconds after which a round whose list failed is tried again; twice as long each time, up to a round."""
+"""Seconds until a failed list is tried again; twice as long each time, up to a round."""
 
 _LONGEST_CALL = 300.0
 """Seconds of a call that waits for its turn."""
 
 _YIELD_EVERY = 200
-"""ServiceAccounts looked at before the loop may answer reviews again."""
+"""ServiceAccounts checked before the loop may answer reviews again."""
 
 
 class RolloutRetry:
-    """Retries each refused Deployment whose ServiceAccount's identity is whole: at once where it has become so.
+    """Retries each refused Deployment whose ServiceAccount has its identity: at once where that is new.
 
-    All Deployments of the bound names are listed each round, for EKS's webhook may be what is missing. Between the
+    All Deployments of the bound names are listed each round, because EKS's webhook may have been away. Between the
     rounds a Deployment is read only where an identity has become whole.
     """
 
@@ -62,6 +62,7 @@ class RolloutRetry:
         events: Events,
         progress: Progress | None = None,
     ) -> None:
+        self._clock = identities.cache.clock
         self._cache = identities.cache
         self._identities = identities
         self._deployments = deployments
@@ -84,12 +85,12 @@ class RolloutRetry:
         self._changed.clear()
         self._is_running = True
         try:
-            self._take_up_what_is_there()
+            self._adopt_what_is_there()
             async with asyncio.TaskGroup() as tasks:
                 for name in {name for binding in self._cache.bindings for name in binding.deployments}:
-                    tasks.create_task(self._go_round(name))
+                    tasks.create_task(self._retry_each_round(name))
                 while True:
-                    await run_and_log("rollout_retries_failed", self._look_at_changed(), "pods")
+                    await run_and_log("rollout_retries_failed", self._process_changed(), "pods")
                     await self._something_to_do()
         finally:
             self._is_running = False
@@ -101,20 +102,20 @@ class RolloutRetry:
             self._changed[namespace] = None
             self._wake.set()
 
-    def _take_up_what_is_there(self) -> None:
-        """Who is annotated already counts as whole: if its pods are refused, the first round shows it."""
+    def _adopt_what_is_there(self) -> None:
+        """What is annotated already counts as whole: if its pods are refused, the first round shows it."""
         grants = (grant for name in self._cache.namespaces_with_grants() for grant in self._cache.grants_in(name))
         self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
         self._waiting.clear()
 
-    async def _go_round(self, name: str) -> None:
+    async def _retry_each_round(self, name: str) -> None:
         """Retry all refused Deployments of that name, round after round."""
-        clock, pause = asyncio.get_running_loop().time, _FIRST_RETRY
+        pause = _FIRST_RETRY
         while True:
-            began = clock()
+            began = self._clock()
             if await run_and_log("refused_deployments_not_found", self._retry_all_refused(name), "pods"):
                 pause = _FIRST_RETRY
-                await asyncio.sleep(began + RETRY_ROUND - clock())
+                await asyncio.sleep(began + RETRY_ROUND - self._clock())
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_ROUND)
@@ -127,7 +128,7 @@ class RolloutRetry:
         async with asyncio.TaskGroup() as retries:
             for deployment in found:
                 subject = Subject(deployment.namespace, deployment.service_account)
-                grant = self._identities.grant(subject)
+                grant = self._cache.grant(subject)
                 if grant is None or name not in grant.binding.deployments or subject in self._episodes:
                     continue
                 if self._identities.is_whole(grant):
@@ -149,17 +150,17 @@ class RolloutRetry:
             await self._wake.wait()
         await asyncio.sleep(_TICK_SECONDS + len(self._waiting) / _WAITING_A_SECOND)
 
-    async def _look_at_changed(self) -> None:
+    async def _process_changed(self) -> None:
         self._wake.clear()
         changed, self._changed = self._changed, {}
         for namespace in changed:
-            self._take_up_change(namespace)
+            self._apply_change(namespace)
         for count, subject in enumerate(list(self._waiting)):
             self._begin_where_whole(subject)
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
-    def _take_up_change(self, namespace: str) -> None:
+    def _apply_change(self, namespace: str) -> None:
         grants = {grant.subject: grant for grant in self._cache.grants_in(namespace)}
         for name in self._cache.service_accounts:
             subject = Subject(namespace, name)
@@ -171,7 +172,7 @@ class RolloutRetry:
                 self._waiting[subject] = None
 
     def _begin_where_whole(self, subject: Subject) -> None:
-        grant = self._identities.grant(subject)
+        grant = self._cache.grant(subject)
         if grant is None or not self._identities.may_be_whole(grant):
             self._waiting.pop(subject, None)
         elif self._identities.is_whole(grant) and subject not in self._episodes:
@@ -188,7 +189,7 @@ class RolloutRetry:
         """Retry the subject's Deployments while they are refused, until the next round does."""
         for pause in RETRY_PAUSES:
             await asyncio.sleep(pause)
-            grant = self._identities.grant(subject)
+            grant = self._cache.grant(subject)
             if grant is None or not self._identities.is_whole(grant):
                 self._note(subject.namespace)
                 return

@@ -6,12 +6,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.runtime.clock import loop_clock
+
 if TYPE_CHECKING:
     from webhook.controller.ports import Deployments
     from webhook.model.deployments import Deployment
+    from webhook.runtime.clock import Clock
 
-_LOOK_SECONDS = 2.0
-"""From one look at a rollout to the next."""
+_POLL_SECONDS = 2.0
+"""Seconds between reads of a rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,26 @@ class RolloutLimits:
     timeout: float = 600.0
 
 
-async def end_of_rollout(
-    deployments: Deployments, namespace: str, name: str, until: float, *, noted: bool = True
+async def end_of_rollout(  # noqa: PLR0913  which rollout, and for how long
+    deployments: Deployments,
+    namespace: str,
+    name: str,
+    seconds: float,
+    *,
+    noted: bool = True,
+    clock: Clock | None = None,
 ) -> Deployment | None:
-    """The Deployment when a rollout of ours has ended, or at `until` on the event loop's clock.
+    """The Deployment when a rollout of ours has ended, or after `seconds`.
 
     None where it is gone. Where our restart is `noted`: also where it was recreated, or its owner has removed the
     note. Raises ClusterError.
     """
+    clock = clock or loop_clock()
+    until = clock() + seconds
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         deployment = await deployments.get(namespace, name)
         if deployment is None or (noted and deployment.restarted_by_us is None):
             return None
-        if deployment.is_rolled_out or asyncio.get_running_loop().time() >= until:
+        if deployment.is_rolled_out or clock() >= until:
             return deployment

@@ -1,0 +1,44 @@
+"""Whether a role's trust policy allows a ServiceAccount: judged here, shown by verify, report and migrate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webhook.iam.trust_policy import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import TrustPolicy
+    from webhook.model.names import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The statements of one policy that decide about one ServiceAccount; a Deny wins."""
+
+    allowed_by: Place | None
+    denied_by: Place | None
+    may_be_denied_by: Place | None
+    """A Deny whose conditions only AWS can evaluate."""
+    by_own: bool = False
+    """Whether it is our statement that allows it."""
+
+
+def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_own: bool) -> Trust:
+    """By its own token. `by_own` is whether our statement, unchanged, names it (`TrustedSubjects.lets_in`)."""
+    allowed_by = own_place(policy, own) if by_own else policy.external_grant(own, subject)
+    return Trust(allowed_by, policy.denial(own, subject), policy.possible_denial(own, subject), by_own)
+
+
+def judge_pod_trust(policy: TrustPolicy, claims: Mapping[str, str]) -> Trust:
+    """By EKS for its pods, whose session tags are `claims` (`PodStatement.claims_in`)."""
+    return Trust(policy.allows_pod(claims), policy.denial_of_pod(claims), policy.possible_denial_of_pod(claims))
+
+
+def own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
+    """Where our statement is, changed or not."""
+    places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
+    return next(places, None)

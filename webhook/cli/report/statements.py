@@ -1,0 +1,120 @@
+"""Which principals may assume which role and why: all statements of trust policies, and the whole report."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from webhook.cli.report.access import Access, Accesses, AccessFinding
+from webhook.iam.statement import FIRST_OF_SETUP, SERVICE
+from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.iam.trust_policy import Place, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from webhook.iam.statement import OwnStatement
+    from webhook.iam.trust_policy import Statement, TrustPolicy
+    from webhook.model.names import RoleArn
+    from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+
+_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
+
+
+def accesses(
+    installation: Installation,
+    cluster: ClusterSnapshot,
+    account: AccountSnapshot,
+    issuers_that_exist: Mapping[str, bool | None],
+) -> list[Access]:
+    """Every control plane and every statement, by role and by place in its policy.
+
+    `issuers_that_exist` is whether the account has each OIDC provider, by ARN. Roles that were read although no
+    binding names them are retired.
+    """
+    found = list(Accesses(installation, cluster, account).lines())
+    for role, policy in account.policies.items():
+        own = installation.own_in(role)
+        found.extend(_of_changed_statement(role, policy, own.without_pods))
+        found.extend(_of_pod_statements(role, policy, own))
+        found.extend(_of_other_statements(role, policy, own, issuers_that_exist))
+    return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.principal))
+
+
+def provider_arns(account: AccountSnapshot) -> set[str]:
+    """The OIDC providers that statements of this program, of any cluster, are for."""
+    return {
+        provider
+        for policy in account.policies.values()
+        for statement in policy.statements
+        if _is_of_the_program(statement)
+        for provider in principals_of(statement, "Federated")
+    }
+
+
+def _changed(statement: Statement) -> str:
+    return f"our statement as it was changed externally, {effect_of(statement)}: the next pass repairs it"
+
+
+def _of_changed_statement(role: RoleArn, policy: TrustPolicy, own: OwnStatement) -> Iterator[Access]:
+    """Our statement where it is not as we write it."""
+    if policy.is_whole(own):
+        return
+    for index, statement in enumerate(policy.statements):
+        if own.owns(statement):
+            place, why = Place(index, own.sid), _changed(statement)
+            for principal in names_in(statement):
+                yield Access(role, principal, AccessFinding.CHANGED, why, place, None, own.issuer.value)
+
+
+def _of_pod_statements(role: RoleArn, policy: TrustPolicy, own: OwnStatement) -> Iterator[Access]:
+    """Our statements for the pods of bindings: as they are written, changed, or missing."""
+    for one in own.pods:
+        statement = policy.pod_statement(one)
+        if statement is None:
+            why = f"our statement {one.sid} for the pods of {one.binding} is missing: the next pass writes it"
+            yield Access(role, SERVICE, AccessFinding.WANTED_NOT_TRUSTED, why)
+            continue
+        place = Place(policy.statements.index(statement), one.sid)
+        finding, why = AccessFinding.CHANGED, _changed(statement)
+        if policy.has_whole(one):
+            finding, why = AccessFinding.POD_IDENTITY, f"binding {one.binding}: {pods_allowed_by(statement)}"
+        for principal in names_in(statement):
+            yield Access(role, principal, finding, why, place)
+
+
+def _of_other_statements(
+    role: RoleArn, policy: TrustPolicy, own: OwnStatement, issuers_that_exist: Mapping[str, bool | None]
+) -> Iterator[Access]:
+    for index, statement in enumerate(policy.statements):
+        if own.owns(statement):
+            continue
+        place = Place(index, statement.get("Sid"))
+        providers = principals_of(statement, "Federated")
+        is_of_a_cluster = len(providers) == 1 and ":oidc-provider/" in providers[0]
+        issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if is_of_a_cluster else None
+        finding, why = AccessFinding.EXTERNAL, effect_of(statement)
+        if canonical(statement) == canonical(FIRST_OF_SETUP):
+            why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
+        if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
+            finding, why = AccessFinding.POD_IDENTITY, pods_allowed_by(statement)
+        elif _is_of_the_program(statement):
+            finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
+        for principal in names_in(statement):
+            yield Access(role, principal, finding, why, place, None, issuer)
+
+
+def _of_another(
+    providers: list[str], own_provider: str, issuers_that_exist: Mapping[str, bool | None]
+) -> tuple[AccessFinding, str]:
+    if providers == [own_provider]:
+        why = "this cluster's, of another installation of this program"
+        return AccessFinding.OTHER_INSTALLATION, why
+    if any(issuers_that_exist.get(provider) is False for provider in providers):
+        why = "the account no longer has an OIDC provider for this cluster, so that it allows no subject"
+        return AccessFinding.DEAD_ISSUER, why
+    return AccessFinding.OTHER_CLUSTER, "written by this program in another cluster"
+
+
+def _is_of_the_program(statement: Statement) -> bool:
+    return _OUR_SIDS.fullmatch(str(statement.get("Sid", ""))) is not None
