@@ -1,8 +1,9 @@
 """The admission webhook that gives a control plane its AWS identity before its first pod starts.
 
-`domain` holds the rules and does no I/O. `trust` makes AWS trust a ServiceAccount, `admission` answers the API
-server, `reconcile` keeps cluster and AWS in step. `aws` and `cluster` are the only importers of boto3 and of
-the Kubernetes client; `config` reads the file, `serving` puts the parts together, `cli` is what people type.
+Folders say with which rights code runs. `model` is pure. `iam` and `podidentity` decide and write what AWS trusts,
+`engine` joins them, `controller` keeps cluster and AWS in step, `admission` answers the API server, and `observe` is
+the program that changes nothing. `aws` and `kube` are the only importers of boto3 and of the Kubernetes client.
+`server` puts the running program together. `cli` is what people run with their own rights; nothing imports it.
 """
 
 VERSION = "0.1.0"
