@@ -14,7 +14,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
-from tests.e2e.scenes import unregister
+from tests.e2e.scenes import end, unregister
 
 OFTEN = {"interval": "500ms"}
 
@@ -29,7 +29,7 @@ def serving_pods(space: Space, **sections: Any) -> Iterator[Webhook]:
     finally:
         space.aws.clear_faults()
         unregister(space)
-        webhook.process.kill()
+        end(space, webhook)
 
 
 def association(space: Space, namespace: str) -> Association | None:

@@ -21,7 +21,7 @@ from rig.webhook import Webhook
 from tests.e2e.injector import INJECTED, injecting
 from tests.e2e.observe import kubernetes_events
 from tests.e2e.releases import Release, released
-from tests.e2e.scenes import create_account, create_namespace, whole_space
+from tests.e2e.scenes import create_account, create_namespace, end, whole_space
 from tests.support.pods_by_identity import CASES, Case
 
 pytestmark = pytest.mark.rig
@@ -214,7 +214,7 @@ def _replica(release: Release) -> Iterator[Webhook]:
         yield webhook
     finally:
         release.balancer.remove(webhook.port)
-        webhook.process.kill()
+        end(release.space, webhook)
 
 
 def _control_plane(space: Space) -> str:

@@ -22,7 +22,7 @@ SOON_S = 60
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": HOSTS}, issuers={"spaces": ISSUER}) as found:
+    with stage(tmp_path, {"spaces": (ISSUER, HOSTS)}) as found:
         yield found
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.guides.stage import DOCS, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "control-plane-migration.md"
+ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
 THERE = "mxp-6c7eda5f-be0d-4e5a-8baa-ce8eaf6e5b06-system"
 HERE = "mxp-7d8feb6a-cf1e-4f6b-9cbb-df9fb07f6c07-system"
 
@@ -15,8 +16,8 @@ HERE = "mxp-7d8feb6a-cf1e-4f6b-9cbb-df9fb07f6c07-system"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
     clusters = {
-        "spaces-a": {"orders": THERE},
-        "spaces-b": {"orders": HERE},
+        "spaces-a": (ISSUER + "AA" * 16, {"orders": THERE}),
+        "spaces-b": (ISSUER + "BB" * 16, {"orders": HERE}),
     }
     with stage(tmp_path, clusters) as found:
         yield found

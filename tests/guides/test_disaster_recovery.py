@@ -10,7 +10,7 @@ from rig.space import AUDIENCE
 from tests.guides.stage import DOCS, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "disaster-recovery.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0A" * 16
+ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
 LOST = "mxp-6b1f3f5e-3c0f-4a53-9d9b-0d2f0c9a7a11-system"
 RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"
 
@@ -18,10 +18,10 @@ RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
     clusters = {
-        "spaces-old": {"orders": LOST},
-        "spaces-new": {"orders": RESTORED},
+        "spaces-old": (ISSUER + "0A" * 16, {"orders": LOST}),
+        "spaces-new": (ISSUER + "0B" * 16, {"orders": RESTORED}),
     }
-    with stage(tmp_path, clusters, issuers={"spaces-old": ISSUER}) as found:
+    with stage(tmp_path, clusters) as found:
         yield found
 
 

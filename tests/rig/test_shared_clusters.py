@@ -1,7 +1,7 @@
 """What one user of a shared cluster leaves, the next does not find."""
 
+import copy
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -9,23 +9,19 @@ import pytest
 from rig.gate import install_gate
 from rig.kubernetes import ApiError, Cluster, Registration, objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
-from rig.kubernetes.shared import SharedClusters
+from rig.kubernetes.shared import borrowed
+from rig.kubernetes.snapshot import CANARIES
 from rig.pki import Authority
+from rig.pods import environment_of
 from rig.ports import free_port
 from rig.space import Space
+from rig.waiting import eventually
 
 pytestmark = pytest.mark.rig
 
 
-@pytest.fixture(scope="module")
-def clusters() -> Iterator[SharedClusters]:
-    shared = SharedClusters()
-    yield shared
-    shared.close()
-
-
-def bare(clusters: SharedClusters) -> AbstractContextManager[Cluster]:
-    return clusters.borrowed(controllers=False, nodes=0, eks_webhook=False)
+def bare() -> AbstractContextManager[Cluster]:
+    return borrowed(controllers=False, nodes=0, eks_webhook=False)
 
 
 def keys(cluster: Cluster) -> set[str]:
@@ -72,12 +68,12 @@ def use(cluster: Cluster) -> str:
     return namespace
 
 
-def test_a_used_cluster_is_as_new(clusters: SharedClusters) -> None:
-    with clusters.borrowed() as first:
+def test_a_used_cluster_is_as_new() -> None:
+    with borrowed() as first:
         before, processes = keys(first), [*first.workspace.processes]
         used = use(first)
 
-    with clusters.borrowed() as second:
+    with borrowed() as second:
         assert second is first
         assert keys(second) == before
         assert second.workspace.processes == processes
@@ -88,32 +84,63 @@ def test_a_used_cluster_is_as_new(clusters: SharedClusters) -> None:
         node = second.api.get("/api/v1/nodes/node-1")
         assert "unschedulable" not in node["spec"]
 
+        def is_forgotten() -> bool:
+            pod = second.api.create(objects.pod("default", "next", "default"), dryRun="All")
+            return "AWS_CONTAINER_CREDENTIALS_FULL_URI" not in environment_of(pod)
+
+        eventually(is_forgotten, "EKS's webhook forgets the association", timeout=5)
+
         items = objects.control_plane("next")
         second.create(items)  # neither the webhook that fails nor the gate is in the way
         second.wait_for_deployment(str(items[0]["metadata"]["name"]), SERVICE_ACCOUNT)
 
 
-def test_two_users_at_a_time_have_two_clusters(clusters: SharedClusters) -> None:
-    with bare(clusters) as first, bare(clusters) as second:
+def test_what_an_admission_policy_refused_is_taken_at_once() -> None:
+    policy, binding = copy.deepcopy(CANARIES["validatingadmissionpolic"])
+    for item in (policy, binding):
+        item["metadata"]["name"] = "refusing"
+    del policy["spec"]["matchConstraints"]["objectSelector"]
+    policy["spec"]["validations"] = [{"expression": "object.metadata.name != 'refused'"}]
+    binding["spec"]["policyName"] = "refusing"
+
+    def is_taken(cluster: Cluster) -> bool:
+        item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "refused"}}
+        try:
+            cluster.api.post("/api/v1/namespaces/default/configmaps", item, dryRun="All")
+        except ApiError:
+            return False
+        return True
+
+    with bare() as first:
+        first.create([policy, binding])
+        eventually(lambda: not is_taken(first), "the policy is in force")
+
+    with bare() as second:
+        assert second is first
+        assert is_taken(second)
+
+
+def test_two_users_at_a_time_have_two_clusters() -> None:
+    with bare() as first, bare() as second:
         first.create([objects.namespace("mine")])
 
         with pytest.raises(ApiError, match="404"):
             second.api.get("/api/v1/namespaces/mine")
 
 
-def test_a_cluster_with_a_part_that_ended_is_not_used_again(clusters: SharedClusters) -> None:
-    with bare(clusters) as first:
+def test_a_cluster_with_a_part_that_ended_is_not_used_again() -> None:
+    with bare() as first:
         first.parts["kube-apiserver"].kill()
 
     assert not first.workspace.path.exists()
-    with bare(clusters) as second:
+    with bare() as second:
         assert second is not first
 
 
-def test_a_cluster_whose_user_failed_is_not_used_again(clusters: SharedClusters) -> None:
+def test_a_cluster_whose_user_failed_is_not_used_again() -> None:
     with (
         pytest.raises(ZeroDivisionError),
-        bare(clusters) as used,
+        bare() as used,
     ):
         _ = 1 / 0
 
