@@ -1,8 +1,8 @@
 """The admission webhook that gives a control plane its AWS identity before its first pod starts.
 
-Folders say with which rights code runs. `model` is pure. `iam` and `podidentity` decide and write what AWS trusts,
-`engine` joins them, `controller` keeps cluster and AWS in step, `admission` answers the API server, and `observe` is
-the program that changes nothing. `aws` and `kube` are the only importers of boto3 and of the Kubernetes client.
+Folders say with which rights code runs. `model` is pure. `iam` and `podidentity` decide and write what AWS trusts;
+`engine` joins them. `controller` keeps cluster and AWS in step, `admission` answers the API server, and `observe`
+is the program that changes nothing. `aws` and `kube` are the only importers of boto3 and of the Kubernetes client.
 `server` puts the running program together. `cli` is what people run with their own rights; nothing imports it.
 """
 
