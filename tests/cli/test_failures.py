@@ -308,6 +308,14 @@ def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, n
     assert "Traceback" not in answer.err
 
 
+def test_a_file_is_checked_without_a_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump({"bindings": [{**BINDING, "roles": ["mxp-backup"]}]}))
+    answer = run("plan", "--config", str(path), env=PLAIN)
+    assert answer.code == 2
+    assert "bindings.0.roles.0: 'mxp-backup' is not the ARN of an IAM role" in answer.err
+
+
 def test_serve_loads_nothing_that_only_other_commands_need() -> None:
     program = "import sys, webhook.cli.app, webhook.server.assembly; print([m for m in sys.modules if m in {}])"
     unwanted = {"rich.live", "webhook.cli.snapshots.session", "webhook.cli.verify.diagnosis"}

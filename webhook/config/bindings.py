@@ -41,7 +41,8 @@ def bindings_of(sections: tuple[BindingSection, ...], cluster: str | None) -> tu
 def _binding(section: BindingSection, path: str) -> Binding:
     if not is_service_account_name(section.service_account):
         raise ConfigurationError(
-            f"{path}.serviceAccount: {section.service_account!r} is not the name of a ServiceAccount"
+            f"{path}.serviceAccount: {section.service_account!r} is not the name of a ServiceAccount; give "
+            "its exact name, such as mxp-controller"
         )
     binding = Binding(
         name=section.name,
@@ -62,11 +63,12 @@ def check_associating(binding: Binding, path: str) -> None:
     if binding.namespaces.pattern is None:
         raise ConfigurationError(
             f"{path}.namespaces.pattern: is missing; in mode pod-identity the role's trust is narrowed to the "
-            "namespaces that it fits, since labels are nothing that AWS knows"
+            "namespaces that it fits, because AWS knows no labels; give one such as mxp-*-system"
         )
     if len(binding.roles) > 1:
         raise ConfigurationError(
-            f"{path}.roles: are {len(binding.roles)}; mode pod-identity takes one role, which never fills up"
+            f"{path}.roles: are {len(binding.roles)}, but mode pod-identity takes one role, which never fills up; "
+            "name one"
         )
 
 
@@ -119,7 +121,7 @@ def _requirement(key: str, operator: str, values: tuple[str, ...], path: str) ->
 def _conflicts(bindings: list[Binding]) -> Iterator[str]:
     for earlier, later in combinations(bindings, 2):
         if earlier.name == later.name:
-            yield f"bindings: the name {later.name!r} is given twice; metrics and messages name bindings"
+            yield f"bindings: the name {later.name!r} is given twice; give each binding a name of its own"
         elif earlier.covers(later):
             yield (
                 f"bindings: {later.name!r} can never match, because the earlier {earlier.name!r} takes every "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import reprlib
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from webhook.config import contract
 from webhook.config.contract import Configuration
 from webhook.config.errors import ConfigurationError
 
@@ -47,11 +49,12 @@ def parse_configuration(text: str, origin: str) -> Configuration:
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  a SafeLoader that refuses repeated keys
     except _UNREADABLE as error:
-        raise ConfigurationError(f"{origin}: is not YAML: {error}") from error
+        raise ConfigurationError(f"{origin}: is not YAML: {_words(error)}") from error
     if content is None:
         raise ConfigurationError(f"{origin}: is empty; it needs at least `bindings`")
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{origin}: holds {type(content).__name__}, not keys and values")
+        held = "a list" if isinstance(content, list) else "a single value"
+        raise ConfigurationError(f"{origin}: holds {held}, not keys and values")
     try:
         return Configuration.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -75,7 +78,7 @@ def _problem(detail: ErrorDetails) -> str:
     given = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
-            return f"{path}: there is no such key; remove it, or correct its spelling"
+            return f"{path}: there is no such key; remove it, or correct its spelling{_meant(detail['loc'][-1])}"
         case "union_tag_invalid":
             return (
                 f"{path}.source: is {_shown(detail['ctx']['tag'])}, but must be {detail['ctx']['expected_tags']}"
@@ -94,8 +97,53 @@ def _problem(detail: ErrorDetails) -> str:
         case "value_error":
             return f"{path}: {detail['ctx']['error']}"
         case _:
-            message = detail["msg"].removeprefix("Input ")
-            return f"{path}: {message}, but is {_shown(given)}"
+            return f"{path}: {_expected(detail)}, but is {_shown(given)}"
+
+
+_TYPES = {
+    "bool_type": "must be true or false, without quotes",
+    "int_type": "must be a whole number, without quotes",
+    "float_type": "must be a number, without quotes, such as 0.2",
+}
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """What the value must be, as a clause; a limit of a duration is written as durations are."""
+    kind = detail["type"]
+    if isinstance(detail.get("input"), str):
+        match kind:
+            case "less_than_equal":
+                return f"must be {_duration(detail['ctx']['le'])} at most"
+            case "greater_than_equal":
+                return f"must be {_duration(detail['ctx']['ge'])} at least"
+            case "greater_than":
+                return "must be longer than nothing"
+    return _TYPES.get(kind) or detail["msg"].removeprefix("Input ")
+
+
+def _words(error: Exception) -> str:
+    """What is wrong and in which line; the message names the file already."""
+    return str(error).replace('in "<unicode string>", ', "in ")
+
+
+def _meant(key: int | str) -> str:
+    """The key of the configuration that is spelt nearly so, for the end of a message."""
+    known = {
+        field.alias or name
+        for section in vars(contract).values()
+        if isinstance(section, type) and issubclass(section, BaseModel)
+        for name, field in section.model_fields.items()
+    }
+    near = get_close_matches(str(key), sorted(known - {str(key)}), n=1, cutoff=0.75)
+    return f": {near[0]}?" if near else ""
+
+
+def _duration(seconds: float) -> str:
+    """As the file writes it."""
+    day, hour = 86400, 3600
+    if seconds > day:
+        return f"{seconds / day:g}d"
+    return f"{seconds / hour:g}h" if seconds >= hour else f"{seconds:g}s"
 
 
 def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -153,14 +153,12 @@ def run_in_session(where: Where, work: Callable[[Session, Progress], Coroutine[A
 async def open_session(where: Where) -> AsyncIterator[Session]:
     """Open what a command needs, and close it.
 
-    Raises ConfigurationError, ClusterError, AwsError.
+    Raises ConfigurationError, ClusterError, AwsError. A file is checked first, so that needs no cluster.
     """
+    in_file = _checked_file(where)
     connection = Connection(person=True, context=where.context)
     try:
-        if where.file is None:
-            configuration = await configuration_of_release(connection, where.namespace)
-        else:
-            configuration = configuration_from_file(where.file, where.namespace)
+        configuration = in_file or await configuration_of_release(connection, where.namespace)
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings))
@@ -189,6 +187,16 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
             calls.close()
     finally:
         connection.close()
+
+
+def _checked_file(where: Where) -> Configuration | None:
+    """The configuration in the file that `where` names, if it names one. Raises ConfigurationError."""
+    if where.file is None:
+        return None
+    configuration = configuration_from_file(where.file, where.namespace)
+    bindings_of(configuration.bindings, configuration.cluster.name)
+    configured_issuer(configuration.cluster.issuer)
+    return configuration
 
 
 async def _eks(bindings: tuple[Binding, ...], name: str | None, calls: AwsCalls) -> ClusterArn | None:
