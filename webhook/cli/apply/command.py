@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from webhook.cli.plan.command import make_plan_here
 from webhook.cli.plan.shown import plan_document, show_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from webhook.cli.apply.engine import Done
     from webhook.cli.running import Progress
@@ -37,9 +37,7 @@ class _Asked:
 
     output: Output
     approved: bool
-    issuer: str | None
     installation: str | None
-    role: str | None
 
 
 def apply(  # noqa: PLR0913  options
@@ -57,21 +55,28 @@ def apply(  # noqa: PLR0913  options
 
     It works under the same locks as the running program and may be run beside it. Without `--approve`, removals
     are left to the reconciler and its grace; with it they are done now, each ServiceAccount being looked up once
-    more right before. So a person approves what waits for the limit of an hour.
+    more right before. So a person approves what waits for the hourly limit.
 
     Exit code 0: done, or nothing to do. 1: not all could be done. 3: a statement was not retired for want of
     `--approve`. 4: what is left needs a person.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
+    from webhook.model.names import IssuerUrl, RoleArn
 
     if retire_issuer is not None and retire_role is not None:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
     if installation is not None and retire_issuer is None:
         raise typer.BadParameter("--installation goes with --retire-issuer")
-    asked = _Asked(output, approve, retire_issuer, installation, retire_role)
+    asked = _Asked(output, approve, installation)
     # An empty one is a script's variable that was not set, and must not apply the whole plan.
-    work = _apply if retire_issuer is None and retire_role is None else _retire
-    sys.exit(run_in_session(Where(config, namespace, context), partial(work, asked)))
+    work: Callable[[Session, Progress], Coroutine[Any, Any, Exit]]
+    if retire_role is not None:
+        work = partial(_retire, asked, RoleArn(retire_role))
+    elif retire_issuer is not None:
+        work = partial(_retire, asked, IssuerUrl(retire_issuer))
+    else:
+        work = partial(_apply, asked)
+    sys.exit(run_in_session(Where(config, namespace, context), work))
 
 
 async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
@@ -94,12 +99,10 @@ async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
     return _exit_code(plan, done)
 
 
-async def _retire(asked: _Asked, here: Session, progress: Progress) -> Exit:
+async def _retire(asked: _Asked, retired: RoleArn | IssuerUrl, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.apply.retiring import retire_here
-    from webhook.model.names import IssuerUrl, RoleArn
 
-    retired = RoleArn(asked.role) if asked.role is not None else IssuerUrl(asked.issuer or "")
     progress.step("reading trust policies")
     plan, done = await _plan_to_retire(retired, asked, here, progress), Done()
     is_left = plan.has_changes and not asked.approved
