@@ -493,7 +493,7 @@ def test_a_policy_that_is_printed_keeps_every_statement_but_the_one_that_is_name
 
 
 RESTART = f"kubectl rollout restart -n webhooks deployment -l {PROGRAM_LABEL}"
-UPGRADE = "helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n webhooks --reuse-values"
+UPGRADE = "helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n webhooks --reset-then-reuse-values"
 SCALE = "kubectl scale -n webhooks deployment mxp --replicas=2"
 STOPPED = "; its Deployment mxp is scaled to 0"
 DEPLOYMENTS: dict[str, tuple[dict[str, int] | None, str, str]] = {

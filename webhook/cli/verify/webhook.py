@@ -76,7 +76,7 @@ def _restart(release: str) -> str:
 
 
 def _upgrade(release: str) -> str:
-    return f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reuse-values"
+    return f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reset-then-reuse-values"
 
 
 def _expired(shared: Shared) -> bool:
