@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from rig.chart import CHART, HelmError
+from rig.chart import CHART, Helm, HelmError
 from rig.chart.readme import README, current
+from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.permissions import PROGRAM
 from tests.chart.charts import read, rendered, right
 
 WRONG = yaml.safe_load((Path(__file__).parent / "wrong_combinations.yaml").read_text())
@@ -82,6 +84,21 @@ def test_the_schema_knows_each_default() -> None:
                 keys(value, part["properties"][key])
 
     keys(read(CHART / "values.yaml"), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [
+        ({}, 0),
+        ({"admission": {"onTrustFailure": "deny"}}, 1),
+        ({"bindings": [{**right()["bindings"][0], "existingAnnotation": "deny"}]}, 1),
+        ({"admission": {"onTrustFailure": "deny"}, "webhook": {"failurePolicy": "Fail"}}, 0),
+        ({"admission": {"onTrustFailure": "deny"}, "observe": True}, 0),
+    ],
+)
+def test_the_notes_say_when_a_deny_does_not_hold_without_a_replica(values: dict[str, Any], times: int) -> None:
+    notes = Helm(PROGRAM, OWN_NAMESPACE).install(right(**values), "--dry-run=client")
+    assert notes.count("holds only while a replica answers") == times
 
 
 def test_each_default_has_a_comment() -> None:

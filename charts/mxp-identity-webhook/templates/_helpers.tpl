@@ -137,3 +137,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- toYaml $file -}}
 {{- end -}}
+
+{{/* "true" where the program may refuse a ServiceAccount. */}}
+{{- define "mxp.denies" -}}
+{{- $found := eq .Values.admission.onTrustFailure "deny" -}}
+{{- range .Values.bindings -}}{{- if eq (default "keep" .existingAnnotation) "deny" -}}{{- $found = true -}}{{- end -}}{{- end -}}
+{{- if $found -}}true{{- end -}}
+{{- end -}}
