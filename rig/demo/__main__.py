@@ -2,6 +2,7 @@
 
 import math
 import sys
+from textwrap import wrap
 
 from rig.aws.faults import Latency
 from rig.chart import HelmError
@@ -16,6 +17,7 @@ from rig.space import Space
 from rig.tools import BinaryMissingError
 
 IAM_SECONDS = 0.15
+WIDTH = 100
 QUOTA, RAISED_QUOTA = 2048, 8192
 SUBJECTS_OF_RAISED_QUOTA = 80
 MOST = 500
@@ -23,11 +25,11 @@ INTERRUPTED = 130
 DEFAULTS = ("1", MODES[0], LEVELS[0])
 
 NEXT = (
-    "make demo N=50       fifty at once",
-    "make demo MODE=pod-identity   the same by EKS Pod Identity",
-    "make test            all checks, on the same real parts",
-    "README.md            how to configure it, and where it stands",
-    "docs/decide/permissions.md  what it may do in your account, and what it never does",
+    "make demo N=50                    fifty at once",
+    "make demo MODE=pod-identity       the same by EKS Pod Identity",
+    "docs/decide/permissions.md        what it may do in your account, and what it never does",
+    "docs/use/guides/watch-first.md    install it so that it changes nothing",
+    "make test                         all checks, on the same real parts",
 )
 
 
@@ -61,7 +63,10 @@ def _run(screen: Screen, count: int, mode: str, level: str) -> None:
     with stage(Plan(mode, names, quota, level), count, _slow_down) as scene:
         hidden = {"eks-pod-identity-webhook", "namespaces"}
         parts = ", ".join(part for part in scene.space.cluster.parts if part not in hidden)
-        screen.line(f"{scene.scene_s:5.1f} s  a real Kubernetes: {parts}")
+        first, *more = wrap(f"a real Kubernetes: {parts}", WIDTH)
+        screen.line(f"{scene.scene_s:5.1f} s  {first}")
+        for line in more:
+            screen.line(f"         {line}")
         screen.line("         and EKS's own pod identity webhook")
         milliseconds = f"{IAM_SECONDS * 1000:.0f} ms"
         screen.line(f"         an AWS stand-in that evaluates trust policies, IAM answering in {milliseconds};")
