@@ -25,8 +25,8 @@ def plan(
 ) -> None:
     """Print what `apply` would do to trust policies and annotations, and why.
 
-    It compares cluster and AWS by the rules of the running program, and needs none that runs. It says how many
-    removals wait because of that program's limit of an hour.
+    It compares cluster and AWS by the rules of the running program, which need not run. It says how many removals
+    wait for that program's hourly limit.
 
     Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can
     correct.

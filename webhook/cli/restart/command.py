@@ -47,7 +47,7 @@ def restart(  # noqa: PLR0913  each is an option
     It restarts a few at a time, waits for each rollout and prints its outcome. For pods that a restart would not
     help it prints why.
 
-    Exit code 0: no pod is left without. 1: a restart failed. 3: there is something to restart. 4: what is left
+    Exit code 0: no pod lacks its identity. 1: a restart failed. 3: there is something to restart. 4: what is left
     needs a person.
     """
     from webhook.cli.snapshots.session import Where, run_in_session

@@ -95,7 +95,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
     account, `-o awscli` prints the same steps as commands for them to run. A new file of values is written with
     the plan already; one that is there and holds something else is overwritten with `--approve` alone.
 
-    Exit code 0: nothing is missing, or all was done. 2: it would take from others what they have. 3: something is
+    Exit code 0: nothing is missing, or all was done. 2: it would change what others use. 3: something is
     missing.
     """
     from webhook.cli.setup.policies import Bucket
