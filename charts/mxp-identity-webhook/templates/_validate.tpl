@@ -32,6 +32,7 @@
 {{- end -}}
 {{- end -}}
 {{- $names := list -}}
+{{- $accounts := list -}}
 {{- range $values.bindings -}}
 {{- $where := printf "binding %q" .name -}}
 {{- if has .name $names -}}
@@ -48,12 +49,17 @@
 {{- $problems = append $problems (printf "%s names %s, the role that the webhook itself runs as (serviceAccount.roleArn): control planes could then edit trust policies. Give the webhook a role of its own" $where .) -}}
 {{- end -}}
 {{- end -}}
+{{- if ne .mode "annotate" -}}
+{{- range .roles -}}
+{{- if regexMatch $arn . -}}{{- $accounts = append $accounts (index (splitList ":" .) 4) | uniq -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .mode "pod-identity" -}}
 {{- if not $values.cluster.name -}}
 {{- $problems = append $problems (printf "%s is in mode pod-identity, which needs cluster.name: associations belong to an EKS cluster by name" $where) -}}
 {{- end -}}
 {{- if not .namespaces.pattern -}}
-{{- $problems = append $problems (printf "%s is in mode pod-identity, which needs namespaces.pattern: the role's trust is narrowed to the namespaces that it fits, since labels are nothing that AWS knows" $where) -}}
+{{- $problems = append $problems (printf "%s is in mode pod-identity, which needs namespaces.pattern: the role's trust is narrowed to the namespaces that it fits, because AWS knows no labels" $where) -}}
 {{- end -}}
 {{- if gt (len .roles) 1 -}}
 {{- $problems = append $problems (printf "%s is in mode pod-identity, which takes one role: associations never fill it up" $where) -}}
@@ -62,6 +68,9 @@
 {{- $problems = append $problems (printf "%s is in mode pod-identity, where EKS learns of a new association only seconds later and a pod admitted before never gets an identity: set podGate to deny, or reconciler.restartPodsWithoutIdentity to true" $where) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if gt (len $accounts) 1 -}}
+{{- $problems = append $problems (printf "bindings name roles of the accounts %s, but the webhook writes roles of its own account alone: correct the ARNs, or use mode annotate where another tool manages trust" (join ", " $accounts)) -}}
 {{- end -}}
 {{- with $values.serviceAccount.roleArn -}}
 {{- if not (regexMatch $arn .) -}}
