@@ -21,7 +21,8 @@ def bindings_of(sections: tuple[BindingSection, ...], cluster: str | None) -> tu
     """The bindings in their order; `cluster` is the name of the EKS cluster, where it is given.
 
     Raises ConfigurationError for a name, ARN, selector or pattern that is wrong, a name or role given twice, a
-    binding that an earlier one covers, so that it could never match, and what mode pod-identity lacks.
+    binding that an earlier one covers, so that it could never match, roles of several accounts, and what mode
+    pod-identity lacks.
     """
     problems: list[str] = []
     bindings: list[Binding] = []
@@ -127,3 +128,9 @@ def _conflicts(bindings: list[Binding]) -> Iterator[str]:
                 f"bindings: {later.name!r} can never match, because the earlier {earlier.name!r} takes every "
                 "namespace that it selects; put the narrower one first, or remove one"
             )
+    accounts = sorted({role.account for binding in bindings if binding.edits_trust for role in binding.roles})
+    if len(accounts) > 1:
+        yield (
+            f"bindings: name roles of the accounts {', '.join(accounts)}, but this program writes roles of its "
+            "own account alone; correct the ARNs, or use mode annotate where another tool manages trust"
+        )
