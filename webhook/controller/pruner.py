@@ -114,9 +114,9 @@ class Pruner:
         await self.unused.refresh()
         self._approved.refresh()
         self._adopt(leadership)
-        leadership.removing = tuple(entry.mark for entry in self._approved.counted())
+        leadership.removing = tuple(entry.digest for entry in self._approved.counted())
         leadership.witnessed = tuple(
-            one.mark for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
+            one.digest for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
         )
         without_room = self._without_room()
         due = self._due(without_room)
@@ -130,7 +130,9 @@ class Pruner:
             new = sum(one.counts for one in confirmed.values())
             counting = [*self._approved.counted(), *(one for one, found in confirmed.items() if found.counts)]
             with self._progress.step("pruner", _LONGEST_STEP):
-                await leadership.record_removals(new, {one.mark for one in counting if one in self.unused.entries})
+                await leadership.record_removals(
+                    new, {one.digest for one in counting if one in self.unused.entries}
+                )
             self._approved.approve({one: found for one, found in confirmed.items() if one in self.unused.entries})
         metrics.removals_pending.set(len(self.unused.entries))
         self._stuck.show()
@@ -167,7 +169,7 @@ class Pruner:
 
         def rank(entry: Entry) -> tuple[float, bool, float, str]:
             one = self.unused.entries[entry]
-            return self._unconfirmed.get(entry, 0.0), one.reason.waits_for_grace, one.since, entry.mark
+            return self._unconfirmed.get(entry, 0.0), one.reason.waits_for_grace, one.since, entry.digest
 
         return sorted(due, key=rank)
 
@@ -210,7 +212,7 @@ class Pruner:
         if self._approved.is_empty and all(
             role in young or one.needs_a_person for role, one in self._writers.items()
         ):
-            leadership.adopt([one.mark for one in self.unused.entries if one.associated or one.role in young])
+            leadership.adopt([one.digest for one in self.unused.entries if one.associated or one.role in young])
 
     def _end(self) -> None:
         """Remove nothing any more: this replica no longer leads."""

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.coordination.leases import mark
+from webhook.coordination.leases import digest
 from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
 
@@ -44,10 +44,10 @@ class Entry:
     associated: bool = False
 
     @property
-    def mark(self) -> str:
+    def digest(self) -> str:
         """Names it in the leader's Lease, which has no room for thousands of ARNs."""
         how = "associated" if self.associated else "trusted"
-        return mark(f"{self.subject} {how} {self.role}")
+        return digest(f"{self.subject} {how} {self.role}")
 
     @property
     def facts(self) -> dict[str, str]:

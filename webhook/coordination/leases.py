@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DURATION = 10.0
 """Seconds that a Lease is held without renewal."""
 
-MARK_DIGITS = 16
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Lease:
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
     removing: tuple[str, ...] = ()
-    """Of the leader's Lease: the marks of what it is about to remove, counted among the removals already."""
+    """Of the leader's Lease: the digests of what it is about to remove, counted among the removals already."""
     witnessed: tuple[str, ...] = ()
-    """Of the leader's Lease: the marks of what it removes without counting. For people's plans only: a hint."""
+    """Of the leader's Lease: the digests of what it removes without counting. For people's plans only: a hint."""
     version: str = ""
 
 
@@ -69,9 +69,9 @@ class LeaseStore(Protocol):
         """Replace the version that `lease` was read as; None where it has changed since."""
 
 
-def mark(text: str) -> str:
-    """A short name for a long text: hexadecimal digits, as many as `MARK_DIGITS`."""
-    return sha256(text.encode()).hexdigest()[:MARK_DIGITS]
+def digest(text: str) -> str:
+    """A short name for a long text: hexadecimal digits, as many as `DIGEST_LENGTH`."""
+    return sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from webhook.coordination.leases import Candidate, Lease, mark
+from webhook.coordination.leases import Candidate, Lease, digest
 from webhook.model.errors import ClusterError
 from webhook.runtime.clock import loop_clock
 
@@ -90,7 +90,7 @@ class RoleLock(Protocol):
 
 def lease_name(role: RoleArn) -> str:
     """The name of a role's Lease: an ARN is too long and has the wrong characters."""
-    return f"mxp-identity-{mark(role.value)}"
+    return f"mxp-identity-{digest(role.value)}"
 
 
 class LeaseHold:

@@ -33,7 +33,7 @@ async def forecast(
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
     leaving = lease.removing if removed else ()  # no removal has been pending for longer than that
     uncounted = {*leaving, *lease.witnessed}
-    due = sum(entry.mark not in uncounted for entry in _removed(plan))
+    due = sum(entry.digest not in uncounted for entry in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)
     return Forecast(due, rules.left(staying, removed))
 
