@@ -93,7 +93,7 @@ async def test_an_association_that_another_replica_created_is_adopted_without_a_
         here.grants.obtain(here.grant(SUBJECT), PATIENCE), there.grants.obtain(there.grant(SUBJECT), PATIENCE)
     )
     assert all(isinstance(outcome, Trusted) for outcome in outcomes)
-    assert {outcome.proof for outcome in outcomes if isinstance(outcome, Trusted)} == {
+    assert {outcome.source for outcome in outcomes if isinstance(outcome, Trusted)} == {
         TrustSource.WRITTEN,
         TrustSource.ALREADY,
     }

@@ -50,8 +50,8 @@ _TERMINATING = Ignore(IgnoreReason.NAMESPACE_TERMINATING)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How long an admission waits for trust, and what follows where that was not enough."""
+class AdmissionRules:
+    """How long a review waits for trust, and whether it is denied where that was not enough."""
 
     trust_budget: float
     """The longest time that a review waits for AWS, in seconds."""
@@ -101,19 +101,19 @@ class AdmissionService:
         namespaces: LiveNamespaces,
         grants: Grants,
         events: Events,
-        policy: Policy,
+        rules: AdmissionRules,
     ) -> None:
         self._bindings = bindings
         self._names = frozenset(binding.service_account for binding in bindings)
         self._namespaces = namespaces
         self._grants = grants
         self._events = events
-        self._policy = policy
+        self._rules = rules
 
     @property
     def may_deny(self) -> bool:
         """Whether any setting can have a ServiceAccount denied."""
-        return self._policy.refuse_without_trust or any(
+        return self._rules.refuse_without_trust or any(
             binding.existing_annotation is ExistingAnnotation.DENY for binding in self._bindings
         )
 
@@ -138,7 +138,7 @@ class AdmissionService:
             old_role=request.old_role,
             dry_run=request.dry_run,
         )
-        return await self._answer(review, min(self._policy.trust_budget, seconds))
+        return await self._answer(review, min(self._rules.trust_budget, seconds))
 
     async def _answer(self, review: _Review, budget: float) -> Answer:
         account, started, cache = review.account, asyncio.get_running_loop().time(), self._namespaces.cache
@@ -217,7 +217,7 @@ class AdmissionService:
         if isinstance(possible, Grant):
             is_judged = review.is_creation or not possible.binding.associates
             is_judged = is_judged and not review.metadata.being_deleted
-            return self._policy.refuse_without_trust and possible.binding.edits_trust and is_judged
+            return self._rules.refuse_without_trust and possible.binding.edits_trust and is_judged
         return isinstance(possible, Refuse)
 
     async def _grant(self, grant: Grant, review: _Review, seconds: float) -> Answer:
@@ -226,7 +226,7 @@ class AdmissionService:
             outcome = Trusted(self._grants.likely_role(grant), TrustSource.UNMANAGED)
         else:
             keeps = review.keeps_role(grant.binding)
-            need = Need.CERTAIN if self._policy.refuse_without_trust and not keeps else Need.ANSWER
+            need = Need.CERTAIN if self._rules.refuse_without_trust and not keeps else Need.ANSWER
             outcome = await self._grants.obtain(grant, 0.0 if keeps else seconds, need)
         if not _is_of(grant, outcome):
             return await self._moved(review, outcome)
@@ -252,10 +252,10 @@ class AdmissionService:
         keeps = review.keeps_role(grant.binding)
         if keeps and outcome.kind in {FailureKind.PENDING, FailureKind.LEFT_TO_LEADER}:
             return Answer(allowed=True, outcome="unchanged", audit=audit)
-        if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._policy.refuse_without_trust:
+        if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._rules.refuse_without_trust:
             return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
         self._warn_owner(grant, outcome)
-        if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
+        if self._rules.refuse_without_trust and review.gives(outcome.role, grant.binding):
             refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit

@@ -17,7 +17,7 @@ from webhook.iam.amendment import amend
 from webhook.iam.external import ExternalStatements
 from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN, denied, outcome_of, with_dangling_principals
-from webhook.iam.recent_writes import StaleReads
+from webhook.iam.stale_reads import StaleReads
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.telemetry import metrics

@@ -234,7 +234,7 @@ async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subje
         if not isinstance(outcome, Trusted):
             reason = outcome.reason if outcome else "no binding selects it"
             by.done.failed.append(f"{short(item.subject)}: {reason}")
-        elif outcome.role == change.role and outcome.proof in {TrustSource.WRITTEN, TrustSource.ALREADY}:
+        elif outcome.role == change.role and outcome.source in {TrustSource.WRITTEN, TrustSource.ALREADY}:
             ours.add(item.subject)
     if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
         by.done.written.append(f"{change.role}: {len(ours)} added")
