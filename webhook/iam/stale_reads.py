@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 10.0
 
 
 class StaleReads:
-    """Counts the looks, reads in a row, that lack what was written in the last minute. Times are seconds on a clock.
+    """Counts the reads in a row ("looks") that lack what was written in the last minute. Times are clock seconds.
 
     A stale read shows a policy from before our write. So a policy that was read before a write of the last minute,
     or that was written in it, is never treated as an edit. An edit that puts an old policy back waits for that

@@ -34,7 +34,7 @@ def effect_of(statement: Statement) -> str:
 
 
 def names_in(statement: Statement) -> list[str]:
-    """The subjects that a statement's condition names, as they stand there; else its principals."""
+    """The subjects that a statement's condition names, as written there; else its principals."""
     subjects = [
         shown(value)
         for block in _blocks(statement.get("Condition"))
@@ -56,6 +56,6 @@ def _blocks(condition: Any) -> list[dict[str, Any]]:
 
 
 def principals_of(statement: Statement, kind: str) -> list[str]:
-    """Its principals of one kind."""
+    """Its principals of one kind, as text to show; `evaluation.principals` has those that count."""
     principal = statement.get("Principal")
     return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []
