@@ -259,8 +259,8 @@ def canonical_policy(document: dict[str, Any]) -> Hashable:
 def canonical(value: Any) -> Hashable:
     """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
-    IAM unwraps no list around an object or a list, so neither does this. Condition keys compare without case, as
-    IAM does; everything else compares with case.
+    A list around an object or a list stays: we write no such thing, so in a statement of ours it is an edit.
+    Condition keys compare without case, as IAM does; everything else compares with case.
     """
     if isinstance(value, dict):
         return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
