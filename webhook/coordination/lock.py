@@ -168,7 +168,6 @@ class LeaseLock:
         """As RoleLock promises."""
 
         def learn_and_keep(found: Lease) -> Lease:
-            """Learn what the Lease reports; once acquired, it keeps that until a minute has passed."""
             if self._record_edition(role, found.edition):
                 learn(found.written, found.removed)
             is_old = self._clock() - self._editions[role].since > REMEMBERED

@@ -114,7 +114,7 @@ class Association:
         return "created externally"
 
     def change_from(self, role: RoleArn) -> str:
-        """How a managed one was changed that is to give `role`."""
+        """How a managed association that should give `role` was changed."""
         return f"it was given {shown(self.role)}" if self.role != role.value else "its session tags were disabled"
 
 
@@ -142,12 +142,12 @@ class FoundAssociations:
 
 
 class Need(IntEnum):
-    """How much an association is needed; each comes with what those before it have."""
+    """How much an association is needed; a greater need includes the smaller ones."""
 
     SOON = 0
-    """Nothing waits for it: one that is listed is not described, as after a start there are thousands."""
+    """Nothing waits for it. One that is listed is not described: after a start there are thousands."""
     ANSWER = 1
-    """A review waits for it: what is there is described. Only the leader creates it."""
+    """A review waits for it. One that is listed is described. Only the leader creates it."""
     CERTAIN = 2
     """The ServiceAccount is refused without it, or it is overdue: any replica creates it."""
 
