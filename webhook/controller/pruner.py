@@ -66,7 +66,7 @@ class Pruner:
         self,
         cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: DesiredState,
+        desired: DesiredState,
         cluster: Cluster,
         events: Events,
         rules: PruneRules,
@@ -82,7 +82,7 @@ class Pruner:
         self._progress = progress or Progress()
         self._made_room = made_room
         self._clock = cache.clock
-        self.unused = UnusedTrust(cache, writers, demand, associations)
+        self.unused = UnusedTrust(cache, writers, desired, associations)
         self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events)
         self._tried: frozenset[Entry] = frozenset()
         """Those that were due in the last round."""

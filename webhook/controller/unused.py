@@ -74,12 +74,12 @@ class UnusedTrust:
         self,
         cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: DesiredState,
+        desired: DesiredState,
         associations: Associations | None = None,
     ) -> None:
         self._cache = cache
         self._writers = writers
-        self._demand = demand
+        self._desired = desired
         self._associations = associations
         self._clock = cache.clock
         self._found: dict[Entry, Unused] = {}
@@ -114,11 +114,11 @@ class UnusedTrust:
 
     def reason(self, entry: Entry, live: Shown | None = None) -> RemovalReason | None:
         """Why an entry is unused by what the watch last showed, or by what the API server shows `live`."""
-        return self._demand.removal_reason(entry.role, entry.subject, associated=entry.associated, live=live)
+        return self._desired.removal_reason(entry.role, entry.subject, associated=entry.associated, live=live)
 
     def may_remove(self, entry: Entry) -> bool:
         """Whether no binding wants it by what was last shown, nor may soon."""
-        return self._demand.may_remove(entry.role, entry.subject, associated=entry.associated)
+        return self._desired.may_remove(entry.role, entry.subject, associated=entry.associated)
 
     def is_deletion_witnessed(self, entry: Entry) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""

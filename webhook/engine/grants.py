@@ -108,7 +108,7 @@ class Grants:
         return known
 
     def reconsider(self, subject: Subject, grant: Grant | None) -> None:
-        """Have a pursuit under way follow the cluster. `grant` is what the watch shows now, None for no binding."""
+        """Have a pursuit follow the cluster. `grant` is what the watch shows now, None for no binding."""
         if pursuit := self._pursuits.get(subject):
             if grant is None:
                 pursuit.drop()

@@ -9,7 +9,7 @@ _DEEPEST = 16
 """Levels below a statement. A policy has four: the condition, its operators, their keys, lists of values."""
 
 _EXACT_DIGITS = 15
-"""Significant digits that a float keeps, whatever the number was."""
+"""Significant digits that a float keeps of any number."""
 
 _REPLACEMENT = "\ufffd"
 _LONGEST_SHOWN = 400
@@ -17,10 +17,10 @@ _LONGEST_SHOWN = 400
 
 
 def why_not_kept(value: object) -> str | None:
-    """Why `value`, read from JSON, may not be written back as it was stored; None where it will be.
+    """Why `value`, read from JSON, cannot be written back as it was stored; None where it can.
 
-    A reason completes a sentence. Reading has lost something: of bytes that are no UTF-8 the replacement character
-    is left, of a number with many digits what fits into a float.
+    A reason completes a sentence. Reading may have lost something: it replaces bytes that are not UTF-8, and it
+    rounds a number with many digits to a float.
     """
     left = [(value, 0)]
     while left:
