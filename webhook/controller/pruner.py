@@ -1,10 +1,14 @@
 """The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more read.
 
 Only the leader prunes. A watch can be wrong for a while (an API server that lost its data, a list cut short), and
-so can a label or a binding. So trust must have been unused for the grace, only so much is removed within an hour,
-and each removal is confirmed by a read of the live namespace and ServiceAccount right before. A deletion of the
-namespace that this replica's watch has witnessed is no mistake: it does not count, and where a new subject finds
-no room it does not wait.
+so can a label or a binding. So there are three guards:
+
+- Trust must have been unused for the grace.
+- Only so much is removed within an hour.
+- Each removal is confirmed by a read of the live namespace and ServiceAccount right before.
+
+A deletion of the namespace that this replica's watch has witnessed is no mistake. Its removal does not count
+against the limit. Where a new subject finds no room, it does not wait for the grace either.
 """
 
 from __future__ import annotations
@@ -57,9 +61,9 @@ _MOMENT = 2.0
 
 
 class Pruner:
-    """Removes what is unused, while this replica leads; `unused` every replica keeps.
+    """Removes what is unused while this replica leads. `unused` is kept by every replica.
 
-    `made_room` is called once removals are under way that give way to new subjects: these may be tried again.
+    `made_room` is called once removals are under way that make room for new subjects: these may be tried again.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
@@ -94,7 +98,7 @@ class Pruner:
         self._show_waiting(0)
 
     async def run(self, leadership: Leadership, interval: float) -> None:
-        """Prune every `interval` seconds or more often, and within seconds what does not wait, until cancelled."""
+        """Prune until cancelled: every `interval` seconds at least, and within seconds what does not wait."""
         await self._cache.wait_until_synced()
         try:
             while True:
@@ -152,7 +156,7 @@ class Pruner:
             left -= _MOMENT
 
     def _has_urgent(self) -> bool:
-        """Whether something may be removed before its grace is over that the last round did not try."""
+        """Whether there is a removal that does not wait for the grace and that the last round did not try."""
         roles = self._without_room()
         return self._cache.in_touch and any(
             entry not in self._tried and self._is_due(entry, roles) and self._does_not_wait(entry, roles)
@@ -160,10 +164,10 @@ class Pruner:
         )
 
     def _due(self, without_room: frozenset[RoleArn | None]) -> list[Entry]:
-        """What may be removed now by its time, in the order of the limit: the longest unused first.
+        """What is past its grace or does not wait for it, in the order in which the limit is used.
 
-        First come recreated namespaces that are not selected: the new ones inherit no trust. What could not be
-        confirmed comes last, so that a watch that is wrong about some does not delay the others.
+        First come recreated namespaces that are not selected: the new ones inherit no trust. Then come the others,
+        the longest unused first. What could not be confirmed comes last, so that it does not delay the others.
         """
         due = [entry for entry in self.unused.entries if self._is_due(entry, without_room)]
 
@@ -183,7 +187,7 @@ class Pruner:
         return self._clock() - self.unused.entries[entry].since >= self._rules.grace
 
     def _does_not_wait(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
-        """Whether it is recreated and not selected, or was deleted, witnessed, and gives way to a new subject."""
+        """Whether it need not wait for the grace: its namespace was replaced, or witnessed gone and in the way."""
         if not self.unused.entries[entry].reason.waits_for_grace:
             return True
         return self.unused.is_deletion_witnessed(entry) and self._is_in_the_way(entry, without_room)
@@ -203,10 +207,10 @@ class Pruner:
         )
 
     def _adopt(self, leadership: Leadership) -> None:
-        """Finish what the leader before had approved and not written.
+        """Take back from the count what the leader before had approved and not written.
 
-        By reads that are too young to be from before its last write; a role that cannot be read keeps only
-        its own subjects waiting.
+        It takes reads that are too young to be from before that leader's last write. A role that cannot be read
+        delays only its own subjects.
         """
         young = {role for role, one in self._writers.items() if one.known.read_at > leadership.began + REMEMBERED}
         if self._approved.is_empty and all(
@@ -215,7 +219,7 @@ class Pruner:
             leadership.adopt([one.digest for one in self.unused.entries if one.associated or one.role in young])
 
     def _end(self) -> None:
-        """Remove nothing any more: this replica no longer leads."""
+        """End all removals: this replica no longer leads."""
         self._approved.withdraw_all()
         self._tried = frozenset()
         self._unconfirmed.clear()
@@ -224,9 +228,9 @@ class Pruner:
         metrics.removals_pending.set(0)
 
     async def _confirm(self, due: list[Entry]) -> dict[Entry, ConfirmedRemoval]:
-        """Those of `due` that are unused by the live objects too, and may be removed by the reason these show.
+        """Those of `due` that the live objects show as unused too, for a reason that allows the removal now.
 
-        That may be another reason, one that waits for the grace.
+        It may be another reason than the watch shows, one that waits for the grace.
         """
         found = await asyncio.gather(*(self._ask(entry) for entry in due))
         now = self._clock()
@@ -245,7 +249,7 @@ class Pruner:
         return self._is_past_grace(entry) or gives_way or not found.reason.waits_for_grace
 
     async def _ask(self, entry: Entry) -> ConfirmedRemoval | None:
-        """The removal as the live objects show it; None where it is wanted, or they cannot be read now."""
+        """The removal as the live objects show it; None where a binding wants the subject, or the read fails."""
         async with self._slots:
             try:
                 with self._progress.step("pruner", _LONGEST_STEP):
@@ -273,7 +277,7 @@ class Pruner:
 
 
 def _within(room: int, confirmed: Mapping[Entry, ConfirmedRemoval]) -> dict[Entry, ConfirmedRemoval]:
-    """What of it the limit allows, in its order."""
+    """Those that the limit allows, the first ones; what does not count is always allowed."""
     counted = [entry for entry, one in confirmed.items() if one.counts]
     over = set(counted[room:])
     return {entry: one for entry, one in confirmed.items() if entry not in over}
