@@ -61,8 +61,7 @@ class RunningPod:
     """The name of the Deployment that it is of, if it is of one."""
     carries: frozenset[Mode] = frozenset()
     """The modes for which any of its containers has variables."""
-    is_leaving: bool = False
-    """Whether it is being deleted."""
+    is_being_deleted: bool = False
     roles: frozenset[str] = frozenset()
     """The roles that its containers were given by the annotation, as it was when the pod was created."""
 
