@@ -54,7 +54,7 @@ async def test_a_grant_is_one_association_with_our_tags_and_the_roles_trust_befo
     assert outcome == Trusted(ROLE, TrustSource.WRITTEN)
     made = here.eks.now[SUBJECT]
     assert (made.role, dict(made.tags)) == (ROLE.value, OWNER.tags())
-    assert here.writer.known.pods
+    assert here.writer.cache.pods
     assert here.eks.calls == {"list": 1, "create": 1}
 
 

@@ -212,7 +212,7 @@ class Pruner:
         It takes reads that are too young to be from before that leader's last write. A role that cannot be read
         delays only its own subjects.
         """
-        young = {role for role, one in self._writers.items() if one.known.read_at > leadership.began + REMEMBERED}
+        young = {role for role, one in self._writers.items() if one.cache.read_at > leadership.began + REMEMBERED}
         if self._approved.is_empty and all(
             role in young or one.needs_a_person for role, one in self._writers.items()
         ):

@@ -47,11 +47,11 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
     `desired_over` answers what the cluster wants, given what the roles are known to trust. `associations_over`
     answers the associations for that.
     """
-    known = {role: PolicyCache(role) for role in roles}
-    desired, limiter = desired_over(known), limiter or iam_limiter()
+    caches = {role: PolicyCache(role) for role in roles}
+    desired, limiter = desired_over(caches), limiter or iam_limiter()
     writers = {
-        role: RoleWriter(one, own_in, policies_of(role), lock, desired, progress, limiter)
-        for role, one in known.items()
+        role: RoleWriter(cache, own_in, policies_of(role), lock, desired, progress, limiter)
+        for role, cache in caches.items()
     }
     associations = associations_over(desired) if associations_over else None
     return Engine(desired, writers, associations, Grants(writers, associations))

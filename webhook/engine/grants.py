@@ -57,14 +57,14 @@ class Grants:
             return Trusted(order_of(grant)[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = grant.binding.roles[0]
-            known = self._writers[role].known
-            source = known.pods and self._associations.cache.trust_source(grant.subject, role)
-            doubt = known.doubt_of_pods(grant.binding.name, grant.subject.namespace) if source else ""
+            cache = self._writers[role].cache
+            source = cache.pods and self._associations.cache.trust_source(grant.subject, role)
+            doubt = cache.doubt_of_pods(grant.binding.name, grant.subject.namespace) if source else ""
             return Trusted(role, source, doubt) if source else None
-        if grant.annotated and (trust := self._writers[grant.annotated].known.trusts(grant.subject)):
+        if grant.annotated and (trust := self._writers[grant.annotated].cache.trusts(grant.subject)):
             return trust  # first in its order, which a pass need not work out
         for role in order_of(grant):
-            if trust := self._writers[role].known.trusts(grant.subject):
+            if trust := self._writers[role].cache.trusts(grant.subject):
                 return trust
         return None
 
@@ -127,7 +127,7 @@ class Grants:
 
     def is_propagated(self, grant: Grant) -> bool:
         """Whether the subject's association works, and has had the time to reach EKS's own webhook."""
-        if self._associations is None or not self._writers[grant.binding.roles[0]].known.pods:
+        if self._associations is None or not self._writers[grant.binding.roles[0]].cache.pods:
             return False
         return self._associations.cache.is_propagated(grant.subject)
 
@@ -171,7 +171,7 @@ class Grants:
         if not self._associations or not grant.binding.associates:
             return False
         return bool(
-            self._writers[grant.binding.roles[0]].known.pods
+            self._writers[grant.binding.roles[0]].cache.pods
             and self._associations.cache.is_undescribed(grant.subject)
         )
 

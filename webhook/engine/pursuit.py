@@ -143,7 +143,7 @@ class Pursuit:
     async def _wait_until_synced(self, roles: tuple[RoleArn, ...]) -> None:
         """Wait until every role was read. All begin at once; no task for each, as thousands may wait here."""
         for role in roles:
-            if not self._writers[role].known.synced.is_set():
+            if not self._writers[role].cache.synced.is_set():
                 self._writers[role].enqueue()
         for role in roles:
             await self._writers[role].wait_until_synced(self._note_unreadable)
@@ -171,7 +171,7 @@ class Pursuit:
                 return self._withdrawn(role)
             outcome = await self._settled(associations.submit(grant.subject, role, self._need))
         if isinstance(outcome, Trusted):
-            doubt = self._writers[role].known.doubt_of_pods(grant.binding.name, grant.subject.namespace)
+            doubt = self._writers[role].cache.doubt_of_pods(grant.binding.name, grant.subject.namespace)
             outcome = replace(outcome, doubt=doubt)
         return outcome
 
@@ -228,8 +228,8 @@ def best_first(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[Rol
 
     def rank(role: RoleArn) -> tuple[bool, bool, bool]:
         writer, is_free = writers[role], role != grant.annotated
-        is_known_full = is_free and writer.known.is_full
-        return writer.known.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
+        is_known_full = is_free and writer.cache.is_full
+        return writer.cache.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
 
     order = order_of(grant)
     return order if len(order) == 1 else tuple(sorted(order, key=rank))

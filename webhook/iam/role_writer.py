@@ -64,14 +64,14 @@ def iam_limiter() -> RateLimiter:
 class RoleWriter:
     """Makes one role trust subjects, and EKS for the pods of its bindings.
 
-    `known` is the role's policy as far as it is known, `desired` what the cluster wants of it. `own_in` answers
+    `cache` is the role's policy as far as it is known, `desired` what the cluster wants of it. `own_in` answers
     our statement in a role. It raises AwsError as long as the cluster is not known: then each try ends with that
     error before a call is made.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it reads, writes and asks
         self,
-        known: PolicyCache,
+        cache: PolicyCache,
         own_in: Callable[[RoleArn], OwnStatement],
         policies: TrustPolicies,
         lock: RoleLock,
@@ -79,14 +79,14 @@ class RoleWriter:
         progress: Progress | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
-        self.role = known.role
-        self.known = known
+        self.role = cache.role
+        self.cache = cache
         self._own_in = own_in
         self._lock = lock
-        self._clock = known.clock
+        self._clock = cache.clock
         self._pending: PendingGrants[Subject] = PendingGrants(self._clock)
         self._pending_for_pods: PendingGrants[RoleArn] = PendingGrants(self._clock)
-        self._cycle = WriteCycle(known, policies, desired, self._pending, self._pending_for_pods)
+        self._cycle = WriteCycle(cache, policies, desired, self._pending, self._pending_for_pods)
         self._progress = progress or Progress()
         self._limiter = limiter or iam_limiter()
         self._turn: float | None = None
@@ -101,7 +101,7 @@ class RoleWriter:
     @property
     def subjects(self) -> frozenset[Subject]:
         """The subjects of our statement, as last read or written; none before the first read."""
-        return self.known.subjects
+        return self.cache.subjects
 
     @property
     def trouble(self) -> Untrusted | None:
@@ -116,11 +116,11 @@ class RoleWriter:
     @property
     def lacks_room(self) -> bool:
         """Whether no more fit, or one that asked at the last read did not."""
-        return self.known.is_full or self.known.refused_for_room
+        return self.cache.is_full or self.cache.refused_for_room
 
     def has_room_for(self, subject: Subject) -> bool:
         """Whether `subject` fits beside all pending grants, by what is known; an unread policy has room."""
-        return self.known.has_room_for(subject, self._pending)
+        return self.cache.has_room_for(subject, self._pending)
 
     # Asking for trust
 
@@ -160,7 +160,7 @@ class RoleWriter:
 
         Where that is so already, it does not wait. `on_failure` is called with each failure until then.
         """
-        if self.known.synced.is_set():
+        if self.cache.synced.is_set():
             return
         self.enqueue()
         if on_failure:
@@ -168,7 +168,7 @@ class RoleWriter:
             if self._trouble:
                 on_failure(self._trouble)
         try:
-            await self.known.synced.wait()
+            await self.cache.synced.wait()
         finally:
             if on_failure:
                 self._listeners.discard(on_failure)
@@ -220,9 +220,9 @@ class RoleWriter:
         """Seconds until a cycle may begin. Reserves a turn to call IAM where none is reserved yet."""
         if self._turn is None:
             self._turn = self._limiter.reserve()
-        begins, recent = self._turn, self.known.recent
+        begins, recent = self._turn, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
-            begins = max(begins, self.known.read_at + GATHERING)
+            begins = max(begins, self.cache.read_at + GATHERING)
         elif begins < recent.latest + GATHERING and recent.last_count > 1:
             begins = recent.latest + GATHERING
         return max(begins - self._clock(), 0.0)
@@ -275,7 +275,7 @@ class RoleWriter:
     def _failed(self, error: AwsError) -> float:
         """Report the error to all pending grants; answers the seconds until the next try, 0 where none follows."""
         failure = (
-            full(self.role, self.known.quota.characters)
+            full(self.role, self.cache.quota.characters)
             if error.kind is FailureKind.FULL
             else Untrusted(self.role, error.kind, str(error))
         )
@@ -291,7 +291,7 @@ class RoleWriter:
         )
         self._trouble = None if failure.kind is FailureKind.FULL else failure
         if self.needs_a_person or failure.kind.is_final:
-            self.known.synced.set()
+            self.cache.synced.set()
         if failure.kind.is_final:
             self._cycle.to_read_again = False
         for on_failure in tuple(self._listeners):

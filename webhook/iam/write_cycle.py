@@ -51,7 +51,7 @@ class WriteCycle:
 
     def __init__(
         self,
-        known: PolicyCache,
+        cache: PolicyCache,
         policies: TrustPolicies,
         desired: DesiredSubjects,
         pending: PendingGrants[Subject],
@@ -59,11 +59,11 @@ class WriteCycle:
     ) -> None:
         self.to_read_again = False
         """Whether the policy is to be read again though no grant is pending."""
-        self.removals = PendingRemovals(lambda subject: desired.may_remove(known.role, subject))
-        self._role = known.role
-        self._known = known
-        self._recent = known.recent
-        self._now = known.clock
+        self.removals = PendingRemovals(lambda subject: desired.may_remove(cache.role, subject))
+        self._role = cache.role
+        self._cache = cache
+        self._recent = cache.recent
+        self._now = cache.clock
         self._policies = policies
         self._desired = desired
         self._pending = pending
@@ -72,7 +72,7 @@ class WriteCycle:
 
     async def run(self, hold: Hold, own: OwnStatement) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle. Raises AwsError."""
-        quota = self._known.quota
+        quota = self._cache.quota
         quota.answered(await self._policies.quota())
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
         wanted = await self._weigh(policy, own)
@@ -83,7 +83,7 @@ class WriteCycle:
         allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
         batch = [one for one in self._pending.keys if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
-        trusted = [one for one in wanted if one in self._known.trusted]
+        trusted = [one for one in wanted if one in self._cache.trusted]
         asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
         due = self.removals.due(self._pending.keys, self._now())
         amendment = self._amend(policy, own, asked, due)
@@ -101,8 +101,8 @@ class WriteCycle:
             except AwsError:
                 self._settle_as_read(policy, own, batch)
                 raise
-        self._known.learn(amendment, own)
-        self._known.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
+        self._cache.learn(amendment, own)
+        self._cache.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
         self._settle(amendment, batch)
         self._settle_for_pods(policy, own, wrote=pause is None)
         return max(pause or 0.0, self._hold_back())
@@ -118,10 +118,10 @@ class WriteCycle:
         for subject in self._recent.confirm_removals(
             lambda one: desired.seems_unused(role, one), self._pending.keys, now
         ):
-            self._known.learn_removal(subject)
+            self._cache.learn_removal(subject)
         for subject in self._recent.confirm_additions(lambda one: desired.may_want(role, one), now):
-            self._known.learn_addition(subject)
-            known = self._known.trusts(subject)
+            self._cache.learn_addition(subject)
+            known = self._cache.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
     async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
@@ -130,9 +130,9 @@ class WriteCycle:
         This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
         While the external statements stay the same, it is done once for each subject.
         """
-        external = self._known.external
+        external = self._cache.external
         if external is None or not external.are_of(policy, own):
-            external = self._known.external = ExternalStatements(policy, own)
+            external = self._cache.external = ExternalStatements(policy, own)
         wanted = self._desired.wanted_in(self._role)
         in_question = [*wanted, *self._pending.keys]
         if len(in_question) < _YIELD_EVERY:
@@ -157,7 +157,7 @@ class WriteCycle:
 
     def _may_write(self, subject: Subject) -> bool:
         """Whether what is written may name it: it is trusted already, or its namespace is known for certain."""
-        return subject in self._known.trusted or self._desired.may_add(subject)
+        return subject in self._cache.trusted or self._desired.may_add(subject)
 
     def _amend(
         self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], removed: frozenset[Subject]
@@ -165,7 +165,7 @@ class WriteCycle:
         """The policy as it should be: the read, with `asked` and recent writes, without `removed`."""
         staying = policy.without(own, removed) if removed else policy
         keep = self._recent.subjects(self._now()) - removed
-        quota, external = self._known.quota.characters, self._known.external
+        quota, external = self._cache.quota.characters, self._cache.external
         return amend(staying, own, keep, [one for one in asked if one not in removed], quota, external)
 
     def _compare(
@@ -226,15 +226,15 @@ class WriteCycle:
             await self._policies.write(self._role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
-                self._known.quota.refused(policy.size())
+                self._cache.quota.refused(policy.size())
             if not error.kind.is_no_answer:
                 self._recent.drop_unanswered(removed)
             elif removed:
                 self._tell(hold)
             raise with_dangling_principals(error, policy) from error
         now, role, subjects = self._now(), self._role.value, policy.subjects(own)
-        is_new_for_pods = self._known.pods is None and not before.allows_pods(own)
-        if subjects <= self._known.trusted.keys() and not removed and not is_new_for_pods:
+        is_new_for_pods = self._cache.pods is None and not before.allows_pods(own)
+        if subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods:
             metrics.trust_repairs.labels(role).inc()
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
@@ -260,21 +260,21 @@ class WriteCycle:
 
     def _settle_as_read(self, policy: TrustPolicy, own: OwnStatement, batch: list[Subject]) -> None:
         """Settle the grants that are trusted or denied as the policy is: a failed write is no news to them."""
-        as_it_is = amend(policy, own, frozenset(), batch, 0, self._known.external)
+        as_it_is = amend(policy, own, frozenset(), batch, 0, self._cache.external)
         if not as_it_is.policy.same_meaning(policy):
             return  # our statement is not whole: what it allows is not certain
-        self._known.learn(as_it_is, own)
+        self._cache.learn(as_it_is, own)
         self._settle(as_it_is, [one for one in as_it_is.verdicts if not as_it_is.finds_no_room_for(one)])
 
     def _settle(self, amendment: Amendment, subjects: Iterable[Subject]) -> None:
         for subject in subjects:
-            outcome = outcome_of(amendment.verdicts[subject], self._role, self._known.quota.characters)
+            outcome = outcome_of(amendment.verdicts[subject], self._role, self._cache.quota.characters)
             self._pending.settle(subject, outcome)
 
     def _settle_for_pods(self, policy: TrustPolicy, own: OwnStatement, *, wrote: bool) -> None:
         """Settle what is pending for pods, after a cycle that read `policy`."""
         place, source = policy.denial_of_pods(own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
-        self._known.pods = None if place or not own.pods else TrustSource.ALREADY
+        self._cache.pods = None if place or not own.pods else TrustSource.ALREADY
         outcome = denied(self._role, place) if place else Trusted(self._role, source)
         self._pending_for_pods.settle(self._role, outcome)
 

@@ -24,7 +24,7 @@ _ALWAYS_ALLOWED = 3
 
 
 class RemovalReason(StrEnum):
-    """Why a subject does not keep a role."""
+    """Why a subject does not keep a role. `removal_reason` finds it, `_SENTENCES` words it."""
 
     NAMESPACE_GONE = "namespace_gone"
     NAMESPACE_REPLACED = "namespace_replaced"
@@ -54,9 +54,6 @@ class RemovalReason(StrEnum):
         return _SENTENCES[self]
 
 
-Shown = tuple["LiveNamespace | None", "Account | None"]
-"""A namespace and its ServiceAccount as the API server showed them; None where there is none."""
-
 _SENTENCES = {
     RemovalReason.NAMESPACE_GONE: "its namespace is gone",
     RemovalReason.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
@@ -65,6 +62,9 @@ _SENTENCES = {
     RemovalReason.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
     RemovalReason.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
 }
+
+Shown = tuple["LiveNamespace | None", "Account | None"]
+"""A namespace and its ServiceAccount as the API server showed them; None where there is none."""
 
 
 def removal_reason(  # noqa: PLR0913  all that decides it

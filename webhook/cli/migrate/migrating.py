@@ -179,7 +179,7 @@ class _Moving:
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
         writer = self._applier.engine.writers[role]
         await writer.wait_until_synced()
-        if trust := writer.known.trusts(subject):
+        if trust := writer.cache.trusts(subject):
             return not trust.doubt
         policy, own = await self._applier.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
