@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from webhook.iam.evaluation import allows, as_list, denies, principals
 from webhook.iam.statement import ACTIONS, ASSUME_WITH_TOKEN, SERVICE
-from webhook.model.documents import shown, why_not_kept
+from webhook.model.documents import legible, why_not_kept
 from webhook.model.errors import InvalidPolicyError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Place:
 
     def __str__(self) -> str:
         number = f"statement {self.index + 1}"
-        return f"{number} (Sid {shown(self.sid)})" if self.sid else number
+        return f"{number} (Sid {legible(self.sid)})" if self.sid else number
 
 
 @dataclass(frozen=True)

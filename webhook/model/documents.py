@@ -1,4 +1,4 @@
-"""What of a JSON document can be written back as it was read, and shown to a person."""
+"""What of a JSON document can be written back as it was read, and how a part of it is made legible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXACT_DIGITS = 15
 """Significant digits that a float keeps of any number."""
 
 _REPLACEMENT = "\ufffd"
-_LONGEST_SHOWN = 400
+_LONGEST = 400
 """Characters; a ServiceAccount's subject has at most 340."""
 
 
@@ -47,8 +47,8 @@ def _why_lost(scalar: object) -> str | None:
     return None
 
 
-def shown(value: object) -> str:
+def legible(value: object) -> str:
     """A part of a document as a person sees it in a sentence: printable, and not without end."""
     text = str(value)
-    cut = text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

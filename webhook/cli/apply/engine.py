@@ -173,7 +173,7 @@ async def _repair(applier: Applier, change: RoleChange) -> None:
 
     The writer waits too where a read may be older than its last write.
     """
-    if await shown(applier, change.role, lambda policy: policy.is_whole(change.own)):
+    if await written_until_shown(applier, change.role, lambda policy: policy.is_whole(change.own)):
         if change.is_repaired:
             applier.done.written.append(f"{change.role}: our statement is repaired")
         for one in change.pods:
@@ -210,7 +210,7 @@ async def _dissociate(applier: Applier, item: Dissociating) -> None:
         applier.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
-async def shown(applier: Applier, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
+async def written_until_shown(applier: Applier, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer work until IAM shows what should be there; False, with the reason noted, if it does not."""
     if reason := await write_until(applier.engine.writers[role], applier.policies, is_there):
         applier.done.failed.append(f"{role}: {reason}")
@@ -240,7 +240,9 @@ async def _confirm_additions(applier: Applier, change: RoleChange, outcomes: dic
             applier.done.failed.append(f"{short(item.subject)}: {reason}")
         elif outcome.role == change.role and outcome.source in {TrustSource.WRITTEN, TrustSource.ALREADY}:
             ours.add(item.subject)
-    if ours and await shown(applier, change.role, lambda policy: ours <= policy.subjects(change.own)):
+    if ours and await written_until_shown(
+        applier, change.role, lambda policy: ours <= policy.subjects(change.own)
+    ):
         applier.done.written.append(f"{change.role}: {len(ours)} added")
 
 
@@ -282,7 +284,9 @@ async def _remove_from(applier: Applier, change: RoleChange) -> None:
     if not unused:
         return
     applier.engine.writers[change.role].approve_removals(unused)
-    if await shown(applier, change.role, lambda policy: unused.isdisjoint(policy.subjects(change.own))):
+    if await written_until_shown(
+        applier, change.role, lambda policy: unused.isdisjoint(policy.subjects(change.own))
+    ):
         applier.done.written.append(f"{change.role}: {len(unused)} removed")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import add_and_repair, obtain, open_applier, remove, shown
+from webhook.cli.apply.engine import add_and_repair, obtain, open_applier, remove, written_until_shown
 from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
@@ -116,7 +116,7 @@ async def drop_statement(session: MigrationSession, migration: Migration, done: 
     """
     async with open_applier(session.here, done, session.own_at_the_end_in) as applier:
         for role in migration.statement_in:
-            if await shown(
+            if await written_until_shown(
                 applier, role, lambda policy: all(one.get("Sid") != session.sid for one in policy.statements)
             ):
                 done.written.append(f"{role}: statement {session.sid} removed")
