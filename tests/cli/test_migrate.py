@@ -111,7 +111,7 @@ def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: 
     assert _next(first) == {taken: "blocked", bare: "switch", paused: "switch"}
     shown = person("migrate", "backup", "--to", "pod-identity")
     assert shown.code == CHANGES
-    assert shown.out.splitlines()[-2:] == ["binding backup to pod-identity: 2 switch, 1 leave", SWITCH]
+    assert shown.out.splitlines()[-2:] == ["binding backup to pod-identity: 2 switch, 1 blocked", SWITCH]
 
     switched = Person(space, bindings=[_binding(space, mode="pod-identity")], cluster={"name": EKS_CLUSTER})
     second = switched("migrate", "backup", "--to", "pod-identity", "--approve", "-o", "json")
@@ -124,7 +124,7 @@ def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: 
     assert found is not None
     assert found.id == theirs
     shown = switched("migrate", "backup", "--to", "pod-identity")
-    assert shown.out.splitlines()[-1] == "binding backup to pod-identity: 3 leave"
+    assert shown.out.splitlines()[-1] == "binding backup to pod-identity: 3 blocked"
 
 
 def _next(answer: Ran) -> dict[str, str]:

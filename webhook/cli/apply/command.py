@@ -37,9 +37,7 @@ class _Asked:
 
     output: Output
     approved: bool
-    issuer: str | None
     installation: str | None
-    role: str | None
 
 
 def apply(  # noqa: PLR0913  options
@@ -63,14 +61,20 @@ def apply(  # noqa: PLR0913  options
     `--approve`. 4: what is left needs a person.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
+    from webhook.model.names import IssuerUrl, RoleArn
 
     if retire_issuer is not None and retire_role is not None:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
     if installation is not None and retire_issuer is None:
         raise typer.BadParameter("--installation goes with --retire-issuer")
-    asked = _Asked(output, approve, retire_issuer, installation, retire_role)
-    # An empty one is a script's variable that was not set, and must not apply the whole plan.
-    work = _apply if retire_issuer is None and retire_role is None else _retire
+    # An empty one is a script's variable that was not set: it is refused, and must not apply the whole plan.
+    retired: RoleArn | IssuerUrl | None = None
+    if retire_role is not None:
+        retired = RoleArn(retire_role)
+    elif retire_issuer is not None:
+        retired = IssuerUrl(retire_issuer)
+    asked = _Asked(output, approve, installation)
+    work = _apply if retired is None else partial(_retire, retired)
     sys.exit(run_in_session(Where(config, namespace, context), partial(work, asked)))
 
 
@@ -94,12 +98,10 @@ async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
     return _exit_code(plan, done)
 
 
-async def _retire(asked: _Asked, here: Session, progress: Progress) -> Exit:
+async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.apply.retiring import retire_here
-    from webhook.model.names import IssuerUrl, RoleArn
 
-    retired = RoleArn(asked.role) if asked.role is not None else IssuerUrl(asked.issuer or "")
     progress.step("reading trust policies")
     plan, done = await _plan_to_retire(retired, asked, here, progress), Done()
     is_left = plan.has_changes and not asked.approved
