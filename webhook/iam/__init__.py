@@ -13,12 +13,13 @@ Adapters are handed in (`ports`): nothing here imports Kubernetes or boto3.
 Two replicas that write the same role:
 
 - Each reads and writes only while it holds the role's Lease. The other waits for it.
-- The Lease names what the last minute's writes added and removed. Who waits reads that, and ends its own grant
-  where the other replica has written the subject already.
-- The holder reads the policy, then writes what it read, with what is wanted and what the Lease names as added, and
-  without what is to be removed or what the Lease names as removed. It counts of the Lease what its own watch of
-  the cluster confirms. So a stale read neither drops a subject nor brings one back.
-- A write is sent only if the Lease outlasts it.
+- The Lease names what the last minute's writes added and removed. The replica that waits reads that. Where the
+  other one has written a subject already, its own grant ends without a write.
+- The holder reads the policy and works out what it should be: the read, with all that is wanted, that grants wait
+  for, or that the Lease names as added; without all that is due for removal or that the Lease names as removed. Of
+  the Lease only that counts which its own watch of the cluster confirms. So a stale read neither drops a subject
+  nor brings one back.
+- A write is sent only if the Lease outlasts it. A policy that should not change is not written.
 - A holder that dies loses the Lease 10 s after its last renewal was seen. What it wrote and did not name in the
   Lease shows when IAM is read. Where that read is stale, the next pass adds or removes it again.
 """
