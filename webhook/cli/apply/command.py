@@ -79,18 +79,18 @@ def apply(  # noqa: PLR0913  options
 
 
 async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
-    from webhook.cli.apply.engine import Done, add_and_repair, hands, remove
+    from webhook.cli.apply.engine import Done, add_and_repair, open_applier, remove
 
     plan, done = await make_plan_here(here, progress), Done()
     with _printed(asked, plan, done, progress):
         if plan.has_changes:
             progress.step("watching the cluster")
-            async with hands(here, done) as by:
+            async with open_applier(here, done) as applier:
                 progress.step("writing what is missing")
-                await add_and_repair(by, plan, progress.count)
+                await add_and_repair(applier, plan, progress.count)
                 if asked.approved:
                     progress.step("removing")
-                    await remove(by, plan, progress.count)
+                    await remove(applier, plan, progress.count)
             if plan.removals and not asked.approved and asked.output is Output.TABLE:
                 progress.hide()
                 left = "left to the reconciler, its grace and its limit, or to --approve"
