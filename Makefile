@@ -12,7 +12,7 @@ N ?= 1
 MODE ?= irsa
 LEVEL ?= real
 SEEDS ?= 2000
-RIGS ?= 2
+RIGS ?= 3
 
 .PHONY: help install binaries demo test lint unit simulation rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
 

@@ -12,10 +12,10 @@ from webhook.server import assembly
 class FixedGathering(RoleWriter):
     """Waits under the lock until 0.3 s after the role's last write, whatever is written and whoever waits."""
 
-    def _next_turn(self) -> float:
-        return max(self.known.recent.latest + GATHERING - self._clock(), 0.0)
+    def _seconds_to_turn(self) -> float:
+        return max(self.cache.recent.latest + GATHERING - self._clock(), 0.0)
 
-    def _rest(self) -> float:
+    def _seconds_to_lock(self) -> float:
         return 0.0
 
 

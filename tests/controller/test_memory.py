@@ -88,7 +88,7 @@ async def _kept() -> int:
         world.cluster.namespaces.objects, world.cluster.accounts[SERVICE_ACCOUNT].objects = await _lists()
         async with world.running():
             await asyncio.sleep(200)
-            assert all(world.writers[ROLE].known.trusts(who) for who in CROWD)
+            assert all(world.writers[ROLE].cache.trusts(who) for who in CROWD)
             return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

@@ -210,7 +210,7 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
     await world.grants.close()
     world.eks.recover()
     assert len(world.eks.now) == 6 - applied
-    approved = {Entry(ROLE, subject(number), associated=True).mark for number in range(3)}
+    approved = {Entry(ROLE, subject(number), associated=True).digest for number in range(3)}
     assert set(world.leases.leases[LEASE].removing) == approved
     after = World(*world.bindings, before=world)
     async with after.running():

@@ -240,7 +240,7 @@ async def test_a_process_that_has_witnessed_nothing_counts_whatever_the_lease_sa
             world.cluster.delete_namespace(one)
         await asyncio.sleep(INTERVAL)
     lease = world.leases.leases[LEASE]
-    assert set(lease.witnessed) == {Entry(ROLE, one).mark for one in crowd}, "a hint for `plan`"
+    assert set(lease.witnessed) == {Entry(ROLE, one).digest for one in crowd}, "a hint for `plan`"
     world = World(before=world)
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LATEST)

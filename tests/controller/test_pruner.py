@@ -577,7 +577,7 @@ async def test_what_a_leader_had_approved_and_not_written_is_done_by_the_next(go
     trouble.off()
     for no_more in gone:
         world.iam.delete(no_more)
-    assert set(world.leases.leases[LEASE].removing) == {Entry(ROLE, one).mark for one in subjects[:3]}
+    assert set(world.leases.leases[LEASE].removing) == {Entry(ROLE, one).digest for one in subjects[:3]}
     async with world.running():
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == set(subjects[3:])

@@ -101,9 +101,9 @@ def test_namespaces_with_large_annotations_are_mirrored_in_little_memory(
         item["metadata"]["annotations"] = {"a": "<" * LARGE_BYTES}
         cluster.create([item])
     source = KubernetesApi(connection, []).namespaces()
-    reflector = Reflector(source, lambda *_: None)
 
     async def mirrored() -> None:
+        reflector = Reflector(source, lambda *_: None)
         running = asyncio.create_task(reflector.run())
         async with asyncio.timeout(60):
             await reflector.synced.wait()

@@ -18,7 +18,7 @@ from webhook.model.outcomes import Trusted, Untrusted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from webhook.coordination.lock import Seen, WaitsSince
+    from webhook.coordination.lock import Learn, WaitsSince
     from webhook.model.names import RoleArn, Subject
 
 ROLE = role()
@@ -133,7 +133,7 @@ class ShortHold(InProcessHold):
 
 class ShortLock:
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[ShortHold]:  # noqa: ARG002
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[ShortHold]:  # noqa: ARG002
         yield ShortHold()
 
 
@@ -151,7 +151,7 @@ class OldLock:
     """Hands out locks that end four seconds after the cycle has begun."""
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002
         yield _EndsAt(now() + WRITE_TIME + 1)
 
 

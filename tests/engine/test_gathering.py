@@ -110,7 +110,7 @@ async def test_a_replica_that_starts_while_others_write_without_a_pause_reads_th
     writing = asyncio.ensure_future(burst([one, other], 400, 10))
     await asyncio.sleep(2)
     await late.grants.wait_until_synced(5)
-    assert late.writers[ROLE].known.synced.is_set()
+    assert late.writers[ROLE].cache.synced.is_set()
     assert not writing.done()
     await writing
 

@@ -38,7 +38,7 @@ async def test_an_unwanted_subject_is_not_trusted_because_a_lease_names_it(stran
     for number in range(4):
         store.forge(ROLE, {stranger: 0.0})
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
-        assert here.writers[ROLE].known.trusts(stranger) is None
+        assert here.writers[ROLE].cache.trusts(stranger) is None
         await asyncio.sleep(1)
     assert_writes_were_careful(iam, own_in, [subject(number) for number in range(4)])
     (lease,) = store.leases.values()

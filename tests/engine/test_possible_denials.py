@@ -31,7 +31,7 @@ async def test_a_subject_that_may_be_denied_is_written_and_the_doubt_reported_wi
     doubt(iam)
     outcome = await here.grants.obtain(here.grant(ACCOUNT), PATIENCE)
     assert isinstance(outcome, Trusted)
-    assert (outcome.proof, outcome.label) == (TrustSource.WRITTEN, "uncertain")
+    assert (outcome.source, outcome.label) == (TrustSource.WRITTEN, "uncertain")
     assert outcome.doubt.startswith(f"statement 1 (Sid Org) of the trust policy of {ROLE} may deny it")
     assert here.trusts(ROLE, ACCOUNT)
 
@@ -46,7 +46,7 @@ async def test_the_doubt_stays_for_all_later_grants_and_costs_no_call() -> None:
     calls = len(iam.made("read"))
     again = here.grants.known(here.grant(ACCOUNT))
     assert isinstance(first, Trusted)
-    assert again == replace(first, proof=TrustSource.ALREADY)
+    assert again == replace(first, source=TrustSource.ALREADY)
     assert len(iam.made("read")) == calls
 
 

@@ -50,10 +50,10 @@ def test_they_say_of_each_subject_what_a_look_at_it_alone_says(document: dict[st
     policy = TrustPolicy(document)
     external = ExternalStatements(policy, OWN)
     for subject in (*SUBJECTS, *SUBJECTS):
-        said = external.say_of(subject)
-        assert said.grant == policy.external_grant(OWN, subject)
-        assert said.denial == policy.denial(OWN, subject)
-        assert said.possible_denial == policy.possible_denial(OWN, subject)
+        effects = external.effects_on(subject)
+        assert effects.grant == policy.external_grant(OWN, subject)
+        assert effects.denial == policy.denial(OWN, subject)
+        assert effects.possible_denial == policy.possible_denial(OWN, subject)
 
 
 @given(foreign_documents, foreign_documents)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.sites import role, subject
-from webhook.coordination.leases import Lease, mark
+from webhook.coordination.leases import Lease, digest
 from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.leases import lease_object, parse_lease
 from webhook.model.errors import ClusterError
@@ -31,7 +31,7 @@ LEASE = Lease(
     edition=5,
     version="9",
     removals=((60.5, 3), (1.0, 2)),
-    removing=(mark("two"), mark("three")),
+    removing=(digest("two"), digest("three")),
 )
 
 
@@ -66,10 +66,10 @@ NOT_OURS = {
     "removals in the future": ("removals", "[[-5, 1]]"),
     "removals that were none": ("removals", "[[5, -1]]"),
     "more removals than an hour has minutes": ("removals", json.dumps([[1, 1]] * 101)),
-    "a mark of a removal": ("removing", json.dumps(mark("two"))),
-    "a text that is no mark of a removal": ("removing", json.dumps([mark("two"), "b"])),
-    "a mark with more at its end": ("removing", json.dumps([mark("two") + "\n"])),
-    "more removals than are read": ("removing", json.dumps([mark("two")] * (MOST_REPORTED + 1))),
+    "a digest of a removal": ("removing", json.dumps(digest("two"))),
+    "a text that is no digest of a removal": ("removing", json.dumps([digest("two"), "b"])),
+    "a digest with more at its end": ("removing", json.dumps([digest("two") + "\n"])),
+    "more removals than are read": ("removing", json.dumps([digest("two")] * (MOST_REPORTED + 1))),
 }
 
 
@@ -125,7 +125,7 @@ def test_what_is_written_has_room_in_an_object_however_long_the_names(length: in
         written=written,
         removed=written,
         removals=((1.0, 1_000_000),) * 100,
-        removing=(mark("two"),) * MOST_REPORTED,
+        removing=(digest("two"),) * MOST_REPORTED,
     )
     annotations = lease_object(full)["metadata"]["annotations"]
     assert sum(len(key) + len(value) for key, value in annotations.items()) < ALL_ANNOTATIONS

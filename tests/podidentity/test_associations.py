@@ -54,7 +54,7 @@ async def test_a_grant_is_one_association_with_our_tags_and_the_roles_trust_befo
     assert outcome == Trusted(ROLE, TrustSource.WRITTEN)
     made = here.eks.now[SUBJECT]
     assert (made.role, dict(made.tags)) == (ROLE.value, OWNER.tags())
-    assert here.writer.known.pods
+    assert here.writer.cache.pods
     assert here.eks.calls == {"list": 1, "create": 1}
 
 
@@ -93,7 +93,7 @@ async def test_an_association_that_another_replica_created_is_adopted_without_a_
         here.grants.obtain(here.grant(SUBJECT), PATIENCE), there.grants.obtain(there.grant(SUBJECT), PATIENCE)
     )
     assert all(isinstance(outcome, Trusted) for outcome in outcomes)
-    assert {outcome.proof for outcome in outcomes if isinstance(outcome, Trusted)} == {
+    assert {outcome.source for outcome in outcomes if isinstance(outcome, Trusted)} == {
         TrustSource.WRITTEN,
         TrustSource.ALREADY,
     }

@@ -10,7 +10,7 @@ from tests.simulation.api_server import ApiClient
 from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
-from webhook.cli.apply.engine import Done, Hands, hands_over, remove
+from webhook.cli.apply.engine import Applier, Done, applier_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.lock import LeaseLock
@@ -52,16 +52,16 @@ async def _apply(world: World, process: Process) -> None:
         binding.roles, own_in, lambda _: policies, LeaseLock(client, process.name), partial(DesiredState, cache)
     )
     try:
-        async with hands_over(engine, client, policies, cache, Done()) as by:
-            plan = Plan(tuple([await _change(by, role) for role in binding.roles]))
-            await remove(by, plan, lambda _: None)
+        async with applier_over(engine, client, policies, cache, Done()) as applier:
+            plan = Plan(tuple([await _change(applier, role) for role in binding.roles]))
+            await remove(applier, plan, lambda _: None)
     except AwsError as error:
         world.witness.note(process.name, f"gives up: {error}")
 
 
-async def _change(by: Hands, role: RoleArn) -> RoleChange:
-    policy, own = await by.policies.read(role), own_in(role)
-    unwanted = [who for who in sorted(policy.subjects(own)) if by.engine.desired.may_remove(role, who)]
+async def _change(applier: Applier, role: RoleArn) -> RoleChange:
+    policy, own = await applier.policies.read(role), own_in(role)
+    unwanted = [who for who in sorted(policy.subjects(own)) if applier.engine.desired.may_remove(role, who)]
     return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
 
 

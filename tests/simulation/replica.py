@@ -13,7 +13,7 @@ from tests.support.locks import InProcessLock
 from tests.support.sites import ELSEWHERE, SERVICE_ACCOUNT, own_in
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.reviews import Metadata, Request
-from webhook.admission.service import AdmissionService, Policy
+from webhook.admission.service import AdmissionRules, AdmissionService
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
@@ -96,7 +96,7 @@ class Replica:
             LiveNamespaces(self._cache, client.namespace),
             self._grants,
             _NoEvents(),
-            Policy(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
+            AdmissionRules(self._plan.budget, refuse_without_trust=self._plan.refuses_without_trust),
         )
 
     async def _main(self) -> None:

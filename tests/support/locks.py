@@ -14,7 +14,7 @@ from webhook.coordination.lock import lease_name
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from webhook.coordination.lock import Seen, WaitsSince
+    from webhook.coordination.lock import Learn, WaitsSince
     from webhook.model.names import RoleArn, Subject
 
 
@@ -40,7 +40,7 @@ class InProcessLock:
         self._locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
         """Wait for the role's lock and hold it inside the `async with`."""
         async with self._locks[role]:
             yield InProcessHold()

@@ -16,7 +16,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
 from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
-from webhook.admission.service import AdmissionService, Policy
+from webhook.admission.service import AdmissionRules, AdmissionService
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
@@ -143,7 +143,7 @@ class World:
         )
         self.namespaces = LiveNamespaces(self.cache, self.cluster.namespace)
         self.service = AdmissionService(
-            self.bindings, self.namespaces, self.grants, self.events, Policy(BUDGET, refuses)
+            self.bindings, self.namespaces, self.grants, self.events, AdmissionRules(BUDGET, refuses)
         )
 
     @asynccontextmanager

@@ -6,12 +6,12 @@ import structlog
 from structlog.testing import capture_logs
 
 from webhook.telemetry import refusals
-from webhook.telemetry.refusals import LogThrottle
+from webhook.telemetry.refusals import LogLimit
 
 
 def test_one_line_of_a_kind_is_due_in_a_while_and_says_how_many_were_dropped() -> None:
     now = 0.0
-    seldom = LogThrottle(10, lambda: now)
+    seldom = LogLimit(10, lambda: now)
     assert [seldom.take("a") for _ in range(4)] == [0, None, None, None]
     assert seldom.take("b") == 0
     now = 9.9

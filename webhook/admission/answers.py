@@ -20,7 +20,7 @@ API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
 _LONGEST_WARNING = 256
-"""Characters; longer ones may be cut by the API server, which also drops all beyond 4096 in sum."""
+"""Characters. The API server may cut longer warnings, and drops those beyond 4096 characters in sum."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def ignored(decision: Ignore) -> Answer:
 
 
 def granted(grant: Grant, metadata: Metadata, outcome: Trusted, *, dry_run: bool) -> Answer:
-    """The ServiceAccount is allowed with its role, which trusts it."""
+    """The ServiceAccount is allowed, with the role that trusts it."""
     return Answer(
         allowed=True,
         outcome="dry_run" if dry_run else f"granted_{outcome.label}",
@@ -84,14 +84,17 @@ def patch_of(grant: Grant, metadata: Metadata, outcome: Outcome) -> Patch:
 
 
 def lack(grant: Grant, outcome: Untrusted) -> str:
-    """What the ServiceAccount does not have yet, as a clause."""
+    """What the ServiceAccount lacks, as a clause."""
     if grant.binding.associates:
         return f"this ServiceAccount is not associated with {outcome.role} yet"
     return f"{outcome.role} does not trust this ServiceAccount yet"
 
 
 def warnings_of(grant: Grant, outcome: Untrusted) -> list[str]:
-    """Two warnings, because one with AWS's own words would be cut: the state, and the reason."""
+    """Two warnings, the state and the reason, because one with AWS's own words would be cut.
+
+    The reasons are worded in `iam.reasons` and `aws.failures`.
+    """
     if outcome.kind.is_final:
         heal = "a person has to act"
     elif grant.binding.associates:
@@ -102,7 +105,7 @@ def warnings_of(grant: Grant, outcome: Untrusted) -> list[str]:
 
 
 def printable(warning: str) -> str:
-    """The warning escaped and cut: API servers drop one with a control character, such as a line's end."""
+    """The warning, escaped and cut: API servers drop a warning with a control character, such as a line end."""
     visible = warning
     if not warning.isprintable():
         visible = "".join(

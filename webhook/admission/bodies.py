@@ -15,7 +15,7 @@ LARGEST_BODY = 7 * 1024 * 1024
 """Bytes. The API server takes objects up to 3 MiB, and a review carries two of them."""
 
 SMALL_BODY = 64 * 1024
-"""Bytes. Bodies up to this size, as nearly all are, never wait for larger ones."""
+"""Bytes. Nearly all bodies are smaller; those never wait for larger ones."""
 
 _HEAD = 1024
 
@@ -38,15 +38,15 @@ class BodyTooLargeError(UnreadBodyError):
 
 
 class NoRoomError(UnreadBodyError):
-    """A body did not get room in time, or kept it for too long while others waited."""
+    """A body got no room in time, or kept its room for too long while others waited."""
 
 
 class Room:
     """Room for `size` bytes of bodies that are being read.
 
-    Where there is not enough, the body that has been silent for longest, and for at least `patience` seconds, is
-    dropped: its reader gets NoRoomError. What arrives after `longest_read` seconds gains a body no more time. A
-    new body waits for room for at most `longest_wait` seconds, with at most `queue` others.
+    Where room is short, one body is dropped: the one that has been silent for longest, if it is silent for at
+    least `patience` seconds. Its reader gets NoRoomError. After `longest_read` seconds a body counts as silent
+    whatever arrives. A new body waits for room for at most `longest_wait` seconds, with at most `queue` others.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Bodies:
         self._large = large or Room(24 * 1024 * 1024, patience=0.5)
 
     async def read(self, request: Request) -> bytearray:
-        """The body, to be parsed at once and freed: it does not count any more.
+        """The body. It no longer counts against the room, so the caller parses it at once and frees it.
 
         Raises BodyTooLargeError, NoRoomError and ClientDisconnect.
         """
@@ -150,9 +150,10 @@ class Bodies:
 
 
 async def drained(request: Request, head: bytes) -> bytes:
-    """Read a body to its end, and return its beginning. `head` was read before; the rest is not kept.
+    """Read a body to its end, and return its beginning. `head` was read before; the rest is dropped.
 
-    A client sends the whole body before it reads an answer. Raises ClientDisconnect.
+    The rest has to be read, because a client sends the whole body before it reads an answer. Raises
+    ClientDisconnect.
     """
     found = bytearray(head)
     with suppress(RuntimeError):  # it has been read to its end

@@ -33,22 +33,22 @@ class NamespaceCache(Protocol):
 
     @property
     def namespaces_in_touch(self) -> bool:
-        """Whether namespaces are known as they are now, up to the watch's own delay."""
+        """Whether namespaces are known as they are now, but for the watch's own delay."""
 
     def cached(self, name: str) -> LiveNamespace | None:
         """The namespace as the watch last showed it."""
 
     def record_live(self, name: str, selected: LiveNamespace | None) -> None:
-        """Take note of a live read of `name`: the namespace where a binding selects it, else None."""
+        """Take in a live read of `name`: the namespace where a binding selects it, else None."""
 
 
 class LiveNamespaces:
     """The namespaces by the watch (`cache`) and by direct reads of the API server (`read`, with seconds).
 
-    Reads are limited to 200 a second, 400 in a burst: forged reviews cannot flood the API server. A review that
-    cannot be served in time takes no turn, so that a flood leaves no queue behind. Of each namespace one read at
-    most is under way and one waits for its turn, for all reviews together. Each is answered by a read that began
-    afterwards.
+    Reads are limited to 200 a second, 400 in a burst, so forged reviews cannot flood the API server. A review that
+    cannot be served in time takes no turn, so a flood leaves no queue behind. Reviews share reads: for each
+    namespace at most one read is under way, and one waits for its turn. Each review is answered by a read that
+    began after it had come.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class LiveNamespaces:
     async def fetch(self, name: str, seconds: float) -> LiveNamespace | None:
         """The namespace as the API server has it now.
 
-        Raises NamespaceUnknownError after `seconds`. A review whose turn would come later than that only waits a
-        tenth of a second for a watch in touch to show the namespace.
+        Raises NamespaceUnknownError after `seconds`. Where its turn would come later than that, it takes none: it
+        waits a tenth of a second for a watch in touch to show the namespace.
         """
         read = self._next.get(name)
         if read is None:
@@ -88,11 +88,11 @@ class LiveNamespaces:
         return found
 
     def _shown(self, name: str) -> LiveNamespace | None:
-        """The namespace by a watch that is in touch: it usually shows it before a read that has to queue."""
+        """The namespace by a watch in touch, which is usually faster than a read that has to queue."""
         return self.cache.cached(name) if self.cache.namespaces_in_touch else None
 
     async def _read_in_turn(self, name: str, wait: float) -> _Found:
-        """Read once it is its turn, and once the read before it has ended: until then other reviews can join."""
+        """Read when its turn has come and the read before it has ended; until then other reviews can join."""
         sooner = min(wait, _WATCH_DELAY)
         await asyncio.sleep(sooner)
         if wait and (shown := self._shown(name)) is not None:

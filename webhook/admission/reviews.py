@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 _NULL = msgspec.Raw(b"null")
 
-# What msgspec raises for other bytes than such JSON.
+# What msgspec raises for bytes that are not such JSON.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 _LONGEST_UID = 253
 """Characters; an API server's has 36."""
 
-# An API server writes it before all that comes from the object.
+# An API server writes the uid before anything that comes from the object.
 _UID = re.compile(rb'"request":\s*\{\s*"uid":\s*"([\w.-]{1,%d})"' % _LONGEST_UID, re.ASCII)
 _UID_WITHIN = 1024
 """Bytes."""
@@ -56,7 +56,8 @@ class InvalidReviewError(Exception):
 class TooDeepError(Exception):
     """A review is nested too deep to be read; `uid` is the one to answer to.
 
-    The managedFields of any ServiceAccount can be nested like that, and must not bypass a `deny`.
+    The managedFields of any ServiceAccount can be nested like that. So it is an error of its own, which must not
+    bypass a `deny`.
     """
 
     def __init__(self, uid: str) -> None:

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MARGIN = 0.5
-"""Seconds kept free of the API server's own timeout for the way back."""
+"""Seconds of the API server's own timeout that are kept for the way back."""
 
 _DEFAULT_TIMEOUT = 10.0
 """Seconds, where the request has no timeout: a webhook's default timeoutSeconds."""
 
 _LONGEST_NAME = 253
-"""Characters of a name that go into the log: a body is untrusted, a DNS name is no longer."""
+"""Characters of a name that go into the log. A body is untrusted; no DNS name is longer."""
 
 _BAD_REQUEST, _FORBIDDEN, _TOO_LARGE, _UNSUPPORTED, _UNAVAILABLE = 400, 403, 413, 415, 503
 _TIMEOUT = re.compile(r"([0-9]{1,3})s")
@@ -61,10 +61,10 @@ def admission_router(
 ) -> Router:
     """The route that the MutatingWebhookConfiguration points to, as an application.
 
-    It is Starlette's alone: FastAPI's layers take half of the time of an answer, and do nothing for this route.
+    It uses Starlette alone: FastAPI's layers take half of the time of an answer, and do nothing for this route.
 
-    While the program drains, each answer closes its connection. An API server keeps idle connections for 90 s, and
-    would go on sending reviews to a program that is shutting down.
+    While the program drains, each answer closes its connection. Else an API server, which keeps idle connections
+    for 90 s, would go on sending reviews to a program that is shutting down.
     """
     held = bodies or Bodies()
 
@@ -118,9 +118,10 @@ async def _answer(service: Reviewer, review: ReviewRequest, deadline: float) -> 
 
 
 async def _unread(request: Request, error: UnreadBodyError, *, may_deny: bool) -> Response:
-    """Answer a review that was not read: with a denial where one is configured, else with an HTTP error.
+    """Answer a review that was not read: with a denial where a setting can deny, else with an HTTP error.
 
-    An HTTP error passes under failurePolicy Ignore, so that a large enough object would bypass a denial.
+    Under failurePolicy Ignore an HTTP error lets the object pass. So with it a large enough object would bypass a
+    denial.
     """
     status, reason, headers = _UNREAD[type(error)]
     found = None
@@ -133,7 +134,7 @@ async def _unread(request: Request, error: UnreadBodyError, *, may_deny: bool) -
 
 
 def _denial(uid: str, outcome: str, status: int, reason: str) -> Response:
-    """A denial of what was not read. A well-formed ServiceAccount is read, or its creator tries again."""
+    """A denial of what was not read. A well-formed ServiceAccount is read at the latest when it is tried again."""
     metrics.admission_requests.labels("other", outcome).inc()
     note_refusal(status, reason)
     return _rendered(uid, Answer(allowed=False, outcome=outcome, refusal=reason, status=status))

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 _FORBIDDEN = 403
 _UNAVAILABLE = 503
-# What a namespace that the watch does not show yet could change.
+# Reasons that a namespace which the watch does not show yet could change.
 _NOT_SHOWN_YET = frozenset(
     {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
 )
@@ -50,8 +50,8 @@ _TERMINATING = Ignore(IgnoreReason.NAMESPACE_TERMINATING)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How long an admission waits for trust, and what follows where that was not enough."""
+class AdmissionRules:
+    """How long a review waits for trust, and whether it is denied where that was not enough."""
 
     trust_budget: float
     """The longest time that a review waits for AWS, in seconds."""
@@ -61,14 +61,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class _Review:
-    """What a review is judged by: only one that creates a ServiceAccount or changes its role can be denied.
+    """What a review is judged by. Only one that creates a ServiceAccount or changes its role can be denied.
 
-    A forged review can lie about the old object. All that it gains is an answer that allows, and answers count
-    only where the API server asked.
+    A forged review can lie about the old object. It gains only an answer that allows, which counts for nothing:
+    answers count only where the API server asked.
     """
 
     account: Account
-    """As if it were not being deleted: until it is gone, new pods can start with the role that it names."""
+    """Never as being deleted: until it is gone, new pods can start with the role that it names."""
     metadata: Metadata
     is_creation: bool
     old_role: str | None
@@ -80,7 +80,7 @@ class _Review:
         return self.is_creation or self.old_role != self.account.role_annotation
 
     def keeps_role(self, binding: Binding) -> bool:
-        """Whether it keeps the role, so that nothing has to be waited for."""
+        """Whether it keeps the role, so that the review waits for nothing."""
         return not self.changes_role and (binding.associates or self.account.role_annotation is not None)
 
     def gives(self, role: RoleArn, binding: Binding) -> bool:
@@ -101,19 +101,19 @@ class AdmissionService:
         namespaces: LiveNamespaces,
         grants: Grants,
         events: Events,
-        policy: Policy,
+        rules: AdmissionRules,
     ) -> None:
         self._bindings = bindings
         self._names = frozenset(binding.service_account for binding in bindings)
         self._namespaces = namespaces
         self._grants = grants
         self._events = events
-        self._policy = policy
+        self._rules = rules
 
     @property
     def may_deny(self) -> bool:
         """Whether any setting can have a ServiceAccount denied."""
-        return self._policy.refuse_without_trust or any(
+        return self._rules.refuse_without_trust or any(
             binding.existing_annotation is ExistingAnnotation.DENY for binding in self._bindings
         )
 
@@ -138,7 +138,7 @@ class AdmissionService:
             old_role=request.old_role,
             dry_run=request.dry_run,
         )
-        return await self._answer(review, min(self._policy.trust_budget, seconds))
+        return await self._answer(review, min(self._rules.trust_budget, seconds))
 
     async def _answer(self, review: _Review, budget: float) -> Answer:
         account, started, cache = review.account, asyncio.get_running_loop().time(), self._namespaces.cache
@@ -148,7 +148,7 @@ class AdmissionService:
             try:
                 namespace = await self._namespaces.fetch(account.namespace, budget)
             except NamespaceUnknownError as error:
-                # A watch in touch is as good as a live read, but for its delay.
+                # A watch in touch is as good as a live read, except for its delay.
                 namespace = cache.cached(account.namespace)
                 decision = decide(account, namespace, self._bindings)
                 if namespace is None or not cache.namespaces_in_touch:
@@ -174,8 +174,8 @@ class AdmissionService:
     def _needs_live_read(self, decision: Decision, review: _Review) -> bool:
         """Whether the namespace is read from the API server, because the cache may be behind.
 
-        It is read before a ServiceAccount is ignored for a namespace that the watch may not show yet. While the
-        watch is out of touch it is also read before all that would write, deny, or keep another role.
+        It is read before a ServiceAccount is ignored because of a namespace that the watch may not show yet. While
+        the watch is out of touch, it is also read before anything is written, denied, or left with another role.
         """
         if review.metadata.being_deleted and not review.changes_role:
             return False
@@ -201,7 +201,7 @@ class AdmissionService:
         if review.metadata.being_deleted:
             return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(cached, Grant) and not review.dry_run:
-            # The annotation alone gives no rights. The grant that is started waits until the namespace is known.
+            # The annotation alone gives no rights, and the grant waits until the namespace is known.
             self._grants.start(cached)
             role = self._grants.likely_role(cached)
             return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{problem}: {reason}"))
@@ -213,11 +213,11 @@ class AdmissionService:
         )
 
     def _might_refuse(self, possible: Decision, review: _Review) -> bool:
-        """Whether this decision, if it is the right one, could end in a denial."""
+        """Whether this decision, if it turns out to be right, could end in a denial."""
         if isinstance(possible, Grant):
             is_judged = review.is_creation or not possible.binding.associates
             is_judged = is_judged and not review.metadata.being_deleted
-            return self._policy.refuse_without_trust and possible.binding.edits_trust and is_judged
+            return self._rules.refuse_without_trust and possible.binding.edits_trust and is_judged
         return isinstance(possible, Refuse)
 
     async def _grant(self, grant: Grant, review: _Review, seconds: float) -> Answer:
@@ -226,7 +226,7 @@ class AdmissionService:
             outcome = Trusted(self._grants.likely_role(grant), TrustSource.UNMANAGED)
         else:
             keeps = review.keeps_role(grant.binding)
-            need = Need.CERTAIN if self._policy.refuse_without_trust and not keeps else Need.ANSWER
+            need = Need.CERTAIN if self._rules.refuse_without_trust and not keeps else Need.ANSWER
             outcome = await self._grants.obtain(grant, 0.0 if keeps else seconds, need)
         if not _is_of(grant, outcome):
             return await self._moved(review, outcome)
@@ -252,10 +252,10 @@ class AdmissionService:
         keeps = review.keeps_role(grant.binding)
         if keeps and outcome.kind in {FailureKind.PENDING, FailureKind.LEFT_TO_LEADER}:
             return Answer(allowed=True, outcome="unchanged", audit=audit)
-        if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._policy.refuse_without_trust:
+        if outcome.kind is FailureKind.LEFT_TO_LEADER and not self._rules.refuse_without_trust:
             return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
         self._warn_owner(grant, outcome)
-        if self._policy.refuse_without_trust and review.gives(outcome.role, grant.binding):
+        if self._rules.refuse_without_trust and review.gives(outcome.role, grant.binding):
             refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
             return Answer(
                 allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
@@ -274,6 +274,6 @@ class AdmissionService:
 
 
 def _is_of(grant: Grant, outcome: Outcome) -> bool:
-    """Whether the outcome is of the grant's binding, not of one that selects the namespace since."""
+    """Whether the outcome is of the grant's binding, not of another that has selected the namespace since."""
     is_withdrawn = isinstance(outcome, Untrusted) and outcome.kind is FailureKind.WITHDRAWN
     return outcome.role in grant.binding.roles and not is_withdrawn

@@ -43,7 +43,7 @@ class _Approved:
 
 
 class ApprovedRemovals:
-    """What the leader has approved and is not known to be done."""
+    """The removals that the leader has approved and that are not known to be done."""
 
     def __init__(
         self,
@@ -77,13 +77,13 @@ class ApprovedRemovals:
         return [one for one, approved in self._approved.items() if approved.counts and one in self._unused.entries]
 
     def staying(self) -> int:
-        """How many are trusted or associated, without those approved, which count as removed already."""
+        """How many are trusted or associated and not approved; what is approved counts as removed already."""
         pending = sum(self._unused.is_there(entry) for entry in self._approved)
         trusted = sum(len(writer.subjects) for writer in self._writers.values())
         return trusted + (len(self._associations.subjects) if self._associations else 0) - pending
 
     def refresh(self) -> None:
-        """Withdraw what is wanted again, or has been away for longer than a read can be old."""
+        """Withdraw what is wanted again, and what is gone for longer than a read can be old."""
         now, unused = self._clock(), self._unused.entries
         self._approved = {
             entry: replace(one, seen=now) if entry in unused else one
@@ -106,7 +106,7 @@ class ApprovedRemovals:
                 )
 
     def withdraw_all(self) -> None:
-        """Remove nothing any more."""
+        """Withdraw all approvals."""
         self._approved.clear()
         self.publish()
 
@@ -120,7 +120,7 @@ class ApprovedRemovals:
             self._associations.approve_removals({entry.subject for entry in self._approved if entry.associated})
 
     def _withdraw_what_is_wanted_again(self, namespace: str) -> None:
-        """Between two rounds too, if only for a moment."""
+        """Withdraw approvals as soon as the watch shows a change, also between two rounds."""
         again = [
             entry
             for entry in self._approved

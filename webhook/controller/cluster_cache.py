@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 class ClusterCache:
     """The namespaces, the bound ServiceAccounts, and an index of the grants that they make.
 
-    The index is kept up to date one namespace at a time, so that asking costs nothing at any size. `wall_clock`
-    answers seconds since 1970, to compare with the API server's. A namespace that is selected counts for `grace`
-    seconds after its creation even without its ServiceAccount, so that trust is there before it.
+    The index is kept up to date one namespace at a time, so asking costs nothing at any size. `wall_clock` answers
+    seconds since 1970, to compare with the API server's. A selected namespace counts for `grace` seconds after its
+    creation even without its ServiceAccount, so that trust comes first.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it mirrors, and how
@@ -50,7 +50,7 @@ class ClusterCache:
         self._wall_clock = wall_clock
         self._grace = grace
         self.clock = clock = clock or loop_clock()
-        """What all that reconciles counts its seconds by."""
+        """The clock of all that reconciles."""
         self._namespaces = Reflector(namespaces, self._namespace_changed, progress, clock)
         self._accounts = {
             name: Reflector(source, lambda key, _: self._account_changed(key), progress, clock)
@@ -79,7 +79,7 @@ class ClusterCache:
 
     @property
     def namespaces_in_touch(self) -> bool:
-        """Whether namespaces are known as they are now, up to the watch's own delay."""
+        """Whether namespaces are known as they are now, but for the watch's own delay."""
         return self._namespaces.in_touch
 
     def record_live(self, name: str, selected: LiveNamespace | None) -> None:
@@ -159,9 +159,9 @@ class ClusterCache:
         )
 
     def is_due(self, grant: Grant) -> bool:
-        """Whether a grant is to be made now: its ServiceAccount is there, or may still come.
+        """Whether a grant should be made now: its ServiceAccount is there, or may still come.
 
-        In an older namespace without one it may never come; where it does, its review makes the grant.
+        In an older namespace it may never come. Where it does, its review makes the grant.
         """
         return self.account(grant.subject) is not None or self.is_young(grant.subject.namespace)
 
@@ -170,7 +170,7 @@ class ClusterCache:
         return list(self._grants)
 
     def grants_of(self, role: RoleArn) -> Iterable[Grant]:
-        """The grants that are due and for `role` for certain: annotated with it, or bound to it alone."""
+        """The grants that are due and certainly for `role`: annotated with it, or of a binding with no other."""
         return (
             grant
             for grant in self._certain.get(role, {}).values()
@@ -188,7 +188,7 @@ class ClusterCache:
         )
 
     def wanted_associations(self) -> dict[Subject, RoleArn]:
-        """The subjects that are wanted associated, and with which role."""
+        """The subjects that should have an association, and the role of each."""
         return {
             grant.subject: grant.binding.roles[0]
             for grants in self._grants.values()

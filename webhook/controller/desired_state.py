@@ -24,10 +24,10 @@ class DesiredState:
         self._policies = policies
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """The subjects that belong into `role` and are trusted in no other role of the binding.
+        """The subjects that are wanted in `role` for certain and are trusted in no other role of their binding.
 
-        As long as another of them has not been read, that is not known: such a subject waits for its grant, which
-        reads first.
+        That is not known while another role of the binding has not been read. Such a subject waits for its grant,
+        which reads all of them first.
         """
         grants = list(self._cluster.grants_of(role))
         return [grant.subject for grant in grants if self._is_nowhere_else(role, grant)]
@@ -37,9 +37,9 @@ class DesiredState:
         return self._cluster.may_want(role, subject)
 
     def may_remove(self, role: RoleArn | None, subject: Subject, *, associated: bool = False) -> bool:
-        """Whether `subject` is unused in `role` now, so that an approved removal may be done.
+        """Whether `subject` is certainly unused in `role` now, so that an approved removal may be done.
 
-        A cache that is out of touch does not know that.
+        It is not certain while the watch is out of touch.
         """
         return self._cluster.in_touch and self.seems_unused(role, subject, associated=associated)
 
@@ -54,7 +54,7 @@ class DesiredState:
         return reason is not None
 
     def may_add(self, subject: Subject) -> bool:
-        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+        """Whether what is known of its namespace is fresh enough to add `subject` where it is not trusted yet."""
         return self._cluster.may_add(subject)
 
     def wanted_associations(self) -> Mapping[Subject, RoleArn]:

@@ -1,7 +1,7 @@
 """Namespaces that were selected once and are not any more, as this replica's own watch showed it.
 
-Every replica keeps them, so that one that begins to lead knows what the leader before knew: the uid of the
-namespace that was trusted, since when its trust is unused, and whether its deletion was witnessed.
+Every replica keeps them, so that a new leader knows what the leader before knew: the uid of the namespace that was
+trusted, since when its trust is unused, and whether its deletion was witnessed.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class FormerNamespaces:
         self._known: dict[str, _Former] = {}
 
     def add(self, name: str, uid: str) -> None:
-        """No binding selects the namespace any more that has this uid."""
+        """Record that no binding selects the namespace with this uid any more."""
         self.forget(name)  # so that it counts as the last one
         self._known[name] = _Former(uid, self._clock())
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 
     def forget(self, name: str) -> None:
-        """A binding selects a namespace of this name again."""
+        """Forget the name: a binding selects a namespace of this name again."""
         self._known.pop(name, None)
 
     def show(
         self, name: str, before: LiveNamespace | None, shown: LiveNamespace | None, *, watched: bool, gaps: int
     ) -> None:
-        """Take in what is there in place of `before`.
+        """Take in that `shown` is there now and `before` was there until now; None where there is none.
 
-        `watched` is whether a watch in touch showed the change itself; a list, and what comes first after a gap,
-        only show how things are. `gaps` counts how often the watch was interrupted.
+        `watched` is whether a watch in touch showed the change itself. A list, or the first change after a gap,
+        only shows how things are. `gaps` counts how often the watch was interrupted.
         """
         one, last = self._known.get(name), shown or before
         if one is None or last is None or one.uid != last.uid:
@@ -73,14 +73,14 @@ class FormerNamespaces:
         return one.uid if one else None
 
     def unused_since(self, name: str) -> float | None:
-        """Since when no binding selects it, or since when it is gone; None where that is not known."""
+        """Since when no binding selects it, or, later, since when it is gone; None where that is not known."""
         one = self._known.get(name)
         return one.unused_since if one else None
 
     def was_deleted(self, name: str, found: LiveNamespace | None) -> bool:
         """Whether the watch witnessed its deletion: this uid, terminating, then gone, in touch throughout.
 
-        `found` is the namespace that has the name now: the same one means that the watch was wrong.
+        `found` is the namespace that has the name now. If it is the same one, the watch was wrong.
         """
         one = self._known.get(name)
         return one is not None and one.is_deletion_witnessed and (found is None or found.uid != one.uid)

@@ -32,11 +32,11 @@ class Leader:
     take_over: Callable[[], None]
     """Starts at once what the leader before left open."""
 
-    async def lead(self, term: Leadership) -> None:
+    async def lead(self, leadership: Leadership) -> None:
         """Work until cancelled."""
         self.take_over()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(supervise("pruner", lambda: self.pruner.run(term, self.interval)))
+            tasks.create_task(supervise("pruner", lambda: self.pruner.run(leadership, self.interval)))
             tasks.create_task(supervise("binding_conflicts", lambda: self.conflicts.run(self.interval)))
             tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
             for name, loop in self.remediation.items():

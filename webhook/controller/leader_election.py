@@ -1,8 +1,8 @@
 """One leader among the replicas: it alone removes trust, makes associations and looks after pods.
 
 `coordination.leases` says what a Lease promises and what not. A leader that hangs for longer than its Lease lasts
-may finish a step late; what it removes is judged again at the write, and each removal is recorded in the Lease
-first, which fails where another replica has it.
+may finish a step late. Two checks make that harmless: what it removes is judged again at the write, and each
+removal is recorded in the Lease first, which fails where another replica holds it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.coordination.leases import Candidate, Lease, mark
+from webhook.coordination.leases import Candidate, Lease, digest
 from webhook.model.errors import ClusterError
 from webhook.model.removal import HOUR
 from webhook.runtime.clock import loop_clock
@@ -45,7 +45,7 @@ def leader_lease(installation: str) -> str:
     Two installations in one namespace have one each. A name of an installation is too long and may have the wrong
     characters.
     """
-    return f"mxp-identity-leader-{mark(installation)}"
+    return f"mxp-identity-leader-{digest(installation)}"
 
 
 class NotLeadingError(ClusterError):
@@ -53,7 +53,7 @@ class NotLeadingError(ClusterError):
 
 
 class Leadership:
-    """The time for which one replica leads, and what it and those before it have removed within the hour."""
+    """One replica's time as the leader, and what it and the leaders before it have removed within the hour."""
 
     def __init__(self, held: HeldLease, clock: Clock) -> None:
         self._held = held
@@ -63,9 +63,9 @@ class Leadership:
         self._removals = [(now - ago, count) for ago, count in held.lease.removals]
         self._unfinished = held.lease.removing
         self.removing: tuple[str, ...] = ()
-        """The marks of what is to be removed and counted, and is still there, stored with the next renewal."""
+        """The digests of what is to be removed and counted, and is still there. The next renewal stores them."""
         self.witnessed: tuple[str, ...] = ()
-        """The marks of what it removes without counting, stored with the next renewal: a hint for plans."""
+        """The digests of what it removes without counting: a hint for plans. The next renewal stores them."""
 
     @property
     def holds(self) -> bool:
@@ -82,9 +82,10 @@ class Leadership:
         return sum(count for _, count in self._young_removals())
 
     def adopt(self, unused: Collection[str]) -> None:
-        """Count no longer as removed what the leader before was about to remove, and is still there.
+        """Take back from the count what the leader before was about to remove and did not remove.
 
-        `unused` are the marks of all that is trusted and unused, by reads that show what that leader wrote.
+        `unused` are the digests of all that is trusted and unused. The reads behind it are young enough to show
+        what that leader wrote.
         """
         left, self._unfinished = len(set(self._unfinished).intersection(unused)), ()
         kept = []
@@ -95,9 +96,10 @@ class Leadership:
         self._removals = [(at, count) for at, count in reversed(kept) if count]
 
     async def record_removals(self, new: int, removing: Collection[str] = ()) -> None:
-        """Note that `new` more are about to be removed and count; `removing` marks all that count and are pending.
+        """Record that `new` more are about to be removed and count against the limit; `new` may be 0.
 
-        Raises NotLeadingError where that cannot be noted, so that nothing is removed; none need count.
+        `removing` are the digests of all that count and are pending. Raises NotLeadingError where the Lease cannot
+        be written: then nothing is removed.
         """
         now, count = self._clock(), new
         before = list(self._removals), self.removing

@@ -25,7 +25,7 @@ _FRESH_SECONDS = 10.0
 async def read_live(cluster: Cluster, cache: ClusterCache, subject: Subject) -> Shown:
     """The namespace and the ServiceAccount as the API server itself has them now. Raises ClusterError.
 
-    A ServiceAccount of a name that no binding is about is not read: there is no right to, and no binding asks.
+    A ServiceAccount of a name that no binding is about is not read: the program has no right to.
     """
     namespace = await cluster.namespace(subject.namespace, _READ_SECONDS)
     if namespace is None or subject.service_account not in cache.service_accounts:
@@ -35,12 +35,12 @@ async def read_live(cluster: Cluster, cache: ClusterCache, subject: Subject) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A namespace that was selected when it was read live, and that the watch has not shown as that since."""
+    """A namespace that was selected when it was read live; the watch has not shown it as selected since."""
 
     uid: str
     created: float
     is_ahead: bool
-    """Whether the watch had not shown it as selected before either."""
+    """Whether the watch had not shown it in this state before the read either."""
     fresh_until: float
     """On the clock."""
 
@@ -65,7 +65,7 @@ class LiveReads:
             del self._reads[next(iter(self._reads))]
 
     def forget(self, name: str) -> None:
-        """The watch shows it as selected now."""
+        """Forget the read: the watch shows the namespace as selected now."""
         self._reads.pop(name, None)
 
     def is_fresh(self, name: str) -> bool:
@@ -79,9 +79,9 @@ class LiveReads:
         return one is not None and one.is_ahead and self.is_fresh(name)
 
     def replaced_uid(self, name: str, shown: LiveNamespace | None) -> str | None:
-        """The uid of the one that was read, where `shown` has come after it."""
+        """The uid of the namespace that was read, where `shown` has replaced it since."""
         one = self._reads.get(name)
-        # One created earlier is what the watch has to show before it comes to the one that was read.
+        # The watch shows a namespace that was created earlier before it comes to the one that was read.
         if one is None or shown is None or shown.uid == one.uid or shown.created < one.created:
             return None
         return one.uid

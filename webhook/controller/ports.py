@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_OBJECTS = 30_000
-"""Objects of a list, and of a mirror: more than any cluster has that Kubernetes is tested for (10,000 namespaces),
-and few enough to fit into memory with what is kept of each."""
+"""Objects of a list, and of a mirror.
+
+Kubernetes is tested for clusters of 10,000 namespaces. With what is kept of each, so many fit into memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,20 @@ class RunningPod:
     """The name of the Deployment that it is of, if it is of one."""
     carries: frozenset[Mode] = frozenset()
     """The modes for which any of its containers has variables."""
-    is_leaving: bool = False
-    """Whether it is being deleted."""
+    is_being_deleted: bool = False
     roles: frozenset[str] = frozenset()
     """The roles that its containers were given by the annotation, as it was when the pod was created."""
 
     def lacks(self, role: RoleArn | None) -> bool:
-        """Whether it has to be recreated to have its identity; `role` is the one that its annotation has to name.
+        """Whether it has to be recreated to get its identity.
 
-        None is for a ServiceAccount whose annotation does not decide about its pods, as in mode pod-identity.
+        `role` is what it should carry by the annotation; None where the annotation does not decide, as in mode
+        pod-identity.
         """
         return not self.has_identity or bool(self.others_than(role))
 
     def others_than(self, role: RoleArn | None) -> list[str]:
-        """The roles that it carries in place of `role`."""
+        """The roles that it carries instead of `role`."""
         return [] if role is None else sorted(self.roles - {role.value})
 
 
@@ -86,7 +88,7 @@ class Cluster(Protocol):
         """The ServiceAccount as it is now, or None where there is none."""
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
-        """Set the role annotation where it is `replacing`; False where it is not, or the account is gone."""
+        """Set the role annotation where it still is `replacing`; False where it is not, or the account is gone."""
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all."""
@@ -107,9 +109,9 @@ class Deployments(Protocol):
     async def restart(
         self, deployment: Deployment, moment: float, role: RoleArn | None = None, *, noted: bool = True
     ) -> bool:
-        """Start a rollout of new pods; if `noted`, it says when, and which role they are to carry.
+        """Start a rollout of new pods. If `noted`, the Deployment says when, and which role they should carry.
 
-        False where it is not as it was read any more.
+        False where the Deployment has changed since it was read.
         """
 
 

@@ -1,10 +1,14 @@
 """The pruner: unused trust is removed, after the grace, at the limit's rate, and after one more read.
 
 Only the leader prunes. A watch can be wrong for a while (an API server that lost its data, a list cut short), and
-so can a label or a binding. So trust must have been unused for the grace, only so much is removed within an hour,
-and each removal is confirmed by a read of the live namespace and ServiceAccount right before. A deletion of the
-namespace that this replica's watch has witnessed is no mistake: it does not count, and where a new subject finds
-no room it does not wait.
+so can a label or a binding. So there are three guards:
+
+- Trust must have been unused for the grace.
+- Only so much is removed within an hour.
+- Each removal is confirmed by a read of the live namespace and ServiceAccount right before.
+
+A deletion of the namespace that this replica's watch has witnessed is no mistake. Its removal does not count
+against the limit. Where a new subject finds no room, it does not wait for the grace either.
 """
 
 from __future__ import annotations
@@ -57,16 +61,16 @@ _MOMENT = 2.0
 
 
 class Pruner:
-    """Removes what is unused, while this replica leads; `unused` every replica keeps.
+    """Removes what is unused while this replica leads. `unused` is kept by every replica.
 
-    `made_room` is called once removals are under way that give way to new subjects: these may be tried again.
+    `made_room` is called once removals are under way that make room for new subjects: these may be tried again.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a program that it works with
         self,
         cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: DesiredState,
+        desired: DesiredState,
         cluster: Cluster,
         events: Events,
         rules: PruneRules,
@@ -82,7 +86,7 @@ class Pruner:
         self._progress = progress or Progress()
         self._made_room = made_room
         self._clock = cache.clock
-        self.unused = UnusedTrust(cache, writers, demand, associations)
+        self.unused = UnusedTrust(cache, writers, desired, associations)
         self._approved = ApprovedRemovals(cache, self.unused, writers, associations, events)
         self._tried: frozenset[Entry] = frozenset()
         """Those that were due in the last round."""
@@ -94,7 +98,7 @@ class Pruner:
         self._show_waiting(0)
 
     async def run(self, leadership: Leadership, interval: float) -> None:
-        """Prune every `interval` seconds or more often, and within seconds what does not wait, until cancelled."""
+        """Prune until cancelled: every `interval` seconds at least, and within seconds what does not wait."""
         await self._cache.wait_until_synced()
         try:
             while True:
@@ -114,9 +118,9 @@ class Pruner:
         await self.unused.refresh()
         self._approved.refresh()
         self._adopt(leadership)
-        leadership.removing = tuple(entry.mark for entry in self._approved.counted())
+        leadership.removing = tuple(entry.digest for entry in self._approved.counted())
         leadership.witnessed = tuple(
-            one.mark for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
+            one.digest for one in self.unused.entries if self.unused.is_deletion_witnessed(one)
         )
         without_room = self._without_room()
         due = self._due(without_room)
@@ -130,7 +134,9 @@ class Pruner:
             new = sum(one.counts for one in confirmed.values())
             counting = [*self._approved.counted(), *(one for one, found in confirmed.items() if found.counts)]
             with self._progress.step("pruner", _LONGEST_STEP):
-                await leadership.record_removals(new, {one.mark for one in counting if one in self.unused.entries})
+                await leadership.record_removals(
+                    new, {one.digest for one in counting if one in self.unused.entries}
+                )
             self._approved.approve({one: found for one, found in confirmed.items() if one in self.unused.entries})
         metrics.removals_pending.set(len(self.unused.entries))
         self._stuck.show()
@@ -150,7 +156,7 @@ class Pruner:
             left -= _MOMENT
 
     def _has_urgent(self) -> bool:
-        """Whether something may be removed before its grace is over that the last round did not try."""
+        """Whether there is a removal that does not wait for the grace and that the last round did not try."""
         roles = self._without_room()
         return self._cache.in_touch and any(
             entry not in self._tried and self._is_due(entry, roles) and self._does_not_wait(entry, roles)
@@ -158,16 +164,16 @@ class Pruner:
         )
 
     def _due(self, without_room: frozenset[RoleArn | None]) -> list[Entry]:
-        """What may be removed now by its time, in the order of the limit: the longest unused first.
+        """What is past its grace or does not wait for it, in the order in which the limit is used.
 
-        First come recreated namespaces that are not selected: the new ones inherit no trust. What could not be
-        confirmed comes last, so that a watch that is wrong about some does not delay the others.
+        First come recreated namespaces that are not selected: the new ones inherit no trust. Then come the others,
+        the longest unused first. What could not be confirmed comes last, so that it does not delay the others.
         """
         due = [entry for entry in self.unused.entries if self._is_due(entry, without_room)]
 
         def rank(entry: Entry) -> tuple[float, bool, float, str]:
             one = self.unused.entries[entry]
-            return self._unconfirmed.get(entry, 0.0), one.reason.waits_for_grace, one.since, entry.mark
+            return self._unconfirmed.get(entry, 0.0), one.reason.waits_for_grace, one.since, entry.digest
 
         return sorted(due, key=rank)
 
@@ -181,7 +187,7 @@ class Pruner:
         return self._clock() - self.unused.entries[entry].since >= self._rules.grace
 
     def _does_not_wait(self, entry: Entry, without_room: frozenset[RoleArn | None]) -> bool:
-        """Whether it is recreated and not selected, or was deleted, witnessed, and gives way to a new subject."""
+        """Whether it need not wait for the grace: its namespace was replaced, or witnessed gone and in the way."""
         if not self.unused.entries[entry].reason.waits_for_grace:
             return True
         return self.unused.is_deletion_witnessed(entry) and self._is_in_the_way(entry, without_room)
@@ -201,19 +207,19 @@ class Pruner:
         )
 
     def _adopt(self, leadership: Leadership) -> None:
-        """Finish what the leader before had approved and not written.
+        """Take back from the count what the leader before had approved and not written.
 
-        By reads that are too young to be from before its last write; a role that cannot be read keeps only
-        its own subjects waiting.
+        It takes reads that are too young to be from before that leader's last write. A role that cannot be read
+        delays only its own subjects.
         """
-        young = {role for role, one in self._writers.items() if one.known.read_at > leadership.began + REMEMBERED}
+        young = {role for role, one in self._writers.items() if one.cache.read_at > leadership.began + REMEMBERED}
         if self._approved.is_empty and all(
             role in young or one.needs_a_person for role, one in self._writers.items()
         ):
-            leadership.adopt([one.mark for one in self.unused.entries if one.associated or one.role in young])
+            leadership.adopt([one.digest for one in self.unused.entries if one.associated or one.role in young])
 
     def _end(self) -> None:
-        """Remove nothing any more: this replica no longer leads."""
+        """End all removals: this replica no longer leads."""
         self._approved.withdraw_all()
         self._tried = frozenset()
         self._unconfirmed.clear()
@@ -222,9 +228,9 @@ class Pruner:
         metrics.removals_pending.set(0)
 
     async def _confirm(self, due: list[Entry]) -> dict[Entry, ConfirmedRemoval]:
-        """Those of `due` that are unused by the live objects too, and may be removed by the reason these show.
+        """Those of `due` that the live objects show as unused too, for a reason that allows the removal now.
 
-        That may be another reason, one that waits for the grace.
+        It may be another reason than the watch shows, one that waits for the grace.
         """
         found = await asyncio.gather(*(self._ask(entry) for entry in due))
         now = self._clock()
@@ -243,7 +249,7 @@ class Pruner:
         return self._is_past_grace(entry) or gives_way or not found.reason.waits_for_grace
 
     async def _ask(self, entry: Entry) -> ConfirmedRemoval | None:
-        """The removal as the live objects show it; None where it is wanted, or they cannot be read now."""
+        """The removal as the live objects show it; None where a binding wants the subject, or the read fails."""
         async with self._slots:
             try:
                 with self._progress.step("pruner", _LONGEST_STEP):
@@ -271,7 +277,7 @@ class Pruner:
 
 
 def _within(room: int, confirmed: Mapping[Entry, ConfirmedRemoval]) -> dict[Entry, ConfirmedRemoval]:
-    """What of it the limit allows, in its order."""
+    """Those that the limit allows, the first ones; what does not count is always allowed."""
     counted = [entry for entry, one in confirmed.items() if one.counts]
     over = set(counted[room:])
     return {entry: one for entry, one in confirmed.items() if entry not in over}

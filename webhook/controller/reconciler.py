@@ -1,7 +1,7 @@
 """The add-only pass: every ServiceAccount of a binding ends annotated and trusted, whatever was missed before.
 
-The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole of it runs
-at start and every interval, and a namespace in which something changes gets its own at once. Nothing is removed
+The queue of grants in memory is an optimisation; the cluster is the record. So a pass over the whole cluster runs
+at the start and every interval. A namespace in which something changes is checked at once. Nothing is removed
 here: see `pruner`.
 """
 
@@ -35,7 +35,7 @@ _LATE_GRANT_SECONDS = 5.0
 """Seconds that a late annotation waits for trust, so that it names the role that has room."""
 
 _FIRST_READ_SECONDS = 5.0
-"""Seconds that the first pass waits for AWS: what is trusted already then needs no grant."""
+"""Seconds that the first pass waits until all roles were read: what is trusted already needs no grant."""
 
 _AT_ONCE = 16
 """ServiceAccounts annotated late at the same time."""
@@ -90,7 +90,7 @@ class Reconciler:
             is_due = not await self._something_changes_before(next_pass) or self._is_hurried
 
     def hurry(self) -> None:
-        """Have a pass at once: this replica leads now and continues what the leader before left open."""
+        """Start a pass at once: this replica leads now and continues what the leader before left open."""
         self._is_hurried = True
         self._wake.set()
 
@@ -135,7 +135,7 @@ class Reconciler:
     def _reconsider(self, namespace: str, grants: list[Grant]) -> None:
         """Have pending grants follow what the watch shows of the namespace.
 
-        What it shows of the ServiceAccount may be older than the review that asked.
+        A ServiceAccount as the watch shows it does not end a grant: the review that asked may be newer.
         """
         by_subject = {grant.subject: grant for grant in grants}
         for name in self._cache.service_accounts:
@@ -155,7 +155,7 @@ class Reconciler:
             self._start_annotating()
 
     def _start_annotating(self) -> None:
-        """Annotate late with a few tasks: one for each would take more memory than all else."""
+        """Annotate late with a few tasks: a task for each would take more memory than all else."""
         self._annotators = [task for task in self._annotators if not task.done()]
         if len(self._annotators) < _AT_ONCE:
             task = asyncio.get_running_loop().create_task(self._annotate_late(), name="annotate late")
@@ -172,9 +172,9 @@ class Reconciler:
             self._annotating.discard(subject)
 
     async def _annotate(self, subject: Subject) -> None:
-        """Annotate a ServiceAccount that is there already, and list the pods that it was too late for.
+        """Annotate a ServiceAccount that is there already, and find the pods that started before.
 
-        By what the watch shows now, and still shows after the wait for AWS: the namespace may change meanwhile.
+        The watch is asked before and after the wait for AWS: the namespace may change meanwhile.
         """
         if (grant := self._grant(subject)) is None:
             return
@@ -189,7 +189,7 @@ class Reconciler:
             await self.pods.find_of(subject)
 
     def _grant(self, subject: Subject) -> Grant | None:
-        """The subject's grant, where what the watch shows is as new as all that is known of its namespace."""
+        """The subject's grant; None too where the watch may be behind what is known of its namespace."""
         if not self._cache.may_add(subject) or self._cache.is_behind_a_live_read(subject.namespace):
             return None
         return self._cache.grant(subject)

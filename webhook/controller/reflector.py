@@ -1,13 +1,15 @@
 """A mirror of one kind of object: list, then watch, for ever.
 
-The official client's informer has no backoff and does not notice a silent watch, so this is our own: paged list,
+The official client's informer has no backoff and does not notice a silent watch. So this is our own: paged list,
 watch with server and client timeouts, bookmarks, jittered backoff, a new list when the version is too old.
 
 A watch does not say that etcd was restored to an older revision: it stays silent until etcd comes to the version
-where it began. So before a watch continues, and where a bookmark shows no progress, the version is compared with
-the API server's, and where that is older the mirror lists again. What else a watch may miss, a list within the
-hour shows. (Versions of one cluster are numbers, and may be compared: KEP-5504. A source raises ClusterError
-for one that is none, and the watch begins again where it was.)
+where it began. So the mirror compares its version with the API server's, before a watch continues and where a
+bookmark shows no progress. If the API server's is older, the mirror lists again. A list within the hour shows what
+else a watch may miss.
+
+Versions of one cluster are numbers and may be compared (KEP-5504). For a version that is not a number a source
+raises ClusterError, and the watch begins again where it was.
 """
 
 from __future__ import annotations
@@ -40,14 +42,14 @@ _LAST_BACKOFF = 10.0
 _SHORTEST_WATCH = 1.0
 
 _LIST_SECONDS = (2400.0, 3200.0)
-"""Until the next list: within the hour even where a watch of 5 minutes has to end first, and not all at once."""
+"""Seconds until the next list, at random: within the hour, even where a watch of 5 minutes has to end first."""
 
 _LIST_FAILED_SECONDS = 300.0
 
 _BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
 
 LONGEST_LIST = 1800.0
-"""Seconds for a list, which ends by itself in half of them, and may have to wait for its turn before."""
+"""Seconds of a list: it ends by itself in half of them, and may wait for its turn before."""
 
 
 class Reflector(Generic[T]):
@@ -72,14 +74,14 @@ class Reflector(Generic[T]):
         self.objects: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.in_touch = False
-        """Whether nothing has failed since the last news: a list, a change or a bookmark.
+        """Whether no list or watch has failed since the last list, change or bookmark.
 
-        A watch that could be opened is no news yet: what happened before may still be on its way.
+        A watch that was merely opened does not count: earlier changes may still be on their way.
         """
         self.gaps = 0
-        """How often touch was lost."""
+        """How often `in_touch` was lost."""
         self.is_watched = False
-        """Whether the present change was shown by a watch in touch: by no list, and not after a gap."""
+        """Whether a watch in touch showed the change that is reported now: no list, nor the first after a gap."""
 
     async def run(self) -> None:
         """Mirror until cancelled."""
@@ -116,7 +118,7 @@ class Reflector(Generic[T]):
                 self._failures = 0
                 self.in_touch = True
                 silent = False
-        # The server ends a watch after some minutes; something is wrong where it does so at once.
+        # The server ends a watch after some minutes. Where it ends at once, something is wrong.
         if silent and self._clock() - started < _SHORTEST_WATCH:
             raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
         await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
@@ -124,7 +126,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> str:
         """Replace the mirror by a new list, and answer its version.
 
-        Where a list is due though nothing is wrong, and fails, the watch continues before it is tried again.
+        Where a list that is due by time fails, the watch continues, and the list is tried again later.
         """
         self._list_at = self._clock() + _LIST_FAILED_SECONDS
         with self._progress.step("reflector", LONGEST_LIST):

@@ -1,7 +1,7 @@
-"""Which trust is unused, why, and since when: every replica keeps its own record, by its own watch and clock.
+"""Which trust is unused, why, and since when: the grace counts from there (`_check`).
 
-So a change of leader begins no grace again. What a replica did not see itself it does not know: one that has just
-started counts from its first refresh.
+Every replica keeps its own record, by its own watch and clock. So a change of leader begins no grace again. A
+replica that has just started counts from its first refresh, because it knows only what it has seen itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.coordination.leases import mark
+from webhook.coordination.leases import digest
 from webhook.model.removal import RemovalReason
 from webhook.runtime.run_and_log import run_and_log
 
@@ -31,7 +31,7 @@ _YIELD_EVERY = 200
 _BY_NAMESPACE = frozenset(
     {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED, RemovalReason.NOT_BOUND}
 )
-"""Reasons of which the watch has shown the moment, whenever the trust itself is first seen."""
+"""Reasons that count from when the watch showed the namespace change, even if the trust is first seen later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Entry:
     associated: bool = False
 
     @property
-    def mark(self) -> str:
+    def digest(self) -> str:
         """Names it in the leader's Lease, which has no room for thousands of ARNs."""
         how = "associated" if self.associated else "trusted"
-        return mark(f"{self.subject} {how} {self.role}")
+        return digest(f"{self.subject} {how} {self.role}")
 
     @property
     def facts(self) -> dict[str, str]:
@@ -74,12 +74,12 @@ class UnusedTrust:
         self,
         cache: ClusterCache,
         writers: Mapping[RoleArn, RoleWriter],
-        demand: DesiredState,
+        desired: DesiredState,
         associations: Associations | None = None,
     ) -> None:
         self._cache = cache
         self._writers = writers
-        self._demand = demand
+        self._desired = desired
         self._associations = associations
         self._clock = cache.clock
         self._found: dict[Entry, Unused] = {}
@@ -102,7 +102,7 @@ class UnusedTrust:
         return self._found
 
     async def refresh(self) -> None:
-        """Check all that is trusted or associated; changes of namespaces are checked as the watch shows them."""
+        """Check all that is trusted or associated. Between refreshes, `_namespace_changed` checks what changes."""
         seen: set[Entry] = set()
         for number, entry in enumerate(list(self._trusted())):
             if number % _YIELD_EVERY == 0:
@@ -114,11 +114,11 @@ class UnusedTrust:
 
     def reason(self, entry: Entry, live: Shown | None = None) -> RemovalReason | None:
         """Why an entry is unused by what the watch last showed, or by what the API server shows `live`."""
-        return self._demand.removal_reason(entry.role, entry.subject, associated=entry.associated, live=live)
+        return self._desired.removal_reason(entry.role, entry.subject, associated=entry.associated, live=live)
 
     def may_remove(self, entry: Entry) -> bool:
-        """Whether no binding wants it by what was last shown, nor may soon."""
-        return self._demand.may_remove(entry.role, entry.subject, associated=entry.associated)
+        """Whether it is certainly unused now, so that its removal may be approved."""
+        return self._desired.may_remove(entry.role, entry.subject, associated=entry.associated)
 
     def is_deletion_witnessed(self, entry: Entry) -> bool:
         """Whether this replica's watch witnessed that its namespace was deleted."""
@@ -159,6 +159,7 @@ class UnusedTrust:
             self._check(entry)
 
     def _check(self, entry: Entry) -> None:
+        """Record whether an entry is unused, and since when."""
         reason = self.reason(entry)
         if reason is None:
             self._forget(entry)
@@ -166,7 +167,7 @@ class UnusedTrust:
         before = self._found.get(entry)
         if before is not None and before.reason is reason:
             return
-        # Another reason begins a new grace: what a list lacked and a later one has may have been wanted between.
+        # Another reason begins a new grace: between the two, a binding may have wanted the subject.
         shown = self._cache.former.unused_since(entry.subject.namespace) if reason in _BY_NAMESPACE else None
         self._found[entry] = Unused(reason, self._clock() if shown is None else shown)
         self._by_namespace[entry.subject.namespace].add(entry)

@@ -1,13 +1,16 @@
 """Leases in the API server, as locks between replicas: how one is acquired, renewed and released.
 
-What a Lease promises: while every holder's clock runs at a normal rate, one replica at a time believes that it
-holds it, and a holder that dies is replaced one lease duration after a waiting replica first saw its last renewal.
-What it does not promise: fencing. A holder that is stalled between its last look at the clock and its write can
-still send that write late, and other clusters know nothing of this lock. The pass over the whole cluster repairs
-what slips through.
+A Lease promises, while every holder's clock runs at a normal rate:
 
-Expiry is counted from the first local observation of a renewal, as client-go's leader election does it, so
-clocks of different machines are never compared.
+- One replica at a time believes that it holds the Lease.
+- A holder that dies is replaced. That is DURATION after a waiting replica first saw its last renewal.
+
+A Lease does not promise fencing. A holder that is stalled between its last look at the clock and its write can
+still send that write late. Other clusters know nothing of this lock. The pass over the whole cluster repairs what
+slips through.
+
+Expiry is counted from the first local observation of a renewal, as in client-go's leader election. So clocks of
+different machines are never compared.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from webhook.runtime.clock import Clock
 
 DURATION = 10.0
-"""Seconds that a Lease is held without renewal."""
+"""Seconds that a Lease is held without renewal: those of the roles, and the leader's."""
 
-MARK_DIGITS = 16
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +45,17 @@ class Lease:
     renewals: int = 0
     """Counts acquisitions and renewals, so that an observer sees each."""
     written: Mapping[Subject, float] = field(default_factory=dict)
-    """Subjects written to the role in the last minute, with the seconds since then when this was stored."""
+    """Subjects written to the role in the last minute, and how many seconds before this was stored."""
     removed: Mapping[Subject, float] = field(default_factory=dict)
-    """Subjects removed from the role likewise; none is among `written` with fewer seconds."""
+    """Subjects removed from the role, likewise. A subject that was written later is not among them."""
     edition: int = 0
-    """The `renewals` at which both were stored: the same edition is no news, however often it is renewed."""
+    """The `renewals` at which both were stored. A Lease of the same edition reports nothing new."""
     removals: tuple[tuple[float, int], ...] = ()
-    """Of the leader's Lease: removals within the hour, seconds ago when this was stored, and how many."""
+    """Of the leader's Lease: removals within the hour, as seconds before this was stored, and how many."""
     removing: tuple[str, ...] = ()
-    """Of the leader's Lease: the marks of what it is about to remove, counted among the removals already."""
+    """Of the leader's Lease: the digests of what it is about to remove, counted among the removals already."""
     witnessed: tuple[str, ...] = ()
-    """Of the leader's Lease: the marks of what it removes without counting. For people's plans only: a hint."""
+    """Of the leader's Lease: the digests of what it removes without counting. For people's plans only: a hint."""
     version: str = ""
 
 
@@ -69,9 +72,9 @@ class LeaseStore(Protocol):
         """Replace the version that `lease` was read as; None where it has changed since."""
 
 
-def mark(text: str) -> str:
-    """A short name for a long text: hexadecimal digits, as many as `MARK_DIGITS`."""
-    return sha256(text.encode()).hexdigest()[:MARK_DIGITS]
+def digest(text: str) -> str:
+    """A short name for a long text: hexadecimal digits, as many as `DIGEST_LENGTH`."""
+    return sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class Observation:
             self.renewal, self.since = renewal, now
 
     def may_acquire(self, found: Lease, identity: str | None, now: float) -> bool:
-        """Whether a Lease is free, is ours, was handed to us, or its holder has been silent for too long."""
+        """Whether a Lease is free, is ours or was handed to us, or its holder has not renewed it for too long."""
         return found.holder in {None, identity} or now - self.since > DURATION
 
 
@@ -102,13 +105,13 @@ class HeldLease:
         self.until = until
 
     def outlasts(self, seconds: float) -> bool:
-        """Whether it is held for that much longer by our own clock; may be asked in any thread."""
+        """Whether it is held for that much longer, by our own clock. May be asked in any thread."""
         return self._clock() + seconds < self.until
 
     async def store(self, change: Callable[[Lease], Lease | None]) -> bool:
-        """Renew it as changed. False where another replica has it, or `change` answers None. Raises ClusterError.
+        """Renew it, changed by `change`. False where another replica holds it, or `change` answers None.
 
-        An edit by others, or a renewal whose answer was lost, does not end the holding.
+        An external edit, or a renewal whose answer was lost, does not end the holding. Raises ClusterError.
         """
         while (changed := change(self.lease)) is not None:
             asked = self._clock()
@@ -132,15 +135,15 @@ class Candidate:
     wanted: Lease
     """What is created where there is none; its holder is this replica."""
     clock: Clock
-    read: Callable[[Lease], Lease] = lambda found: found
-    """Answers what a Lease that was read keeps once it is acquired."""
-    held: Callable[[Lease], Awaitable[None]] | None = None
-    """Called while another replica holds it."""
+    on_read: Callable[[Lease], Lease] = lambda found: found
+    """Called with each Lease that is read; answers what it keeps where it is acquired then."""
+    while_held: Callable[[Lease], Awaitable[None]] | None = None
+    """Called with each Lease that is read while another replica holds it."""
     step: Callable[[], AbstractContextManager[None]] = nullcontext
     """What each try happens in."""
 
     async def acquire(self, pauses: Iterator[float]) -> HeldLease:
-        """Wait until the Lease is free, or its holder silent for too long, and hold it. Raises ClusterError.
+        """Wait until the Lease is free, or was not renewed for too long, and hold it. Raises ClusterError.
 
         `pauses` are the seconds from one try to the next.
         """
@@ -158,11 +161,11 @@ class Candidate:
         if found is None:
             acquired = await self.store.create(replace(mine, renewals=1))
         else:
-            kept = self.read(found)
+            kept = self.on_read(found)
             observed.observe(found, now)
             if not observed.may_acquire(found, mine.holder, now):
-                if self.held:
-                    await self.held(found)
+                if self.while_held:
+                    await self.while_held(found)
                 return None
             waiter = None if found.waiter == mine.holder else found.waiter
             acquired = await self.store.update(

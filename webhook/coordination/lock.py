@@ -1,6 +1,6 @@
 """A lock for each role over all replicas, kept in a Lease, which also names what was written and removed.
 
-The port RoleLock comes first; LeaseLock is how replicas keep it.
+RoleLock and Hold are the ports; LeaseLock and LeaseHold implement them by a Lease.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from webhook.coordination.leases import Candidate, Lease, mark
+from webhook.coordination.leases import Candidate, Lease, digest
 from webhook.model.errors import ClusterError
 from webhook.runtime.clock import loop_clock
 
@@ -30,27 +30,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _FIRST_POLL, _LONGEST_POLL = 0.01, 0.1
-"""Seconds until a Lease that another replica holds is read again, on average: twice as long each time. A holder
-that has just answered its reviews is about to release it."""
+"""Seconds until a Lease that another replica holds is read again, on average; twice as long each time.
+
+The first are short, because a holder that has just answered its reviews is about to release it.
+"""
 
 _PATIENCE = 1.0
-"""Seconds that a grant waits before its replica asks to be handed the lock: often the holder writes it too."""
+"""Seconds that a grant waits before its replica asks for the lock: often the holder writes the same subject."""
 
 _RETRY = 0.5
-"""Seconds until the API server is asked again to store what a write has changed."""
+"""Seconds until the next try to store in the Lease what was written."""
 
 REMEMBERED = 60.0
 """Seconds for which a write by any replica counts more than what a read shows: IAM's reads can be that old."""
 
 MOST_REPORTED = 2000
-"""Subjects written, and as many removed, that are taken from one Lease or wait to be confirmed: the newest."""
+"""Subjects written, and as many removed, that are read from one Lease or wait to be confirmed; the newest."""
 
-Seen = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
-"""Takes the subjects written to a role in the last minute and those removed, with their ages in seconds."""
+Learn = Callable[["Mapping[Subject, float]", "Mapping[Subject, float]"], None]
+"""Takes in what others did to a role in the last minute: subjects written, and subjects removed.
 
+Each comes with how many seconds ago it was.
+"""
 
 WaitsSince = Callable[[], float]
-"""Since when, on the loop's clock, a grant waits for the lock; infinity where none does."""
+"""Answers since when, on the loop's clock, a grant waits for the lock; infinity where none does."""
 
 
 class LockError(Exception):
@@ -61,13 +65,13 @@ class Hold(Protocol):
     """A role's lock, held."""
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
-        """Have other replicas know what was written and removed, and how many seconds ago.
+        """Report to other replicas what was written and removed, and how many seconds ago.
 
-        It is stored with the next renewal, or when the lock is released.
+        The Lease has it from the next renewal on, or from the release.
         """
 
     def outlasts(self, seconds: float) -> bool:
-        """Whether the lock is held for that much longer; a write is sent only if so. For any thread."""
+        """Whether the lock is held for that much longer: only then a write is sent. May be asked in any thread."""
 
     async def renew(self) -> bool:
         """Keep it for another cycle; False where another replica waits for it or has it. Raises LockError."""
@@ -80,21 +84,21 @@ class RoleLock(Protocol):
     over the whole cluster repairs what slips through.
     """
 
-    def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
+    def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AbstractAsyncContextManager[Hold]:
         """Wait for the role's lock and hold it inside the `async with`. Raises LockError.
 
-        While waiting, and once held, `seen` is called with what other holders wrote and removed. They are
-        asked to hand the lock over only while a grant has waited for long, by `waits_since`.
+        While it waits, and once it holds the lock, it calls `learn` with what other holders wrote and removed. It
+        asks the holder to hand the lock over only once a grant has waited for long, by `waits_since`.
         """
 
 
 def lease_name(role: RoleArn) -> str:
     """The name of a role's Lease: an ARN is too long and has the wrong characters."""
-    return f"mxp-identity-{mark(role.value)}"
+    return f"mxp-identity-{digest(role.value)}"
 
 
 class LeaseHold:
-    """A role's Lease, held."""
+    """The Hold of a LeaseLock: a HeldLease, and what the Lease is to report of this replica's writes."""
 
     def __init__(self, held: HeldLease) -> None:
         self._held = held
@@ -103,7 +107,7 @@ class LeaseHold:
 
     @property
     def stored_edition(self) -> int:
-        """Which edition of what was written and removed the API server has."""
+        """The edition of what was written and removed that the API server has."""
         return self._held.lease.edition
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
@@ -118,10 +122,10 @@ class LeaseHold:
             raise LockError(f"the lock could not be renewed: {error}") from error
 
     async def release(self) -> None:
-        """Release it: to the replica that waits, if one does.
+        """Release it: to the replica that asked for it, if one did.
 
-        What other replicas have to know of a write is stored with it. So it is tried for as long as the lock is
-        held where the API server fails, and lacks that.
+        The release also stores what other replicas have to know of a write. As long as the API server lacks that,
+        a release that fails is tried again, until the lock has run out.
         """
         while True:
             try:
@@ -156,16 +160,16 @@ class LeaseLock:
         self._store = store
         self._identity = identity
         self._clock = clock or loop_clock()
-        self._turns: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._local_locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editions: dict[RoleArn, _Edition] = {}
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[LeaseHold]:
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[LeaseHold]:
         """As RoleLock promises."""
 
-        def read(found: Lease) -> Lease:
+        def learn_and_keep(found: Lease) -> Lease:
             if self._record_edition(role, found.edition):
-                seen(found.written, found.removed)
+                learn(found.written, found.removed)
             is_old = self._clock() - self._editions[role].since > REMEMBERED
             return replace(found, written={}, removed={}) if is_old else found
 
@@ -174,8 +178,8 @@ class LeaseLock:
                 await self._store.update(replace(found, waiter=self._identity))
 
         mine = Lease(lease_name(role), role.value, holder=self._identity)
-        candidate = Candidate(self._store, mine, self._clock, read, ask_for)
-        async with self._turns[role]:
+        candidate = Candidate(self._store, mine, self._clock, learn_and_keep, ask_for)
+        async with self._local_locks[role]:
             try:
                 held = await candidate.acquire(_pauses())
             except ClusterError as error:

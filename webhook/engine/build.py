@@ -23,7 +23,7 @@ D = TypeVar("D", bound="DesiredSubjects")
 
 
 class Engine(NamedTuple, Generic[D]):
-    """All that writes trust policies and associations. `desired` is what the cluster wants of the roles."""
+    """All that writes trust policies and associations; `desired` is what the cluster wants of them."""
 
     desired: D
     writers: Mapping[RoleArn, RoleWriter]
@@ -41,16 +41,17 @@ def build_engine(  # noqa: PLR0913, PLR0917  what differs between its users
     progress: Progress | None = None,
     limiter: RateLimiter | None = None,
 ) -> Engine[D]:
-    """One writer for each role, all over one limit on calls to IAM, associations, and the grants over both.
+    """Build one writer for each role, under one limit on calls to IAM, the associations, and the grants over both.
 
-    `own_in` answers our statement in a role, `policies_of` how it is read and written, `desired_over` what the
-    cluster wants, given what the roles are known to trust, and `associations_over` the associations for that.
+    `own_in` answers our statement in a role, `policies_of` how the role's policy is read and written.
+    `desired_over` answers what the cluster wants, given what the roles are known to trust. `associations_over`
+    answers the associations for that.
     """
-    known = {role: PolicyCache(role) for role in roles}
-    desired, limiter = desired_over(known), limiter or iam_limiter()
+    caches = {role: PolicyCache(role) for role in roles}
+    desired, limiter = desired_over(caches), limiter or iam_limiter()
     writers = {
-        role: RoleWriter(one, own_in, policies_of(role), lock, desired, progress, limiter)
-        for role, one in known.items()
+        role: RoleWriter(cache, own_in, policies_of(role), lock, desired, progress, limiter)
+        for role, cache in caches.items()
     }
     associations = associations_over(desired) if associations_over else None
     return Engine(desired, writers, associations, Grants(writers, associations))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Grants:
-    """Has subjects trusted; the work goes on after an asker has left."""
+    """Has subjects trusted. The work goes on when a review has stopped waiting for it."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Grants:
         self._clock = clock = clock or loop_clock()
         self._pursuits: dict[Subject, Pursuit] = {}
         self._since: dict[Subject, float] = {}
-        """Since when each subject waits, also one that every role refused, until there is room."""
+        """Since when each subject waits. One that every role has refused waits too, until there is room."""
         self._closing = False
         metrics.grants_pending.set_function(lambda: len(self._since))
         metrics.grant_longest_wait.set_function(lambda: (now := clock()) - min(self._since.values(), default=now))
@@ -57,22 +57,22 @@ class Grants:
             return Trusted(order_of(grant)[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = grant.binding.roles[0]
-            known = self._writers[role].known
-            source = known.pods and self._associations.cache.trust_source(grant.subject, role)
-            doubt = known.doubt_of_pods(grant.binding.name, grant.subject.namespace) if source else ""
+            cache = self._writers[role].cache
+            source = cache.pods and self._associations.cache.trust_source(grant.subject, role)
+            doubt = cache.doubt_of_pods(grant.binding.name, grant.subject.namespace) if source else ""
             return Trusted(role, source, doubt) if source else None
-        if grant.annotated and (trust := self._writers[grant.annotated].known.trusts(grant.subject)):
+        if grant.annotated and (trust := self._writers[grant.annotated].cache.trusts(grant.subject)):
             return trust  # first in its order, which a pass need not work out
         for role in order_of(grant):
-            if trust := self._writers[role].known.trusts(grant.subject):
+            if trust := self._writers[role].cache.trusts(grant.subject):
                 return trust
         return None
 
     async def obtain(self, grant: Grant, seconds: float, need: Need = Need.CERTAIN) -> Outcome:
-        """Have the subject trusted; answers after `seconds` at the latest, and the work goes on after that.
+        """Have the subject trusted. Answers after `seconds` at the latest; the work goes on after that.
 
-        A failure that waiting does not repair is answered at once. So is LEFT_TO_LEADER, for an association of
-        which `need` is not CERTAIN, where this replica does not lead.
+        A failure that waiting does not repair is answered at once. So is LEFT_TO_LEADER: for an association whose
+        `need` is not CERTAIN, where this replica does not lead.
         """
         if known := self.known(grant):
             self._since.pop(grant.subject, None)
@@ -89,7 +89,7 @@ class Grants:
         if pursuit.task.done() and not pursuit.task.cancelled():
             return pursuit.task.result()
         reason = f"AWS has not answered within {seconds:.1f} s" if seconds > 0 else "AWS was not waited for"
-        # The annotation follows this answer: it names the role under way, or another replica would try a second.
+        # The annotation follows this answer. It has to name the role under way: other replicas try that one.
         role = pursuit.role_under_way or self.likely_role(pursuit.grant)
         if pursuit.is_dropped:
             return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED)
@@ -108,7 +108,7 @@ class Grants:
         return known
 
     def reconsider(self, subject: Subject, grant: Grant | None) -> None:
-        """Have what is under way follow the cluster: `grant` is what the watch shows now, None for no binding."""
+        """Have a pursuit follow the cluster. `grant` is what the watch shows now, None for no binding."""
         if pursuit := self._pursuits.get(subject):
             if grant is None:
                 pursuit.drop()
@@ -121,13 +121,13 @@ class Grants:
         return {subject.namespace for subject in self._pursuits}
 
     def forget_refused(self, wanted: set[Subject]) -> None:
-        """Count as waiting no longer what was refused for good and the cluster does not want."""
+        """Stop counting as waiting what was refused and is not in `wanted`."""
         kept = wanted | self._pursuits.keys()
         self._since = {subject: at for subject, at in self._since.items() if subject in kept}
 
     def is_propagated(self, grant: Grant) -> bool:
         """Whether the subject's association works, and has had the time to reach EKS's own webhook."""
-        if self._associations is None or not self._writers[grant.binding.roles[0]].known.pods:
+        if self._associations is None or not self._writers[grant.binding.roles[0]].cache.pods:
             return False
         return self._associations.cache.is_propagated(grant.subject)
 
@@ -138,7 +138,7 @@ class Grants:
                 await asyncio.gather(*(writer.wait_until_synced() for writer in self._writers.values()))
 
     def enqueue(self) -> None:
-        """Have every role's policy, and the associations, read again and repaired where not what is wanted."""
+        """Have every role's policy, and the associations, read again, and repaired where they are wrong."""
         for writer in self._writers.values():
             writer.enqueue()
         if self._associations:
@@ -154,7 +154,7 @@ class Grants:
             await self._associations.close()
 
     def _defer_removal(self, grant: Grant, role: RoleArn) -> None:
-        """Have what was answered as there already outlast a removal that was approved before."""
+        """Have an approved removal wait for a minute: the review was just answered that the trust is there."""
         if grant.binding.names_subjects:
             self._writers[role].defer_removal(grant.subject)
         elif self._associations and grant.binding.associates:
@@ -167,11 +167,11 @@ class Grants:
         return bool(self._associations and grant.binding.associates and not self._associations.leads)
 
     def _is_expected(self, grant: Grant) -> bool:
-        """Whether it is associated by the list, whatever a look at it will show."""
+        """Whether the list shows an association of it that was not described yet."""
         if not self._associations or not grant.binding.associates:
             return False
         return bool(
-            self._writers[grant.binding.roles[0]].known.pods
+            self._writers[grant.binding.roles[0]].cache.pods
             and self._associations.cache.is_undescribed(grant.subject)
         )
 

@@ -1,7 +1,7 @@
 """One subject's pursuit of trust: through the roles of its binding, until one trusts it or none can.
 
-A binding's roles are a pool. A subject tries them in its own fixed order; it stays where it is trusted already,
-else where its annotation points, else where there is room first.
+A binding's roles are a pool. Each subject has its own fixed order of them (`order_of`). It keeps the role that
+trusts it already. Else it takes the role that its annotation names, else the first one with room (`best_first`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Pursuit:
 
     @property
     def last_failure(self) -> Untrusted | None:
-        """What went wrong at the last try, of this subject or else of one of its roles."""
+        """What went wrong at the last try: of this subject, or else of one of its roles."""
         if self._pending:
             return self._pending.last_failure
         troubles = (self._writers[role].trouble for role in order_of(self.grant))
@@ -72,7 +72,7 @@ class Pursuit:
     def follow(self, grant: Grant, need: Need) -> None:
         """Begin again with the binding that selects the subject now, or with the role that its annotation names.
 
-        Too late where another role of that binding is being written: then the subject is trusted there too.
+        A write that is under way is not stopped: then the subject is trusted in that role too.
         """
         if need > self._need and self._associations and grant.binding.associates:
             self._need = need
@@ -124,7 +124,7 @@ class Pursuit:
         return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self.is_dropped else MOVED)
 
     def _has_come_true(self, outcome: Outcome) -> bool:
-        """Whether it is trusted as the binding that selects it now has it: it was too late to withdraw it."""
+        """Whether the outcome is right for the binding that selects it now, though it was for another one."""
         if self.is_dropped or not isinstance(outcome, Trusted) or self.grant.binding.associates:
             return False
         return outcome.role in self.grant.binding.roles
@@ -143,14 +143,14 @@ class Pursuit:
     async def _wait_until_synced(self, roles: tuple[RoleArn, ...]) -> None:
         """Wait until every role was read. All begin at once; no task for each, as thousands may wait here."""
         for role in roles:
-            if not self._writers[role].known.synced.is_set():
+            if not self._writers[role].cache.synced.is_set():
                 self._writers[role].enqueue()
         for role in roles:
             await self._writers[role].wait_until_synced(self._note_unreadable)
             self._forget_news()
 
     def _note_unreadable(self, failure: Untrusted) -> None:
-        """Take in that a role cannot be read: bad news unless it may pass soon, or the other roles are enough."""
+        """Report that a role cannot be read, unless that may pass soon or the other roles are enough."""
         kind = failure.kind
         if not (kind.passes_soon or kind.needs_a_person or self.bad_news.done()):
             self.bad_news.set_result(failure)
@@ -163,7 +163,7 @@ class Pursuit:
         return all_full(order_of(self.grant), self.grant.binding.name) if len(order) > 1 else outcome
 
     async def _associate(self, associations: Associations, grant: Grant, role: RoleArn) -> Outcome:
-        """First the role's trust, then the association: EKS takes no role that it may not assume."""
+        """Obtain the role's trust first, then the association: EKS accepts no role that it may not assume."""
         self._tried = role
         outcome = await self._settled(self._writers[role].submit_pods())
         if isinstance(outcome, Trusted):
@@ -171,7 +171,7 @@ class Pursuit:
                 return self._withdrawn(role)
             outcome = await self._settled(associations.submit(grant.subject, role, self._need))
         if isinstance(outcome, Trusted):
-            doubt = self._writers[role].known.doubt_of_pods(grant.binding.name, grant.subject.namespace)
+            doubt = self._writers[role].cache.doubt_of_pods(grant.binding.name, grant.subject.namespace)
             outcome = replace(outcome, doubt=doubt)
         return outcome
 
@@ -221,15 +221,15 @@ def order_of(grant: Grant) -> tuple[RoleArn, ...]:
 
 
 def best_first(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[RoleArn, ...]:
-    """The same, but a role that trusts the subject already first, and last one that is full or needs a person.
+    """`order_of`, with a role that trusts the subject already first, and full roles and those in trouble last.
 
-    The annotated one stays where it is even then: pods may run with it. All are tried before a subject is refused.
+    The annotated role keeps its place even then: pods may run with it. All are tried before a subject is refused.
     """
 
     def rank(role: RoleArn) -> tuple[bool, bool, bool]:
         writer, is_free = writers[role], role != grant.annotated
-        is_known_full = is_free and writer.known.is_full
-        return writer.known.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
+        is_known_full = is_free and writer.cache.is_full
+        return writer.cache.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
 
     order = order_of(grant)
     return order if len(order) == 1 else tuple(sorted(order, key=rank))

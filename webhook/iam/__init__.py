@@ -1,11 +1,25 @@
 """A role's trust policy: what it means, which change it needs, and the one writer that makes the change.
 
-Pure rules: `trust_policy`, `evaluation`, `statement`, `external`, `amendment`. `role_writer` decides when to read
-and write, `write_cycle` does it under the role's Lease. Three files hold what they know: `policy_cache` the policy
-as last read, `recent_writes` what a read may be too old to show, `pending_removals` what is approved for removal.
-Adapters are handed in: nothing here knows Kubernetes, boto3, reviews or passes.
+Begin with `role_writer`, which says when a role is read and written. `write_cycle` reads and writes, under the
+role's Lease. `amendment` works out the new policy.
 
-Where two replicas write the same role, each reads and writes only while it holds the role's Lease. The Lease names
-what the last minute's writes added and removed. The next holder adds that to what it reads, where its own watch of
-the cluster confirms it, so that a stale read neither drops a subject nor brings one back.
+- Pure rules: `trust_policy`, `statement`, `evaluation`, `external`.
+- Memory: `policy_cache` (the policy as last read), `recent_writes` (what a read may be too old to show),
+  `stale_reads` (whether it is too old, or was edited), `pending_removals` (what is approved for removal).
+- For people: `reasons`, `statement_words`, `gauges`.
+
+Adapters are handed in (`ports`): nothing here imports Kubernetes or boto3.
+
+Two replicas that write the same role:
+
+- Each reads and writes only while it holds the role's Lease. The other waits for it.
+- The Lease names what the last minute's writes added and removed. The replica that waits reads that. Where the
+  other one has written a subject already, its own grant ends without a write.
+- The holder reads the policy and works out what it should be: the read, with all that is wanted, that grants wait
+  for, or that the Lease names as added; without all that is due for removal or that the Lease names as removed. Of
+  the Lease only that counts which its own watch of the cluster confirms. So a stale read neither drops a subject
+  nor brings one back.
+- A write is sent only if the Lease outlasts it. A policy that should not change is not written.
+- A holder that dies loses the Lease 10 s after its last renewal was seen. What it wrote and did not name in the
+  Lease shows when IAM is read. Where that read is stale, the next pass adds or removes it again.
 """

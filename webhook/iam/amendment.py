@@ -53,7 +53,7 @@ class Amendment:
 
     @property
     def adds_any(self) -> bool:
-        """Whether it trusts a subject that was neither in the policy nor to be kept."""
+        """Whether it trusts a subject that was neither in the policy nor in `keep`."""
         return any(verdict.standing is Standing.ADDED for verdict in self.verdicts.values())
 
     def finds_no_room_for(self, subject: Subject) -> bool:
@@ -62,12 +62,11 @@ class Amendment:
 
 
 class Amending:
-    """An amendment under way: each subject that is asked for is judged by those before it.
+    """An amendment under way: subjects are asked for one after another, first come, first served.
 
-    First come, first served, up to `quota` characters. A subject in the statement or in `keep` is never dropped
-    for room. One that an external statement allows already takes no room, nor does one that a Deny denies. Each
-    question costs the same however many were asked before. `external` are the policy's, where they were prepared
-    before.
+    They fit up to `quota` characters. A subject in our statement or in `keep` is never dropped for room. A subject
+    that an external statement allows or denies takes no room. Each question costs the same, however many were
+    asked before. `external` are the policy's external statements, where they were prepared before.
     """
 
     def __init__(
@@ -83,11 +82,11 @@ class Amending:
         self._external = external or ExternalStatements(policy, own)
         self._quota = quota
         self._trusted = set(policy.subjects(own) | keep)
-        # Each addition renders the statement again: how IAM stores it (a lone subject unwrapped) does not count.
+        # Each addition renders the statement again, so its size counts as rendered, not as IAM stored it.
         without = policy.with_subjects(own, ())
         self._used = (without.with_subjects(own, self._trusted) if self._trusted else without).size()
         self._statement: int | None = None
-        """Characters that the first subject brings along beside itself."""
+        """Characters that the first subject needs beside its own: the statement around it."""
         self._verdicts: dict[Subject, Verdict] = {}
 
     def ask(self, subject: Subject) -> None:
@@ -99,7 +98,7 @@ class Amending:
         self._verdicts.setdefault(subject, verdict)
 
     def verdict(self, subject: Subject) -> Verdict:
-        """What becomes of `subject`, or would if it were asked for now."""
+        """The verdict on `subject`, or what it would be if it were asked for now."""
         return self._verdicts.get(subject) or self._judge(subject)[0]
 
     def amendment(self) -> Amendment:
@@ -107,20 +106,20 @@ class Amending:
         return Amendment(self._policy.with_subjects(self._own, self._trusted), self._verdicts)
 
     def _judge(self, subject: Subject) -> tuple[Verdict, int]:
-        said = self._external.say_of(subject)
-        if said.denial is not None:
-            return Verdict(Standing.DENIED, said.denial), 0
+        effects = self._external.effects_on(subject)
+        if effects.denial is not None:
+            return Verdict(Standing.DENIED, effects.denial), 0
         if subject in self._trusted:
-            return Verdict(Standing.KEPT, possible_denial=said.possible_denial), 0
-        if said.grant is not None:
-            return Verdict(Standing.EXTERNAL, said.grant, said.possible_denial), 0
+            return Verdict(Standing.KEPT, possible_denial=effects.possible_denial), 0
+        if effects.grant is not None:
+            return Verdict(Standing.EXTERNAL, effects.grant, effects.possible_denial), 0
         cost = self._cost(subject)
         if self._used + cost > self._quota:
             return Verdict(Standing.NO_ROOM), cost
-        return Verdict(Standing.ADDED, possible_denial=said.possible_denial), cost
+        return Verdict(Standing.ADDED, possible_denial=effects.possible_denial), cost
 
     def _cost(self, subject: Subject) -> int:
-        """Characters that one subject more takes; the first brings the statement along."""
+        """Characters that one more subject takes; the first one needs the statement, too."""
         characters = len(str(subject))
         if self._trusted:
             return characters + _QUOTES_AND_COMMA
@@ -137,7 +136,7 @@ def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
     quota: int,
     external: ExternalStatements | None = None,
 ) -> Amendment:
-    """Trust in our statement all that are in it or in `keep`, and of `asked` those that need it and fit.
+    """Have our statement trust all that it names, all of `keep`, and those of `asked` that need it and fit.
 
     `external` as for Amending.
     """
@@ -150,8 +149,8 @@ def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
 def room(policy: TrustPolicy, own: OwnStatement, quota: int) -> int:
     """How many subjects more fit into `quota` characters.
 
-    They are taken to be as long as those in our statement are on average; where there are none, as long as a
-    control plane's.
+    Each counts as long as the subjects in our statement are on average, or, where there are none, as a control
+    plane's.
     """
     subjects = policy.subjects(own)
     used = policy.with_subjects(own, ()).with_subjects(own, subjects).size()

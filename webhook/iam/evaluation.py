@@ -1,8 +1,8 @@
 """Whether one statement of a trust policy concerns a request: True, False, or None where it may.
 
-AWS knows more of a request than we do, and its grammar grows: an element, a principal or a condition that is not
-read here leaves the answer open. Callers choose the safe side: a grant counts only when True, and a Deny is out of
-the way only when False.
+AWS knows more of a request than we do, and its grammar grows. So an element, a principal or a condition that is
+not read here leaves the answer open (None). Callers choose the safe side: a grant counts only if True, and a Deny
+is ruled out only if False.
 
 Rules: IAM User Guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys".
 """
@@ -29,7 +29,10 @@ _IF_EXISTS = "ifexists"
 def allows(
     statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str]
 ) -> bool | None:
-    """Whether it allows the principal, by name, all of `actions`; `claims` are by lower-case condition key."""
+    """Whether the statement names the principal and allows it all of `actions`.
+
+    `claims` are the values of the request by lower-case condition key.
+    """
     concerned = _is_allowed(statement, kind, principal, actions)
     return all_hold([concerned, conditions_hold(statement.get("Condition"), claims)])
 
@@ -45,15 +48,15 @@ def denies(
 def allows_by(  # noqa: PLR0913, PLR0917  as `allows`, and the claim that varies
     statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str], key: str
 ) -> ByClaim | None:
-    """`allows` by the value of one claim more, whose condition key is `key`; None where it never does."""
-    return _by_claim(_is_allowed(statement, kind, principal, actions), statement, claims, key)
+    """`allows` as a function of one more claim, whose condition key is `key`; None where it never allows."""
+    return _statement_by_claim(_is_allowed(statement, kind, principal, actions), statement, claims, key)
 
 
 def denies_by(  # noqa: PLR0913, PLR0917  as `denies`, and the claim that varies
     statement: Statement, kind: str, principal: str, actions: Iterable[str], claims: Mapping[str, str], key: str
 ) -> ByClaim | None:
-    """`denies` likewise."""
-    return _by_claim(_is_denied(statement, kind, principal, actions), statement, claims, key)
+    """`denies` as a function of one more claim, likewise."""
+    return _statement_by_claim(_is_denied(statement, kind, principal, actions), statement, claims, key)
 
 
 def principals(statement: Statement, kind: str) -> list[str]:
@@ -78,13 +81,13 @@ def _is_denied(statement: Statement, kind: str, principal: str, actions: Iterabl
     return all_hold([_may_be(statement, kind, principal), covers_any, _is_understood(statement)])
 
 
-def _by_claim(
+def _statement_by_claim(
     concerned: bool | None,  # noqa: FBT001  as the functions above answer
     statement: Statement,
     claims: Mapping[str, str],
     key: str,
 ) -> ByClaim | None:
-    holds = None if concerned is False else by_claim(statement.get("Condition"), claims, key)
+    holds = None if concerned is False else conditions_by_claim(statement.get("Condition"), claims, key)
     if holds is None or concerned:
         return holds
     return lambda value: False if holds(value) is False else None
@@ -129,10 +132,12 @@ def conditions_hold(condition: Any, claims: Mapping[str, str]) -> bool | None:
     return all_hold(_operator_holds(*part, claims) for part in _parts(condition))
 
 
-def by_claim(condition: Any, claims: Mapping[str, str], key: str) -> Callable[[str], bool | None] | None:
-    """`conditions_hold` by the value of one claim more, `key` in lower case; None where it never holds.
+def conditions_by_claim(
+    condition: Any, claims: Mapping[str, str], key: str
+) -> Callable[[str], bool | None] | None:
+    """`conditions_hold` as a function of one more claim, `key` in lower case; None where it never holds.
 
-    All else is judged once, so that thousands of values are judged quickly.
+    All other conditions are judged once, so that thousands of values are judged quickly.
     """
     if not isinstance(condition, dict | None):
         return lambda _: None
@@ -158,7 +163,7 @@ def by_claim(condition: Any, claims: Mapping[str, str], key: str) -> Callable[[s
 
 
 def _parts(condition: dict[str, Any]) -> list[tuple[str, str, Any]]:
-    """Operator, key and values of each condition; a block that is none has no key."""
+    """Operator, key and values of each condition; what is not a block counts as one without a key."""
     return [
         (operator, key, values)
         for operator, block in condition.items()
@@ -167,7 +172,7 @@ def _parts(condition: dict[str, Any]) -> list[tuple[str, str, Any]]:
 
 
 def all_hold(answers: Iterable[bool | None]) -> bool | None:
-    """Parts joined by AND: one False decides, else one that is unknown leaves all of it unknown."""
+    """Parts joined by AND: one False decides; else one unknown part leaves the answer unknown."""
     known = True
     for answer in answers:
         if answer is False:

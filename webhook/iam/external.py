@@ -1,4 +1,4 @@
-"""Which external statements of a policy allow or deny each subject: prepared once, worked out once for each."""
+"""What the external statements of a policy do for each subject: prepared once, worked out once for each."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The first external statement of each kind that is about a subject."""
+class Effects:
+    """The first external statement that allows a subject, that denies it, and that may deny it."""
 
     grant: Place | None = None
     denial: Place | None = None
     possible_denial: Place | None = None
 
 
-_NOTHING = Said()
+_NOTHING = Effects()
 _MOST_KNOWN = 20_000
 """Subjects: an EKS cluster has at most 10,000 namespaces or so, and others come and go."""
 
 
 class ExternalStatements:
-    """`external_grant`, `denial` and `possible_denial` of a policy, for thousands of subjects.
+    """`TrustPolicy.external_grant`, `denial` and `possible_denial`, for thousands of subjects.
 
-    What no subject can change, such as another cluster's provider, is left out at once.
+    A statement that concerns no subject, such as one for another cluster's provider, is left out from the start.
     """
 
     def __init__(self, policy: TrustPolicy, own: OwnStatement) -> None:
         self._allowing: list[tuple[Place, ByClaim]] = []
         self._denying: list[tuple[Place, ByClaim]] = []
-        self._known: dict[Subject, Said] = {}
+        self._known: dict[Subject, Effects] = {}
         self._statements = policy.external(own)
         asked = "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), own.claims_of_all(), own.subject_key.lower()
         for place, statement in self._statements:
@@ -50,23 +50,23 @@ class ExternalStatements:
                 self._denying.append((place, test))
 
     def are_of(self, policy: TrustPolicy, own: OwnStatement) -> bool:
-        """Whether `policy` has the same ones, so that all that is known holds of it too."""
+        """Whether `policy` has the same external statements, so that all that is known holds for it too."""
         return self._statements == policy.external(own)
 
-    def say_of(self, subject: Subject) -> Said:
-        """What they say of `subject`."""
-        if (said := self._known.get(subject)) is None:
+    def effects_on(self, subject: Subject) -> Effects:
+        """What they do for `subject`."""
+        if (effects := self._known.get(subject)) is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            said = self._known[subject] = self._work_out(str(subject))
-        return said
+            effects = self._known[subject] = self._work_out(str(subject))
+        return effects
 
-    def _work_out(self, claim: str) -> Said:
+    def _work_out(self, claim: str) -> Effects:
         if not (self._allowing or self._denying):
             return _NOTHING
         grant = next((place for place, allows in self._allowing if allows(claim)), None)
         denials = [(place, answer) for place, denies in self._denying if (answer := denies(claim)) is not False]
-        return Said(grant, _first(denials, certainly=True), _first(denials, certainly=None))
+        return Effects(grant, _first(denials, certainly=True), _first(denials, certainly=None))
 
 
 def _first(denials: Iterable[tuple[Place, bool | None]], *, certainly: bool | None) -> Place | None:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEARLY_FULL = 0.8
-"""The part of the quota above which a warning is logged, while there is still time to act."""
+"""The part of a quota above which a warning is logged, for trust policies and for associations.
+
+The alerts "nearly full" have the same number (charts/mxp-identity-webhook/files/alerts.yaml).
+"""
 
 
 class PolicyGauges:
@@ -31,7 +34,7 @@ class PolicyGauges:
     def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
         """Show the policy as it is now; log once each time that it becomes nearly full.
 
-        `subjects` are trusted, `fit` more fit; `quota` is in characters.
+        `subjects` is how many are trusted, `fit` how many more fit. `quota` is in characters.
         """
         role = self._role.value
         metrics.trust_subjects.labels(role).set(subjects)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from webhook.runtime.pending_grant import PendingGrants
 
 _FULL_FOR = 120.0
-"""Seconds for which a full role is treated as full by subjects that may have another: each pass looks again."""
+"""Seconds after a read for which a full role counts as full, so that subjects try another. Each pass reads it."""
 
 
 class PolicyCache:
@@ -35,7 +35,7 @@ class PolicyCache:
         self.recent = RecentWrites()
         self.quota = EffectiveQuota()
         self.synced = asyncio.Event()
-        """Set once the policy was read, or only a person can make it readable or writable."""
+        """Set once the policy was read, or once only a person can make it readable or writable."""
         self.policy: TrustPolicy | None = None
         """None before the first read."""
         self.external: ExternalStatements | None = None
@@ -55,14 +55,16 @@ class PolicyCache:
         """The policy, where it has a Deny that may be about some subject."""
         self._room = 0
         self._gauges = PolicyGauges(role)
-        self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
         self._forecast: Amending | None = None
+        """The amendment for the pending grants, of which the first `_asked` were asked for."""
+        self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
+        """What `_forecast` was made from."""
         self._asked = 0
 
     def trusts(self, subject: Subject) -> Trusted | None:
-        """How the role is known to trust `subject`, and what speaks against it; None where it does not.
+        """How the role is known to trust `subject`, and what may deny it; None where it is not known to.
 
-        None too where a write that removes it was sent and not answered: a grant then waits for the next one.
+        None too where a write that removes the subject has no answer: a grant then waits for the next write.
         """
         source = self.trusted.get(subject)
         if source is None or self.recent.is_being_removed(subject, self.clock()):
@@ -71,7 +73,7 @@ class PolicyCache:
         return Trusted(self.role, source, may_be_denied(self.role, place) if place else "")
 
     def doubt_of_pods(self, binding: str, namespace: str) -> str:
-        """What may keep EKS from assuming the role for pods there, in a sentence; empty for nothing."""
+        """A sentence about a statement that may deny EKS the role for pods there; empty where there is none."""
         statement = self._own.for_pods_of(binding) if self._own else None
         if self.policy is None or statement is None:
             return ""
@@ -82,8 +84,8 @@ class PolicyCache:
     def is_full(self) -> bool:
         """Whether no more fit, by a young read and what was written since.
 
-        Pending grants do not count: a namespace reaches replicas at different moments, so they would choose
-        differently.
+        Pending grants do not count. A namespace reaches replicas at different moments, so with them the replicas
+        would choose different roles.
         """
         now = self.clock()
         if now - self.read_at > _FULL_FOR:
@@ -102,7 +104,7 @@ class PolicyCache:
         return amending.verdict(subject).standing is not Standing.NO_ROOM
 
     def _forecast_of(self, policy: TrustPolicy, own: OwnStatement, pending: PendingGrants[Subject]) -> Amending:
-        """The amendment for all pending grants; it begins again unless some were only added."""
+        """The amendment for all pending grants. It is continued while grants only come; else it begins again."""
         recent, quota = self.recent.subjects(self.clock()), self.quota.characters
         base = policy, recent, quota, pending.ended
         if self._forecast is None or base != self._base:
@@ -114,7 +116,7 @@ class PolicyCache:
         return self._forecast
 
     def learn(self, amendment: Amendment, own: OwnStatement) -> None:
-        """Take the policy as it is now; recent writes count though a read may not show them."""
+        """Take in the policy as it is now. Recent writes count though the read may not show them."""
         policy, self._own, self.read_at = amendment.policy, own, self.clock()
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)
@@ -139,7 +141,7 @@ class PolicyCache:
 
 
 class EffectiveQuota:
-    """The quota as AWS answers it, or less where IAM refused a smaller document under that same answer."""
+    """The quota as AWS answers it, or less where IAM refused a smaller document since that answer."""
 
     def __init__(self) -> None:
         self._answered = DEFAULT_QUOTA
@@ -147,10 +149,10 @@ class EffectiveQuota:
         """How many a policy may have; white space does not count."""
 
     def answered(self, quota: int) -> None:
-        """AWS has answered it; another number than before makes what was refused old."""
+        """Take in AWS's answer. A number that differs from the last answer ends what refusals have shown."""
         if quota != self._answered:
             self._answered = self.characters = quota
 
     def refused(self, size: int) -> None:
-        """A document of `size` characters was too large."""
+        """Take in that IAM refused a document of `size` characters as too large."""
         self.characters = min(self._answered, size - 1)

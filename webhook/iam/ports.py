@@ -41,13 +41,16 @@ class DesiredSubjects(Protocol):
         """Whether `subject` could be wanted in `role`; False too where that is not known yet."""
 
     def may_remove(self, role: RoleArn, subject: Subject) -> bool:
-        """Whether a removal of `subject` from `role` that was approved may be done now: it is unused there."""
+        """Whether `subject` is certainly unused in `role` now, so that an approved removal may be done."""
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:
-        """The same by what was last shown, however long ago: enough not to add it again, not to remove it."""
+        """Whether `subject` is unused in `role` by what was last shown, however long ago.
+
+        That is enough not to add it again, and not enough to remove it.
+        """
 
     def may_add(self, subject: Subject) -> bool:
-        """Whether what is known of the namespace of `subject` is fresh enough to write it where it is not yet."""
+        """Whether what is known of its namespace is fresh enough to add `subject` where it is not trusted yet."""
 
     def was_replaced(self, subject: Subject) -> bool:
         """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""

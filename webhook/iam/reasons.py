@@ -1,4 +1,7 @@
-"""How a grant ended, in words for the person who has to do something."""
+"""How a grant ended, in words for the person who has to do something.
+
+Reviews carry these words in warnings (`admission.answers`). `model.removal` has why a subject is removed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ NOT_CERTAIN = (
     "the watch of namespaces is interrupted, and the namespace may have been recreated since: trust follows when "
     "the watch is back"
 )
-"""Why something new has to wait though AWS answers."""
+"""Why a new subject has to wait though AWS answers."""
 
 LEFT_TO_LEADER = "the replica that leads makes the association; this one does not wait for it"
 """Why the outcome is not known."""
@@ -49,18 +52,15 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
 
 
 def denied(role: RoleArn, place: Place | None) -> Untrusted:
-    """An external Deny wins over all that ours says."""
+    """An external statement denies the subject: a Deny wins over all that our statement allows."""
     reason = f"{place} of the trust policy of {role} denies it: change that statement"
     return Untrusted(role, FailureKind.DENIED_BY_POLICY, reason)
 
 
 def may_be_denied(role: RoleArn, place: Place) -> str:
-    """A Deny of which only AWS knows whether it holds; short, because a warning is cut."""
-    return f"{place} of the trust policy of {role} may deny it: {ASK}"
-
-
-ASK = "only AWS knows what it asks about, so check that statement"
-"""What a person does about a Deny that may hold; completes a sentence."""
+    """An external Deny may hold, which only AWS knows; short, because a warning is cut."""
+    ask = "only AWS knows what it asks about, so check that statement"
+    return f"{place} of the trust policy of {role} may deny it: {ask}"
 
 
 WAYS_OUT = (
@@ -70,7 +70,7 @@ WAYS_OUT = (
 
 
 def full(role: RoleArn, quota: int) -> Untrusted:
-    """There is no room, and how to make some."""
+    """The role has no room, and how to make some."""
     reason = f"the trust policy of {role} is full ({quota} characters): {WAYS_OUT}"
     return Untrusted(role, FailureKind.FULL, reason)
 

@@ -1,8 +1,4 @@
-"""What the last minute's writes of a role did, by any replica: a read of IAM may be too old to show it.
-
-RecentWrites keeps subjects from being dropped or brought back by such a read. StaleReads distinguishes such a read
-from an external edit.
-"""
+"""What the last minute's writes of a role did, by any replica: a read of IAM may be too old to show it."""
 
 from __future__ import annotations
 
@@ -10,21 +6,15 @@ import heapq
 from typing import TYPE_CHECKING
 
 from webhook.coordination.lock import MOST_REPORTED, REMEMBERED
-from webhook.iam.trust_policy import canonical_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import Subject
 
 _MOMENT = 1e-3
 """Seconds; no two writes of a role are as close."""
-
-_LOOKS = 3
-_SECONDS = 5.0
-_LONGEST_PAUSE = 10.0
 
 _LONG_AGO = float("-inf")
 
@@ -32,25 +22,31 @@ _LONG_AGO = float("-inf")
 class RecentWrites:
     """What the writes of the last minute added and removed, whatever a read shows. Times are seconds on one clock.
 
-    What this replica added counts at once. A Lease that names what another replica wrote is a hint, which a
-    subject that may update Leases can forge: an addition counts only once the cluster may want it, and is
-    forgotten where that does not come true within the minute. The cluster does not want it while the watch has not
-    shown the namespace yet, as before the first lists. Until then a stale read can remove such a subject again;
-    the look at its namespace, which the watch brings along, adds it back. Nor does the cluster want it once the
-    namespace is gone: then a read that shows the subject still keeps it, and no more is needed.
+    What this replica did counts at once. What a Lease names is a hint, because a subject that may update Leases
+    can forge it. A hint counts only where this replica's watch of the cluster confirms it:
 
-    A removal that a Lease names is such a hint too. It counts only while the subject seems unused, so no subject
-    that the cluster, as last shown, wants is removed by it. A later write of the subject ends it. All removals are
-    passed on, whether they count here or not. So each Lease names those of the one before, and the last Lease read
-    is all that is known of other replicas' removals.
+    - An addition counts once the cluster may want the subject. It is forgotten where that does not come true
+      within the minute. While the watch has not shown the namespace, nothing confirms the addition. A stale read
+      can then remove the subject again; once the watch shows the namespace, the look at it adds the subject back.
+      Once the namespace is gone, nothing confirms it either. A read that shows the subject keeps it even so.
+    - A removal counts only while the subject seems unused. So a hint removes no subject that the cluster, as last
+      shown, wants. A later write of the subject ends the removal.
+
+    Every removal is passed on, whether it counts here or not. So each Lease names the removals of the one before,
+    and the last Lease read is all that is known of other replicas' removals.
     """
 
     def __init__(self) -> None:
         self._written: dict[Subject, float] = {}
+        """Additions that count, and when each was written."""
         self._unconfirmed: dict[Subject, float] = {}
+        """Additions that a Lease names and that the cluster has not confirmed."""
         self._removed: dict[Subject, float] = {}
+        """Removals by any replica, and when each was written."""
         self._unanswered: dict[Subject, float] = {}
+        """Removals in a write of this replica that has no answer, and when it was sent."""
         self._counted: frozenset[Subject] | None = None
+        """`_written` as a set, until that changes."""
         self._counted_until = _LONG_AGO
         self._pods_written = _LONG_AGO
         self.latest = _LONG_AGO
@@ -85,18 +81,18 @@ class RecentWrites:
         self._unanswered = _not_older(self._unanswered, now) | dict.fromkeys(subjects, now)
 
     def drop_unanswered(self, subjects: AbstractSet[Subject]) -> None:
-        """Forget such a write: it was answered."""
+        """Forget that a write which removes `subjects` has no answer: it got one."""
         for subject in subjects:
             self._unanswered.pop(subject, None)
 
     def settle_unanswered(self, shown: AbstractSet[Subject]) -> None:
-        """Count those of a write without an answer as removed that a read does not show."""
+        """Take in a read that shows `shown`: what a write without an answer removes, and it lacks, is removed."""
         for subject in self._unanswered.keys() - shown:
             self.forget([subject])
             self._removed[subject] = self._unanswered.pop(subject)
 
     def forget(self, subjects: Iterable[Subject]) -> None:
-        """Count these as written no longer: they were removed, or their namespaces recreated."""
+        """No longer count these as written: they were removed, or their namespaces recreated."""
         for subject in subjects:
             self._written.pop(subject, None)
             self._unconfirmed.pop(subject, None)
@@ -105,8 +101,8 @@ class RecentWrites:
     # What other replicas do
 
     def learn(self, written: Mapping[Subject, float], removed: Mapping[Subject, float], now: float) -> None:
-        """Take in what replicas have written and removed by a Lease, and how many seconds ago."""
-        # What counts no longer must not hide that it was written again.
+        """Take in what a Lease names as written and removed, and how many seconds ago each was."""
+        # An addition that is too old to count must not hide that the subject was written again.
         self._written = _not_older(self._written, now)
         for subject, ago in written.items():
             self.latest = max(self.latest, now - ago)
@@ -138,10 +134,7 @@ class RecentWrites:
     def confirm_removals(
         self, seems_unused: Callable[[Subject], bool], pending: AbstractSet[Subject], now: float
     ) -> frozenset[Subject]:
-        """Forget the subjects that were removed since they were written, but for those `pending`.
-
-        Answers which they are.
-        """
+        """Forget the additions that were removed since, except for those `pending`; answers which they are."""
         gone = self.still_removed((self._unconfirmed.keys() | self._written.keys()) - pending, seems_unused, now)
         self.forget(gone)
         return gone
@@ -160,7 +153,7 @@ class RecentWrites:
         return self._unanswered.get(subject, _LONG_AGO) > now - REMEMBERED
 
     def subjects(self, now: float) -> frozenset[Subject]:
-        """The subjects that count as written: the same set until that changes, as each review asks."""
+        """The subjects that count as written. Each review asks, so the set is made again only where it changes."""
         if self._counted is None or now >= self._counted_until:
             young = _not_older(self._written, now)
             self._counted = frozenset(young)
@@ -183,7 +176,7 @@ class RecentWrites:
         return bool(self.subjects(now) or self.removed(now)) or self.may_hide_pods(now)
 
     def may_hide_pods(self, now: float) -> bool:
-        """The same of our statements for pods."""
+        """Whether our statements for pods were written so short a time ago that a read may not show it."""
         return now - self._pods_written < REMEMBERED
 
     def ages(self, now: float) -> dict[Subject, float]:
@@ -194,52 +187,6 @@ class RecentWrites:
         """How many seconds ago each removal was, or may have been, those of other replicas too."""
         removed = _not_older(self._unanswered, now) | _not_older(self._removed, now)
         return {subject: now - at for subject, at in removed.items()}
-
-
-class StaleReads:
-    """Counts looks at a policy that lacks what was written in the last minute. Times are seconds on one clock.
-
-    A stale read shows a policy from before our write. So one that was read before a write of the last minute, or
-    was written, is never treated as an edit: an edit that puts an old policy back waits for that minute. Any other
-    counts as an edit once three looks in a row have shown it, over five seconds or more. Where that is an error,
-    it costs one write, which drops no subject of ours; the policy is known from then on, so no second comes.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[int, float] = {}
-        self._shown: int | None = None
-        self._since = 0.0
-        self._looks = 0
-
-    def wrote(self, before: TrustPolicy, after: TrustPolicy, now: float) -> None:
-        """Remember what was read before a write, and what was written."""
-        self._known = {one: at for one, at in self._known.items() if at > now - REMEMBERED}
-        self._known |= {_fingerprint(before): now, _fingerprint(after): now}
-        self.settle()
-
-    def settle(self) -> None:
-        """Forget the looks: a read has shown what was to be there."""
-        self._shown, self._looks = None, 0
-
-    def record_look(self, policy: TrustPolicy, now: float) -> None:
-        """Count one more look, which showed `policy`."""
-        shown = _fingerprint(policy)
-        if shown != self._shown:
-            self._shown, self._since, self._looks = shown, now, 0
-        self._looks += 1
-
-    def is_edit(self, now: float) -> bool:
-        """Whether what the last looks have shown is an external edit."""
-        return self._shown not in self._known and self._looks >= _LOOKS and now - self._since >= _SECONDS
-
-    @property
-    def pause(self) -> float:
-        """Seconds until the next look: 1, 2, 4 and so on up to 10 for as long as it shows the same."""
-        return min(2.0 ** min(self._looks - 1, 10), _LONGEST_PAUSE)
-
-
-def _fingerprint(policy: TrustPolicy) -> int:
-    return hash(canonical_policy(policy.document))
 
 
 def _not_older(times: dict[Subject, float], now: float) -> dict[Subject, float]:

@@ -1,7 +1,8 @@
 """The one writer of a role's trust policy in a replica: when it reads and writes, and what follows a failure.
 
-`write_cycle` holds what a cycle does. While one write is under way new grants collect; the next cycle takes them
-all. So a role that is written now and then answers at once, and a burst of hundreds costs a few writes.
+`write_cycle` holds what a cycle does. The loop is `_run`: wait for a turn to call IAM, take the role's lock, run
+one or more cycles, release the lock. Grants that come while a write is under way share the next cycle. So a lone
+grant is written at once, and a burst of hundreds costs a few writes.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GATHERING = 0.3
-"""Seconds from a write of several subjects, by any replica, until the role is read again: grants that come
-meanwhile share the next write. Without it IAM throttles six roles under a burst.
+"""Seconds of a pause in which grants gather, to share the next write. Without it IAM throttles six roles under a
+burst.
 
-A read that no grant waits for comes as long after this replica's last: a grant that comes meanwhile shares it.
+It follows a write of several subjects by any replica. Where no grant waits, it follows each read by this replica.
 """
 
 _LONGEST_WAIT = 1.0
-"""Seconds for which a cycle may be waited for under the lock; for longer, other replicas may have it."""
+"""Seconds that the lock may be held while a cycle waits for its turn. For a longer wait it is left to others."""
 
 _SHORTEST_PAUSE = 1e-3
-"""Seconds: what is left of a pause may be less than a clock can tell."""
+"""Seconds: the rest of a pause may be too short for the clock."""
 
 _LONGEST_CYCLE = 900.0
 """Seconds: four calls of some seconds each, far longer than all of them together."""
@@ -63,14 +64,14 @@ def iam_limiter() -> RateLimiter:
 class RoleWriter:
     """Makes one role trust subjects, and EKS for the pods of its bindings.
 
-    `known` is the role's policy as far as it is known, `desired` what the cluster wants of it. `own_in` answers
-    our statement in a role. Where it raises AwsError, as long as the cluster is not known, each try ends with
-    that error before a call is made.
+    `cache` is the role's policy as far as it is known, `desired` what the cluster wants of it. `own_in` answers
+    our statement in a role. It raises AwsError as long as the cluster is not known: then each try ends with that
+    error before a call is made.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it reads, writes and asks
         self,
-        known: PolicyCache,
+        cache: PolicyCache,
         own_in: Callable[[RoleArn], OwnStatement],
         policies: TrustPolicies,
         lock: RoleLock,
@@ -78,14 +79,14 @@ class RoleWriter:
         progress: Progress | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
-        self.role = known.role
-        self.known = known
+        self.role = cache.role
+        self.cache = cache
         self._own_in = own_in
         self._lock = lock
-        self._clock = known.clock
+        self._clock = cache.clock
         self._pending: PendingGrants[Subject] = PendingGrants(self._clock)
         self._pending_for_pods: PendingGrants[RoleArn] = PendingGrants(self._clock)
-        self._cycle = WriteCycle(known, policies, desired, self._pending, self._pending_for_pods)
+        self._cycle = WriteCycle(cache, policies, desired, self._pending, self._pending_for_pods)
         self._progress = progress or Progress()
         self._limiter = limiter or iam_limiter()
         self._turn: float | None = None
@@ -100,7 +101,7 @@ class RoleWriter:
     @property
     def subjects(self) -> frozenset[Subject]:
         """The subjects of our statement, as last read or written; none before the first read."""
-        return self.known.subjects
+        return self.cache.subjects
 
     @property
     def trouble(self) -> Untrusted | None:
@@ -115,11 +116,11 @@ class RoleWriter:
     @property
     def lacks_room(self) -> bool:
         """Whether no more fit, or one that asked at the last read did not."""
-        return self.known.is_full or self.known.refused_for_room
+        return self.cache.is_full or self.cache.refused_for_room
 
     def has_room_for(self, subject: Subject) -> bool:
         """Whether `subject` fits beside all pending grants, by what is known; an unread policy has room."""
-        return self.known.has_room_for(subject, self._pending)
+        return self.cache.has_room_for(subject, self._pending)
 
     # Asking for trust
 
@@ -140,7 +141,7 @@ class RoleWriter:
         self._pending.withdraw(subject, Untrusted(self.role, FailureKind.WITHDRAWN, reason))
 
     def approve_removals(self, subjects: Collection[Subject]) -> None:
-        """Have exactly these removed from our statement while they are unused, until this is called again."""
+        """Remove these from our statement as long as they are unused; the next call replaces them all."""
         self._cycle.removals.approve(subjects, self._pending.keys, self._clock())
         if not self.subjects.isdisjoint(subjects):
             self.enqueue()
@@ -151,15 +152,15 @@ class RoleWriter:
 
     def enqueue(self) -> None:
         """Read the policy again soon, and repair our statement if it is not what the cluster wants."""
-        self._cycle.to_confirm = True
+        self._cycle.to_read_again = True
         self._start()
 
     async def wait_until_synced(self, on_failure: Callable[[Untrusted], None] | None = None) -> None:
         """Wait until the policy has been read once, or only a person can make it readable.
 
-        At once if that was so before. `on_failure` is called with each failure until then.
+        Where that is so already, it does not wait. `on_failure` is called with each failure until then.
         """
-        if self.known.synced.is_set():
+        if self.cache.synced.is_set():
             return
         self.enqueue()
         if on_failure:
@@ -167,7 +168,7 @@ class RoleWriter:
             if self._trouble:
                 on_failure(self._trouble)
         try:
-            await self.known.synced.wait()
+            await self.cache.synced.wait()
         finally:
             if on_failure:
                 self._listeners.discard(on_failure)
@@ -200,7 +201,7 @@ class RoleWriter:
         while self._has_work:
             self._wake.clear()
             try:
-                pause = self._rest() or await self._hold_and_work()
+                pause = self._seconds_to_lock() or await self._hold_and_work()
             except Exception as error:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
@@ -211,27 +212,28 @@ class RoleWriter:
     @property
     def _has_work(self) -> bool:
         return (
-            bool(self._pending.keys or self._pending_for_pods.keys or self._cycle.to_confirm) and not self._closing
+            bool(self._pending.keys or self._pending_for_pods.keys or self._cycle.to_read_again)
+            and not self._closing
         )
 
-    def _next_turn(self) -> float:
-        """Reserve a turn to call IAM unless there is one already; answers the seconds until a cycle may begin."""
+    def _seconds_to_turn(self) -> float:
+        """Seconds until a cycle may begin. Reserves a turn to call IAM where none is reserved yet."""
         if self._turn is None:
             self._turn = self._limiter.reserve()
-        begins, recent = self._turn, self.known.recent
+        begins, recent = self._turn, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
-            begins = max(begins, self.known.read_at + GATHERING)
+            begins = max(begins, self.cache.read_at + GATHERING)
         elif begins < recent.latest + GATHERING and recent.last_count > 1:
             begins = recent.latest + GATHERING
         return max(begins - self._clock(), 0.0)
 
-    def _rest(self) -> float:
-        """The same, where the lock is of no use until then; 0 where a grant waits and it is not long."""
-        seconds, is_awaited = self._next_turn(), self._pending.keys or self._pending_for_pods.keys
+    def _seconds_to_lock(self) -> float:
+        """Seconds until the lock is worth taking: the same, but 0 where a grant waits and its turn comes soon."""
+        seconds, is_awaited = self._seconds_to_turn(), self._pending.keys or self._pending_for_pods.keys
         return 0.0 if is_awaited and seconds <= _LONGEST_WAIT else seconds
 
     async def _hold_and_work(self) -> float:
-        """One or more cycles under one lock; answers how many seconds to wait before the next."""
+        """Run one or more cycles under one lock; answers how many seconds to wait before the next."""
         try:
             self._own_in(self.role)  # raises while nothing may be written
             self._waits_for_lock, began = True, self._clock()
@@ -240,14 +242,14 @@ class RoleWriter:
             ) as hold:
                 self._waits_for_lock = False
                 pause = 0.0
-                goes_on = self._has_work and not self._rest()
+                goes_on = self._has_work and not self._seconds_to_lock()
                 while goes_on:
-                    await asyncio.sleep(self._next_turn())
+                    await asyncio.sleep(self._seconds_to_turn())
                     self._turn = None
                     with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
                         pause = await self._cycle.run(hold, self._own_in(self.role))
                     self._failures, self._trouble = 0, None
-                    goes_on = self._has_work and not (pause or self._rest()) and await hold.renew()
+                    goes_on = self._has_work and not (pause or self._seconds_to_lock()) and await hold.renew()
                 return pause
         except AwsError as error:
             return self._failed(error)
@@ -257,9 +259,11 @@ class RoleWriter:
             return self._failed(AwsError(FailureKind.MALFORMED, str(error)))
 
     def _waits_since(self, began: float) -> float:
+        """Since when the lock is needed, on the clock; infinity where nothing needs it any more."""
         if (oldest := self._pending.oldest) is not None:
             return oldest
-        return began if self._has_work else float("inf")  # others may have written all that was pending
+        # Other replicas may have written all that was pending.
+        return began if self._has_work else float("inf")
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -269,9 +273,9 @@ class RoleWriter:
             pass
 
     def _failed(self, error: AwsError) -> float:
-        """Report it to all pending grants; answers the seconds until the next try, 0 where there is none."""
+        """Report the error to all pending grants; answers the seconds until the next try, 0 where none follows."""
         failure = (
-            full(self.role, self.known.quota.characters)
+            full(self.role, self.cache.quota.characters)
             if error.kind is FailureKind.FULL
             else Untrusted(self.role, error.kind, str(error))
         )
@@ -287,9 +291,9 @@ class RoleWriter:
         )
         self._trouble = None if failure.kind is FailureKind.FULL else failure
         if self.needs_a_person or failure.kind.is_final:
-            self.known.synced.set()
+            self.cache.synced.set()
         if failure.kind.is_final:
-            self._cycle.to_confirm = False
+            self._cycle.to_read_again = False
         for on_failure in tuple(self._listeners):
             on_failure(failure)
         self._pending.fail(failure)
@@ -297,7 +301,8 @@ class RoleWriter:
         return pause
 
     def _backoff(self) -> float:
+        """Count a failure; answers the seconds until the next try, by `runtime.backoff`."""
         self._failures += 1
         if not self._closing:
-            self._wake.clear()  # what is asked for while IAM fails waits for the next try like the rest
+            self._wake.clear()  # a grant that comes while IAM fails waits for the next try, as all others do
         return pause_after(self._failures)

@@ -1,7 +1,7 @@
 """Our own statements in a role's trust policy, found by their Sids.
 
-One per issuer and installation names the ServiceAccounts that the role trusts; beside it there is a fixed one for
-each binding in mode pod-identity.
+One statement per issuer and installation names the ServiceAccounts that the role trusts. Beside it there is a
+fixed statement for each binding in mode pod-identity.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_OF_SETUP: dict[str, Any] = {
     "Principal": {"AWS": "*"},
     "Action": "sts:AssumeRole",
 }
-"""What roles made by an earlier `setup` begin with. It denies EKS too, so a person removes it for Pod Identity."""
+"""The first statement of roles of an earlier `setup`. It denies EKS too: for Pod Identity a person removes it."""
 
 SERVICE = "pods.eks.amazonaws.com"
 """The service that assumes the role on a pod's behalf (EKS User Guide, "Create IAM role with trust policy")."""
@@ -112,9 +112,9 @@ def pod_statements(
 
 @dataclass(frozen=True)
 class OwnStatement:
-    """What is fixed about our statement in one role; the subjects are all that varies.
+    """What is fixed about our statements in one role.
 
-    `pods` are the statements beside it, whatever the subjects are.
+    The first names subjects, which are all that varies. `pods` are the others, which name none.
     """
 
     sid: str
@@ -137,7 +137,7 @@ class OwnStatement:
 
     @property
     def without_pods(self) -> Self:
-        """The one that names subjects alone, whatever was done to those for pods."""
+        """The same with only the statement that names subjects."""
         return replace(self, pods=())
 
     def for_pods_of(self, binding: str) -> PodStatement | None:
@@ -183,9 +183,9 @@ class OwnStatement:
         return self._render(names)
 
     def render_placeholder(self) -> dict[str, Any]:
-        """The statement of a policy that would have none without it, which IAM refuses.
+        """Our statement for a policy that would otherwise have none, which IAM refuses.
 
-        It allows no token, and denies nothing, so that EKS and other clusters may be allowed beside it.
+        It allows no token and denies nothing, so other statements may allow EKS and other clusters beside it.
         """
         return self._render([NOBODY])
 
@@ -199,7 +199,7 @@ class OwnStatement:
         }
 
     def rendered(self, subjects: Collection[Subject]) -> dict[str, dict[str, Any]]:
-        """All that is ours by Sid, where our statement trusts exactly `subjects`: without them it is not there."""
+        """All our statements by Sid. The one that names `subjects` is there only if there are any."""
         named = {self.sid: self.render(subjects)} if subjects else {}
         return named | {one.sid: one.render() for one in self.pods}
 

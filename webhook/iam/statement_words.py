@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.iam.evaluation import as_list
-from webhook.model.documents import shown
+from webhook.model.documents import legible
 
 if TYPE_CHECKING:
     from webhook.iam.trust_policy import Statement
@@ -18,7 +18,7 @@ def pods_allowed_by(statement: Statement) -> str:
         for block in _blocks(statement.get("Condition"))
         for key, values in block.items()
     }
-    return shown(
+    return legible(
         f"EKS assumes it for ServiceAccount {tags.get('kubernetes-service-account', 'any')} of namespaces "
         f"{tags.get('kubernetes-namespace', 'of any name')} of {tags.get('eks-cluster-arn', 'any cluster')}"
     )
@@ -30,13 +30,13 @@ def effect_of(statement: Statement) -> str:
     actions = statement.get("Action", statement.get("NotAction", []))
     spelled = ", ".join(str(action) for action in as_list(actions))
     rest = " with conditions" if statement.get("Condition") else ""
-    return shown(f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}")
+    return legible(f"{effect} {'all but ' if 'NotAction' in statement else ''}{spelled}{rest}")
 
 
 def names_in(statement: Statement) -> list[str]:
-    """The subjects that a statement's condition names, as they stand there; else its principals."""
+    """The subjects that a statement's condition names, as written there; else its principals."""
     subjects = [
-        shown(value)
+        legible(value)
         for block in _blocks(statement.get("Condition"))
         for key, values in block.items()
         if key.lower().endswith(":sub")
@@ -46,7 +46,7 @@ def names_in(statement: Statement) -> list[str]:
         return subjects
     principal = statement.get("Principal")
     if isinstance(principal, dict):
-        return [shown(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
+        return [legible(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
     return ["everybody"] if principal == "*" else ["everybody but those it names"]
 
 
@@ -56,6 +56,6 @@ def _blocks(condition: Any) -> list[dict[str, Any]]:
 
 
 def principals_of(statement: Statement, kind: str) -> list[str]:
-    """Its principals of one kind."""
+    """Its principals of one kind, as text to show; `evaluation.principals` has those that count."""
     principal = statement.get("Principal")
     return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from webhook.iam.evaluation import allows, as_list, denies, principals
 from webhook.iam.statement import ACTIONS, ASSUME_WITH_TOKEN, SERVICE
-from webhook.model.documents import shown, why_not_kept
+from webhook.model.documents import legible, why_not_kept
 from webhook.model.errors import InvalidPolicyError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Place:
 
     def __str__(self) -> str:
         number = f"statement {self.index + 1}"
-        return f"{number} (Sid {shown(self.sid)})" if self.sid else number
+        return f"{number} (Sid {legible(self.sid)})" if self.sid else number
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,19 @@ class TrustPolicy:
         return found
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
-        """The same, or none where our statements were edited in other ways than that."""
+        """The subjects that our statement trusts; none where one of our statements was edited in any other way."""
         return self.subjects(own) if self.is_whole(own) else frozenset()
 
     def is_whole(self, own: OwnStatement) -> bool:
-        """Whether our statement, if there is one, is as we write it, whatever it names."""
+        """Whether our statements are as we write them for the subjects that are named now, which may be none."""
         return self.with_subjects(own, self.subjects(own)).same_meaning(self)
 
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 
-        Without subjects our statement is removed; those for pods stay. Where no statement at all would be left,
-        which IAM refuses, a placeholder takes its place until there is another of ours. A statement of ours that
-        already means the same is left as IAM stored it.
+        Without subjects that statement is removed, and those for pods stay. IAM refuses a policy without any
+        statement: where none would be left, a placeholder takes its place until there is another of ours. A
+        statement of ours that already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
         sids, is_none_ours = own.sids, not rendered
@@ -134,7 +134,7 @@ class TrustPolicy:
         return type(self)({**self.document, "Statement": statements})
 
     def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
-        """This policy with our statement trusting none of `subjects`; as it is where it trusts none of them."""
+        """This policy with our statement trusting none of `subjects`; unchanged where it trusts none already."""
         there = self.subjects(own)
         return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
 
@@ -154,11 +154,11 @@ class TrustPolicy:
         return all(canonical(one.render()) in found for one in own.pods)
 
     def has_former(self, own: OwnStatement) -> bool:
-        """Whether a statement is there that was ours, and is to be removed."""
+        """Whether a former statement of ours is there, which is to be removed."""
         return bool(own.former) and any(statement.get("Sid") in own.former for statement in self.statements)
 
     def pod_statement(self, one: PodStatement) -> Statement | None:
-        """What is in the place of a statement of ours for pods, as it is now."""
+        """The statement with the Sid of one of ours for pods, whole or edited; None where there is none."""
         return next((statement for statement in self.statements if statement.get("Sid") == one.sid), None)
 
     def has_whole(self, one: PodStatement) -> bool:
@@ -176,7 +176,7 @@ class TrustPolicy:
         return self._denying_pod(claims, certainly=True)
 
     def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that may do so: AWS alone knows what it asks about."""
+        """A statement that may deny EKS the role for such a pod: only AWS knows what it asks about."""
         return self._denying_pod(claims, certainly=None)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
@@ -195,11 +195,11 @@ class TrustPolicy:
         return None
 
     def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """A statement that certainly denies `subject` whatever ours says: any Deny wins."""
+        """An external statement that certainly denies `subject`: a Deny wins over all that ours allows."""
         return self._denying(own, subject, certainly=True)
 
     def may_deny_some(self, own: OwnStatement) -> bool:
-        """Whether an external statement denies some subject of this cluster, or may: mostly none does."""
+        """Whether an external statement denies, or may deny, some subject of this cluster; usually none does."""
         claims = own.claims_of_all()
         return any(
             denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
@@ -207,7 +207,7 @@ class TrustPolicy:
         )
 
     def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """A statement that may do so: AWS alone knows what it asks about."""
+        """An external statement that may deny `subject`: only AWS knows what it asks about."""
         return self._denying(own, subject, certainly=None)
 
     def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
@@ -224,7 +224,7 @@ class TrustPolicy:
         return None
 
     def dangling_principals(self) -> list[tuple[Place, str]]:
-        """Principals shown as the id of something deleted; with one of them IAM refuses every write.
+        """Principals that were deleted, which IAM shows as a unique id; with one of them it refuses every write.
 
         Error: `MalformedPolicyDocument: Invalid principal in policy`.
         """
@@ -259,8 +259,8 @@ def canonical_policy(document: dict[str, Any]) -> Hashable:
 def canonical(value: Any) -> Hashable:
     """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
-    A list around an object or a list is none of IAM's forms: such a thing in ours is not what we write.
-    Condition keys compare without case, as IAM does; everything else with it.
+    A list around an object or a list stays: we write no such thing, so in a statement of ours it is an edit.
+    Condition keys compare without case, as IAM does; everything else compares with case.
     """
     if isinstance(value, dict):
         return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))

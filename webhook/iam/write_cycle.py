@@ -1,9 +1,9 @@
 """One cycle of a role's writer, under the role's lock: read the policy, amend it, write it where it has to change.
 
-What is written is (read + wanted + pending + written in the last minute - removed), whichever replica wrote and
-removed. So a stale read neither drops a subject nor brings one back. What another replica did is learned from the
-role's Lease. An addition is confirmed where the cluster may want the subject, a removal where it does not, and
-neither is ever the reason for a write of ours.
+What is written is: read + wanted + pending + written in the last minute - removed. "Written" and "removed" count
+for all replicas, so a stale read neither drops a subject nor brings one back. The role's Lease tells what other
+replicas did. An addition counts where the cluster may want the subject, a removal where the subject seems unused.
+Neither is ever the reason for a write of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from webhook.iam.amendment import amend
 from webhook.iam.external import ExternalStatements
 from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN, denied, outcome_of, with_dangling_principals
-from webhook.iam.recent_writes import StaleReads
+from webhook.iam.stale_reads import StaleReads
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.telemetry import metrics
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HELD_BACK = 2.0
-"""Seconds until subjects are looked at again that may not be written while the watch is out of touch."""
+"""Seconds until the next try for subjects that may not be written while the watch is out of touch."""
 
 WRITE_TIME = 4.0
 """Seconds that a write can take once it is sent (connect 1 s, read 3 s): the lock must outlast it."""
@@ -51,19 +51,19 @@ class WriteCycle:
 
     def __init__(
         self,
-        known: PolicyCache,
+        cache: PolicyCache,
         policies: TrustPolicies,
         desired: DesiredSubjects,
         pending: PendingGrants[Subject],
         pending_for_pods: PendingGrants[RoleArn],
     ) -> None:
-        self.to_confirm = False
+        self.to_read_again = False
         """Whether the policy is to be read again though no grant is pending."""
-        self.removals = PendingRemovals(lambda subject: desired.may_remove(known.role, subject))
-        self._role = known.role
-        self._known = known
-        self._recent = known.recent
-        self._now = known.clock
+        self.removals = PendingRemovals(lambda subject: desired.may_remove(cache.role, subject))
+        self._role = cache.role
+        self._cache = cache
+        self._recent = cache.recent
+        self._now = cache.clock
         self._policies = policies
         self._desired = desired
         self._pending = pending
@@ -72,7 +72,7 @@ class WriteCycle:
 
     async def run(self, hold: Hold, own: OwnStatement) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle. Raises AwsError."""
-        quota = self._known.quota
+        quota = self._cache.quota
         quota.answered(await self._policies.quota())
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
         wanted = await self._weigh(policy, own)
@@ -82,13 +82,13 @@ class WriteCycle:
         self._recent.settle_unanswered(subjects)
         allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
         batch = [one for one in self._pending.keys if one in allowed]
-        # Those known come first: the last room is not for newcomers.
-        known = [one for one in wanted if one in self._known.trusted]
-        asked = dict.fromkeys([*known, *batch, *(one for one in wanted if one in allowed)])
+        # What is trusted already comes first: the last room is not for newcomers.
+        trusted = [one for one in wanted if one in self._cache.trusted]
+        asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
         due = self.removals.due(self._pending.keys, self._now())
         amendment = self._amend(policy, own, asked, due)
         if max(policy.size(), quota.characters) < amendment.policy.size():
-            # Others have filled the room of subjects that we keep: without them nothing may be written.
+            # External statements have filled the room of subjects that we keep: nothing can be written.
             raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota.characters}")
         removed = subjects & due
         pause = self._compare(policy, own, amendment, removed)
@@ -101,8 +101,8 @@ class WriteCycle:
             except AwsError:
                 self._settle_as_read(policy, own, batch)
                 raise
-        self._known.learn(amendment, own)
-        self._known.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
+        self._cache.learn(amendment, own)
+        self._cache.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
         self._settle(amendment, batch)
         self._settle_for_pods(policy, own, wrote=pause is None)
         return max(pause or 0.0, self._hold_back())
@@ -113,40 +113,40 @@ class WriteCycle:
         self._confirm_news()
 
     def _confirm_news(self) -> None:
-        """Count the news of other replicas that the cluster confirms by what is known now."""
+        """Count what other replicas did, where the cluster confirms it by what is known now."""
         now, role, desired = self._now(), self._role, self._desired
         for subject in self._recent.confirm_removals(
             lambda one: desired.seems_unused(role, one), self._pending.keys, now
         ):
-            self._known.learn_removal(subject)
+            self._cache.learn_removal(subject)
         for subject in self._recent.confirm_additions(lambda one: desired.may_want(role, one), now):
-            self._known.learn_addition(subject)
-            known = self._known.trusts(subject)
+            self._cache.learn_addition(subject)
+            known = self._cache.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
     async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
-        """Work out which external statements are about those subjects, with pauses in which reviews are answered.
+        """Work out what external statements do for the subjects in question; answers what is wanted then.
 
-        All else of a cycle takes a moment, whatever a policy holds; this can take seconds, and is done once for
-        each subject as long as these statements stay the same. Answers the subjects that are wanted after it.
+        This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
+        While the external statements stay the same, it is done once for each subject.
         """
-        external = self._known.external
+        external = self._cache.external
         if external is None or not external.are_of(policy, own):
-            external = self._known.external = ExternalStatements(policy, own)
+            external = self._cache.external = ExternalStatements(policy, own)
         wanted = self._desired.wanted_in(self._role)
         in_question = [*wanted, *self._pending.keys]
         if len(in_question) < _YIELD_EVERY:
             return wanted  # the amendment works it out
         for number, subject in enumerate(in_question, 1):
-            external.say_of(subject)
+            external.effects_on(subject)
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         return self._desired.wanted_in(self._role)
 
     def _forget_replaced(self) -> None:
-        """Ask for no subject, and bring none back, whose namespace was recreated since, without being selected.
+        """Drop the grants and the recent writes of subjects whose namespace was recreated and is not selected.
 
-        A replica that slept may still have it pending: its first namespace was shown before its second.
+        A replica that was suspended may still have a grant pending for the namespace that was deleted.
         """
         asked = self._recent.subjects(self._now()) | self._pending.keys
         replaced = sorted(one for one in asked if self._desired.was_replaced(one))
@@ -156,28 +156,28 @@ class WriteCycle:
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
 
     def _may_write(self, subject: Subject) -> bool:
-        """Whether it may be in what is written: it is trusted already, or its namespace is known for certain."""
-        return subject in self._known.trusted or self._desired.may_add(subject)
+        """Whether what is written may name it: it is trusted already, or its namespace is known for certain."""
+        return subject in self._cache.trusted or self._desired.may_add(subject)
 
     def _amend(
         self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], removed: frozenset[Subject]
     ) -> Amendment:
-        """The policy as it is to be, from the read and all that is known."""
+        """The policy as it should be: the read, with `asked` and recent writes, without `removed`."""
         staying = policy.without(own, removed) if removed else policy
         keep = self._recent.subjects(self._now()) - removed
-        quota, external = self._known.quota.characters, self._known.external
+        quota, external = self._cache.quota.characters, self._cache.external
         return amend(staying, own, keep, [one for one in asked if one not in removed], quota, external)
 
     def _compare(
         self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
     ) -> float | None:
-        """Compare the read with what is to be; answers None to have it written, else how many seconds to wait.
+        """Compare the read with what should be; answers None to have it written, else how many seconds to wait.
 
-        Where nothing is added or removed, yet the read is not what we wrote, it is sooner a stale read than an
-        external edit.
+        Where the two differ though nothing is to be added or removed, the read is more likely stale than edited.
+        `StaleReads` decides.
         """
         if amendment.policy.same_meaning(policy):
-            self.to_confirm = False
+            self.to_read_again = False
             self._stale.settle()
             return 0.0
         if self._is_change(policy, own, amendment, removed):
@@ -185,13 +185,13 @@ class WriteCycle:
         self._stale.record_look(policy, self._now())
         if self._stale.is_edit(self._now()):
             return None
-        self.to_confirm = True
+        self.to_read_again = True
         return self._stale.pause
 
     def _is_change(
         self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
     ) -> bool:
-        """Whether something is to be added or removed, or the read cannot be too old to show our last write."""
+        """Whether to write at once: something is added or removed, or no write of late makes the read doubtful."""
         now = self._now()
         if amendment.adds_any or removed - self._recent.removed(now) or not self._recent.may_hide(now):
             return True
@@ -199,9 +199,10 @@ class WriteCycle:
         return not (is_right_for_pods or self._recent.may_hide_pods(now))
 
     def _removed_by_others(self, shown: frozenset[Subject]) -> frozenset[Subject]:
-        """Those in our statement that were removed in the last minute, so that the read is too old to show it.
+        """Those that the read shows though a replica removed them in the last minute: the read is too old.
 
-        This is never the reason for a write: a forged removal would be one then.
+        They are dropped from a write that is due anyway. They are never the reason for one: a forged removal would
+        be a reason then.
         """
         role, desired = self._role, self._desired
         removed = self._recent.still_removed(
@@ -225,15 +226,15 @@ class WriteCycle:
             await self._policies.write(self._role, policy, lambda: hold.outlasts(WRITE_TIME))
         except AwsError as error:
             if error.kind is FailureKind.FULL:
-                self._known.quota.refused(policy.size())
+                self._cache.quota.refused(policy.size())
             if not error.kind.is_no_answer:
                 self._recent.drop_unanswered(removed)
             elif removed:
                 self._tell(hold)
             raise with_dangling_principals(error, policy) from error
         now, role, subjects = self._now(), self._role.value, policy.subjects(own)
-        is_new_for_pods = self._known.pods is None and not before.allows_pods(own)
-        if subjects <= self._known.trusted.keys() and not removed and not is_new_for_pods:
+        is_new_for_pods = self._cache.pods is None and not before.allows_pods(own)
+        if subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods:
             metrics.trust_repairs.labels(role).inc()
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
@@ -241,7 +242,7 @@ class WriteCycle:
             self._recent.wrote_for_pods(now)
         self._tell(hold)
         self._report_removals(removed)
-        self.to_confirm = True
+        self.to_read_again = True
         self._stale.wrote(before, policy, now)
         metrics.trust_writes.labels(role).inc()
         log.info("trust_written", role_arn=role, subjects=len(subjects), characters=policy.size())
@@ -258,22 +259,22 @@ class WriteCycle:
             log.info("subject_removed", **self._facts(subject))
 
     def _settle_as_read(self, policy: TrustPolicy, own: OwnStatement, batch: list[Subject]) -> None:
-        """Settle the grants for which the policy is right as it is: that a write failed is no news to them."""
-        as_it_is = amend(policy, own, frozenset(), batch, 0, self._known.external)
+        """Settle the grants that are trusted or denied as the policy is: a failed write is no news to them."""
+        as_it_is = amend(policy, own, frozenset(), batch, 0, self._cache.external)
         if not as_it_is.policy.same_meaning(policy):
             return  # our statement is not whole: what it allows is not certain
-        self._known.learn(as_it_is, own)
+        self._cache.learn(as_it_is, own)
         self._settle(as_it_is, [one for one in as_it_is.verdicts if not as_it_is.finds_no_room_for(one)])
 
     def _settle(self, amendment: Amendment, subjects: Iterable[Subject]) -> None:
         for subject in subjects:
-            outcome = outcome_of(amendment.verdicts[subject], self._role, self._known.quota.characters)
+            outcome = outcome_of(amendment.verdicts[subject], self._role, self._cache.quota.characters)
             self._pending.settle(subject, outcome)
 
     def _settle_for_pods(self, policy: TrustPolicy, own: OwnStatement, *, wrote: bool) -> None:
         """Settle what is pending for pods, after a cycle that read `policy`."""
         place, source = policy.denial_of_pods(own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
-        self._known.pods = None if place or not own.pods else TrustSource.ALREADY
+        self._cache.pods = None if place or not own.pods else TrustSource.ALREADY
         outcome = denied(self._role, place) if place else Trusted(self._role, source)
         self._pending_for_pods.settle(self._role, outcome)
 

@@ -145,7 +145,7 @@ class KubernetesApi:
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """Pods that run as `service_account`, in one namespace or in all (list pods)."""
         found = await self.pods_until_gone(service_account, namespace)
-        return [pod for pod in found if not pod.is_leaving]
+        return [pod for pod in found if not pod.is_being_deleted]
 
     async def pods_until_gone(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:
         """The same, with terminating ones, whose containers may still run (list pods)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import structlog
 
-from webhook.coordination.leases import DURATION, MARK_DIGITS, Lease
+from webhook.coordination.leases import DIGEST_LENGTH, DURATION, Lease
 from webhook.coordination.lock import MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
@@ -47,7 +47,7 @@ _MOST_REMOVALS = 100
 """Numbers of removals within an hour; those of a minute are one."""
 
 _Ago = Annotated[float, msgspec.Meta(ge=0)]
-_Mark = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{MARK_DIGITS}}}\Z")]
+_Digest = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{DIGEST_LENGTH}}}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 _LONGEST_AGE = 30
@@ -241,10 +241,10 @@ def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
 def _marks(text: str) -> tuple[str, ...] | None:
     """Marks of an annotation, or None where it is not as this program writes it."""
     try:
-        marks = msgspec.json.decode(text, type=list[_Mark])
+        digests = msgspec.json.decode(text, type=list[_Digest])
     except (ValueError, RecursionError):
         return None
-    return tuple(marks) if len(marks) <= MOST_REPORTED else None
+    return tuple(digests) if len(digests) <= MOST_REPORTED else None
 
 
 def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:

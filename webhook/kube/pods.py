@@ -182,7 +182,7 @@ class PodObject(msgspec.Struct, frozen=True):
             created=self.metadata.creation_timestamp.timestamp() if self.metadata.creation_timestamp else 0.0,
             deployment=_deployment_of(self.metadata),
             carries=self.carries,
-            is_leaving=self.metadata.deletion_timestamp is not None,
+            is_being_deleted=self.metadata.deletion_timestamp is not None,
             roles=self.roles,
         )
 

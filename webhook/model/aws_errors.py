@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Why a call to AWS, or a grant, did not succeed."""
+    """Why a call to AWS, or a grant, did not succeed.
+
+    All are tried again, with pauses by `runtime.backoff`, except for final ones, which wait for the next pass.
+    """
 
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
@@ -14,7 +17,7 @@ class FailureKind(StrEnum):
     UNEXPECTED = "unexpected_response"
     """An answer that is not AWS's, or a fault before AWS that time does not fix, such as no credentials.
 
-    It says nothing of the one role that was asked about.
+    It says nothing about the role that was asked about.
     """
     NO_SUCH_ROLE = "no_such_role"
     MALFORMED = "malformed"
@@ -28,32 +31,32 @@ class FailureKind(StrEnum):
     TAKEN = "taken"
     PENDING = "pending"
     LEFT_TO_LEADER = "left_to_leader"
-    """Another replica, which leads, makes the association; nothing is known of how far it is."""
+    """The replica that leads makes the association; this replica does not know how far it is."""
     WITHDRAWN = "withdrawn"
 
     @property
     def passes_soon(self) -> bool:
-        """Whether waiting a moment may be enough, so that an admission still hopes within its budget."""
+        """Whether a moment may be enough, so that a review goes on waiting within its budget."""
         return self in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE, FailureKind.ROLE_NOT_ACCEPTED}
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether waiting does not fix it, though AWS can be asked."""
+        """Whether only a person can fix the cause, though AWS can be asked. Tried again unless it is final."""
         return not self.passes_soon and self is not FailureKind.UNEXPECTED
 
     @property
     def is_no_answer(self) -> bool:
-        """Whether AWS has not answered at all, so that whatever else is asked fares alike."""
+        """Whether AWS has not answered at all, so that any other call would fail as well."""
         return self in {FailureKind.UNAVAILABLE, FailureKind.UNEXPECTED}
 
     @property
     def is_refusal(self) -> bool:
-        """Whether AWS itself has read the request and refused it."""
+        """Whether AWS has read the request and refused it."""
         return not self.is_no_answer and self not in {FailureKind.THROTTLED, FailureKind.NOT_ALLOWED}
 
     @property
     def is_final(self) -> bool:
-        """Whether trying again changes nothing until a person does something; the next pass checks again."""
+        """Whether it is not tried again before the next pass: a person has to act first."""
         return self in {
             FailureKind.FULL,
             FailureKind.DENIED_BY_POLICY,

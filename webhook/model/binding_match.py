@@ -38,7 +38,7 @@ def binding_match(
 def competing(
     account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
 ) -> tuple[Binding, ...]:
-    """The bindings that select `account`, the deciding one first, and of each mode and set of roles only one."""
+    """The bindings that select `account`, the one that decides first; one for each mode and set of roles."""
     if namespace is None:
         return ()
     found = [

@@ -69,8 +69,9 @@ class Binding:
     def annotates(self) -> bool:
         """Whether its ServiceAccounts carry the role annotation.
 
-        Not beside an association: a pod that is admitted before EKS's webhook knows of the association would
-        get the annotated role in its environment, which trusts no token of it, and never the association's.
+        They do not beside an association. A pod that is admitted before EKS's webhook knows the association would
+        get the annotated role in its environment. That role trusts no token of the pod, and the pod would never
+        get the association's.
         """
         return not self.associates
 
@@ -83,10 +84,10 @@ class Binding:
         return self.service_account == later.service_account and self.namespaces.covers(later.namespaces)
 
     def roles_in_order(self, subject: Subject) -> tuple[RoleArn, ...]:
-        """This binding's roles in the order in which `subject` tries them.
+        """This binding's roles in the order of `subject`; `engine.pursuit` puts what it has already first.
 
-        Rendezvous hashing: every replica computes the same order without talking, subjects spread evenly, and a
-        role added to the binding leaves the others' relative order as it was.
+        Rendezvous hashing: every replica computes the same order without talking, and subjects spread evenly. A
+        role that is added leaves the relative order of the others as it was.
         """
 
         def weight(role: RoleArn) -> bytes:
@@ -98,7 +99,7 @@ class Binding:
 def first_match(
     bindings: tuple[Binding, ...], service_account: str, namespace: str, labels: Mapping[str, str]
 ) -> Binding | None:
-    """The binding that a ServiceAccount falls under: the first that names it and selects its namespace."""
+    """The binding that decides about a ServiceAccount: the first that names it and selects its namespace."""
     for binding in bindings:
         if binding.service_account == service_account and binding.selects(namespace, labels):
             return binding
@@ -106,7 +107,7 @@ def first_match(
 
 
 def possible_matches(bindings: tuple[Binding, ...], service_account: str, namespace: str) -> tuple[Binding, ...]:
-    """The bindings that a ServiceAccount may fall under while the labels of its namespace are not known."""
+    """The bindings that may decide about a ServiceAccount while the labels of its namespace are not known."""
     return tuple(
         binding
         for binding in bindings

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LiveNamespace:
-    """A namespace as the API server knows it; only this gives authority, never what a review says of it."""
+    """A namespace as the API server has it. Only this gives authority, never what a review says about it."""
 
     name: str
     uid: str
@@ -73,7 +73,7 @@ class Grant:
 
     @property
     def role_of_pods(self) -> RoleArn | None:
-        """The role that a pod made now carries; None where that is not by the annotation, or it names none yet."""
+        """The role that a new pod carries by the annotation; None where it names none, or does not decide."""
         return self.annotated if self.binding.annotates else None
 
 
@@ -83,16 +83,16 @@ class Refuse:
 
     reason: str
     instead: Grant | None = None
-    """What is to be done about it where it is there already."""
+    """What is done about a ServiceAccount that is there already, and cannot be refused."""
 
 
 Decision = Ignore | Grant | Refuse
 
 
 def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
-    """Decide about `account`, whose namespace is `namespace`, or None where there is none of that name.
+    """Decide about `account` in `namespace`, which is None where there is none of that name.
 
-    Another namespace's labels give it nothing.
+    A namespace of another name decides nothing about it.
     """
     try:
         subject = Subject(account.namespace, account.name)
@@ -111,7 +111,7 @@ def decide(account: Account, namespace: LiveNamespace | None, bindings: tuple[Bi
 
 
 def decide_existing(account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]) -> Decision:
-    """Decide about an `account` that is there already, or about to be: what cannot be refused may be corrected."""
+    """Decide about an `account` that is there already, or will be: it cannot be refused, but may be corrected."""
     decision = decide(account, namespace, bindings)
     return decision.instead if isinstance(decision, Refuse) and decision.instead else decision
 
@@ -123,8 +123,8 @@ def wanted_grants(
 ) -> list[Grant]:
     """The grants for all selected namespaces, in order of namespace and ServiceAccount.
 
-    A selected namespace whose ServiceAccount is not there yet counts: its grant starts before the pod's owner
-    exists, so that the review finds it done.
+    A selected namespace counts before its ServiceAccount is there: then the ServiceAccount's review finds its
+    grant done.
     """
     names = sorted({binding.service_account for binding in bindings})
     return [
@@ -143,9 +143,10 @@ def wanted_grants(
 def refusal_while_terminating(
     account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
 ) -> Refuse | None:
-    """The refusal that would be decided if `namespace` were not being deleted: nothing is granted there any more.
+    """The refusal that would be decided if `namespace` were not being deleted.
 
-    Until it is gone its ServiceAccounts can be changed, and their tokens are good.
+    Nothing is granted there any more. But until it is gone its ServiceAccounts can be changed, and their tokens
+    are valid.
     """
     if namespace is None:
         return None
@@ -176,10 +177,10 @@ def _by_annotation(
 
 
 def _other_annotation(annotation: str, instead: Grant, *, is_external: bool) -> Decision:
-    """Decide about a role that the binding does not list.
+    """Decide about an annotation that names a role which the binding does not list.
 
-    One that another binding lists is not external: most likely this program wrote it while that one selected the
-    namespace.
+    A role that another binding lists is not external. Most likely this program wrote the annotation while that
+    binding selected the namespace.
     """
     subject, binding = instead.subject, instead.binding
     named = annotation if len(annotation) <= _ARN_LIMIT else annotation[:_ARN_LIMIT] + "..."

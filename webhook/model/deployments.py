@@ -26,8 +26,8 @@ KUBECTL_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 RETRY_PAUSES = (1.0, 15.0)
 """Seconds before each retry that follows a new identity; from then on there is one a round.
 
-EKS's webhook learns of an annotation within a second and of an association after 5 to 15, so one retry at once
-could be too early and nothing would come of it.
+EKS's webhook knows an annotation within a second, and an association after 5 to 15. One retry at once could be too
+early.
 """
 
 RETRY_ROUND = 50.0
@@ -60,7 +60,7 @@ class Deployment:
     """The role that our restart was for, where pods get theirs by the annotation."""
 
     def for_role(self, role: RoleArn | None) -> Deployment:
-        """As it is to be judged where pods are to carry `role`: a restart for another role says nothing."""
+        """The Deployment as `decide_restart` judges it for `role`: a restart for another role does not count."""
         if role is None or self.restarted_for in {None, role.value}:
             return self
         return replace(self, restarted_by_us=None)
@@ -95,12 +95,12 @@ class RestartDecision(StrEnum):
 def decide_restart(
     deployment: Deployment, service_account: str, pods_started: Iterable[float], *, is_late: bool
 ) -> RestartDecision:
-    """Decide about a Deployment whose pods without identity, listed after it was read, started at these times.
+    """Decide about a Deployment whose pods without identity started at these times.
 
-    Once it is rolled out they are new ones, whatever the clocks say by which they were stamped. `is_late`: whether
-    a restart of ours has had its time, which the annotation does not show: its owner may have written it. RESTART
-    is answered once in the life of a Deployment for each role, never for a pod that any restart is replacing
-    already.
+    The pods were listed after the Deployment was read. So once it is rolled out they are new ones, whatever the
+    clocks that stamped them say. `is_late`: whether a restart of ours has had its time. The annotation does not
+    show that, because the Deployment's owner may have written it. RESTART is answered once in the life of a
+    Deployment for each role, and never for a pod that any restart is replacing already.
     """
     started = list(pods_started)
     if deployment.service_account != service_account:

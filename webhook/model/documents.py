@@ -1,4 +1,4 @@
-"""What of a JSON document can be written back as it was read, and shown to a person."""
+"""What of a JSON document can be written back as it was read, and how a part of it is made legible."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _DEEPEST = 16
 """Levels below a statement. A policy has four: the condition, its operators, their keys, lists of values."""
 
 _EXACT_DIGITS = 15
-"""Significant digits that a float keeps, whatever the number was."""
+"""Significant digits that a float keeps of any number."""
 
 _REPLACEMENT = "\ufffd"
-_LONGEST_SHOWN = 400
+_LONGEST = 400
 """Characters; a ServiceAccount's subject has at most 340."""
 
 
 def why_not_kept(value: object) -> str | None:
-    """Why `value`, read from JSON, may not be written back as it was stored; None where it will be.
+    """Why `value`, read from JSON, cannot be written back as it was stored; None where it can.
 
-    A reason completes a sentence. Reading has lost something: of bytes that are no UTF-8 the replacement character
-    is left, of a number with many digits what fits into a float.
+    A reason completes a sentence. Reading may have lost something: it replaces bytes that are not UTF-8, and it
+    rounds a number with many digits to a float.
     """
     left = [(value, 0)]
     while left:
@@ -47,8 +47,8 @@ def _why_lost(scalar: object) -> str | None:
     return None
 
 
-def shown(value: object) -> str:
+def legible(value: object) -> str:
     """A part of a document as a person sees it in a sentence: printable, and not without end."""
     text = str(value)
-    cut = text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

@@ -28,10 +28,10 @@ class ObservingError(RuntimeError):
 
 
 def forget_locals(error: BaseException) -> None:
-    """Let go of the local variables of all calls that `error` and its causes have ended.
+    """Free the local variables of all calls that `error` and its causes have ended.
 
-    A traceback keeps them, and with them all that had been read, for as long as the error is kept: while a loop
-    backs off, and in a cycle of references until the garbage collector comes to it.
+    A traceback keeps them, and all that had been read, for as long as the error is kept. That is while a loop
+    backs off, or, in a cycle of references, until the garbage collector finds it.
     """
     found: BaseException | None = error
     while found is not None:

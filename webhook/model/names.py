@@ -70,7 +70,7 @@ class RoleArn:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its path has no character that means something in a policy, or is new to EKS's webhook."""
+        """Whether its path has no character that is special in a policy, or that EKS's webhook does not expect."""
         return _PLAIN_PATH.fullmatch(self._part("path")) is not None
 
     def _part(self, group: str) -> str:

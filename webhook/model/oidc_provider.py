@@ -1,4 +1,4 @@
-"""Whether an account accepts the cluster's tokens: its OIDC provider, and what to do about one that does not."""
+"""Whether an account accepts the cluster's tokens: its OIDC provider, and how to fix it where it does not."""
 
 from __future__ import annotations
 

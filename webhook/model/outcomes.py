@@ -15,24 +15,28 @@ class TrustSource(StrEnum):
     """How we know that the subject is trusted."""
 
     WRITTEN = "written"
+    """We have written it just now."""
     ALREADY = "already"
+    """Our statement, or our association, was there already."""
     FOREIGN = "foreign"
+    """An external statement, or an external association, gives it."""
     UNMANAGED = "unmanaged"
+    """Nothing was asked: trust is external in mode annotate, and a dry run makes no call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """`role` trusts the subject; for UNMANAGED, trust is external."""
+    """`role` trusts the subject, or is taken to do so (UNMANAGED)."""
 
     role: RoleArn
-    proof: TrustSource
+    source: TrustSource
     doubt: str = ""
-    """A sentence about an external Deny that may keep it out all the same; empty where none does."""
+    """A sentence about an external Deny that may deny the subject all the same; empty where there is none."""
 
     @property
     def label(self) -> str:
-        """The proof in one word: `uncertain` where a Deny may hold."""
-        return "uncertain" if self.doubt else self.proof.value
+        """The source in one word; `uncertain` where a Deny may hold."""
+        return "uncertain" if self.doubt else self.source.value
 
 
 @dataclass(frozen=True, slots=True)

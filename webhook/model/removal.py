@@ -1,4 +1,4 @@
-"""Removal: why a subject does not keep a role, the one rule of it, and how many are removed within an hour."""
+"""Removal: its reasons, the one rule that finds them (`removal_reason`), and how many are removed in an hour."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _ALWAYS_ALLOWED = 3
 
 
 class RemovalReason(StrEnum):
-    """Why a subject does not keep a role."""
+    """Why a subject does not keep a role. `removal_reason` finds it, `_SENTENCES` words it."""
 
     NAMESPACE_GONE = "namespace_gone"
     NAMESPACE_REPLACED = "namespace_replaced"
     """The namespace was recreated, and is not selected: the new one inherits no trust."""
     ACCOUNT_GONE = "account_gone"
-    """Also where there never was a ServiceAccount: its creation was rejected after our answer."""
+    """The ServiceAccount was deleted, or never came: its creation was rejected after our answer."""
     NOT_BOUND = "not_bound"
     """No binding that lists the role selects it: a label or a binding was removed."""
     FOREIGN_ROLE = "foreign_role"
@@ -45,7 +45,7 @@ class RemovalReason(StrEnum):
 
     @property
     def waits_for_grace(self) -> bool:
-        """Whether it may be a mistake or a moment between two steps, so that removal waits."""
+        """Whether removal waits for the grace: it may be a mistake, or a moment between two steps."""
         return self is not RemovalReason.NAMESPACE_REPLACED
 
     @property
@@ -53,9 +53,6 @@ class RemovalReason(StrEnum):
         """The reason in words, to follow the name of the subject."""
         return _SENTENCES[self]
 
-
-Shown = tuple["LiveNamespace | None", "Account | None"]
-"""A namespace and its ServiceAccount as the API server showed them; None where there is none."""
 
 _SENTENCES = {
     RemovalReason.NAMESPACE_GONE: "its namespace is gone",
@@ -65,6 +62,9 @@ _SENTENCES = {
     RemovalReason.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
     RemovalReason.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
 }
+
+Shown = tuple["LiveNamespace | None", "Account | None"]
+"""A namespace and its ServiceAccount as the API server showed them; None where there is none."""
 
 
 def removal_reason(  # noqa: PLR0913  all that decides it
@@ -78,10 +78,10 @@ def removal_reason(  # noqa: PLR0913  all that decides it
     may_still_come: bool = False,
     trusted_by: Callable[[RoleArn], bool] = lambda _: False,
 ) -> RemovalReason | None:
-    """Why `subject` does not keep `role`, or None where it does: a binding wants that, or it may still need it.
+    """Why `subject` does not keep `role`. None where it does: a binding wants that, or it may still need the role.
 
-    `associated`: it has the role by an association, not by the role's trust policy; the role is None where no
-    binding can name it. `former_uid` is the uid of the namespace of that name that was last selected, where known.
+    `associated`: it has the role by an association, not by the role's trust policy. `role` is None for one that no
+    binding can name. `former_uid` is the uid of the namespace of that name that was last selected, where known.
     `may_still_come`: the namespace is so new that a missing ServiceAccount says nothing. `trusted_by` answers
     whether another role of ours trusts the subject.
     """
@@ -108,9 +108,9 @@ def removal_reason(  # noqa: PLR0913  all that decides it
 def _gives(grant: Grant, role: RoleArn | None, *, associated: bool) -> bool:
     """Whether the binding gives the role in this way, or did before its mode was changed, so that pods may use it.
 
-    Pods keep what they started with. EKS prefers an association to the annotation, so removing one costs running
-    pods their access: only `migrate` does it, when it can replace them. On the way to associations, only the
-    annotation tells that pods may still use the role by its trust policy.
+    Pods keep what they started with. From associations to trust: removing an association costs running pods their
+    access, because EKS prefers it to the annotation. So only `migrate` removes it, when it can replace the pods.
+    From trust to associations: pods may still use the role by its trust policy where the annotation names it.
     """
     binding = grant.binding
     if associated:
@@ -131,15 +131,15 @@ def _reason_without_grant(
 
 @dataclass(frozen=True, slots=True)
 class PruneRules:
-    """When an unwanted subject is removed, and how many are at most."""
+    """When an unused subject is removed, and how many are at most."""
 
     grace: float
-    """Seconds for which a subject must have been seen unwanted."""
+    """Seconds for which a subject must have been seen unused. `controller.unused` says from when they count."""
     fraction: float
     """The part of all subjects that may be removed within an hour."""
 
     def limit(self, subjects: int, removed: int) -> int:
-        """How many may be removed within an hour, of `subjects` that are there and `removed` that were."""
+        """How many may be removed within an hour, where `subjects` are there and `removed` were there."""
         return max(_ALWAYS_ALLOWED, int(self.fraction * (subjects + removed)))
 
     def left(self, subjects: int, removed: int) -> int:
@@ -149,10 +149,10 @@ class PruneRules:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the running program makes of removals once their grace is over."""
+    """What the running program will do about removals once their grace is over."""
 
     due: int
-    """Those that count against the limit and are not being removed already."""
+    """How many count against the limit and are not being removed already."""
     allowed: int
     """How many more may be removed now."""
 

@@ -97,7 +97,7 @@ class NamePattern:
     def covers(self, other: NamePattern) -> bool:
         """Whether every name that fits `other` fits this pattern too.
 
-        `other`'s stars become a character that no literal equals, so only a star of ours can take them in.
+        The stars of `other` become a character that no literal equals, so only a star of ours can match them.
         """
         return self.matches(other.value.replace("*", _ANY_TEXT))
 

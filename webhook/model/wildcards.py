@@ -22,8 +22,8 @@ def as_expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
 def _expression(pattern: str) -> str:
     """One of them.
 
-    Each part between stars is taken where it comes first and never tried elsewhere: that loses no match, and
-    keeps a pattern of many stars from backtracking without end.
+    Each part between stars is matched where it comes first and never tried elsewhere. That loses no match, and a
+    pattern of many stars does not backtrack without end.
     """
     first, *others = (
         "".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("*")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.documents import shown
+from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn
 
@@ -71,9 +71,9 @@ class Ownership:
         """Why a person has to delete an association whose action is CONFLICT."""
         origin = "of this installation" if self.owns(found) else found.origin
         if found.target_role:
-            fault = f"passes on to {shown(found.target_role)}: delete it, and it is recreated without"
+            fault = f"passes on to {legible(found.target_role)}: delete it, and it is recreated without"
         elif found.role != role.value:
-            fault = f"names {shown(found.role)}: delete it, and it is recreated with {role}"
+            fault = f"names {legible(found.role)}: delete it, and it is recreated with {role}"
         else:
             fault = "disables session tags, which the trust policy needs: delete it, and it is recreated with them"
         return f"association {found.id} {origin} {fault}"
@@ -107,15 +107,17 @@ class Association:
     def origin(self) -> str:
         """Where an external one comes from, to follow its id."""
         if self.owner_arn:
-            return f"of add-on {shown(self.owner_arn)}"
+            return f"of add-on {legible(self.owner_arn)}"
         if CLUSTER_TAG in self.tags or INSTALLATION_TAG in self.tags:
             named = self.tags.get(INSTALLATION_TAG, "?"), self.tags.get(CLUSTER_TAG, "?")
-            return "of installation {} in cluster {}".format(*map(shown, named))
+            return "of installation {} in cluster {}".format(*map(legible, named))
         return "created externally"
 
     def change_from(self, role: RoleArn) -> str:
-        """How a managed one was changed that is to give `role`."""
-        return f"it was given {shown(self.role)}" if self.role != role.value else "its session tags were disabled"
+        """How a managed association that should give `role` was changed."""
+        return (
+            f"it was given {legible(self.role)}" if self.role != role.value else "its session tags were disabled"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,12 @@ class FoundAssociations:
 
 
 class Need(IntEnum):
-    """How much an association is needed; each comes with what those before it have."""
+    """How much an association is needed; a greater need includes the smaller ones."""
 
     SOON = 0
-    """Nothing waits for it: one that is listed is not described, as after a start there are thousands."""
+    """Nothing waits for it. One that is listed is not described: after a start there are thousands."""
     ANSWER = 1
-    """A review waits for it: what is there is described. Only the leader creates it."""
+    """A review waits for it. One that is listed is described. Only the leader creates it."""
     CERTAIN = 2
     """The ServiceAccount is refused without it, or it is overdue: any replica creates it."""
 

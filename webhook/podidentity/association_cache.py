@@ -1,4 +1,4 @@
-"""What is known of a cluster's associations without a call: by the last list, and by what was described since."""
+"""What is known of a cluster's associations without a call: by the last list and by descriptions since."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class AssociationCache:
     def trust_source(self, subject: Subject, role: RoleArn) -> TrustSource | None:
         """How `subject` is known to be associated with `role`, or None.
 
-        None too while it is being deleted: a request then waits for that, and has it created again.
+        None too while the association is being deleted: a request then waits for the end, and creates it again.
         """
         confirmed = self._confirmed.get(subject)
         is_known = confirmed and confirmed.role == role and subject not in self._deletions
@@ -80,29 +80,29 @@ class AssociationCache:
         return listed is not None and not is_described and subject not in self._deletions
 
     def is_propagated(self, subject: Subject) -> bool:
-        """Whether EKS's webhook has had the time to learn of it."""
+        """Whether the association is old enough for EKS's webhook to know it."""
         since = self._since.get(subject)
         is_correct = subject in self._confirmed or self.is_undescribed(subject)
         return is_correct and since is not None and since <= self._clock() - PROPAGATED_WITHIN
 
     def stalest(self, wanted: Collection[Subject], most: int) -> list[Subject]:
-        """Those of `wanted` that were described longest ago, but none that EKS may not show yet."""
+        """Those of `wanted` that were described longest ago, without those too new for EKS to show."""
         settled = [subject for subject in wanted if subject in self._ids and self._is_settled(subject)]
         return sorted(settled, key=self._confirmed_at)[:most]
 
     def undescribed(self, but: Collection[Subject], most: int) -> list[Subject]:
-        """Those that may be managed and were never described, except for these."""
+        """Those that may be managed and were never described, except for `but`."""
         known = self._managed.keys() | set(but)
         unknown = (one for one, listed in self._ids.items() if one not in known and listed not in self._external)
         return list(islice(unknown, most))
 
     def record_id(self, subject: Subject, association_id: str) -> None:
-        """EKS has named it; it was not described."""
+        """Record that EKS has named it, without a description."""
         if self._ids.get(subject) != association_id:
             self._ids[subject], self._since[subject] = association_id, self._clock()
 
     def record(self, found: Association) -> None:
-        """It was described or created."""
+        """Record that it was described or created."""
         self.record_id(found.subject, found.id)
         if self._owner.owns(found):
             self._managed[found.subject] = found.role_arn
@@ -111,18 +111,18 @@ class AssociationCache:
             self._external.add(found.id)
 
     def confirm(self, subject: Subject, role: RoleArn, source: TrustSource) -> None:
-        """It gives `role`, as was seen or written just now."""
+        """Record that it gives `role`, as was read or written just now."""
         later = TrustSource.ALREADY if source is TrustSource.WRITTEN else source
         self._confirmed[subject] = _Confirmed(role, later, self._clock())
 
     def mark_conflicting(self, found: Association) -> None:
-        """It gives the subject something else, and only a person may change it."""
+        """Record that it gives the subject another role, and that only a person may change it."""
         self._confirmed.pop(found.subject, None)
         self._external.add(found.id)
 
     @contextmanager
     def deleting(self, subject: Subject) -> Iterator[None]:
-        """Inside the `with` it is being deleted; until it is described again, what was known does not count."""
+        """Inside the `with` it is being deleted. What was confirmed does not count until it is described again."""
         self._confirmed.pop(subject, None)
         ended = self._deletions[subject] = asyncio.Event()
         try:
@@ -137,12 +137,12 @@ class AssociationCache:
             await deletion.wait()
 
     def remove(self, subject: Subject) -> None:
-        """The subject has none."""
+        """Record that the subject has none."""
         for known in (self._ids, self._since, self._confirmed, self._managed):
             known.pop(subject, None)
 
     def update(self, listing: Listing) -> None:
-        """Record a whole list. What it lacks is removed, unless that is so young that the list may be too old."""
+        """Record a whole list. What it lacks is forgotten, unless it is so new that the list may be too old."""
         old = self._clock() - SETTLES_WITHIN
         for subject in self._ids.keys() - listing.ids.keys():
             if self._is_settled(subject) and self._since[subject] < old:

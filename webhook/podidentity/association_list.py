@@ -1,4 +1,4 @@
-"""When all associations of the cluster are listed, and what the lists show to be overdue."""
+"""When all associations of the cluster are listed, and which of those that the lists lack are overdue."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _OVERDUE_AFTER = 300.0
 
 
 class AssociationList:
-    """Has the list read by `read`, which raises AwsError: once, with each pass, and again by a new leader.
+    """Calls `read`, which lists all and raises AwsError: once, with each pass, and when this replica leads.
 
-    A new leader reads it again, because the leader before has created some: `leads_since` answers since when this
+    A new leader lists again, because the leader before has created some. `leads_since` answers since when this
     replica leads, on `clock`, or None.
     """
 
@@ -39,7 +39,10 @@ class AssociationList:
         """The first read, or the first since this replica leads."""
 
     async def wait_until_synced(self) -> None:
-        """Wait until the list was read once, as the leader since it leads. Raises AwsError where it never was."""
+        """Wait until the list was read once; the leader needs one read since it leads.
+
+        Raises AwsError where the list was never read.
+        """
         try:
             await asyncio.shield(self._required_reading())
         except AwsError:
@@ -68,7 +71,7 @@ class AssociationList:
 
 
 class OverdueAssociations:
-    """What the leader seems not to create, by the lists of a replica that does not lead."""
+    """The associations that the leader seems not to create, by the lists of a replica that does not lead."""
 
     def __init__(self) -> None:
         self._missing: dict[Subject, float] = {}
@@ -80,8 +83,8 @@ class OverdueAssociations:
     def update(self, missing: Collection[Subject], now: float) -> list[Subject]:
         """Record what a list lacks; answers what is overdue.
 
-        That is what the list before lacked too, unless both lists show the leader at work: it creates them one
-        after the other. What is missing for very long is overdue in any case.
+        An association is overdue where the list before lacked it too. Where the two lists show that the leader has
+        created others meanwhile, it is overdue only after five minutes: the leader creates them one after another.
         """
         before, self._missing = self._missing, {one: self._missing.get(one, now) for one in missing}
         none_was_created = before.keys() <= self._missing.keys()

@@ -63,7 +63,7 @@ class AssociationWriter:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """One turn to call EKS: `ensure`, `find` and `find_new` are called inside of one."""
+        """Wait for a turn to call EKS. `ensure`, `find` and `find_new` are called inside the `async with`."""
         async with self._limiter.turn():
             with self._progress.step("associations", _LONGEST_TURN):
                 yield
@@ -76,7 +76,7 @@ class AssociationWriter:
         self._show(len(listing.ids))
 
     async def find_new(self, subject: Subject) -> None:
-        """List the subject's association, which another replica may have created since the last list."""
+        """List the subject's association: another replica may have created it since the last list."""
         if self.cache.id_of(subject) is None:
             self.cache.update_one(subject, await self._api.list(subject))
 
@@ -91,7 +91,10 @@ class AssociationWriter:
     async def ensure(
         self, subject: Subject, role: RoleArn, may_presume: Callable[[], bool] = lambda: False
     ) -> Outcome:
-        """Describe, decide and act once. Where `may_presume` holds, one that EKS names is presumed correct."""
+        """Describe, decide and act once.
+
+        Where `may_presume` holds and EKS refuses to create a second one, the first is presumed correct.
+        """
         found = await self.find(subject)
         if self._desired.was_replaced(subject):
             return Untrusted(role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED)
@@ -103,7 +106,7 @@ class AssociationWriter:
                 if error.association_id and may_presume():
                     self.cache.record_id(subject, error.association_id)
                     return Trusted(role, TrustSource.ALREADY)
-                # Another replica's, an external one, or one that was deleted a moment ago.
+                # It is another replica's, an external one, or one that was deleted a moment ago.
                 found = await self._described(subject, error.association_id)
                 if found is None:
                     reason = f"{error}, which cannot be described yet or any more"
@@ -168,7 +171,7 @@ class AssociationWriter:
         return Trusted(role, source)
 
     def _check_may_add(self, subject: Subject) -> None:
-        """Raise AwsError where its namespace may have been recreated, so that it is given no new role."""
+        """Raise AwsError where the subject's namespace may have been recreated: then it is given no new role."""
         if not self._desired.may_add(subject):
             raise AwsError(FailureKind.UNAVAILABLE, NOT_CERTAIN)
 

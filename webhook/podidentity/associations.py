@@ -1,10 +1,10 @@
 """Associations: one for each ServiceAccount of a binding in mode pod-identity, however many attempts it takes.
 
-The leader creates them, and another replica only what the leader has not created in time: of several replicas that
-create one, all but one cost EKS a call that it refuses, out of a rate that all share.
+The leader creates them. Another replica creates only what the leader has not created in time: where several
+replicas create one, EKS refuses all calls but one, and those cost a share of the rate that all replicas use.
 
-The whole cluster is listed with each pass. The list has neither roles nor tags, so the leader also describes some
-with each pass, those described longest ago first: what was changed by hand is found when its turn comes.
+Each pass lists the whole cluster. The list has neither roles nor tags, so the leader also describes some with each
+pass, those described longest ago first. So what was changed by hand is found when its turn comes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Associations:
 
     @property
     def leads(self) -> bool:
-        """Whether this replica creates what is missing; another one only what needs to be certain."""
+        """Whether this replica creates what is missing. Others create only what needs to be certain."""
         return self._leads_since() is not None
 
     @property
@@ -147,7 +147,7 @@ class Associations:
         await self._list.wait_until_synced()
 
     def enqueue(self) -> None:
-        """List the cluster again soon, and create what is missing: as the leader all, else what is overdue."""
+        """List the cluster again soon, and create what is missing: all as the leader, else what is overdue."""
         if not self._closing and (self._pass is None or self._pass.done()):
             self._pass = asyncio.get_running_loop().create_task(self._run_pass(), name="check associations")
 
@@ -211,7 +211,7 @@ class Associations:
     # Removals
 
     def approve_removals(self, subjects: Collection[Subject]) -> None:
-        """Have exactly these deleted as long as they are unused, until this is called again."""
+        """Delete these as long as they are unused; the next call replaces them all."""
         self._pending_removals.approve(subjects, self._requests.keys(), self._clock())
         if self._closing or self._pending_removals.approved.isdisjoint(self.subjects):
             return
@@ -223,14 +223,13 @@ class Associations:
     async def remove(self, subject: Subject) -> bool:
         """Delete the subject's association where it is managed; answers whether one was deleted.
 
-        The caller has decided so, after the list was read. A request for the subject ends as WITHDRAWN. Raises
-        AwsError.
+        The caller has decided that it is unused. A request for the subject ends as WITHDRAWN. Raises AwsError.
         """
         self.withdraw(subject, "its association is being removed")
         return await self._delete(subject, lambda _: True)
 
     async def _remove_approved(self) -> None:
-        """Delete those approved, each after one more look at whether it is unused."""
+        """Delete those that are approved and due; each is checked once more right before the call."""
         for subject in sorted(self._pending_removals.approved & self.subjects.keys()):
             if self._may_remove(subject):
                 await run_and_log(
@@ -255,7 +254,7 @@ class Associations:
             await run_and_log("associations_not_checked", self._create_and_check(), _LOOP)
 
     async def _create_and_check(self) -> None:
-        """Create what is missing: as the leader all, else what is overdue."""
+        """Create what is missing: all as the leader, else what is overdue."""
         wanted = self._desired.wanted_associations()
         missing = [subject for subject in wanted if self.cache.id_of(subject) is None]
         if self.leads:
@@ -273,7 +272,7 @@ class Associations:
             self.submit(subject, wanted[subject], Need.ANSWER)
         before, self._missing = self._missing, set(missing)
         if not self._missing <= before:
-            return  # new ones have EKS's rate for themselves: a later pass checks what is there
+            return  # new ones come first at EKS's rate: a later pass checks what is there
         for subject in self.cache.stalest(wanted.keys(), DESCRIBED_PER_PASS):
             if not self.leads:
                 return
@@ -284,7 +283,7 @@ class Associations:
             await run_and_log("association_not_described", work, _LOOP, **subject_fields(subject))
 
     async def _check(self, subject: Subject, role: RoleArn) -> None:
-        """Describe one again and repair it. One after another, so that new ones hardly wait."""
+        """Describe one again and repair it. They are checked one after another, so that new ones hardly wait."""
         try:
             async with self._writer.turn():
                 outcome = await self._writer.ensure(subject, role)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AssociationInUseError(AwsError):
-    """The ServiceAccount has an association already, or had one a moment ago; EKS says which, where it does."""
+    """The ServiceAccount has an association, or had one a moment ago; its id, where EKS names it."""
 
     def __init__(self, message: str, association_id: str | None) -> None:
         super().__init__(FailureKind.UNAVAILABLE, message)

@@ -1,4 +1,7 @@
-"""How long to wait before the next try."""
+"""How long to wait before the next try, after any failure.
+
+Where AWS throttles, `rate_limiter` also slows down all other calls.
+"""
 
 from __future__ import annotations
 

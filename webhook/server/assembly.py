@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.admission.namespaces import LiveNamespaces
-from webhook.admission.service import AdmissionService, Policy
+from webhook.admission.service import AdmissionRules, AdmissionService
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
@@ -75,11 +75,11 @@ async def assemble(configuration: Configuration) -> Program:
         section.interval,
         reconciler.hurry,
     )
-    patience = Policy(
+    admission_rules = AdmissionRules(
         trust_budget=configuration.admission.trust_budget,
         refuse_without_trust=configuration.admission.on_trust_failure == "deny",
     )
-    service = AdmissionService(bindings, LiveNamespaces(cache, api.namespace), grants, events, patience)
+    service = AdmissionService(bindings, LiveNamespaces(cache, api.namespace), grants, events, admission_rules)
 
     return parts.program(
         service,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class LogThrottle:
+class LogLimit:
     """Passes one line of each key in so many seconds. Keys have to be few."""
 
     def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,18 +34,18 @@ class LogThrottle:
         return self._dropped.pop(key, 0)
 
 
-_throttle = LogThrottle()
+_limit = LogLimit()
 
 
 def note_refusal(status: int, reason: str) -> None:
     """Count a request that was answered with an HTTP error. `reason` is short."""
     metrics.reviews_refused.labels(str(int(status))).inc()
-    if (dropped := _throttle.take(status)) is not None:
+    if (dropped := _limit.take(status)) is not None:
         log.warning("request_refused", status=int(status), reason=reason, not_logged_before=dropped)
 
 
 def note_closing(cause: str) -> None:
     """Count a connection that was closed because of its client, or because others need its place."""
     metrics.connections_closed.labels(cause).inc()
-    if (dropped := _throttle.take(cause)) is not None:
+    if (dropped := _limit.take(cause)) is not None:
         log.warning("connection_closed", cause=cause, not_logged_before=dropped)

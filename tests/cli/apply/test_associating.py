@@ -16,7 +16,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
+from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.engine.build import build_engine
@@ -68,7 +68,7 @@ class Person:
         return make_plan(self.installation, snapshot, replace(account, associations=seen))
 
     @asynccontextmanager
-    async def hands(self) -> AsyncIterator[Hands]:
+    async def applier(self) -> AsyncIterator[Applier]:
         """What `apply` works with."""
         cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         policies, own = self.iam.client("apply"), self.installation.own_in(self.role)
@@ -80,16 +80,16 @@ class Person:
             partial(DesiredState, cache),
             partial(Associations, self.eks, OWNER),
         )
-        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
-            yield by
+        async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
+            yield applier
 
-    async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
+    async def apply(self, plan: Plan, *, approve: bool = False) -> Applier:
         """Carry it out, and answer what was done it with."""
-        async with self.hands() as by:
-            await add_and_repair(by, plan, _quiet)
+        async with self.applier() as applier:
+            await add_and_repair(applier, plan, _quiet)
             if approve:
-                await remove(by, plan, _quiet)
-        return by
+                await remove(applier, plan, _quiet)
+        return applier
 
     @property
     def associated(self) -> set[int]:
@@ -105,14 +105,14 @@ def _number(namespace: str) -> int:
 async def test_a_thousand_from_before_are_associated_once_with_one_write_of_the_trust() -> None:
     person = Person()
     person.add(*range(1000))
-    by = await person.apply(await person.plan())
-    assert by.done.failed == []
+    applier = await person.apply(await person.plan())
+    assert applier.done.failed == []
     assert person.associated == set(range(1000))
     assert person.eks.calls["create"] == 1000
     assert person.eks.most_at_once <= 8
     assert len(person.iam.made("write", person.role)) == 1
     assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))
-    assert "associations created or repaired: 1000" in by.done.written
+    assert "associations created or repaired: 1000" in applier.done.written
     assert not (await person.plan()).has_changes
 
 
@@ -125,8 +125,8 @@ async def test_a_managed_association_that_was_changed_is_repaired_and_external_o
     right = person.eks.put(subject(3), person.role.value)
     plan = await person.plan()
     assert [len(plan.associations.made), len(plan.associations.repaired), len(plan.problems)] == [0, 1, 1]
-    by = await person.apply(plan)
-    assert by.done.failed == []
+    applier = await person.apply(plan)
+    assert applier.done.failed == []
     assert (person.eks.now[subject(1)].id, person.associated) == (ours.id, {1, 3})
     assert (person.eks.now[subject(2)], person.eks.now[subject(3)]) == (theirs, right)
 
@@ -142,8 +142,8 @@ async def test_what_nothing_wants_is_deleted_only_with_approval_and_only_where_i
     assert [item.found for item in plan.associations.removed] == [ours]
     await person.apply(plan)
     assert person.eks.now[subject(2)] == ours
-    by = await person.apply(plan, approve=True)
-    assert by.done.written == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: association {ours.id} deleted"]
+    applier = await person.apply(plan, approve=True)
+    assert applier.done.written == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: association {ours.id} deleted"]
     assert subject(2) not in person.eks.now
     assert person.eks.now[subject(3)] == theirs
     assert person.associated == {1, 3}
@@ -168,8 +168,8 @@ async def test_a_subject_wanted_again_since_the_plan_keeps_its_association() -> 
     person.eks.put(subject(1), person.role.value, tags=OWNER.tags())
     plan = await person.plan()
     person.add(1)
-    by = await person.apply(plan, approve=True)
-    assert "is kept, because it is wanted now" in by.done.failed[0]
+    applier = await person.apply(plan, approve=True)
+    assert "is kept, because it is wanted now" in applier.done.failed[0]
     assert person.associated == {1}
 
 
@@ -179,14 +179,14 @@ async def test_calls_that_fail_for_a_while_are_tried_again_and_one_that_never_wo
     person.add(1, 2)
     plan = await person.plan()
     person.eks.have(Trouble(refusal(FailureKind.THROTTLED), "create", 3))
-    by = await person.apply(plan)
-    assert (by.done.failed, person.associated) == ([], {1, 2})
+    applier = await person.apply(plan)
+    assert (applier.done.failed, person.associated) == ([], {1, 2})
 
     person.add(3)
     plan = await person.plan()
     person.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "no such right"), "create", 1000))
-    by = await person.apply(plan)
-    assert by.done.failed == [f"{subject(3).namespace}/{SERVICE_ACCOUNT}: no such right"]
+    applier = await person.apply(plan)
+    assert applier.done.failed == [f"{subject(3).namespace}/{SERVICE_ACCOUNT}: no such right"]
 
 
 @in_virtual_time
@@ -197,6 +197,6 @@ async def test_a_statement_for_pods_that_was_removed_externally_is_written_thoug
     person.iam.store(person.role, foreign_document(person.role))
     plan = await person.plan()
     assert [[one.binding for one in change.pods] for change in plan.roles] == [[person.binding.name]]
-    by = await person.apply(plan)
-    assert by.done.failed == []
+    applier = await person.apply(plan)
+    assert applier.done.failed == []
     assert TrustPolicy(person.iam.document(person.role)).has_whole(pods_of(person.binding))

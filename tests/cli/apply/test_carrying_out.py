@@ -18,7 +18,7 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Done, Hands, add_and_repair, hands_over, remove
+from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
@@ -73,7 +73,7 @@ class Person:
         return await read_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
-    async def hands(self, who: str = "apply") -> AsyncIterator[Hands]:
+    async def applier(self, who: str = "apply") -> AsyncIterator[Applier]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
@@ -85,16 +85,16 @@ class Person:
             LeaseLock(self.leases, who),
             partial(DesiredState, cache),
         )
-        async with hands_over(engine, self.cluster, policies, cache, Done()) as by:
-            yield by
+        async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
+            yield applier
 
-    async def apply(self, plan: Plan, *, approve: bool = False) -> Hands:
+    async def apply(self, plan: Plan, *, approve: bool = False) -> Applier:
         """Carry it out, and answer what was done it with."""
-        async with self.hands() as by:
-            await add_and_repair(by, plan, _quiet)
+        async with self.applier() as applier:
+            await add_and_repair(applier, plan, _quiet)
             if approve:
-                await remove(by, plan, _quiet)
-        return by
+                await remove(applier, plan, _quiet)
+        return applier
 
     def trusted(self, one: RoleArn) -> set[int]:
         """The numbers of the subjects that our statement in a role trusts."""
@@ -108,8 +108,8 @@ async def test_hundreds_from_before_are_spread_over_the_pool_in_a_few_writes() -
     for number in range(300):
         person.add(number)
     plan = await person.plan()
-    by = await person.apply(plan)
-    assert by.done.failed == []
+    applier = await person.apply(plan)
+    assert applier.done.failed == []
     homes = [person.trusted(one) for one in person.roles]
     assert sum(map(len, homes)) == 300
     assert set().union(*homes) == set(range(300))
@@ -126,11 +126,11 @@ async def test_a_subject_annotated_meanwhile_with_the_same_role_is_done(annotati
     person = Person()
     person.add(1)
     plan = await person.plan()
-    async with person.hands() as by:
+    async with person.applier() as applier:
         shown = person.cluster.accounts[SERVICE_ACCOUNT].objects
         shown[subject(1).namespace] = replace(shown[subject(1).namespace], role_annotation=annotation)
-        await add_and_repair(by, plan, _quiet)
-    assert len(by.done.failed) == failed
+        await add_and_repair(applier, plan, _quiet)
+    assert len(applier.done.failed) == failed
 
 
 @pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.REFUSED, Trouble.ANSWER_LOST, Trouble.HANGS])
@@ -140,8 +140,8 @@ async def test_calls_that_fail_for_a_while_are_tried_until_it_is_done(trouble: T
     person.add(1)
     plan = await person.plan()
     person.iam.have(trouble, "write", times=3)
-    by = await person.apply(plan)
-    assert by.done.failed == []
+    applier = await person.apply(plan)
+    assert applier.done.failed == []
     assert person.trusted(role()) == {1}
 
 
@@ -151,8 +151,8 @@ async def test_done_means_that_iam_shows_it_even_where_reads_lag() -> None:
     person.add(1)
     plan = await person.plan()
     began = now()
-    by = await person.apply(plan)
-    assert by.done.written[0].endswith("1 added")
+    applier = await person.apply(plan)
+    assert applier.done.written[0].endswith("1 added")
     assert TrustPolicy(person.iam.seen(role())).subjects(own_in(role())) == {subject(1)}
     assert now() - began >= 5
 
@@ -165,9 +165,9 @@ async def test_a_role_deleted_since_the_plan_is_reported_and_the_others_are_done
     person.add(2, second.value)
     plan = await person.plan()
     person.iam.delete(first)
-    by = await person.apply(plan)
+    applier = await person.apply(plan)
     assert person.trusted(second) == {2}
-    assert [reason for reason in by.done.failed if "NoSuchEntity" in reason]
+    assert [reason for reason in applier.done.failed if "NoSuchEntity" in reason]
 
 
 @in_virtual_time
@@ -184,8 +184,8 @@ async def test_our_statement_changed_by_hand_is_repaired() -> None:
     person.iam.edit(role(), loosen)
     plan = await person.plan()
     assert [change.is_repaired for change in plan.roles] == [True]
-    by = await person.apply(plan)
-    assert by.done.failed == []
+    applier = await person.apply(plan)
+    assert applier.done.failed == []
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(whole))
 
 
@@ -203,9 +203,11 @@ async def test_removals_wait_for_approval_and_whoever_is_wanted_again_stays() ->
     assert person.trusted(role()) == {0, 1, 2, 3}
 
     person.add(2, role().value)
-    by = await person.apply(plan, approve=True)
+    applier = await person.apply(plan, approve=True)
     assert person.trusted(role()) == {0, 2, 3}
-    assert by.done.failed == [f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted now"]
+    assert applier.done.failed == [
+        f"{subject(2).namespace}/{SERVICE_ACCOUNT}: not removed, because it is wanted now"
+    ]
 
 
 @pytest.mark.parametrize("stale", [0.0, 20.0])
@@ -217,7 +219,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
     person = Person(iam=SimulatedIam(stale=stale))
     for number in (1, 2):
         person.add(number)
-    async with person.hands("replica") as replica:
+    async with person.applier("replica") as replica:
 
         async def trust(number: int) -> None:
             (grant,) = replica.cache.grants_in(subject(number).namespace)
@@ -227,8 +229,8 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         await trust(2)
         person.cluster.remove_namespace(subject(1))
         await asyncio.sleep(stale + 1)
-        by = await person.apply(await person.plan(), approve=True)
-        assert by.done.failed == []
+        applier = await person.apply(await person.plan(), approve=True)
+        assert applier.done.failed == []
         person.add(3)
         await asyncio.sleep(0.1)
         await trust(3)
@@ -255,9 +257,9 @@ async def test_approved_removals_in_ten_roles_are_all_done() -> None:
         person.cluster.remove_namespace(subject(number))
     person.iam.calls.clear()
 
-    by = await person.apply(await person.plan(), approve=True)
-    assert by.done.failed == []
-    assert sorted(by.done.written) == sorted(f"{one}: {len(those)} removed" for one, those in leaving.items())
+    applier = await person.apply(await person.plan(), approve=True)
+    assert applier.done.failed == []
+    assert sorted(applier.done.written) == sorted(f"{one}: {len(those)} removed" for one, those in leaving.items())
     assert {one: person.trusted(one) for one in person.roles} == {
         one: those - leaving[one] for one, those in homes.items()
     }
@@ -273,9 +275,9 @@ async def test_whoever_cannot_be_looked_up_stays() -> None:
     person.cluster.remove_namespace(subject(1))
     plan = await person.plan()
     person.cluster.failing_reads = float("inf")
-    by = await person.apply(plan, approve=True)
+    applier = await person.apply(plan, approve=True)
     assert person.trusted(role()) == {1}
-    assert "could not be looked up" in by.done.failed[0]
+    assert "could not be looked up" in applier.done.failed[0]
 
 
 @in_virtual_time

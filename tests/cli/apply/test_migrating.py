@@ -19,7 +19,7 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, binding, foreign_document, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Done, Hands, hands_over
+from webhook.cli.apply.engine import Applier, Done, applier_over
 from webhook.cli.migrate import migrating
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
 from webhook.controller.cluster_cache import ClusterCache
@@ -46,12 +46,12 @@ class Replaced:
     """What replacing pods comes to: a reason, or an error, at one of its three waits; nothing goes wrong else."""
 
     settled: str = ""
-    told: str | Exception = ""
+    propagated: str | Exception = ""
     replaced: str | Exception = ""
 
     def port(self) -> Any:
         """In place of Replacing."""
-        waits = ("settled", "told", "replaced")
+        waits = ("settled", "propagated", "replaced")
         return SimpleNamespace(**{name: self._answering(getattr(self, name)) for name in waits})
 
     def _answering(self, outcome: str | Exception) -> Any:
@@ -85,7 +85,7 @@ class Scene:
             self.eks.put(one, ROLE.value, tags=OWNER.tags())
 
     @asynccontextmanager
-    async def hands(self, *_: Any, done: Done) -> AsyncIterator[Hands]:
+    async def applier(self, *_: Any, done: Done) -> AsyncIterator[Applier]:
         """What the command works with."""
         cache = ClusterCache((self.binding,), self.cluster.namespaces, self.cluster.accounts, now, GRACE)
         policies = self.iam.client("migrate")
@@ -97,8 +97,8 @@ class Scene:
             partial(DesiredState, cache),
             partial(Associations, self.eks, OWNER),
         )
-        async with hands_over(engine, self.cluster, policies, cache, done) as by:
-            yield by
+        async with applier_over(engine, self.cluster, policies, cache, done) as applier:
+            yield applier
 
     async def _pods(self, _: str) -> list[Any]:
         if not self.pods_listed:
@@ -118,7 +118,7 @@ class Scene:
         journey: Any = SimpleNamespace(
             here=SimpleNamespace(api=api), binding=self.binding, own_in=own_in, pods=None
         )
-        monkeypatch.setattr(migrating, "hands", lambda _, done, *more: self.hands(*more, done=done))
+        monkeypatch.setattr(migrating, "open_applier", lambda _, done, *more: self.applier(*more, done=done))
         monkeypatch.setattr(migrating, "Replacing", lambda *_: replaced.port())
         situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
         moves = tuple(Move(one, step, "") for one in situations)
@@ -128,8 +128,8 @@ class Scene:
 
 
 AFTERWARDS = {
-    "EKS's webhook does not hear of it": Replaced(told="it is not told yet"),
-    "the API server fails": Replaced(told=ClusterError("POST /api/v1/namespaces/x/pods: 500")),
+    "EKS's webhook does not know it": Replaced(propagated="it is not propagated yet"),
+    "the API server fails": Replaced(propagated=ClusterError("POST /api/v1/namespaces/x/pods: 500")),
     "the rollout does not end": Replaced(replaced="pods with the old variables are still there"),
     "the API server fails later": Replaced(replaced=ClusterError("GET /api/v1/pods: 503")),
 }
@@ -146,7 +146,7 @@ def test_time_runs_for_pods_whose_association_is_gone(monkeypatch: pytest.Monkey
         wait = AFTERWARDS[case]
         for one, line in zip(scene.who, sorted(done.failed), strict=True):
             assert line.startswith(f"{one.namespace}/{one.service_account}: {TIME_RUNS}, so run this again: ")
-            assert line.endswith(f": {wait.told or wait.replaced}")
+            assert line.endswith(f": {wait.propagated or wait.replaced}")
 
     scenario()
 
@@ -205,7 +205,7 @@ def test_ctrl_c_between_a_deletion_and_the_new_pods_tells_that_time_runs(monkeyp
             await asyncio.sleep(1e6)
             return ""
 
-        monkeypatch.setattr(port, "port", lambda: SimpleNamespace(settled=_at_once, told=for_ever))
+        monkeypatch.setattr(port, "port", lambda: SimpleNamespace(settled=_at_once, propagated=for_ever))
         moving = asyncio.create_task(scene.move_on(monkeypatch, MigrationStep.DETACH, port, done))
         await asyncio.sleep(30)
         moving.cancel()

@@ -43,7 +43,7 @@ def _replacing(monkeypatch: pytest.MonkeyPatch, created: Callable[[], float]) ->
 
     async def pods(*_: str) -> list[Any]:
         carried = {"has_identity": True, "carries": {Mode.POD_IDENTITY}}
-        return [SimpleNamespace(deployment="mxp", is_leaving=False, created=created(), **carried)]
+        return [SimpleNamespace(deployment="mxp", is_being_deleted=False, created=created(), **carried)]
 
     monkeypatch.setattr(replacing, "time", SimpleNamespace(monotonic=now, time=now))
     monkeypatch.setattr(replacing, "DeploymentApi", lambda _: _Deployments())
@@ -105,7 +105,7 @@ async def _told(monkeypatch: pytest.MonkeyPatch, course: Course, trials: _Trials
     monkeypatch.setattr(replacing, "time", SimpleNamespace(monotonic=now, time=now))
     here = SimpleNamespace(api=None, connection=trials)
     journey: Any = SimpleNamespace(here=here, binding=None, course=course)
-    return await Replacing(journey, RolloutLimits()).told(SUBJECT)
+    return await Replacing(journey, RolloutLimits()).propagated(SUBJECT)
 
 
 @pytest.mark.parametrize(("course", "seconds"), [(TO_IRSA, 20), (TO_POD_IDENTITY, 0)])

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from webhook.cli.plan.command import make_plan_here
 from webhook.cli.plan.shown import plan_document, show_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Iterator
 
     from webhook.cli.apply.engine import Done
     from webhook.cli.running import Progress
@@ -67,31 +67,30 @@ def apply(  # noqa: PLR0913  options
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
     if installation is not None and retire_issuer is None:
         raise typer.BadParameter("--installation goes with --retire-issuer")
-    asked = _Asked(output, approve, installation)
-    # An empty one is a script's variable that was not set, and must not apply the whole plan.
-    work: Callable[[Session, Progress], Coroutine[Any, Any, Exit]]
+    # An empty one is a script's variable that was not set: it is refused, and must not apply the whole plan.
+    retired: RoleArn | IssuerUrl | None = None
     if retire_role is not None:
-        work = partial(_retire, asked, RoleArn(retire_role))
+        retired = RoleArn(retire_role)
     elif retire_issuer is not None:
-        work = partial(_retire, asked, IssuerUrl(retire_issuer))
-    else:
-        work = partial(_apply, asked)
-    sys.exit(run_in_session(Where(config, namespace, context), work))
+        retired = IssuerUrl(retire_issuer)
+    asked = _Asked(output, approve, installation)
+    work = _apply if retired is None else partial(_retire, retired)
+    sys.exit(run_in_session(Where(config, namespace, context), partial(work, asked)))
 
 
 async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
-    from webhook.cli.apply.engine import Done, add_and_repair, hands, remove
+    from webhook.cli.apply.engine import Done, add_and_repair, open_applier, remove
 
     plan, done = await make_plan_here(here, progress), Done()
     with _printed(asked, plan, done, progress):
         if plan.has_changes:
             progress.step("watching the cluster")
-            async with hands(here, done) as by:
+            async with open_applier(here, done) as applier:
                 progress.step("writing what is missing")
-                await add_and_repair(by, plan, progress.count)
+                await add_and_repair(applier, plan, progress.count)
                 if asked.approved:
                     progress.step("removing")
-                    await remove(by, plan, progress.count)
+                    await remove(applier, plan, progress.count)
             if plan.removals and not asked.approved and asked.output is Output.TABLE:
                 progress.hide()
                 left = "left to the reconciler, its grace and its limit, or to --approve"
@@ -99,7 +98,7 @@ async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
     return _exit_code(plan, done)
 
 
-async def _retire(asked: _Asked, retired: RoleArn | IssuerUrl, here: Session, progress: Progress) -> Exit:
+async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done
     from webhook.cli.apply.retiring import retire_here
 

@@ -59,8 +59,8 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
-    """The running program's parts over a mirror of the cluster, and what they have done."""
+class Applier:
+    """Carries out a plan: the running program's parts over a mirror of the cluster, and what they have done."""
 
     cluster: Cluster
     policies: TrustPolicies
@@ -70,12 +70,12 @@ class Hands:
 
 
 @asynccontextmanager
-async def hands(
+async def open_applier(
     here: Session,
     done: Done,
     own_in: Callable[[RoleArn], OwnStatement] | None = None,
     pods: PodIdentity | None = None,
-) -> AsyncIterator[Hands]:
+) -> AsyncIterator[Applier]:
     """One writer for each role of the bindings; at the end, also after Ctrl-C, writes under way are finished.
 
     `own_in` are our statements in a role where they are not the installation's own, and `pods` associates where
@@ -105,80 +105,84 @@ async def hands(
         partial(DesiredState, cache),
         partial(Associations, pods.api, pods.owner) if pods else None,
     )
-    async with hands_over(engine, here.api, here.policies, cache, done) as by:
-        yield by
+    async with applier_over(engine, here.api, here.policies, cache, done) as applier:
+        yield applier
 
 
 @asynccontextmanager
-async def hands_over(
+async def applier_over(
     engine: Engine[DesiredState], cluster: Cluster, policies: TrustPolicies, cache: ClusterCache, done: Done
-) -> AsyncIterator[Hands]:
+) -> AsyncIterator[Applier]:
     """The same over an engine that was built; `cache` mirrors the cluster inside the `async with`."""
     mirror = asyncio.create_task(cache.run())
     try:
         await cache.wait_until_synced()
-        yield Hands(cluster, policies, cache, engine, done)
+        yield Applier(cluster, policies, cache, engine, done)
     finally:
         await engine.grants.close()
         mirror.cancel()
 
 
-async def add_and_repair(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
+async def add_and_repair(applier: Applier, plan: Plan, progress: Callable[[str], None]) -> None:
     """Write what the plan adds and repairs, create and repair associations, and write the annotations."""
     subjects = {change.subject for role in plan.roles for change in role.added}
     subjects |= {item.subject for item in plan.annotations}
     associating = [*plan.associations.made, *plan.associations.repaired]
     subjects |= {item.subject for item in associating}
     outcomes, _ = await asyncio.gather(
-        obtain(by, subjects, progress),
-        asyncio.gather(*(_repair(by, change) for change in plan.roles if change.is_repaired or change.pods)),
+        obtain(applier, subjects, progress),
+        asyncio.gather(*(_repair(applier, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
-    _note_associated(by, associating, outcomes)
-    await asyncio.gather(*(_confirm_additions(by, change, outcomes) for change in plan.roles if change.added))
-    await asyncio.gather(*(_annotate(by, item, outcomes.get(item.subject)) for item in plan.annotations))
+    _note_associated(applier, associating, outcomes)
+    await asyncio.gather(*(_confirm_additions(applier, change, outcomes) for change in plan.roles if change.added))
+    await asyncio.gather(*(_annotate(applier, item, outcomes.get(item.subject)) for item in plan.annotations))
 
 
-async def remove(by: Hands, plan: Plan, progress: Callable[[str], None]) -> None:
+async def remove(applier: Applier, plan: Plan, progress: Callable[[str], None]) -> None:
     """Remove the subjects that the plan removes, where the API server, asked again, does not want them either."""
     progress("looking up each ServiceAccount again")
-    await _look_at_all_roles(by)
-    await asyncio.gather(*(_remove_from(by, change) for change in plan.roles if change.removed))
-    await asyncio.gather(*(_dissociate(by, item) for item in plan.associations.removed))
+    await _look_at_all_roles(applier)
+    await asyncio.gather(*(_remove_from(applier, change) for change in plan.roles if change.removed))
+    await asyncio.gather(*(_dissociate(applier, item) for item in plan.associations.removed))
 
 
 async def obtain(
-    by: Hands, subjects: Iterable[Subject], progress: Callable[[str], None]
+    applier: Applier, subjects: Iterable[Subject], progress: Callable[[str], None]
 ) -> dict[Subject, Outcome]:
     """Have each trusted or associated, as its binding wants; what no binding selects is left out."""
-    grants = {subject: grant for subject in subjects if (grant := by.cache.grant(subject))}
+    grants = {subject: grant for subject in subjects if (grant := applier.cache.grant(subject))}
     outcomes: dict[Subject, Outcome] = {}
 
     async def obtain(subject: Subject) -> None:
-        outcomes[subject] = await by.engine.grants.obtain(grants[subject], PATIENCE + len(grants) * _SECONDS_EACH)
+        outcomes[subject] = await applier.engine.grants.obtain(
+            grants[subject], PATIENCE + len(grants) * _SECONDS_EACH
+        )
         progress(f"{len(outcomes)} of {len(grants)} ServiceAccounts")
 
     try:
         await asyncio.gather(*(obtain(subject) for subject in grants))
     except BaseException:  # Ctrl-C too
         if there := sum(isinstance(outcome, Trusted) for outcome in outcomes.values()):
-            by.done.written.append(f"{there} of {len(grants)} ServiceAccounts trusted or associated")
+            applier.done.written.append(f"{there} of {len(grants)} ServiceAccounts trusted or associated")
         raise
     return outcomes
 
 
-async def _repair(by: Hands, change: RoleChange) -> None:
+async def _repair(applier: Applier, change: RoleChange) -> None:
     """Have our statements repaired, and wait until IAM shows it.
 
     The writer waits too where a read may be older than its last write.
     """
-    if await shown(by, change.role, lambda policy: policy.is_whole(change.own)):
+    if await written_until_shown(applier, change.role, lambda policy: policy.is_whole(change.own)):
         if change.is_repaired:
-            by.done.written.append(f"{change.role}: our statement is repaired")
+            applier.done.written.append(f"{change.role}: our statement is repaired")
         for one in change.pods:
-            by.done.written.append(f"{change.role}: statement {one.sid} allows EKS for the pods of {one.binding}")
+            applier.done.written.append(
+                f"{change.role}: statement {one.sid} allows EKS for the pods of {one.binding}"
+            )
 
 
-def _note_associated(by: Hands, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
+def _note_associated(applier: Applier, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
     done = 0
     for item in associating:
         outcome = outcomes.get(item.subject)
@@ -186,30 +190,30 @@ def _note_associated(by: Hands, associating: list[Associating], outcomes: dict[S
             done += 1
         else:
             reason = outcome.reason if outcome else "no binding selects it"
-            by.done.failed.append(f"{short(item.subject)}: {reason}")
+            applier.done.failed.append(f"{short(item.subject)}: {reason}")
     if done:
-        by.done.written.append(f"associations created or repaired: {done}")
+        applier.done.written.append(f"associations created or repaired: {done}")
 
 
-async def _dissociate(by: Hands, item: Dissociating) -> None:
+async def _dissociate(applier: Applier, item: Dissociating) -> None:
     """Delete a managed association, where the API server, asked again, does not want it either."""
     subject = item.found.subject
     name = short(subject)
     try:
-        live = await read_live(by.cluster, by.cache, subject)
-        desired, associations = by.engine.desired, by.engine.associations
+        live = await read_live(applier.cluster, applier.cache, subject)
+        desired, associations = applier.engine.desired, applier.engine.associations
         if desired.removal_reason(item.found.role_arn, subject, associated=True, live=live) is None:
-            by.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
+            applier.done.failed.append(f"{name}: association {item.found.id} is kept, because it is wanted now")
         elif associations and await associations.remove(subject):
-            by.done.written.append(f"{name}: association {item.found.id} deleted")
+            applier.done.written.append(f"{name}: association {item.found.id} deleted")
     except (ClusterError, AwsError) as error:
-        by.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
+        applier.done.failed.append(f"{name}: association {item.found.id} not deleted: {error}")
 
 
-async def shown(by: Hands, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
+async def written_until_shown(applier: Applier, role: RoleArn, is_there: Callable[[TrustPolicy], bool]) -> bool:
     """Have the writer work until IAM shows what should be there; False, with the reason noted, if it does not."""
-    if reason := await write_until(by.engine.writers[role], by.policies, is_there):
-        by.done.failed.append(f"{role}: {reason}")
+    if reason := await write_until(applier.engine.writers[role], applier.policies, is_there):
+        applier.done.failed.append(f"{role}: {reason}")
     return not reason
 
 
@@ -226,71 +230,75 @@ async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Cal
     return writer.trouble.reason if writer.needs_a_person and writer.trouble else ""
 
 
-async def _confirm_additions(by: Hands, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
+async def _confirm_additions(applier: Applier, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
     """Wait until IAM shows the added: what a Lease calls written may have been removed externally since."""
     ours: set[Subject] = set()
     for item in change.added:
         outcome = outcomes.get(item.subject)
         if not isinstance(outcome, Trusted):
             reason = outcome.reason if outcome else "no binding selects it"
-            by.done.failed.append(f"{short(item.subject)}: {reason}")
-        elif outcome.role == change.role and outcome.proof in {TrustSource.WRITTEN, TrustSource.ALREADY}:
+            applier.done.failed.append(f"{short(item.subject)}: {reason}")
+        elif outcome.role == change.role and outcome.source in {TrustSource.WRITTEN, TrustSource.ALREADY}:
             ours.add(item.subject)
-    if ours and await shown(by, change.role, lambda policy: ours <= policy.subjects(change.own)):
-        by.done.written.append(f"{change.role}: {len(ours)} added")
+    if ours and await written_until_shown(
+        applier, change.role, lambda policy: ours <= policy.subjects(change.own)
+    ):
+        applier.done.written.append(f"{change.role}: {len(ours)} added")
 
 
-async def _annotate(by: Hands, item: Annotating, outcome: Outcome | None) -> None:
+async def _annotate(applier: Applier, item: Annotating, outcome: Outcome | None) -> None:
     name = short(item.subject)
-    grant = by.cache.grant(item.subject)
+    grant = applier.cache.grant(item.subject)
     if outcome is None or grant is None:
-        by.done.failed.append(f"{name}: no binding selects it")
+        applier.done.failed.append(f"{name}: no binding selects it")
         return
     if grant.annotated is not None and not isinstance(outcome, Trusted):
-        by.done.failed.append(f"{name}: its annotation is kept: {outcome.reason}")
+        applier.done.failed.append(f"{name}: its annotation is kept: {outcome.reason}")
         return
     try:
-        if await by.cluster.annotate(item.subject, outcome.role, item.replacing):
-            by.done.written.append(f"{name}: annotated with {outcome.role}")
-        elif await _is_annotated(by, item.subject, outcome.role):
-            by.done.written.append(f"{name}: annotated with {outcome.role}, by the running program")
+        if await applier.cluster.annotate(item.subject, outcome.role, item.replacing):
+            applier.done.written.append(f"{name}: annotated with {outcome.role}")
+        elif await _is_annotated(applier, item.subject, outcome.role):
+            applier.done.written.append(f"{name}: annotated with {outcome.role}, by the running program")
         else:
-            by.done.failed.append(f"{name}: not annotated, it has changed since it was read")
+            applier.done.failed.append(f"{name}: not annotated, it has changed since it was read")
     except ClusterError as error:
-        by.done.failed.append(f"{name}: not annotated: {error}")
+        applier.done.failed.append(f"{name}: not annotated: {error}")
 
 
-async def _is_annotated(by: Hands, subject: Subject, role: RoleArn) -> bool:
-    _, account = await read_live(by.cluster, by.cache, subject)
+async def _is_annotated(applier: Applier, subject: Subject, role: RoleArn) -> bool:
+    _, account = await read_live(applier.cluster, applier.cache, subject)
     return account is not None and account.role_annotation == role.value
 
 
-async def _look_at_all_roles(by: Hands) -> None:
+async def _look_at_all_roles(applier: Applier) -> None:
     """Trust in another role of the binding decides too; a role that does not answer trusts no subject."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_PATIENCE):
-            await asyncio.gather(*(writer.wait_until_synced() for writer in by.engine.writers.values()))
+            await asyncio.gather(*(writer.wait_until_synced() for writer in applier.engine.writers.values()))
 
 
-async def _remove_from(by: Hands, change: RoleChange) -> None:
-    asked = await asyncio.gather(*(_still_unwanted(by, change.role, item.subject) for item in change.removed))
-    leaving = {item.subject for item, unwanted in zip(change.removed, asked, strict=True) if unwanted}
-    if not leaving:
+async def _remove_from(applier: Applier, change: RoleChange) -> None:
+    asked = await asyncio.gather(*(_confirm_unused(applier, change.role, item.subject) for item in change.removed))
+    unused = {item.subject for item, is_unused in zip(change.removed, asked, strict=True) if is_unused}
+    if not unused:
         return
-    by.engine.writers[change.role].approve_removals(leaving)
-    if await shown(by, change.role, lambda policy: leaving.isdisjoint(policy.subjects(change.own))):
-        by.done.written.append(f"{change.role}: {len(leaving)} removed")
+    applier.engine.writers[change.role].approve_removals(unused)
+    if await written_until_shown(
+        applier, change.role, lambda policy: unused.isdisjoint(policy.subjects(change.own))
+    ):
+        applier.done.written.append(f"{change.role}: {len(unused)} removed")
 
 
-async def _still_unwanted(by: Hands, role: RoleArn, subject: Subject) -> bool:
-    """Whether the live namespace and ServiceAccount do not want it either; a doubt keeps it."""
+async def _confirm_unused(applier: Applier, role: RoleArn, subject: Subject) -> bool:
+    """Whether it is unused by the live namespace and ServiceAccount too; notes why it is kept otherwise."""
     name = short(subject)
     try:
-        live = await read_live(by.cluster, by.cache, subject)
+        live = await read_live(applier.cluster, applier.cache, subject)
     except ClusterError as error:
-        by.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
+        applier.done.failed.append(f"{name}: not removed, because it could not be looked up: {error}")
         return False
-    if by.engine.desired.removal_reason(role, subject, live=live) is None:
-        by.done.failed.append(f"{name}: not removed, because it is wanted now")
+    if applier.engine.desired.removal_reason(role, subject, live=live) is None:
+        applier.done.failed.append(f"{name}: not removed, because it is wanted now")
         return False
     return True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from webhook.cli.apply.engine import Done
     from webhook.cli.snapshots.session import Session
-    from webhook.coordination.lock import Hold, RoleLock, Seen, WaitsSince
+    from webhook.coordination.lock import Hold, Learn, RoleLock, WaitsSince
     from webhook.iam.ports import TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
@@ -47,26 +47,26 @@ class _NoneWanted:
         return False
 
 
-class _Untold:
-    """The lock, whose Lease keeps what it has of our own statement: this one's subjects are not noted in it."""
+class _UnreportedLock:
+    """The lock, whose Lease keeps the subjects that it names; those of the retired statement are not added."""
 
     def __init__(self, lock: RoleLock) -> None:
         self._lock = lock
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, seen: Seen, waits_since: WaitsSince) -> AsyncIterator[Hold]:
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[Hold]:
         """As the port says."""
-        async with self._lock.hold(role, seen, waits_since) as hold:
-            yield _UntoldHold(hold)
+        async with self._lock.hold(role, learn, waits_since) as hold:
+            yield _UnreportedHold(hold)
 
 
-class _UntoldHold:
+class _UnreportedHold:
     def __init__(self, hold: Hold) -> None:
         self.outlasts = hold.outlasts
         self.renew = hold.renew
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
-        """Nothing that concerns another replica."""
+        """Report nothing: no running replica has this statement."""
 
 
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
@@ -84,7 +84,9 @@ async def retire(
 ) -> None:
     """The same, one role after the other."""
     owns = {change.role: change.own for change in plan.roles}
-    engine = build_engine(owns, owns.__getitem__, lambda _: policies, _Untold(lock), lambda _: _NoneWanted())
+    engine = build_engine(
+        owns, owns.__getitem__, lambda _: policies, _UnreportedLock(lock), lambda _: _NoneWanted()
+    )
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")
         writer = engine.writers[change.role]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import add_and_repair, hands, obtain, remove, shown
+from webhook.cli.apply.engine import add_and_repair, obtain, open_applier, remove, written_until_shown
 from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
@@ -24,7 +24,7 @@ from webhook.planning.plan import Change, Plan, RoleChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from webhook.cli.apply.engine import Done, Hands
+    from webhook.cli.apply.engine import Applier, Done
     from webhook.cli.migrate.rules import Migration, Move
     from webhook.cli.migrate.session import MigrationSession
     from webhook.controller.remediation.rollouts import RolloutLimits
@@ -48,14 +48,14 @@ async def add(
     """Add the new way where it is not all there, beside the old one. Raises ClusterError, AwsError."""
     subjects = [move.subject for move in migration.at(MigrationStep.ADD)]
     associates = session.binding.associates
-    async with hands(session.here, done, session.own_in, session.pods if associates else None) as by:
+    async with open_applier(session.here, done, session.own_in, session.pods if associates else None) as applier:
         if not associates:
-            await add_and_repair(by, migration.additions, progress)
+            await add_and_repair(applier, migration.additions, progress)
             return
         for first in range(0, len(subjects), _AT_ONCE):
             progress(f"{first} of {len(subjects)} ServiceAccounts")
             some = subjects[first : first + _AT_ONCE]
-            _note_associated(done, some, await obtain(by, some, lambda _: None))
+            _note_associated(done, some, await obtain(applier, some, lambda _: None))
 
 
 def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[Subject, Outcome]) -> None:
@@ -80,10 +80,10 @@ async def move_on(
     Interrupted, rollouts continue in the cluster. Raises ClusterError, AwsError.
     """
     moves = migration.at(MigrationStep.DETACH, MigrationStep.RESTART, MigrationStep.REMOVE)
-    async with hands(session.here, done, session.own_in, session.pods) as by:
-        if by.engine.associations:
-            await by.engine.associations.wait_until_synced()
-        moving = _Moving(session, by, Replacing(session, limits))
+    async with open_applier(session.here, done, session.own_in, session.pods) as applier:
+        if applier.engine.associations:
+            await applier.engine.associations.wait_until_synced()
+        moving = _Moving(session, applier, Replacing(session, limits))
         slots = asyncio.Semaphore(limits.at_a_time)
         passed: list[Subject] = []
         ended = 0
@@ -114,10 +114,10 @@ async def drop_statement(session: MigrationSession, migration: Migration, done: 
 
     Raises ClusterError.
     """
-    async with hands(session.here, done, session.own_at_the_end_in) as by:
+    async with open_applier(session.here, done, session.own_at_the_end_in) as applier:
         for role in migration.statement_in:
-            if await shown(
-                by, role, lambda policy: all(one.get("Sid") != session.sid for one in policy.statements)
+            if await written_until_shown(
+                applier, role, lambda policy: all(one.get("Sid") != session.sid for one in policy.statements)
             ):
                 done.written.append(f"{role}: statement {session.sid} removed")
 
@@ -125,9 +125,9 @@ async def drop_statement(session: MigrationSession, migration: Migration, done: 
 class _Moving:
     """One binding's ServiceAccounts, each moved on from where it is."""
 
-    def __init__(self, session: MigrationSession, by: Hands, replacing: Replacing) -> None:
+    def __init__(self, session: MigrationSession, applier: Applier, replacing: Replacing) -> None:
         self._session = session
-        self._by = by
+        self._applier = applier
         self._replacing = replacing
         self._detached: set[Subject] = set()
         self._bared = 0
@@ -141,21 +141,21 @@ class _Moving:
             reason = str(error)
         except asyncio.CancelledError:
             if move.subject in self._detached:
-                self._by.done.failed.append(f"{short(move.subject)}: {_TIME_RUNS}")
+                self._applier.done.failed.append(f"{short(move.subject)}: {_TIME_RUNS}")
             raise
         return f"{_TIME_RUNS}: {reason}" if reason and move.subject in self._detached else reason
 
     async def _move(self, move: Move) -> str:
-        subject, by = move.subject, self._by
-        if move.step is MigrationStep.DETACH and by.engine.associations:
-            namespace, account = await read_live(by.cluster, by.cache, subject)
+        subject, applier = move.subject, self._applier
+        if move.step is MigrationStep.DETACH and applier.engine.associations:
+            namespace, account = await read_live(applier.cluster, applier.cache, subject)
             if namespace is None:
-                await by.engine.associations.remove(subject)
+                await applier.engine.associations.remove(subject)
                 return ""
             if reason := await self._not_to_detach(subject, account):
                 return reason
-            await self._detach(subject, by.engine.associations)
-        if move.step is not MigrationStep.REMOVE and (reason := await self._replacing.told(subject)):
+            await self._detach(subject, applier.engine.associations)
+        if move.step is not MigrationStep.REMOVE and (reason := await self._replacing.propagated(subject)):
             return reason
         return await self._replacing.replaced(subject)
 
@@ -177,11 +177,11 @@ class _Moving:
         return await self._replacing.settled(subject)
 
     async def _lets_in(self, role: RoleArn, subject: Subject) -> bool:
-        writer = self._by.engine.writers[role]
+        writer = self._applier.engine.writers[role]
         await writer.wait_until_synced()
-        if trust := writer.known.trusts(subject):
+        if trust := writer.cache.trusts(subject):
             return not trust.doubt
-        policy, own = await self._by.policies.read(role), self._session.own_in(role)
+        policy, own = await self._applier.policies.read(role), self._session.own_in(role)
         if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
             return False
         return policy.external_grant(own, subject) is not None
@@ -195,7 +195,7 @@ class _Moving:
             await self._remove_irsa(subjects, progress)
         except BaseException:  # Ctrl-C too
             if self._bared:
-                self._by.done.written.append(f"{self._bared} annotations removed")
+                self._applier.done.written.append(f"{self._bared} annotations removed")
             raise
 
     async def _remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
@@ -206,19 +206,19 @@ class _Moving:
             for pod in await self._session.here.api.pods_until_gone(name)
             if lags(pod, Mode.POD_IDENTITY)
         }
-        leaving = {subject for subject in bare if subject.namespace not in lagging}
-        self._by.done.failed.extend(
+        removable = {subject for subject in bare if subject.namespace not in lagging}
+        self._applier.done.failed.extend(
             f"{short(subject)}: its trust is kept: a pod with the old variables has come"
             for subject in bare
-            if subject not in leaving
+            if subject not in removable
         )
-        changes = [await self._change(role, leaving) for role in self._session.binding.roles]
+        changes = [await self._change(role, removable) for role in self._session.binding.roles]
         plan = Plan(tuple(change for change in changes if change.removed))
         if plan.roles:
-            await remove(self._by, plan, progress)
+            await remove(self._applier, plan, progress)
 
     async def _without_annotation(self, subject: Subject) -> bool:
-        account = self._by.cache.account(subject)
+        account = self._applier.cache.account(subject)
         named = account.role_annotation if account else None
         role = next((one for one in self._session.binding.roles if one.value == named), None)
         if role is None:
@@ -230,11 +230,11 @@ class _Moving:
             reason = "it was put back: is the running program in the new mode?"
         except ClusterError as error:
             reason = str(error)
-        self._by.done.failed.append(f"{short(subject)}: its annotation is kept: {reason}")
+        self._applier.done.failed.append(f"{short(subject)}: its annotation is kept: {reason}")
         return False
 
-    async def _change(self, role: RoleArn, leaving: set[Subject]) -> RoleChange:
-        policy, own = await self._by.policies.read(role), self._session.own_in(role)
-        there = sorted(policy.subjects(own) & leaving)
+    async def _change(self, role: RoleArn, removable: set[Subject]) -> RoleChange:
+        policy, own = await self._applier.policies.read(role), self._session.own_in(role)
+        there = sorted(policy.subjects(own) & removable)
         removed = tuple(Change(subject, "its pods use Pod Identity") for subject in there)
         return RoleChange(role, own, policy, policy, removed=removed)

@@ -28,7 +28,7 @@ _ASK_SECONDS = 0.5
 _ANSWERS_ALIKE = 3
 """EKS runs several replicas of its webhook; an association does not reach all at the same moment."""
 
-_TOLD_WITHIN = 90.0
+_SEEN_WITHIN = 90.0
 """Seconds within which an association is propagated: 5 to 15 by reports (eks-pod-identity-agent#52)."""
 
 _MARGIN = 5.0
@@ -55,13 +55,13 @@ class Replacing:
         self._inspection = Inspection(session.here.connection)
         self._patience = limits.timeout
 
-    async def told(self, subject: Subject) -> str:
+    async def propagated(self, subject: Subject) -> str:
         """Wait until a new pod would get the new variables, by dry runs; answers why that is not so, or nothing.
 
         Without the right to try, it waits: a pod that is created too early on the way to IRSA has no access, on
         the way to Pod Identity it has the old one.
         """
-        until = time.monotonic() + _TOLD_WITHIN
+        until = time.monotonic() + _SEEN_WITHIN
         alike = 0
         while alike < _ANSWERS_ALIKE:
             carried = await self._inspection.variables_of_a_new_pod(subject)
@@ -81,7 +81,7 @@ class Replacing:
         """
         until = time.monotonic() + max(self._patience, _GROWN_UP)
         while True:
-            pods = [pod for pod in await self._lagging(subject) if not pod.is_leaving]
+            pods = [pod for pod in await self._lagging(subject) if not pod.is_being_deleted]
             names = {*self._binding.deployments, *_by_deployment(pods)}
             found = {name: await self._deployment(subject, name) for name in sorted(names)}
             for name in _by_deployment(pods):
@@ -126,7 +126,7 @@ class Replacing:
         if deployment is None:
             return ""
         if not _is_under_way(deployment, pods):
-            still_there = {pod.uid for pod in await self._lagging(subject) if not pod.is_leaving}
+            still_there = {pod.uid for pod in await self._lagging(subject) if not pod.is_being_deleted}
             if still_there.isdisjoint(pod.uid for pod in pods):
                 return ""
             if restarts[name] == _MOST_RESTARTS:
@@ -153,7 +153,7 @@ def _by_deployment(pods: Sequence[RunningPod]) -> dict[str, list[RunningPod]]:
     """Those that stay unless they are replaced, by the name of their Deployment; empty for those of none."""
     groups: dict[str, list[RunningPod]] = {}
     for pod in pods:
-        if not pod.is_leaving:
+        if not pod.is_being_deleted:
             groups.setdefault(pod.deployment or "", []).append(pod)
     return groups
 

@@ -31,9 +31,9 @@ async def forecast(
     with suppress(ClusterError):
         lease = await store.get(lease.name) or lease
     removed = sum(count for ago, count in lease.removals if ago < HOUR)
-    leaving = lease.removing if removed else ()  # no removal has been pending for longer than that
-    uncounted = {*leaving, *lease.witnessed}
-    due = sum(entry.mark not in uncounted for entry in _removed(plan))
+    pending = lease.removing if removed else ()  # no removal has been pending for longer than that
+    uncounted = {*pending, *lease.witnessed}
+    due = sum(entry.digest not in uncounted for entry in _removed(plan))
     staying = _trusted(account, installation) - (plan.removals - due)
     return Forecast(due, rules.left(staying, removed))
 

@@ -9,7 +9,7 @@ from webhook.cli.judgement import judge_pod_trust
 from webhook.cli.verify.findings import Finding, broken, no_account, note, ok, unknown
 from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
 from webhook.model.bindings import is_listed
-from webhook.model.documents import shown
+from webhook.model.documents import legible
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
@@ -38,7 +38,7 @@ def check_account(plane: ControlPlane, role: RoleArn, binding: Binding, shared: 
         why = f"names {which}: a pod that EKS's webhook admits before the association is propagated uses that"
         yield note("annotation", why, fix)
     else:
-        wrong = f"names {shown(named)}, which is no role of binding {binding.name}"
+        wrong = f"names {legible(named)}, which is no role of binding {binding.name}"
         why = f"{wrong}: so its review associates it with none"
         yield broken("annotation", why, fix)
 

@@ -10,7 +10,7 @@ from webhook.cli.verify.findings import Diagnosis, Finding, broken, no_account, 
 from webhook.cli.verify.pods import check_associated_pods, check_pods
 from webhook.cli.verify.trust import check_provider, check_trust
 from webhook.model.bindings import ExistingAnnotation, first_match, is_listed
-from webhook.model.documents import shown
+from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, RoleArn
 from webhook.model.selectors import Operator
@@ -107,7 +107,7 @@ def _check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> 
     if audience is not None and audience != AUDIENCE:
         yield broken(
             "audience",
-            f"annotation {_AUDIENCE} asks for tokens for {shown(audience)}, which STS refuses",
+            f"annotation {_AUDIENCE} asks for tokens for {legible(audience)}, which STS refuses",
             commands.annotate(subject, f"{_AUDIENCE}-"),
         )
 
@@ -131,11 +131,13 @@ def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Sha
     try:
         account = RoleArn(named).account
     except InvalidNameError:
-        return broken("annotation", f"names {shown(named)!r}, which is not the ARN of a role", fix)
+        return broken("annotation", f"names {legible(named)!r}, which is not the ARN of a role", fix)
     if account != role.account:
-        return broken("annotation", f"names a role of account {account}, not {role.account}: {shown(named)}", fix)
+        return broken(
+            "annotation", f"names a role of account {account}, not {role.account}: {legible(named)}", fix
+        )
     kept = " and is left alone" if binding.existing_annotation is ExistingAnnotation.KEEP else ""
-    return broken("annotation", f"names {shown(named)}, which is no role of binding {binding.name}{kept}", fix)
+    return broken("annotation", f"names {legible(named)}, which is no role of binding {binding.name}{kept}", fix)
 
 
 def _should_have(plane: ControlPlane, shared: Shared, binding: Binding) -> RoleArn:

@@ -1,4 +1,4 @@
-"""Whether a ServiceAccount has its identity: only then does a new pod of it get one that works."""
+"""Whether a ServiceAccount has its identity: only then a new pod of it gets one that works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Identities:
         self.grants = grants
 
     def may_be_whole(self, grant: Grant) -> bool:
-        """Whether the cluster's part of it is there; while it is not, only a change there helps."""
+        """Whether the cluster's part of it is there. While it is not, only a change in the cluster helps."""
         return grant.binding.associates or grant.annotated is not None
 
     def is_whole(self, grant: Grant) -> bool:

@@ -1,9 +1,9 @@
 """The pod gate: for which bindings the API server refuses pods that EKS gave no identity.
 
-The chart's policies refuse such a pod only where their parameter has the mark of their binding. The leader writes
-it once every ServiceAccount that the binding selected at the beginning has its identity, so that a program that
-never starts, or may not write, blocks no pod. A mark belongs to one content of a binding: a changed binding has
-another one, and starts over.
+The chart's policies refuse such a pod only where their parameter, a ServiceAccount, carries the mark of their
+binding. The leader writes the mark once every ServiceAccount that the binding selected at the beginning has its
+identity. So a program that never starts, or may not write, blocks no pod. A mark belongs to one content of a
+binding: a changed binding has another mark and starts over.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LONGEST_KEEPING = 300.0
 
 
 class PodGate:
-    """Writes the marks of bindings, each after its first complete pass, and keeps them there.
+    """Writes the marks of bindings, each once all its ServiceAccounts had their identity, and keeps them there.
 
     `marks` are those of the configuration, each with the name of one of the bindings. Other marks are removed:
     they may no longer be true when their binding comes back.
@@ -69,20 +69,21 @@ class PodGate:
         self._progress = progress or Progress()
         by_name = {binding.name: binding for binding in self._cache.bindings}
         self._bindings = {mark: by_name[name] for mark, name in marks.items()}
-        self._passed: set[str] = set()
+        self._complete: set[str] = set()
+        """The marks whose bindings are through `_wait_for_all`."""
         self._news = asyncio.Event()
 
     async def run(self) -> None:
         """Write marks and keep them until cancelled; may be run again after that."""
         await self._cache.wait_until_synced()
-        self._passed.clear()
+        self._complete.clear()
         async with asyncio.TaskGroup() as tasks:
             for mark in self._bindings:
-                tasks.create_task(self._pass_over(mark))
+                tasks.create_task(self._wait_for_all(mark))
             while True:
                 self._news.clear()
-                is_kept = await run_and_log("pod_gate_not_kept", self._keep(), "pod_gate")
-                await self._news_or(self._interval if is_kept else _RETRY_SECONDS)
+                is_written = await run_and_log("pod_gate_not_kept", self._write_marks(), "pod_gate")
+                await self._news_or(self._interval if is_written else _RETRY_SECONDS)
 
     async def _news_or(self, seconds: float) -> None:
         try:
@@ -91,11 +92,11 @@ class PodGate:
         except TimeoutError:
             return
 
-    async def _pass_over(self, mark: str) -> None:
+    async def _wait_for_all(self, mark: str) -> None:
         """Wait until each ServiceAccount that the binding selects now has its identity."""
         for subject in self._selected_by(self._bindings[mark]):
             await self._wait_for(subject)
-        self._passed.add(mark)
+        self._complete.add(mark)
         self._news.set()
 
     def _selected_by(self, binding: Binding) -> list[Subject]:
@@ -117,7 +118,7 @@ class PodGate:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _settle(self, subject: Subject) -> bool:
-        """Obtain its identity; True where its pods get one from EKS, or this program has none to give."""
+        """Obtain its identity. True where EKS gives its pods one, or where this program has none to give."""
         grant = self._cache.grant(subject)
         if grant is None or self._cache.account(subject) is None:
             return True
@@ -133,14 +134,14 @@ class PodGate:
         await asyncio.sleep(self._interval)  # asking EKS more often than a pass does changes nothing
         return False
 
-    async def _keep(self) -> None:
-        """Have exactly the marks there that were there or are due. Raises ClusterError."""
+    async def _write_marks(self) -> None:
+        """Write the marks of complete bindings, keep those that are there, remove others. Raises ClusterError."""
         with self._progress.step("pod_gate", _LONGEST_KEEPING):
             stored = await self._stored.read()
             wanted = {
                 mark: binding.name
                 for mark, binding in self._bindings.items()
-                if mark in stored or mark in self._passed
+                if mark in stored or mark in self._complete
             }
             if wanted != stored:
                 await self._stored.write(wanted, stored)

@@ -1,4 +1,4 @@
-"""Pods that started before their ServiceAccount had the role that it has now: they never get it by themselves."""
+"""Pods without identity: they started before their ServiceAccount had its role, and never get it by themselves."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LONGEST_READ = 300.0
 
 
 class PodsWithoutIdentity:
-    """Finds them, reports each once, and, while it runs, counts them; it restarts none.
+    """Finds them, reports each once, and counts them while it runs. It restarts none.
 
-    A pod has its identity where it carries one, and, if that is a role by the annotation, the one that the
-    annotation names.
+    A pod has its identity where it carries one. If that is a role by the annotation, it must be the one that the
+    annotation names now.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class PodsWithoutIdentity:
     async def _lacking(self, pods: Iterable[RunningPod]) -> dict[str, RunningPod]:
         """Those that lack their identity; new ones are reported.
 
-        What the annotation names is read after the pod: the watch may not have shown yet what the pod carries.
+        The annotation is read after the pods: they may carry a role that the watch has not shown yet.
         """
         pods = list(pods)
         named: dict[Subject, RoleArn | None] = {}

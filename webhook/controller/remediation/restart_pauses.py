@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _FIRST, _LAST = 60.0, 3600.0
-"""Seconds until the next restart in a namespace; twice as many after each further one in vain."""
+"""Seconds until the next restart in a namespace; twice as many after each further restart that failed."""
 
 _IN_A_ROW = 3
-"""Namespaces in which restarts did not help until all wait: most likely EKS's webhook is down then."""
+"""After restarts in so many namespaces did not help, all wait: most likely EKS's webhook is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _Pause:
 class RestartPauses:
     """Which namespaces wait. Times are seconds on one clock that never jumps.
 
-    All wait for `longest` seconds at most, which a rollout that does not end would cost them too.
+    When all wait, it is for `longest` seconds at most, the time that a rollout that does not end takes.
     """
 
     def __init__(self, longest: float) -> None:
@@ -42,13 +42,13 @@ class RestartPauses:
         self._unhelped.clear()
 
     def failed(self, namespace: str, now: float) -> None:
-        """A rollout there did not end, or was undone: its owner's affair."""
+        """A rollout there did not end, or was undone by its owner."""
         self._pauses = {name: one for name, one in self._pauses.items() if now < one.until + _LAST}
         in_vain = self._pauses[namespace].in_vain if namespace in self._pauses else 0
         self._pauses[namespace] = _Pause(in_vain + 1, now + min(_doubled(in_vain), _LAST))
 
     def did_not_help(self, namespace: str, now: float) -> None:
-        """A rollout there ended, and its pods lack their identity all the same."""
+        """A rollout there ended, and its pods still lack their identity."""
         self.failed(namespace, now)
         self._unhelped.add(namespace)
         if len(self._unhelped) >= _IN_A_ROW:

@@ -62,10 +62,12 @@ class _Case:
 
 
 class Restarts:
-    """After each check of the pods, restarts the Deployments of those that lack an identity which is there.
+    """After each check of the pods, restarts the Deployments of pods without identity, where it is there now.
 
-    The next begins when a rollout has ended, or has taken too long since this process saw it first: what an owner
-    writes into a Deployment delays no other. `wall_clock` answers seconds since 1970.
+    The next restart begins when a rollout has ended, or has taken too long. That counts from when this process
+    first saw it, so that what an owner writes into a Deployment delays no other.
+
+    `wall_clock` answers seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
@@ -138,13 +140,13 @@ class Restarts:
             return
 
     async def _decide(self, subject: Subject, name: str) -> _Case | None:
-        """What to do by what is there now; None where its pods lack nothing that is to be had."""
+        """What to do, by what is there now; None where no pod lacks an identity that its ServiceAccount has."""
         if self._whole_grant(subject, name) is None:
             return None
         with self._progress.step("restarts", _LONGEST_CALLS):
             deployment = await self._deployments.get(subject.namespace, name)
             lacking = await self._pods.find_of(subject)
-        # Once more: the role that the pods lack has to be the one that is known to trust them.
+        # It is asked again after the reads: the role that the pods lack has to be the one that trusts them.
         grant = self._whole_grant(subject, name)
         if deployment is None or grant is None:
             return None
@@ -159,7 +161,7 @@ class Restarts:
         return _Case(decide_restart(judged, subject.service_account, started, is_late=is_late), deployment, role)
 
     def _deadline_from_first_sight(self, subject: Subject, name: str) -> float:
-        """Until when the rollout there, seen now if not before, may take."""
+        """Until when a rollout there may take; it is first seen now, if it was not before."""
         return self._began.setdefault((subject.namespace, name), self._clock()) + self._limits.timeout
 
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:

@@ -49,9 +49,9 @@ _YIELD_EVERY = 200
 
 
 class RolloutRetry:
-    """Retries each refused Deployment whose ServiceAccount has its identity: at once where that is new.
+    """Retries each refused Deployment whose ServiceAccount has its identity: at once where the identity is new.
 
-    All Deployments of the bound names are listed each round, because EKS's webhook may have been away. Between the
+    Each round lists all Deployments of the bound names, because EKS's webhook may have been down. Between the
     rounds a Deployment is read only where an identity has become whole.
     """
 
@@ -103,7 +103,7 @@ class RolloutRetry:
             self._wake.set()
 
     def _adopt_what_is_there(self) -> None:
-        """What is annotated already counts as whole: if its pods are refused, the first round shows it."""
+        """Count what is annotated already as whole: if its pods are refused, the first round shows it."""
         grants = (grant for name in self._cache.namespaces_with_grants() for grant in self._cache.grants_in(name))
         self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
         self._waiting.clear()
@@ -121,7 +121,7 @@ class RolloutRetry:
                 pause = min(2 * pause, RETRY_ROUND)
 
     async def _retry_all_refused(self, name: str) -> None:
-        """Retry those whose identity is whole; the others as soon as it is. Raises ClusterError."""
+        """Retry those whose identity is whole; the others wait until theirs is. Raises ClusterError."""
         with self._progress.step("rollout_retry", LONGEST_LIST):
             found = await self._deployments.refused(name)
         before, self._retried[name] = self._retried.get(name, set()), set()
@@ -186,7 +186,7 @@ class RolloutRetry:
             task.add_done_callback(lambda _: self._episodes.pop(subject, None))
 
     async def _retry_until_made(self, subject: Subject) -> None:
-        """Retry the subject's Deployments while they are refused, until the next round does."""
+        """Retry the subject's Deployments while they are refused, until the next round takes over."""
         for pause in RETRY_PAUSES:
             await asyncio.sleep(pause)
             grant = self._cache.grant(subject)

@@ -36,8 +36,8 @@ async def end_of_rollout(  # noqa: PLR0913  which rollout, and for how long
 ) -> Deployment | None:
     """The Deployment when a rollout of ours has ended, or after `seconds`.
 
-    None where it is gone. Where our restart is `noted`: also where it was recreated, or its owner has removed the
-    note. Raises ClusterError.
+    None where the Deployment is gone. Where our restart is `noted`, None also where the note is gone: the
+    Deployment was recreated, or its owner has removed the note. Raises ClusterError.
     """
     clock = clock or loop_clock()
     until = clock() + seconds
