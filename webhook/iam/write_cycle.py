@@ -221,13 +221,20 @@ class WriteCycle:
         policy: TrustPolicy,
         removed: frozenset[Subject],
     ) -> None:
+        sent = False
+
+        def may_send() -> bool:
+            nonlocal sent
+            sent = hold.outlasts(WRITE_TIME)
+            return sent
+
         self._recent.record_unanswered(removed, self._now())
         try:
-            await self._policies.write(self._role, policy, lambda: hold.outlasts(WRITE_TIME))
+            await self._policies.write(self._role, policy, may_send)
         except AwsError as error:
             if error.kind is FailureKind.FULL:
                 self._cache.quota.refused(policy.size())
-            if not error.kind.is_no_answer:
+            if not sent or not error.kind.is_no_answer:
                 self._recent.drop_unanswered(removed)
             elif removed:
                 self._tell(hold)
