@@ -102,8 +102,8 @@ def check_leavers(world: World) -> None:
     for role, who in left:
         if not _fits_when_whole(world, role):
             continue  # nothing can be written there
-        is_witnessed = leader and world.witness.removals.has_witnessed_deletion(leader, who.namespace)
-        if removed >= most and not is_witnessed:
+        is_free = leader and world.witness.removals.is_free_to_remove(leader, who.namespace)
+        if removed >= most and not is_free:
             continue
         home = wishes.home(who.namespace)
         if home is None:

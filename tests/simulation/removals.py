@@ -79,6 +79,11 @@ class Removals:
         seen = self._sights.has_witnessed_deletion(process.name, name, uid)
         return seen and not self._wishes.is_there(name, uid)
 
+    def is_free_to_remove(self, process: Process, name: str) -> bool:
+        """Whether a leader knows that what it witnessed was the end of a selected namespace: it does not count."""
+        uid = self._wishes.last_selected(name)
+        return self._sights.was_shown_selected(process.name, uid) and self.has_witnessed_deletion(process, name)
+
     def leads(self, process: Process) -> Iterator[Complaint]:
         """A replica begins to lead."""
         others = [name for name, other in self._leaders.items() if not other.dead]

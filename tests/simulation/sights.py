@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.model.decisions import LiveNamespace
 
@@ -21,12 +21,15 @@ KINDS = ("namespaces", "accounts")
 class Sights:
     """Versions are the API server's: the number of a change."""
 
-    def __init__(self) -> None:
+    def __init__(self, selects: Callable[[str, Mapping[str, str]], bool]) -> None:
+        self._selects = selects
         self._changed: dict[tuple[str, str], int] = {}
         self._shown: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._kept_back: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._terminating: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._witnessed: dict[tuple[str, str], str] = {}
+        self._selected: set[tuple[str, str]] = set()
+        """Processes with the uids of the namespaces that they were shown selected."""
 
     def changed(self, kind: str, name: str, version: int) -> None:
         """An object was stored or taken away."""
@@ -45,9 +48,13 @@ class Sights:
     def listed_namespaces(self, who: str, namespaces: Mapping[str, LiveNamespace]) -> None:
         """The list was of these."""
         self._terminating[who] = {name: one.uid for name, one in namespaces.items() if one.terminating}
+        for one in namespaces.values():
+            self._note_selected(who, one)
 
     def watched_namespace(self, who: str, name: str, namespace: LiveNamespace | None) -> None:
         """The change made it this, or took it away."""
+        if namespace is not None:
+            self._note_selected(who, namespace)
         uid = self._terminating[who].pop(name, None)
         if namespace is None and uid is not None:
             self._witnessed[who, name] = uid
@@ -61,6 +68,14 @@ class Sights:
     def has_witnessed_deletion(self, who: str, name: str, uid: str | None) -> bool:
         """Whether a process has seen the namespace with this uid end."""
         return uid is not None and self._witnessed.get((who, name)) == uid
+
+    def was_shown_selected(self, who: str, uid: str | None) -> bool:
+        """Whether a process was shown the namespace with this uid while a binding selected it."""
+        return uid is not None and (who, uid) in self._selected
+
+    def _note_selected(self, who: str, namespace: LiveNamespace) -> None:
+        if self._selects(namespace.name, namespace.labels):
+            self._selected.add((who, namespace.uid))
 
     def up_to_date(self, who: str, name: str) -> bool:
         """Whether a process knows a namespace and its ServiceAccount as they are."""

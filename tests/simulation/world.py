@@ -49,7 +49,7 @@ class World:
         self.plan = plan
         self.iam = SimulatedIam(latency=plan.latency)
         self.wire = Wire()
-        self.wishes, sights = Wishes(plan.binding.roles), Sights()
+        self.wishes, sights = Wishes(plan.binding.roles), Sights(plan.binding.selects)
         removals = Removals(plan, self.iam, self.wishes, sights)
         self.witness = Witness(self.iam, self.selected, self.wanted, removals)
         self.api = ApiServer(self.wire, self.witness, self.wishes, sights)
