@@ -15,6 +15,7 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
+from webhook.coordination.leases import DURATION
 from webhook.coordination.lock import MOST_REPORTED, REMEMBERED, LeaseLock, lease_name
 from webhook.iam.policy_cache import PolicyCache
 from webhook.iam.role_writer import RoleWriter
@@ -113,6 +114,21 @@ async def test_a_replica_whose_watch_is_interrupted_does_not_bring_a_removed_sub
     here.b.seems_unused = lambda one, account: account == ALICE  # type: ignore[method-assign]  # noqa: ARG005
     await here.trust(here.b, BOB)
     assert here.trusted == {BOB}
+
+
+@in_virtual_time
+async def test_a_removal_that_was_never_sent_is_made_by_no_other_replica() -> None:
+    """Its lock would not have outlasted the write, and then the approval was withdrawn."""
+    here = Replicas()
+    await here.trust(here.b, ALICE)
+    here.iam.credentials_take = DURATION
+    here.a.writers[ROLE].approve_removals({ALICE})
+    here.a.writers[ROLE].enqueue()
+    await asyncio.sleep(3 * DURATION)
+    here.a.writers[ROLE].approve_removals(set())
+    here.iam.credentials_take = 0.0
+    await here.trust(here.b, BOB)
+    assert here.trusted == {ALICE, BOB}
 
 
 @in_virtual_time
