@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from rig.kubernetes import objects
+from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.cli.commands import Person
 from tests.e2e.observe import annotation, is_trusted, log_events
-from tests.e2e.scenes import LARGE_QUOTA, bare_space, create_account, create_namespace
+from tests.e2e.scenes import LARGE_QUOTA, create_account, create_namespace
 
 pytestmark = pytest.mark.rig
 
@@ -25,7 +26,8 @@ SOON_S = 20.0
 
 @pytest.fixture
 def space() -> Iterator[Space]:
-    with bare_space(quota=LARGE_QUOTA) as running:
+    """On a cluster of its own: its audit log has events that are nested too deeply for the tests after it."""
+    with Cluster(nodes=0, eks_webhook=False) as cluster, Space(cluster=cluster, quota=LARGE_QUOTA) as running:
         yield running
 
 
