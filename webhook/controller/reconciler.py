@@ -166,9 +166,8 @@ class Reconciler:
         while self._late:
             subject, _ = self._late.popitem(last=False)
             self._annotating.add(subject)
-            facts = {"namespace": subject.namespace, "service_account": subject.service_account}
             with self._progress.step("late_annotations", _LONGEST_ANNOTATION):
-                await run_and_log("late_annotation_failed", self._annotate(subject), **facts)
+                await run_and_log("late_annotation_failed", self._annotate(subject), **subject.log_fields)
             self._annotating.discard(subject)
 
     async def _annotate(self, subject: Subject) -> None:
@@ -196,12 +195,7 @@ class Reconciler:
 
     def _report_annotated(self, subject: Subject, role: RoleArn) -> None:
         metrics.accounts_annotated_late.inc()
-        log.info(
-            "annotated_late",
-            namespace=subject.namespace,
-            service_account=subject.service_account,
-            role_arn=role.value,
-        )
+        log.info("annotated_late", **subject.log_fields, role_arn=role.value)
         self._events.note(
             EventSubject("ServiceAccount", subject.namespace, subject.service_account),
             "AnnotatedLate",

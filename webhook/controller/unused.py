@@ -52,11 +52,7 @@ class Entry:
     @property
     def facts(self) -> dict[str, str]:
         """What the log says of it."""
-        return {
-            "namespace": self.subject.namespace,
-            "service_account": self.subject.service_account,
-            "role_arn": self.role.value if self.role else "",
-        }
+        return {**self.subject.log_fields, "role_arn": self.role.value if self.role else ""}
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ class WriteCycle:
         )
         gone = frozenset(one for one in removed if desired.may_remove(role, one))
         for subject in sorted(gone):
-            log.info("removed_subject_not_brought_back", **self._facts(subject))
+            log.info("removed_subject_not_brought_back", **subject.log_fields, role_arn=self._role.value)
         return gone
 
     async def _write(
@@ -263,7 +263,7 @@ class WriteCycle:
     def _report_removals(self, removed: frozenset[Subject]) -> None:
         metrics.trust_removals.labels(self._role.value).inc(len(removed))
         for subject in sorted(removed):
-            log.info("subject_removed", **self._facts(subject))
+            log.info("subject_removed", **subject.log_fields, role_arn=self._role.value)
 
     def _settle_as_read(self, policy: TrustPolicy, own: OwnStatement, batch: list[Subject]) -> None:
         """Settle the grants that are trusted or denied as the policy is: a failed write is no news to them."""
@@ -290,10 +290,3 @@ class WriteCycle:
         held: Collection[Subject] = [one for one in self._pending.keys if not self._may_write(one)]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)
         return _HELD_BACK if held else 0.0
-
-    def _facts(self, subject: Subject) -> dict[str, str]:
-        return {
-            "namespace": subject.namespace,
-            "service_account": subject.service_account,
-            "role_arn": self._role.value,
-        }

@@ -168,6 +168,11 @@ class Subject:
             return None
         return cls(intern(parts[2]), intern(parts[3]))
 
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """The keys that each log line about a ServiceAccount has."""
+        return {"namespace": self.namespace, "service_account": self.service_account}
+
     def __str__(self) -> str:
         return f"system:serviceaccount:{self.namespace}:{self.service_account}"
 

@@ -99,6 +99,4 @@ def _log_problem(problem: Problem) -> None:
 
 
 def _about(subject: Subject | None) -> dict[str, str]:
-    if subject is None:
-        return {}
-    return {"namespace": subject.namespace, "service_account": subject.service_account}
+    return subject.log_fields if subject else {}

@@ -177,9 +177,4 @@ class AssociationWriter:
 
 
 def _facts(association: Association) -> dict[str, str]:
-    return {"association": association.id, **subject_fields(association.subject)}
-
-
-def subject_fields(subject: Subject) -> dict[str, str]:
-    """The keys of a log line about a subject."""
-    return {"namespace": subject.namespace, "service_account": subject.service_account}
+    return {"association": association.id, **association.subject.log_fields}

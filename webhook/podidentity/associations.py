@@ -21,7 +21,7 @@ from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Need
 from webhook.podidentity.association_list import AssociationList, OverdueAssociations
-from webhook.podidentity.association_writer import AssociationWriter, subject_fields
+from webhook.podidentity.association_writer import AssociationWriter
 from webhook.runtime.backoff import pause_after
 from webhook.runtime.clock import loop_clock
 from webhook.runtime.pending_grant import PendingGrant
@@ -170,7 +170,7 @@ class Associations:
             except AwsError as error:
                 cause = error
             except Exception as error:
-                log.exception("association_failed", **subject_fields(subject))
+                log.exception("association_failed", **subject.log_fields)
                 metrics.unexpected_errors.labels(_LOOP).inc()
                 cause = unexpected(error)
             failures += 1
@@ -236,7 +236,7 @@ class Associations:
                     "association_not_deleted",
                     self._delete(subject, self._may_remove),
                     _LOOP,
-                    **subject_fields(subject),
+                    **subject.log_fields,
                 )
 
     async def _delete(self, subject: Subject, may_delete: Callable[[Subject], bool]) -> bool:
@@ -280,7 +280,7 @@ class Associations:
         for subject in self.cache.undescribed(wanted.keys(), DESCRIBED_PER_PASS):
             # Only its description shows whether it is managed, so that it may be removed.
             work = self._describe(subject)
-            await run_and_log("association_not_described", work, _LOOP, **subject_fields(subject))
+            await run_and_log("association_not_described", work, _LOOP, **subject.log_fields)
 
     async def _check(self, subject: Subject, role: RoleArn) -> None:
         """Describe one again and repair it. They are checked one after another, so that new ones hardly wait."""
@@ -300,7 +300,7 @@ class Associations:
 def _log_failure(subject: Subject, failure: Untrusted) -> None:
     log.warning(
         "not_associated",
-        **subject_fields(subject),
+        **subject.log_fields,
         role_arn=failure.role.value,
         outcome=failure.kind.value,
         reason=failure.reason,

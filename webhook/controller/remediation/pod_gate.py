@@ -114,7 +114,7 @@ class PodGate:
         while not await self._settle(subject):
             if report_at is not None and self._clock() >= report_at:
                 report_at = None
-                log.warning("pod_gate_waits", namespace=subject.namespace, service_account=subject.service_account)
+                log.warning("pod_gate_waits", **subject.log_fields)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _settle(self, subject: Subject) -> bool:
