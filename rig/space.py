@@ -29,12 +29,11 @@ TOKEN_SECONDS = 24 * 3600
 class Space:
     """Everything that the program works with, up and running; a context manager that leaves nothing behind.
 
-    `roles` are the names of the roles for backups. Each starts with `foreign` statements in its trust policy,
-    which are somebody else's. `cluster` is one that runs. `aws` may be another
-    Space's account: then the roles are those that are there, which both clusters share, and `own_role`, the name
-    of the role that the program runs as, must be another. Without `rights` the program has none in the cluster
-    until somebody installs it. With `eks_lag` the cluster is one of EKS's, the program may make associations, and
-    EKS's webhook hears of each so many seconds later.
+    `roles` are the names of the roles for backups. Each starts with `foreign` external statements in its trust
+    policy. `cluster` is one that runs. `aws` may be another Space's account. Then both clusters share the roles
+    that are there, and `own_role`, the name of the role that the program runs as, must differ. Without `rights`
+    the program has none in the cluster until a chart is installed. With `eks_lag` the cluster is one of EKS's,
+    the program may make associations, and EKS's webhook learns of each so many seconds later.
     """
 
     def __init__(  # noqa: PLR0913 (every one has a default)

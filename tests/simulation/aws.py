@@ -114,7 +114,7 @@ class AwsClient:
         self._witness.confirmed(write)
 
     async def quota(self) -> int:
-        """As the port says; asked anew each time, which costs nothing here."""
+        """As the port says; asked again each time, which costs nothing here."""
         if self._wire.cut or (trouble := self._iam.meets("quota", None)):
             raise SAID_AT_ONCE[Trouble.REFUSED if self._wire.cut else trouble or Trouble.REFUSED]
         return self._iam.answered_limit or self._iam.limit

@@ -69,7 +69,7 @@ def dropped(write: Write, in_force: Document) -> frozenset[Subject]:
 
 
 def overwrites_a_foreign_edit(write: Write, in_force: Document) -> bool:
-    """Whether somebody's edit since the read is lost with this write."""
+    """Whether an external edit since the read is lost with this write."""
     return foreign_part(in_force, write.own) != foreign_part(write.document, write.own)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
 
 WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_outage", "slow_api", "cut_lists"})
-"""With these, a replica does not know yet that somebody is wanted whom another has written."""
+"""With these, a replica does not know yet that a subject is wanted that another has written."""
 
 
 def check_one_role_each(world: World) -> None:
@@ -42,7 +42,7 @@ def check_one_role_each(world: World) -> None:
 
 
 def check_nobody_dropped(world: World) -> None:
-    """Whether no write of ours left out somebody whose trust IAM had confirmed, however old the read was.
+    """Whether no write of ours left out a subject whose trust IAM had confirmed, however old the read was.
 
     Only a write that comes late may do so, by IAM's doing or because the lock does not keep writers apart, and one
     of a replica that the API server tells too late who is wanted: it does not believe a Lease alone.
@@ -73,7 +73,7 @@ def check_recovery(world: World) -> None:
             assert_statement_is_whole(world.iam.document(role), own_in(role))
         except (AssertionError, KeyError) as error:
             if not _fits_when_whole(world, role):
-                continue  # somebody damaged it and filled its room: only a person can make some
+                continue  # it was damaged externally and its room filled: only a person can make some
             world.witness.complain(("our_statement_is_whole_at_the_end", f"{role.name}: {error!r}"))
     _check_neighbours(world)
     _check_foreign(world)

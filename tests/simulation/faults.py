@@ -110,7 +110,7 @@ async def _crash(world: World, fault: Fault) -> None:
     victim.process.after_steps(fault.number % 60, victim.kill)
     await victim.gone.wait()
     await asyncio.sleep(fault.seconds)
-    if world.replicas[slot] is victim:  # nobody has started it anew
+    if world.replicas[slot] is victim:  # it was not started again
         world.start_replica(slot)
 
 
@@ -160,7 +160,7 @@ async def _leader_stall(world: World, fault: Fault) -> None:
 
 
 async def _next_to_remove(world: World) -> Process | None:
-    """Wait until a leader asks about somebody whose time has come; None where that takes too long."""
+    """Wait until a leader asks about a subject whose grace is over; None where that takes too long."""
     heard: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
     world.witness.removers.append(heard)
     await asyncio.wait({heard}, timeout=world.plan.rules.grace + 2 * world.plan.interval)

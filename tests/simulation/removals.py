@@ -100,7 +100,7 @@ class Removals:
         self._approvers.add(process.name)
 
     def asked(self, process: Process, name: str) -> None:
-        """The API server answers a leader's question, at this moment, about somebody whom it would remove."""
+        """The API server answers a leader's question, at this moment, about a subject that it would remove."""
         for role in self._plan.binding.roles:
             if self._wishes.unwanted_since(role, name) is not None:
                 self._confirmed.add((process.name, role, name))

@@ -211,7 +211,7 @@ class Neighbour:
         return True
 
     def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port DesiredSubjects says; its namespaces are not made anew."""
+        """As the port DesiredSubjects says; its namespaces are not recreated."""
         return False
 
     async def _check_for_ever(self) -> None:

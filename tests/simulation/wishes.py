@@ -1,4 +1,4 @@
-"""Who is wanted in which role by the API server's own word, and since when somebody is not.
+"""What is wanted in which role by the API server's own word, and since when a subject is not.
 
 Written anew for the simulation, so that the program's rule is not its own judge.
 """

@@ -104,7 +104,7 @@ class SimulatedDeployments:
         self._make_pod(key)
 
     def _make_pod(self, key: tuple[str, str]) -> None:
-        """Make the pod anew, or be refused."""
+        """Recreate the pod, or be refused."""
         namespace, name = key
         deployment = self.objects[key]
         account = self.cluster.accounts[deployment.service_account].objects.get(namespace)

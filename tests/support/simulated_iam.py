@@ -137,7 +137,7 @@ class SimulatedIam:
         return list(self._stored)
 
     def edit(self, role: RoleArn, change: Callable[[Document], None]) -> None:
-        """Change the document in force, as somebody else would."""
+        """Change the document in force, as an external editor would."""
         document = copy.deepcopy(self.document(role))
         change(document)
         self.store(role, document)
@@ -253,7 +253,7 @@ class SimulatedPolicies:
         )
 
     async def quota(self) -> int:
-        """As the port says; asked anew each time, which costs nothing here."""
+        """As the port says; asked again each time, which costs nothing here."""
         trouble = self._iam.meets("quota", None)
         if trouble in SAID_AT_ONCE:
             raise SAID_AT_ONCE[trouble]
