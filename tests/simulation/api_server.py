@@ -87,7 +87,7 @@ class ApiServer:
         self.break_watches()
 
     def cut(self, names: frozenset[str], *, from_reads: bool) -> None:
-        """Have these be missing from now on, as after a restore that went wrong; every client has to list again."""
+        """Have these be missing from now on, as after a restore that went wrong; every client must list again."""
         touched = names | self.trouble.cut
         self.trouble.cut, self.trouble.cut_from_reads = names, from_reads
         for name in sorted(touched):

@@ -52,7 +52,7 @@ def check_nobody_dropped(world: World) -> None:
     for at, write, promised in world.witness.drops:
         if promised and write.cluster == "ours":
             names = ", ".join(sorted(who.namespace for who in promised))
-            world.witness.complain(("nobody_promised_is_dropped", f"{names} at {at:.2f} s"))
+            world.witness.complain(("no_promised_subject_is_dropped", f"{names} at {at:.2f} s"))
             return
 
 
@@ -107,7 +107,7 @@ def check_leavers(world: World) -> None:
             continue
         home = wishes.home(who.namespace)
         if home is None:
-            world.witness.complain(("whom_nothing_wants_is_trusted_nowhere", f"{who.namespace} in {role.name}"))
+            world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{who.namespace} in {role.name}"))
         elif who in trusting[home]:
             world.witness.complain(("who_was_in_two_roles_is_in_one", f"{who.namespace} in {role.name}"))
 

@@ -148,7 +148,7 @@ class Removals:
                 and not self._wishes.is_selected(who.namespace)
                 and self._sights.up_to_date(write.process.name, who.namespace)
             ):
-                yield "who_was_removed_is_not_written_again", f"{who.namespace} of {write.role.name}"
+                yield "a_removed_subject_is_not_written_again", f"{who.namespace} of {write.role.name}"
 
     def of_added(self, write: Write, added: Iterable[Subject]) -> Iterator[Complaint]:
         """Whether those whom a document adds may come back."""
@@ -160,7 +160,7 @@ class Removals:
                 and self._wishes.was_replaced(name)
                 and self._sights.up_to_date(write.process.name, name)
             ):
-                yield "a_namespace_made_anew_gets_no_trust_back", f"{name} of {write.role.name}"
+                yield "a_recreated_namespace_gets_no_trust_back", f"{name} of {write.role.name}"
 
     def _was_removed_by_the_leader(self, write: Write, who: Subject, now: float) -> bool:
         """Whether the leader removed it, and nothing has wanted it since, as far as the sender was told.
@@ -184,16 +184,16 @@ class Removals:
         since = self._wishes.unwanted_since(write.role, name)
         young_since = now + process.wall_clock_ahead - self._plan.rules.grace
         if since is None or self._wishes.waits_for_its_account(name, young_since):
-            yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}"
+            yield "no_wanted_subject_is_removed", f"{name} of {write.role.name}"
             return
         home = self._wishes.home(name)
         if home is not None and who not in self._trusted_in(home) and who not in process.last_seen.get(home, ()):
-            yield "nobody_wanted_is_taken_out", f"{name} of {write.role.name}, and {home.name} does not trust it"
+            yield "no_wanted_subject_is_removed", f"{name} of {write.role.name}, and {home.name} does not trust it"
         unwanted_for = now - since + process.clock_ahead
         is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers
         gives_way = self.has_witnessed_deletion(process, name) and self.room.was_lacking(now)
         if is_early and not (gives_way or self._wishes.was_replaced(name)):
-            yield "nobody_leaves_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
+            yield "no_subject_is_removed_before_the_grace", f"{name}, not wanted for {unwanted_for:.2f} s"
 
     def _trusted_in(self, role: RoleArn) -> frozenset[Subject]:
         return checks.subjects_in(self._iam.document(role), own_in(role))
