@@ -11,6 +11,7 @@ import yaml
 from tests.alerts.linter import RULES, Finding, lint
 from tests.alerts.promtool import promtool
 from tests.alerts.rules import REPOSITORY, dashboard, queries
+from tests.chart.charts import rendered, right
 
 Json = dict[str, Any]
 
@@ -117,6 +118,24 @@ def test_each_runbook_is_linked_from_the_panel_that_shows_its_matter() -> None:
     pages = {page.name for page in (REPOSITORY / "docs" / "run" / "runbooks").iterdir()}
     assert {url.removeprefix("${runbooks}/") for url in links} == pages
     assert _variable(board, "runbooks")["type"] == "constant"
+
+
+@pytest.mark.parametrize(
+    ("url", "base"), [("https://wiki.example.com/books/", "https://wiki.example.com/books"), ("", "")]
+)
+def test_the_chart_has_links_lead_to_the_runbooks_of_its_user_or_nowhere(url: str, base: str) -> None:
+    monitoring = {"dashboard": {"enabled": True}, "prometheusRule": {"runbookBaseUrl": url}}
+    (found,) = [item for item in rendered(right(monitoring=monitoring)) if "dashboard" in item["metadata"]["name"]]
+    (text,) = found["data"].values()
+    board, plain = json.loads(text), dashboard()
+    if base:
+        runbooks = _variable(board, "runbooks")
+        assert (runbooks["query"], runbooks["current"]["value"]) == (base, base)
+        runbooks.update(_variable(plain, "runbooks"))
+    else:
+        for panel in plain["panels"]:
+            panel.pop("links", None)
+    assert board == plain
 
 
 A, B = (f'{{cluster="{cluster}",namespace="mxp-identity"}}' for cluster in "ab")

@@ -19,6 +19,7 @@ GENERATED = {
     "docs/evidence/burst.md",
     "docs/evidence/modes.md",
     "docs/evidence/proof.md",
+    "docs/run/diagnosis.md",
 }
 """Pages that programs write; their commands are those that were run to write them."""
 
