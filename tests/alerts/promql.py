@@ -1,9 +1,10 @@
 """What an expression of PromQL is made of, as a parser reads it."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from promql_parser import AggregateExpr, Call, Expr, MatchOp, MatrixSelector, VectorSelector, parse, walk
+from promql_parser import Call, Expr, MatchOp, MatrixSelector, VectorSelector, parse, walk
 
 RATE_INTERVAL = "4m"
 """Stands for Grafana's `$__rate_interval`; no query gives this range itself."""
@@ -22,11 +23,12 @@ class Selector:
     seconds: float = 0.0
 
 
-def nodes(expression: str) -> list[Expr]:
+@functools.cache
+def nodes(expression: str) -> tuple[Expr, ...]:
     """Each part of an expression, a whole before its parts. Raises ValueError where it is no PromQL."""
     found: list[Expr] = []
     walk(parse(expression.replace("$__rate_interval", RATE_INTERVAL)), found.append)
-    return found
+    return tuple(found)
 
 
 def selectors(expression: str) -> Iterator[Selector]:
@@ -42,13 +44,6 @@ def selectors(expression: str) -> Iterator[Selector]:
         elif isinstance(node, VectorSelector) and not isinstance(before, MatrixSelector):
             yield _selector(node)
         before = node
-
-
-def aggregated_by(expression: str) -> Iterator[frozenset[str]]:
-    """The labels that each aggregation of an expression keeps."""
-    for node in nodes(expression):
-        if isinstance(node, AggregateExpr):
-            yield frozenset(node.modifier.labels if node.modifier else ())
 
 
 def _selector(node: VectorSelector) -> Selector:

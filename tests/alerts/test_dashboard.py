@@ -82,7 +82,7 @@ def test_each_rule_of_the_linter_has_a_dashboard_that_breaks_it() -> None:
 
 @pytest.mark.parametrize("rule", SPOILT)
 def test_a_dashboard_that_breaks_a_rule_is_found(rule: str) -> None:
-    board, before = dashboard(), set(lint(dashboard()))
+    board, before = dashboard(), {*lint(dashboard())}
     SPOILT[rule](board)
     assert {one.rule for one in set(lint(board)) - before} == {rule}
 

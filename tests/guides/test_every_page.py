@@ -50,8 +50,8 @@ PAGES = sorted(
     if str(path.relative_to(REPOSITORY)) not in GENERATED
 )
 ALL = sorted({*PAGES, *GENERATED})
-OF_OTHERS = {"ignore_changes", "apiserver_admission_webhook_request_total", "runbook_url"}
-"""Names of Terraform, of the API server and of Prometheus' rules."""
+OF_OTHERS = {"ignore_changes", "apiserver_admission_webhook_request_total", "external_labels", "runbook_url"}
+"""Names of Terraform, of the API server and of Prometheus."""
 
 OF_KUBERNETES = {"Ready", "Terminating"}
 """What the architecture's page shows as code and is no class of the program."""
