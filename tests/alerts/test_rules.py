@@ -1,5 +1,6 @@
 """Each alert is one that Prometheus reads, that fires and does not fire as it should, and that says what to do."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ EACH = pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
 Story = dict[str, Any]
 
 
+@functools.cache
 def stories() -> list[Story]:
     return [test for case in CASES for test in yaml.safe_load(case.read_text())["tests"]]
 

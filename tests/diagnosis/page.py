@@ -86,9 +86,8 @@ def _line(value: Shown) -> str:
 def _round(one: Round, *, is_first: bool) -> Iterator[str]:
     yield "What `verify` prints:\n" if is_first else "And then:\n"
     yield f"```console\n$ {one.command}\n{one.printed.strip(chr(10))}\n```\n"
-    if one.fixes:
-        yield "Run, as printed:\n"
-        yield "```sh\n" + "\n".join(one.fixes) + "\n```\n"
+    if one.fix:
+        yield f"Run, as printed:\n\n```sh\n{one.fix}\n```\n"
 
 
 def _end(look: Look) -> Iterator[str]:
