@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
+from webhook.iam.external import ExternalStatements
 from webhook.iam.gauges import PolicyGauges
 from webhook.iam.reasons import may_be_denied
 from webhook.iam.recent_writes import RecentWrites
@@ -15,7 +16,6 @@ from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
     from webhook.iam.amendment import Amendment
-    from webhook.iam.external import ExternalStatements
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
@@ -51,8 +51,6 @@ class PolicyCache:
         self._own: OwnStatement | None = None
         self.trusted: dict[Subject, TrustSource] = {}
         """The subjects that the role is known to trust, by whichever statement."""
-        self._denying: TrustPolicy | None = None
-        """The policy, where it has a Deny that may be about some subject."""
         self._room = 0
         self._gauges = PolicyGauges(role)
         self._forecast: Amending | None = None
@@ -69,7 +67,7 @@ class PolicyCache:
         source = self.trusted.get(subject)
         if source is None or self.recent.is_being_removed(subject, self.clock()):
             return None
-        place = self._denying.possible_denial(self._own, subject) if self._denying and self._own else None
+        place = self.external.effects_on(subject).possible_denial if self.external else None
         return Trusted(self.role, source, may_be_denied(self.role, place) if place else "")
 
     def doubt_of_pods(self, binding: str, namespace: str) -> str:
@@ -120,7 +118,7 @@ class PolicyCache:
         policy, self._own, self.read_at = amendment.policy, own, self.clock()
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)
-        self._denying = policy if policy.may_deny_some(own) else None
+        self.external_of(policy, own)
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.EXTERNAL:
@@ -130,6 +128,12 @@ class PolicyCache:
         self._room = room(policy, own, self.quota.characters)
         self._gauges.show(policy, len(self.subjects | recent), self._room, self.quota.characters)
         self.synced.set()
+
+    def external_of(self, policy: TrustPolicy, own: OwnStatement) -> ExternalStatements:
+        """The external statements of `policy`, with all that was worked out of them while they stay the same."""
+        if self.external is None or not self.external.are_of(policy, own):
+            self.external = ExternalStatements(policy, own)
+        return self.external
 
     def learn_addition(self, subject: Subject) -> None:
         """Another replica has written it."""
