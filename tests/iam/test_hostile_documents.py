@@ -87,10 +87,11 @@ def test_any_document_is_amended_without_a_change_of_what_is_not_ours_or_refused
 def test_every_question_about_any_document_has_an_answer(document: object, subject: Subject) -> None:
     with suppress(InvalidPolicyError):
         policy = TrustPolicy.parse(document)
+        effects = policy.effects_on(OWN, subject)
         for place in (
-            policy.effects_on(OWN, subject).denial,
-            policy.effects_on(OWN, subject).possible_denial,
-            policy.effects_on(OWN, subject).grant,
+            effects.denial,
+            effects.possible_denial,
+            effects.grant,
             policy.denial_of_pod({}),
             policy.possible_denial_of_pod({}),
             policy.allows_pod({}),

@@ -6,13 +6,15 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import structlog
+
 from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
 from webhook.iam.external import ExternalStatements
-from webhook.iam.gauges import PolicyGauges
-from webhook.iam.reasons import may_be_denied
+from webhook.iam.reasons import WAYS_OUT, may_be_denied
 from webhook.iam.recent_writes import RecentWrites
 from webhook.model.outcomes import Trusted, TrustSource
 from webhook.runtime.clock import loop_clock
+from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.iam.amendment import Amendment
@@ -22,8 +24,16 @@ if TYPE_CHECKING:
     from webhook.runtime.clock import Clock
     from webhook.runtime.pending_grant import PendingGrants
 
+log = structlog.get_logger(__name__)
+
 _FULL_FOR = 120.0
 """Seconds after a read for which a full role counts as full, so that subjects try another. Each pass reads it."""
+
+NEARLY_FULL = 0.8
+"""The part of a quota above which a warning is logged, for trust policies and for associations.
+
+The alerts "nearly full" have the same number (charts/mxp-identity-webhook/files/alerts.yaml).
+"""
 
 
 class PolicyCache:
@@ -52,7 +62,7 @@ class PolicyCache:
         self.trusted: dict[Subject, TrustSource] = {}
         """The subjects that the role is known to trust, by whichever statement."""
         self._room = 0
-        self._gauges = PolicyGauges(role)
+        self._gauges = _PolicyGauges(role)
         self._forecast: Amending | None = None
         """The amendment for the pending grants, of which the first `_asked` were asked for."""
         self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
@@ -160,3 +170,34 @@ class EffectiveQuota:
     def refused(self, size: int) -> None:
         """Take in that IAM refused a document of `size` characters as too large."""
         self.characters = min(self._answered, size - 1)
+
+
+class _PolicyGauges:
+    """The gauges of one role's trust policy, and its counters from the start: a rate needs two samples."""
+
+    def __init__(self, role: RoleArn) -> None:
+        self._role = role
+        self._nearly_full = False
+        for counter in (metrics.trust_writes, metrics.trust_repairs, metrics.trust_removals):
+            counter.labels(role.value)
+
+    def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
+        """Show the policy as it is now; log once each time that it becomes nearly full.
+
+        `subjects` is how many are trusted, `fit` how many more fit. `quota` is in characters.
+        """
+        role = self._role.value
+        metrics.trust_subjects.labels(role).set(subjects)
+        metrics.trust_policy_characters.labels(role).set(policy.size())
+        metrics.trust_policy_quota_characters.labels(role).set(quota)
+        metrics.trust_subjects_that_fit.labels(role).set(fit)
+        before, self._nearly_full = self._nearly_full, policy.size() > NEARLY_FULL * quota
+        if self._nearly_full and not before:
+            log.warning(
+                "trust_policy_nearly_full",
+                role_arn=role,
+                characters=policy.size(),
+                quota_characters=quota,
+                subjects_that_fit=fit,
+                reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
+            )
