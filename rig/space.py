@@ -237,7 +237,7 @@ class Space:
 
 
 def foreign_statements(account: str) -> list[dict[str, Any]]:
-    """Statements such as other people keep in a role's trust policy: an administrator's, and another cluster's."""
+    """External statements as roles usually have them: an administrator's, and another cluster's."""
     other = "oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
     return [
         {

@@ -8,9 +8,8 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.sites import SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.model.bindings import Binding, Mode
-from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.decisions import Account, BindingMatch, LiveNamespace, binding_match, competing
 from webhook.telemetry import metrics
 
 FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"

@@ -12,7 +12,6 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.model.bindings import Binding, Mode
 from webhook.model.errors import ClusterError
@@ -54,8 +53,7 @@ class StoredMarks:
 @asynccontextmanager
 async def gate(world: World, stored: StoredMarks, **marks: str) -> AsyncIterator[None]:
     """The leader's part in the gate, inside the `async with`."""
-    identities = Identities(world.cache, world.grants)
-    part = PodGate(identities, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
+    part = PodGate(world.cache, world.grants, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
     task = asyncio.create_task(part.run())
     try:
         yield

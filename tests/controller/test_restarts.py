@@ -13,7 +13,6 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
@@ -60,9 +59,14 @@ class Scene:
 
     def leader(self) -> Restarts:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.cache, self.world.grants)
         return Restarts(
-            self.world.reconciler.pods, identities, self.deployments, self.world.events, self.limits, now
+            self.world.reconciler.pods,
+            self.world.cache,
+            self.world.grants,
+            self.deployments,
+            self.world.events,
+            self.limits,
+            now,
         )
 
     @asynccontextmanager

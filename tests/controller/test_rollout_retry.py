@@ -14,7 +14,6 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.model.deployments import RETRY_ROUND
 
@@ -44,8 +43,7 @@ class Scene:
 
     def leader(self) -> RolloutRetry:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.cache, self.world.grants)
-        return RolloutRetry(identities, self.deployments, self.world.events)
+        return RolloutRetry(self.world.cache, self.world.grants, self.deployments, self.world.events)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -90,7 +90,7 @@ def test_a_statement_of_ours_that_was_edited_by_hand_trusts_whom_it_names_and_no
     amended = _amend(document, asked).policy
     others = policy.with_subjects(OWN, ())
     assert amended.subjects(OWN) <= policy.subjects(OWN) | set(asked)
-    named = {token(s) for s in amended.subjects(OWN) if others.denial(OWN, s) is None}
+    named = {token(s) for s in amended.subjects(OWN) if others.effects_on(OWN, s).denial is None}
     assert let_in(oracle, amended.document) == let_in(oracle, others.document) | named
 
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.iam.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
+from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.cli.verify.trust import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import as_list
 from webhook.iam.statement import ACTIONS, SERVICE
-from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
@@ -87,10 +87,11 @@ def test_any_document_is_amended_without_a_change_of_what_is_not_ours_or_refused
 def test_every_question_about_any_document_has_an_answer(document: object, subject: Subject) -> None:
     with suppress(InvalidPolicyError):
         policy = TrustPolicy.parse(document)
+        effects = policy.effects_on(OWN, subject)
         for place in (
-            policy.denial(OWN, subject),
-            policy.possible_denial(OWN, subject),
-            policy.external_grant(OWN, subject),
+            effects.denial,
+            effects.possible_denial,
+            effects.grant,
             policy.denial_of_pod({}),
             policy.possible_denial_of_pod({}),
             policy.allows_pod({}),

@@ -11,7 +11,7 @@ import pytest
 from tests.support.reviews import JSON, UID, review
 from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.observe.reviews import ObservedReviews
+from webhook.observe.assembly import ObservedReviews
 from webhook.server.http import review_application
 from webhook.server.program import Lifecycle
 

@@ -12,7 +12,6 @@ from webhook.controller.live_reads import LiveReads
 from webhook.controller.reflector import Reflector
 from webhook.model.decisions import wanted_grants
 from webhook.model.names import Subject
-from webhook.planning.snapshot import ClusterSnapshot
 from webhook.runtime.clock import loop_clock
 from webhook.runtime.supervision import supervise
 
@@ -47,7 +46,7 @@ class ClusterCache:
         clock: Clock | None = None,
     ) -> None:
         self.bindings = bindings
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self._grace = grace
         self.clock = clock = clock or loop_clock()
         """The clock of all that reconciles."""
@@ -133,10 +132,9 @@ class ClusterCache:
         """All ServiceAccounts of bound names, as the watch last showed them."""
         return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
 
-    def snapshot(self) -> ClusterSnapshot:
-        """All of it, as the watch last showed it."""
-        accounts = {(account.namespace, account.name): account for account in self.accounts()}
-        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._wall_clock())
+    def namespaces(self) -> dict[str, LiveNamespace]:
+        """All namespaces by name, as the watch last showed them."""
+        return dict(self._namespaces.objects)
 
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""
@@ -149,7 +147,7 @@ class ClusterCache:
     def is_young(self, namespace: str) -> bool:
         """Whether a namespace is so new that its ServiceAccount may still come."""
         found = self.cached(namespace)
-        return found is not None and self._wall_clock() - found.created < self._grace
+        return found is not None and self.wall_clock() - found.created < self._grace
 
     def selects(self, subject: Subject) -> bool:
         """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""

@@ -131,6 +131,17 @@ class Grants:
             return False
         return self._associations.cache.is_propagated(grant.subject)
 
+    def has_identity(self, grant: Grant) -> bool:
+        """Whether the ServiceAccount has its identity, so that a new pod of it gets one that works. Makes no call.
+
+        It has where it is annotated and the role that the annotation names is known to trust it. In mode
+        pod-identity it has once its association is propagated.
+        """
+        if grant.binding.associates:
+            return self.is_propagated(grant)
+        known = self.known(grant)
+        return known is not None and known.role == grant.annotated
+
     async def wait_until_synced(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""
         with suppress(TimeoutError):

@@ -32,7 +32,7 @@ _MOST_KNOWN = 20_000
 
 
 class ExternalStatements:
-    """`TrustPolicy.external_grant`, `denial` and `possible_denial`, for thousands of subjects.
+    """What a policy's external statements do for each subject, for thousands of them.
 
     A statement that concerns no subject, such as one for another cluster's provider, is left out from the start.
     """

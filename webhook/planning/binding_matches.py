@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.binding_match import BindingMatch, binding_match, competing
-from webhook.model.decisions import Ignore, Refuse, decide_existing
+from webhook.model.decisions import BindingMatch, Ignore, Refuse, binding_match, competing, decide_existing
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

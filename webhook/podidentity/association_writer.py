@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.iam.gauges import NEARLY_FULL
+from webhook.iam.policy_cache import NEARLY_FULL
 from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
+from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by, principals_of
 from webhook.iam.statement import FIRST_OF_SETUP, SERVICE
-from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
 from webhook.iam.trust_policy import Place, canonical
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
+from webhook.cli.statement_words import principals_of
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
 from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.statement import ASSUME_WITH_TOKEN
-from webhook.iam.statement_words import principals_of
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import AUDIENCE
 
