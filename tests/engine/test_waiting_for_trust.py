@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
+from webhook.coordination.lock import LeaseLock, lease_name
 from webhook.telemetry import metrics
 
 ROLE = role()
@@ -94,17 +96,19 @@ async def test_a_subject_that_was_refused_and_is_trusted_externally_waits_no_mor
 async def test_a_write_that_puts_our_statement_back_is_counted_as_a_repair_and_one_for_a_new_subject_is_not() -> (
     None
 ):
-    iam = SimulatedIam()
-    here = site(iam, ROLE)
+    iam, store = SimulatedIam(), MemoryLeases()
+    here = site(iam, ROLE, lock=LeaseLock(store, "a"))
     before = repairs()
     for number in range(5):
         here.wanted[ROLE].append(subject(number))
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
         await asyncio.sleep(100)
     assert repairs() == before
+    assert store.leases[lease_name(ROLE)].repairs == ()
     for _ in range(3):
         iam.edit(ROLE, remove_ours)
         here.grants.enqueue()
         await asyncio.sleep(100)
         assert here.trusted_in(ROLE) == {subject(number) for number in range(5)}
     assert repairs() == before + 3
+    assert len(store.leases[lease_name(ROLE)].repairs) == 3, "commands read it there"

@@ -24,6 +24,9 @@ class InProcessHold:
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing to do: the one writer of the role remembers by itself."""
 
+    def record_repair(self) -> None:
+        """Nothing to do: there is no Lease."""
+
     async def renew(self) -> bool:
         """Always: nobody else waits."""
         return True

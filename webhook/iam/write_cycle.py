@@ -240,6 +240,7 @@ class WriteCycle:
         is_new_for_pods = self._cache.pods is None and not before.allows_pods(own)
         if subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods:
             metrics.trust_repairs.labels(role).inc()
+            hold.record_repair()
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
         if own.pods or own.former:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DIGEST_LENGTH, DURATION, Lease
-from webhook.coordination.lock import MOST_REPORTED
+from webhook.coordination.lock import MOST_REPAIRS, MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode
@@ -49,6 +49,8 @@ _MOST_REMOVALS = 100
 _Ago = Annotated[float, msgspec.Meta(ge=0)]
 _Digest = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{DIGEST_LENGTH}}}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+_UnixTime = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
 
 _LONGEST_AGE = 30
 """Characters of a number of seconds, with what JSON puts around it."""
@@ -132,6 +134,8 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         annotations[f"{_PREFIX}removing"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
     if lease.witnessed:
         annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_REPORTED]).decode()
+    if lease.repairs:
+        annotations[f"{_PREFIX}repairs"] = msgspec.json.encode(lease.repairs[-MOST_REPAIRS:]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -194,6 +198,7 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
         written=subjects("written"),
         removed=subjects("removed"),
         removals=part("removals", lambda text: _array(text, list[tuple[_Ago, _Count]], _MOST_REMOVALS), ()),
+        repairs=part("repairs", lambda text: _array(text, list[_UnixTime], MOST_REPAIRS), ()),
         removing=part("removing", _digests, ()),
         witnessed=part("witnessed", _digests, ()),
         version=found.metadata.resource_version,
