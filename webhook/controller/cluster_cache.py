@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, Grant, LiveNamespace
     from webhook.model.names import RoleArn
     from webhook.model.removal import Shown
-    from webhook.runtime.clock import Clock
     from webhook.telemetry.progress import Progress
 
 
@@ -43,16 +42,15 @@ class ClusterCache:
         wall_clock: Callable[[], float],
         grace: float,
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self.bindings = bindings
         self.wall_clock = wall_clock
         self._grace = grace
-        self.clock = clock = clock or loop_clock()
+        self.clock = clock = loop_clock()
         """The clock of all that reconciles."""
-        self._namespaces = Reflector(namespaces, self._namespace_changed, progress, clock)
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._account_changed(key), progress, clock)
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
             for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}

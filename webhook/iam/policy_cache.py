@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.clock import Clock
     from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
@@ -39,9 +38,9 @@ The alerts "nearly full" have the same number (charts/mxp-identity-webhook/files
 class PolicyCache:
     """A role's policy and the subjects that it trusts. No question makes a call."""
 
-    def __init__(self, role: RoleArn, clock: Clock | None = None) -> None:
+    def __init__(self, role: RoleArn) -> None:
         self.role = role
-        self.clock = clock or loop_clock()
+        self.clock = loop_clock()
         self.recent = RecentWrites()
         self.quota = EffectiveQuota()
         self.synced = asyncio.Event()
