@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROLE = role()
 WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 KEEP, OVERRIDE, DENY = ExistingAnnotation.KEEP, ExistingAnnotation.OVERRIDE, ExistingAnnotation.DENY
 
 
@@ -39,9 +39,9 @@ CASES = [
     Case(KEEP, ROLE.value, trusted=True),
     Case(OVERRIDE, ROLE.value, trusted=True),
     Case(DENY, ROLE.value, trusted=True),
-    Case(KEEP, FOREIGN_ROLE, warned=True),
-    Case(OVERRIDE, FOREIGN_ROLE, set_to=ROLE.value, trusted=True),
-    Case(DENY, FOREIGN_ROLE, allowed=False),
+    Case(KEEP, EXTERNAL_ROLE, warned=True),
+    Case(OVERRIDE, EXTERNAL_ROLE, set_to=ROLE.value, trusted=True),
+    Case(DENY, EXTERNAL_ROLE, allowed=False),
     Case(KEEP, "", set_to=ROLE.value, trusted=True),
     Case(DENY, "", set_to=ROLE.value, trusted=True),
     Case(KEEP, "nonsense", warned=True),
@@ -67,7 +67,7 @@ async def test_an_annotation_that_is_there_is_treated_as_the_binding_says(case: 
     assert bool(reply.warnings) is case.warned
     if not case.allowed:
         assert reply.response["status"]["code"] == 403
-        assert FOREIGN_ROLE in reply.response["status"]["message"]
+        assert EXTERNAL_ROLE in reply.response["status"]["message"]
 
 
 @in_virtual_time
@@ -109,13 +109,13 @@ def _being_deleted(role: str, before: str | None) -> dict[str, Any]:
 async def test_a_deny_judges_a_service_account_that_is_being_deleted(before: str | None) -> None:
     world = _world(existing=DENY)
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(_being_deleted(FOREIGN_ROLE, before))
+        reply = await reviewer.send(_being_deleted(EXTERNAL_ROLE, before))
     assert not reply.allowed
     assert reply.response["status"]["code"] == 403
 
 
 @pytest.mark.parametrize("existing", [KEEP, OVERRIDE, DENY])
-@pytest.mark.parametrize("role_named", [ROLE.value, FOREIGN_ROLE])
+@pytest.mark.parametrize("role_named", [ROLE.value, EXTERNAL_ROLE])
 @in_virtual_time
 async def test_a_service_account_that_is_being_deleted_keeps_its_role_and_is_granted_nothing(
     existing: ExistingAnnotation, role_named: str
@@ -135,10 +135,10 @@ async def test_a_deny_judges_a_change_in_a_namespace_that_is_being_deleted(*, wa
         if watched:
             await stack.enter_async_context(world.running())
         reviewer = await stack.enter_async_context(reviewing(world))
-        foreign = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
+        external = await reviewer.send(_being_deleted(EXTERNAL_ROLE, None))
         own = await reviewer.send(_being_deleted(ROLE.value, None))
-    assert not foreign.allowed
-    assert foreign.response["status"]["code"] == 403
+    assert not external.allowed
+    assert external.response["status"]["code"] == 403
     assert (own.allowed, own.patch, world.homes(WHO)) == (True, [], [])
 
 
@@ -147,7 +147,7 @@ async def test_a_deny_judges_what_is_being_deleted_in_a_namespace_that_the_watch
     world = World(labelled(ROLE, existing=DENY))
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.namespaces.objects[WHO.namespace] = LiveNamespace(WHO.namespace, "uid-1", {LABEL: "cp"})
-        reply = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
+        reply = await reviewer.send(_being_deleted(EXTERNAL_ROLE, None))
     assert not reply.allowed
     assert reply.response["status"]["code"] == 403
 
@@ -157,10 +157,10 @@ async def test_a_deny_judges_what_is_being_deleted_in_a_namespace_that_cannot_be
     world = World(labelled(ROLE, existing=DENY))
     world.cluster.failing_reads = float("inf")
     async with reviewing(world) as reviewer:
-        foreign = await reviewer.send(_being_deleted(FOREIGN_ROLE, None))
-        unchanged = await reviewer.send(_being_deleted(FOREIGN_ROLE, FOREIGN_ROLE))
-    assert not foreign.allowed
-    assert foreign.response["status"]["code"] == 503
+        external = await reviewer.send(_being_deleted(EXTERNAL_ROLE, None))
+        unchanged = await reviewer.send(_being_deleted(EXTERNAL_ROLE, EXTERNAL_ROLE))
+    assert not external.allowed
+    assert external.response["status"]["code"] == 503
     assert unchanged.allowed
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.reviews import UID, Reply, annotated, review, reviewing
-from tests.support.sites import foreign_document, role, subject
+from tests.support.sites import external_document, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
 from webhook.model.names import ROLE_ARN_ANNOTATION
@@ -39,7 +39,7 @@ async def _sent(body: Any, **how: Any) -> Reply:
     assert reply.status < 500
     assert "Traceback" not in reply.text
     assert world.iam.calls == []
-    assert world.iam.history(role()) == [foreign_document(role())]
+    assert world.iam.history(role()) == [external_document(role())]
     assert world.events.written == []
     return reply
 

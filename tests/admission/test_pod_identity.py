@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROLE = role()
 WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 def _world(*, refuses: bool = False, namespace: Subject = WHO) -> World:
@@ -95,7 +95,7 @@ async def test_a_dry_run_makes_nothing() -> None:
     assert world.iam.puts == []
 
 
-@pytest.mark.parametrize(("there", "associated"), [(ROLE.value, True), (FOREIGN_ROLE, False)])
+@pytest.mark.parametrize(("there", "associated"), [(ROLE.value, True), (EXTERNAL_ROLE, False)])
 def test_a_service_account_that_names_another_role_stays_unmanaged(there: str, associated: bool) -> None:  # noqa: FBT001
     @in_virtual_time
     async def _() -> None:

@@ -17,7 +17,7 @@ from webhook.model.bindings import Mode
 
 ROLE = role()
 WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 def _world(*bindings: Any, **how: Any) -> World:
@@ -179,7 +179,7 @@ async def test_warnings_are_short_however_long_the_reason_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "annotation", [f"{ROLE.value}\n", f"\t{FOREIGN_ROLE}", "two\nlines", "\x1b[31mred", "\x7f"]
+    "annotation", [f"{ROLE.value}\n", f"\t{EXTERNAL_ROLE}", "two\nlines", "\x1b[31mred", "\x7f"]
 )
 @in_virtual_time
 async def test_warnings_carry_no_control_characters_which_api_servers_drop(annotation: str) -> None:

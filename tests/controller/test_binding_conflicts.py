@@ -12,7 +12,7 @@ from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, BindingMatch, LiveNamespace, binding_match, competing
 from webhook.telemetry import metrics
 
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 BY_NAME = binding(role("by-name"))
 
 
@@ -30,11 +30,11 @@ async def test_service_accounts_are_counted_by_how_they_stand_with_the_bindings(
     async with world.running():
         for number in range(5):
             world.cluster.add_namespace(subject(number).namespace, selected=number < 3)
-            world.cluster.add_account(subject(number), FOREIGN_ROLE if number == 0 else None)
+            world.cluster.add_account(subject(number), EXTERNAL_ROLE if number == 0 else None)
         world.cluster.add_namespace(subject(9).namespace, terminating=True)
         world.cluster.add_account(subject(9))
         await asyncio.sleep(2 * INTERVAL)
-        assert _counts() == {"foreign_role": 1, "bound": 2, "not_selected": 2}
+        assert _counts() == {"external_role": 1, "bound": 2, "not_selected": 2}
     assert _counts() == {}, "who leads no longer counts nothing"
 
 

@@ -38,7 +38,7 @@ BINDINGS = (
     Binding("untouched", "default", LABELLED, Mode.ANNOTATE, (role("annotated"),)),
 )
 ROLES = (*pool(3), role("alone"), role("annotated"))
-ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/foreign", "nonsense")
+ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/external", "nonsense")
 
 SUBJECTS = [Subject(name, account) for name in NAMES[:3] for account in (*ACCOUNTS, "unbound")]
 

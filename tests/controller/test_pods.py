@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WHO = subject(1)
 OLD, NEW = pool(2)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 def counted() -> float | None:
@@ -187,14 +187,14 @@ async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is
         assert [pod.name for pod in pods.found] == ["before"]
 
 
-@pytest.mark.parametrize("annotation", [FOREIGN_ROLE, ""])
+@pytest.mark.parametrize("annotation", [EXTERNAL_ROLE, ""])
 @pytest.mark.parametrize("existing", ExistingAnnotation)
 @in_virtual_time
 async def test_while_the_annotation_names_no_role_of_the_binding_no_role_of_a_pod_is_wrong(
     annotation: str, existing: ExistingAnnotation
 ) -> None:
     async with moved_scene(existing=existing, annotation=annotation) as (world, pods), running(pods):
-        world.cluster.run_pod(WHO, "foreign", has_identity=True, role=FOREIGN_ROLE)
+        world.cluster.run_pod(WHO, "external", has_identity=True, role=EXTERNAL_ROLE)
         await asyncio.sleep(3 * INTERVAL)
         await pods.find_of(WHO)
         assert counted() == 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROLE, OTHER = role(), role("mxp-archive")
 WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 TIER = "tier"
 LONGEST_DELAY = INTERVAL + 5
 """Seconds from when a removal is due until the removal is written."""
@@ -95,7 +95,7 @@ def _leave(world: World, what: str) -> None:
         case "label removed":
             world.cluster.add_namespace(WHO.namespace, selected=False)
         case "annotation changed":
-            world.cluster.add_account(WHO, FOREIGN_ROLE)
+            world.cluster.add_account(WHO, EXTERNAL_ROLE)
         case _:
             raise AssertionError(what)
 

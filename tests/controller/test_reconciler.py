@@ -15,7 +15,7 @@ from webhook.model.bindings import ExistingAnnotation, Mode
 
 ROLE = role()
 WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 @in_virtual_time
@@ -102,9 +102,9 @@ async def test_an_annotation_of_an_external_role_is_left_alone() -> None:
     world = World()
     async with world.running():
         world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        world.cluster.add_account(WHO, EXTERNAL_ROLE)
         await asyncio.sleep(INTERVAL)
-        assert world.cluster.annotation(WHO) == FOREIGN_ROLE
+        assert world.cluster.annotation(WHO) == EXTERNAL_ROLE
 
 
 @in_virtual_time
@@ -112,7 +112,7 @@ async def test_an_annotation_of_an_external_role_is_overridden_where_the_binding
     world = World(labelled(existing=ExistingAnnotation.OVERRIDE))
     async with world.running():
         world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        world.cluster.add_account(WHO, EXTERNAL_ROLE)
         await asyncio.sleep(1)
         assert world.cluster.annotation(WHO) == ROLE.value
         assert world.homes(WHO) == [ROLE]
@@ -257,7 +257,7 @@ async def test_trust_that_was_removed_externally_is_restored_without_a_change_in
 
 def _settle_with_what_is_not_ours(world: World) -> None:
     """Control planes, of which one is annotated by hand and one has a pod that started too early."""
-    annotations = [ROLE.value, None, FOREIGN_ROLE, ROLE.value, None]
+    annotations = [ROLE.value, None, EXTERNAL_ROLE, ROLE.value, None]
     for number, annotation in enumerate(annotations):
         world.cluster.add_namespace(subject(number).namespace)
         world.cluster.add_account(subject(number), annotation)
@@ -287,7 +287,7 @@ async def test_an_idle_cluster_costs_one_read_a_pass_and_no_write() -> None:
 async def test_an_idle_cluster_of_associations_costs_lists_and_descriptions_and_no_write() -> None:
     world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
     _settle_with_what_is_not_ours(world)
-    world.eks.put(subject(4), FOREIGN_ROLE)
+    world.eks.put(subject(4), EXTERNAL_ROLE)
     async with world.running():
         await asyncio.sleep(INTERVAL)
         before = world.eks.now

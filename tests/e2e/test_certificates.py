@@ -177,7 +177,7 @@ def _asks_for_it(webhook: Webhook) -> bool:
 @pytest.mark.parametrize(
     ("reason", "value"),
     [
-        ("overwritten", base64_of(Authority("foreign").certificate)),
+        ("overwritten", base64_of(Authority("external").certificate)),
         pytest.param("empty", "", marks=pytest.mark.proof),
     ],
 )

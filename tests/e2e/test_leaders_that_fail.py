@@ -14,7 +14,7 @@ from rig.webhook import Webhook
 from tests.e2e.observe import is_trusted, log_events
 from tests.e2e.replicas import LEASE_S, Replicas, api_server, make_one, replicas
 from tests.e2e.scenes import LARGE_QUOTA, label
-from tests.e2e.writers import assert_foreign_statements_never_changed, subjects_over_time
+from tests.e2e.writers import assert_external_statements_never_changed, subjects_over_time
 from tests.proof.records import Record
 from webhook.coordination.lock import REMEMBERED
 
@@ -120,4 +120,4 @@ def _judge(space: Space, wanted: list[str]) -> None:
     documents = subjects_over_time(space.aws)
     complete = [number for number, one in enumerate(documents) if always <= one]
     assert all(always <= one for one in documents[complete[0] :])
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)

@@ -9,12 +9,12 @@ import pytest
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.oracle import TrustOracle
-from rig.space import AUDIENCE, Space, foreign_statements
+from rig.space import AUDIENCE, Space, external_statements
 from rig.waiting import eventually
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server, make_crowd, make_one
 from tests.e2e.scenes import serving
-from tests.e2e.writers import assert_foreign_statements_never_changed, subjects_over_time
+from tests.e2e.writers import assert_external_statements_never_changed, subjects_over_time
 from tests.proof.records import Record
 
 QUOTA = 2048
@@ -33,7 +33,7 @@ def pool_of(size: int) -> Iterator[Space]:
     names = [f"mxp-backup-{number}" for number in range(1, size + 1)]
     with (
         api_server() as cluster,
-        Space(cluster=cluster, roles=names, quota=QUOTA, foreign=foreign_statements(ACCOUNT)[:1]) as space,
+        Space(cluster=cluster, roles=names, quota=QUOTA, external=external_statements(ACCOUNT)[:1]) as space,
         serving(space),
     ):
         yield space
@@ -141,10 +141,10 @@ def _assert_each_is_trusted_in_its_role_alone(space: Space, homes: dict[str, lis
 
 
 def _assert_policies_are_in_order(space: Space) -> list[int]:
-    """Foreign statements never changed, and no policy ever was over the quota; answers the sizes now."""
+    """External statements never changed, and no policy ever was over the quota; answers the sizes now."""
     for arn in space.roles:
         name = arn.rpartition("/")[2]
-        assert_foreign_statements_never_changed(space.aws, name)
+        assert_external_statements_never_changed(space.aws, name)
         assert all(_size(json.loads(write.document)) <= QUOTA for write in space.aws.history(name))
     return [_size(space.policy(arn.rpartition("/")[2])) for arn in space.roles]
 

@@ -22,7 +22,7 @@ from tests.e2e.replicas import (
     wait_until_all_are_trusted,
 )
 from tests.e2e.scenes import LARGE_QUOTA
-from tests.e2e.writers import assert_foreign_statements_never_changed, windows
+from tests.e2e.writers import assert_external_statements_never_changed, windows
 from tests.proof.records import Record
 
 FIRST_OBSERVATION_S = 1.0
@@ -102,7 +102,7 @@ def test_a_replica_that_is_told_to_stop_in_mid_write_hands_over_at_once(space: S
     assert {window.code for window in written} == {"OK"}, "no write was cut off"
     assert next_write.read - gone < 1
     assert third.seconds < LEASE_S / 2
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)
     record(
         "SIGTERM in mid-write: another replica writes at once",
         next_read_after_exit_s=round(next_write.read - gone, 2),
@@ -145,7 +145,7 @@ def _fail_the_holder(
 def _judge(space: Space, handover: Handover, count: int) -> None:
     assert len(handover.made) == count
     assert handover.seconds <= LEASE_S + FIRST_OBSERVATION_S
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)
 
 
 def _figures(handover: Handover) -> dict[str, int | float]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rig.aws.standin import AwsStandIn
-from tests.e2e.observe import foreign_parts
+from tests.e2e.observe import external_parts
 
 if TYPE_CHECKING:
     from rig.aws.calls import CallRecord
@@ -50,9 +50,9 @@ def overlaps(found: Iterable[Window]) -> list[tuple[Window, Window]]:
     ]
 
 
-def assert_foreign_statements_never_changed(aws: AwsStandIn, role: str = "mxp-backup") -> None:
-    """Every policy ever stored has the foreign statements of the first."""
-    documents = {foreign_parts(write.document) for write in aws.history(role)}
+def assert_external_statements_never_changed(aws: AwsStandIn, role: str = "mxp-backup") -> None:
+    """Every policy ever stored has the external statements of the first."""
+    documents = {external_parts(write.document) for write in aws.history(role)}
     assert len(documents) == 1, "somebody else's statement changed"
 
 

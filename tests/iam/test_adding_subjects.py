@@ -12,7 +12,7 @@ from tests.iam.policies import (
     SUBJECTS,
     as_stored,
     askings,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -25,7 +25,7 @@ from webhook.model.names import Subject
 
 _ENDLESS = 131072
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents)
 
 
 def _amend(

@@ -17,7 +17,7 @@ from tests.iam.policies import (
     OWN,
     ROLE,
     SUBJECTS,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     hand_edited_statements,
     shared_documents,
@@ -34,7 +34,7 @@ FORMER = {"Sid": "MxpIdentity0a1b2c3d", "Effect": "Allow", "Principal": {"Servic
 
 OTHER = OwnStatement.for_role(ROLE, OTHER_ISSUER, "mxp-identity")
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
 def _ours(policy: TrustPolicy) -> list[dict[str, Any]]:
@@ -75,8 +75,8 @@ def test_the_last_subject_leaving_takes_the_statement_with_it(
     left = policy.with_subjects(OWN, wanted).with_subjects(OWN, ())
     assert not left.names_subjects(OWN)
     assert left.statements or not policy.statements
-    foreign = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
-    assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": foreign})
+    external = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
+    assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": external})
 
 
 @given(subject_sets.filter(bool), subject_sets.filter(bool))
@@ -193,7 +193,7 @@ def test_a_hand_edit_that_does_not_name_whom_to_trust_makes_nobody_trusted(edit:
     assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set()
 
 
-@given(document=foreign_documents, subjects=subject_sets)
+@given(document=external_documents, subjects=subject_sets)
 def test_a_former_statement_of_ours_goes_with_the_next_write_and_nothing_else_does(
     document: dict[str, Any], subjects: frozenset[Subject]
 ) -> None:

@@ -13,7 +13,7 @@ from tests.iam.policies import (
     ISSUER,
     OWN,
     ROLE,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -33,7 +33,7 @@ PODS = PodStatement("mxp-identity", "backup", CLUSTER, "mxp-controller", NamePat
 MORE = PodStatement("mxp-identity", "velero", CLUSTER, "velero", NamePattern("velero"))
 BOTH = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS, MORE))
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
 def lets_in(oracle: TrustOracle, document: dict[str, Any], cluster: ClusterArn, who: Subject) -> bool:

@@ -12,7 +12,7 @@ from tests.iam.policies import (
     OWN,
     SUBJECTS,
     askings,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -22,7 +22,7 @@ from webhook.iam.amendment import Amendment, Standing, amend
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 quotas = st.integers(0, 3000)
 
 
@@ -122,7 +122,7 @@ def test_a_lone_subject_that_iam_stored_unwrapped_does_not_hide_two_characters()
         assert _place(amend(policy, OWN, frozenset(), [SUBJECTS[1]], quota), SUBJECTS[1]) is standing
 
 
-def test_who_a_foreign_statement_lets_in_and_who_a_deny_keeps_out_take_no_room() -> None:
+def test_who_an_external_statement_lets_in_and_who_a_deny_keeps_out_take_no_room() -> None:
     def statement(effect: str, subject: Subject) -> dict[str, Any]:
         return {**OWN.render([subject]), "Sid": effect, "Effect": effect}
 

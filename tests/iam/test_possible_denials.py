@@ -15,7 +15,7 @@ from tests.iam.policies import (
     as_stored,
     conditions,
     documents,
-    foreign_statements,
+    external_statements,
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
@@ -47,14 +47,14 @@ open_conditions = st.one_of(
 )
 open_statements = st.builds(
     lambda statement, known, opened: {**statement, "Condition": {**known, **opened}},
-    foreign_statements,
+    external_statements,
     conditions,
     open_conditions,
 )
 
 
 @settings(max_examples=200)
-@given(documents(foreign_statements | open_statements), subjects)
+@given(documents(external_statements | open_statements), subjects)
 def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denied_it_keeps_out(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
@@ -67,7 +67,7 @@ def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denie
 
 
 @settings(max_examples=100)
-@given(documents(foreign_statements | open_statements), subjects)
+@given(documents(external_statements | open_statements), subjects)
 def test_an_allow_that_may_hold_is_no_trust(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:

@@ -16,7 +16,7 @@ from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
 ELSEWHERE = role("another-binding")
-FOREIGN = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL = "arn:aws:iam::123456789012:role/made-by-hand"
 WHO = subject(1)
 CONTROL_PLANE = NamespaceSelector((Requirement("control-plane", Operator.EXISTS),))
 GOLD = NamespaceSelector((Requirement("gold", Operator.EXISTS),))
@@ -55,10 +55,10 @@ CASES = {
     "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None),
     "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
     "annotated with an unmanaged role": Case(
-        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
+        RemovalReason.EXTERNAL_ROLE, account=replace(ACCOUNT, role_annotation=EXTERNAL)
     ),
     "the same, where it would be refused": Case(
-        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
+        RemovalReason.EXTERNAL_ROLE, account=replace(ACCOUNT, role_annotation=EXTERNAL), bindings=DENYING
     ),
     "annotated with another role, which trusts it": Case(
         RemovalReason.OTHER_ROLE,
@@ -167,7 +167,7 @@ def test_each_cause_has_its_own_words() -> None:
         Account,
         st.just(WHO.namespace),
         st.just(WHO.service_account),
-        st.sampled_from([None, FIRST.value, SECOND.value, FOREIGN]),
+        st.sampled_from([None, FIRST.value, SECOND.value, EXTERNAL]),
         st.booleans(),
     ),
     former_uid=st.sampled_from([None, "uid-0", "uid-1"]),

@@ -16,11 +16,11 @@ from webhook.server.http import review_application
 from webhook.server.program import Lifecycle
 
 WHO = subject(1)
-FOREIGN = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}
+EXTERNAL = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}
 DEEP = '{"f:a":' * 5000 + "{}" + "}" * 5000
 REVIEWS: dict[str, str] = {
     "a creation": json.dumps(review(WHO)),
-    "a foreign role": json.dumps(review(WHO, annotations=FOREIGN)),
+    "an external role": json.dumps(review(WHO, annotations=EXTERNAL)),
     "an update": json.dumps(review(WHO, operation="UPDATE")),
     "a dry run": json.dumps(review(WHO, dry_run=True)),
     "an object without metadata": json.dumps(review(WHO, object={"kind": "ServiceAccount"})),

@@ -17,7 +17,7 @@ from rig.processes import Workspace
 from rig.waiting import eventually
 from rig.webhook import Webhook, run_serve
 from tests.support.reviews import Reply, review
-from tests.support.sites import ISSUER, foreign_document, role, subject
+from tests.support.sites import ISSUER, external_document, role, subject
 from tests.support.stub_api_server import StubApiServer
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Place:
         self.token = keys.token(OWN)
         self._folder = folder
         aws.admin_client("iam").create_role(
-            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(foreign_document(role()))
+            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(external_document(role()))
         )
 
     def environment(self, aws: Mapping[str, str] | None = None) -> dict[str, str]:

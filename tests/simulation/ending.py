@@ -76,7 +76,7 @@ def check_recovery(world: World) -> None:
                 continue  # it was damaged externally and its room filled: only a person can make some
             world.witness.complain(("our_statement_is_whole_at_the_end", f"{role.name}: {error!r}"))
     _check_neighbours(world)
-    _check_foreign(world)
+    _check_external(world)
 
 
 def check_leavers(world: World) -> None:
@@ -119,11 +119,11 @@ def _check_neighbours(world: World) -> None:
             world.witness.complain(("the_neighbours_statement_is_whole", f"{role.name}: {len(missing)} missing"))
 
 
-def _check_foreign(world: World) -> None:
+def _check_external(world: World) -> None:
     for role in world.plan.binding.roles:
         now = checks.part_of_others(world.iam.document(role), own_in(role), neighbours_own_in(role))
-        if now != world.witness.foreign[role]:
-            world.witness.complain(("foreign_statements_are_intact_at_the_end", role.name))
+        if now != world.witness.external[role]:
+            world.witness.complain(("external_statements_are_intact_at_the_end", role.name))
 
 
 def check_quiet(world: World, writes_before: int) -> None:

@@ -117,7 +117,7 @@ def _run_many(seeds: range, processes: int) -> int:
     _say(f"{len(seeds)} seeds in {seconds:.1f} s ({1000 * seconds * processes / len(seeds):.0f} ms each)")
     _say(f"faults: {', '.join(f'{kind} {count}' for kind, count in sorted(total.faults.items()))}")
     _say(
-        f"documents written: {total.writes}; foreign edits lost between read and write: {total.lost_edits}; "
+        f"documents written: {total.writes}; external edits lost between read and write: {total.lost_edits}; "
         f"subjects in two roles: {total.in_two_roles}; subjects removed: {total.removed}; "
         f"invariants broken: {sum(len(r.complaints) for r in failed)}"
     )

@@ -48,7 +48,7 @@ class Witness:
         self.in_two_roles: dict[Subject, float] = {}
         self.complaints: list[Complaint] = []
         self.broken = asyncio.Event()
-        self.foreign: dict[RoleArn, Hashable] = {}
+        self.external: dict[RoleArn, Hashable] = {}
         self._confirmed: set[tuple[RoleArn, Subject]] = set()
         self._refused: dict[tuple[str, RoleArn], tuple[float, int]] = {}
 
@@ -124,15 +124,15 @@ class Witness:
             promised = frozenset(who for who in gone & wanted if (write.role, who) in self._confirmed)
             self.drops.append((self.now(), write, promised))
             self.note("iam", f"drops {sorted(one.namespace for one in gone)}, of them promised {len(promised)}")
-        if checks.overwrites_a_foreign_edit(write, before):
+        if checks.overwrites_an_external_edit(write, before):
             self.lost_edits += 1
             self.edited(write.role, write.document)
-            self.note("iam", "a foreign edit between the read and this write is lost")
+            self.note("iam", "an external edit between the read and this write is lost")
         self._look_for_subjects_in_two_roles(write)
 
     def edited(self, role: RoleArn, document: Document) -> None:
         """What other people have in a role is from now on what this document says."""
-        self.foreign[role] = checks.part_of_others(document, own_in(role), neighbours_own_in(role))
+        self.external[role] = checks.part_of_others(document, own_in(role), neighbours_own_in(role))
 
     def confirmed(self, write: Write) -> None:
         """IAM's answer has arrived: whoever is in the document counts as trusted."""

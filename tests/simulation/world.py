@@ -60,7 +60,7 @@ class World:
         self.neighbours: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.neighbour: Neighbour | None = None
         for role in plan.binding.roles:
-            self.iam.store(role, document := people.foreign_document())
+            self.iam.store(role, document := people.external_document())
             self.witness.edited(role, document)
         self._set_limit()
 
@@ -150,7 +150,7 @@ class World:
             Subject(f"mxp-{number:08d}-0000-4000-8000-000000000000-system", SERVICE_ACCOUNT)
             for number in range(self.plan.room_for)
         ]
-        document = TrustPolicy(people.foreign_document()).with_subjects(own_in(role), crowd)
+        document = TrustPolicy(people.external_document()).with_subjects(own_in(role), crowd)
         if "neighbour" in self.plan.kinds:
             document = document.with_subjects(neighbours_own_in(role), self.plan.neighbours)
         self.iam.limit = document.size()

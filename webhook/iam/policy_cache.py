@@ -131,7 +131,7 @@ class PolicyCache:
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.EXTERNAL:
-                self.trusted[subject] = TrustSource.FOREIGN
+                self.trusted[subject] = TrustSource.EXTERNAL
             elif verdict.standing is Standing.DENIED:
                 self.trusted.pop(subject, None)
         self._room = room(policy, own, self.quota.characters)

@@ -13,7 +13,7 @@ from tests.support.pods import CLUSTER, OWNER, pods_of
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks, Trouble, refusal
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
+from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, external_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
@@ -45,7 +45,7 @@ class Person:
     def __init__(self, eks: SimulatedEks | None = None) -> None:
         self.role = role()
         self.iam, self.eks = SimulatedIam(), eks or SimulatedEks()
-        self.iam.store(self.role, foreign_document(self.role))
+        self.iam.store(self.role, external_document(self.role))
         self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
         self.binding = binding(self.role, mode=Mode.POD_IDENTITY)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE, CLUSTER)
@@ -194,7 +194,7 @@ async def test_a_statement_for_pods_that_was_removed_externally_is_written_thoug
     person = Person()
     person.add(1)
     await person.apply(await person.plan())
-    person.iam.store(person.role, foreign_document(person.role))
+    person.iam.store(person.role, external_document(person.role))
     plan = await person.plan()
     assert [[one.binding for one in change.pods] for change in plan.roles] == [[person.binding.name]]
     applier = await person.apply(plan)

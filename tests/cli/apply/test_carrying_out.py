@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.locks import InProcessLock, MemoryLeases
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
+from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
@@ -52,7 +52,7 @@ class Person:
         self.binding = labelled(*self.roles)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE)
         for one in self.roles:
-            self.iam.store(one, foreign_document(one))
+            self.iam.store(one, external_document(one))
 
     def add(self, number: int, annotation: str | None = None) -> None:
         """A control plane that is there from before."""
@@ -252,7 +252,7 @@ async def test_approved_removals_in_ten_roles_are_all_done() -> None:
     leaving = {one: set(sorted(those)[: (len(those) + 3) // 4]) for one, those in homes.items()}
     gone = set().union(*leaving.values())
     assert len(gone) > 60 / 5
-    others = [_foreign(person, one) for one in person.roles]
+    others = [_external(person, one) for one in person.roles]
     for number in gone:
         person.cluster.remove_namespace(subject(number))
     person.iam.calls.clear()
@@ -264,7 +264,7 @@ async def test_approved_removals_in_ten_roles_are_all_done() -> None:
         one: those - leaving[one] for one, those in homes.items()
     }
     assert [len(person.iam.made("write", one)) for one in person.roles] == [1] * 10
-    assert [_foreign(person, one) for one in person.roles] == others
+    assert [_external(person, one) for one in person.roles] == others
 
 
 @in_virtual_time
@@ -328,7 +328,7 @@ async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
 ) -> None:
     """Control planes come and go between two rounds; those that have no room are problems, not changes."""
     person = Person(*pool(roles), iam=SimulatedIam(limit=limit, stale=stale))
-    others = [_foreign(person, one) for one in person.roles]
+    others = [_external(person, one) for one in person.roles]
     for number in first:
         person.add(number)
     await person.apply(await person.plan())
@@ -347,9 +347,9 @@ async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
     assert sum(map(len, homes)) == len(trusted), "in one role at most"
     assert trusted <= second
     assert len(second - trusted) == len([one for one in plan.problems if one.subject])
-    assert [_foreign(person, one) for one in person.roles] == others
+    assert [_external(person, one) for one in person.roles] == others
 
 
-def _foreign(person: Person, one: RoleArn) -> Any:
+def _external(person: Person, one: RoleArn) -> Any:
     own = person.installation.own_in(one)
     return canonical_policy(TrustPolicy(person.iam.document(one)).with_subjects(own, ()).document)

@@ -16,7 +16,7 @@ from tests.support.pods import OWNER
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks, Trouble, refusal
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import SERVICE_ACCOUNT, binding, foreign_document, own_in, role, subject
+from tests.support.sites import SERVICE_ACCOUNT, binding, external_document, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Applier, Done, applier_over
@@ -76,7 +76,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.binding = binding(ROLE, mode=self.target)
         self.who = [subject(1), subject(2)]
-        document = foreign_document(ROLE)
+        document = external_document(ROLE)
         document["Statement"].append(own_in(ROLE).render(self.who))
         self.iam.store(ROLE, document)
         for one in self.who:

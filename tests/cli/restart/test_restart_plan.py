@@ -70,8 +70,8 @@ def test_pods_with_the_former_role_are_restarted_and_the_role_is_named(noted: st
 
 def test_pods_of_no_deployment_that_a_binding_names_are_left_to_their_owner() -> None:
     alone = replace(EARLY, deployment="")
-    foreign = replace(EARLY, deployment="external")
-    steps = plan_restarts([alone, foreign], {(WHO.namespace, WHO.service_account): USUAL}, {}, NOW, PATIENCE)
+    external = replace(EARLY, deployment="external")
+    steps = plan_restarts([alone, external], {(WHO.namespace, WHO.service_account): USUAL}, {}, NOW, PATIENCE)
     assert [step.deployment for step in steps] == [None, None]
     assert all("their owner" in step.why for step in steps)
 
