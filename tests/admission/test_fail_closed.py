@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.reviews import Reviewer
 
 ROLE, OTHER = pool(2)
-WHO = subject(1)
+SUBJECT = subject(1)
 EXTERNAL = "arn:aws:iam::123456789012:role/made-by-hand"
 KEEP, OVERRIDE, DENY = ExistingAnnotation.KEEP, ExistingAnnotation.OVERRIDE, ExistingAnnotation.DENY
 IRSA, PODS, ANNOTATE = Mode.IRSA, Mode.POD_IDENTITY, Mode.ANNOTATE
@@ -35,12 +35,12 @@ class Change:
     after: str | None = None
     before: str | None = None
 
-    def review(self, who: Subject = WHO) -> dict[str, Any]:
+    def review(self, subject: Subject = SUBJECT) -> dict[str, Any]:
         after = annotated(self.after) if self.after else None
         if self.before is None:
-            return review(who, annotations=after)
-        old = {"name": who.service_account, "annotations": annotated(self.before) if self.before else None}
-        return review(who, operation="UPDATE", annotations=after, oldObject={"metadata": old})
+            return review(subject, annotations=after)
+        old = {"name": subject.service_account, "annotations": annotated(self.before) if self.before else None}
+        return review(subject, operation="UPDATE", annotations=after, oldObject={"metadata": old})
 
     def __str__(self) -> str:
         def short(one: str) -> str:
@@ -106,8 +106,8 @@ UNKNOWN = [
 ]
 
 
-async def _send(reviewer: Reviewer, case: Case, who: Subject = WHO) -> None:
-    reply = await reviewer.send(case.change.review(who))
+async def _send(reviewer: Reviewer, case: Case, subject: Subject = SUBJECT) -> None:
+    reply = await reviewer.send(case.change.review(subject))
     assert reply.status == 200  # another would pass under failurePolicy Ignore
     assert reply.allowed is (case.code is None)
     assert reply.annotation == case.annotation
@@ -122,7 +122,7 @@ def _world(case: Case, *, known: bool = True) -> World:
     roles = (ROLE, OTHER) if case.mode is not PODS else (ROLE,)
     world = World(labelled(*roles, mode=case.mode, existing=case.existing), refuses=case.trust)
     if known:
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
     return world
 
 
@@ -161,7 +161,7 @@ async def test_a_flood_of_forged_reviews_costs_a_refusal_and_no_allow(case: Case
 async def test_a_name_that_no_binding_is_about_is_never_refused(*, trust: bool) -> None:
     world = _world(Case(CREATED, None, trust=trust, existing=DENY))
     world.cluster.failing_reads = float("inf")
-    stranger = Subject(WHO.namespace, "default")
+    stranger = Subject(SUBJECT.namespace, "default")
     async with reviewing(world) as reviewer:
         await _send(reviewer, Case(CREATED_EXTERNAL, None, warns=False), stranger)
     assert world.cluster.reads == []
@@ -170,10 +170,12 @@ async def test_a_name_that_no_binding_is_about_is_never_refused(*, trust: bool) 
 @in_virtual_time
 async def test_a_namespace_whose_name_no_binding_fits_is_not_looked_up_and_not_refused() -> None:
     selector = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
-    world = World(Binding("backup", WHO.service_account, selector, IRSA, (ROLE,), DENY), refuses=True)
+    world = World(Binding("backup", SUBJECT.service_account, selector, IRSA, (ROLE,), DENY), refuses=True)
     world.cluster.failing_reads = float("inf")
     async with reviewing(world) as reviewer:
-        await _send(reviewer, Case(CREATED_EXTERNAL, None, warns=False), Subject("default", WHO.service_account))
+        await _send(
+            reviewer, Case(CREATED_EXTERNAL, None, warns=False), Subject("default", SUBJECT.service_account)
+        )
     assert world.cluster.reads == []
 
 
@@ -182,7 +184,7 @@ async def test_a_namespace_whose_name_no_binding_fits_is_not_looked_up_and_not_r
 async def test_while_in_touch_the_watch_is_enough_to_judge(*, selected: bool, code: int | None) -> None:
     case = Case(CREATED_EXTERNAL, code, trust=True, existing=DENY, warns=False)
     world = _world(case, known=False)
-    world.cluster.add_namespace(WHO.namespace, selected=selected)
+    world.cluster.add_namespace(SUBJECT.namespace, selected=selected)
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.failing_reads = float("inf")
         await _send(reviewer, case)
@@ -197,7 +199,7 @@ async def test_a_new_namespace_is_served_in_a_flood_as_soon_as_the_watch_shows_i
         names = (subject(number) for number in range(100, 900))
         forged = [asyncio.create_task(reviewer.send(review(one))) for one in names]
         await asyncio.sleep(0.001)
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await _send(reviewer, case)
         assert now() < 1.2
         await asyncio.gather(*forged)
@@ -227,7 +229,7 @@ async def test_while_iam_denies_only_a_creation_or_a_change_of_role_is_refused(c
         labelled(ROLE, *(() if case.change is not TO_OTHER else (OTHER,)), mode=case.mode, existing=case.existing),
         refuses=case.trust,
     )
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     world.iam.have(Trouble.ACCESS_DENIED, "read", "write")
     async with reviewing(world) as reviewer:
         await world.grants.wait_until_synced(1.0)
@@ -244,13 +246,13 @@ async def test_an_update_that_keeps_the_role_does_not_wait_for_aws_and_its_trust
         assert now() == began
         world.iam.recover()
         await asyncio.sleep(30)
-        assert WHO in world.trusted_in(ROLE)
+        assert SUBJECT in world.trusted_in(ROLE)
 
 
 @in_virtual_time
 async def test_an_update_that_strips_the_annotation_waits_and_gets_it_back() -> None:
     world = World(labelled(role()))
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     world.iam.have(Trouble.HANGS)
     async with reviewing(world) as reviewer:
         reply = await reviewer.send(Change("", role().value).review())

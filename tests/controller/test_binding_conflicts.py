@@ -41,18 +41,18 @@ async def test_service_accounts_are_counted_by_how_they_stand_with_the_bindings(
 @in_virtual_time
 async def test_an_ambiguous_one_is_reported_once_and_again_if_it_comes_back() -> None:
     world = World(labelled(), BY_NAME)
-    who = subject(1)
+    account = subject(1)
     async with world.running():
-        world.cluster.add_namespace(who.namespace)
-        world.cluster.add_account(who)
+        world.cluster.add_namespace(account.namespace)
+        world.cluster.add_account(account)
         await asyncio.sleep(5 * INTERVAL)
         (event,) = [one for one in world.events.written if one.reason == "AmbiguousBinding"]
-        assert (event.about.namespace, event.about.name) == (who.namespace, SERVICE_ACCOUNT)
+        assert (event.about.namespace, event.about.name) == (account.namespace, SERVICE_ACCOUNT)
         assert "binding backup decides" in event.message
         assert _counts() == {"ambiguous": 1}
-        world.cluster.add_namespace(who.namespace, selected=False)
+        world.cluster.add_namespace(account.namespace, selected=False)
         await asyncio.sleep(2 * INTERVAL)
-        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_namespace(account.namespace)
         await asyncio.sleep(2 * INTERVAL)
         assert world.events.reasons().count("AmbiguousBinding") == 2
 

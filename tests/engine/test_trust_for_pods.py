@@ -133,7 +133,7 @@ async def test_a_former_statement_is_removed_though_another_program_adds_a_subje
         if number == 3:
             assert not policy_of(iam).has_former(own)
     assert program.trusted_in(ROLE) == {subject(number) for number in range(20)}
-    assert len([put for put in iam.puts if put.call.who == "command"]) == 1
+    assert len([put for put in iam.puts if put.call.caller == "command"]) == 1
     await writer.close()
 
 

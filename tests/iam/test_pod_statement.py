@@ -36,12 +36,12 @@ BOTH = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS, MORE))
 any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
-def lets_in(oracle: TrustOracle, document: dict[str, Any], cluster: ClusterArn, who: Subject) -> bool:
+def lets_in(oracle: TrustOracle, document: dict[str, Any], cluster: ClusterArn, subject: Subject) -> bool:
     tags = {
         "eks-cluster-arn": cluster.value,
         "eks-cluster-name": cluster.name,
-        "kubernetes-namespace": who.namespace,
-        "kubernetes-service-account": who.service_account,
+        "kubernetes-namespace": subject.namespace,
+        "kubernetes-service-account": subject.service_account,
         "kubernetes-pod-name": "p",
         "kubernetes-pod-uid": "u",
     }
@@ -61,15 +61,17 @@ CALLERS = list(
 )
 
 
-@pytest.mark.parametrize(("cluster", "who"), CALLERS, ids=str)
+@pytest.mark.parametrize(("cluster", "subject"), CALLERS, ids=str)
 def test_it_lets_in_the_bindings_pods_and_no_others(
-    oracle: TrustOracle, cluster: ClusterArn, who: Subject
+    oracle: TrustOracle, cluster: ClusterArn, subject: Subject
 ) -> None:
     alone = {"Version": "2012-10-17", "Statement": [PODS.render()]}
     expected = (
-        cluster == CLUSTER and who.service_account == PODS.service_account and PODS.pattern.matches(who.namespace)
+        cluster == CLUSTER
+        and subject.service_account == PODS.service_account
+        and PODS.pattern.matches(subject.namespace)
     )
-    assert lets_in(oracle, alone, cluster, who) is expected
+    assert lets_in(oracle, alone, cluster, subject) is expected
 
 
 def test_the_only_wildcard_is_in_the_namespace_under_string_like() -> None:

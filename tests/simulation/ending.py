@@ -33,11 +33,11 @@ def check_one_role_each(world: World) -> None:
     then may it happen, the summary counts it, and it is over when `check_leavers` looks.
     """
     plan = world.plan
-    moved = {plane.who for plane in plan.planes if plane.moved_at is not None}
+    moved = {plane.subject for plane in plan.planes if plane.moved_at is not None}
     twice = world.witness.in_two_roles.keys() - moved
     room_appeared = plan.room_for < ROOMY and world.witness.removals.count
     if twice and not room_appeared and not {"denied", "late_iam_writes", "stale_reads"} & plan.kinds:
-        names = ", ".join(sorted(who.namespace for who in twice))
+        names = ", ".join(sorted(subject.namespace for subject in twice))
         world.witness.complain(("nobody_is_trusted_in_two_roles", names))
 
 
@@ -51,7 +51,7 @@ def check_nobody_dropped(world: World) -> None:
         return
     for at, write, promised in world.witness.drops:
         if promised and write.cluster == "ours":
-            names = ", ".join(sorted(who.namespace for who in promised))
+            names = ", ".join(sorted(subject.namespace for subject in promised))
             world.witness.complain(("no_promised_subject_is_dropped", f"{names} at {at:.2f} s"))
             return
 
@@ -60,14 +60,14 @@ def check_recovery(world: World) -> None:
     """Minutes after the last fault."""
     binding = world.plan.binding
     trusting = {role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in binding.roles}
-    for who in sorted(world.wanted()):
-        roles = [role for role, subjects in trusting.items() if who in subjects]
-        account = world.api.accounts.get(who.namespace)
-        if not roles and any(_has_room(world, role, who) for role in trusting):
-            world.witness.complain(("everyone_wanted_is_trusted", who.namespace))
+    for subject in sorted(world.wanted()):
+        roles = [role for role, subjects in trusting.items() if subject in subjects]
+        account = world.api.accounts.get(subject.namespace)
+        if not roles and any(_has_room(world, role, subject) for role in trusting):
+            world.witness.complain(("everyone_wanted_is_trusted", subject.namespace))
         elif roles and account and account.role_annotation not in {role.value for role in roles}:
             named = account.role_annotation
-            world.witness.complain(("the_annotation_names_a_role_that_trusts", f"{who.namespace}: {named}"))
+            world.witness.complain(("the_annotation_names_a_role_that_trusts", f"{subject.namespace}: {named}"))
     for role in trusting:
         try:
             assert_statement_is_whole(world.iam.document(role), own_in(role))
@@ -90,32 +90,32 @@ def check_leavers(world: World) -> None:
         role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles
     }
     left = [
-        (role, who)
+        (role, subject)
         for role, subjects in trusting.items()
-        for who in sorted(subjects)
-        if wishes.unwanted_since(role, who.namespace) is not None
+        for subject in sorted(subjects)
+        if wishes.unwanted_since(role, subject.namespace) is not None
     ]
     removed = sum(count for _, count in lease.removals) if lease else 0
     most = max(3, (sum(map(len, trusting.values())) + removed) // 5)
     if left and removed >= most:
         world.witness.met("removals_over_limit", "world", f"{len(left)} are left, {removed} were removed")
-    for role, who in left:
+    for role, subject in left:
         if not _fits_when_whole(world, role):
             continue  # nothing can be written there
-        is_free = leader and world.witness.removals.is_free_to_remove(leader, who.namespace)
+        is_free = leader and world.witness.removals.is_free_to_remove(leader, subject.namespace)
         if removed >= most and not is_free:
             continue
-        home = wishes.home(who.namespace)
+        home = wishes.home(subject.namespace)
         if home is None:
-            world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{who.namespace} in {role.name}"))
-        elif who in trusting[home]:
-            world.witness.complain(("who_was_in_two_roles_is_in_one", f"{who.namespace} in {role.name}"))
+            world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{subject.namespace} in {role.name}"))
+        elif subject in trusting[home]:
+            world.witness.complain(("who_was_in_two_roles_is_in_one", f"{subject.namespace} in {role.name}"))
 
 
 def _check_neighbours(world: World) -> None:
     for role, subjects in world.neighbours.items():
         missing = set(subjects) - checks.subjects_in(world.iam.document(role), neighbours_own_in(role))
-        if any(_neighbour_has_room(world, role, who) for who in missing):
+        if any(_neighbour_has_room(world, role, subject) for subject in missing):
             world.witness.complain(("the_neighbours_statement_is_whole", f"{role.name}: {len(missing)} missing"))
 
 
@@ -154,11 +154,11 @@ def _fits_when_whole(world: World, role: RoleArn) -> bool:
     return policy.with_subjects(own, policy.subjects(own)).size() <= world.iam.limit
 
 
-def _has_room(world: World, role: RoleArn, who: Subject) -> bool:
+def _has_room(world: World, role: RoleArn, subject: Subject) -> bool:
     policy, own = TrustPolicy(world.iam.document(role)), own_in(role)
-    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit
+    return policy.with_subjects(own, policy.subjects(own) | {subject}).size() <= world.iam.limit
 
 
-def _neighbour_has_room(world: World, role: RoleArn, who: Subject) -> bool:
+def _neighbour_has_room(world: World, role: RoleArn, subject: Subject) -> bool:
     policy, own = TrustPolicy(world.iam.document(role)), neighbours_own_in(role)
-    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit
+    return policy.with_subjects(own, policy.subjects(own) | {subject}).size() <= world.iam.limit

@@ -118,18 +118,20 @@ class Replica:
         """Whether the API server sends it reviews: it is ready, and nobody has taken it down."""
         return self._cache.synced and not self.gone.is_set()
 
-    def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
+    def review(
+        self, operation: str, subject: Subject, annotation: str | None, *, dry: bool
+    ) -> asyncio.Task[Answer]:
         """Have it answer a review."""
         request = Request(
             uid="1",
             operation=operation,
             is_reviewed=True,
-            namespace=who.namespace,
-            name=who.service_account,
+            namespace=subject.namespace,
+            name=subject.service_account,
             dry_run=dry,
-            metadata=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
+            metadata=Metadata(subject.service_account, annotation or None, has_annotations=bool(annotation)),
         )
-        return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
+        return self.process.start(self._service.answer(request, self._plan.budget), f"review {subject}")
 
     def kill(self) -> None:
         """SIGKILL: no further step, nothing is given back."""

@@ -52,7 +52,7 @@ def run(seed: int, *, with_lines: bool = False) -> Report:
         complaints.append("no_unexpected_error: a loop of the program survived an error that nobody foresaw")
     lines = [plan.describe()] if with_lines or complaints else []
     if lines:
-        lines += [f"{at:9.3f}  {who:14} {what}" for at, who, what in witness.schedule]
+        lines += [f"{at:9.3f}  {subject:14} {what}" for at, subject, what in witness.schedule]
     return Report(
         seed,
         complaints,

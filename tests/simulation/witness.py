@@ -58,14 +58,14 @@ class Witness:
         assert isinstance(loop, ProcessLoop)
         return loop.world_time
 
-    def note(self, who: str, what: str) -> None:
+    def note(self, caller: str, what: str) -> None:
         """Write a line of the schedule."""
-        self.schedule.append((self.now(), who, what))
+        self.schedule.append((self.now(), caller, what))
 
-    def met(self, fault: str, who: str, what: str) -> None:
+    def met(self, fault: str, caller: str, what: str) -> None:
         """A fault happened to somebody."""
         self.faults[fault] += 1
-        self.note(who, f"!{fault} {what}")
+        self.note(caller, f"!{fault} {what}")
 
     def complain(self, complaint: Complaint) -> None:
         """An invariant is broken."""
@@ -121,7 +121,7 @@ class Witness:
         self.note("iam", f"applies {write.role.name} of {write.process.name}")
         if gone := checks.dropped(write, before):
             wanted = self._wanted()
-            promised = frozenset(who for who in gone & wanted if (write.role, who) in self._confirmed)
+            promised = frozenset(subject for subject in gone & wanted if (write.role, subject) in self._confirmed)
             self.drops.append((self.now(), write, promised))
             self.note("iam", f"drops {sorted(one.namespace for one in gone)}, of them promised {len(promised)}")
         if checks.overwrites_an_external_edit(write, before):
@@ -144,9 +144,9 @@ class Witness:
         return sha256(repr(self.schedule).encode()).hexdigest()
 
     def _look_at_removals(self, write: Write, left_out: frozenset[Subject]) -> None:
-        names = ", ".join(sorted(who.namespace for who in left_out))
+        names = ", ".join(sorted(subject.namespace for subject in left_out))
         self.note(write.process.name, f"removes {names} from {write.role.name}")
-        self._confirmed -= {(write.role, who) for who in left_out}
+        self._confirmed -= {(write.role, subject) for subject in left_out}
         if write.cluster != "ours":
             self.complain(("a_program_that_never_prunes_removes_nothing", names))
             return

@@ -68,9 +68,10 @@ class World:
         """Whom the cluster wants trusted now: whose ServiceAccount is there, or may still come."""
         youngest = self.witness.now() - self.plan.rules.grace
         return {
-            who
-            for who in self.selected()
-            if who.namespace in self.api.accounts or self.wishes.waits_for_its_account(who.namespace, youngest)
+            subject
+            for subject in self.selected()
+            if subject.namespace in self.api.accounts
+            or self.wishes.waits_for_its_account(subject.namespace, youngest)
         }
 
     def selected(self) -> set[Subject]:
@@ -138,8 +139,8 @@ class World:
             calm()
 
     def _move_in(self) -> None:
-        for number, who in enumerate(self.plan.neighbours):
-            self.neighbours[self.plan.binding.roles[number % len(self.plan.binding.roles)]].append(who)
+        for number, subject in enumerate(self.plan.neighbours):
+            self.neighbours[self.plan.binding.roles[number % len(self.plan.binding.roles)]].append(subject)
         self.witness.ever_wanted["neighbour"] = set(self.plan.neighbours)
         self.neighbour = Neighbour(self.plan, self.iam, self.wire, self.witness, self.neighbours)
 

@@ -53,8 +53,8 @@ def assert_statement_is_whole(document: Document, own: OwnStatement) -> None:
 def assert_one_at_a_time(iam: SimulatedIam) -> None:
     """Check that no program had two writes of one role under way."""
     writes = iam.made("write")
-    for who, role in {(call.who, call.role) for call in writes}:
-        mine = [call for call in writes if (call.who, call.role) == (who, role)]
+    for caller, role in {(call.caller, call.role) for call in writes}:
+        mine = [call for call in writes if (call.caller, call.role) == (caller, role)]
         assert all(earlier.ended <= later.started for earlier, later in pairwise(mine))
 
 

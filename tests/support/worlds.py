@@ -168,6 +168,6 @@ class World:
         """Whom our statement in the role trusts now."""
         return TrustPolicy(self.iam.document(one)).subjects(own_in(one))
 
-    def homes(self, who: Subject) -> list[RoleArn]:
+    def homes(self, subject: Subject) -> list[RoleArn]:
         """The roles that trust the subject by our statement."""
-        return [one for one in self.roles if who in self.trusted_in(one)]
+        return [one for one in self.roles if subject in self.trusted_in(one)]

@@ -94,7 +94,7 @@ class Person:
     @property
     def associated(self) -> set[int]:
         """The numbers of those that EKS gives the role."""
-        return {_number(who.namespace) for who, one in self.eks.now.items() if one.gives(self.role)}
+        return {_number(subject.namespace) for subject, one in self.eks.now.items() if one.gives(self.role)}
 
 
 def _number(namespace: str) -> int:

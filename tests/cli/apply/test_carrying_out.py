@@ -56,9 +56,9 @@ class Person:
 
     def add(self, number: int, annotation: str | None = None) -> None:
         """A control plane that is there from before."""
-        who = subject(number)
-        self.cluster.add_namespace(who.namespace)
-        self.cluster.add_account(who, annotation)
+        account = subject(number)
+        self.cluster.add_namespace(account.namespace)
+        self.cluster.add_account(account, annotation)
 
     async def plan(self) -> Plan:
         """Look and plan."""
@@ -73,16 +73,16 @@ class Person:
         return await read_roles(self.iam.client("plan"), self.roles, _quiet)
 
     @asynccontextmanager
-    async def applier(self, who: str = "apply") -> AsyncIterator[Applier]:
+    async def applier(self, caller: str = "apply") -> AsyncIterator[Applier]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
-        policies = self.iam.client(who)
+        policies = self.iam.client(caller)
         engine = build_engine(
             self.roles,
             self.installation.own_in,
             lambda _: policies,
-            LeaseLock(self.leases, who),
+            LeaseLock(self.leases, caller),
             partial(DesiredState, cache),
         )
         async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
@@ -99,7 +99,7 @@ class Person:
     def trusted(self, one: RoleArn) -> set[int]:
         """The numbers of the subjects that our statement in a role trusts."""
         trusted = TrustPolicy(self.iam.document(one)).subjects(self.installation.own_in(one))
-        return {int(who.namespace.split("-")[1]) for who in trusted}
+        return {int(subject.namespace.split("-")[1]) for subject in trusted}
 
 
 @in_virtual_time
@@ -238,7 +238,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         replica.engine.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
-    assert person.iam.puts[-1].call.who == "replica"
+    assert person.iam.puts[-1].call.caller == "replica"
 
 
 @in_virtual_time
