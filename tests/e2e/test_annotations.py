@@ -23,7 +23,7 @@ from tests.e2e.scenes import (
     unregister,
 )
 
-EXTERNAL = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 
 
 STRIPPED = {"metadata": {"annotations": {ROLE_ANNOTATION: None}}}
@@ -172,7 +172,7 @@ def test_an_update_that_strips_the_annotation_gets_it_back(space: Space) -> None
 
 
 @pytest.mark.rig
-def test_what_is_stripped_while_nobody_is_asked_comes_back_by_the_reconciler(space: Space) -> None:
+def test_what_is_stripped_while_no_webhook_is_called_comes_back_by_the_reconciler(space: Space) -> None:
     with serving(space, bindings=bindings(space), reconciler={"interval": "500ms"}) as webhook:
         namespace = create_namespace(space)
         create_account(space, namespace)

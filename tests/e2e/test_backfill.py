@@ -11,7 +11,7 @@ from tests.e2e.scenes import LARGE_QUOTA, bare_space, create_account, create_nam
 from tests.proof.records import Record
 
 ALL = 300
-EXTERNAL = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 WITH_EXTERNAL_ROLE = 20
 WITH_POD = 5
 

@@ -28,7 +28,7 @@ from tests.proof.records import Record
 Statement = dict[str, Any]
 
 INTERVAL_S = 1.0
-"""Shorter than anybody would set it, so that tests need not wait for the default of 60 s."""
+"""Shorter than in practice, so that tests need not wait for the default of 60 s."""
 MARGIN_S = 1.0
 REMEMBERED_S = 60.0
 """Seconds after a write of ours for which a read that lacks it is taken to be an old one."""
@@ -78,7 +78,7 @@ EDITS: dict[str, Callable[[Statement], object]] = {
 }
 STRANGER, RENAMED, ANNOTATIONS = "a stranger added", "our Sid renamed", "annotations"
 ROLES = {name: f"mxp-backup-{number}" for number, name in enumerate([*EDITS, STRANGER, RENAMED, ANNOTATIONS])}
-EXTERNAL = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 
 
 @pytest.fixture(scope="module")
@@ -151,14 +151,14 @@ def test_a_stranger_in_our_statement_leaves_it_after_the_grace(settled: Space) -
 
 
 @pytest.mark.rig
-def test_our_statement_under_another_sid_is_somebody_elses_and_trusts_whom_it_trusts(settled: Space) -> None:
+def test_our_statement_under_another_sid_is_external_and_trusts_the_same_subjects(settled: Space) -> None:
     role = ROLES[RENAMED]
     namespaces = _namespaces(settled, role)
     _edit(settled, role, lambda statement: statement.update(Sid="Adopted"))
     writes = len(settled.aws.history(role))
     passes = _passes(settled)
     eventually(lambda: _passes(settled) >= passes + 3, "three passes")
-    assert len(settled.aws.history(role)) == writes, "nothing is written, for nobody lacks trust"
+    assert len(settled.aws.history(role)) == writes, "nothing is written, because no subject lacks trust"
     assert all(is_trusted(settled, one, settled.role_arn(role)) for one in namespaces)
 
 

@@ -39,7 +39,7 @@ def test_no_moment_for_the_kill_loses_a_control_plane() -> None:
 
 
 def _burst_and_kill(space: Space, policy: str, seed: int) -> None:
-    """With Fail, creations that find nobody are tried again, as Spaces would; with Ignore they go through."""
+    """With Fail, creations that reach no replica are tried again, as Spaces would; with Ignore they go through."""
     print(f"seed {seed}")  # noqa: T201 - shown when it fails
     draw = random.Random(seed)
     kill_at, namespaces = draw.uniform(0, CONTROL_PLANES * IAM_S / AT_ONCE), []

@@ -23,11 +23,11 @@ from tests.e2e.replicas import (
     wait_until_all_are_trusted,
 )
 from tests.e2e.scenes import LARGE_QUOTA, create_account, create_namespace, label
-from tests.e2e.writers import assert_external_statements_never_changed, assert_nobody_was_ever_dropped
+from tests.e2e.writers import assert_external_statements_never_changed, assert_no_subject_was_ever_dropped
 from tests.proof.records import Record
 
 ALL, OF_OTHERS = 300, 20
-EXTERNAL = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 DEPLOYMENTS, AT_A_TIME = 4, 2
 AVAILABLE_AFTER_S = 25
 """Much longer than it takes until another leads, so that it finds rollouts that are under way."""
@@ -62,7 +62,7 @@ def test_a_leader_killed_while_it_annotates_late_is_followed_by_one_that_annotat
         assert {annotation(space, name) for name in ours} == {space.roles[0]}
         assert {annotation(space, name) for name in theirs} == {EXTERNAL}
         assert not [name for name in theirs if f":{name}:" in str(space.policy())]
-        assert_nobody_was_ever_dropped(space.aws)
+        assert_no_subject_was_ever_dropped(space.aws)
         assert_external_statements_never_changed(space.aws)
     record(
         "the leader is killed in the middle of annotating late",
@@ -126,7 +126,7 @@ def _label(space: Space, name: str) -> None:
 
 
 def _leader(running: Replicas) -> Webhook:
-    return eventually(running.leader, "somebody leads", timeout=LEASE_S + 10)
+    return eventually(running.leader, "a replica leads", timeout=LEASE_S + 10)
 
 
 def _other_leader(running: Replicas, before: Webhook) -> Webhook | None:
@@ -143,7 +143,7 @@ def _kill(running: Replicas, leader: Webhook) -> float:
 
 
 def _labelled_late(space: Space, number: int) -> str:
-    """A control plane without its label, that somebody else has annotated if it is one of the first."""
+    """A control plane without its label, annotated externally if it is one of the first."""
     namespace = create_namespace(space, selected=False)
     create_account(space, namespace, EXTERNAL if number < OF_OTHERS else None)
     return namespace

@@ -71,7 +71,7 @@ def _make_control_planes(space: Space, count: int, faults: Sequence[Fault]) -> d
 
     history = space.aws.history("mxp-backup")
     documents = {external_parts(write.document) for write in history}
-    assert len(documents) == 1, "somebody else's statement changed"
+    assert len(documents) == 1, "an external statement changed"
     pods = created(space, "pods", namespaces)
     assert set(pods.values()) == {1}
     assert set(created(space, "replicasets", namespaces).values()) == {1}

@@ -1,4 +1,4 @@
-"""A pool of roles at IAM's default quota: each takes what fits, nobody is in two, who fits nowhere is told."""
+"""A pool of roles at IAM's default quota: each takes what fits, and no subject is in two."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ WAYS_OUT = (
 
 @contextmanager
 def pool_of(size: int) -> Iterator[Space]:
-    """A Space whose binding lists so many roles, each with one statement of somebody else, and a replica."""
+    """A Space whose binding lists so many roles, each with one external statement, and a replica."""
     names = [f"mxp-backup-{number}" for number in range(1, size + 1)]
     with (
         api_server() as cluster,
@@ -55,7 +55,7 @@ def test_a_pool_takes_all_at_once_each_in_one_role(size: int, count: int, record
         _assert_each_is_trusted_in_its_role_alone(space, homes)
         sizes = _assert_policies_are_in_order(space)
         record(
-            f"a pool of roles at {QUOTA} characters, each with a statement of somebody else, takes all at once",
+            f"a pool of roles at {QUOTA} characters, each with an external statement, takes all at once",
             roles=size,
             control_planes=count,
             created_with_a_warning=sum(bool(one.warnings) for one in made),
@@ -67,7 +67,9 @@ def test_a_pool_takes_all_at_once_each_in_one_role(size: int, count: int, record
 
 
 @pytest.mark.rig
-def test_who_fits_in_no_role_of_a_pool_is_told_on_create_and_nothing_else_changes(record: Record) -> None:
+def test_a_subject_that_fits_in_no_role_of_a_pool_gets_a_warning_on_create_and_nothing_else_changes(
+    record: Record,
+) -> None:
     with pool_of(2) as space:
         made = make_crowd(space, 50, at_once=AT_ONCE)
         late = make_one(space)
@@ -89,7 +91,7 @@ def test_who_fits_in_no_role_of_a_pool_is_told_on_create_and_nothing_else_change
         one_more = len(f'"system:serviceaccount:{late.namespace}:{SERVICE_ACCOUNT}",')
         assert min(sizes) + one_more > QUOTA, "a role is full only when not one more fits"
         record(
-            f"a pool of two roles at {QUOTA} characters is filled up: who fits nowhere is told on CREATE",
+            f"a pool of two roles at {QUOTA} characters is filled up: one that fits nowhere gets a warning on CREATE",
             trusted=len(homes),
             told=len(outside),
             fullest_policy_characters=max(sizes),

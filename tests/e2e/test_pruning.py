@@ -36,7 +36,7 @@ RECONCILER = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s", "ma
 LIMITED = {**RECONCILER, "maxRemovalFraction": 0.2}
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{leader_lease(OWN_NAMESPACE)}"
 PASSES = "mxp_identity_pass_duration_seconds_count"
-EXTERNAL = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 REFUSING = "no-service-accounts"
 
 
@@ -96,7 +96,7 @@ def remove_label(space: Space, namespace: str) -> None:
 
 
 def name_an_external_role(space: Space, namespace: str) -> None:
-    """Annotate the ServiceAccount with somebody else's role."""
+    """Annotate the ServiceAccount with an external role."""
     space.cluster.api.patch(account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: EXTERNAL}}})
 
 
@@ -263,7 +263,7 @@ def test_what_is_over_the_limit_is_removed_once_a_person_has_approved_it() -> No
         eventually(lambda: webhook.metrics().total(waiting) == 0, "none waits", timeout=15)
         passes = webhook.metrics().total(PASSES)
         eventually(lambda: webhook.metrics().total(PASSES) > passes + 2, "the next passes are over")
-        assert not [one for one in crowd if named(space, one)], "and bring nobody back"
+        assert not [one for one in crowd if named(space, one)], "and bring none back"
         assert is_trusted(space, stays)
 
 

@@ -1,4 +1,4 @@
-"""A replica that dies, hangs or leaves in mid-write: the others go on, and nothing and nobody is lost."""
+"""A replica that dies, hangs or leaves in mid-write: the others go on, and no statement and no subject is lost."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class Handover:
 @pytest.mark.rig
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.proof)])
-def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_nobody_is_lost(
+def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_no_subject_is_lost(
     space: Space, count: int, record: Record
 ) -> None:
     with replicas(space, 3, "Fail", reconciler={"interval": "10s"}) as running:
@@ -61,7 +61,7 @@ def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_nobody_
 @pytest.mark.proof
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("dropped", [True, False], ids=["not ready", "still in the Service"])
-def test_the_holder_frozen_for_30_s_in_mid_write_is_replaced_within_the_lease_and_nobody_is_lost(
+def test_the_holder_frozen_for_30_s_in_mid_write_is_replaced_within_the_lease_and_no_subject_is_lost(
     space: Space, *, dropped: bool, record: Record
 ) -> None:
     def freeze(holder: Webhook) -> None:
@@ -113,7 +113,7 @@ def test_a_replica_that_is_told_to_stop_in_mid_write_hands_over_at_once(space: S
 def _fail_the_holder(
     running: Replicas, count: int, fail: Callable[[Webhook], object], thaw_after: float = 0.0
 ) -> Handover:
-    """Make a crowd, have the lock's holder fail while its write is under way, and wait for everybody's trust."""
+    """Make a crowd, have the lock's holder fail while its write is under way, and wait until all are trusted."""
     space = running.space
     space.aws.switch_on(SLOW_WRITE)
     with ThreadPoolExecutor(1) as pool:

@@ -226,4 +226,4 @@ hand_edited_statements = st.builds(
     lambda named, edit: edit(OWN.render(named)), st.frozensets(subjects, min_size=1), st.sampled_from(_EDITS)
 )
 hand_edited_documents = documents(external_statements, hand_edited_statements.map(lambda one: [one]))
-"""Documents in which somebody has changed our statement."""
+"""Documents in which our statement was changed externally."""

@@ -112,7 +112,7 @@ def test_an_external_grant_holds_without_our_statement_where_no_deny_does(
 
 
 @given(external_documents, subjects)
-def test_a_denial_is_claimed_exactly_where_the_evaluator_keeps_out_whom_our_statement_names(
+def test_a_denial_is_claimed_exactly_where_the_evaluator_denies_the_subject_of_our_statement(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
@@ -131,7 +131,7 @@ def test_a_denial_names_the_statement_that_denies(document: dict[str, Any], subj
 
 
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["arn:aws:iam::210987654321:root", "*"]}])
-def test_a_deny_for_everyone_keeps_a_web_identity_out(principal: object) -> None:
+def test_a_deny_for_every_principal_denies_a_web_identity(principal: object) -> None:
     # The evaluator knows web identities only (rig.oracle), so this is by the IAM User Guide, "Principal".
     deny = {"Effect": "Deny", "Principal": principal, "Action": "sts:*"}
     assert TrustPolicy.parse({"Statement": deny}).effects_on(OWN, SUBJECTS[0]).denial == Place(0, None)

@@ -1,4 +1,4 @@
-"""Documents that nobody expects: each ends as a policy that keeps what is not ours, or as InvalidPolicyError."""
+"""Unexpected documents: each ends as a policy that keeps what is not ours, or as InvalidPolicyError."""
 
 import json
 import math

@@ -80,7 +80,7 @@ def test_the_last_subject_leaving_takes_the_statement_with_it(
 
 
 @given(subject_sets.filter(bool), subject_sets.filter(bool))
-def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_allows_nobody_and_denies_nothing(
+def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_allows_and_denies_nothing(
     oracle: TrustOracle, first: frozenset[Subject], second: frozenset[Subject]
 ) -> None:
     alone = TrustPolicy({"Version": "2012-10-17", "Statement": [OWN.render(first)]})
@@ -96,7 +96,7 @@ def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_all
     assert again.document == alone.with_subjects(OWN, second).document
 
 
-def test_a_statement_that_allows_nobody_stays_beside_others_until_there_is_one_of_ours() -> None:
+def test_a_statement_that_allows_nothing_stays_beside_others_until_there_is_one_of_ours() -> None:
     others = OTHER.render(SUBJECTS[:1])
     beside = TrustPolicy({"Statement": [OWN.render_placeholder(), others]})
     assert beside.is_whole(OWN)
@@ -188,7 +188,7 @@ def test_names_under_our_key_in_any_case_are_still_ours() -> None:
     ],
     ids=str,
 )
-def test_a_hand_edit_that_does_not_name_whom_to_trust_makes_nobody_trusted(edit: dict[str, Any]) -> None:
+def test_a_hand_edit_that_names_no_subject_makes_none_trusted(edit: dict[str, Any]) -> None:
     edited = {**OWN.render(SUBJECTS[:1]), **edit}
     assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set()
 

@@ -191,7 +191,7 @@ def test_a_deny_that_keeps_all_pods_out_is_found(case: str) -> None:
     assert str(place) == ("statement 1 (Sid No)" if keeps_out else "None")
 
 
-def test_what_allows_nobody_does_not_deny_eks_and_goes_with_our_statement_for_pods() -> None:
+def test_a_statement_that_allows_nothing_does_not_deny_eks_and_is_removed_with_our_statement_for_pods() -> None:
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
     assert before.denial_of_pods(own) is not None

@@ -55,7 +55,7 @@ open_statements = st.builds(
 
 @settings(max_examples=200)
 @given(documents(external_statements | open_statements), subjects)
-def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denied_it_keeps_out(
+def test_a_subject_that_the_evaluator_denies_is_denied_or_may_be_and_one_that_we_call_denied_it_denies(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     # The evaluator's request has the token's claims and no other key; AWS's may have them.

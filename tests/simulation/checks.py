@@ -46,7 +46,7 @@ def of_sent(write: Write, limit: int, ever_wanted: Collection[Subject]) -> Itera
         yield "no_document_over_the_quota", f"{size} characters of {limit}"
     strangers = subjects_in(write.document, write.own) - subjects_in(base, write.own) - set(ever_wanted)
     if strangers:
-        yield "nobody_trusted_who_was_not_wanted", _names(strangers)
+        yield "no_unwanted_subject_is_trusted", _names(strangers)
     if TrustPolicy(write.document).same_meaning(TrustPolicy(base)):
         yield "no_write_without_a_difference_in_meaning", f"{size} characters, the same as read"
 

@@ -129,7 +129,7 @@ async def _annotate(world: World, plane: ControlPlane, role: str | None) -> None
     except RefusedError:
         return
     if name in world.api.accounts:
-        world.witness.note("somebody", f"sets the annotation of {name} to {role}; it becomes {annotation}")
+        world.witness.note("a person", f"sets the annotation of {name} to {role}; it becomes {annotation}")
         world.api.store("accounts", name, account_of(name, annotation))
 
 
@@ -155,7 +155,7 @@ async def _delete_account(world: World, plane: ControlPlane) -> None:
     name = plane.subject.namespace
     if name not in world.api.accounts:
         return
-    world.witness.note("somebody", f"deletes the ServiceAccount of {name}")
+    world.witness.note("a person", f"deletes the ServiceAccount of {name}")
     world.api.store("accounts", name, None)
     if plane.account_again_after is not None:
         await asyncio.sleep(plane.account_again_after)

@@ -1,4 +1,4 @@
-"""What must hold at the end: all who are wanted are trusted, nothing of others is lost, nobody writes."""
+"""What must hold at the end: wanted subjects are trusted, no external statement is lost, nothing is written."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_ou
 
 
 def check_one_role_each(world: World) -> None:
-    """Whether nobody was trusted in two roles of ours at any moment.
+    """Whether no subject was trusted in two roles of ours at any moment.
 
-    A role that denies access cannot say whom it trusts, and those who wait for it go to the next; a write that IAM
-    applies long after its answer was given up may find its subjects elsewhere; by old reads replicas differ on
+    A role that denies access cannot say which subjects it trusts, and those that wait for it go to the next; a write
+    that IAM applies long after its answer was given up may find its subjects elsewhere; by old reads replicas differ on
     which role is full; where a removal makes room in full roles, they differ too, for those who waited for it; and
     whoever moves an annotation may do so by a replica that has not read yet where the subject is trusted. Only
     then may it happen, the summary counts it, and it is over when `check_leavers` looks.
@@ -38,10 +38,10 @@ def check_one_role_each(world: World) -> None:
     room_appeared = plan.room_for < ROOMY and world.witness.removals.count
     if twice and not room_appeared and not {"denied", "late_iam_writes", "stale_reads"} & plan.kinds:
         names = ", ".join(sorted(subject.namespace for subject in twice))
-        world.witness.complain(("nobody_is_trusted_in_two_roles", names))
+        world.witness.complain(("no_subject_is_trusted_in_two_roles", names))
 
 
-def check_nobody_dropped(world: World) -> None:
+def check_no_subject_dropped(world: World) -> None:
     """Whether no write of ours left out a subject whose trust IAM had confirmed, however old the read was.
 
     Only a write that comes late may do so, by IAM's doing or because the lock does not keep writers apart, and one
@@ -80,7 +80,7 @@ def check_recovery(world: World) -> None:
 
 
 def check_leavers(world: World) -> None:
-    """Whether no unused trust is left, but for what waits for the limit of an hour, and nobody is in two roles.
+    """Whether no unused trust is left, but for what waits for the hourly limit, and no subject is in two roles.
 
     What the leader has seen deleted does not wait. Of the rest nothing waits as long as the limit allows one more.
     """
@@ -109,7 +109,7 @@ def check_leavers(world: World) -> None:
         if home is None:
             world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{subject.namespace} in {role.name}"))
         elif subject in trusting[home]:
-            world.witness.complain(("who_was_in_two_roles_is_in_one", f"{subject.namespace} in {role.name}"))
+            world.witness.complain(("a_subject_in_two_roles_is_in_one", f"{subject.namespace} in {role.name}"))
 
 
 def _check_neighbours(world: World) -> None:

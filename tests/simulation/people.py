@@ -75,7 +75,7 @@ def hand_edit(iam: SimulatedIam, witness: Witness, role: RoleArn) -> None:
         _edit(document := copy.deepcopy(document), role, edit)
         if TrustPolicy(document).size() > iam.limit:
             return  # IAM would not have it
-        witness.met("hand_edit", "somebody", f"edits {role.name}: {edit.__name__.strip('_')}")
+        witness.met("hand_edit", "a person", f"edits {role.name}: {edit.__name__.strip('_')}")
         iam.store(role, document)
 
 

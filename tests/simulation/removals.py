@@ -114,7 +114,7 @@ class Removals:
         self._most = max(self._most, trusted)
 
     def of_sent(self, write: Write, left_out: Iterable[Subject], now: float) -> Iterator[Complaint]:
-        """Whether those whom a document leaves out may leave."""
+        """Whether the subjects that a document leaves out may be removed."""
         for subject in sorted(left_out):
             if self._was_removed_by_the_leader(write, subject, now):
                 continue  # what was read is older than that
@@ -135,7 +135,7 @@ class Removals:
             yield "no_more_leave_within_an_hour_than_the_limit", f"{removed} of {limit}"
 
     def of_all(self, write: Write, subjects: Iterable[Subject], now: float) -> Iterator[Complaint]:
-        """Whether all whom a document trusts may be in it: who was removed comes back only where it is wanted."""
+        """Whether all that a document trusts may be in it: a removed subject comes back only if it is wanted."""
         for subject in sorted(subjects):
             self._written_since.add((write.role, subject))
             removed_at = self._away.pop((write.role, subject), None)
@@ -151,7 +151,7 @@ class Removals:
                 yield "a_removed_subject_is_not_written_again", f"{subject.namespace} of {write.role.name}"
 
     def of_added(self, write: Write, added: Iterable[Subject]) -> Iterator[Complaint]:
-        """Whether those whom a document adds may come back."""
+        """Whether the subjects that a document adds may come back."""
         for subject in sorted(added):
             name = subject.namespace
             was_removed = (write.role, subject) in self._removed

@@ -115,7 +115,7 @@ class Replica:
 
     @property
     def serves(self) -> bool:
-        """Whether the API server sends it reviews: it is ready, and nobody has taken it down."""
+        """Whether the API server sends it reviews: it is ready, and it was not taken down."""
         return self._cache.synced and not self.gone.is_set()
 
     def review(
@@ -197,11 +197,11 @@ class Neighbour:
         return self._wanted[role]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port DesiredSubjects says; it runs once and hears of nobody through Leases."""
+        """As the port DesiredSubjects says; it runs once and learns nothing from Leases."""
         return subject in self._wanted[role]
 
     def may_remove(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port DesiredSubjects says; nobody is removed here."""
+        """As the port DesiredSubjects says; nothing is removed here."""
         return subject not in self._wanted[role]
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:

@@ -49,7 +49,7 @@ def run(seed: int, *, with_lines: bool = False) -> Report:
     witness = world.witness
     complaints = [f"{name}: {what}" for name, what in witness.complaints]
     if unexpected_errors() != before:
-        complaints.append("no_unexpected_error: a loop of the program survived an error that nobody foresaw")
+        complaints.append("no_unexpected_error: a loop of the program survived an unexpected error")
     lines = [plan.describe()] if with_lines or complaints else []
     if lines:
         lines += [f"{at:9.3f}  {subject:14} {what}" for at, subject, what in witness.schedule]

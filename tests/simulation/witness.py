@@ -63,7 +63,7 @@ class Witness:
         self.schedule.append((self.now(), caller, what))
 
     def met(self, fault: str, caller: str, what: str) -> None:
-        """A fault happened to somebody."""
+        """A fault happened to a process."""
         self.faults[fault] += 1
         self.note(caller, f"!{fault} {what}")
 
@@ -89,10 +89,10 @@ class Witness:
             self._look_at_removals(write, left_out)
         self.removals.room.shown(write.role, write.document, self.now())
         if write.cluster == "ours":
-            everybody = checks.subjects_in(write.document, write.own)
+            named = checks.subjects_in(write.document, write.own)
             for complaint in self.removals.of_added(write, checks.added(write)):
                 self.complain(complaint)
-            for complaint in self.removals.of_all(write, everybody, self.now()):
+            for complaint in self.removals.of_all(write, named, self.now()):
                 self.complain(complaint)
 
     def leads(self, process: Process) -> None:
@@ -107,7 +107,7 @@ class Witness:
         self.removals.leads_no_longer(process)
 
     def confirms_a_removal(self, process: Process, name: str) -> None:
-        """A leader asks the API server about somebody whose time has come; tell who lies in wait for that."""
+        """A leader asks the API server about a subject that is due; tell the fault that waits for that."""
         self.note(process.name, f"asks whether {name} may leave")
         while self.removers:
             waiting = self.removers.pop()

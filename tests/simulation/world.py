@@ -1,4 +1,4 @@
-"""One world: everybody in it, a minute of faults, minutes to recover, and minutes in which nothing may happen."""
+"""One world: all processes, a minute of faults, minutes to recover, and minutes in which nothing may happen."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class World:
         ending.check_quiet(self, writes)
         ending.check_mutual_exclusion(self)
         ending.check_one_role_each(self)
-        ending.check_nobody_dropped(self)
+        ending.check_no_subject_dropped(self)
 
     async def _suffer(self, fault: Fault) -> None:
         await until(fault.at)

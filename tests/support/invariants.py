@@ -65,7 +65,7 @@ def external_part(document: Document, own: OwnStatement) -> Hashable:
 
 
 def never_dropped(iam: SimulatedIam, role: RoleArn, own: OwnStatement) -> bool:
-    """Whether each document trusts all whom the one before it trusted."""
+    """Whether each document trusts all subjects that the one before it trusted."""
     documents = [TrustPolicy(document).subjects(own) for document in iam.history(role)]
     return all(earlier <= later for earlier, later in pairwise(documents))
 

@@ -127,7 +127,7 @@ class SimulatedIam:
         """The port for one program."""
         return SimulatedPolicies(self, caller)
 
-    def store(self, role: RoleArn, document: Document, by: str = "somebody else") -> None:
+    def store(self, role: RoleArn, document: Document, by: str = "another client") -> None:
         """Put a document there, as an administrator or another program does."""
         self._stored[role].append(Stored(_now(), copy.deepcopy(document), by))
 
@@ -144,7 +144,7 @@ class SimulatedIam:
 
     def delete(self, role: RoleArn) -> None:
         """Delete the role."""
-        self._stored[role].append(Stored(_now(), None, "somebody else"))
+        self._stored[role].append(Stored(_now(), None, "another client"))
 
     def document(self, role: RoleArn) -> Document:
         """The document in force."""
