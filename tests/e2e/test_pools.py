@@ -91,7 +91,7 @@ def test_a_subject_that_fits_in_no_role_of_a_pool_gets_a_warning_on_create_and_n
         one_more = len(f'"system:serviceaccount:{late.namespace}:{SERVICE_ACCOUNT}",')
         assert min(sizes) + one_more > QUOTA, "a role is full only when not one more fits"
         record(
-            f"a pool of two roles at {QUOTA} characters is filled up: one that fits nowhere gets a warning on CREATE",
+            f"a pool of two roles at {QUOTA} characters is filled up: one more gets a warning on CREATE",
             trusted=len(homes),
             told=len(outside),
             fullest_policy_characters=max(sizes),

@@ -26,11 +26,11 @@ WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_ou
 def check_one_role_each(world: World) -> None:
     """Whether no subject was trusted in two roles of ours at any moment.
 
-    A role that denies access cannot say which subjects it trusts, and those that wait for it go to the next; a write
-    that IAM applies long after its answer was given up may find its subjects elsewhere; by old reads replicas differ on
-    which role is full; where a removal makes room in full roles, they differ too, for those who waited for it; and
-    whoever moves an annotation may do so by a replica that has not read yet where the subject is trusted. Only
-    then may it happen, the summary counts it, and it is over when `check_leavers` looks.
+    It may happen only in these cases. A role that denies access does not show which subjects it trusts, and those
+    that wait for it go to the next. A write that IAM applies long after its answer was given up may find its subjects
+    elsewhere. By old reads replicas differ on which role is full, and also where a removal makes room in full roles.
+    An annotation may be moved by a replica that has not read yet where the subject is trusted. The summary counts
+    each case, and it is over when `check_leavers` looks.
     """
     plan = world.plan
     moved = {plane.subject for plane in plan.planes if plane.moved_at is not None}
