@@ -27,9 +27,9 @@ def check_one_role_each(world: World) -> None:
     """Whether no subject was trusted in two roles of ours at any moment.
 
     It may happen only in these cases. A role that denies access does not show which subjects it trusts, and those
-    that wait for it go to the next. A write that IAM applies long after its answer was given up may find its subjects
-    elsewhere. By old reads replicas differ on which role is full, and also where a removal makes room in full roles.
-    An annotation may be moved by a replica that has not read yet where the subject is trusted. The summary counts
+    that wait for it go to the next. A write that IAM applies long after its answer was given up may find its
+    subjects elsewhere. By old reads replicas differ on which role is full, also where a removal makes room in full
+    roles. A replica that has not read yet where the subject is trusted may move an annotation. The summary counts
     each case, and it is over when `check_leavers` looks.
     """
     plan = world.plan

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cli.apply.operators import Operator, quiet
 from tests.support.locks import InProcessLock, MemoryLeases
-from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
+from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
@@ -30,7 +30,7 @@ from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
 from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
-from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.planning.snapshot import AccountSnapshot, Installation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,17 +38,13 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
 
-def _quiet(_: str) -> None:
-    pass
-
-
-class Person:
+class Person(Operator):
     """A person that plans and applies in a cluster of control planes."""
 
     def __init__(self, *roles: RoleArn, iam: SimulatedIam | None = None) -> None:
+        super().__init__()
         self.roles = roles or (role(),)
         self.iam, self.leases = iam or SimulatedIam(), MemoryLeases()
-        self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
         self.binding = labelled(*self.roles)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE)
         for one in self.roles:
@@ -62,15 +58,10 @@ class Person:
 
     async def plan(self) -> Plan:
         """Look and plan."""
-        namespaces, _ = await self.cluster.namespaces.list()
-        accounts, _ = await self.cluster.accounts[SERVICE_ACCOUNT].list()
-        snapshot = ClusterSnapshot(
-            namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
-        )
-        return make_plan(self.installation, snapshot, await self._account())
+        return make_plan(self.installation, await self.snapshot(), await self._account())
 
     async def _account(self) -> AccountSnapshot:
-        return await read_roles(self.iam.client("plan"), self.roles, _quiet)
+        return await read_roles(self.iam.client("plan"), self.roles, quiet)
 
     @asynccontextmanager
     async def applier(self, caller: str = "apply") -> AsyncIterator[Applier]:
@@ -87,14 +78,6 @@ class Person:
         )
         async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
             yield applier
-
-    async def apply(self, plan: Plan, *, approve: bool = False) -> Applier:
-        """Carry it out, and answer what was done it with."""
-        async with self.applier() as applier:
-            await add_and_repair(applier, plan, _quiet)
-            if approve:
-                await remove(applier, plan, _quiet)
-        return applier
 
     def trusted(self, one: RoleArn) -> set[int]:
         """The numbers of the subjects that our statement in a role trusts."""
@@ -129,7 +112,7 @@ async def test_a_subject_annotated_meanwhile_with_the_same_role_is_done(annotati
     async with person.applier() as applier:
         shown = person.cluster.accounts[SERVICE_ACCOUNT].objects
         shown[subject(1).namespace] = replace(shown[subject(1).namespace], role_annotation=annotation)
-        await add_and_repair(applier, plan, _quiet)
+        await add_and_repair(applier, plan, quiet)
     assert len(applier.done.failed) == failed
 
 
@@ -288,11 +271,11 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     before = person.iam.document(role())
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
-    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
-    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
+    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), quiet, done)
     (lease,) = person.leases.leases.values()
     assert (lease.written, lease.removed) == (told.written, {}), "this cluster's statement keeps its subject"
     assert set(told.written) == {subject(1)}
@@ -305,11 +288,11 @@ async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> 
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
-    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
-    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
+    await retire(plan, person.iam.client("apply"), InProcessLock(), quiet, done)
     assert done.written == []
     assert "not AWS's answer" in done.failed[0]
 
