@@ -92,9 +92,9 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
             effects.denial,
             effects.possible_denial,
             effects.grant,
-            policy.denial_of_pod({}),
-            policy.possible_denial_of_pod({}),
-            policy.allows_pod({}),
+            policy.effects_on_pod({}).denial,
+            policy.effects_on_pod({}).possible_denial,
+            policy.effects_on_pod({}).grant,
             *(place for place, _ in policy.dangling_principals()),
         ):
             assert place is None or str(place).isprintable()

@@ -19,7 +19,8 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.statement import ACTIONS, FIRST_OF_SETUP, SERVICE, OwnStatement, PodStatement
+from webhook.cli.report.statements import FIRST_OF_SETUP
+from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject
 from webhook.model.selectors import NamePattern
@@ -197,7 +198,7 @@ def test_a_statement_that_allows_nothing_does_not_deny_eks_and_is_removed_with_o
     assert before.denial_of_pods(own) is not None
     alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_placeholder()]})
     assert alone.denial_of_pods(own) is None
-    assert alone.possible_denial_of_pod(PODS.claims()) is None
+    assert alone.effects_on_pod(PODS.claims()).possible_denial is None
     assert alone.with_subjects(own, ()).statements == [PODS.render()]
 
 

@@ -180,5 +180,5 @@ def test_of_pods_the_session_tags_are_known_and_nothing_else(
         TrustPolicy.parse({"Statement": deny}),
         {"aws:requesttag/kubernetes-namespace": "mxp-a-system"},
     )
-    assert (policy.denial_of_pod(claims) is not None) is (holds is True)
-    assert (policy.possible_denial_of_pod(claims) is not None) is (holds is None)
+    assert (policy.effects_on_pod(claims).denial is not None) is (holds is True)
+    assert (policy.effects_on_pod(claims).possible_denial is not None) is (holds is None)

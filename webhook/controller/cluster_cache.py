@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.controller.former_namespaces import FormerNamespaces
@@ -209,7 +208,12 @@ class ClusterCache:
         if name in self._grants:
             self.former.forget(name)
             self._live.forget(name)
-        elif shown and shown.terminating and self.former.uid(name) != shown.uid and self._was_selected(shown):
+        elif (
+            shown
+            and shown.terminating
+            and self.former.uid(name) != shown.uid
+            and wanted_grants([shown.staying()], {}, self.bindings)
+        ):
             self.former.add(name, shown.uid)  # it was terminating when it was first seen
         mirror = self._namespaces
         self.former.show(name, before, shown, watched=mirror.is_watched, gaps=mirror.gaps)
@@ -218,9 +222,6 @@ class ClusterCache:
     def _account_changed(self, name: str) -> None:
         self._index(name)
         self._tell(name)
-
-    def _was_selected(self, terminating: LiveNamespace) -> bool:
-        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self.bindings))
 
     def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
         """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""

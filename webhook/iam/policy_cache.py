@@ -84,7 +84,7 @@ class PolicyCache:
         statement = self._own.for_pods_of(binding) if self._own else None
         if self.policy is None or statement is None:
             return ""
-        place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
+        place = self.policy.effects_on_pod(statement.claims_in(namespace)).possible_denial
         return may_be_denied(self.role, place) if place else ""
 
     @property

@@ -111,7 +111,9 @@ def _doubts(grants: Iterable[Grant], installation: Installation, account: Accoun
         policy, statement = account.policies.get(role), installation.own_in(role).for_pods_of(grant.binding.name)
         if policy is None or statement is None:
             continue
-        if (place := policy.possible_denial_of_pod(statement.claims_in(grant.subject.namespace))) is not None:
+        if (
+            place := policy.effects_on_pod(statement.claims_in(grant.subject.namespace)).possible_denial
+        ) is not None:
             yield Problem(ProblemKind.MAY_BE_DENIED, may_be_denied(role, place), grant.subject, role)
 
 
