@@ -57,8 +57,8 @@ class Webhook:
             )
         )
         self._ca = authority.certificate
-        foreign = [key for key in os.environ if key.startswith("AWS_") and key not in environment]
-        unset = [word for key in foreign for word in ("-u", key)]
+        external = [key for key in os.environ if key.startswith("AWS_") and key not in environment]
+        unset = [word for key in external for word in ("-u", key)]
         self.process: Process = workspace.spawn(
             name, ["env", *unset, *command(self.file, module)], env=environment
         )

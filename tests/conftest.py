@@ -25,7 +25,7 @@ settings.register_profile(
 settings.load_profile("shared-machine")
 
 _LINES_OF_A_LOG = 40
-_LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
+_UNREAD_LOGS = frozenset({"etcd", "kwok"})
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,7 +36,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and report.failed:
         report.sections += [
-            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
+            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _UNREAD_LOGS
         ]
     return report
 

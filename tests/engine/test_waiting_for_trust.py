@@ -31,6 +31,14 @@ def remove_ours(document: dict[str, Any]) -> None:
     document["Statement"] = [one for one in document["Statement"] if not own_in(ROLE).owns(one)]
 
 
+def without_room() -> World:
+    """A program with one selected namespace, whose role takes no subject."""
+    world = World()
+    world.iam.limit = world.iam.answered_limit = 1
+    world.cluster.add_namespace(ACCOUNT.namespace)
+    return world
+
+
 @in_virtual_time
 async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are_trusted() -> None:
     iam = SimulatedIam()
@@ -50,9 +58,7 @@ async def test_the_longest_wait_grows_while_iam_is_away_and_is_none_once_all_are
 
 @in_virtual_time
 async def test_a_subject_that_fits_nowhere_waits_from_pass_to_pass_until_there_is_room() -> None:
-    world = World()
-    world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(ACCOUNT.namespace)
+    world = without_room()
     world.cluster.add_account(ACCOUNT)
     async with world.running():
         await asyncio.sleep(5.5 * INTERVAL)
@@ -66,9 +72,7 @@ async def test_a_subject_that_fits_nowhere_waits_from_pass_to_pass_until_there_i
 
 @in_virtual_time
 async def test_a_subject_that_was_refused_for_good_and_is_gone_waits_no_more() -> None:
-    world = World()
-    world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(ACCOUNT.namespace)
+    world = without_room()
     async with world.running():
         await asyncio.sleep(INTERVAL)
         assert gauge("grants_pending") == 1
@@ -79,9 +83,7 @@ async def test_a_subject_that_was_refused_for_good_and_is_gone_waits_no_more() -
 
 @in_virtual_time
 async def test_a_subject_that_was_refused_and_is_trusted_externally_waits_no_more() -> None:
-    world = World()
-    world.iam.limit = world.iam.answered_limit = 1
-    world.cluster.add_namespace(ACCOUNT.namespace)
+    world = without_room()
     async with world.running():
         await asyncio.sleep(INTERVAL)
         assert gauge("grants_pending") == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.iam.policies import (
     OWN,
     SUBJECTS,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -47,7 +47,7 @@ odd_statements = st.fixed_dictionaries(
 odd_documents = st.fixed_dictionaries({"Statement": st.lists(odd_statements, max_size=4)})
 
 
-@given(foreign_documents | stored_documents | shared_documents | hand_edited_documents | odd_documents)
+@given(external_documents | stored_documents | shared_documents | hand_edited_documents | odd_documents)
 def test_they_say_of_each_subject_what_a_look_at_it_alone_says(document: dict[str, Any]) -> None:
     policy = TrustPolicy(document)
     external = ExternalStatements(policy, OWN)
@@ -62,7 +62,7 @@ def test_they_say_of_each_subject_what_a_look_at_it_alone_says(document: dict[st
         assert effects.possible_denial == next((place for place, answer in denials if answer is None), None)
 
 
-@given(foreign_documents, foreign_documents)
+@given(external_documents, external_documents)
 def test_what_is_known_holds_of_a_policy_with_the_same_ones_and_of_no_other(
     document: dict[str, Any], other: dict[str, Any]
 ) -> None:

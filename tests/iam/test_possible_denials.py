@@ -15,7 +15,7 @@ from tests.iam.policies import (
     as_stored,
     conditions,
     documents,
-    foreign_statements,
+    external_statements,
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
@@ -47,15 +47,15 @@ open_conditions = st.one_of(
 )
 open_statements = st.builds(
     lambda statement, known, opened: {**statement, "Condition": {**known, **opened}},
-    foreign_statements,
+    external_statements,
     conditions,
     open_conditions,
 )
 
 
 @settings(max_examples=200)
-@given(documents(foreign_statements | open_statements), subjects)
-def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denied_it_keeps_out(
+@given(documents(external_statements | open_statements), subjects)
+def test_a_subject_that_the_evaluator_denies_is_denied_or_may_be_and_one_that_we_call_denied_it_denies(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     # The evaluator's request has the token's claims and no other key; AWS's may have them.
@@ -67,7 +67,7 @@ def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denie
 
 
 @settings(max_examples=100)
-@given(documents(foreign_statements | open_statements), subjects)
+@given(documents(external_statements | open_statements), subjects)
 def test_an_allow_that_may_hold_is_no_trust(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
@@ -180,5 +180,5 @@ def test_of_pods_the_session_tags_are_known_and_nothing_else(
         TrustPolicy.parse({"Statement": deny}),
         {"aws:requesttag/kubernetes-namespace": "mxp-a-system"},
     )
-    assert (policy.denial_of_pod(claims) is not None) is (holds is True)
-    assert (policy.possible_denial_of_pod(claims) is not None) is (holds is None)
+    assert (policy.effects_on_pod(claims).denial is not None) is (holds is True)
+    assert (policy.effects_on_pod(claims).possible_denial is not None) is (holds is None)

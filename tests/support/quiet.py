@@ -1,4 +1,4 @@
-"""What every test of a loop needs: no log lines, and no error that a loop survived without anybody noticing."""
+"""What every test of a loop needs: no log lines, and no error that a loop survived unnoticed."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_
 
 def judge_pod_trust(policy: TrustPolicy, claims: Mapping[str, str]) -> Trust:
     """By EKS for its pods, whose session tags are `claims` (`PodStatement.claims_in`)."""
-    return Trust(policy.allows_pod(claims), policy.denial_of_pod(claims), policy.possible_denial_of_pod(claims))
+    effects = policy.effects_on_pod(claims)
+    return Trust(effects.grant, effects.denial, effects.possible_denial)
 
 
 def own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:

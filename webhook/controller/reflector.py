@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.controller.ports import Change, Source
-    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +60,8 @@ class Reflector(Generic[T]):
         source: Source[T],
         changed: Callable[[str, T | None], None],
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         self._source = source
         self._progress = progress or Progress()
         self._changed = changed

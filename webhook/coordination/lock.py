@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from webhook.coordination.leases import HeldLease, LeaseStore
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -175,10 +174,10 @@ class _Edition:
 class LeaseLock:
     """The RoleLock of replicas that share an API server. `identity` names this one: unique for ever."""
 
-    def __init__(self, store: LeaseStore, identity: str, clock: Clock | None = None) -> None:
+    def __init__(self, store: LeaseStore, identity: str) -> None:
         self._store = store
         self._identity = identity
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         self._local_locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editions: dict[RoleArn, _Edition] = {}
 

@@ -22,21 +22,15 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
     from webhook.podidentity.associations import Associations
-    from webhook.runtime.clock import Clock
 
 
 class Grants:
     """Has subjects trusted. The work goes on when a review has stopped waiting for it."""
 
-    def __init__(
-        self,
-        writers: Mapping[RoleArn, RoleWriter],
-        associations: Associations | None = None,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, writers: Mapping[RoleArn, RoleWriter], associations: Associations | None = None) -> None:
         self._writers = writers
         self._associations = associations
-        self._clock = clock = clock or loop_clock()
+        self._clock = clock = loop_clock()
         self._pursuits: dict[Subject, Pursuit] = {}
         self._since: dict[Subject, float] = {}
         """Since when each subject waits. One that every role has refused waits too, until there is room."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.clock import Clock
     from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
@@ -39,9 +38,9 @@ The alerts "nearly full" have the same number (charts/mxp-identity-webhook/files
 class PolicyCache:
     """A role's policy and the subjects that it trusts. No question makes a call."""
 
-    def __init__(self, role: RoleArn, clock: Clock | None = None) -> None:
+    def __init__(self, role: RoleArn) -> None:
         self.role = role
-        self.clock = clock or loop_clock()
+        self.clock = loop_clock()
         self.recent = RecentWrites()
         self.quota = EffectiveQuota()
         self.synced = asyncio.Event()
@@ -85,7 +84,7 @@ class PolicyCache:
         statement = self._own.for_pods_of(binding) if self._own else None
         if self.policy is None or statement is None:
             return ""
-        place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
+        place = self.policy.effects_on_pod(statement.claims_in(namespace)).possible_denial
         return may_be_denied(self.role, place) if place else ""
 
     @property
@@ -132,7 +131,7 @@ class PolicyCache:
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.EXTERNAL:
-                self.trusted[subject] = TrustSource.FOREIGN
+                self.trusted[subject] = TrustSource.EXTERNAL
             elif verdict.standing is Standing.DENIED:
                 self.trusted.pop(subject, None)
         self._room = room(policy, own, self.quota.characters)

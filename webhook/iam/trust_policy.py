@@ -16,7 +16,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 from webhook.iam.evaluation import allows, as_list, denies, principals
-from webhook.iam.external import ExternalStatements
+from webhook.iam.external import Effects, ExternalStatements
 from webhook.iam.statement import ACTIONS, SERVICE
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.text import legible
@@ -24,7 +24,6 @@ from webhook.model.text import legible
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
-    from webhook.iam.external import Effects
     from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.model.names import Subject
 
@@ -177,18 +176,12 @@ class TrustPolicy:
         found = self.pod_statement(one)
         return found is not None and canonical(found) == canonical(one.render())
 
-    def allows_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement, ours or not, that certainly allows EKS the role for a pod with these session tags."""
-        places = (place for place, one in self._placed() if allows(one, "Service", SERVICE, ACTIONS, claims))
-        return next(places, None)
-
-    def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that certainly denies EKS the role for a pod with these session tags."""
-        return self._denying_pod(claims, certainly=True)
-
-    def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that may deny EKS the role for such a pod: only AWS knows what it asks about."""
-        return self._denying_pod(claims, certainly=None)
+    def effects_on_pod(self, claims: Mapping[str, str]) -> Effects:
+        """What its statements, ours and external ones, do for a pod with these session tags, through EKS."""
+        request = "Service", SERVICE, ACTIONS, claims
+        allowed = ((place, allows(one, *request)) for place, one in self._placed())
+        denied = ((place, denies(one, *request)) for place, one in self._placed())
+        return Effects.of(allowed, denied)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly denies EKS the role for all pods of one of our statements."""
@@ -200,12 +193,6 @@ class TrustPolicy:
     def effects_on(self, own: OwnStatement, subject: Subject) -> Effects:
         """What its external statements do for `subject`. For thousands, `ExternalStatements` is prepared once."""
         return ExternalStatements(self, own).effects_on(subject)
-
-    def _denying_pod(self, claims: Mapping[str, str], *, certainly: bool | None) -> Place | None:
-        for place, statement in self._placed():
-            if denies(statement, "Service", SERVICE, ACTIONS, claims) is certainly:
-                return place
-        return None
 
     def dangling_principals(self) -> list[tuple[Place, str]]:
         """Principals that were deleted, which IAM shows as a unique id; with one of them it refuses every write.

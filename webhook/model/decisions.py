@@ -56,7 +56,7 @@ class IgnoreReason(StrEnum):
     NAMESPACE_TERMINATING = "namespace_terminating"
     BEING_DELETED = "being_deleted"
     NOT_A_NAME = "not_a_name"
-    FOREIGN_ROLE = "foreign_role"
+    EXTERNAL_ROLE = "external_role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def _other_annotation(annotation: str, instead: Grant, *, is_external: bool) -> 
             if not is_external:
                 return instead
             return Ignore(
-                IgnoreReason.FOREIGN_ROLE,
+                IgnoreReason.EXTERNAL_ROLE,
                 f"{named} is not a role of binding {binding.name}: left as it is, trust is not managed",
             )
 
@@ -217,7 +217,7 @@ class BindingMatch(StrEnum):
     BOUND = "bound"
     AMBIGUOUS = "ambiguous"
     """Several bindings that differ in mode or roles select it; the first decides."""
-    FOREIGN_ROLE = "foreign_role"
+    EXTERNAL_ROLE = "external_role"
     """Its annotation names a role that no binding lists, and its binding keeps it."""
     NOT_SELECTED = "not_selected"
     """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
@@ -230,7 +230,7 @@ def binding_match(
     decision = decide_existing(account, namespace, bindings)
     if isinstance(decision, Grant):
         return BindingMatch.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else BindingMatch.BOUND
-    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.EXTERNAL_ROLE
     return _BY_REASON.get(reason)
 
 
@@ -250,5 +250,5 @@ def competing(
 
 _BY_REASON = {
     IgnoreReason.NOT_BOUND: BindingMatch.NOT_SELECTED,
-    IgnoreReason.FOREIGN_ROLE: BindingMatch.FOREIGN_ROLE,
+    IgnoreReason.EXTERNAL_ROLE: BindingMatch.EXTERNAL_ROLE,
 }

@@ -119,7 +119,7 @@ class AssociationWriter:
             case AssociationAction.KEEP:
                 return self._confirmed(subject, role, TrustSource.ALREADY)
             case AssociationAction.ACCEPT:
-                return self._confirmed(subject, role, TrustSource.FOREIGN)
+                return self._confirmed(subject, role, TrustSource.EXTERNAL)
             case AssociationAction.UPDATE:
                 self._check_may_add(subject)
                 await self._api.update(found.id, role)

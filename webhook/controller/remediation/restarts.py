@@ -176,7 +176,7 @@ class Restarts:
     async def _wait_for_rollout(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and report what came of it."""
         seconds = self._deadline_from_first_sight(subject, name) - self._clock()
-        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
+        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds)
         if deployment is None:
             self._pauses.failed(subject.namespace, self._clock())
             return
