@@ -57,11 +57,8 @@ class Webhook:
             )
         )
         self._ca = authority.certificate
-        foreign = [key for key in os.environ if key.startswith("AWS_") and key not in environment]
-        unset = [word for key in foreign for word in ("-u", key)]
-        self.process: Process = workspace.spawn(
-            name, ["env", *unset, *command(self.file, module)], env=environment
-        )
+        foreign = {key for key in os.environ if key.startswith("AWS_")}
+        self.process: Process = workspace.spawn(name, command(self.file, module), env=environment, unset=foreign)
 
     @property
     def port(self) -> int:

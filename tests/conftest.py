@@ -1,6 +1,7 @@
 """What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search.
 
-And what every run has: files in the order of their durations, and clusters that are ended with it.
+And what every run has: programs that start in a moment, files in the order of their durations, and clusters that
+are ended with it.
 """
 
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rig import forking
 from rig.kubernetes import shared
 from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
@@ -24,8 +26,17 @@ settings.register_profile(
 )
 settings.load_profile("shared-machine")
 
+_ROOT = Path(__file__).parents[1]
 _LINES_OF_A_LOG = 40
 _LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have replicas and commands forked but where memory is measured: there are hundreds of them."""
+    if config.option.markexpr != "proof":
+        files = (path for folder in ("webhook", "certs") for path in (_ROOT / folder).rglob("[!_]*.py"))
+        modules = [".".join(path.relative_to(_ROOT).with_suffix("").parts) for path in files]
+        forking.preload(["webhook"], modules)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rig.kubernetes import audit, objects, parts
+from rig.kubernetes import audit, objects, parts, server
 from rig.kubernetes.api import Api, ApiError, Object, Reply
 from rig.kubernetes.eks import EksWebhook
 from rig.kubernetes.metrics import Metrics
 from rig.kubernetes.place import Place
 from rig.kubernetes.registration import Registration
-from rig.kubernetes.server import Server, random_issuer
+from rig.kubernetes.server import Server
 from rig.processes import Process, Workspace
 from rig.serving import wait_until_ready
 from rig.tools import binary
@@ -52,7 +52,7 @@ class Cluster:
     ) -> None:
         if nodes and not controllers:
             raise ValueError("nodes need controllers: no pod is admitted before its ServiceAccount exists")
-        self.issuer = issuer or random_issuer()
+        self.issuer = issuer or server.issuer()
         self.parts: dict[str, Process] = {}
         self.eks_webhook: EksWebhook | None = None
         self._controllers = controllers
