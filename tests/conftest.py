@@ -4,9 +4,11 @@ And what every run has: programs that start in a moment, files in the order of t
 are ended with it.
 """
 
+import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -59,8 +61,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files without a test of the rig where only those are run: reading all takes a worker seconds."""
-    only_rig = str(config.option.markexpr).startswith("rig")
-    return (only_rig and collection_path.suffix == ".py" and "mark.rig" not in collection_path.read_text()) or None
+    words = re.findall(r"\w+", str(config.option.markexpr))
+    wanted = [f"mark.{word}" for word in ("rig", "node") if word in words]
+    if not wanted or words[0] == "not" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text()
+    return not any(mark in text for mark in wanted) or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> durations.ByFileAndNode | None:
+    """Have one worker run all that share the node, beside the workers that run a file each."""
+    return durations.ByFileAndNode(config, log) if config.option.dist == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -183,6 +183,25 @@ class Cluster:
     def forget_audit_events(self) -> None:
         """Leave out what was recorded so far."""
         self._audited = self.server.audit_log.stat().st_size
+
+    def calls(self, entry: str, item: Object) -> bool:
+        """Whether the API server calls an entry of a webhook configuration for an object, sent as a dry run."""
+        start = self.server.audit_log.stat().st_size
+        with suppress(ApiError):  # failurePolicy Fail and nothing there
+            self.api.create(item, dryRun="All")
+        metadata = item["metadata"]
+
+        def event() -> dict[str, Any] | None:
+            for one in audit.read_events(self.server.audit_log, start):
+                of = one.get("objectRef", {})
+                if one["verb"] == "create" and (of.get("namespace"), of.get("name")) == (
+                    metadata["namespace"],
+                    metadata["name"],
+                ):
+                    return one
+            return None
+
+        return entry in audit.called(eventually(event, "the API server records the request"))
 
     def metrics(self) -> Metrics:
         """Return the API server's own metrics at this moment."""
