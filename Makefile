@@ -37,7 +37,7 @@ install: $(INSTALLED) ## the Python packages, into .venv/
 binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
 	@$(BIN)/python -m rig.tools
 
-demo: binaries $(if $(filter simulated,$(LEVEL)),,node-ready) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
+demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
 	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
 test: lint unit simulation cluster-test ## lint, unit tests, 2,000 simulated schedules of faults, and the tests on clusters
