@@ -13,7 +13,6 @@ from rig.space import external_statements
 from tests.guides.stage import DOCS, Site, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "rollback.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0C" * 16
 HOSTS = {
     "orders": "mxp-1d2f8b0a-6f5e-4f0b-9c55-7f3f5a1f0c01-system",
     "during-the-failure": "mxp-2e3a9c1b-7a6f-4a1c-8d66-8a4a6b2a1d02-system",
@@ -23,7 +22,7 @@ HOSTS = {
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, HOSTS)}) as found:
+    with stage(tmp_path, {"spaces": HOSTS}) as found:
         yield found
 
 
