@@ -65,7 +65,7 @@ def _fill_the_role(place: Place) -> None:
     place.site.released.kill()
     for namespace in gone:
         place.site.cluster.api.delete(f"/api/v1/namespaces/{namespace}")
-    eventually(lambda: not place.namespaces() & {*gone}, "the namespaces are gone", timeout=120, pause=1)
+    eventually(lambda: not place.namespaces() & {*gone}, "the namespaces are gone", timeout=120, longest_pause=1)
     place.site.released.start_again()
     place.add("billing")
 

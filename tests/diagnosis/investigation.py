@@ -92,7 +92,7 @@ def investigate(folder: Path) -> list[Case]:
         prometheus = Prometheus(workspace, RULES, *scraped, interval=SCRAPED_EVERY_S)
         passed = "count(mxp_identity_pass_last_success_timestamp_seconds > 0) or vector(0)"
         replicas = sum(len(one.webhooks) for one in scraped)
-        eventually(lambda: prometheus.query(passed)[0][1] == replicas, "passes", timeout=180, pause=1)
+        eventually(lambda: prometheus.query(passed)[0][1] == replicas, "passes", timeout=180, longest_pause=1)
         for breakage, place in zip(every, places, strict=True):
             breakage.befall(place)
         prometheus.scrape(*(place.scraped for place in places))
@@ -146,7 +146,7 @@ def _found(prometheus: Prometheus, breakage: Breakage) -> Case:
         return {*breakage.alerts} <= {alert.name for alert in _firing(prometheus, breakage.cluster)}
 
     what = f"{', '.join(breakage.alerts)} in {breakage.cluster}"
-    eventually(fire, what, timeout=FIRES_WITHIN_S, pause=LOOKED_AT_EVERY_S)
+    eventually(fire, what, timeout=FIRES_WITHIN_S, longest_pause=LOOKED_AT_EVERY_S)
     return Case(breakage, _look(prometheus, breakage))
 
 
@@ -174,7 +174,7 @@ def _wait_for_change(place: Place, before: list[str]) -> None:
         said_before, last = last, place.fixes()
         return before != last == said_before
 
-    eventually(is_changed, f"{place.name}: another finding", timeout=ANSWERED_WITHIN_S, pause=LOOKED_AT_EVERY_S)
+    eventually(is_changed, f"{place.name}: another finding", timeout=ANSWERED_WITHIN_S, longest_pause=LOOKED_AT_EVERY_S)
 
 
 def _ended(prometheus: Prometheus, breakage: Breakage) -> Look:
@@ -183,5 +183,5 @@ def _ended(prometheus: Prometheus, breakage: Breakage) -> Look:
     def is_quiet() -> bool:
         return {alert.severity for alert in _firing(prometheus, breakage.cluster)} <= {"info"}
 
-    eventually(is_quiet, f"{breakage.cluster} is quiet", timeout=ENDS_WITHIN_S, pause=LOOKED_AT_EVERY_S)
+    eventually(is_quiet, f"{breakage.cluster} is quiet", timeout=ENDS_WITHIN_S, longest_pause=LOOKED_AT_EVERY_S)
     return _look(prometheus, breakage)
