@@ -109,10 +109,7 @@ def investigate(folder: Path) -> list[Case]:
 def _clusters(folder: Path, every: Sequence[Breakage]) -> Iterator[Stage]:
     """One account, and a cluster for each breakage."""
     clusters = {
-        breakage.cluster: (
-            f"https://oidc.eks.us-west-2.amazonaws.com/id/{number:032X}",
-            {name: _host(number, control_plane) for control_plane, name in enumerate(NAMES)},
-        )
+        breakage.cluster: {name: _host(number, control_plane) for control_plane, name in enumerate(NAMES)}
         for number, breakage in enumerate(every, 1)
     }
     with stage(folder, clusters) as running:
@@ -174,7 +171,9 @@ def _wait_for_change(place: Place, before: list[str]) -> None:
         said_before, last = last, place.fixes()
         return before != last == said_before
 
-    eventually(is_changed, f"{place.name}: another finding", timeout=ANSWERED_WITHIN_S, longest_pause=LOOKED_AT_EVERY_S)
+    eventually(
+        is_changed, f"{place.name}: another finding", timeout=ANSWERED_WITHIN_S, longest_pause=LOOKED_AT_EVERY_S
+    )
 
 
 def _ended(prometheus: Prometheus, breakage: Breakage) -> Look:
