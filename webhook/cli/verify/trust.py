@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
+from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
@@ -119,7 +120,11 @@ def _untrusted(
     is_refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
     if finding is None and is_refused and role.value in plane.pending:
         return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
-    return finding or broken("trust", why, commands.apply(shared.options))
+    return (
+        finding
+        or unreached_by_webhook("trust", why, plane.pending, shared)
+        or broken("trust", why, commands.apply(shared.options))
+    )
 
 
 def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared) -> Finding:
