@@ -16,7 +16,7 @@ from urllib3.util import connection
 
 from tests.aws.conftest import ROLE, Program
 from tests.support.misbehaving import PAGE, Between, answer, silent
-from tests.support.unreachable import NO_NAME, black_hole, proxy, refusing, resetting, untrusted
+from tests.support.unreachable import NO_NAME, black_hole, plain, proxy, refusing, resetting, untrusted
 from webhook.aws.calls import AwsCalls
 from webhook.aws.reachability import unreached
 from webhook.model.endpoints import Cause, Service
@@ -60,12 +60,6 @@ def _page() -> Iterator[str]:
         yield between.url
 
 
-@contextmanager
-def _plain() -> Iterator[str]:
-    with _page() as url:
-        yield url.replace("http:", "https:")
-
-
 # What is at the address of each service, why it cannot be reached, and words of it.
 AT_THE_ADDRESS: dict[str, tuple[Callable[[Path], AbstractContextManager[str]], Cause, str]] = {
     "a name that is not there": (lambda _: nullcontext(NO_NAME), Cause.NAME_NOT_FOUND, "name not found ("),
@@ -74,7 +68,7 @@ AT_THE_ADDRESS: dict[str, tuple[Callable[[Path], AbstractContextManager[str]], C
     "a handshake that hangs": (lambda _: _handshake_that_hangs(), Cause.TIMED_OUT, "timed out; a VPC endpoint"),
     "a handshake that is cut": (lambda _: resetting(), Cause.CLOSED, "does a firewall allow this name?"),
     "another CA": (untrusted, Cause.NOT_TRUSTED, "its TLS certificate is not trusted ("),
-    "a server without TLS": (lambda _: _plain(), Cause.TLS_FAILED, "the TLS handshake failed ("),
+    "a server without TLS": (lambda _: plain(), Cause.TLS_FAILED, "the TLS handshake failed ("),
     "a server with a page": (lambda _: _page(), Cause.NOT_AWS, "HTTP 403, text/html, begins"),
 }
 

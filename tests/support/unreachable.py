@@ -58,6 +58,13 @@ def resetting() -> Iterator[str]:
 
 
 @contextmanager
+def plain() -> Iterator[str]:
+    """A server without TLS, at an address that says TLS."""
+    with _accepting(None, answer(400, b"this is HTTP")) as url:
+        yield url
+
+
+@contextmanager
 def proxy(status: int) -> Iterator[str]:
     """A proxy that opens no tunnel."""
     with Between(0) as between:
@@ -66,7 +73,7 @@ def proxy(status: int) -> Iterator[str]:
 
 
 @contextmanager
-def _accepting(context: ssl.SSLContext | None) -> Iterator[str]:
+def _accepting(context: ssl.SSLContext | None, reply: bytes = b"") -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
@@ -75,7 +82,8 @@ def _accepting(context: ssl.SSLContext | None) -> Iterator[str]:
                 connection, _ = listener.accept()
                 with connection, suppress(OSError):
                     if context is None:
-                        connection.recv(1)  # so that it is reset: not all was read
+                        connection.recv(1)  # not all of it, so that the end of the connection resets it
+                        connection.sendall(reply)
                     else:
                         context.wrap_socket(connection, server_side=True).close()
 
