@@ -67,7 +67,7 @@ aws_seconds = _histogram(
 )
 aws_endpoint_reachable = _gauge(
     "aws_endpoint_reachable",
-    "1 where the service (iam, sts, eks) gave the last answer to a call of it, 0 where it could not be reached.",
+    "1 where the service (iam, sts, eks) answered its last call, also by a refusal; 0 where it was not reached.",
     ["service"],
 )
 oidc_provider_usable = _gauge(
