@@ -44,6 +44,7 @@ PROGRESS = {
     "asking the API server for its issuer",
     "reading the account",
     "asking AWS for the caller and the cluster",
+    "connecting to AWS",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",

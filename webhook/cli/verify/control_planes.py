@@ -280,10 +280,18 @@ def _lack(lost: Collection[Service], *needed: Service) -> str:
 
 
 async def _provider(here: Session, arn: str) -> OidcProvider | str:
+    issuer = here.installation.issuer
     try:
-        return await read_provider(here.calls, arn)
+        found = await read_provider(here.calls, arn)
     except AwsError as error:
         return str(error)
+    if found.audiences is not None or issuer.twin is None:
+        return found
+    try:
+        twin = await read_provider(here.calls, arn.replace(issuer.key, issuer.twin))
+    except AwsError:  # as without the right to read it; what is wrong is known without it
+        return found
+    return found if twin.audiences is None else replace(found, twin=twin.arn)
 
 
 async def _try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
