@@ -13,7 +13,7 @@ from rig.pki import Authority
 from rig.processes import Workspace
 from rig.webhook import Webhook
 from tests.support.reviews import Reply, review
-from tests.support.sites import foreign_document, role, subject
+from tests.support.sites import external_document, role, subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rig.aws import AwsStandIn, TokenIssuer
     from tests.support.stub_api_server import StubApiServer
 
-WHO = subject(1)
+SUBJECT = subject(1)
 OWN = "system:serviceaccount:mxp-identity:mxp-identity-webhook"
 
 
@@ -35,7 +35,7 @@ class Place:
         self.token = keys.token(OWN)
         self._folder = folder
         aws.admin_client("iam").create_role(
-            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(foreign_document(role()))
+            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(external_document(role()))
         )
 
     def environment(self, aws: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -48,7 +48,7 @@ class Place:
         expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
         binding = {
             "name": "backup",
-            "serviceAccount": WHO.service_account,
+            "serviceAccount": SUBJECT.service_account,
             "namespaces": {"selector": {"matchExpressions": [expression]}},
             "mode": "irsa",
             "roles": [self.role],
@@ -75,18 +75,18 @@ class Place:
 
     def trusted(self) -> bool:
         """Whether the role trusts the control plane."""
-        return str(WHO) in self.aws.history("mxp-backup")[-1].document
+        return str(SUBJECT) in self.aws.history("mxp-backup")[-1].document
 
     def come(self) -> None:
         """Have the API server answer, with one control plane."""
-        self.api.add(WHO.namespace, WHO.service_account, {CONTROL_PLANE_LABEL: "one"})
+        self.api.add(SUBJECT.namespace, SUBJECT.service_account, {CONTROL_PLANE_LABEL: "one"})
         self.api.come()
 
 
 def asked(webhook: Webhook) -> Reply:
     """A review of the control plane's ServiceAccount, answered."""
     with webhook.client() as client:
-        answer = client.post(f"{webhook.url}?timeout=10s", json=review(WHO), timeout=15)
+        answer = client.post(f"{webhook.url}?timeout=10s", json=review(SUBJECT), timeout=15)
     return Reply(answer.status_code, answer.text)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhook.cli.statement_words import principals_of
 from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.statement import ASSUME_WITH_TOKEN
-from webhook.iam.statement_words import principals_of
 from webhook.iam.trust_policy import Place, TrustPolicy
-from webhook.model.documents import legible
 from webhook.model.names import AUDIENCE
+from webhook.model.text import legible
 from webhook.model.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
