@@ -57,8 +57,10 @@ class Webhook:
             )
         )
         self._ca = authority.certificate
-        foreign = {key for key in os.environ if key.startswith("AWS_")}
-        self.process: Process = workspace.spawn(name, command(self.file, module), env=environment, unset=foreign)
+        of_the_machine = {key for key in os.environ if key.startswith("AWS_")}
+        self.process: Process = workspace.spawn(
+            name, command(self.file, module), env=environment, unset=of_the_machine
+        )
 
     @property
     def port(self) -> int:

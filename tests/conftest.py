@@ -30,7 +30,7 @@ settings.load_profile("shared-machine")
 
 _ROOT = Path(__file__).parents[1]
 _LINES_OF_A_LOG = 40
-_LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
+_UNREAD_LOGS = frozenset({"etcd", "kwok"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,7 +49,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and report.failed:
         report.sections += [
-            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
+            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _UNREAD_LOGS
         ]
     return report
 

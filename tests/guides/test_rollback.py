@@ -9,7 +9,7 @@ import pytest
 from rig import pods
 from rig.aws.identity import assume
 from rig.kubernetes import objects
-from rig.space import foreign_statements
+from rig.space import external_statements
 from tests.guides.stage import DOCS, Site, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "rollback.md"
@@ -71,7 +71,7 @@ def test_backups_work_through_failed_upgrades_and_without_the_webhook(running: S
 
 def _add_external_statement(running: Stage) -> None:
     document = json.loads(running.aws.history("mxp-backup")[-1].document)
-    document["Statement"] += foreign_statements(running.aws.account)
+    document["Statement"] += external_statements(running.aws.account)
     running.aws.admin_client("iam").update_assume_role_policy(
         RoleName="mxp-backup", PolicyDocument=json.dumps(document)
     )
