@@ -19,6 +19,7 @@ GENERATED = {
     "docs/evidence/burst.md",
     "docs/evidence/modes.md",
     "docs/evidence/proof.md",
+    "docs/run/diagnosis.md",
 }
 """Pages that programs write; their commands are those that were run to write them."""
 
@@ -53,9 +54,10 @@ OF_OTHERS = {
     "ignore_changes",
     "aws_eks_pod_identity_association",
     "apiserver_admission_webhook_request_total",
+    "external_labels",
     "runbook_url",
 }
-"""Names of Terraform, of the API server and of Prometheus' rules."""
+"""Names of Terraform, of the API server and of Prometheus."""
 
 OF_KUBERNETES = {"Ready", "Terminating"}
 """What the architecture's page shows as code and is no class of the program."""
