@@ -102,6 +102,7 @@ def catalogue() -> dict[str, Tool]:
             MODULES / "eks-webhook",
             "github.com/aws/amazon-eks-pod-identity-webhook",
         ),
+        Tool("registry", MODULES / "registry", "github.com/google/go-containerregistry/cmd/registry"),
         _prometheus("prometheus"),
         _prometheus("promtool"),
         _kubernetes("kubelet", optional=True),
