@@ -25,7 +25,8 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
 COPY . /src/
 RUN cd /src && /opt/builder/bin/hatchling build --target wheel \
-    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv dist/*.whl
+    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv \
+        --no-index --find-links dist mxp-identity-webhook
 
 # The default, said in words: buildah 1.28 else takes the platform of the stage above.
 FROM --platform=${TARGETPLATFORM} ${BASE_IMAGE}

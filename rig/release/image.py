@@ -50,7 +50,7 @@ class ReleasedImage:
 def build_image(
     buildah: Buildah, source: Source, metadata: Metadata, architecture: str, out: Path
 ) -> ReleasedImage:
-    """Build the image of `architecture` from the Dockerfile of `source`, on today's Debian, as an OCI archive in `out`.
+    """Build the image of `architecture` from the Dockerfile of `source`, on today's Debian, into an OCI archive.
 
     Raises `ImageError`, also where the program does not start in it.
     """

@@ -1,6 +1,5 @@
 """One release from beginning to end."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +8,14 @@ from rig.node.buildah import Buildah
 from rig.release.chart import package_chart
 from rig.release.image import ReleasedImage, build_image
 from rig.release.locked import read_locked
-from rig.release.provenance import provenance, sha256, write
+from rig.release.provenance import provenance, write
 from rig.release.sbom import Bill
-from rig.release.source import REPOSITORY, Source
+from rig.release.source import Source
+from rig.release.sums import sha256, write_sums
 from rig.release.wheel import Metadata, build_wheel
 from rig.tools.store import cache_folder
 
-DIST = REPOSITORY / "dist"
 ARCHITECTURES = ("amd64", "arm64")
-SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,11 @@ class Made:
 
 
 def make(source: Source, out: Path, architectures: Sequence[str]) -> Made:
-    """Write a release to `out`, which is emptied first, with an image for each of `architectures`.
+    """Write a release to `out`, a new folder, with an image for each of `architectures`.
 
     Raises `HelmError` and `ImageError`.
     """
-    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
     wheel, metadata = build_wheel(source, out)
     name = f"{metadata.name}-{metadata.version}"
     chart = package_chart(source, metadata, out)
@@ -52,6 +50,5 @@ def make(source: Source, out: Path, architectures: Sequence[str]) -> Made:
     files = [wheel, chart, *(image.archive for image in images), *lists]
     statement = out / f"{name}.intoto.json"
     write(provenance(source, metadata, files, images), statement)
-    sums = out / SUMS
-    sums.write_text("".join(f"{sha256(file)}  {file.name}\n" for file in (*files, statement)))
-    return Made(metadata, wheel, chart, images, [*files, statement, sums])
+    files.append(statement)
+    return Made(metadata, wheel, chart, images, [*files, write_sums(out, files)])

@@ -1,6 +1,5 @@
 """Where a release comes from, as SLSA's provenance in an in-toto statement."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from rig.node import base
 from rig.release.image import ReleasedImage
 from rig.release.source import Source
+from rig.release.sums import sha256
 from rig.release.wheel import Metadata
 from rig.tools.catalogue import catalogue
 
@@ -21,12 +21,6 @@ INPUTS = (
     "requirements/build.txt",
     "requirements/uv.txt",
 )
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def provenance(

@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cyclonedx.factory.license import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
@@ -53,7 +53,7 @@ class Bill:
             bom_ref=kind,
             description=f"linux/{image.architecture}; the hash is that of its manifest",
             hashes=[digest],
-            licenses=[DisjunctiveLicense(name=self._metadata.licence)],
+            licenses=[LicenseFactory().make_from_string(self._metadata.licence)],
         )
         program = self._program()
         bom = self._bom(container, kind)
@@ -74,7 +74,7 @@ class Bill:
             description=self._metadata.summary,
             purl=PackageURL("pypi", name=name, version=version),
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=self._wheel_sha256)],
-            licenses=[DisjunctiveLicense(name=self._metadata.licence)],
+            licenses=[LicenseFactory().make_from_string(self._metadata.licence)],
         )
 
     def _bom(self, subject: Component, kind: str) -> Bom:

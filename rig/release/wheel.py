@@ -39,7 +39,6 @@ class Metadata:
 
 def build_wheel(source: Source, out: Path) -> tuple[Path, Metadata]:
     """Build the wheel into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source.epoch)}
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(out.resolve())]
     subprocess.run(command, cwd=source.folder, env=environment, check=True, stdout=subprocess.DEVNULL)
