@@ -82,7 +82,8 @@ chart: $(INSTALLED) ## write the table of values in the chart's README
 	@$(BIN)/python -m rig.chart
 
 release: binaries ## wheel, chart, images and their lists, into dist/; PUSH=oci://REGISTRY pushes image and chart
-	@$(BIN)/python -m rig.release $(PUSH)
+	@$(BIN)/python -m rig.release
+	@$(if $(PUSH),$(BIN)/python -m rig.release.push dist $(PUSH))
 
 requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile uv.in $(COMPILE) -o uv.txt
