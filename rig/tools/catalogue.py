@@ -19,6 +19,7 @@ USUAL_S = {
     "kwok": 80.0,
     "helm": 70.0,
     "eks-pod-identity-webhook": 60.0,
+    "registry": 10.0,
     "prometheus": 60.0,
     "promtool": 15.0,
     "kubelet": 60.0,
