@@ -16,7 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from rig.chart import CHART
 from rig.release.make import Made
 from rig.release.sums import SUMS
-from tests.release.conftest import commit, git, release_of, repository_in
+from tests.release.repositories import commit, git, release_of, repository_in
 from webhook import VERSION
 
 NOT_CHOSEN = "not chosen"
