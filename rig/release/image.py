@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rig.node import base
 from rig.node.buildah import Build, Buildah, ImageError, own_architecture
@@ -96,16 +97,29 @@ def _run(root: Path, architecture: str) -> str:
 
 
 def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) -> str:
-    """Write an image as an OCI archive and return the digest of its manifest."""
+    """Write an image as an OCI archive, and return the digest of its manifest.
+
+    It has Docker's `manifest.json` too, without which `docker load` takes no archive.
+    """
 
     def same_each_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.mtime, member.uid, member.gid, member.uname, member.gname = epoch, 0, 0, "", ""
         return member
 
-    with tempfile.TemporaryDirectory(prefix="mxp-image-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mxp-image-") as temporary:
+        folder = Path(temporary)
         buildah.run("push", name, f"oci:{folder}:{tag}")
+        (entry,) = json.loads((folder / "index.json").read_bytes())["manifests"]
+        manifest = json.loads((folder / _blob(entry)).read_bytes())
+        layers = [_blob(layer) for layer in manifest["layers"]]
+        loaded = [{"Config": _blob(manifest["config"]), "RepoTags": [tag], "Layers": layers}]
+        (folder / "manifest.json").write_text(json.dumps(loaded))
         with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
-            for path in sorted(Path(folder).rglob("*")):
+            for path in sorted(folder.rglob("*")):
                 file.add(path, path.relative_to(folder), recursive=False, filter=same_each_time)
-        (manifest,) = json.loads((Path(folder) / "index.json").read_bytes())["manifests"]
-    return str(manifest["digest"])
+    return str(entry["digest"])
+
+
+def _blob(descriptor: Mapping[str, Any]) -> str:
+    """Return where the content of a descriptor is in an OCI layout."""
+    return f"blobs/{descriptor['digest'].replace(':', '/')}"

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ INPUTS = (
     "requirements/uv.txt",
 )
 
+OF_DEBIAN = ("buildah", "mmdebstrap")
+
 
 def provenance(
     source: Source, metadata: Metadata, files: Iterable[Path], images: Iterable[ReleasedImage]
@@ -34,12 +37,6 @@ def provenance(
         {"uri": f"debian:{base.SUITE}/{image.architecture}", "digest": _digest(image.base_digest)}
         for image in images
     ]
-    tools: Mapping[str, str] = {
-        "python": platform.python_version(),
-        "hatchling": version("hatchling"),
-        "cyclonedx-python-lib": version("cyclonedx-python-lib"),
-        "helm": catalogue()["helm"].pinned_version("helm.sh/helm/v4"),
-    }
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": file.name, "digest": {"sha256": sha256(file)}} for file in files],
@@ -51,7 +48,7 @@ def provenance(
                 "internalParameters": {"images": {image.architecture: _built(image) for image in images}},
                 "resolvedDependencies": [commit, *locks, *bases],
             },
-            "runDetails": {"builder": {"id": f"{metadata.name}: make release", "version": dict(tools)}},
+            "runDetails": {"builder": {"id": f"{metadata.name}: make release", "version": _tools(bool(images))}},
         },
     }
 
@@ -59,6 +56,20 @@ def provenance(
 def write(statement: Mapping[str, Any], file: Path) -> None:
     """Write the statement as JSON."""
     file.write_text(json.dumps(statement, indent=2) + "\n")
+
+
+def _tools(with_images: bool) -> dict[str, str]:  # noqa: FBT001  private
+    tools = {
+        "python": platform.python_version(),
+        "hatchling": version("hatchling"),
+        "cyclonedx-python-lib": version("cyclonedx-python-lib"),
+        "helm": catalogue()["helm"].pinned_version("helm.sh/helm/v4"),
+    }
+    if with_images:
+        command = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", *OF_DEBIAN]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        tools |= dict(line.split() for line in printed.splitlines())
+    return tools
 
 
 def _built(image: ReleasedImage) -> dict[str, str]:

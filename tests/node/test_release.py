@@ -67,6 +67,14 @@ def test_a_list_has_what_is_in_its_image_and_nothing_else(made: Made, repository
         assert {"libc6", "python3", "ca-certificates"} <= debian
 
 
+def test_docker_loads_the_archive_that_oci_tools_read(made: Made, tmp_path: Path) -> None:
+    buildah = Buildah(tmp_path)
+    for image in made.images:
+        platform = f"--platform=linux/{image.architecture}"
+        loaded = {buildah.run("pull", platform, f"{kind}-archive:{image.archive}") for kind in ("docker", "oci")}
+        assert len(loaded) == 1
+
+
 def test_what_was_not_run_is_marked(made: Made) -> None:
     (statement,) = (json.loads(file.read_text()) for file in made.files if file.name.endswith(".intoto.json"))
     images = statement["predicate"]["buildDefinition"]["internalParameters"]["images"]
