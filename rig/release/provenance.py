@@ -43,12 +43,12 @@ def provenance(
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": "make release",
+                "buildType": f"urn:{metadata.name}:make-release",
                 "externalParameters": {"architectures": [image.architecture for image in images]},
                 "internalParameters": {"images": {image.architecture: _built(image) for image in images}},
                 "resolvedDependencies": [commit, *locks, *bases],
             },
-            "runDetails": {"builder": {"id": f"{metadata.name}: make release", "version": _tools(bool(images))}},
+            "runDetails": {"builder": {"id": f"urn:{metadata.name}:make", "version": _tools(bool(images))}},
         },
     }
 
