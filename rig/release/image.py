@@ -56,15 +56,17 @@ def build_image(
     Raises `ImageError`, also where the program does not start in it.
     """
     today = datetime.now(UTC).date().isoformat()
-    base_tag = base.ensure_base(buildah, architecture, today)
-    bases = [f"BASE_IMAGE={base_tag}", f"BUILD_IMAGE={base.ensure_build_base(buildah, today)}"]
+    bases = [
+        f"BASE_IMAGE={base.ensure_base(buildah, architecture, today)}",
+        f"BUILD_IMAGE={base.ensure_build_base(buildah, today)}",
+    ]
     name = f"localhost/mxp-release/{architecture}:{source.commit}"
     buildah.build(Build(source.folder, architecture, bases, metadata.labels(source), source.epoch), name)
     with buildah.mounted(name, architecture) as root:
         packages, run = _packages(root), _run(root, architecture)
     archive = out / f"{metadata.name}-{metadata.version}-image-{architecture}.tar"
-    digest = _export(buildah, name, archive, f"{metadata.name}:{metadata.version}", source.epoch)
-    return ReleasedImage(architecture, archive, digest, buildah.digest(base_tag), packages, run)
+    digest, base_digest = _export(buildah, name, archive, f"{metadata.name}:{metadata.version}", source.epoch)
+    return ReleasedImage(architecture, archive, digest, base_digest, packages, run)
 
 
 def _packages(root: Path) -> list[DebianPackage]:
@@ -96,8 +98,8 @@ def _run(root: Path, architecture: str) -> str:
     return f"run {how}: version {done.stdout.strip()}"
 
 
-def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) -> str:
-    """Write an image as an OCI archive, and return the digest of its manifest.
+def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) -> tuple[str, str]:
+    """Write an image as an OCI archive, and return the digests of its manifest and of its base.
 
     It has Docker's `manifest.json` too, without which `docker load` takes no archive.
     """
@@ -117,7 +119,7 @@ def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) ->
         with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
             for path in sorted(folder.rglob("*")):
                 file.add(path, path.relative_to(folder), recursive=False, filter=same_each_time)
-    return str(entry["digest"])
+    return str(entry["digest"]), str(manifest["annotations"]["org.opencontainers.image.base.digest"])
 
 
 def _blob(descriptor: Mapping[str, Any]) -> str:
