@@ -23,8 +23,9 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && for unused in models api; do \
         rm -r /opt/venv/lib/python3*/site-packages/kubernetes/client/$unused/__pycache__; done \
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
-COPY . /src/
-RUN cd /src && /opt/builder/bin/hatchling build --target wheel \
+WORKDIR /src
+COPY . .
+RUN /opt/builder/bin/hatchling build --target wheel \
     && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv \
         --no-index --find-links dist mxp-identity-webhook
 
