@@ -11,6 +11,8 @@ COPY requirements/ /src/requirements/
 # uv comes by pip, everything else by uv; all of it pinned with hashes. Compiled files are not compared with the time
 # of their source, which differs from build to build.
 ENV PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never PYC_INVALIDATION_MODE=UNCHECKED_HASH
+# $foreign is several options, or none.
+# hadolint ignore=SC2086
 RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-compile \
         --target /opt/uv --require-hashes -r /src/requirements/uv.txt \
     && python -m uv venv --quiet --python "$(command -v python)" /opt/venv \
@@ -25,11 +27,14 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
 WORKDIR /src
 COPY . .
+# uv notes the time of the file that it installs.
 RUN /opt/builder/bin/hatchling build --target wheel \
+    && touch -d @0 dist/*.whl \
     && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv \
         --no-index --find-links dist mxp-identity-webhook
 
-# The default, said in words: buildah 1.28 else takes the platform of the stage above.
+# The default, but buildah 1.28 would take the platform of the stage above.
+# hadolint ignore=DL3065
 FROM --platform=${TARGETPLATFORM} ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # Nothing is written where the program lives, so its root may be read-only. SAFEPATH: nor is anything imported
