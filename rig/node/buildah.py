@@ -73,6 +73,10 @@ class Buildah:
         """Whether the storage has an image of that name."""
         return bool(self._run("images", "--quiet", tag).stdout.strip())
 
+    def digest(self, tag: str) -> str:
+        """Return the digest of an image's manifest in the storage."""
+        return self.run("images", "--format", "{{.Digest}}", tag).strip()
+
     @contextlib.contextmanager
     def mounted(self, tag: str, architecture: str) -> Iterator[Path]:
         """Give out the root of an image for the length of a `with` block; what is written there is dropped."""

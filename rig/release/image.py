@@ -19,6 +19,7 @@ from rig.release.wheel import Metadata
 EMULATORS = {"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"}
 VERSION_COMMAND = ("/opt/venv/bin/python", "-m", "webhook", "version")
 USER = "65532:65532"
+BASE_LABEL, BASE_DIGEST_LABEL = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
 PACKAGE_FORMAT = "${Package} ${Version} ${Architecture}\n"
 
 
@@ -56,16 +57,16 @@ def build_image(
     Raises `ImageError`, also where the program does not start in it.
     """
     today = datetime.now(UTC).date().isoformat()
-    bases = [
-        f"BASE_IMAGE={base.ensure_base(buildah, architecture, today)}",
-        f"BUILD_IMAGE={base.ensure_build_base(buildah, today)}",
-    ]
+    base_tag = base.ensure_base(buildah, architecture, today)
+    base_digest = buildah.digest(base_tag)
+    bases = [f"BASE_IMAGE={base_tag}", f"BUILD_IMAGE={base.ensure_build_base(buildah, today)}"]
+    labels = {**metadata.labels(source), BASE_LABEL: f"debian:{base.SUITE}", BASE_DIGEST_LABEL: base_digest}
     name = f"localhost/mxp-release/{architecture}:{source.commit}"
-    buildah.build(Build(source.folder, architecture, bases, metadata.labels(source), source.epoch), name)
+    buildah.build(Build(source.folder, architecture, bases, labels, source.epoch), name)
     with buildah.mounted(name, architecture) as root:
         packages, run = _packages(root), _run(root, architecture)
     archive = out / f"{metadata.name}-{metadata.version}-image-{architecture}.tar"
-    digest, base_digest = _export(buildah, name, archive, f"{metadata.name}:{metadata.version}", source.epoch)
+    digest = _export(buildah, name, archive, f"{metadata.name}:{metadata.version}", source.epoch)
     return ReleasedImage(architecture, archive, digest, base_digest, packages, run)
 
 
@@ -98,8 +99,8 @@ def _run(root: Path, architecture: str) -> str:
     return f"run {how}: version {done.stdout.strip()}"
 
 
-def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) -> tuple[str, str]:
-    """Write an image as an OCI archive, and return the digests of its manifest and of its base.
+def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) -> str:
+    """Write an image as an OCI archive, and return the digest of its manifest.
 
     It has Docker's `manifest.json` too, without which `docker load` takes no archive.
     """
@@ -119,7 +120,7 @@ def _export(buildah: Buildah, name: str, archive: Path, tag: str, epoch: int) ->
         with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
             for path in sorted(folder.rglob("*")):
                 file.add(path, path.relative_to(folder), recursive=False, filter=same_each_time)
-    return str(entry["digest"]), str(manifest["annotations"]["org.opencontainers.image.base.digest"])
+    return str(entry["digest"])
 
 
 def _blob(descriptor: Mapping[str, Any]) -> str:
