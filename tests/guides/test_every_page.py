@@ -33,14 +33,17 @@ WALKED_BY = {
     "docs/use/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
     "docs/use/guides/rollback.md": "tests/guides/test_rollback.py",
     "docs/use/guides/watch-first.md": "tests/guides/test_watch_first.py",
+    "docs/run/get-the-command.md": "tests/node/test_the_command.py",
     "docs/run/install.md": "tests/node/test_pages.py",
+    "docs/run/release.md": "tests/node/test_release.py",
     "docs/understand/rig.md": "tests/node/test_pages.py",
 }
 
 NOT_RUN = {
     "docs/use/guides/control-plane-migration.md": [
         "`up` is Upbound's command line and needs real control planes at both ends."
-    ]
+    ],
+    "docs/run/release.md": ["cosign needs a key of yours, or your identity."],
 }
 """Blocks that cannot be run here, with the reasons that their pages give."""
 

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,16 +15,19 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import ContainerProvider, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError, UnknownRegionError
+from botocore.loaders import create_loader
 from botocore.utils import ContainerMetadataFetcher
 
-from webhook.aws.exchange import check_answer, current, note_answer, refuse_doctype, refuse_writes
+from webhook.aws.exchange import check_answer, current, note_answer, note_endpoint, refuse_doctype, refuse_writes
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.endpoints import Service
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from botocore.credentials import Credentials
+    from botocore.loaders import Loader
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
@@ -136,11 +140,16 @@ class AwsClients:
     @property
     def sts_without_credentials(self) -> STSClient:
         """STS as a pod calls it that has only a token."""
-        unsigned = Config(signature_version=UNSIGNED)
-        client: STSClient = self._client(
-            "sts, unsigned", lambda session: session.client("sts", region_name=self.region, config=unsigned)
-        )
+        client: STSClient = self.without_credentials(Service.STS)
         return client
+
+    def without_credentials(self, service: Service) -> Any:
+        """A client that signs nothing."""
+        unsigned = Config(signature_version=UNSIGNED)
+        return self._client(
+            f"{service}, unsigned",
+            lambda session: session.client(service.value, region_name=self.region, config=unsigned),
+        )
 
     @property
     def region(self) -> str:
@@ -186,7 +195,7 @@ class AwsClients:
             return self._session
 
     def _opened(self) -> tuple[boto3.Session, OwnCredentials]:
-        core = botocore.session.get_session()
+        core = _new_session()
         if region := os.environ.get("AWS_REGION"):
             core.set_config_variable("region", region)  # botocore reads AWS_DEFAULT_REGION alone, other SDKs this
         # The default also covers the STS client that fetches the program's own credentials.
@@ -194,6 +203,7 @@ class AwsClients:
         core.set_default_client_config(_CONFIG.merge(retries))
         if self._read_only:
             core.register("before-call", refuse_writes)
+        core.register("before-send", note_endpoint)
         core.register("before-parse", note_answer)
         core.register("before-parse", refuse_doctype)
         core.register("after-call", check_answer)
@@ -207,10 +217,22 @@ def partition_of(region: str) -> str:
     """
     with _configuration():
         try:
-            found: str = botocore.session.get_session().get_partition_for_region(region)
+            found: str = _new_session().get_partition_for_region(region)
         except UnknownRegionError:
             return "aws"
         return found
+
+
+def _new_session() -> botocore.session.Session:
+    """A session of the SDK. All sessions of a process share what the SDK knows of services and endpoints."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _definitions(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _definitions(data_path: str | None) -> Loader:
+    return create_loader(data_path)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from webhook.coordination.leases import HeldLease, LeaseStore
     from webhook.model.names import RoleArn, Subject
+    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
