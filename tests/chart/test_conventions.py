@@ -24,6 +24,7 @@ CHART_LABELS = {
     "app.kubernetes.io/version",
     "app.kubernetes.io/managed-by",
     "helm.sh/chart",
+    "mxp-identity/component",
 }
 
 

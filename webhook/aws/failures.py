@@ -6,7 +6,8 @@ All else is an answer that is not AWS's, or a fault that does not pass by itself
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
@@ -16,6 +17,7 @@ from webhook.aws.exchange import TooLargeError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import forget_locals
 from webhook.model.text import bounded
+from webhook.runtime.unreachable import NO_SUCH_HOST, why_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +87,11 @@ _NO_ANSWER = (
 # How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
-_NO_CREDENTIALS = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+_UNREACHABLE = "cannot reach "
+_NO_CREDENTIALS = "no AWS credentials"
+_GET_SOME = "set AWS_PROFILE or run `aws configure`; a pod has a role by its ServiceAccount"
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 _NOT_AWS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
 
 
@@ -96,15 +102,19 @@ def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
         code, cause = explained(operation, error.__cause__, answer)
         message = str(cause).removeprefix(f"{operation}: ")
+        if not message.startswith(_NO_CREDENTIALS):
+            message = f"{_NO_CREDENTIALS}: {message}"
         # A caller without credentials has not been refused by the service that was to be called.
         kind = FailureKind.UNEXPECTED if cause.kind.needs_a_person else cause.kind
-        return code, AwsError(kind, bounded(f"{operation}: no credentials: {message}", _LONGEST))
+        return code, AwsError(kind, bounded(message, _LONGEST))
     if isinstance(error, sdk.ClientError):
         return _refused(operation, error, answer)
     if answer is not None and isinstance(error, _UNREADABLE):
         return _unreadable(operation, error, answer)
     kind, message = _kind_of(error)
-    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {message}", _LONGEST))
+    if not message.startswith((_UNREACHABLE, _NO_CREDENTIALS)):
+        message = f"{operation}: {message}"
+    return type(error).__name__, AwsError(kind, bounded(message, _LONGEST))
 
 
 def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> tuple[str, AwsError]:
@@ -113,6 +123,10 @@ def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> t
     code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = _KINDS.get(code) or _kind_of_status(status)
+    if code in _EXPIRED:
+        return code, AwsError(kind, f"the AWS credentials have expired ({code}): sign in again")
+    if code in _UNKNOWN:
+        return code, AwsError(kind, bounded(f"AWS does not accept the credentials ({code}): {message}", _LONGEST))
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
@@ -141,11 +155,14 @@ def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, 
 
 def _kind_of(error: Exception) -> tuple[FailureKind, str]:
     """The kind and the message of an error that no answer caused."""
-    causes, message = list(_causes(error)), str(error)
-    if isinstance(error, sdk.ProxyConnectionError):
-        message += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
-    if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}; {_NO_CREDENTIALS}"
+    causes = list(_causes(error))
+    message = _unreachable(causes) or str(error)
+    if any(isinstance(one, sdk.NoCredentialsError) for one in causes):
+        return FailureKind.UNEXPECTED, f"{_NO_CREDENTIALS}; {_GET_SOME}"
+    if any(isinstance(one, sdk.PartialCredentialsError) for one in causes):
+        return FailureKind.UNEXPECTED, f"{message}; {_GET_SOME}"
+    if any(isinstance(one, sdk.SSOError | sdk.TokenRetrievalError) for one in causes):
+        return FailureKind.UNEXPECTED, f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
         return _kind_of_status(int(found[1] or found[2])), message
     if any(isinstance(one, sdk.SSLError) for one in causes):
@@ -159,6 +176,21 @@ def _kind_of(error: Exception) -> tuple[FailureKind, str]:
     if isinstance(error, KeyError):
         return FailureKind.UNEXPECTED, f"the answer has no {message}"
     return FailureKind.UNEXPECTED, message or type(error).__name__
+
+
+def _unreachable(causes: list[BaseException]) -> str | None:
+    """What could not be reached and why, where that is the trouble."""
+    known: dict[str, Any] = {}
+    for one in causes:
+        known |= one.kwargs if isinstance(one, sdk.BotoCoreError) else {}
+    reason = next((words for one in causes if (words := why_unreachable(one))), None)
+    if reason and "proxy_url" in known:
+        return f"{_UNREACHABLE}the proxy {known['proxy_url']}: {reason}; see HTTPS_PROXY and NO_PROXY"
+    if reason is None or "endpoint_url" not in known:
+        return None
+    parts = urlsplit(str(known["endpoint_url"]))
+    doubt = "; is AWS_REGION right?" if reason == NO_SUCH_HOST and ".amazonaws.com" in parts.netloc else ""
+    return f"{_UNREACHABLE}{parts.scheme}://{parts.netloc}: {reason}{doubt}"
 
 
 def released(failure: AwsError, error: Exception) -> AwsError:

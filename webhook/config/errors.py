@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import yaml
+
 
 class ConfigurationError(Exception):
     """The program cannot start with this configuration; the message names each key and its fix, one a line."""
@@ -9,3 +11,20 @@ class ConfigurationError(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+def in_binding(index: int, name: object) -> str:
+    """How messages about a binding begin: by its name, where it has one, else by its place."""
+    return f'binding "{name}": ' if isinstance(name, str) and name else f"bindings.{index}: "
+
+
+def yaml_problem(error: Exception, origin: str) -> str:
+    """Where a YAML text is wrong, as compilers say it; `origin` is its name where the error names no file."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"{origin}: invalid YAML: {' '.join(str(error).split())}"
+    file = origin if mark.name.startswith("<") else mark.name
+    place = f"{file}:{mark.line + 1}:{mark.column + 1}"
+    if isinstance(error, yaml.constructor.ConstructorError):
+        return f"{place}: {error.problem}"
+    return f"{place}: invalid YAML"

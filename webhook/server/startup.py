@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.config.errors import ConfigurationError
+from webhook.config.errors import ConfigurationError, in_binding
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
 from webhook.runtime.backoff import pause_after
@@ -140,7 +140,7 @@ def role_check(bindings: tuple[Binding, ...], caller: CallerCheck) -> Check:
     No trust policy is touched before that is known.
     """
     roles = {
-        role: f"bindings.{index}.roles.{position}"
+        role: f"{in_binding(index, binding.name)}roles.{position}"
         for index, binding in enumerate(bindings)
         if binding.edits_trust
         for position, role in enumerate(binding.roles)
