@@ -151,6 +151,8 @@ def _problem(detail: ErrorDetails, content: dict[Any, Any]) -> str:
     keys = _keys(detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{_place(keys[:-1], content)}unknown key {keys[-1]}{_hint(keys[-1])}"
+    if detail["type"] == "union_tag_invalid":
+        keys = (*keys, "source")
     return f"{_place(keys, content)}{_wrong(detail)}"
 
 
@@ -169,7 +171,7 @@ def _wrong(detail: ErrorDetails) -> str:
     given = detail.get("input")
     match detail["type"]:
         case "union_tag_invalid":
-            return f"source is {_shown(detail['ctx']['tag'])}, but must be {detail['ctx']['expected_tags']}"
+            return f"is {_shown(detail['ctx']['tag'])}, but must be {detail['ctx']['expected_tags']}"
         case "missing":
             return "is missing"
         case "literal_error":

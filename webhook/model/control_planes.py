@@ -67,7 +67,8 @@ class ControlPlanes:
         return name
 
     def _named(self, name: str, group: str | None) -> str:
-        alike = [one for one in map(self.at, self._found) if one.name == name]
+        planes = [one for one in map(self.at, self._found) if one.name]
+        alike = [one for one in planes if one.name == name]
         found = [one for one in alike if group in {None, one.group}]
         # One that was deleted and created again has two namespaces for a while.
         found = [one for one in found if not self._found[one.namespace].terminating] or found
@@ -76,8 +77,9 @@ class ControlPlanes:
         if not found and alike:
             raise InvalidNameError(f'no control plane "{name}" in group "{group}"; there is {_listed(alike)}')
         if not found:
-            known = {one.name for one in map(self.at, self._found)} | self._found.keys()
-            raise InvalidNameError(f'no control plane or namespace "{name}"{_did_you_mean(name, known)}')
+            known = {one.name for one in planes} | ({*self._found} if group is None else set())
+            kind = "control plane or namespace" if group is None else "control plane"
+            raise InvalidNameError(f'no {kind} "{name}"{_did_you_mean(name, known)}')
         if len(found) > 1:
             groups = {one.group for one in found}
             told_apart = len(groups) == len(found) and "" not in groups

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+
 def _in_order(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """The line with what every line has at its beginning."""
-    first = {"timestamp": event.pop("timestamp", None), "level": event.pop("level", None), "event": event.pop("event")}
-    return first | event
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
 
 
 _SHARED: tuple[structlog.types.Processor, ...] = (

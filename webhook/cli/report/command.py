@@ -101,20 +101,20 @@ _STYLES = {"as-wanted": "green", "external": "dim", "another-cluster": "dim"}
 
 def _write_table(found: list[Access], planes: ControlPlanes) -> None:
     """Each role, and under it what was found of whom, and why."""
-    from rich.table import Table
     from rich.text import Text
 
     screen = console(_WIDTH)
-    width = max((len(line.finding.value) for line in found), default=0)
+    indent = 2 + max((len(line.finding.value) for line in found), default=0)
     for role, lines in groupby(found, key=lambda line: line.role):
-        screen.print(Text(role.value, style="bold", overflow="fold"))
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 0, 0, 2))
-        table.add_column(width=width)
-        table.add_column(overflow="fold")
+        screen.print(Text(role.value, style="bold"))
         for line in lines:
             style = _STYLES.get(line.finding.value, "yellow" if line.finding.is_difference else "")
-            table.add_row(Text(line.finding.value, style), Text("\n".join(_words(line, planes))))
-        screen.print(table)
+            words = Text("\n".join(_words(line, planes)))
+            begin = Text(line.finding.value.ljust(indent), style)
+            for part in words.wrap(screen, screen.width - indent, overflow="fold"):
+                part.rstrip()
+                screen.print(begin + part, soft_wrap=True)
+                begin = Text(" " * indent)
         screen.print()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.config.bindings import bindings_of
 from webhook.config.errors import ConfigurationError
 from webhook.config.load import KEY, load_configuration, parse_configuration
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAMESPACE = "mxp-identity"
 """Where docs/run/install.md installs the chart."""
-
-PROGRAM_LABEL = "mxp-identity/component=webhook"
-"""What the chart has on the program's objects and pods; `nameOverride` changes other labels."""
 
 _ROLE = "mxp-identity/role-arn"
 

@@ -11,8 +11,7 @@ from cryptography import x509
 from webhook.aws.calls import text
 from webhook.aws.oidc import read_provider
 from webhook.cli.snapshots.inspection import Inspection
-from webhook.cli.snapshots.release import PROGRAM_LABEL
-from webhook.cli.suggested_commands import options
+from webhook.cli.suggested_commands import PROGRAM_LABEL, options
 from webhook.cli.verify.diagnosis import diagnose, names_a_role
 from webhook.cli.verify.findings import (
     Check,

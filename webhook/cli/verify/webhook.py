@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.snapshots.release import PROGRAM_LABEL
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _down(why: str, shared: Shared) -> Finding:
 
 def _restart(release: str) -> str:
     """Have the program's pods replaced; `release` is its namespace."""
-    return f"kubectl rollout restart -n {release} deployment -l {PROGRAM_LABEL}"
+    return f"kubectl rollout restart -n {release} deployment -l {commands.PROGRAM_LABEL}"
 
 
 def _upgrade(release: str) -> str:
