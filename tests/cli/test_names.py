@@ -188,7 +188,7 @@ def test_the_report_fits_100_columns_whatever_is_in_it(scene: Scene) -> None:
     answer = scene("report")
     assert answer.code == 0
     assert max(map(len, answer.out.splitlines())) <= 100
-    assert "system:serviceaccount:mxp-5f0c1f0e" in answer.out
+    assert "  mxp-5f0c1f0e-2b1a-4c55-9d1e-6a1f6f7f0c11-system/mxp-controller\n" in answer.out
 
 
 def _config_map(name: str, labels: dict[str, str], configuration: dict[str, Any]) -> dict[str, Any]:

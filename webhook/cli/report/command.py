@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import StrEnum
 from itertools import groupby
@@ -96,6 +97,7 @@ async def _exists(here: Session, provider: str) -> bool | None:
         return None
 
 
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 _STYLES = {"as-wanted": "green", "external": "dim", "another-cluster": "dim"}
 
 
@@ -120,11 +122,8 @@ def _write_table(found: list[Access], planes: ControlPlanes) -> None:
 
 def _words(line: Access, planes: ControlPlanes) -> Iterator[str]:
     """Of whom it is, and by what and why."""
-    principal = line.principal
-    if line.namespace:
-        principal = principal.removeprefix("system:serviceaccount:").replace(":", "/")
-        principal = "  ".join(filter(None, (planes.at(line.namespace).title, principal)))
-    yield principal
+    title = planes.at(line.namespace).title if line.namespace else ""
+    yield "  ".join(filter(None, (title, _SERVICE_ACCOUNT.sub(r"\1/\2", line.principal))))
     by = [str(line.place)] if line.place else []
     if line.association and line.owner:
         by.append(f"association {line.association} ({line.owner_arn or line.owner.value})")
