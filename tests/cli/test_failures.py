@@ -1,6 +1,7 @@
 """Commands that cannot do what they are asked: one clear message, no traceback, and an exit code."""
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import yaml
 
 from rig.aws import AwsStandIn, Deny
 from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.pki import Authority
 from rig.space import Space
 from tests.cli.commands import Person, call, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
@@ -168,6 +170,54 @@ def test_a_cluster_that_is_not_there_is_named_with_its_address(
     assert answer.err.splitlines(keepends=True)[-1] == CANNOT_REACH
 
 
+NOT_REACHED = {
+    "https://no-such-host.invalid": "cannot reach https://no-such-host.invalid: no such host",
+    "https://{silent}": "cannot reach https://{silent}: TLS failed: wrong version number",
+    "https://{untrusted}": "cannot reach https://{untrusted}: its certificate is not trusted: ",
+}
+
+
+@pytest.mark.parametrize("server", NOT_REACHED)
+def test_why_a_cluster_is_not_reached_is_a_few_words(file: str, tmp_path: Path, server: str) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*Authority().issue("api").write(tmp_path, "api"))
+    path = tmp_path / "kubeconfig"
+    with _a_server(200, "{}") as plain, _a_server(200, "{}", tls) as untrusted:
+        names = {"silent": plain.partition("//")[2], "untrusted": untrusted.partition("//")[2]}
+        cluster = {"name": "a", "cluster": {"server": server.format(**names)}}
+        path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
+        answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert answer.code == 1
+    _is_one_line(answer.err, f"Error: {NOT_REACHED[server].format(**names)}")
+
+
+KUBECONFIGS = {
+    "no current context": ({"current-context": ""}, "kubeconfig {path} has no current context; available: a"),
+    "a current context that is not there": (
+        {"current-context": "zz"},
+        'context "zz" not found; available: a ({path})',
+    ),
+    "a cluster that is not there": ({"clusters": []}, 'context "a" names the cluster "a", which is not in {path}'),
+    "a user that is not there": ({"users": []}, 'context "a" names the user "a", which is not in {path}'),
+}
+
+
+@pytest.mark.parametrize("case", KUBECONFIGS)
+def test_what_a_kubeconfig_names_and_does_not_have_is_named(file: str, tmp_path: Path, case: str) -> None:
+    change, words = KUBECONFIGS[case]
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps({**NOWHERE, **change}))
+    answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert (answer.code, answer.err) == (1, f"Error: {words.format(path=path)}\n")
+
+
+def test_a_kubeconfig_that_is_no_yaml_is_named_with_the_place(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text("clusters:\n\t- a\n")
+    answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert (answer.code, answer.err) == (1, f"Error: {path}:2:1: invalid YAML\n")
+
+
 def test_a_cluster_that_is_not_there_is_named_without_a_file_too(nowhere: dict[str, str]) -> None:
     answer = call("plan", env=nowhere)
     assert answer.code == 1
@@ -274,7 +324,7 @@ def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere
 
 
 @contextmanager
-def _a_server(status: int, page: str) -> Iterator[str]:
+def _a_server(status: int, page: str, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that has the same answer for every request."""
 
     class Page(BaseHTTPRequestHandler):
@@ -287,9 +337,21 @@ def _a_server(status: int, page: str) -> Iterator[str]:
             """Nothing on the terminal."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_an_api_server_that_does_not_accept_the_credentials_is_named(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    with _a_server(401, json.dumps({"message": "Unauthorized"})) as address:
+        cluster = {"name": "a", "cluster": {"server": address}}
+        path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
+        answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert answer.code == 1
+    assert answer.err == f"Error: {address} does not accept the credentials: 401 Unauthorized\n"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
 
     applied = person("apply")
     assert applied.code == 4, "what a person must correct is left"
-    assert f"+ {bare}/{SERVICE_ACCOUNT}" in applied.out
+    assert f"+ control-plane  {bare}/{SERVICE_ACCOUNT}" in applied.out
     assert annotation(space, bare) == space.role_arn("mxp-backup")
     assert is_trusted(space, bare)
     assert annotation(space, by_hand) == "arn:aws:iam::123456789012:role/by-hand"

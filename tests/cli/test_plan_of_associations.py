@@ -81,7 +81,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
 
     applied = person("apply")
     assert applied.code == 4, "what a person must correct is left"
-    assert f"+ {new}/{SERVICE_ACCOUNT}" in applied.out
+    assert f"+ control-plane  {new}/{SERVICE_ACCOUNT}" in applied.out
     assert "done: associations created or repaired: 1" in applied.out
     assert associated(space, new).role_arn == space.roles[0]
     assert space.aws.associations(EKS_CLUSTER)[:2] == before, "what others made is as it was"

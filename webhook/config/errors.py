@@ -26,5 +26,5 @@ def yaml_problem(error: Exception, origin: str) -> str:
     file = origin if mark.name.startswith("<") else mark.name
     place = f"{file}:{mark.line + 1}:{mark.column + 1}"
     if isinstance(error, yaml.constructor.ConstructorError):
-        return f"{place}: {error.problem}"
+        return f"{place}: invalid YAML: {error.problem}"
     return f"{place}: invalid YAML"
