@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import structlog
 import yaml
 
+from rig.forking import Forked
 from rig.space import Space
 from rig.tools import binary
 from webhook.cli.app import main
@@ -46,15 +48,10 @@ def environment(space: Space) -> dict[str, str]:
 
 def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
     """Run a command to its end; its exit code is not checked."""
-    done = subprocess.run(
-        [sys.executable, "-m", "webhook", *arguments],
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = Forked([sys.executable, "-m", "webhook", *arguments], env, Path.cwd(), out, err)
+        return Ran(process.wait(timeout), out.read_text(), err.read_text())
 
 
 def call(*arguments: str, env: Mapping[str, str]) -> Ran:

@@ -46,6 +46,7 @@ PROGRESS = {
     "asking the API server for its issuer",
     "reading the account",
     "asking AWS for the caller and the cluster",
+    "connecting to AWS",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -235,7 +236,7 @@ NOT_A_NAME = {
 
 
 @pytest.mark.parametrize("options", NOT_A_NAME)
-def test_setup_refuses_what_is_no_name_before_it_asks_anybody(options: tuple[str, str]) -> None:
+def test_setup_refuses_what_is_no_name_before_any_call(options: tuple[str, str]) -> None:
     answer = call("setup", *SETUP, *options, env=PLAIN)
     assert answer.code == 2
     _is_one_line(answer.err, "Error: ", options[1], NOT_A_NAME[options])
@@ -254,7 +255,7 @@ NO_WAY_TO_AWS = {
     ),
     "no server at the address": (
         {**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
-        "Error: cannot reach http://127.0.0.1:1: connection refused",
+        "Error: cannot reach STS at 127.0.0.1:1: connection refused; see AWS_ENDPOINT_URL",
     ),
     "an address that is none": ({**KEY, "AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
     "a port that is none": ({**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "Port out of range 0-65535"),

@@ -8,8 +8,8 @@ import yaml
 
 from tests.config.files import CASES, changed, read
 from webhook.config.contract import Configuration
-from webhook.config.errors import ConfigurationError
 from webhook.config.load import OF_THE_CHART, load_configuration
+from webhook.model.errors import ConfigurationError
 
 REPOSITORY = Path(__file__).parents[2]
 WRONG: list[dict[str, Any]] = yaml.safe_load((CASES / "wrong.yaml").read_text("utf-8"))

@@ -87,7 +87,7 @@ REFUSALS = {
     "ServerException": Refusal(says("ServerException", 500), "unavailable", "ServerException"),
     "AccessDeniedException": Refusal(Deny(actions=CREATE), "access_denied", "AccessDeniedException"),
     "ThrottlingException": Refusal(Throttle(rate=0, burst=0, actions=CREATE), "throttled", "ThrottlingException"),
-    "no answer": Refusal(Hang(actions=CREATE), "pending|unavailable", "not answered within|Read timeout"),
+    "no answer": Refusal(Hang(actions=CREATE), "pending|unavailable", "not answered within|timed out"),
 }
 
 
@@ -215,7 +215,7 @@ def test_what_others_made_and_is_right_is_left_as_it_is_too(space: Space, webhoo
     assert stays(lambda: association(space, namespace) == theirs)
 
 
-def test_once_somebody_makes_room_it_is_made(space: Space, webhook: Webhook) -> None:
+def test_once_there_is_room_it_is_made(space: Space, webhook: Webhook) -> None:
     assert webhook.is_ready()
     namespace = create_namespace(space, selected=False)
     made = make_by_hand(space, namespace, space.role_arn("theirs"))

@@ -6,23 +6,23 @@ All else is an answer that is not AWS's, or a fault that does not pass by itself
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from webhook.aws.clients import CredentialsError
 from webhook.aws.exchange import TooLargeError
+from webhook.aws.unreachable import unreachable
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.endpoints import NOT_AWS, Cause, Unreachable
 from webhook.model.errors import forget_locals
 from webhook.model.text import bounded
-from webhook.runtime.unreachable import NO_SUCH_HOST, why_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.aws.exchange import Answer
+    from webhook.aws.exchange import Answer, Exchange
 
 _LONGEST = 400
 """Characters of a message."""
@@ -87,39 +87,38 @@ _NO_ANSWER = (
 # How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
-_UNREACHABLE = "cannot reach "
 _NO_CREDENTIALS = "no AWS credentials"
 _GET_SOME = "set AWS_PROFILE or run `aws configure`; a pod has a role by its ServiceAccount"
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
-_NOT_AWS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
+_NOT_AWS = f"not AWS's answer; {NOT_AWS}"
 
 
-def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[str, AwsError]:
-    """The code for metrics, one of a bounded number, and the error to raise; `answer` is what came back last."""
+def explained(operation: str, error: Exception, exchange: Exchange) -> tuple[str, AwsError]:
+    """The code for metrics, one of a bounded number, and the error to raise for what `exchange` came to."""
     if found := next((one for one in _causes(error) if isinstance(one, AwsError)), None):
         return type(found).__name__, found  # the SDK wraps what is raised while a request is sent
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
-        code, cause = explained(operation, error.__cause__, answer)
+        code, cause = explained(operation, error.__cause__, exchange)
         message = str(cause).removeprefix(f"{operation}: ")
         if not message.startswith(_NO_CREDENTIALS):
             message = f"{_NO_CREDENTIALS}: {message}"
         # A caller without credentials has not been refused by the service that was to be called.
         kind = FailureKind.UNEXPECTED if cause.kind.needs_a_person else cause.kind
-        return code, AwsError(kind, bounded(message, _LONGEST))
+        return code, AwsError(kind, bounded(message, _LONGEST), cause.unreachable)
     if isinstance(error, sdk.ClientError):
-        return _refused(operation, error, answer)
-    if answer is not None and isinstance(error, _UNREADABLE):
-        return _unreadable(operation, error, answer)
-    kind, message = _kind_of(error)
-    if not message.startswith((_UNREACHABLE, _NO_CREDENTIALS)):
+        return _refused(operation, error, exchange)
+    if exchange.answer is not None and isinstance(error, _UNREADABLE):
+        return _unreadable(operation, error, exchange, exchange.answer)
+    kind, message, unreached = _kind_of(error, exchange)
+    if not unreached and not message.startswith(_NO_CREDENTIALS):
         message = f"{operation}: {message}"
-    return type(error).__name__, AwsError(kind, bounded(message, _LONGEST))
+    return type(error).__name__, AwsError(kind, bounded(message, _LONGEST), unreached)
 
 
-def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> tuple[str, AwsError]:
+def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tuple[str, AwsError]:
     """An error response: AWS's own where it has a code, else that of a server in between."""
-    details = error.response.get("Error", {})
+    details, answer = error.response.get("Error", {}), exchange.answer
     code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = _KINDS.get(code) or _kind_of_status(status)
@@ -130,7 +129,7 @@ def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> t
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
-        return f"HTTP_{status}", AwsError(kind, bounded(f"{operation}: {answer}: {_NOT_AWS}", _LONGEST))
+        return f"HTTP_{status}", _not_aws(operation, kind, exchange, str(answer))
     is_known = code in _KINDS or (answer is not None and code in answer.codes)
     return (
         code if is_known else f"HTTP_{status}",
@@ -144,53 +143,57 @@ def _kind_of_status(status: int) -> FailureKind:
     return _BY_STATUS.get(status, FailureKind.UNEXPECTED)
 
 
-def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, AwsError]:
+def _unreadable(operation: str, error: Exception, exchange: Exchange, answer: Answer) -> tuple[str, AwsError]:
     """What came back is not what the operation answers. The SDK's own words of that would be all of it."""
     is_refusal = answer.status >= _REDIRECTION
     code = f"HTTP_{answer.status}" if is_refusal else type(error).__name__
     lack = f", without {error}" if isinstance(error, KeyError) else ""
-    message = f"{operation}: {answer}{lack}: {_NOT_AWS}"
-    return code, AwsError(_kind_of_status(answer.status), bounded(message, _LONGEST))
+    return code, _not_aws(operation, _kind_of_status(answer.status), exchange, f"{answer}{lack}")
 
 
-def _kind_of(error: Exception) -> tuple[FailureKind, str]:
-    """The kind and the message of an error that no answer caused."""
-    causes = list(_causes(error))
-    message = _unreachable(causes) or str(error)
-    if any(isinstance(one, sdk.NoCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{_NO_CREDENTIALS}; {_GET_SOME}"
-    if any(isinstance(one, sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}; {_GET_SOME}"
-    if any(isinstance(one, sdk.SSOError | sdk.TokenRetrievalError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
+def _not_aws(operation: str, kind: FailureKind, exchange: Exchange, what: str) -> AwsError:
+    """The error for an answer of another server; one that is busy may be AWS's own that shares the load."""
+    unreached = None
+    if kind is FailureKind.UNEXPECTED and exchange.endpoint and exchange.endpoint.service not in exchange.answered:
+        unreached = Unreachable(exchange.endpoint, Cause.NOT_AWS, bounded(what, 200))
+    return AwsError(kind, bounded(f"{operation}: {what}: {_NOT_AWS}", _LONGEST), unreached)
+
+
+def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Unreachable | None]:
+    """The kind and the message of an error that no answer caused, and what cannot be reached, if that is it."""
+    causes, message = list(_causes(error)), str(error)
+    unreached = unreachable(causes, exchange)
+    if unreached:
+        message = str(unreached)
+    elif exchange.endpoint and isinstance(error, sdk.ReadTimeoutError):
+        message = f"no answer from {exchange.endpoint}: timed out"
+    if lack := next((words for one in causes if (words := _lack_of_credentials(one))), None):
+        return FailureKind.UNEXPECTED, lack, None
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
-        return _kind_of_status(int(found[1] or found[2])), message
+        return _kind_of_status(int(found[1] or found[2])), message, unreached
     if any(isinstance(one, sdk.SSLError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, message, unreached
     if any(isinstance(one, _NO_ANSWER) for one in causes):
-        return FailureKind.UNAVAILABLE, message
+        return FailureKind.UNAVAILABLE, message, unreached
     if large := next((one for one in causes if isinstance(one, TooLargeError)), None):
-        return FailureKind.UNEXPECTED, f"{large}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, f"{large}: {_NOT_AWS}", None
     if isinstance(error, sdk.HTTPClientError):
-        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}", None
     if isinstance(error, KeyError):
-        return FailureKind.UNEXPECTED, f"the answer has no {message}"
-    return FailureKind.UNEXPECTED, message or type(error).__name__
+        return FailureKind.UNEXPECTED, f"the answer has no {message}", None
+    return FailureKind.UNEXPECTED, message or type(error).__name__, None
 
 
-def _unreachable(causes: list[BaseException]) -> str | None:
-    """What could not be reached and why, where that is the trouble."""
-    known: dict[str, Any] = {}
-    for one in causes:
-        known |= one.kwargs if isinstance(one, sdk.BotoCoreError) else {}
-    reason = next((words for one in causes if (words := why_unreachable(one))), None)
-    if reason and "proxy_url" in known:
-        return f"{_UNREACHABLE}the proxy {known['proxy_url']}: {reason}; see HTTPS_PROXY and NO_PROXY"
-    if reason is None or "endpoint_url" not in known:
-        return None
-    parts = urlsplit(str(known["endpoint_url"]))
-    doubt = "; is AWS_REGION right?" if reason == NO_SUCH_HOST and ".amazonaws.com" in parts.netloc else ""
-    return f"{_UNREACHABLE}{parts.scheme}://{parts.netloc}: {reason}{doubt}"
+def _lack_of_credentials(error: BaseException) -> str | None:
+    """What a person whom the SDK has no credentials for can do; None for another error."""
+    match error:
+        case sdk.NoCredentialsError():
+            return f"{_NO_CREDENTIALS}; {_GET_SOME}"
+        case sdk.PartialCredentialsError():
+            return f"{_NO_CREDENTIALS}: {error}; {_GET_SOME}"
+        case sdk.SSOError() | sdk.TokenRetrievalError():
+            return f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
+    return None
 
 
 def released(failure: AwsError, error: Exception) -> AwsError:

@@ -35,9 +35,8 @@ def explained() -> Iterator[None]:
     """Turn expected errors into `Error: ...` on standard error, a line for each, and an exit code."""
     from typer import TyperException
 
-    from webhook.config.errors import ConfigurationError
     from webhook.model.aws_errors import AwsError
-    from webhook.model.errors import ClusterError, InvalidNameError, InvalidPolicyError
+    from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError, InvalidPolicyError
 
     try:
         yield

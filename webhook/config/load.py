@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from webhook.config import contract
 from webhook.config.contract import Configuration
-from webhook.config.errors import ConfigurationError, in_binding, yaml_problem
+from webhook.config.wording import in_binding, yaml_problem
+from webhook.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from kubernetes.config.incluster_config import (
 )
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
-from webhook.config.errors import yaml_problem
+from webhook.config.wording import yaml_problem
 from webhook.kube.errors import every_outcome
 from webhook.model.errors import ClusterError, InvalidNameError
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webhook.model.endpoints import Unreachable
 
 
 class FailureKind(StrEnum):
     """Why a call to AWS, or a grant, did not succeed.
 
-    All are tried again, with pauses by `runtime.backoff`, except for final ones, which wait for the next pass.
+    All are tried again, with pauses by `runtime.clock`, except for final ones, which wait for the next pass.
     """
 
     ACCESS_DENIED = "access_denied"
@@ -66,8 +70,12 @@ class FailureKind(StrEnum):
 
 
 class AwsError(Exception):
-    """AWS did not do what was asked: `kind` for the program, the message for a person."""
+    """AWS did not do what was asked: `kind` for the program, the message for a person.
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    `unreachable` is why no answer of AWS came, where that is it.
+    """
+
+    def __init__(self, kind: FailureKind, message: str, unreachable: Unreachable | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.unreachable = unreachable

@@ -24,7 +24,7 @@ from webhook.cli.verify.findings import (
     Trial,
     in_context,
 )
-from webhook.cli.verify.trust import near_misses
+from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.webhook import check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -366,7 +366,7 @@ def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_
         assert asked == raised
 
 
-NOBODY = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+DENY_OF_SETUP = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 REFUSAL = f"{ROLE} does not trust this ServiceAccount yet: AccessDenied: may not iam:UpdateAssumeRolePolicy"
 PROGRAMS = RoleArn("arn:aws:iam::123456789012:role/program")
 REFUSALS: dict[str, tuple[str, RoleArn | None, list[str] | None]] = {
@@ -392,7 +392,7 @@ def test_a_program_that_may_not_edit_the_role_is_given_that_right_and_no_other(c
     told, own_role, fix = REFUSALS[case]
     plane = replace(WELL, pending=told)
     (found,) = [
-        one for one in diagnose(plane, _shared(NOBODY, own_role=own_role)).findings if one.check == "trust"
+        one for one in diagnose(plane, _shared(DENY_OF_SETUP, own_role=own_role)).findings if one.check == "trust"
     ]
     assert found.level is Level.BROKEN
     assert ("because AWS refuses the program" in found.message) == ("mxp-identity" not in (fix or []))

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
-from webhook.iam.statement import FIRST_OF_SETUP, SERVICE
-from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place, canonical
 
 if TYPE_CHECKING:
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
 _OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
+
+FIRST_OF_SETUP: Statement = {
+    "Sid": "NobodyYet",
+    "Effect": "Deny",
+    "Principal": {"AWS": "*"},
+    "Action": "sts:AssumeRole",
+}
+"""The first statement of roles of an earlier `setup`. It denies EKS too: for Pod Identity a person removes it."""
 
 
 def accesses(

@@ -1,16 +1,8 @@
-"""What is wrong with a configuration."""
+"""How messages about a configuration begin: with the binding by its name, or with the place in a file."""
 
 from __future__ import annotations
 
 import yaml
-
-
-class ConfigurationError(Exception):
-    """The program cannot start with this configuration; the message names each key and its fix, one a line."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 def in_binding(index: int, name: object) -> str:
