@@ -69,7 +69,7 @@ def call(*arguments: str, env: Mapping[str, str]) -> Ran:
     ):
         main()
     signal.signal(signal.SIGTERM, on_terminate)
-    written = [one.buffer.getvalue().decode() for one in (out, err)]  # type: ignore[attr-defined]  # a BytesIO
+    written = [one.buffer.getvalue().decode() for one in (out, err)]
     return Ran(int(ended.value.code or 0), *written)
 
 

@@ -192,7 +192,7 @@ def test_why_a_cluster_is_not_reached_is_a_few_words(file: str, tmp_path: Path, 
     _is_one_line(answer.err, f"Error: {NOT_REACHED[server].format(**names)}")
 
 
-KUBECONFIGS = {
+KUBECONFIGS: dict[str, tuple[dict[str, object], str]] = {
     "no current context": ({"current-context": ""}, "kubeconfig {path} has no current context; available: a"),
     "a current context that is not there": (
         {"current-context": "zz"},
