@@ -171,7 +171,7 @@ def test_a_missing_right_for_a_step_is_named_and_a_second_run_does_the_rest(aws:
         answer = _setup(aws, "--approve")
     assert answer.code == 1
     assert answer.out == "done: the cluster's OIDC provider\ndone: role mxp-backup for backups\n"
-    assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
+    assert answer.err.splitlines()[-1].startswith("Error: PutRolePolicy: AccessDenied: ")
     assert "Traceback" not in answer.err
     assert _setup(aws, "--approve").out.count("done: ") == STEPS - 2
 
@@ -182,7 +182,7 @@ def test_the_missing_right_to_read_is_reported(aws: AwsStandIn) -> None:
             answer = _setup(aws)
         assert (answer.code, answer.out) == (1, "")
         line = answer.err.splitlines()[-1]  # a slow step is named before it
-        assert line.startswith(f"AWS: {action}: AccessDenied: ")
+        assert line.startswith(f"Error: {action}: AccessDenied: ")
 
 
 def test_external_changes_are_repaired_and_external_statements_are_kept(aws: AwsStandIn) -> None:
@@ -234,7 +234,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, str, dict[str, Any]] | None,
         "--own-role mxp-identity-webhook is the role of another cluster's webhook",
     ),
     "the role of the webhook in another namespace": (
-        ("--namespace", "second"),
+        ("--release-namespace", "second"),
         None,
         "--own-role mxp-identity-webhook is the role of another webhook of this cluster, system:",
     ),
@@ -275,7 +275,7 @@ def test_what_another_cluster_or_bucket_has_is_not_taken_from_it(aws: AwsStandIn
     refused = _setup(aws, *other, "--approve")
     assert (refused.code, refused.out) == (2, "")
     line = refused.err.splitlines()[-1]  # a slow step is named before it
-    assert line.startswith(f"the call is wrong: {says}")
+    assert line.startswith(f"Error: {says}")
     assert _account(aws) == before
 
 

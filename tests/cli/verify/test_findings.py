@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
 from tests.support.printed_commands import commands_of, without_context
+from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.cli.verify.diagnosis import MISSPELT, diagnose
 from webhook.cli.verify.findings import (
     ControlPlane,
@@ -24,7 +25,7 @@ from webhook.cli.verify.findings import (
     in_context,
 )
 from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
+from webhook.cli.verify.webhook import check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -79,7 +80,7 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
     verdict = diagnose(WELL, _shared())
     assert verdict.worst is Level.OK
     assert [one.check for one in verdict.findings] == [
-        "namespace", "annotation", "OIDC provider", "trust", "room", "pods",
+        "namespace", "annotation", "oidc-provider", "trust", "room", "pods",
     ]  # fmt: skip
 
 
@@ -137,7 +138,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no ServiceAccount": (
         replace(WELL, annotations=None),
         _shared(),
-        "ServiceAccount",
+        "service-account",
         "has no ServiceAccount",
         ["kubectl", "create", "-n", A.namespace, "serviceaccount", NAME],
     ),
@@ -180,14 +181,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no provider": (
         WELL,
         _shared(providers={PROVIDER.arn: OidcProvider(PROVIDER.arn, None)}),
-        "OIDC provider",
+        "oidc-provider",
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
     "a provider that may not be read": (
         WELL,
         _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
-        "OIDC provider",
+        "oidc-provider",
         "AccessDenied: no",
         None,
     ),
@@ -303,7 +304,7 @@ NOT_FOR_SETUP = {
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
 def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mode: Mode) -> None:
-    options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
+    options = ("--release-namespace", "webhooks", "--own-role", "mxp-webhook")
     shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
     if mode is Mode.POD_IDENTITY:
         shared = replace(shared, installation=replace(shared.installation, eks=EKS))
@@ -311,7 +312,7 @@ def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mod
     assert "setup with its permissions on the bucket NAME, and checks the webhook's own role too" in found.message
     assert found.template == (
         f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
-        "--namespace webhooks --own-role mxp-webhook --approve"
+        "--release-namespace webhooks --own-role mxp-webhook --approve"
     )
 
 
@@ -325,7 +326,7 @@ def test_setup_is_not_named_for_a_role_that_it_would_not_make(case: str) -> None
 
 
 def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() -> None:
-    _names_no_setup(WELL, _shared(account=GONE, setup_options=("--namespace", "webhooks")))
+    _names_no_setup(WELL, _shared(account=GONE, setup_options=("--release-namespace", "webhooks")))
 
 
 def _names_no_setup(plane: ControlPlane, shared: Shared) -> None:

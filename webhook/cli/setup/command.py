@@ -65,8 +65,8 @@ def setup(  # noqa: PLR0913, PLR0917  options
     own_role: Annotated[
         str, valued("The role that the webhook itself runs as.", "NAME", default=True)
     ] = "mxp-identity-webhook",
-    namespace: Annotated[
-        str, valued("The namespace that it is to be installed in.", "NAME", "--namespace", "-n", default=True)
+    release_namespace: Annotated[
+        str, valued("The namespace that it is to be installed in.", "NAME", default=True)
     ] = "mxp-identity",
     issuer: Annotated[
         str | None, valued("The cluster's OIDC issuer. Without it the API server is asked.", "URL")
@@ -108,7 +108,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
         roles=tuple(dict.fromkeys(role or ["mxp-backup"])),
         own_role=own_role,
         workloads=_presets(preset or []),
-        program=Subject(namespace, "mxp-identity-webhook"),
+        program=Subject(release_namespace, "mxp-identity-webhook"),
         issuer=IssuerUrl(issuer) if issuer else None,
         context=context,
         values=values,

@@ -10,15 +10,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webhook.model.control_planes import NAME_LABEL
+
 if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
-CONTROL_PLANE_LABEL = "internal.spaces.upbound.io/controlplane-name"
-"""The label of a control plane's host namespace."""
-
-CONTROL_PLANES: dict[str, Any] = {
-    "selector": {"matchExpressions": [{"key": CONTROL_PLANE_LABEL, "operator": "Exists"}]}
-}
+CONTROL_PLANES: dict[str, Any] = {"selector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "Exists"}]}}
 """A binding's namespaces: the host namespace of every control plane."""
 
 
