@@ -156,7 +156,9 @@ def test_the_report_has_each_association_its_owner_and_the_statement_in_every_fo
         name: associated(space, name).id for name in (new, by_hand, of_addon)
     }
     table = person("report").out
-    assert f"association {associated(space, new).id} (this-installation): binding backup" in table
+    assert f"association {associated(space, new).id} (this-installation): binding backup" in " ".join(
+        table.split()
+    )
     assert f"association {associated(space, of_addon).id} ({ADDON})" in " ".join(table.split())
     only = person("report", "--differences", "-o", "json").document["access"]
     assert [one["namespace"] for one in only] == [missing]

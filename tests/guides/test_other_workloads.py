@@ -8,7 +8,7 @@ import pytest
 from rig import pods
 from rig.aws.identity import assume
 from rig.kubernetes import objects
-from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, GROUP_LABEL
 from rig.waiting import eventually
 from tests.guides.stage import DOCS, Site, Stage, stage
 
@@ -39,7 +39,7 @@ def test_each_workload_of_spaces_is_annotated_and_trusted_by_its_own_role(runnin
         reader.section("2. Install")
         assert _assumes(site, "upbound-system", "spaces-controller", running.role("mxp-space-backups"))
 
-        site.cluster.create([objects.namespace(HOST, {CONTROL_PLANE_LABEL: "orders"})])
+        site.cluster.create([objects.namespace(HOST, {CONTROL_PLANE_LABEL: "orders", GROUP_LABEL: "default"})])
         for account, (deployment, _) in WORKLOADS.items():
             _make(site, HOST, account, deployment)
         for account, (_, role) in WORKLOADS.items():
