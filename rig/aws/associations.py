@@ -24,6 +24,7 @@ class EksCluster(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     issuer: str
     created: float
+    addons: tuple[str, ...] = ()
 
 
 class Association(msgspec.Struct, frozen=True, kw_only=True):

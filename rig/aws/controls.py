@@ -50,6 +50,11 @@ class Controls:
             )
         return arn
 
+    def add_bucket(self, name: str, region: str | None = None) -> None:
+        """Have a bucket, by default in the account's region; `my-backups` is there from the start."""
+        with self._state.lock:
+            self._state.buckets[name] = region or self._state.region
+
     def associations(self, cluster: str, ago: float = 0.0) -> list[Association]:
         """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
         with self._state.lock:

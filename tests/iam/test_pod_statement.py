@@ -19,7 +19,8 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.statement import ACTIONS, FIRST_OF_SETUP, SERVICE, OwnStatement, PodStatement
+from webhook.iam.first_statement import FIRST_OF_SETUP
+from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject
 from webhook.model.selectors import NamePattern

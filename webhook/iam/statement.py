@@ -25,14 +25,6 @@ ASSUME_WITH_TOKEN = "sts:AssumeRoleWithWebIdentity"  # noqa: S105  the name of a
 NOBODY = "nobody"
 """A subject that no token has: each begins with `system:serviceaccount:` (Kubernetes)."""
 
-FIRST_OF_SETUP: dict[str, Any] = {
-    "Sid": "NobodyYet",
-    "Effect": "Deny",
-    "Principal": {"AWS": "*"},
-    "Action": "sts:AssumeRole",
-}
-"""The first statement of roles of an earlier `setup`. It denies EKS too: for Pod Identity a person removes it."""
-
 SERVICE = "pods.eks.amazonaws.com"
 """The service that assumes the role on a pod's behalf (EKS User Guide, "Create IAM role with trust policy")."""
 

@@ -48,6 +48,7 @@ class Access:
     def __init__(self, *, person: bool, context: str | None) -> None:
         default = str(_PERSONAL_FILE) if person and _PERSONAL_FILE.exists() else None
         file = os.environ.get("KUBECONFIG") or default
+        self.context: str | None = None
         self._configuration = Configuration()
         self._token_file: Path | None = None
         self._renewing = Lock()
@@ -109,6 +110,7 @@ class Access:
             loader = KubeConfigLoader(
                 merged.config, context, config_base_path=None, config_persister=merged.save_changes
             )
+            self.context = str(loader.current_context["name"])
             user = _user_of(merged.config, loader.current_context)
             if (
                 user is not None

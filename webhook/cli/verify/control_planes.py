@@ -27,6 +27,7 @@ from webhook.cli.verify.findings import (
     ok,
     unknown,
 )
+from webhook.cli.verify.trust import check_first_statements
 from webhook.cli.verify.webhook import PROGRAM_LABEL, check_own_pods, check_webhook
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import service_accounts, trusted_roles
@@ -54,7 +55,7 @@ WEBHOOK = "serviceaccounts.mxp-identity.local"
 """The name of the webhook in the chart's MutatingWebhookConfiguration."""
 
 _PROGRAM = "mxp-identity-webhook"
-"""The ServiceAccount for which `setup` creates a role."""
+"""The ServiceAccount for which `setup` creates a role, where no other is named."""
 
 _STS_PAUSE = 1.0
 _STS_PATIENCE = 30.0
@@ -92,12 +93,13 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
     """
     if here.configuration.observe:
         observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
-        return [observing, *check_own_pods(shared)]
+        return [observing, *check_own_pods(shared), *check_first_statements(shared)]
     selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
     tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
     trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
     self_managed = here.configuration.certificates.source == "self-managed"
-    return [*check_webhook(shared, trial, self_managed=self_managed), *check_own_pods(shared)]
+    found = check_webhook(shared, trial, self_managed=self_managed)
+    return [*found, *check_own_pods(shared), *check_first_statements(shared)]
 
 
 async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progress) -> list[Diagnosis]:
@@ -212,10 +214,11 @@ async def read_shared(
     arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
     providers = await asyncio.gather(*(_provider(here, arn) for arn in arns))
     plan = make_plan(here.installation, cluster, account)
-    own_role = await _own_role(here)
     inspection = Inspection(here.connection)
     registrations = await _if_possible(inspection.registrations(WEBHOOK))
     own_pods = await _if_possible(inspection.pods_labelled(PROGRAM_LABEL, here.namespace))
+    own_account = next((pod.spec.service_account_name for pod in own_pods or ()), _PROGRAM)
+    own_role = await _own_role(here, own_account)
     return Shared(
         installation=here.installation,
         cluster=cluster,
@@ -226,7 +229,7 @@ async def read_shared(
         deployments=await _deployments(inspection, here.namespace),
         options=here.where.options,
         own_role=own_role,
-        setup_options=_setup_options(here, own_role),
+        setup_options=_setup_options(here, own_account, own_role),
         now=cluster.at,
         namespace=here.namespace,
         own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
@@ -255,12 +258,13 @@ def _all_roles(here: Session) -> set[RoleArn]:
     return every | trusted_roles(here.installation.bindings)
 
 
-def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
+def _setup_options(here: Session, own_account: str, own_role: RoleArn | None) -> tuple[str, ...]:
     """The options with which `setup` means this cluster, and the program and its role as installed."""
     given = {
         "--context": here.where.context,
         "--issuer": here.configuration.cluster.issuer,
-        "--namespace": here.namespace,
+        "--release-namespace": here.namespace,
+        "--service-account": own_account if own_account != _PROGRAM else None,
         "--own-role": own_role.name if own_role and own_role.has_no_path else None,
     }
     return options(given)
@@ -274,9 +278,9 @@ async def _if_possible(answer: Awaitable[T]) -> T | None:
         return None
 
 
-async def _own_role(here: Session) -> RoleArn | None:
+async def _own_role(here: Session, account: str) -> RoleArn | None:
     """The role that the program's ServiceAccount names."""
-    found = await _if_possible(Inspection(here.connection).accounts(_PROGRAM, here.namespace)) or {}
+    found = await _if_possible(Inspection(here.connection).accounts(account, here.namespace)) or {}
     try:
         return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))
     except InvalidNameError:

@@ -11,6 +11,7 @@ from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
 from webhook.iam.evaluation import as_list, conditions_hold
+from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.statement_words import principals_of
 from webhook.iam.trust_policy import Place, TrustPolicy
@@ -183,6 +184,26 @@ def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: O
     changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
     statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
     return TrustPolicy({**policy.document, "Statement": statements})
+
+
+def check_first_statements(shared: Shared) -> Iterator[Finding]:
+    """A finding for each role that an earlier `setup` made, and that still begins with its Deny.
+
+    It breaks bindings in mode pod-identity, and hinders all others on their way there.
+    """
+    associated = {role for one in shared.installation.bindings if one.associates for role in one.roles}
+    for role, policy in sorted(shared.account.policies.items()):
+        if not begins_with_denial(policy):
+            continue
+        why = (
+            f"{role} was made by an earlier setup: its statement {FIRST_OF_SETUP['Sid']} denies EKS, so that no "
+            "pod gets it by an association; the fix replaces the policy as it was read, setup removes the statement "
+            "under the role's lock"
+        )
+        fix = commands.write_policy(role, without_denial(policy, shared.installation.own_in(role)))
+        finding = broken("role", why, fix) if role in associated else note("role", why, fix)
+        is_known = "--own-role" in shared.setup_options and role.has_no_path
+        yield replace(finding, template=commands.set_up(role, shared.setup_options)) if is_known else finding
 
 
 def near_misses(policy: TrustPolicy, own: OwnStatement, subject: Subject) -> list[str]:
