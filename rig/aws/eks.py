@@ -73,14 +73,16 @@ class Eks:
         cluster, name = self._cluster(params["clusterName"]), params["addonName"]
         if name in cluster.addons:
             raise AwsError("ResourceInUseException", f"Addon already exists: {name}", 409)
-        self._store.clusters[cluster.name] = msgspec.structs.replace(cluster, addons=(*cluster.addons, name))
+        self._store.clusters[cluster.name] = msgspec.structs.replace(
+            cluster, addons={**cluster.addons, name: "ACTIVE"}
+        )
         return self._addon(params)
 
     def _addon(self, params: Mapping[str, Any]) -> dict[str, Any]:
         cluster, name = self._cluster(params["clusterName"]), params["addonName"]
         if name not in cluster.addons:
             raise _not_found(f"No addon: {name} found in cluster: {cluster.name}")
-        return {"addonName": name, "clusterName": cluster.name, "status": "ACTIVE"}
+        return {"addonName": name, "clusterName": cluster.name, "status": cluster.addons[name]}
 
     def _found(self, params: Mapping[str, Any], ago: float = 0.0) -> Association:
         cluster = self._cluster(params["clusterName"])
@@ -228,6 +230,7 @@ def _cluster(cluster: EksCluster) -> dict[str, Any]:
         "createdAt": _time(cluster.created),
         "status": "ACTIVE",
         "identity": {"oidc": {"issuer": cluster.issuer}},
+        "computeConfig": {"enabled": cluster.auto_mode},
     }
 
 

@@ -63,13 +63,12 @@ async def carry_out(steps: Sequence[Step], hands: Hands, progress: Progress, don
     for number, (step, call) in enumerate(left):
         progress.step(step.what)
         try:
-            await to_its_end(_make(step, call, hands))
+            await to_its_end(_make(step, call, hands, done))
         except (AwsError, ClusterError) as error:
             before = f"{number} of {len(left)} steps were done before, and the same command continues from there"
             if isinstance(error, AwsError):
                 raise AwsError(error.kind, f"{error}; {before}") from error
             raise ClusterError(f"{error}; {before}") from error
-        done(step.what)
     if hands.waits and any(call.operation == ASSOCIATE for _, call in left):
         progress.step("waiting until EKS's webhook knows the association")
         await _wait_until_propagated(hands)
@@ -79,7 +78,12 @@ def _needs_lock(step: Step, call: AccountCall) -> bool:
     return step.edited is not None and call.operation == "update_assume_role_policy"
 
 
-async def _make(step: Step, call: AccountCall, hands: Hands) -> None:
+async def _make(step: Step, call: AccountCall, hands: Hands, done: Callable[[str], None]) -> None:
+    await _call(step, call, hands)
+    done(step.what)
+
+
+async def _call(step: Step, call: AccountCall, hands: Hands) -> None:
     if step.edited is not None and hands.connection is not None and _needs_lock(step, call):
         own, namespace = hands.desired.own_in(step.edited), hands.desired.program.namespace
         await repair_trust(step.edited, own, hands.connection, namespace, hands.caller)

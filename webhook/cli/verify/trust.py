@@ -197,7 +197,7 @@ def check_first_statements(shared: Shared) -> Iterator[Finding]:
             continue
         why = (
             f"{role} was made by an earlier setup: its statement {FIRST_OF_SETUP['Sid']} denies EKS, so that no "
-            "pod gets it by an association; the fix replaces the policy as it was read, setup removes the statement "
+            "pod gets it by an association; the fix replaces the policy as it was read, setup removes that alone, "
             "under the role's lock"
         )
         fix = commands.write_policy(role, without_denial(policy, shared.installation.own_in(role)))
