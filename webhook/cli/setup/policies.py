@@ -58,7 +58,7 @@ def own_statements(desired: DesiredAccount) -> dict[str, Statement]:
         }
     }
     if desired.cluster is not None:
-        found[BY_ASSOCIATION] = _own_pods(desired, desired.cluster)
+        found[BY_ASSOCIATION] = {**own_pods(desired, desired.cluster).render(), "Sid": BY_ASSOCIATION}
     return found
 
 
@@ -67,10 +67,10 @@ def own_statement(desired: DesiredAccount) -> Statement:
     return own_statements(desired)[BY_ASSOCIATION if desired.associates else BY_TOKEN]
 
 
-def _own_pods(desired: DesiredAccount, cluster: ClusterArn) -> Statement:
+def own_pods(desired: DesiredAccount, cluster: ClusterArn) -> PodStatement:
+    """The statement that allows EKS to assume the webhook's own role for the webhook's pods."""
     namespace, account = desired.program.namespace, desired.program.service_account
-    pods = PodStatement(namespace, BY_ASSOCIATION, cluster, account, NamePattern(namespace))
-    return {**pods.render(), "Sid": BY_ASSOCIATION}
+    return PodStatement(namespace, BY_ASSOCIATION, cluster, account, NamePattern(namespace))
 
 
 def own_policy(desired: DesiredAccount) -> Document:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.cli.setup import policies
 from webhook.cli.setup.rights import rights_of
 from webhook.iam.evaluation import as_list
+from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical
 from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from webhook.cli.account_calls import Document
     from webhook.cli.setup.desired import DesiredAccount
     from webhook.cli.setup.found import Found
-    from webhook.iam.trust_policy import Statement
+    from webhook.iam.trust_policy import Statement, TrustPolicy
     from webhook.model.names import RoleArn
 
 _TRUST = "aws iam get-role --role-name {} --query Role.AssumeRolePolicyDocument"
@@ -41,11 +42,24 @@ def refuse_role_of_others(desired: DesiredAccount, found: Found, marks: tuple[st
                 "this is, is not known: name it with --cluster, or give this webhook a role of its own"
             )
         _refuse_another(desired, statement, ours[sid])
-    if not there and not any(found.policy(own, mark) for mark in marks):
+    is_known = there or any(found.policy(own, mark) for mark in marks)
+    if not is_known and not _trusts_webhook(desired, found.roles[own].trust):
         raise InvalidNameError(
             f"--own-role {own.name} exists and is no webhook's role: the webhook would have all that it may do. "
             f"Name another role, or see what trusts it: {_TRUST.format(own.name)}"
         )
+
+
+def _trusts_webhook(desired: DesiredAccount, trust: TrustPolicy) -> bool:
+    """Whether a role made by hand, by other names than ours, trusts this webhook."""
+    own = OwnStatement.for_role(desired.own_role, desired.issuer, desired.program.namespace)
+    if trust.external_grant(own, desired.program) is not None:
+        return True
+    cluster = desired.cluster
+    return (
+        cluster is not None
+        and trust.allows_pod(policies.own_pods(desired, cluster).claims_in(desired.program.namespace)) is not None
+    )
 
 
 _SIDS = frozenset({policies.BY_TOKEN, policies.BY_ASSOCIATION})
