@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+# Without compiled modules each start of Python compiles anew what it imports: seconds, and tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 N ?= 1
@@ -25,7 +28,7 @@ $(INSTALLED): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@echo "installing the Python packages into .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -34,7 +37,7 @@ install: $(INSTALLED) ## the Python packages, into .venv/
 binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder (built once)
 	@$(BIN)/python -m rig.tools
 
-demo: binaries $(if $(filter simulated,$(LEVEL)),,node-ready) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
+demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
 	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
 test: lint unit simulation rig-test node-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests

@@ -1,6 +1,7 @@
 """`python -m rig.demo [N] [MODE] [LEVEL]`, which `make demo`, `make demo N=50` and `MODE=pod-identity` call."""
 
 import math
+import signal
 import sys
 from textwrap import wrap
 
@@ -15,6 +16,8 @@ from rig.node.namespaces import NetworkError
 from rig.processes import ProcessFailedError
 from rig.space import Space
 from rig.tools import BinaryMissingError
+from rig.tools.build import BuildFailedError
+from rig.tools.golang import GoMissingError
 
 IAM_SECONDS = 0.15
 WIDTH = 100
@@ -22,6 +25,15 @@ QUOTA, RAISED_QUOTA = 2048, 8192
 SUBJECTS_OF_RAISED_QUOTA = 80
 MOST = 500
 INTERRUPTED = 130
+FAILURES = (
+    ProcessFailedError,
+    BinaryMissingError,
+    BuildFailedError,
+    GoMissingError,
+    ImageError,
+    NetworkError,
+    HelmError,
+)
 DEFAULTS = ("1", MODES[0], LEVELS[0])
 
 NEXT = (
@@ -44,12 +56,13 @@ def main() -> int:
         screen.line(f"MODE is {' or '.join(MODES)}: make demo MODE={POD_IDENTITY}")
         screen.line(f"LEVEL is {' or '.join(LEVELS)}: make demo LEVEL={SIMULATED}")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         _run(screen, count, mode, level)
     except KeyboardInterrupt:
         screen.line("\nstopped; nothing is left running")
         return INTERRUPTED
-    except (ProcessFailedError, BinaryMissingError, ImageError, NetworkError, HelmError) as error:
+    except FAILURES as error:
         screen.line(str(error))
         return 1
     return 0

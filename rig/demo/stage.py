@@ -18,6 +18,7 @@ from rig.node.installation import Installation
 from rig.node.node import Node
 from rig.node.packages import why_not
 from rig.space import EKS_CLUSTER, Space
+from rig.tools import ensure_binaries
 from rig.waiting import eventually
 
 EKS_LAG_S = 5.0
@@ -26,6 +27,10 @@ EKS_LAG_S = 5.0
 REAL, SIMULATED = "real", "simulated"
 LEVELS = (REAL, SIMULATED)
 """Real where a real node can run: else it is simulated too, and the screen says why."""
+
+CLUSTER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "eks-pod-identity-webhook")
+BINARIES = {REAL: (*CLUSTER, "helm", "kubelet", "kube-proxy", "pause"), SIMULATED: (*CLUSTER, "kwok")}
+"""What each level uses: nothing else is built for the demo."""
 
 MOST_REAL = 50
 """Pods that a laptop starts in well under a minute."""
@@ -65,8 +70,12 @@ class Stage:
 
 @contextmanager
 def stage(plan: Plan, count: int, set_up: Callable[[Space], None]) -> Iterator[Stage]:
-    """Set the stage for `count` control planes; `set_up` is called before the program starts."""
+    """Set the stage for `count` control planes; `set_up` is called before the program starts.
+
+    What it needs is built first. Raises `BuildFailedError`, `GoMissingError` or `ImageError` where that fails.
+    """
     reason = _why_simulated(plan, count)
+    ensure_binaries(BINARIES[REAL if reason is None else SIMULATED])
     real = _real if reason is None else _simulated
     with real(plan, set_up, reason or "") as made:
         yield made

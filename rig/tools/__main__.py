@@ -2,15 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Sequence
 
-from rich.console import Console
-
-from rig.tools.build import BuildFailedError, ensure
-from rig.tools.catalogue import Tool, catalogue
+from rig.tools import ensure_binaries
+from rig.tools.build import BuildFailedError
+from rig.tools.catalogue import catalogue
 from rig.tools.golang import GoMissingError
-from rig.tools.progress import LiveProgress, PlainProgress
-from rig.tools.store import Store, cache_folder
 
 INTERRUPTED = 130
 
@@ -24,7 +20,7 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     try:
-        _ensure([tools[name] for name in names])
+        ensure_binaries(names)
     except (BuildFailedError, GoMissingError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -32,16 +28,6 @@ def main() -> int:
         print("stopped; what was built is kept", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-def _ensure(tools: Sequence[Tool]) -> None:
-    store = Store(cache_folder())
-    console = Console()
-    if console.is_terminal:
-        with LiveProgress(console) as live:
-            ensure(tools, store, live)
-    else:
-        ensure(tools, store, PlainProgress())
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def ensure(tools: Sequence[Tool], store: Store, progress: Progress) -> None:
 
 
 def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Progress) -> None:
-    progress.begin([tool.name for tool in tools])
+    progress.begin(tools)
     needed = golang.needed_version({tool.module for tool in tools})
     go = golang.find_go()
     if go is None or (golang.version_of(go) or (0,)) < needed:

@@ -60,8 +60,8 @@ class Told:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def begin(self, names: Sequence[str]) -> None:
-        self.lines.append(f"begin {' '.join(names)}")
+    def begin(self, tools: Sequence[Tool]) -> None:
+        self.lines.append(f"begin {' '.join(tool.name for tool in tools)}")
 
     def waiting(self, holder: str) -> None:
         self.lines.append(f"waiting for {holder}")

@@ -12,9 +12,9 @@ import pytest
 
 from rig.tools import BinaryMissingError, binary, golang
 from rig.tools.build import BuildFailedError, ensure
-from rig.tools.catalogue import Tool, catalogue
+from rig.tools.catalogue import USUAL_S, Tool, catalogue
 from rig.tools.lookup import look_up
-from rig.tools.progress import PlainProgress
+from rig.tools.progress import Estimate, PlainProgress
 from rig.tools.store import Store
 from rig.waiting import eventually
 from tests.rig.fakego import FakeGo, Told
@@ -125,13 +125,13 @@ def test_two_builds_at_once_build_once_and_the_second_says_that_it_waits(
 ENSURE = """
 import sys
 from pathlib import Path
-from rig.tools import __main__ as tools
+import rig.tools
+from rig.tools import __main__ as command
 from rig.tools.catalogue import Tool
-from rig.tools.store import Store
 module, cache = Path(sys.argv.pop()), Path(sys.argv.pop())
-tools.catalogue = lambda: {"tiny": Tool("tiny", module)}
-tools.cache_folder = lambda: cache
-sys.exit(tools.main())
+command.catalogue = rig.tools.catalogue = lambda: {"tiny": Tool("tiny", module)}
+rig.tools.cache_folder = lambda: cache
+sys.exit(command.main())
 """
 
 
@@ -230,19 +230,45 @@ def test_the_pinned_go_is_new_enough_for_every_module() -> None:
     assert version >= golang.needed_version({tool.module for tool in catalogue().values()})
 
 
-def test_plain_progress_says_what_is_built_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_says_what_is_built_and_what_is_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     progress = PlainProgress()
+    tools = [Tool("etcd", Path(), usual_s=25), Tool("kwok", Path(), usual_s=80)]
     progress.waiting("12")
-    progress.begin(["etcd", "kwok"])
+    progress.begin(tools)
     progress.building("etcd")
     progress.tick()
-    progress.built("etcd", 28.4)
+    progress.built("etcd", 50.0)
     progress.building("kwok")
 
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0] == "another build is running (process 12): waiting for it"
-    assert lines[-3:] == ["building etcd (1 of 2)", "built etcd in 28 s", "building kwok (2 of 2)"]
+    assert lines[-3:] == [
+        "building etcd (1 of 2); about 2 min left",
+        "built etcd in 50 s",
+        "building kwok (2 of 2); about 3 min left",
+    ]
+
+
+def test_the_estimate_follows_the_speed_of_the_machine_and_never_ends_below_zero() -> None:
+    estimate = Estimate([Tool("quick", Path(), usual_s=10), Tool("slow", Path(), usual_s=100)])
+    assert estimate.left(0) == 110
+    estimate.start("quick", 0)
+    assert estimate.left(5) == 105
+    assert estimate.left(20) == 200, "twice as long as usual already, so the rest takes twice as long too"
+    estimate.end("quick", 30)
+    estimate.start("slow", 30)
+    assert estimate.left(30) == 300
+    assert estimate.left(130) == 200
+    assert estimate.left(1000) == 0
+    estimate.end("slow", 970)
+    assert estimate.left(1000) == 0
+
+
+def test_each_tool_has_its_usual_time() -> None:
+    assert set(USUAL_S) == set(catalogue())
 
 
 @pytest.mark.rig
