@@ -23,7 +23,7 @@ from webhook.cli.verify.findings import (
     Trial,
     in_context,
 )
-from webhook.cli.verify.trust import near_misses
+from webhook.cli.verify.trust import check_first_statements, near_misses
 from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -303,7 +303,7 @@ NOT_FOR_SETUP = {
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
 def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mode: Mode) -> None:
-    options = ("--namespace", "webhooks", "--own-role", "mxp-webhook")
+    options = ("--release-namespace", "webhooks", "--own-role", "mxp-webhook")
     shared = _shared(account=GONE, binding=replace(BINDING, mode=mode), setup_options=options)
     if mode is Mode.POD_IDENTITY:
         shared = replace(shared, installation=replace(shared.installation, eks=EKS))
@@ -311,7 +311,7 @@ def test_a_missing_role_for_backups_is_created_with_its_permissions_by_setup(mod
     assert "setup with its permissions on the bucket NAME, and checks the webhook's own role too" in found.message
     assert found.template == (
         f"mxp-identity setup --bucket NAME --region NAME --role {ROLE.name} "
-        "--namespace webhooks --own-role mxp-webhook --approve"
+        "--release-namespace webhooks --own-role mxp-webhook --approve"
     )
 
 
@@ -325,7 +325,7 @@ def test_setup_is_not_named_for_a_role_that_it_would_not_make(case: str) -> None
 
 
 def test_setup_is_not_named_where_it_would_make_a_second_role_for_the_webhook() -> None:
-    _names_no_setup(WELL, _shared(account=GONE, setup_options=("--namespace", "webhooks")))
+    _names_no_setup(WELL, _shared(account=GONE, setup_options=("--release-namespace", "webhooks")))
 
 
 def _names_no_setup(plane: ControlPlane, shared: Shared) -> None:
@@ -366,6 +366,21 @@ def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_
 
 
 NOBODY = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+
+
+@pytest.mark.parametrize(("mode", "level"), [(Mode.IRSA, Level.NOTE), (Mode.POD_IDENTITY, Level.BROKEN)])
+def test_a_role_that_an_earlier_setup_began_with_a_deny_is_named_with_its_repair(mode: Mode, level: Level) -> None:
+    binding = replace(BINDING, mode=mode)
+    shared = _shared(NOBODY, OWN.render([A]), binding=binding, setup_options=("--own-role", "mxp-webhook"))
+    (found,) = check_first_statements(shared)
+    assert (found.check, found.level) == ("role", level)
+    assert f"{ROLE} was made by an earlier setup: its statement NobodyYet denies EKS" in found.message
+    written = json.loads(shlex.split(found.fix or "")[-1])
+    assert written["Statement"] == [OWN.render([A])]
+    assert (found.template or "").endswith(f"--role {ROLE.name} --own-role mxp-webhook --approve")
+    assert list(check_first_statements(_shared())) == []
+
+
 REFUSAL = f"{ROLE} does not trust this ServiceAccount yet: AccessDenied: may not iam:UpdateAssumeRolePolicy"
 PROGRAMS = RoleArn("arn:aws:iam::123456789012:role/program")
 REFUSALS: dict[str, tuple[str, RoleArn | None, list[str] | None]] = {
