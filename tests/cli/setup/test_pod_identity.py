@@ -48,10 +48,11 @@ def test_an_empty_account_gets_agent_association_and_rights_and_a_second_run_not
     assert account["addons"] == (AGENT,)
     assert account["associations"] == [("mxp-identity", "mxp-identity-webhook", _arn(ROLES[1]), {})]
     provider = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER.removeprefix('https://')}"
-    assert account["roles"][ROLES[1]]["Policies"] == {
+    documented = {
         "trust-policies": iam_policy([_arn(ROLES[0])], provider, _arn(ROLES[1])),
         "pod-identity": pod_identity_policy([_arn(ROLES[0])], CLUSTER),
     }
+    assert account["roles"][ROLES[1]]["Policies"] == documented
     again = setup(aws, *BY_PODS, "--approve")
     assert "nothing is missing" in again.out
     assert account_of(aws) == account
