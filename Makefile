@@ -15,9 +15,9 @@ N ?= 1
 MODE ?= irsa
 LEVEL ?= real
 SEEDS ?= 2000
-RIGS ?= 3
+RIGS ?= 4
 
-.PHONY: help install binaries demo test lint unit simulation rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder 
 demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
 	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
-test: lint unit simulation rig-test node-test ## lint, unit tests, 2,000 simulated schedules of faults, and the rig's tests
+test: lint unit simulation cluster-test ## lint, unit tests, 2,000 simulated schedules of faults, and the tests on clusters
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check .
@@ -53,6 +53,9 @@ unit: binaries ## everything that needs no API server
 
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
+
+cluster-test: binaries node-ready ## rig-test and node-test side by side: the node's tests mostly wait
+	@$(BIN)/python -m pytest -m "(rig or node) and not proof" $(IN_RIGS)
 
 rig-test: binaries ## the program against a real API server and the AWS stand-in; RIGS of them side by side
 	@$(BIN)/python -m pytest -m "rig and not proof" $(IN_RIGS)

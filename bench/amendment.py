@@ -18,7 +18,6 @@ from webhook.model.names import IssuerUrl
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from webhook.iam.trust_policy import Place
     from webhook.model.names import Subject
 
 SUBJECTS = 5000
@@ -88,15 +87,11 @@ def _measure(kind: str, quota: int, subjects: int, statements: int) -> Figures:
     document = {"Version": "2012-10-17", "Statement": [KINDS[kind](number) for number in range(statements)]}
     policy, asked = TrustPolicy(document), [subject(number) for number in range(subjects)]
     amended = min(_seconds(lambda: amend(policy, _OWN, frozenset(), asked, quota)) for _ in range(_TRIES))
-    one_by_one = _seconds(lambda: [_ask(policy, one) for one in asked])
+    one_by_one = _seconds(lambda: [policy.effects_on(_OWN, one) for one in asked])
     if quota == SIMULATED_QUOTA:
         return Figures(kind, quota, one_by_one, amended)
     pause = min(asyncio.run(_longest_pause(document, quota, asked)) for _ in range(_TRIES))
     return Figures(kind, quota, one_by_one, amended, pause)
-
-
-def _ask(policy: TrustPolicy, one: Subject) -> tuple[Place | None, ...]:
-    return policy.denial(_OWN, one), policy.external_grant(_OWN, one), policy.possible_denial(_OWN, one)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -26,7 +26,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.permissions import kubernetes_objects
 from rig.pods import environment_of, projected_token
-from rig.space import EKS_CLUSTER, Space, foreign_statements
+from rig.space import EKS_CLUSTER, Space, external_statements
 from rig.waiting import eventually
 from rig.webhook import Webhook
 
@@ -120,7 +120,7 @@ def run(way: Way, count: int) -> Figures:
     with (
         Cluster(nodes=0) as cluster,
         Space(
-            cluster=cluster, quota=QUOTA, foreign=foreign_statements("123456789012")[:1], eks_lag=LAG_S
+            cluster=cluster, quota=QUOTA, external=external_statements("123456789012")[:1], eks_lag=LAG_S
         ) as space,
         ThreadPoolExecutor(1) as beside,
     ):

@@ -13,7 +13,7 @@ from rig.aws import Latency
 from rig.balancer import Balancer
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
-from rig.space import Space, foreign_statements
+from rig.space import Space, external_statements
 from rig.waiting import eventually
 
 CLIENTS = 40
@@ -101,10 +101,10 @@ def report(found: Measured) -> str:
 def _space(module: str, setting: Setting) -> Iterator[Space]:
     """A Space with replicas of that module, which have read every role."""
     roles = [f"mxp-backup-{number}" for number in range(1, setting.roles + 1)]
-    foreign = foreign_statements("123456789012")[:1]
+    external = external_statements("123456789012")[:1]
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster(nodes=0))
-        space = stack.enter_context(Space(cluster=cluster, roles=roles, quota=setting.quota, foreign=foreign))
+        space = stack.enter_context(Space(cluster=cluster, roles=roles, quota=setting.quota, external=external))
         replicas = [space.start_webhook(wait=False, module=module) for _ in range(REPLICAS)]
         for replica in replicas:
             replica.wait_until_ready()

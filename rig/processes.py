@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from rig import leftovers
+from rig import forking, leftovers
+from rig.forking import Forked
 
 LOG_TAIL_LINES = 25
 
@@ -36,7 +37,9 @@ class Process:
         self._cwd = cwd
         self._popen = self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes] | Forked:
+        if forking.is_forked(self.argv):
+            return Forked(self.argv, self._env, self._cwd, self.log, self.log)
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.argv,
@@ -146,17 +149,21 @@ class Workspace:
         argv: Sequence[str | Path],
         *,
         env: Mapping[str, str] | None = None,
+        unset: Collection[str] = (),
         cwd: Path | None = None,
     ) -> Process:
-        """Start a program; `env` is added to this process's environment. Its log is `logs/<name>.log`.
+        """Start a program; `env` is added to this process's environment, without the names that are `unset`.
+
+        Its log is `logs/<name>.log`.
 
         Raises OSError when the program cannot be started at all.
         """
+        environment = {key: value for key, value in os.environ.items() if key not in unset}
         process = Process(
             name,
             [str(part) for part in argv],
             self.path / "logs" / f"{name}.log",
-            {**os.environ, **(env or {}), leftovers.MARK: str(self.path)},
+            {**environment, **(env or {}), leftovers.MARK: str(self.path)},
             cwd or self.path,
         )
         self.processes.append(process)

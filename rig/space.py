@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from rig.aws.standin import AwsStandIn
 from rig.identities import Identities
-from rig.kubernetes.api import ApiError
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, namespace, service_account
 from rig.kubernetes.place import LOOPBACK
@@ -29,7 +28,7 @@ TOKEN_SECONDS = 24 * 3600
 class Space:
     """Everything that the program works with, up and running; a context manager that leaves nothing behind.
 
-    `roles` are the names of the roles for backups. Each starts with `foreign` external statements in its trust
+    `roles` are the names of the roles for backups. Each starts with `external` external statements in its trust
     policy. `cluster` is one that runs. `aws` may be another Space's account. Then both clusters share the roles
     that are there, and `own_role`, the name of the role that the program runs as, must differ. Without `rights`
     the program has none in the cluster until a chart is installed. With `eks_lag` the cluster is one of EKS's,
@@ -45,7 +44,7 @@ class Space:
         roles: Sequence[str] = ("mxp-backup",),
         quota: int = 2048,
         rights: bool = True,
-        foreign: Sequence[dict[str, Any]] | None = None,
+        external: Sequence[dict[str, Any]] | None = None,
         eks_lag: float | None = None,
     ) -> None:
         self.cluster = cluster
@@ -56,7 +55,7 @@ class Space:
         self._own_role = own_role
         self._role_names = tuple(roles)
         self._rights = rights
-        self._foreign = foreign
+        self._external = external
         self._eks_lag = eks_lag
         self._identities: Identities | None = None
         self._earlier_calls: dict[str, float] = {}
@@ -165,12 +164,9 @@ class Space:
         self.cluster.register_webhook(WEBHOOK_NAME, registration)
         eventually(self.is_called, "the API server calls the webhook")
 
-    def is_called(self) -> bool:
-        """Whether the API server calls the program for a ServiceAccount, which is sent as a dry run."""
-        before = sum(self.webhook_calls().values())
-        with suppress(ApiError):  # failurePolicy Fail and nobody there
-            self.cluster.api.create(service_account("default"), dryRun="All")
-        return sum(self.webhook_calls().values()) > before
+    def is_called(self, name: str = SERVICE_ACCOUNT) -> bool:
+        """Whether the API server calls the program for a ServiceAccount of that name, sent as a dry run."""
+        return self.cluster.calls(ENTRY, service_account("default", name))
 
     def webhook_calls(self) -> dict[str, float]:
         """The API server's own count of this Space's calls to the program by HTTP status; `0` is no answer."""
@@ -233,16 +229,16 @@ class Space:
         iam.put_role_policy(RoleName=self._own_role, PolicyName="trust", PolicyDocument=json.dumps(policy))
         if not self._owns_aws:
             return
-        foreign = foreign_statements(self.aws.account) if self._foreign is None else list(self._foreign)
-        document = json.dumps({"Version": "2012-10-17", "Id": "backup-trust", "Statement": foreign})
+        external = external_statements(self.aws.account) if self._external is None else list(self._external)
+        document = json.dumps({"Version": "2012-10-17", "Id": "backup-trust", "Statement": external})
         for name in self._role_names:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
         if self._eks_lag is not None:
             self.join_eks(self._eks_lag)
 
 
-def foreign_statements(account: str) -> list[dict[str, Any]]:
-    """Statements such as other people keep in a role's trust policy: an administrator's, and another cluster's."""
+def external_statements(account: str) -> list[dict[str, Any]]:
+    """External statements as roles usually have them: an administrator's, and another cluster's."""
     other = "oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
     return [
         {

@@ -6,7 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PAUSE_S = 0.02
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
+PAUSES = 20
+"""What was waited for so far is so many pauses at least: asking costs whoever is asked more than the waiting."""
 
 
 class NotInTimeError(TimeoutError):
@@ -14,15 +16,16 @@ class NotInTimeError(TimeoutError):
 
 
 def eventually(condition: Callable[[], T | None], what: str, *, timeout: float = 30.0) -> T:
-    """Return the first truthy value of `condition`, asked every 20 ms.
+    """Return the first truthy value of `condition`, asked every 20 ms at first and every 100 ms after two seconds.
 
     `what` completes the sentence "... did not happen within N s". An exception of `condition` is not caught;
     a condition that may fail for a while answers None or False for it.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         if value := condition():
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise NotInTimeError(f"{what}: did not happen within {timeout:g} s")
-        time.sleep(PAUSE_S)
+        time.sleep(min(max(waited / PAUSES, SHORTEST_PAUSE_S), LONGEST_PAUSE_S))

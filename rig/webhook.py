@@ -57,10 +57,9 @@ class Webhook:
             )
         )
         self._ca = authority.certificate
-        foreign = [key for key in os.environ if key.startswith("AWS_") and key not in environment]
-        unset = [word for key in foreign for word in ("-u", key)]
+        of_the_machine = {key for key in os.environ if key.startswith("AWS_")}
         self.process: Process = workspace.spawn(
-            name, ["env", *unset, *command(self.file, module)], env=environment
+            name, command(self.file, module), env=environment, unset=of_the_machine
         )
 
     @property

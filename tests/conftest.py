@@ -1,15 +1,19 @@
 """What every test has: `record` for its figures, the rig's logs where it fails, and how long properties search.
 
-And what every run has: files in the order of their durations, and clusters that are ended with it.
+And what every run has: programs that start in a moment, files in the order of their durations, and clusters that
+are ended with it.
 """
 
+import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rig import forking
 from rig.kubernetes import shared
 from rig.processes import logs
 from tests.proof.records import Figure, Measurement, Record
@@ -24,8 +28,17 @@ settings.register_profile(
 )
 settings.load_profile("shared-machine")
 
+_ROOT = Path(__file__).parents[1]
 _LINES_OF_A_LOG = 40
-_LOGS_NOBODY_READS = frozenset({"etcd", "kwok"})
+_UNREAD_LOGS = frozenset({"etcd", "kwok"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have replicas and commands forked but where memory is measured: there are hundreds of them."""
+    if config.option.markexpr != "proof":
+        files = (path for folder in ("webhook", "certs") for path in (_ROOT / folder).rglob("[!_]*.py"))
+        modules = [".".join(path.relative_to(_ROOT).with_suffix("").parts) for path in files]
+        forking.preload(["webhook"], modules)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,7 +49,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and report.failed:
         report.sections += [
-            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _LOGS_NOBODY_READS
+            (f"log of {name}", text) for name, text in logs(_LINES_OF_A_LOG) if name not in _UNREAD_LOGS
         ]
     return report
 
@@ -48,8 +61,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files without a test of the rig where only those are run: reading all takes a worker seconds."""
-    only_rig = str(config.option.markexpr).startswith("rig")
-    return (only_rig and collection_path.suffix == ".py" and "mark.rig" not in collection_path.read_text()) or None
+    words = re.findall(r"\w+", str(config.option.markexpr))
+    wanted = [f"mark.{word}" for word in ("rig", "node") if word in words]
+    if not wanted or words[0] == "not" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text()
+    return not any(mark in text for mark in wanted) or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> durations.ByFileAndNode | None:
+    """Have one worker run all that share the node, beside the workers that run a file each."""
+    return durations.ByFileAndNode(config, log) if config.option.dist == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "webhook"
 ENTRY = PROGRAM / "server" / "assembly.py"
-WHO = subject(1)
+SUBJECT = subject(1)
 
 
 def lines_of(files: set[Path]) -> int:
@@ -104,18 +104,18 @@ async def follow_a_review(journeys: list[MigrationSession]) -> None:
     world = World(lock=LeaseLock(MemoryLeases(), "a"))
     mirror = asyncio.create_task(world.cache.run())
     await world.cache.wait_until_synced()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     await asyncio.sleep(1)
     journeys.append(found := MigrationSession(lambda: bool(world.iam.made("write"))))
     async with reviewing(world) as reviewer:
         sys.setprofile(found.note)
         try:
-            answer = await reviewer.send(review(WHO))
+            answer = await reviewer.send(review(SUBJECT))
         finally:
             sys.setprofile(None)
     mirror.cancel()
     assert answer.annotation, "the review was not answered with the annotation"
-    assert world.homes(WHO), "the role does not trust it"
+    assert world.homes(SUBJECT), "the role does not trust it"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from rig.balancer import Balancer
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.serving import accepts, serve
-from rig.space import Space, foreign_statements
+from rig.space import Space, external_statements
 from rig.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,10 +64,10 @@ def run(way: Way, setting: Setting, count: int, patience: float = LOST_QUIET_S) 
     decided when it is created.
     """
     roles = [f"mxp-backup-{number}" for number in range(1, setting.roles + 1)]
-    foreign = foreign_statements("123456789012")[:1]
+    external = external_statements("123456789012")[:1]
     with (
         Cluster(nodes=0) as cluster,
-        Space(cluster=cluster, roles=roles, quota=setting.quota, foreign=foreign) as space,
+        Space(cluster=cluster, roles=roles, quota=setting.quota, external=external) as space,
         Balancer(*_start(space, way)) as balancer,
     ):
         space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Ignore")

@@ -1,5 +1,7 @@
 """Running the real helm on the chart, to render it or against a cluster, away from the user's own helm."""
 
+import copy
+import functools
 import json
 import os
 import subprocess
@@ -85,5 +87,13 @@ class Helm:
 
 
 def render(values: Values, release: str, namespace: str) -> list[Object]:
-    """Return the objects that a release of the chart would make; raises HelmError."""
-    return Helm(release, namespace).template(values)
+    """Return the objects that a release of the chart would make; raises HelmError.
+
+    Helm is asked once for the same values, so a chart that changes while this process runs is not seen.
+    """
+    return copy.deepcopy(_rendered(json.dumps(values), release, namespace))
+
+
+@functools.cache
+def _rendered(values: str, release: str, namespace: str) -> list[Object]:
+    return Helm(release, namespace).template(json.loads(values))

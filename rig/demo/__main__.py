@@ -84,7 +84,7 @@ def _run(screen: Screen, count: int, mode: str, level: str) -> None:
         milliseconds = f"{IAM_SECONDS * 1000:.0f} ms"
         screen.line(f"         an AWS stand-in that evaluates trust policies, IAM answering in {milliseconds};")
         screen.line(
-            f"         {', '.join(names)} already {'hold' if roles > 1 else 'holds'} two statements of others"
+            f"         {', '.join(names)} already {'hold' if roles > 1 else 'holds'} two external statements"
         )
         screen.line(f"{scene.program_s:5.1f} s  our webhook, behind a MutatingWebhookConfiguration")
         for sentence in scene.level:

@@ -79,5 +79,5 @@ def _show_no_restart(space: Space, screen: Screen, namespace: str, pod: dict[str
     screen.line()
     screen.success(
         f"{len(sets)} ReplicaSet, 1 pod{' (the first)' if same else ''}, {restarts_of(only)} restarts. "
-        f"{len(space.policy()['Statement']) - 1} statements of other people: as they were."
+        f"{len(space.policy()['Statement']) - 1} external statements: as they were."
     )

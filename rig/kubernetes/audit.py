@@ -20,6 +20,10 @@ POLICY: dict[str, Any] = {
 }
 
 
+MUTATION = "mutation.webhook.admission.k8s.io/"
+"""Begins an annotation for each mutating webhook that was called, whatever it answered."""
+
+
 def write_policy(path: Path) -> None:
     """Write the audit policy: metadata of everything, bodies too for ServiceAccounts."""
     path.write_text(yaml.safe_dump(POLICY))
@@ -36,3 +40,9 @@ def read_events(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
         for line in log:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def called(event: dict[str, Any]) -> set[str]:
+    """Return the entries of webhook configurations that the API server called for a request."""
+    annotations: dict[str, str] = event.get("annotations", {})
+    return {json.loads(text)["webhook"] for key, text in annotations.items() if key.startswith(MUTATION)}

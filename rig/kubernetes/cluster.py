@@ -3,18 +3,18 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rig.kubernetes import audit, objects, parts
+from rig.kubernetes import audit, objects, parts, server
 from rig.kubernetes.api import Api, ApiError, Object, Reply
 from rig.kubernetes.eks import EksWebhook
 from rig.kubernetes.metrics import Metrics
 from rig.kubernetes.place import Place
 from rig.kubernetes.registration import Registration
-from rig.kubernetes.server import Server, random_issuer
+from rig.kubernetes.server import Server
 from rig.processes import Process, Workspace
 from rig.serving import wait_until_ready
 from rig.tools import binary
@@ -52,7 +52,7 @@ class Cluster:
     ) -> None:
         if nodes and not controllers:
             raise ValueError("nodes need controllers: no pod is admitted before its ServiceAccount exists")
-        self.issuer = issuer or random_issuer()
+        self.issuer = issuer or server.issuer()
         self.parts: dict[str, Process] = {}
         self.eks_webhook: EksWebhook | None = None
         self._controllers = controllers
@@ -183,6 +183,25 @@ class Cluster:
     def forget_audit_events(self) -> None:
         """Leave out what was recorded so far."""
         self._audited = self.server.audit_log.stat().st_size
+
+    def calls(self, entry: str, item: Object) -> bool:
+        """Whether the API server calls an entry of a webhook configuration for an object, sent as a dry run."""
+        start = self.server.audit_log.stat().st_size
+        with suppress(ApiError):  # failurePolicy Fail and nothing there
+            self.api.create(item, dryRun="All")
+        metadata = item["metadata"]
+
+        def event() -> dict[str, Any] | None:
+            for one in audit.read_events(self.server.audit_log, start):
+                of = one.get("objectRef", {})
+                if one["verb"] == "create" and (of.get("namespace"), of.get("name")) == (
+                    metadata["namespace"],
+                    metadata["name"],
+                ):
+                    return one
+            return None
+
+        return entry in audit.called(eventually(event, "the API server records the request"))
 
     def metrics(self) -> Metrics:
         """Return the API server's own metrics at this moment."""

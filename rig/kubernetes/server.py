@@ -16,9 +16,9 @@ REGION = "us-west-2"
 PROBE_TIMEOUT_S = 2.0
 
 
-def random_issuer(region: str = REGION) -> str:
-    """Return an issuer URL of the shape that EKS gives to a cluster."""
-    return f"https://oidc.eks.{region}.amazonaws.com/id/{secrets.token_hex(16).upper()}"
+def issuer(name: str | None = None) -> str:
+    """Return an issuer URL of the shape that EKS gives to a cluster; 32 hexadecimal digits are its name."""
+    return f"https://oidc.eks.{REGION}.amazonaws.com/id/{name or secrets.token_hex(16).upper()}"
 
 
 class Server:

@@ -1,15 +1,19 @@
 """Clusters that tests use one after another: each user gets one as it was right after its start.
 
-A cluster takes seconds to start, and moments to restore. No user sees what another left; see `Snapshot`.
+A cluster takes seconds to start, and moments to restore. No user sees what another left; see `Snapshot`. Issuers
+are the same in each run: the first cluster that a user borrows has the first, one beside it the second.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import NamedTuple
 
 from rig.kubernetes.cluster import Cluster
+from rig.kubernetes.server import issuer
 from rig.kubernetes.snapshot import Snapshot
+
+FIRST = 0x0A
 
 
 class Shape(NamedTuple):
@@ -24,32 +28,35 @@ class SharedClusters:
     """Clusters of each shape, started when none is free. Not for several threads."""
 
     def __init__(self) -> None:
-        self._free: dict[Shape, list[tuple[Cluster, Snapshot]]] = defaultdict(list)
+        self._free: dict[tuple[Shape, int], tuple[Cluster, Snapshot]] = {}
+        self._lent: set[tuple[Shape, int]] = set()
 
     @contextmanager
     def borrowed(self, *, controllers: bool = True, nodes: int = 1, eks_webhook: bool = True) -> Iterator[Cluster]:
         """Give out a cluster for the length of a `with` block; one that cannot be restored is ended."""
-        free = self._free[Shape(controllers, nodes, eks_webhook)]
-        cluster, snapshot = free.pop() if free else _start(Shape(controllers, nodes, eks_webhook))
+        shape = Shape(controllers, nodes, eks_webhook)
+        key = next((shape, number) for number in count(FIRST) if (shape, number) not in self._lent)
+        cluster, snapshot = self._free.pop(key) if key in self._free else _start(*key)
+        self._lent.add(key)
         reusable = False
         try:
             yield cluster
             reusable = snapshot.restore()
         finally:
+            self._lent.remove(key)
             if reusable:
-                free.append((cluster, snapshot))
+                self._free[key] = cluster, snapshot
             else:
                 cluster.__exit__(None, None, None)
 
     def close(self) -> None:
         """End the clusters that are free."""
-        for free in self._free.values():
-            while free:
-                free.pop()[0].__exit__(None, None, None)
+        while self._free:
+            self._free.popitem()[1][0].__exit__(None, None, None)
 
 
-def _start(shape: Shape) -> tuple[Cluster, Snapshot]:
-    cluster = Cluster(**shape._asdict()).__enter__()
+def _start(shape: Shape, number: int) -> tuple[Cluster, Snapshot]:
+    cluster = Cluster(**shape._asdict(), issuer=issuer(f"{number:02X}" * 16)).__enter__()
     try:
         return cluster, Snapshot(cluster)
     except BaseException:

@@ -1,12 +1,9 @@
 """The program on a real node: its image, installed by helm, as two pods behind a Service."""
 
-from contextlib import suppress
 from typing import Any
 
 from rig.chart import Helm
 from rig.gate import wait_until_marked
-from rig.kubernetes.api import ApiError
-from rig.kubernetes.objects import service_account
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.node.client import aws_variables
 from rig.node.images import Image
@@ -41,14 +38,7 @@ class Installation:
     def install(self, **changed: Any) -> None:
         """Install the release, and wait until its pods are ready and the API server calls them."""
         self.helm.install(self.values(**changed), *WAIT)
-        before = sum(self.space.webhook_calls().values())
-
-        def is_called() -> bool:
-            with suppress(ApiError):
-                self.space.cluster.api.create(service_account("default"), dryRun="All")
-            return sum(self.space.webhook_calls().values()) > before
-
-        eventually(is_called, "the API server calls the webhook")
+        eventually(self.space.is_called, "the API server calls the webhook")
         wait_until_marked(self.space.cluster)
 
     def upgrade(self, **changed: Any) -> None:

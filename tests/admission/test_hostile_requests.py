@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.reviews import UID, Reply, annotated, review, reviewing
-from tests.support.sites import foreign_document, role, subject
+from tests.support.sites import external_document, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import World
 from webhook.model.names import ROLE_ARN_ANNOTATION
@@ -18,9 +18,9 @@ from webhook.model.names import ROLE_ARN_ANNOTATION
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-WHO = subject(1)
+SUBJECT = subject(1)
 MEBIBYTE = 1024 * 1024
-VALID = review(WHO)
+VALID = review(SUBJECT)
 
 examples = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
@@ -28,7 +28,7 @@ examples = settings(deadline=None, max_examples=150, suppress_health_check=[Heal
 def _world() -> World:
     """One in which the namespace of WHO is not selected: nothing that a review says may lead to trust."""
     world = World()
-    world.cluster.add_namespace(WHO.namespace, selected=False)
+    world.cluster.add_namespace(SUBJECT.namespace, selected=False)
     return world
 
 
@@ -39,7 +39,7 @@ async def _sent(body: Any, **how: Any) -> Reply:
     assert reply.status < 500
     assert "Traceback" not in reply.text
     assert world.iam.calls == []
-    assert world.iam.history(role()) == [foreign_document(role())]
+    assert world.iam.history(role()) == [external_document(role())]
     assert world.events.written == []
     return reply
 
@@ -72,10 +72,10 @@ REFUSED: dict[str, Any] = {
     "a uid as long as the body": _changed(uid="u" * 100_000),
     "a name that is no text": _changed(object={"metadata": {"name": {}}}),
     "bytes that are no UTF-8": json.dumps(VALID).encode().replace(b"ServiceAccount", b"\xff\xfe"),
-    "no UTF-8 in the role annotation": json.dumps(review(WHO, annotations=annotated("XX")))
+    "no UTF-8 in the role annotation": json.dumps(review(SUBJECT, annotations=annotated("XX")))
     .encode()
     .replace(b"XX", b"\xc3\x28"),
-    "half of a surrogate pair": json.dumps(review(WHO, annotations={"a": "XX"}))
+    "half of a surrogate pair": json.dumps(review(SUBJECT, annotations={"a": "XX"}))
     .encode()
     .replace(b"XX", rb"\ud800"),
     "UTF-16": json.dumps(VALID).encode("utf-16"),
@@ -102,15 +102,15 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "a deletion": _changed(operation="DELETE", object=None),
     "a connection": _changed(operation="CONNECT", object=None),
     "an unknown operation": _changed(operation="EXPLODE"),
-    "another name": review(WHO, object={"metadata": {"name": "default"}}),
-    "no name yet": review(WHO, name="", object={"metadata": {"generateName": "mxp-controller-"}}),
-    "a name in another alphabet": review(WHO, object={"metadata": {"name": "mxp-côntröller-☃"}}),
+    "another name": review(SUBJECT, object={"metadata": {"name": "default"}}),
+    "no name yet": review(SUBJECT, name="", object={"metadata": {"generateName": "mxp-controller-"}}),
+    "a name in another alphabet": review(SUBJECT, object={"metadata": {"name": "mxp-côntröller-☃"}}),
     "a namespace that is no name": _changed(namespace="../../kube-system"),
     "a namespace in another alphabet": _changed(namespace="mxp-☃-system"),
     "a namespace of control characters": _changed(namespace="mxp\r\n\x00-system"),
     "no namespace": _changed(namespace=""),
     "a namespace as long as the body": _changed(namespace="a" * 100_000),
-    "unicode in annotations": review(WHO, annotations={"note": "☃ \U0001f600 \u202e"}),
+    "unicode in annotations": review(SUBJECT, annotations={"note": "☃ \U0001f600 \u202e"}),
     "unknown members": {**_changed(nonsense=[1, 2, {}]), "more": {"a": None}},
 }
 
@@ -145,7 +145,7 @@ async def test_json_is_json_however_it_is_spelt(content_type: str) -> None:
 @in_virtual_time
 async def test_five_mebibytes_are_answered() -> None:
     padding = {"note": "x" * (5 * MEBIBYTE)}
-    reply = await _sent(review(WHO, annotations=padding))
+    reply = await _sent(review(SUBJECT, annotations=padding))
     assert reply.status == 200
     assert reply.allowed
 

@@ -17,26 +17,26 @@ from webhook.controller.cluster_cache import ClusterCache
 from webhook.model.decisions import LiveNamespace
 
 ROLE = role()
-WHO = subject(1)
+SUBJECT = subject(1)
 
 
 @in_virtual_time
 async def test_a_namespace_newer_than_the_cache_is_looked_up() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
-    assert world.cluster.reads == [WHO.namespace]
+        reply = await reviewer.send(review(SUBJECT))
+    assert world.cluster.reads == [SUBJECT.namespace]
     assert reply.annotation == ROLE.value
-    assert world.homes(WHO) == [ROLE]
+    assert world.homes(SUBJECT) == [ROLE]
 
 
 @in_virtual_time
 async def test_a_namespace_in_the_cache_costs_no_read() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     async with world.running(), reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
     assert world.cluster.reads == []
     assert reply.annotation == ROLE.value
 
@@ -44,11 +44,11 @@ async def test_a_namespace_in_the_cache_costs_no_read() -> None:
 @in_virtual_time
 async def test_a_label_newer_than_the_cache_is_seen() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace, selected=False)
+    world.cluster.add_namespace(SUBJECT.namespace, selected=False)
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.namespaces.break_watches()
-        world.cluster.add_namespace(WHO.namespace)
-        reply = await reviewer.send(review(WHO))
+        world.cluster.add_namespace(SUBJECT.namespace)
+        reply = await reviewer.send(review(SUBJECT))
     assert reply.annotation == ROLE.value
 
 
@@ -57,11 +57,11 @@ async def test_a_label_newer_than_the_cache_is_seen() -> None:
 async def test_no_trust_for_a_namespace_that_gives_no_authority(state: str) -> None:
     world = World()
     if state == "not selected":
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
     elif state == "terminating":
-        world.cluster.add_namespace(WHO.namespace, terminating=True)
+        world.cluster.add_namespace(SUBJECT.namespace, terminating=True)
     async with reviewing(world) as reviewer:
-        forged = review(WHO, namespaceObject={"metadata": {"labels": {"selected": "yes"}}})
+        forged = review(SUBJECT, namespaceObject={"metadata": {"labels": {"selected": "yes"}}})
         reply = await reviewer.send(forged)
         await asyncio.sleep(60)
     assert reply.allowed
@@ -74,11 +74,11 @@ async def test_where_the_api_server_fails_the_review_is_allowed_with_a_warning()
     world = World()
     world.cluster.failing_reads = 1
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
     assert reply.allowed
     assert reply.patch == []
     assert len(reply.warnings) == 1
-    assert WHO.namespace in reply.warnings[0]
+    assert SUBJECT.namespace in reply.warnings[0]
     assert "could not be looked up" in reply.warnings[0]
     assert world.iam.calls == []
 
@@ -88,7 +88,7 @@ async def test_where_the_api_server_is_silent_the_review_is_answered_in_time() -
     world = World()
     world.cluster._latency = 60.0  # noqa: SLF001
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO), path="/mutate?timeout=2s")
+        reply = await reviewer.send(review(SUBJECT), path="/mutate?timeout=2s")
     assert now() == pytest.approx(1.5, abs=0.001)
     assert reply.allowed
     assert len(reply.warnings) == 1
@@ -155,35 +155,35 @@ async def test_a_review_that_cannot_be_served_in_time_fails_at_once() -> None:
 @in_virtual_time
 async def test_a_namespace_that_is_being_deleted_in_the_cache_may_have_been_recreated() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace, terminating=True)
+    world.cluster.add_namespace(SUBJECT.namespace, terminating=True)
     async with world.running(), reviewing(world) as reviewer:
-        live = world.cluster.namespaces.objects[WHO.namespace]
-        world.cluster.namespaces.objects[WHO.namespace] = replace(live, uid="uid-2", terminating=False)
-        reply = await reviewer.send(review(WHO))
+        live = world.cluster.namespaces.objects[SUBJECT.namespace]
+        world.cluster.namespaces.objects[SUBJECT.namespace] = replace(live, uid="uid-2", terminating=False)
+        reply = await reviewer.send(review(SUBJECT))
     assert reply.annotation == ROLE.value
 
 
 @in_virtual_time
 async def test_all_reviews_that_need_one_namespace_at_once_share_one_read() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     async with reviewing(world) as reviewer:
-        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(50)))
-    assert world.cluster.reads == [WHO.namespace]
+        replies = await asyncio.gather(*(reviewer.send(review(SUBJECT)) for _ in range(50)))
+    assert world.cluster.reads == [SUBJECT.namespace]
     assert {reply.annotation for reply in replies} == {ROLE.value}
 
 
 @in_virtual_time
 async def test_a_read_that_began_before_the_label_came_answers_no_later_review() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace, selected=False)
+    world.cluster.add_namespace(SUBJECT.namespace, selected=False)
     world.cluster._latency = 1.0  # noqa: SLF001
     async with reviewing(world) as reviewer:
-        early = asyncio.create_task(reviewer.send(review(WHO)))
+        early = asyncio.create_task(reviewer.send(review(SUBJECT)))
         await asyncio.sleep(0.5)
-        late = [asyncio.create_task(reviewer.send(review(WHO))) for _ in range(20)]
+        late = [asyncio.create_task(reviewer.send(review(SUBJECT))) for _ in range(20)]
         await asyncio.sleep(0.1)
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.gather(early, *late)
     assert len(world.cluster.reads) == 2
     assert {(await one).annotation for one in late} == {ROLE.value}
@@ -192,12 +192,12 @@ async def test_a_read_that_began_before_the_label_came_answers_no_later_review()
 @in_virtual_time
 async def test_a_read_that_fails_fails_all_reviews_that_share_it_and_the_next_is_another() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     world.cluster.failing_reads = 1
     async with reviewing(world) as reviewer:
-        replies = await asyncio.gather(*(reviewer.send(review(WHO)) for _ in range(10)))
+        replies = await asyncio.gather(*(reviewer.send(review(SUBJECT)) for _ in range(10)))
         assert all(len(reply.warnings) == 1 for reply in replies)
-        assert (await reviewer.send(review(WHO))).annotation == ROLE.value
+        assert (await reviewer.send(review(SUBJECT))).annotation == ROLE.value
     assert len(world.cluster.reads) == 2
 
 
@@ -206,7 +206,7 @@ async def test_a_namespace_that_the_watch_shows_while_its_look_up_hangs_is_known
     world = World()
     async with world.running(), reviewing(world) as reviewer:
         world.cluster.reads_take = 60.0
-        world.cluster.add_namespace(WHO.namespace)
-        reply = await reviewer.send(review(WHO))
+        world.cluster.add_namespace(SUBJECT.namespace)
+        reply = await reviewer.send(review(SUBJECT))
         assert reply.annotation == ROLE.value
         assert now() < 1 + BUDGET + 0.5

@@ -11,16 +11,16 @@ from tests.support.reviews import annotated, review
 from tests.support.sites import role, subject
 from webhook.admission.reviews import InvalidReviewError, Request, parse_review
 
-WHO = subject(1)
+SUBJECT = subject(1)
 ROLE = role().value
 
 
 def _parsed(annotations: Any = None, **changes: Any) -> Request:
-    return parse_review(json.dumps(review(WHO, annotations=annotations, **changes)).encode())
+    return parse_review(json.dumps(review(SUBJECT, annotations=annotations, **changes)).encode())
 
 
 def _object(annotations: Any) -> dict[str, Any]:
-    return {"metadata": {"name": WHO.service_account, "annotations": annotations}}
+    return {"metadata": {"name": SUBJECT.service_account, "annotations": annotations}}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_of_an_endless_role_annotation_no_more_is_kept_than_an_arn_can_have() ->
 
 
 def test_what_is_wrong_is_reported_in_few_words() -> None:
-    body = review(WHO) | {"kind": "K" * 100_000, "apiVersion": "V" * 100_000}
+    body = review(SUBJECT) | {"kind": "K" * 100_000, "apiVersion": "V" * 100_000}
     with pytest.raises(InvalidReviewError) as raised:
         parse_review(json.dumps(body).encode())
     assert len(str(raised.value)) < 300

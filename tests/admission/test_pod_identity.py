@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from webhook.model.names import Subject
 
 ROLE = role()
-WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+SUBJECT = subject(1)
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
-def _world(*, refuses: bool = False, namespace: Subject = WHO) -> World:
+def _world(*, refuses: bool = False, namespace: Subject = SUBJECT) -> World:
     world = World(binding(ROLE, mode=Mode.POD_IDENTITY), refuses=refuses)
     world.cluster.add_namespace(namespace.namespace)
     return world
@@ -34,11 +34,11 @@ def _world(*, refuses: bool = False, namespace: Subject = WHO) -> World:
 async def test_a_service_account_is_associated_and_not_annotated() -> None:
     world = _world()
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
     assert reply.response["allowed"]
     assert (reply.patch, reply.warnings) == ([], [])
     assert reply.response["auditAnnotations"] == {"binding": "backup", "role": ROLE.value, "trust": "written"}
-    assert (world.eks.now[WHO].role, dict(world.eks.now[WHO].tags)) == (ROLE.value, OWNER.tags())
+    assert (world.eks.now[SUBJECT].role, dict(world.eks.now[SUBJECT].tags)) == (ROLE.value, OWNER.tags())
 
 
 @in_virtual_time
@@ -46,9 +46,9 @@ async def test_once_its_namespace_is_shown_nothing_is_left_to_do() -> None:
     world = _world()
     async with world.running(), reviewing(world) as reviewer:
         await asyncio.sleep(5)
-        assert world.eks.now[WHO].role == ROLE.value
+        assert world.eks.now[SUBJECT].role == ROLE.value
         calls, began = world.eks.calls.copy(), now()
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
         assert reply.response["auditAnnotations"]["trust"] == "already"
         assert (world.eks.calls, now()) == (calls, began)
 
@@ -58,7 +58,7 @@ async def test_while_eks_says_no_the_answer_comes_in_time_and_the_work_goes_on()
     world = _world()
     world.eks.have(Trouble(refusal(FailureKind.THROTTLED, "Rate exceeded"), times=8))
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
         assert now() <= BUDGET + 0.1
         assert reply.response["allowed"]
         assert reply.patch == []
@@ -69,7 +69,7 @@ async def test_while_eks_says_no_the_answer_comes_in_time_and_the_work_goes_on()
         mirror = asyncio.create_task(world.cache.run())  # what is retried for long needs the watch
         await asyncio.sleep(120)
         mirror.cancel()
-    assert WHO in world.eks.now
+    assert SUBJECT in world.eks.now
 
 
 @in_virtual_time
@@ -77,34 +77,34 @@ async def test_a_service_account_that_must_be_associated_first_is_denied_until_i
     world = _world(refuses=True)
     world.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED, "may not"), "create"))
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
         assert (reply.response["allowed"], reply.response["status"]["code"]) == (False, 503)
         assert "is not associated" in reply.response["status"]["message"]
         await asyncio.sleep(10)
-        assert (await reviewer.send(review(WHO))).response["allowed"]
+        assert (await reviewer.send(review(SUBJECT))).response["allowed"]
 
 
 @in_virtual_time
 async def test_a_dry_run_makes_nothing() -> None:
     world = _world()
     async with reviewing(world) as reviewer:
-        reply = await reviewer.send(review(WHO, dryRun=True))
+        reply = await reviewer.send(review(SUBJECT, dryRun=True))
         await asyncio.sleep(10)
     assert reply.response["allowed"]
     assert world.eks.calls == {}
     assert world.iam.puts == []
 
 
-@pytest.mark.parametrize(("there", "associated"), [(ROLE.value, True), (FOREIGN_ROLE, False)])
+@pytest.mark.parametrize(("there", "associated"), [(ROLE.value, True), (EXTERNAL_ROLE, False)])
 def test_a_service_account_that_names_another_role_stays_unmanaged(there: str, associated: bool) -> None:  # noqa: FBT001
     @in_virtual_time
     async def _() -> None:
         world = _world()
         async with reviewing(world) as reviewer:
-            reply = await reviewer.send(review(WHO, annotations=annotated(there)))
+            reply = await reviewer.send(review(SUBJECT, annotations=annotated(there)))
         assert reply.response["allowed"]
         assert reply.patch == []
-        assert (WHO in world.eks.now) is associated
+        assert (SUBJECT in world.eks.now) is associated
 
     _()
 
@@ -112,10 +112,10 @@ def test_a_service_account_that_names_another_role_stays_unmanaged(there: str, a
 @in_virtual_time
 async def test_a_service_account_from_before_is_associated_and_not_annotated_either() -> None:
     world = _world()
-    world.cluster.add_account(WHO)
+    world.cluster.add_account(SUBJECT)
     async with world.running():
         await asyncio.sleep(2 * INTERVAL)
-    assert world.eks.now[WHO].role == ROLE.value
-    account = world.cache.account(WHO)
+    assert world.eks.now[SUBJECT].role == ROLE.value
+    account = world.cache.account(SUBJECT)
     assert account is not None
     assert account.role_annotation is None

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from tests.support.reviews import Reviewer
 
 ROLE = role()
-WHO, TRUSTED = subject(1), subject(2)
+SUBJECT, TRUSTED = subject(1), subject(2)
 
 
 @asynccontextmanager
 async def _out_of_touch(world: World) -> AsyncIterator[Reviewer]:
     """A program that knows two namespaces and the ServiceAccount of one, and loses the watch of namespaces."""
-    for who in (WHO, TRUSTED):
+    for one in (SUBJECT, TRUSTED):
         # Too old for a grant that comes before its ServiceAccount.
         world.cluster.namespaces.put(
-            who.namespace, LiveNamespace(who.namespace, "uid-1", {LABEL: "cp"}, created=-10_000.0)
+            one.namespace, LiveNamespace(one.namespace, "uid-1", {LABEL: "cp"}, created=-10_000.0)
         )
     world.cluster.add_account(TRUSTED)
     async with world.running(), reviewing(world) as reviewer:
@@ -52,7 +52,7 @@ async def _back_in_touch(world: World) -> None:
 
 
 def _has_access(world: World) -> bool:
-    return WHO in world.eks.now or WHO in world.trusted_in(ROLE)
+    return SUBJECT in world.eks.now or SUBJECT in world.trusted_in(ROLE)
 
 
 MODES = pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
@@ -63,10 +63,10 @@ MODES = pytest.mark.parametrize("mode", [Mode.IRSA, Mode.POD_IDENTITY])
 async def test_a_namespace_recreated_without_its_label_gets_nothing(mode: Mode) -> None:
     world = World(labelled(ROLE, mode=mode))
     async with _out_of_touch(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
-        reply = await reviewer.send(review(WHO))
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2")
+        reply = await reviewer.send(review(SUBJECT))
         assert (reply.allowed, reply.patch) == (True, [])
-        world.cluster.add_account(WHO)  # seen by a watch that works: the pass knows only the old namespace
+        world.cluster.add_account(SUBJECT)  # seen by a watch that works: the pass knows only the old namespace
         await asyncio.sleep(200)
         assert not _has_access(world)
         await _back_in_touch(world)
@@ -78,13 +78,13 @@ async def test_a_namespace_recreated_without_its_label_gets_nothing(mode: Mode) 
 async def test_a_live_read_that_shows_the_label_is_enough(mode: Mode) -> None:
     world = World(labelled(ROLE, mode=mode))
     async with _out_of_touch(world) as reviewer:
-        reply = await reviewer.send(review(WHO))
-        assert world.cluster.reads == [WHO.namespace]
+        reply = await reviewer.send(review(SUBJECT))
+        assert world.cluster.reads == [SUBJECT.namespace]
         assert reply.warnings == []
         assert _has_access(world)
-        again = await reviewer.send(review(WHO))
+        again = await reviewer.send(review(SUBJECT))
         assert again.response["auditAnnotations"]["trust"] == "already"
-        assert world.cluster.reads == [WHO.namespace]
+        assert world.cluster.reads == [SUBJECT.namespace]
 
 
 @MODES
@@ -94,12 +94,12 @@ async def test_where_the_live_read_fails_trust_waits_for_the_watch(mode: Mode) -
     async with _out_of_touch(world) as reviewer:
         world.cluster.failing_reads = 1
         began = now()
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
         assert reply.allowed
         assert reply.annotation == (ROLE.value if mode is Mode.IRSA else None)
         assert any("could not be looked up" in warning for warning in reply.warnings)
         assert now() < began + 1
-        world.cluster.add_account(WHO, reply.annotation)
+        world.cluster.add_account(SUBJECT, reply.annotation)
         await asyncio.sleep(200)
         assert not _has_access(world)
         await _back_in_touch(world)
@@ -111,7 +111,7 @@ async def test_where_the_live_read_fails_and_trust_is_a_must_it_is_refused() -> 
     world = World(labelled(ROLE), refuses=True)
     async with _out_of_touch(world) as reviewer:
         world.cluster.failing_reads = 1
-        reply = await reviewer.send(review(WHO))
+        reply = await reviewer.send(review(SUBJECT))
         assert not reply.allowed
         assert reply.response["status"]["code"] == 503
         trusted = await reviewer.send(review(TRUSTED))
@@ -125,8 +125,8 @@ async def test_a_grant_that_waited_for_aws_is_not_made_once_the_watch_is_lost() 
     world = World(labelled(ROLE))
     world.iam.have(Trouble.HANGS)
     async with _out_of_touch(world) as reviewer:
-        await reviewer.send(review(WHO))
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        await reviewer.send(review(SUBJECT))
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(30)
         world.iam.recover()
         await asyncio.sleep(200)

@@ -10,7 +10,7 @@ import pytest
 
 from rig.aws import AwsStandIn, TokenIssuer
 from tests.support.quiet import _nothing_unexpected
-from tests.support.sites import ELSEWHERE, ISSUER, foreign_document, role
+from tests.support.sites import ELSEWHERE, ISSUER, external_document, role
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
@@ -131,6 +131,6 @@ def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 
 
 def _starting_document() -> str:
-    document = foreign_document(ROLE)
+    document = external_document(ROLE)
     document["Statement"][0]["Principal"]["AWS"] = "arn:aws:iam::123456789012:root"
     return json.dumps(document)

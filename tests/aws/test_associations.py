@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webhook.model.names import IssuerUrl
 
 PODS_ROLE = role("pods")
-WHO = subject(1)
+SUBJECT = subject(1)
 TAGS = OWNER.tags()
 ADDON = "arn:aws:eks:us-west-2:123456789012:addon/spaces-prod/velero/1"
 CALLS = {"Create", "Describe", "List", "Update", "Delete"}
@@ -80,12 +80,12 @@ def test_what_was_made_is_described_and_listed(eks: Eks, aws: AwsStandIn) -> Non
     made = eks.run(eks.create())
     found = eks.run(lambda: eks.associations.describe(made.id))
     assert found == made
-    assert (found.subject, found.role, dict(found.tags)) == (WHO, PODS_ROLE.value, TAGS)
+    assert (found.subject, found.role, dict(found.tags)) == (SUBJECT, PODS_ROLE.value, TAGS)
     assert (found.session_tags, found.owner_arn, found.target_role) == (True, None, None)
     assert OWNER.owns(found)
-    assert eks.run(eks.associations.list) == Listing({WHO: made.id})
+    assert eks.run(eks.associations.list) == Listing({SUBJECT: made.id})
     aws.give_to_addon(CLUSTER.name, made.id, ADDON)
-    assert eks.run(eks.associations.list) == Listing({WHO: made.id}, frozenset({made.id}))
+    assert eks.run(eks.associations.list) == Listing({SUBJECT: made.id}, frozenset({made.id}))
     assert eks.run(lambda: eks.associations.describe(made.id)).owner_arn == ADDON
 
 
@@ -95,7 +95,7 @@ def test_a_long_list_is_read_to_its_end(eks: Eks, aws: AwsStandIn) -> None:
         client.create_pod_identity_association(
             clusterName=CLUSTER.name,
             namespace=subject(number).namespace,
-            serviceAccount=WHO.service_account,
+            serviceAccount=SUBJECT.service_account,
             roleArn=PODS_ROLE.value,
         )
     aws.forget_calls()
@@ -224,5 +224,5 @@ def test_while_eks_does_not_say_which_cluster_it_is_nothing_is_made(eks: Eks, aw
 def test_a_role_of_the_cluster_is_read_and_written_as_any_other(eks: Eks) -> None:
     policies = IamTrustPolicies(eks.calls, eks.cluster, eks.quota)
     policy = eks.run(lambda: policies.read(PODS_ROLE))
-    eks.run(lambda: policies.write(PODS_ROLE, policy.with_subjects(OWN, [WHO]), always))
-    assert eks.run(lambda: policies.read(PODS_ROLE)).subjects(OWN) == {WHO}
+    eks.run(lambda: policies.write(PODS_ROLE, policy.with_subjects(OWN, [SUBJECT]), always))
+    assert eks.run(lambda: policies.read(PODS_ROLE)).subjects(OWN) == {SUBJECT}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rig.aws import AwsStandIn
     from tests.aws.conftest import Program
 
-WHO = subject(1)
+SUBJECT = subject(1)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def keys(aws: AwsStandIn) -> TokenIssuer:
     """The cluster's keys, and from now on the role trusts one of its ServiceAccounts."""
     keys = TokenIssuer(ISSUER.value)
     aws.add_issuer(keys.url, keys.jwks)
-    document = keys.trust(str(WHO), account=aws.account)
+    document = keys.trust(str(SUBJECT), account=aws.account)
     aws.admin_client("iam").update_assume_role_policy(RoleName=ROLE.name, PolicyDocument=document)
     return keys
 
@@ -46,13 +46,13 @@ def test_a_subject_that_is_not_trusted_is_refused_in_the_words_of_sts(program: P
 
 
 def test_sts_that_does_not_answer_is_given_up_soon(program: Program, aws: AwsStandIn, keys: TokenIssuer) -> None:
-    token = keys.token(str(WHO))
+    token = keys.token(str(SUBJECT))
     with aws.fault(Hang(actions=("AssumeRoleWithWebIdentity",))):
         refused = program.refused(lambda: seconds_until_accepted(program.calls, ROLE, token, 0))
     assert "Read timeout" in str(refused)
 
 
 def _seconds(program: Program, keys: TokenIssuer) -> float:
-    token = keys.token(str(WHO))
+    token = keys.token(str(SUBJECT))
     seconds: float = program.run(lambda: seconds_until_accepted(program.calls, ROLE, token, 30))
     return seconds

@@ -12,9 +12,9 @@ from tests.aws.conftest import Program, use
 from tests.support.pods import CLUSTER, PODS
 from tests.support.sites import ELSEWHERE, ISSUER, binding, role
 from webhook.aws.calls import AwsCalls
-from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
+from webhook.model.errors import ConfigurationError
 from webhook.server.issuer import ClusterIssuer
 from webhook.server.pod_identity import PodIdentity, pod_identity
 from webhook.server.startup import cluster_check

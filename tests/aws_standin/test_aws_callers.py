@@ -117,7 +117,7 @@ def test_a_policy_may_ask_for_a_tag_of_the_role(iam: "IAMClient", webhook: "IAMC
     webhook.get_role(RoleName="backup")
 
 
-def test_a_policy_may_name_who_calls(iam: "IAMClient", webhook: "IAMClient", role: str) -> None:
+def test_a_policy_may_name_the_caller(iam: "IAMClient", webhook: "IAMClient", role: str) -> None:
     principal = {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/webhook"}}
     grant(iam, allow("iam:GetRole", role, Condition=principal))
 
@@ -224,7 +224,7 @@ def test_a_session_key_without_its_token(aws: AwsStandIn, webhook: "IAMClient") 
         aws.client("sts", Credentials(key, "secret")).get_caller_identity()
 
 
-def test_an_action_that_nobody_has(iam: "IAMClient", sts: "STSClient") -> None:
+def test_an_action_that_no_policy_allows(iam: "IAMClient", sts: "STSClient") -> None:
     with refused("InvalidAction", 400):
         sts.get_session_token()
     with refused("InvalidAction", 400):

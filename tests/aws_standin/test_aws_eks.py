@@ -47,7 +47,7 @@ def create(eks: "EKSClient", role: str, namespace: str = NAMESPACE, **more: Any)
     return found["association"]["associationId"]
 
 
-def test_a_cluster_says_who_issues_its_tokens(eks: "EKSClient", issuer: TokenIssuer) -> None:
+def test_a_cluster_names_the_issuer_of_its_tokens(eks: "EKSClient", issuer: TokenIssuer) -> None:
     found = eks.describe_cluster(name=CLUSTER)["cluster"]
 
     assert (found["arn"], found["identity"]["oidc"]["issuer"]) == (ARN, issuer.url)

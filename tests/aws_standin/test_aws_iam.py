@@ -187,7 +187,7 @@ def test_a_malformed_document_is_refused_in_the_words_of_aws(
 
 @pytest.mark.parametrize("principal", [f"{PREFIX}:user/nobody", f"{PREFIX}:role/nobody", "AROA2XPXXXXXXXXXXXX27"])
 @pytest.mark.usefixtures("role")
-def test_a_principal_that_is_nobody_is_refused(iam: "IAMClient", principal: str) -> None:
+def test_a_principal_that_does_not_exist_is_refused(iam: "IAMClient", principal: str) -> None:
     with refused("MalformedPolicyDocument", 400, f'Invalid principal in policy: "AWS":"{principal}"'):
         iam.update_assume_role_policy(RoleName="backup", PolicyDocument=statement(Principal={"AWS": principal}))
 

@@ -1,4 +1,4 @@
-"""Trust in EKS nobody thought of: our reading of statements about a service and the oracle's must not differ."""
+"""Random trust in EKS: our reading of statements about a service and the oracle's must not differ."""
 
 import json
 from collections.abc import Iterator

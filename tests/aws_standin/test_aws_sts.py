@@ -141,7 +141,7 @@ def test_an_expired_token(clock: ManualClock, sts: "STSClient", issuer: TokenIss
         assume(sts, role, token)
 
 
-def test_a_token_signed_by_somebody_else(sts: "STSClient", issuer: TokenIssuer, role: str) -> None:
+def test_a_token_signed_by_another_issuer(sts: "STSClient", issuer: TokenIssuer, role: str) -> None:
     forger = TokenIssuer(issuer.url)
 
     with refused("InvalidIdentityToken", 400):

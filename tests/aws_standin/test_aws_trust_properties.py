@@ -1,4 +1,4 @@
-"""Documents and tokens nobody thought of: our reading and the oracle's must not differ."""
+"""Random documents and tokens: our reading and the oracle's must not differ."""
 
 import json
 from collections.abc import Iterator

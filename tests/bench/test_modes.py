@@ -10,7 +10,7 @@ COUNT = 5
 @pytest.mark.rig
 @pytest.mark.timeout(240)
 @pytest.mark.proof
-def test_a_small_burst_in_each_way_leaves_nobody_without_identity() -> None:
+def test_a_small_burst_in_each_way_leaves_no_pod_without_identity() -> None:
     runs = [run(way, COUNT) for way in WAYS]
 
     for figures in runs:

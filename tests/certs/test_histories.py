@@ -43,28 +43,28 @@ def without(part: str) -> Fault:
     return spoil(take_away)
 
 
-def foreign_bundle(now: dt.datetime) -> dict[str, bytes]:
+def external_bundle(now: dt.datetime) -> dict[str, bytes]:
     authority = new_authority("external", now, LIFETIMES.authority)
     return Bundle(authority, new_leaf(authority, NAMES, now, LIFETIMES.leaf)).written()
 
 
 def mismatched_leaf(world: World) -> None:
-    other = foreign_bundle(world.now)
+    other = external_bundle(world.now)
     spoil(lambda data: data.update({"tls.key": other["tls.key"]}))(world)
 
 
 def mismatched_authority(world: World) -> None:
-    other = foreign_bundle(world.now)
+    other = external_bundle(world.now)
     spoil(lambda data: data.update({"ca.key": other["ca.key"]}))(world)
 
 
 def leaf_of_another(world: World) -> None:
-    other = foreign_bundle(world.now)
+    other = external_bundle(world.now)
     spoil(lambda data: data.update({part: other[part] for part in ("tls.crt", "tls.key")}))(world)
 
 
 def expired_authority(world: World) -> None:
-    world.put(foreign_bundle(world.now - dt.timedelta(days=1)))
+    world.put(external_bundle(world.now - dt.timedelta(days=1)))
 
 
 def names_of_another(world: World) -> None:
@@ -78,11 +78,11 @@ def names_of_another(world: World) -> None:
 
 
 def replaced_by_another(world: World) -> None:
-    world.put(foreign_bundle(world.now))
+    world.put(external_bundle(world.now))
 
 
 def overwritten(world: World) -> None:
-    world.overwrite(foreign_bundle(world.now)["ca.crt"])
+    world.overwrite(external_bundle(world.now)["ca.crt"])
 
 
 SECRET_FAULTS: dict[str, tuple[Fault, Reason | None]] = {

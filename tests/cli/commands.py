@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from rig.forking import Forked
 from rig.space import Space
 from rig.tools import binary
 
@@ -40,15 +42,10 @@ def environment(space: Space) -> dict[str, str]:
 
 def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
     """Run a command to its end; its exit code is not checked."""
-    done = subprocess.run(
-        [sys.executable, "-m", "webhook", *arguments],
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = Forked([sys.executable, "-m", "webhook", *arguments], env, Path.cwd(), out, err)
+        return Ran(process.wait(timeout), out.read_text(), err.read_text())
 
 
 def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -184,7 +184,7 @@ NOT_A_NAME = {
 
 
 @pytest.mark.parametrize("options", NOT_A_NAME)
-def test_setup_refuses_what_is_no_name_before_it_asks_anybody(options: tuple[str, str]) -> None:
+def test_setup_refuses_what_is_no_name_before_any_call(options: tuple[str, str]) -> None:
     answer = run("setup", *SETUP, *options, env=PLAIN)
     assert answer.code == 2
     _is_one_line(answer.err, "the call is wrong", options[1], NOT_A_NAME[options])

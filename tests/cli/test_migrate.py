@@ -94,7 +94,7 @@ def test_what_was_done_is_printed_before_the_error_that_ends_it(space: Space, ou
     assert done == [f"{'' if output == 'json' else 'done: '}3 associated"]
 
 
-def test_only_a_person_can_help_with_other_peoples_associations_and_pods(space: Space) -> None:
+def test_only_a_person_can_help_with_external_associations_and_pods(space: Space) -> None:
     taken, bare, paused = (create_namespace(space) for _ in range(3))
     person = Person(space, bindings=[_binding(space)], cluster={"name": EKS_CLUSTER})
     for namespace in (taken, bare, paused):

@@ -13,7 +13,7 @@ from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import Space
 from tests.cli.commands import Person, run_on_terminal, without_codes
-from tests.e2e.observe import annotation, foreign_parts, is_trusted
+from tests.e2e.observe import annotation, external_parts, is_trusted
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import account_path, create_account, create_namespace, label
 from webhook.iam.statement import OwnStatement
@@ -54,7 +54,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
     bare, by_hand = create_namespace(space), create_namespace(space)
     create_account(space, bare)
     create_account(space, by_hand, "arn:aws:iam::123456789012:role/by-hand")
-    others = foreign_parts(space.aws.history("mxp-backup")[-1].document)
+    others = external_parts(space.aws.history("mxp-backup")[-1].document)
     calls = len(space.aws.history("mxp-backup"))
 
     plan = person("plan", "-o", "json")
@@ -62,7 +62,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
     (role,) = plan.document["roles"]
     assert [one["namespace"] for one in role["added"]] == [bare]
     assert [(one["namespace"], one["replacing"]) for one in plan.document["annotations"]] == [(bare, None)]
-    assert [one["kind"] for one in plan.document["problems"]] == ["foreign annotation"]
+    assert [one["kind"] for one in plan.document["problems"]] == ["external annotation"]
     assert len(space.aws.history("mxp-backup")) == calls, "a plan writes nothing"
 
     applied = person("apply")
@@ -71,7 +71,7 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
     assert annotation(space, bare) == space.role_arn("mxp-backup")
     assert is_trusted(space, bare)
     assert annotation(space, by_hand) == "arn:aws:iam::123456789012:role/by-hand"
-    assert foreign_parts(space.aws.history("mxp-backup")[-1].document) == others
+    assert external_parts(space.aws.history("mxp-backup")[-1].document) == others
     assert len(space.aws.history("mxp-backup")) == calls + 1, "one write"
 
     again = person("plan", "-o", "json")

@@ -11,7 +11,7 @@ import pytest
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person
-from tests.e2e.observe import foreign_parts
+from tests.e2e.observe import external_parts
 from tests.e2e.pod_identity import associated, association, make_by_hand
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import create_account, create_namespace, label
@@ -62,7 +62,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     _let_pods_in(space)
     make_by_hand(space, by_hand, space.roles[0])
     space.aws.give_to_addon(EKS_CLUSTER, make_by_hand(space, of_addon, space.role_arn("theirs")), ADDON)
-    others = foreign_parts(space.aws.history("mxp-backup")[-1].document)
+    others = external_parts(space.aws.history("mxp-backup")[-1].document)
     before = space.aws.associations(EKS_CLUSTER)
 
     plan = person("plan", "-o", "json")
@@ -85,7 +85,7 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert "done: associations created or repaired: 1" in applied.out
     assert associated(space, new).role_arn == space.roles[0]
     assert space.aws.associations(EKS_CLUSTER)[:2] == before, "what others made is as it was"
-    assert foreign_parts(space.aws.history("mxp-backup")[-1].document) == others
+    assert external_parts(space.aws.history("mxp-backup")[-1].document) == others
     assert len(space.aws.history("mxp-backup")) == 3, "one write"
     again = person("plan", "-o", "json")
     assert (again.code, again.document["changes"]) == (4, False)

@@ -37,12 +37,12 @@ class Scene:
         self.steps = [self._add(number) for number in range(count)]
 
     def _add(self, number: int) -> PlannedRestart:
-        who = subject(number)
-        self.cluster.add_account(who)
-        self.deployments.run(who)
-        self.cluster.add_account(who, role().value)
-        deployment = self.deployments.objects[who.namespace, who.service_account]
-        return PlannedRestart(PodGroup(who, who.service_account, ("pod",), (0.0,)), deployment, "")
+        account = subject(number)
+        self.cluster.add_account(account)
+        self.deployments.run(account)
+        self.cluster.add_account(account, role().value)
+        deployment = self.deployments.objects[account.namespace, account.service_account]
+        return PlannedRestart(PodGroup(account, account.service_account, ("pod",), (0.0,)), deployment, "")
 
     async def do(self, at_a_time: int = 1) -> list[Outcome]:
         """Do the steps."""

@@ -1,6 +1,7 @@
 """Broken set-ups: `verify` names each, and what it prints to correct it corrects it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving, whole_space
 from tests.support.printed_commands import each_command, without_context
+from webhook.coordination.leases import Lease
+from webhook.coordination.lock import lease_name
+from webhook.kube.leases import lease_object
+from webhook.model.names import RoleArn
 
 Statement = dict[str, Any]
 
@@ -323,6 +328,22 @@ def test_a_role_that_is_gone_is_made_with_its_permissions_by_the_call_of_setup_t
     for finding in _broken(person, plane):
         run_as_printed(finding["fix"], person.environment, tmp_path)
     assert _sts_accepts(person, plane)
+
+
+@pytest.mark.rig
+def test_a_role_that_another_program_keeps_rewriting_is_named(
+    space: Space, planes: dict[str, Plane], person: Person
+) -> None:
+    role = RoleArn(next(iter(planes.values())).role_arn)
+    now = int(time.time())
+    for repairs, is_named in (((now - 7200, now - 7000, now - 60, now), False), ((now - 90, now - 60, now), True)):
+        lease = lease_object(Lease(lease_name(role), role.value, repairs=repairs))
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
+        del lease["metadata"]["resourceVersion"]
+        space.cluster.api.post(path, lease)
+        found = [one["message"] for one in person("verify", "-o", "json").document["webhook"]]
+        assert any(f"{role} was repaired 3 times in the last hour" in one for one in found) == is_named, found
+        space.cluster.api.delete(f"{path}/{lease['metadata']['name']}")
 
 
 def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.rig, pytest.mark.proof]
 
 NAME = "spaces"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16
 HOSTS = {"orders": "mxp-4a5bce3d-9c8b-4c3e-af88-0c6c8d4c3f04-system"}
 OWN_ROLE = "mxp-identity-webhook"
 
@@ -70,7 +69,7 @@ CASES: dict[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A release with certificates of its own, and a control plane that it has annotated."""
-    with stage(tmp_path_factory.mktemp("stage"), {NAME: (ISSUER, HOSTS)}, self_managed=True) as found:
+    with stage(tmp_path_factory.mktemp("stage"), {NAME: HOSTS}, self_managed=True) as found:
         found.install(NAME, OWN_ROLE)
         found.sites[NAME].spaces.add("orders")
         yield found

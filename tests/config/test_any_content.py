@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.config.files import RIGHT, changed, read
-from webhook.config.errors import ConfigurationError
+from webhook.model.errors import ConfigurationError
 
 # One file for all examples: each is written over the last.
 anything_goes = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

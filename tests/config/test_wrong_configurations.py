@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.config.files import CASES, changed, read
-from webhook.config.errors import ConfigurationError
+from webhook.model.errors import ConfigurationError
 
 WRONG: list[dict[str, Any]] = yaml.safe_load((CASES / "wrong.yaml").read_text("utf-8"))
 

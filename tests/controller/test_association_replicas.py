@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from webhook.model.names import Subject
 
 BINDING = binding(role(), mode=Mode.POD_IDENTITY)
-WHO = subject(9999)
+SUBJECT = subject(9999)
 COUNT = 150
 
 
@@ -40,16 +40,16 @@ async def three(*, refuses: bool = False) -> AsyncIterator[tuple[list[World], As
         yield worlds, leader
 
 
-def created(world: World, who: Subject) -> asyncio.Task[Answer]:
+def created(world: World, subject: Subject) -> asyncio.Task[Answer]:
     """A review of a ServiceAccount's creation."""
     request = Request(
         uid="1",
         operation="CREATE",
         is_reviewed=True,
-        namespace=who.namespace,
-        name=who.service_account,
+        namespace=subject.namespace,
+        name=subject.service_account,
         dry_run=False,
-        metadata=Metadata(who.service_account, None, has_annotations=False),
+        metadata=Metadata(subject.service_account, None, has_annotations=False),
     )
     return asyncio.create_task(world.service.answer(request, BUDGET))
 
@@ -72,25 +72,25 @@ async def test_a_burst_of_reviews_at_three_replicas_costs_a_create_for_each() ->
 @in_virtual_time
 async def test_a_review_at_a_replica_that_does_not_lead_is_answered_at_once_and_warns_of_nothing() -> None:
     async with three() as (worlds, _):
-        worlds[0].cluster.add_namespace(WHO.namespace)
+        worlds[0].cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(0.1)
         began = now()
-        answer = await created(worlds[1], WHO)
+        answer = await created(worlds[1], SUBJECT)
         assert now() == began
         assert (answer.allowed, answer.outcome, answer.warnings) == (True, "left_to_leader", [])
         assert worlds[1].events.written == []
         assert answer.audit["trust"] == "left_to_leader"
         await asyncio.sleep(1)
-        assert WHO in worlds[0].eks.now
+        assert SUBJECT in worlds[0].eks.now
 
 
 @in_virtual_time
 async def test_where_a_missing_association_denies_a_replica_that_does_not_lead_waits_for_the_leaders() -> None:
     async with three(refuses=True) as (worlds, _):
         eks = worlds[0].eks
-        worlds[0].cluster.add_namespace(WHO.namespace)
+        worlds[0].cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(0.1)
-        answer = await created(worlds[1], WHO)
+        answer = await created(worlds[1], SUBJECT)
         assert answer.allowed
         assert eks.calls == {"create": 1, "list": 1, "describe": 1}
 
@@ -99,10 +99,10 @@ async def test_where_a_missing_association_denies_a_replica_that_does_not_lead_w
 async def test_where_a_missing_association_denies_a_replica_makes_what_the_leader_does_not() -> None:
     async with three(refuses=True) as (worlds, _):
         await worlds[0].grants.close()
-        worlds[0].cluster.add_namespace(WHO.namespace)
+        worlds[0].cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(0.1)
         began = now()
-        answer = await created(worlds[1], WHO)
+        answer = await created(worlds[1], SUBJECT)
         assert answer.allowed
         assert LEADER_GRACE < now() - began < LEADER_GRACE + 4 * LATENCY
         assert worlds[0].eks.calls["create"] == 1

@@ -18,7 +18,7 @@ from webhook.model.bindings import ExistingAnnotation, Mode
 from webhook.model.outcomes import Trusted, Untrusted
 
 KEEP = ExistingAnnotation.KEEP
-WHO = subject(1)
+SUBJECT = subject(1)
 TEAMS = ("gold", "silver")
 PATIENCE = 60.0
 
@@ -29,16 +29,16 @@ def world(*modes: Mode, existing: ExistingAnnotation = KEEP) -> World:
 
 
 def label(here: World, team: str | None) -> None:
-    here.cluster.add_namespace(WHO.namespace, selected=False, team=team or "none")
+    here.cluster.add_namespace(SUBJECT.namespace, selected=False, team=team or "none")
 
 
 async def relabel_while_iam_is_away(here: World, team: str | None) -> asyncio.Task[Trusted | Untrusted]:
     """Ask for trust by the first binding, relabel, let IAM come back; answers the first question's task."""
     label(here, TEAMS[0])
-    here.cluster.add_account(WHO)
+    here.cluster.add_account(SUBJECT)
     away = here.iam.have(Trouble.THROTTLED)
     await asyncio.sleep(1)
-    (grant,) = here.cache.grants_in(WHO.namespace)
+    (grant,) = here.cache.grants_in(SUBJECT.namespace)
     asked = asyncio.create_task(here.grants.obtain(grant, PATIENCE))
     await asyncio.sleep(1)
     label(here, team)
@@ -53,8 +53,8 @@ async def test_a_subject_that_waits_gets_the_role_of_the_binding_that_selects_it
     here = world()
     async with here.running():
         asked = await relabel_while_iam_is_away(here, TEAMS[1])
-        assert here.homes(WHO) == [role(TEAMS[1])]
-        assert here.cluster.annotation(WHO) == role(TEAMS[1]).value
+        assert here.homes(SUBJECT) == [role(TEAMS[1])]
+        assert here.cluster.annotation(SUBJECT) == role(TEAMS[1]).value
         outcome = await asked
         assert isinstance(outcome, Trusted)
         assert outcome.role == role(TEAMS[1])
@@ -71,12 +71,12 @@ async def test_a_binding_of_another_mode_decides_too(modes: tuple[Mode, Mode]) -
         await asyncio.sleep(30)
         associated = {one: found.role for one, found in here.eks.now.items()}
         if modes[1] is Mode.POD_IDENTITY:
-            assert associated == {WHO: role(TEAMS[1]).value}
-            assert here.homes(WHO) == []
+            assert associated == {SUBJECT: role(TEAMS[1]).value}
+            assert here.homes(SUBJECT) == []
         else:
             assert associated == {}
-            assert here.homes(WHO) == [role(TEAMS[1])]
-            assert here.cluster.annotation(WHO) == role(TEAMS[1]).value
+            assert here.homes(SUBJECT) == [role(TEAMS[1])]
+            assert here.cluster.annotation(SUBJECT) == role(TEAMS[1]).value
 
 
 @in_virtual_time
@@ -84,7 +84,7 @@ async def test_a_subject_that_no_binding_selects_any_more_is_not_trusted() -> No
     here = world()
     async with here.running():
         asked = await relabel_while_iam_is_away(here, None)
-        assert here.homes(WHO) == []
+        assert here.homes(SUBJECT) == []
         outcome = await asked
         assert isinstance(outcome, Untrusted)
         assert outcome.kind is FailureKind.WITHDRAWN
@@ -96,7 +96,7 @@ async def test_a_subject_that_is_selected_again_meanwhile_is_trusted() -> None:
     here = world()
     async with here.running():
         label(here, TEAMS[0])
-        here.cluster.add_account(WHO)
+        here.cluster.add_account(SUBJECT)
         away = here.iam.have(Trouble.THROTTLED)
         await asyncio.sleep(1)
         for team in (None, TEAMS[1], None, TEAMS[0]):
@@ -104,8 +104,8 @@ async def test_a_subject_that_is_selected_again_meanwhile_is_trusted() -> None:
             await asyncio.sleep(1)
         away.off()
         await asyncio.sleep(30)
-        assert here.homes(WHO) == [role(TEAMS[0])]
-        assert here.cluster.annotation(WHO) == role(TEAMS[0]).value
+        assert here.homes(SUBJECT) == [role(TEAMS[0])]
+        assert here.cluster.annotation(SUBJECT) == role(TEAMS[0]).value
 
 
 @in_virtual_time
@@ -116,14 +116,14 @@ async def test_a_live_read_that_is_ahead_of_the_watch_is_not_undone_by_an_older_
         away = here.iam.have(Trouble.THROTTLED)
         label(here, TEAMS[0])
         await asyncio.sleep(1)
-        (grant,) = here.cache.grants_in(WHO.namespace)
-        namespace = here.cache.cached(WHO.namespace)
+        (grant,) = here.cache.grants_in(SUBJECT.namespace)
+        namespace = here.cache.cached(SUBJECT.namespace)
         label(here, None)
         await asyncio.sleep(1)
-        here.cache.record_live(WHO.namespace, namespace)
+        here.cache.record_live(SUBJECT.namespace, namespace)
         asked = asyncio.create_task(here.grants.obtain(grant, PATIENCE))
         await asyncio.sleep(0.1)
-        here.cluster.add_namespace(WHO.namespace, selected=False, older="state")
+        here.cluster.add_namespace(SUBJECT.namespace, selected=False, older="state")
         await asyncio.sleep(1)
         assert not asked.done()
         away.off()
@@ -137,7 +137,7 @@ async def review_while_relabelled(
     label(here, TEAMS[0])
     away = here.iam.have(Trouble.THROTTLED)
     await asyncio.sleep(1)
-    asked = asyncio.create_task(reviewer.send(review(WHO)))
+    asked = asyncio.create_task(reviewer.send(review(SUBJECT)))
     await asyncio.sleep(0.5)
     label(here, team)
     await asyncio.sleep(0.1)
@@ -167,7 +167,7 @@ async def test_a_review_of_what_no_binding_selects_in_the_end_names_no_role(iam_
         assert reply.allowed
         assert reply.annotation is None
         await asyncio.sleep(30)
-        assert here.homes(WHO) == []
+        assert here.homes(SUBJECT) == []
 
 
 @pytest.mark.parametrize("existing", ExistingAnnotation)
@@ -178,13 +178,13 @@ async def test_what_was_annotated_for_the_former_binding_gets_the_role_of_the_on
     here = world(existing=existing)
     async with here.running():
         label(here, TEAMS[0])
-        here.cluster.add_account(WHO, role(TEAMS[0]).value)
+        here.cluster.add_account(SUBJECT, role(TEAMS[0]).value)
         await asyncio.sleep(5)
-        assert here.homes(WHO) == [role(TEAMS[0])]
+        assert here.homes(SUBJECT) == [role(TEAMS[0])]
         label(here, TEAMS[1])
         await asyncio.sleep(30)
-        assert here.cluster.annotation(WHO) == role(TEAMS[1]).value
-        assert role(TEAMS[1]) in here.homes(WHO)
+        assert here.cluster.annotation(SUBJECT) == role(TEAMS[1]).value
+        assert role(TEAMS[1]) in here.homes(SUBJECT)
 
 
 @in_virtual_time
@@ -194,7 +194,7 @@ async def test_an_external_role_is_left_alone_whichever_binding_selects_the_name
         external = role("made-by-hand").value
         for team in TEAMS:
             label(here, team)
-            here.cluster.add_account(WHO, external)
+            here.cluster.add_account(SUBJECT, external)
             await asyncio.sleep(30)
-            assert here.cluster.annotation(WHO) == external
-            assert here.homes(WHO) == []
+            assert here.cluster.annotation(SUBJECT) == external
+            assert here.homes(SUBJECT) == []

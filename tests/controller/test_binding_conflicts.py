@@ -8,12 +8,11 @@ from tests.support.simulated_cluster import LABEL
 from tests.support.sites import SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.model.binding_match import BindingMatch, binding_match, competing
 from webhook.model.bindings import Binding, Mode
-from webhook.model.decisions import Account, LiveNamespace
+from webhook.model.decisions import Account, BindingMatch, LiveNamespace, binding_match, competing
 from webhook.telemetry import metrics
 
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 BY_NAME = binding(role("by-name"))
 
 
@@ -31,29 +30,29 @@ async def test_service_accounts_are_counted_by_how_they_stand_with_the_bindings(
     async with world.running():
         for number in range(5):
             world.cluster.add_namespace(subject(number).namespace, selected=number < 3)
-            world.cluster.add_account(subject(number), FOREIGN_ROLE if number == 0 else None)
+            world.cluster.add_account(subject(number), EXTERNAL_ROLE if number == 0 else None)
         world.cluster.add_namespace(subject(9).namespace, terminating=True)
         world.cluster.add_account(subject(9))
         await asyncio.sleep(2 * INTERVAL)
-        assert _counts() == {"foreign_role": 1, "bound": 2, "not_selected": 2}
+        assert _counts() == {"external_role": 1, "bound": 2, "not_selected": 2}
     assert _counts() == {}, "who leads no longer counts nothing"
 
 
 @in_virtual_time
 async def test_an_ambiguous_one_is_reported_once_and_again_if_it_comes_back() -> None:
     world = World(labelled(), BY_NAME)
-    who = subject(1)
+    account = subject(1)
     async with world.running():
-        world.cluster.add_namespace(who.namespace)
-        world.cluster.add_account(who)
+        world.cluster.add_namespace(account.namespace)
+        world.cluster.add_account(account)
         await asyncio.sleep(5 * INTERVAL)
         (event,) = [one for one in world.events.written if one.reason == "AmbiguousBinding"]
-        assert (event.about.namespace, event.about.name) == (who.namespace, SERVICE_ACCOUNT)
+        assert (event.about.namespace, event.about.name) == (account.namespace, SERVICE_ACCOUNT)
         assert "binding backup decides" in event.message
         assert _counts() == {"ambiguous": 1}
-        world.cluster.add_namespace(who.namespace, selected=False)
+        world.cluster.add_namespace(account.namespace, selected=False)
         await asyncio.sleep(2 * INTERVAL)
-        world.cluster.add_namespace(who.namespace)
+        world.cluster.add_namespace(account.namespace)
         await asyncio.sleep(2 * INTERVAL)
         assert world.events.reasons().count("AmbiguousBinding") == 2
 

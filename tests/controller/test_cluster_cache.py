@@ -38,7 +38,7 @@ BINDINGS = (
     Binding("untouched", "default", LABELLED, Mode.ANNOTATE, (role("annotated"),)),
 )
 ROLES = (*pool(3), role("alone"), role("annotated"))
-ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/foreign", "nonsense")
+ANNOTATIONS = (None, "", *(one.value for one in ROLES), "arn:aws:iam::123456789012:role/external", "nonsense")
 
 SUBJECTS = [Subject(name, account) for name in NAMES[:3] for account in (*ACCOUNTS, "unbound")]
 
@@ -70,7 +70,7 @@ async def test_the_index_equals_a_read_of_everything_after_any_changes(history: 
     grants = _from_scratch(cluster)
     for one in ROLES:
         assert {grant.subject for grant in cache.grants_of(one)} == _wanted_in(grants, one)
-        assert {who for who in SUBJECTS if cache.may_want(one, who)} == _possible_in(grants, one)
+        assert {subject for subject in SUBJECTS if cache.may_want(one, subject)} == _possible_in(grants, one)
     assert sorted(
         map(str, (grant for name in cache.namespaces_with_grants() for grant in cache.grants_in(name)))
     ) == (sorted(map(str, grants)))
@@ -128,15 +128,15 @@ def _possible_in(grants: list[Grant], one: RoleArn) -> set[Subject]:
 async def test_before_the_first_lists_and_once_its_namespace_is_gone_nothing_may_be_wanted() -> None:
     cluster = SimulatedCluster(*ACCOUNTS)
     cache = ClusterCache(BINDINGS, cluster.namespaces, cluster.accounts, now, GRACE)
-    who = Subject(NAMES[0], "mxp-controller")
-    cluster.add_namespace(who.namespace)
-    found = [cache.may_want(ROLES[0], who)]
+    subject = Subject(NAMES[0], "mxp-controller")
+    cluster.add_namespace(subject.namespace)
+    found = [cache.may_want(ROLES[0], subject)]
     running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    found.append(cache.may_want(ROLES[0], who))
-    cluster.namespaces.remove(who.namespace)
+    found.append(cache.may_want(ROLES[0], subject))
+    cluster.namespaces.remove(subject.namespace)
     await asyncio.sleep(1)
-    found.append(cache.may_want(ROLES[0], who))
+    found.append(cache.may_want(ROLES[0], subject))
     assert found == [False, True, False]
     running.cancel()
 
@@ -147,13 +147,13 @@ async def test_in_mode_pod_identity_no_subject_is_wanted_though_annotated() -> N
     cluster = SimulatedCluster("mxp-controller")
     binding = Binding("pods", "mxp-controller", LABELLED, Mode.POD_IDENTITY, (ROLES[0],))
     cache = ClusterCache((binding,), cluster.namespaces, cluster.accounts, now, GRACE)
-    who = Subject(NAMES[0], "mxp-controller")
-    cluster.add_namespace(who.namespace)
-    cluster.add_account(who, ROLES[0].value)
+    subject = Subject(NAMES[0], "mxp-controller")
+    cluster.add_namespace(subject.namespace)
+    cluster.add_account(subject, ROLES[0].value)
     running = asyncio.create_task(cache.run())
     await asyncio.sleep(1)
-    assert cache.grants_in(who.namespace)
-    assert not cache.may_want(ROLES[0], who)
+    assert cache.grants_in(subject.namespace)
+    assert not cache.may_want(ROLES[0], subject)
     running.cancel()
 
 

@@ -39,7 +39,7 @@ async def test_a_control_plane_takes_little_more_than_its_names_in_memory() -> N
 async def test_a_name_is_there_once_however_many_objects_have_it() -> None:
     namespaces, accounts = await _lists()
     world = _world_that_trusts(CROWD)
-    named = {who.namespace: who for who in world.trusted_in(ROLE)}
+    named = {subject.namespace: subject for subject in world.trusted_in(ROLE)}
     assert len(named) == len(namespaces) == len(accounts) == len(CROWD)
     for key, account in accounts.items():
         assert namespaces[key].name is account.namespace
@@ -53,15 +53,17 @@ async def test_what_is_trusted_already_at_the_start_needs_no_grant() -> None:
     roles = pool(3)
     world = World(labelled(*roles), iam=SimulatedIam(limit=131072))
     for one in roles:
-        mine = [who for who in CROWD if world.bindings[0].roles_in_order(who)[0] == one]
+        mine = [subject for subject in CROWD if world.bindings[0].roles_in_order(subject)[0] == one]
         _trust(world, one, mine)
-        for who in mine:
-            world.cluster.add_namespace(who.namespace)
-            world.cluster.add_account(who, one.value)
+        for account in mine:
+            world.cluster.add_namespace(account.namespace)
+            world.cluster.add_account(account, one.value)
     watching = asyncio.create_task(_most_tasks("grant "))
     async with world.running():
         await asyncio.sleep(2)
-        assert all(world.grants.known(grant) for who in CROWD for grant in world.cache.grants_in(who.namespace))
+        assert all(
+            world.grants.known(grant) for subject in CROWD for grant in world.cache.grants_in(subject.namespace)
+        )
     watching.cancel()
     assert await watching == 0
 
@@ -70,9 +72,9 @@ async def test_what_is_trusted_already_at_the_start_needs_no_grant() -> None:
 async def test_while_aws_is_away_each_pending_grant_is_one_task_and_few_are_annotated_at_once() -> None:
     world = World(labelled(*pool(10)))
     world.iam.have(Trouble.HANGS)
-    for who in CROWD:
-        world.cluster.add_namespace(who.namespace)
-        world.cluster.add_account(who)
+    for account in CROWD:
+        world.cluster.add_namespace(account.namespace)
+        world.cluster.add_account(account)
     watching = asyncio.create_task(_most_tasks(""))
     async with world.running():
         await asyncio.sleep(20)
@@ -88,7 +90,7 @@ async def _kept() -> int:
         world.cluster.namespaces.objects, world.cluster.accounts[SERVICE_ACCOUNT].objects = await _lists()
         async with world.running():
             await asyncio.sleep(200)
-            assert all(world.writers[ROLE].cache.trusts(who) for who in CROWD)
+            assert all(world.writers[ROLE].cache.trusts(subject) for subject in CROWD)
             return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
@@ -126,17 +128,17 @@ class _Pages(Connection):
 
     def request(self, method: str, path: str, **_: Any) -> bytes:  # noqa: ARG002  the base class's
         items = [
-            {"metadata": {**_AROUND, "name": who.namespace, "labels": {LABEL: who.namespace, "team": "a"}}}
+            {"metadata": {**_AROUND, "name": subject.namespace, "labels": {LABEL: subject.namespace, "team": "a"}}}
             if path.endswith("/namespaces")
             else {
                 "metadata": {
                     **_AROUND,
-                    "namespace": who.namespace,
-                    "name": who.service_account,
+                    "namespace": subject.namespace,
+                    "name": subject.service_account,
                     "annotations": {ROLE_ARN_ANNOTATION: ROLE.value},
                 }
             }
-            for who in CROWD
+            for subject in CROWD
         ]
         return json.dumps({"metadata": {"resourceVersion": "1"}, "items": items}).encode()
 

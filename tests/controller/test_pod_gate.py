@@ -12,7 +12,6 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.pod_gate import PodGate
 from webhook.model.bindings import Binding, Mode
 from webhook.model.errors import ClusterError
@@ -20,7 +19,7 @@ from webhook.model.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-WHO = subject(1)
+SUBJECT = subject(1)
 MARK = "mark-of-backup"
 SOON = 3.0
 PROPAGATED = 30.0
@@ -54,8 +53,7 @@ class StoredMarks:
 @asynccontextmanager
 async def gate(world: World, stored: StoredMarks, **marks: str) -> AsyncIterator[None]:
     """The leader's part in the gate, inside the `async with`."""
-    identities = Identities(world.cache, world.grants)
-    part = PodGate(identities, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
+    part = PodGate(world.cache, world.grants, stored, marks or {MARK: "backup"}, INTERVAL, world.progress)
     task = asyncio.create_task(part.run())
     try:
         yield
@@ -82,7 +80,7 @@ async def test_no_pod_is_refused_before_every_service_account_is_annotated(mode:
         assert stored.marks == {}
         world.cluster.failing_annotations = 0
         await asyncio.sleep(INTERVAL + SOON)
-        assert world.cluster.annotation(WHO)
+        assert world.cluster.annotation(SUBJECT)
         assert stored.marks == {MARK: "backup"}
 
 
@@ -92,7 +90,7 @@ async def test_no_pod_is_refused_before_every_association_is_propagated() -> Non
     settle(world, 1)
     async with gate(world, stored), world.running():
         await asyncio.sleep(10)
-        assert WHO in world.eks.now
+        assert SUBJECT in world.eks.now
         assert stored.marks == {}
         await asyncio.sleep(PROPAGATED)
         assert stored.marks == {MARK: "backup"}
@@ -101,7 +99,7 @@ async def test_no_pod_is_refused_before_every_association_is_propagated() -> Non
 @in_virtual_time
 async def test_an_external_association_in_the_way_does_not_keep_the_gate_open() -> None:
     world, stored = World(binding(role(), mode=Mode.POD_IDENTITY)), StoredMarks()
-    world.eks.put(WHO, role("external").value)
+    world.eks.put(SUBJECT, role("external").value)
     settle(world, 1)
     settle(world, 2)
     async with gate(world, stored), world.running():
@@ -149,7 +147,7 @@ async def test_one_that_is_deleted_or_created_meanwhile_is_not_waited_for() -> N
         settle(world, 2)
         await asyncio.sleep(INTERVAL)
         assert stored.marks == {}
-        world.cluster.remove_account(WHO)
+        world.cluster.remove_account(SUBJECT)
         await asyncio.sleep(SOON)
         assert stored.marks == {MARK: "backup"}
 
@@ -166,7 +164,7 @@ async def test_a_mark_of_the_leader_before_stays_and_those_of_other_contents_are
 
 @in_virtual_time
 async def test_each_binding_waits_for_all_that_its_policy_covers_whichever_binding_decides() -> None:
-    narrow = Binding("narrow", WHO.service_account, binding().namespaces, Mode.POD_IDENTITY, (role("narrow"),))
+    narrow = Binding("narrow", SUBJECT.service_account, binding().namespaces, Mode.POD_IDENTITY, (role("narrow"),))
     world, stored = World(narrow, labelled()), StoredMarks()
     settle(world, 1)
     async with gate(world, stored, first="narrow", second="backup"), world.running():

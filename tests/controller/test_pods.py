@@ -19,9 +19,9 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-WHO = subject(1)
+SUBJECT = subject(1)
 OLD, NEW = pool(2)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 def counted() -> float | None:
@@ -33,10 +33,10 @@ def counted() -> float | None:
 async def scene() -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
     """A world with two pods, one of them without identity, and what looks for it."""
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO, role().value)
-    world.cluster.run_pod(WHO, "early", has_identity=False)
-    world.cluster.run_pod(WHO, "late", has_identity=True)
+    world.cluster.add_namespace(SUBJECT.namespace)
+    world.cluster.add_account(SUBJECT, role().value)
+    world.cluster.run_pod(SUBJECT, "early", has_identity=False)
+    world.cluster.run_pod(SUBJECT, "late", has_identity=True)
     mirror = asyncio.create_task(world.cache.run())
     await world.cache.wait_until_synced()
     yield world, PodsWithoutIdentity(world.cache, world.cluster, world.events)
@@ -49,10 +49,10 @@ async def moved_scene(
 ) -> AsyncIterator[tuple[World, PodsWithoutIdentity]]:
     """A ServiceAccount that names `annotation`, a pod from before with the old role, and one with the new."""
     world = World(labelled(OLD, NEW, mode=mode, existing=existing))
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO, annotation)
-    world.cluster.run_pod(WHO, "before", has_identity=True, role=OLD.value)
-    world.cluster.run_pod(WHO, "since", has_identity=True, role=NEW.value)
+    world.cluster.add_namespace(SUBJECT.namespace)
+    world.cluster.add_account(SUBJECT, annotation)
+    world.cluster.run_pod(SUBJECT, "before", has_identity=True, role=OLD.value)
+    world.cluster.run_pod(SUBJECT, "since", has_identity=True, role=NEW.value)
     mirror = asyncio.create_task(world.cache.run())
     await world.cache.wait_until_synced()
     yield world, PodsWithoutIdentity(world.cache, world.cluster, world.events)
@@ -86,7 +86,7 @@ async def test_a_leader_counts_them_and_leaves_no_count_behind() -> None:
 @in_virtual_time
 async def test_a_replica_that_does_not_lead_reports_them_and_counts_none() -> None:
     async with scene() as (world, pods):
-        assert [pod.name for pod in await pods.find_of(WHO)] == ["early"]
+        assert [pod.name for pod in await pods.find_of(SUBJECT)] == ["early"]
         assert world.events.reasons() == ["StartedWithoutIdentity"]
         assert pods.found == []
 
@@ -101,7 +101,7 @@ async def test_a_single_check_drops_what_has_been_replaced_and_keeps_other_names
         await asyncio.sleep(2 * INTERVAL)
         assert counted() == 2
         del world.cluster.running["early"]
-        await pods.find_of(WHO)
+        await pods.find_of(SUBJECT)
         assert [pod.name for pod in pods.found] == ["elsewhere"]
         assert counted() == 1
 
@@ -137,7 +137,7 @@ async def test_a_pod_with_the_role_of_before_is_counted_and_reported_once(mode: 
         assert (written.about.kind, written.about.name, written.reason) == ("Pod", "before", "RunsWithAnotherRole")
         assert written.message == (
             f"runs with {OLD}, which its ServiceAccount no longer names: restart its Deployment, for example "
-            f"kubectl rollout restart deployment -n {WHO.namespace}"
+            f"kubectl rollout restart deployment -n {SUBJECT.namespace}"
         )
 
 
@@ -145,7 +145,7 @@ async def test_a_pod_with_the_role_of_before_is_counted_and_reported_once(mode: 
 async def test_a_single_check_does_not_report_again_what_is_known() -> None:
     async with moved_scene() as (world, pods), running(pods):
         await asyncio.sleep(INTERVAL)
-        assert [pod.name for pod in await pods.find_of(WHO)] == ["before"]
+        assert [pod.name for pod in await pods.find_of(SUBJECT)] == ["before"]
         assert world.events.reasons() == ["RunsWithAnotherRole"]
 
 
@@ -162,11 +162,11 @@ async def test_of_a_pods_roles_only_those_of_before_are_reported() -> None:
 async def test_a_pod_whose_role_is_named_again_counts_no_more() -> None:
     async with moved_scene() as (world, pods), running(pods):
         await asyncio.sleep(INTERVAL)
-        world.cluster.add_account(WHO, OLD.value)
+        world.cluster.add_account(SUBJECT, OLD.value)
         del world.cluster.running["since"]
         await asyncio.sleep(INTERVAL)
         assert (counted(), pods.found) == (0, [])
-        world.cluster.add_account(WHO, NEW.value)
+        world.cluster.add_account(SUBJECT, NEW.value)
         await asyncio.sleep(INTERVAL)
         assert counted() == 1
         assert world.events.reasons() == ["RunsWithAnotherRole"] * 2
@@ -177,8 +177,8 @@ async def test_a_pod_whose_role_is_named_again_counts_no_more() -> None:
 async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is_not_reported(whole: bool) -> None:  # noqa: FBT001
     async with moved_scene(annotation=OLD.value) as (world, pods):
         world.cluster.pods_latency = 0
-        world.cluster.add_account(WHO, NEW.value)
-        lacking = pods.find() if whole else pods.find_of(WHO)
+        world.cluster.add_account(SUBJECT, NEW.value)
+        lacking = pods.find() if whole else pods.find_of(SUBJECT)
         found = await lacking
         assert [pod.name for pod in found or ()] == ([] if whole else ["before"])
         assert [event.about.name for event in world.events.written] == ([] if whole else ["before"])
@@ -187,16 +187,16 @@ async def test_a_pod_made_with_an_annotation_that_the_watch_has_not_shown_yet_is
         assert [pod.name for pod in pods.found] == ["before"]
 
 
-@pytest.mark.parametrize("annotation", [FOREIGN_ROLE, ""])
+@pytest.mark.parametrize("annotation", [EXTERNAL_ROLE, ""])
 @pytest.mark.parametrize("existing", ExistingAnnotation)
 @in_virtual_time
 async def test_while_the_annotation_names_no_role_of_the_binding_no_role_of_a_pod_is_wrong(
     annotation: str, existing: ExistingAnnotation
 ) -> None:
     async with moved_scene(existing=existing, annotation=annotation) as (world, pods), running(pods):
-        world.cluster.run_pod(WHO, "foreign", has_identity=True, role=FOREIGN_ROLE)
+        world.cluster.run_pod(SUBJECT, "external", has_identity=True, role=EXTERNAL_ROLE)
         await asyncio.sleep(3 * INTERVAL)
-        await pods.find_of(WHO)
+        await pods.find_of(SUBJECT)
         assert counted() == 0
         assert world.events.written == []
 
@@ -205,7 +205,7 @@ async def test_while_the_annotation_names_no_role_of_the_binding_no_role_of_a_po
 async def test_with_an_association_no_role_of_a_pod_is_wrong() -> None:
     async with moved_scene(Mode.POD_IDENTITY) as (world, pods), running(pods):
         await asyncio.sleep(3 * INTERVAL)
-        await pods.find_of(WHO)
+        await pods.find_of(SUBJECT)
         assert counted() == 0
         assert world.events.written == []
 
@@ -214,7 +214,7 @@ async def test_with_an_association_no_role_of_a_pod_is_wrong() -> None:
 async def test_an_api_server_that_does_not_say_what_is_named_keeps_the_last_count() -> None:
     async with moved_scene() as (world, pods), running(pods):
         await asyncio.sleep(INTERVAL)
-        world.cluster.run_pod(WHO, "another", has_identity=True, role=OLD.value)
+        world.cluster.run_pod(SUBJECT, "another", has_identity=True, role=OLD.value)
         world.cluster.failing_reads = 1
         await asyncio.sleep(INTERVAL)
         assert counted() == 1

@@ -20,7 +20,7 @@ from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Re
 from webhook.telemetry import metrics
 
 ROLE = role()
-WHO = subject(1)
+SUBJECT = subject(1)
 LONGEST_DELAY = INTERVAL + 5
 
 
@@ -36,9 +36,9 @@ def settle(world: World, *numbers: int) -> None:
 
 def leave(world: World, what: str) -> None:
     if what == "namespace gone":
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
     else:
-        world.cluster.remove_account(WHO)
+        world.cluster.remove_account(SUBJECT)
 
 
 @pytest.mark.parametrize("what", ["namespace gone", "account gone"])
@@ -50,7 +50,7 @@ async def test_a_deleted_subject_is_associated_until_the_grace_is_over_and_no_lo
         await asyncio.sleep(2 * GRACE)
         leave(world, what)
         await asyncio.sleep(GRACE - 1)
-        assert set(world.eks.now) == {WHO, subject(2)}
+        assert set(world.eks.now) == {SUBJECT, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert set(world.eks.now) == {subject(2)}
         made = world.eks.calls["create"]
@@ -64,11 +64,11 @@ async def test_a_namespace_recreated_within_the_grace_keeps_its_association() ->
     async with world.running():
         settle(world, 1)
         await asyncio.sleep(GRACE)
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(0.9 * GRACE)
         settle(world, 1)
         await asyncio.sleep(3 * GRACE)
-        assert set(world.eks.now) == {WHO}
+        assert set(world.eks.now) == {SUBJECT}
         assert world.eks.calls["delete"] == 0
 
 
@@ -79,8 +79,8 @@ async def test_a_recreated_namespace_that_is_not_selected_loses_its_association_
     async with world.running():
         settle(world, 1, 2)
         await asyncio.sleep(GRACE)
-        world.cluster.remove_namespace(WHO)
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        world.cluster.remove_namespace(SUBJECT)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(LONGEST_DELAY)
         assert set(world.eks.now) == {subject(2)}
 
@@ -88,19 +88,19 @@ async def test_a_recreated_namespace_that_is_not_selected_loses_its_association_
 @in_virtual_time
 async def test_an_external_association_stays_though_unused() -> None:
     world = pods_world()
-    theirs = world.eks.put(WHO, ROLE.value)
+    theirs = world.eks.put(SUBJECT, ROLE.value)
     of_an_addon = world.eks.put(subject(2), ROLE.value, owner_arn=ADDON, tags=OWNER.tags())
     async with world.running():
         settle(world, 3)
         await asyncio.sleep(3 * GRACE)
-        assert (world.eks.now[WHO], world.eks.now[subject(2)]) == (theirs, of_an_addon)
+        assert (world.eks.now[SUBJECT], world.eks.now[subject(2)]) == (theirs, of_an_addon)
         assert world.eks.calls["delete"] == 0
 
 
 @in_virtual_time
 async def test_an_unused_association_of_ours_from_before_the_start_is_found_and_deleted() -> None:
     world = pods_world()
-    world.eks.put(WHO, ROLE.value, tags=OWNER.tags())
+    world.eks.put(SUBJECT, ROLE.value, tags=OWNER.tags())
     async with world.running():
         settle(world, 2)
         await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
@@ -126,12 +126,12 @@ async def test_while_the_watch_is_out_of_touch_none_is_removed_though_the_api_se
     async with world.running():
         settle(world, 1, 2)
         await asyncio.sleep(GRACE)
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(GRACE - INTERVAL)
         world.cluster.namespaces.failing_watches = world.cluster.namespaces.failing_lists = float("inf")
         world.cluster.break_watches()
         await asyncio.sleep(2 * GRACE)
-        assert set(world.eks.now) == {WHO, subject(2)}
+        assert set(world.eks.now) == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
@@ -140,26 +140,26 @@ async def test_what_the_api_server_itself_still_wants_keeps_it() -> None:
     async with world.running():
         settle(world, 1, 2)
         await asyncio.sleep(GRACE)
-        world.cluster.namespaces.objects.pop(WHO.namespace)  # as after a restore: gone here, and soon back
+        world.cluster.namespaces.objects.pop(SUBJECT.namespace)  # as after a restore: gone here, and soon back
         settle(world, 1)
         await asyncio.sleep(3 * GRACE)
-        assert set(world.eks.now) == {WHO, subject(2)}
+        assert set(world.eks.now) == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
 async def test_after_a_change_of_mode_trust_stays_where_pods_may_still_use_it_by_annotation() -> None:
     world = pods_world()
-    world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([WHO, subject(2)])))
+    world.iam.edit(ROLE, lambda document: document["Statement"].append(own_in(ROLE).render([SUBJECT, subject(2)])))
     async with world.running():
         settle(world, 2)
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
         await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
-        assert world.trusted_in(ROLE) == {WHO}
-        world.cluster.add_account(WHO)
+        assert world.trusted_in(ROLE) == {SUBJECT}
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(GRACE + 3 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == set()
-        assert set(world.eks.now) == {WHO, subject(2)}
+        assert set(world.eks.now) == {SUBJECT, subject(2)}
 
 
 @pytest.mark.parametrize("mode", [Mode.IRSA, Mode.ANNOTATE])

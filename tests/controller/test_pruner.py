@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
 
 ROLE, OTHER = role(), role("mxp-archive")
-WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+SUBJECT = subject(1)
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 TIER = "tier"
 LONGEST_DELAY = INTERVAL + 5
 """Seconds from when a removal is due until the removal is written."""
 
 
-def _settle(world: World, *who: Subject) -> None:
+def _settle(world: World, *subject: Subject) -> None:
     """Control planes that have been there for long."""
-    for one in who:
+    for one in subject:
         world.cluster.add_namespace(one.namespace)
         world.cluster.add_account(one, ROLE.value)
 
@@ -45,7 +45,7 @@ async def _settled() -> AsyncIterator[World]:
     """A program beside two control planes that have been there for longer than the grace."""
     world = World()
     async with world.running():
-        _settle(world, WHO, subject(2))
+        _settle(world, SUBJECT, subject(2))
         await asyncio.sleep(GRACE)
         yield world
 
@@ -57,7 +57,7 @@ def _of_tier(tier: str) -> Binding:
 
 
 def _trust_by_hand(world: World, one: RoleArn) -> None:
-    world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([WHO])))
+    world.iam.edit(one, lambda document: document["Statement"].append(own_in(one).render([SUBJECT])))
 
 
 def _have_another_lead(world: World, renewal: int) -> None:
@@ -75,7 +75,7 @@ async def _crowd(world: World) -> list[Subject]:
 
 def _lose_touch(world: World) -> None:
     """No list and no watch is answered any more."""
-    for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+    for source in (world.cluster.namespaces, world.cluster.accounts[SUBJECT.service_account]):
         source.failing_watches = source.failing_lists = float("inf")
     world.cluster.break_watches()
 
@@ -87,15 +87,15 @@ def _over_limit() -> float | None:
 def _leave(world: World, what: str) -> None:
     match what:
         case "namespace deleted":
-            world.cluster.delete_namespace(WHO)
+            world.cluster.delete_namespace(SUBJECT)
         case "namespace gone":
-            world.cluster.remove_namespace(WHO)
+            world.cluster.remove_namespace(SUBJECT)
         case "account gone":
-            world.cluster.remove_account(WHO)
+            world.cluster.remove_account(SUBJECT)
         case "label removed":
-            world.cluster.add_namespace(WHO.namespace, selected=False)
+            world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         case "annotation changed":
-            world.cluster.add_account(WHO, FOREIGN_ROLE)
+            world.cluster.add_account(SUBJECT, EXTERNAL_ROLE)
         case _:
             raise AssertionError(what)
 
@@ -107,11 +107,11 @@ def _leave(world: World, what: str) -> None:
 async def test_a_deleted_subject_is_trusted_until_the_grace_is_over_and_no_longer(what: str) -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO, subject(2))
+        _settle(world, SUBJECT, subject(2))
         await asyncio.sleep(2 * GRACE)
         _leave(world, what)
         await asyncio.sleep(GRACE - 1)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
         reported = "TrustRemoved" in world.events.reasons()
@@ -121,7 +121,7 @@ async def test_a_deleted_subject_is_trusted_until_the_grace_is_over_and_no_longe
         world.iam.calls.clear()
         await asyncio.sleep(2 * GRACE)
         assert world.iam.made("write") == []
-        assert_writes_were_careful(world.iam, own_in, {WHO, subject(2)})
+        assert_writes_were_careful(world.iam, own_in, {SUBJECT, subject(2)})
 
 
 @pytest.mark.parametrize("what", ["subject moved", "binding removed"])
@@ -134,13 +134,13 @@ async def test_a_subject_bound_to_another_role_is_trusted_in_the_old_one_until_t
     usual = labelled(OTHER, name="usual", existing=ExistingAnnotation.OVERRIDE)
     world = World(gold, silver, usual)
     async with world.running():
-        for who, tier in ((WHO, "gold"), (subject(2), "silver")):
-            world.cluster.add_namespace(who.namespace, tier=tier)
-            world.cluster.add_account(who, ROLE.value)
+        for account, tier in ((SUBJECT, "gold"), (subject(2), "silver")):
+            world.cluster.add_namespace(account.namespace, tier=tier)
+            world.cluster.add_account(account, ROLE.value)
         await asyncio.sleep(2 * GRACE)
-        assert (world.homes(WHO), world.homes(subject(2))) == ([ROLE], [ROLE])
+        assert (world.homes(SUBJECT), world.homes(subject(2))) == ([ROLE], [ROLE])
         if what == "subject moved":
-            world.cluster.add_namespace(WHO.namespace, tier="none")
+            world.cluster.add_namespace(SUBJECT.namespace, tier="none")
             await _see_it_move_after_the_grace(world)
     if what == "binding removed":
         world = World(silver, usual, before=world)
@@ -150,20 +150,20 @@ async def test_a_subject_bound_to_another_role_is_trusted_in_the_old_one_until_t
 
 async def _see_it_move_after_the_grace(world: World) -> None:
     await asyncio.sleep(GRACE - 2)
-    assert world.cluster.annotation(WHO) == OTHER.value
-    assert set(world.homes(WHO)) == {ROLE, OTHER}
+    assert world.cluster.annotation(SUBJECT) == OTHER.value
+    assert set(world.homes(SUBJECT)) == {ROLE, OTHER}
     await asyncio.sleep(2 * LONGEST_DELAY)
-    assert (world.homes(WHO), world.homes(subject(2))) == ([OTHER], [ROLE])
-    assert_writes_were_careful(world.iam, own_in, {WHO, subject(2)})
+    assert (world.homes(SUBJECT), world.homes(subject(2))) == ([OTHER], [ROLE])
+    assert_writes_were_careful(world.iam, own_in, {SUBJECT, subject(2)})
 
 
 @in_virtual_time
 async def test_our_statement_is_removed_with_its_last_subject() -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO)
+        _settle(world, SUBJECT)
         await asyncio.sleep(60)
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
         assert not any(own_in(ROLE).owns(one) for one in world.iam.document(ROLE)["Statement"])
 
@@ -172,23 +172,23 @@ async def test_our_statement_is_removed_with_its_last_subject() -> None:
 async def test_a_recreated_namespace_that_is_still_selected_keeps_its_trust() -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO)
+        _settle(world, SUBJECT)
         await asyncio.sleep(GRACE)
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(0.9 * GRACE)
-        world.cluster.add_namespace(WHO.namespace, uid="uid-2")
-        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.add_namespace(SUBJECT.namespace, uid="uid-2")
+        world.cluster.add_account(SUBJECT, ROLE.value)
         world.iam.calls.clear()
         await asyncio.sleep(3 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO}
+        assert world.trusted_in(ROLE) == {SUBJECT}
         assert world.iam.made("write") == []
 
 
 @in_virtual_time
 async def test_a_recreated_namespace_that_is_not_selected_loses_its_trust_in_the_next_pass() -> None:
     async with _settled() as world:
-        world.cluster.remove_namespace(WHO)
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        world.cluster.remove_namespace(SUBJECT)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2")
         await asyncio.sleep(LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
 
@@ -196,13 +196,13 @@ async def test_a_recreated_namespace_that_is_not_selected_loses_its_trust_in_the
 @in_virtual_time
 async def test_a_subject_wanted_again_for_a_moment_is_trusted_for_a_whole_new_grace() -> None:
     async with _settled() as world:
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(GRACE - 100)
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(1)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(GRACE - 1)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
 
@@ -211,40 +211,40 @@ async def test_a_subject_wanted_again_for_a_moment_is_trusted_for_a_whole_new_gr
 async def test_a_recreated_namespace_that_the_api_server_shows_selected_keeps_its_trust() -> None:
     """By the watch it is not selected, and would leave at once; by the API server it only lacks its account."""
     async with _settled() as world:
-        world.cluster.remove_namespace(WHO)
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2")
+        world.cluster.remove_namespace(SUBJECT)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2")
         shown = world.cluster.namespaces.objects
-        shown[WHO.namespace] = replace(shown[WHO.namespace], labels=shown[subject(2).namespace].labels)
+        shown[SUBJECT.namespace] = replace(shown[SUBJECT.namespace], labels=shown[subject(2).namespace].labels)
         await asyncio.sleep(GRACE - 10)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
 async def test_a_service_account_that_a_later_step_rejected_is_trusted_for_the_grace_and_not_again() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(GRACE - INTERVAL)
-        assert world.trusted_in(ROLE) == {WHO}
+        assert world.trusted_in(ROLE) == {SUBJECT}
         await asyncio.sleep(3 * INTERVAL)
         assert world.trusted_in(ROLE) == set()
         world.iam.calls.clear()
         await asyncio.sleep(3 * GRACE)
         assert world.iam.made("write") == []
-        world.cluster.add_account(WHO)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(1)
-        assert world.trusted_in(ROLE) == {WHO}
+        assert world.trusted_in(ROLE) == {SUBJECT}
 
 
 @in_virtual_time
 async def test_a_namespace_that_is_on_its_way_out_keeps_its_trust_until_it_is_gone() -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO)
+        _settle(world, SUBJECT)
         await asyncio.sleep(60)
-        world.cluster.add_namespace(WHO.namespace, terminating=True)
+        world.cluster.add_namespace(SUBJECT.namespace, terminating=True)
         await asyncio.sleep(3 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO}
+        assert world.trusted_in(ROLE) == {SUBJECT}
 
 
 @in_virtual_time
@@ -253,25 +253,25 @@ async def test_a_subject_that_two_roles_trust_stays_where_its_annotation_points(
     first, second = pool(2)
     for one in (first, second):
         _trust_by_hand(world, one)
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO, second.value)
+    world.cluster.add_namespace(SUBJECT.namespace)
+    world.cluster.add_account(SUBJECT, second.value)
     async with world.running():
         await asyncio.sleep(GRACE - INTERVAL)
-        assert world.homes(WHO) == [first, second]
+        assert world.homes(SUBJECT) == [first, second]
         await asyncio.sleep(3 * INTERVAL)
-        assert world.homes(WHO) == [second]
+        assert world.homes(SUBJECT) == [second]
 
 
 @in_virtual_time
 async def test_a_subject_wanted_again_before_the_write_stays() -> None:
     """The removal is approved while IAM is away; meanwhile the namespace is selected again."""
     async with _settled() as world:
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(GRACE - 30)
         world.iam.have(Trouble.HANGS)
         await asyncio.sleep(2 * LONGEST_DELAY)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
-        world.cluster.add_namespace(WHO.namespace)
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(1)
         world.iam.recover()
         await asyncio.sleep(GRACE)
@@ -283,10 +283,10 @@ async def test_a_subject_wanted_again_before_the_write_stays() -> None:
 async def test_stale_reads_cause_one_write_for_a_removal_and_bring_no_subject_back(lag: float) -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO, subject(2))
+        _settle(world, SUBJECT, subject(2))
         await asyncio.sleep(2 * GRACE)
         world.iam.stale = lag
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         world.iam.calls.clear()
         await asyncio.sleep(GRACE + 4 * INTERVAL)
         assert world.trusted_in(ROLE) == {subject(2)}
@@ -332,22 +332,22 @@ async def test_a_list_that_is_empty_or_cut_short_removes_no_more_than_the_limit_
 async def test_a_watch_that_lost_what_the_api_server_still_has_removes_nothing() -> None:
     world = World()
     async with world.running():
-        _settle(world, WHO, subject(2), subject(3))
+        _settle(world, SUBJECT, subject(2), subject(3))
         await asyncio.sleep(GRACE)
-        world.cluster.namespaces.lose(WHO.namespace)
+        world.cluster.namespaces.lose(SUBJECT.namespace)
         await asyncio.sleep(2 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO, subject(2), subject(3)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2), subject(3)}
 
 
 @in_virtual_time
 async def test_what_a_list_lacked_and_a_later_one_shows_without_its_label_has_the_whole_grace_from_then() -> None:
     """It may have been wanted all the while, for all that is known."""
     async with _settled() as world:
-        world.cluster.namespaces.lose(WHO.namespace)
+        world.cluster.namespaces.lose(SUBJECT.namespace)
         await asyncio.sleep(GRACE - INTERVAL)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(GRACE - 1)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
 
@@ -359,31 +359,31 @@ async def test_an_api_server_that_is_away_for_longer_than_the_grace_removes_noth
         world.cluster.forget()
         world.cluster.failing_reads = float("inf")
         await asyncio.sleep(2 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
-        for source in (world.cluster.namespaces, world.cluster.accounts[WHO.service_account]):
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
+        for source in (world.cluster.namespaces, world.cluster.accounts[SUBJECT.service_account]):
             source.failing_watches = source.failing_lists = 0
         world.cluster.failing_reads = 0
         await asyncio.sleep(2 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
 async def test_while_the_watch_is_out_of_touch_nothing_is_removed_though_the_api_server_would_confirm_it() -> None:
     async with _settled() as world:
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(GRACE - INTERVAL)
         _lose_touch(world)
         await asyncio.sleep(2 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
 
 
 @in_virtual_time
 async def test_a_removal_that_cannot_be_confirmed_waits_until_it_can() -> None:
     async with _settled() as world:
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         world.cluster.failing_reads = float("inf")
         await asyncio.sleep(2 * GRACE)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         world.cluster.failing_reads = 0
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
@@ -519,7 +519,7 @@ async def test_the_next_leader_knows_what_the_one_before_has_removed() -> None:
 @in_virtual_time
 async def test_a_former_leader_removes_nothing_that_it_had_approved() -> None:
     async with _settled() as world:
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(GRACE - INTERVAL)
         trouble = world.iam.have(Trouble.HANGS, "write")
         await asyncio.sleep(2 * LONGEST_DELAY)
@@ -527,7 +527,7 @@ async def test_a_former_leader_removes_nothing_that_it_had_approved() -> None:
             _have_another_lead(world, renewal)
             await asyncio.sleep(5)
             trouble.off()
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         await asyncio.sleep(GRACE + 2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
 
@@ -535,12 +535,12 @@ async def test_a_former_leader_removes_nothing_that_it_had_approved() -> None:
 @in_virtual_time
 async def test_a_process_that_starts_begins_the_grace_with_its_first_read() -> None:
     async with _settled() as world:
-        world.cluster.delete_namespace(WHO)
+        world.cluster.delete_namespace(SUBJECT)
         await asyncio.sleep(GRACE - 60)
     world = World(before=world)
     async with world.running():
         await asyncio.sleep(GRACE - 60)
-        assert world.trusted_in(ROLE) == {WHO, subject(2)}
+        assert world.trusted_in(ROLE) == {SUBJECT, subject(2)}
         await asyncio.sleep(2 * LONGEST_DELAY)
         assert world.trusted_in(ROLE) == {subject(2)}
 

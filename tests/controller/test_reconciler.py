@@ -14,17 +14,17 @@ from tests.support.worlds import INTERVAL, World, labelled
 from webhook.model.bindings import ExistingAnnotation, Mode
 
 ROLE = role()
-WHO = subject(1)
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+SUBJECT = subject(1)
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 
 @in_virtual_time
 async def test_a_selected_namespace_is_trusted_before_its_service_account_exists() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(0.5)
-        assert world.homes(WHO) == [ROLE]
+        assert world.homes(SUBJECT) == [ROLE]
         assert world.cluster.annotated == []
 
 
@@ -32,55 +32,55 @@ async def test_a_selected_namespace_is_trusted_before_its_service_account_exists
 async def test_a_namespace_labelled_late_gets_annotation_and_trust_and_its_pod_is_reported() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace, selected=False)
-        world.cluster.add_account(WHO)
-        world.cluster.run_pod(WHO, "mxp-controller-1", has_identity=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
+        world.cluster.add_account(SUBJECT)
+        world.cluster.run_pod(SUBJECT, "mxp-controller-1", has_identity=False)
         await asyncio.sleep(2 * INTERVAL)
-        assert world.cluster.annotation(WHO) is None
-        assert world.homes(WHO) == []
+        assert world.cluster.annotation(SUBJECT) is None
+        assert world.homes(SUBJECT) == []
         assert world.events.written == []
 
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(1)
-        assert world.cluster.annotation(WHO) == ROLE.value
-        assert world.homes(WHO) == [ROLE]
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
+        assert world.homes(SUBJECT) == [ROLE]
         assert world.events.reasons() == ["AnnotatedLate", "StartedWithoutIdentity"]
         pod = world.events.written[1]
         assert (pod.about.kind, pod.about.name) == ("Pod", "mxp-controller-1")
-        assert f"kubectl rollout restart deployment -n {WHO.namespace}" in pod.message
+        assert f"kubectl rollout restart deployment -n {SUBJECT.namespace}" in pod.message
 
 
 @in_virtual_time
 async def test_service_accounts_from_before_the_program_are_adopted_at_its_start() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
-    world.cluster.add_account(WHO)
+    world.cluster.add_namespace(SUBJECT.namespace)
+    world.cluster.add_account(SUBJECT)
     async with world.running():
         await asyncio.sleep(1)
-        assert world.cluster.annotation(WHO) == ROLE.value
-        assert world.homes(WHO) == [ROLE]
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
+        assert world.homes(SUBJECT) == [ROLE]
 
 
 @in_virtual_time
 async def test_an_annotation_that_was_stripped_is_put_back() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
         await asyncio.sleep(1)
-        world.cluster.add_account(WHO)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(1)
-        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
 
 
 @in_virtual_time
 async def test_a_pod_is_reported_once_and_only_if_it_lacks_identity() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, ROLE.value)
-        world.cluster.run_pod(WHO, "early", has_identity=False)
-        world.cluster.run_pod(WHO, "late", has_identity=True)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
+        world.cluster.run_pod(SUBJECT, "early", has_identity=False)
+        world.cluster.run_pod(SUBJECT, "late", has_identity=True)
         await asyncio.sleep(10 * INTERVAL)
         assert [event.about.name for event in world.events.written] == ["early"]
 
@@ -88,12 +88,12 @@ async def test_a_pod_is_reported_once_and_only_if_it_lacks_identity() -> None:
 @in_virtual_time
 async def test_nothing_is_done_for_a_namespace_on_its_way_out() -> None:
     world = World()
-    world.cluster.add_namespace(WHO.namespace, terminating=True)
-    world.cluster.add_account(WHO)
+    world.cluster.add_namespace(SUBJECT.namespace, terminating=True)
+    world.cluster.add_account(SUBJECT)
     async with world.running():
         await asyncio.sleep(2 * INTERVAL)
-        assert world.homes(WHO) == []
-        assert world.cluster.annotation(WHO) is None
+        assert world.homes(SUBJECT) == []
+        assert world.cluster.annotation(SUBJECT) is None
         assert world.iam.made("write") == []
 
 
@@ -101,31 +101,31 @@ async def test_nothing_is_done_for_a_namespace_on_its_way_out() -> None:
 async def test_an_annotation_of_an_external_role_is_left_alone() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, EXTERNAL_ROLE)
         await asyncio.sleep(INTERVAL)
-        assert world.cluster.annotation(WHO) == FOREIGN_ROLE
+        assert world.cluster.annotation(SUBJECT) == EXTERNAL_ROLE
 
 
 @in_virtual_time
 async def test_an_annotation_of_an_external_role_is_overridden_where_the_binding_says_so() -> None:
     world = World(labelled(existing=ExistingAnnotation.OVERRIDE))
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, FOREIGN_ROLE)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, EXTERNAL_ROLE)
         await asyncio.sleep(1)
-        assert world.cluster.annotation(WHO) == ROLE.value
-        assert world.homes(WHO) == [ROLE]
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
+        assert world.homes(SUBJECT) == [ROLE]
 
 
 @in_virtual_time
 async def test_mode_annotate_annotates_and_touches_no_trust() -> None:
     world = World(labelled(mode=Mode.ANNOTATE))
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(2 * INTERVAL)
-        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
         assert world.iam.calls == []
 
 
@@ -133,18 +133,18 @@ async def test_mode_annotate_annotates_and_touches_no_trust() -> None:
 async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> None:
     roles = pool(3)
     world = World(labelled(*roles))
-    wrong = world.bindings[0].roles_in_order(WHO)[1]
-    home = world.bindings[0].roles_in_order(WHO)[2]
-    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([WHO])))
+    wrong = world.bindings[0].roles_in_order(SUBJECT)[1]
+    home = world.bindings[0].roles_in_order(SUBJECT)[2]
+    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([SUBJECT])))
     world.iam.limit = world.iam.answered_limit = 1
     async with world.running():
-        world.cluster.run_pod(WHO, "before", has_identity=True, role=wrong.value)
-        world.cluster.run_pod(WHO, "since", has_identity=True, role=home.value)
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, wrong.value)
+        world.cluster.run_pod(SUBJECT, "before", has_identity=True, role=wrong.value)
+        world.cluster.run_pod(SUBJECT, "since", has_identity=True, role=home.value)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, wrong.value)
         await asyncio.sleep(2 * INTERVAL)
-        assert world.cluster.annotation(WHO) == home.value
-        assert world.homes(WHO) == [home]
+        assert world.cluster.annotation(SUBJECT) == home.value
+        assert world.homes(SUBJECT) == [home]
         assert "AnnotatedLate" in world.events.reasons()
         wrong_pods = [one for one in world.events.written if one.reason == "RunsWithAnotherRole"]
         assert [one.about.name for one in wrong_pods] == ["before"]
@@ -155,31 +155,31 @@ async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> N
 async def test_annotations_of_a_pool_name_the_role_that_trusts() -> None:
     world = World(labelled(*pool(3)))
     crowd = [subject(number) for number in range(20)]
-    for who in crowd:
-        world.cluster.add_namespace(who.namespace)
-        world.cluster.add_account(who)
+    for account in crowd:
+        world.cluster.add_namespace(account.namespace)
+        world.cluster.add_account(account)
     async with world.running():
         await asyncio.sleep(2 * INTERVAL)
-        for who in crowd:
-            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+        for account in crowd:
+            assert [one.value for one in world.homes(account)] == [world.cluster.annotation(account)]
 
 
 @in_virtual_time
 async def test_while_no_role_is_known_to_trust_it_the_annotation_of_another_replica_stays() -> None:
     roles = pool(3)
     world = World(labelled(*roles))
-    other = world.bindings[0].roles_in_order(WHO)[1]
+    other = world.bindings[0].roles_in_order(SUBJECT)[1]
     async with world.running():
         world.iam.have(Trouble.REFUSED)
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(4)
-        world.cluster.add_account(WHO, other.value)
+        world.cluster.add_account(SUBJECT, other.value)
         await asyncio.sleep(20)
-        assert world.cluster.annotation(WHO) == other.value
+        assert world.cluster.annotation(SUBJECT) == other.value
         world.iam.recover()
         await asyncio.sleep(20)
-        assert world.homes(WHO) == [other]
+        assert world.homes(SUBJECT) == [other]
 
 
 @in_virtual_time
@@ -187,12 +187,12 @@ async def test_a_failed_annotation_is_tried_again_by_the_next_pass() -> None:
     world = World()
     async with world.running():
         world.cluster.failing_annotations = 1
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(1)
-        assert world.cluster.annotation(WHO) is None
+        assert world.cluster.annotation(SUBJECT) is None
         await asyncio.sleep(INTERVAL)
-        assert world.cluster.annotation(WHO) == ROLE.value
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
 
 
 @in_virtual_time
@@ -216,13 +216,13 @@ async def test_while_iam_is_away_annotations_are_written_and_trust_follows() -> 
 async def test_five_hundred_service_accounts_found_late_cost_few_writes(roles: int) -> None:
     world = World(labelled(*pool(roles)), iam=SimulatedIam(latency=0.15, limit=131072))
     crowd = [subject(number) for number in range(500)]
-    for who in crowd:
-        world.cluster.add_namespace(who.namespace)
-        world.cluster.add_account(who)
+    for account in crowd:
+        world.cluster.add_namespace(account.namespace)
+        world.cluster.add_account(account)
     async with world.running():
         await asyncio.sleep(30)
-        for who in crowd:
-            assert [one.value for one in world.homes(who)] == [world.cluster.annotation(who)]
+        for account in crowd:
+            assert [one.value for one in world.homes(account)] == [world.cluster.annotation(account)]
         assert len(world.iam.made("write")) <= 3 * roles
 
 
@@ -232,17 +232,17 @@ async def test_a_new_namespace_does_not_wait_for_a_slow_list_of_pods() -> None:
     world.cluster.pods_latency = 45
     async with world.running():
         assert now() < 45
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(1)
-        assert world.homes(WHO) == [ROLE]
+        assert world.homes(SUBJECT) == [ROLE]
 
 
 @in_virtual_time
 async def test_trust_that_was_removed_externally_is_restored_without_a_change_in_the_cluster() -> None:
     world = World()
     async with world.running():
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, ROLE.value)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
         await asyncio.sleep(10 * INTERVAL)
         world.iam.edit(
             ROLE,
@@ -251,13 +251,13 @@ async def test_trust_that_was_removed_externally_is_restored_without_a_change_in
             ),
         )
         await asyncio.sleep(INTERVAL + 1)
-        assert world.homes(WHO) == [ROLE]
-        assert_writes_were_careful(world.iam, own_in, {WHO})
+        assert world.homes(SUBJECT) == [ROLE]
+        assert_writes_were_careful(world.iam, own_in, {SUBJECT})
 
 
 def _settle_with_what_is_not_ours(world: World) -> None:
     """Control planes, of which one is annotated by hand and one has a pod that started too early."""
-    annotations = [ROLE.value, None, FOREIGN_ROLE, ROLE.value, None]
+    annotations = [ROLE.value, None, EXTERNAL_ROLE, ROLE.value, None]
     for number, annotation in enumerate(annotations):
         world.cluster.add_namespace(subject(number).namespace)
         world.cluster.add_account(subject(number), annotation)
@@ -287,7 +287,7 @@ async def test_an_idle_cluster_costs_one_read_a_pass_and_no_write() -> None:
 async def test_an_idle_cluster_of_associations_costs_lists_and_descriptions_and_no_write() -> None:
     world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
     _settle_with_what_is_not_ours(world)
-    world.eks.put(subject(4), FOREIGN_ROLE)
+    world.eks.put(subject(4), EXTERNAL_ROLE)
     async with world.running():
         await asyncio.sleep(INTERVAL)
         before = world.eks.now

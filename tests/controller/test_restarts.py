@@ -13,7 +13,6 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from webhook.model.names import RoleArn, Subject
 
-WHO = subject(1)
-KEY = (WHO.namespace, WHO.service_account)
+SUBJECT = subject(1)
+KEY = (SUBJECT.namespace, SUBJECT.service_account)
 PATIENCE = 300.0
 HOUR = 3600.0
 YEAR_9999 = 253402214400.0
@@ -43,26 +42,31 @@ class Scene:
 
     def add(self, number: int) -> Subject:
         """A control plane whose pod started before its ServiceAccount was annotated."""
-        who = subject(number)
-        self.world.cluster.add_namespace(who.namespace)
-        self.world.cluster.add_account(who)
-        self.deployments.run(who)
-        return who
+        account = subject(number)
+        self.world.cluster.add_namespace(account.namespace)
+        self.world.cluster.add_account(account)
+        self.deployments.run(account)
+        return account
 
     def add_moved(self, number: int) -> Subject:
         """A control plane whose pod started when its ServiceAccount named another role of the pool."""
-        who = subject(number)
-        self.world.cluster.add_namespace(who.namespace)
-        self.world.cluster.add_account(who, OLD.value)
-        self.deployments.run(who)
-        self.world.cluster.add_account(who, NEW.value)
-        return who
+        account = subject(number)
+        self.world.cluster.add_namespace(account.namespace)
+        self.world.cluster.add_account(account, OLD.value)
+        self.deployments.run(account)
+        self.world.cluster.add_account(account, NEW.value)
+        return account
 
     def leader(self) -> Restarts:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.cache, self.world.grants)
         return Restarts(
-            self.world.reconciler.pods, identities, self.deployments, self.world.events, self.limits, now
+            self.world.reconciler.pods,
+            self.world.cache,
+            self.world.grants,
+            self.deployments,
+            self.world.events,
+            self.limits,
+            now,
         )
 
     @asynccontextmanager
@@ -86,9 +90,11 @@ class Scene:
         return sum(pod.roles == {role.value} for pod in self.world.cluster.running.values())
 
 
-def forget_note(scene: Scene, who: Subject) -> None:
+def forget_note(scene: Scene, subject: Subject) -> None:
     """What the owner of a Deployment may do to it."""
-    scene.deployments.change((who.namespace, who.service_account), restarted_by_us=None, restarted_for=None)
+    scene.deployments.change(
+        (subject.namespace, subject.service_account), restarted_by_us=None, restarted_for=None
+    )
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -129,7 +135,7 @@ async def test_nothing_is_restarted_before_the_role_trusts_the_account() -> None
         assert scene.restarted() == []
         scene.world.iam.recover()
         await asyncio.sleep(3 * INTERVAL)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
 
 
 @in_virtual_time
@@ -140,7 +146,7 @@ async def test_a_restart_that_did_not_help_is_reported_and_not_repeated() -> Non
     before = counted("did_not_help")
     async with scene.running():
         await asyncio.sleep(3 * HOUR)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
         assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
         assert counted("did_not_help") - before == 1
 
@@ -202,7 +208,10 @@ async def test_a_rollout_without_end_whose_owner_removes_the_note_takes_a_turn_e
     async with scene.running():
         for _ in range(int(6 * HOUR / INTERVAL)):
             await asyncio.sleep(INTERVAL)
-            if scene.deployments.objects[subject(0).namespace, WHO.service_account].restarted_by_us is not None:
+            if (
+                scene.deployments.objects[subject(0).namespace, SUBJECT.service_account].restarted_by_us
+                is not None
+            ):
                 forget_note(scene, subject(0))
         assert len(scene.restarted()) <= 12
 
@@ -231,9 +240,9 @@ async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_it_
     before = counted("timed_out")
     async with scene.running():
         await asyncio.sleep(PATIENCE)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
         await asyncio.sleep(2 * INTERVAL)
-        assert scene.restarted() == [WHO.namespace, subject(2).namespace]
+        assert scene.restarted() == [SUBJECT.namespace, subject(2).namespace]
         await asyncio.sleep(HOUR)
         assert len(scene.restarted()) == 2
         assert counted("timed_out") - before == 2
@@ -243,11 +252,11 @@ async def test_after_a_rollout_that_does_not_end_in_time_the_next_begins_and_it_
 @in_virtual_time
 async def test_a_pod_that_is_of_no_bound_deployment_is_reported_and_nothing_is_restarted() -> None:
     scene = Scene()
-    scene.world.cluster.add_namespace(WHO.namespace)
-    scene.world.cluster.add_account(WHO, role().value)
-    scene.world.cluster.run_pod(WHO, "by-hand", has_identity=False)
+    scene.world.cluster.add_namespace(SUBJECT.namespace)
+    scene.world.cluster.add_account(SUBJECT, role().value)
+    scene.world.cluster.run_pod(SUBJECT, "by-hand", has_identity=False)
     scene.deployments.eks_works = False
-    scene.deployments.run(WHO, "external")
+    scene.deployments.run(SUBJECT, "external")
     async with scene.running():
         await asyncio.sleep(3 * INTERVAL)
         assert scene.restarted() == []
@@ -265,7 +274,7 @@ async def test_a_paused_deployment_is_reported_and_restarted_once_it_is_resumed(
         assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
         scene.deployments.change(KEY, is_paused=False)
         await asyncio.sleep(2 * INTERVAL)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
 
 
 @in_virtual_time
@@ -275,7 +284,7 @@ async def test_a_deployment_that_changes_under_the_hand_is_read_again() -> None:
     scene.add(1)
     async with scene.running():
         await asyncio.sleep(INTERVAL + 30)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
         assert scene.lacking() == 0
 
 
@@ -295,9 +304,9 @@ async def test_an_api_server_that_fails_for_a_while_costs_no_restart_and_adds_no
 @in_virtual_time
 async def test_a_cluster_whose_pods_have_identity_costs_no_call_about_deployments() -> None:
     scene = Scene()
-    scene.world.cluster.add_namespace(WHO.namespace)
-    scene.world.cluster.add_account(WHO, role().value)
-    scene.deployments.run(WHO)
+    scene.world.cluster.add_namespace(SUBJECT.namespace)
+    scene.world.cluster.add_account(SUBJECT, role().value)
+    scene.deployments.run(SUBJECT)
     async with scene.running():
         await asyncio.sleep(20 * INTERVAL)
         assert scene.deployments.reads == []
@@ -332,17 +341,17 @@ async def test_no_pod_is_replaced_before_the_role_that_is_named_now_trusts_it() 
         assert scene.world.events.reasons().count("RunsWithAnotherRole") == 1
         scene.world.iam.recover()
         await asyncio.sleep(3 * INTERVAL)
-        assert scene.restarted() == [WHO.namespace]
+        assert scene.restarted() == [SUBJECT.namespace]
         assert scene.carrying(NEW) == 1
 
 
 @in_virtual_time
 async def test_a_deployment_is_restarted_again_for_another_role_and_by_a_new_leader_once() -> None:
     scene = Scene(world=World(labelled(OLD, NEW, mode=Mode.ANNOTATE)))
-    who = scene.add_moved(1)
+    subject = scene.add_moved(1)
     async with scene.world.running():
         for named in (NEW, OLD, NEW):
-            scene.world.cluster.add_account(who, named.value)
+            scene.world.cluster.add_account(subject, named.value)
             for _ in range(10):
                 leading = asyncio.create_task(scene.leader().run())
                 await asyncio.sleep(97)
@@ -355,13 +364,13 @@ async def test_a_deployment_is_restarted_again_for_another_role_and_by_a_new_lea
 async def test_what_did_not_help_for_one_role_is_tried_again_for_another() -> None:
     scene = Scene(world=World(labelled(OLD, NEW, mode=Mode.ANNOTATE)))
     scene.deployments.eks_works = False
-    who = scene.add_moved(1)
+    subject = scene.add_moved(1)
     async with scene.running():
         await asyncio.sleep(HOUR)
         assert len(scene.restarted()) == 1
         assert scene.world.events.reasons().count("NotRestartedForIdentity") == 1
         scene.deployments.eks_works = True
-        scene.world.cluster.add_account(who, OLD.value)
+        scene.world.cluster.add_account(subject, OLD.value)
         await asyncio.sleep(HOUR)
         assert len(scene.restarted()) == 2
         assert scene.carrying(OLD) == 1

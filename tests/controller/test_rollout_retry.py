@@ -14,15 +14,14 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
-from webhook.controller.remediation.identities import Identities
 from webhook.controller.remediation.rollout_retry import RolloutRetry
 from webhook.model.deployments import RETRY_ROUND
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-WHO = subject(1)
-KEY = (WHO.namespace, WHO.service_account)
+SUBJECT = subject(1)
+KEY = (SUBJECT.namespace, SUBJECT.service_account)
 SOON = 3.0
 """Seconds from an identity to the first retry, at most."""
 
@@ -37,15 +36,14 @@ class Scene:
 
     def add(self, number: int, annotation: str | None = None, *, selected: bool = True) -> None:
         """A control plane with its Deployment."""
-        who = subject(number)
-        self.world.cluster.add_namespace(who.namespace, selected=selected)
-        self.world.cluster.add_account(who, annotation)
-        self.deployments.run(who)
+        account = subject(number)
+        self.world.cluster.add_namespace(account.namespace, selected=selected)
+        self.world.cluster.add_account(account, annotation)
+        self.deployments.run(account)
 
     def leader(self) -> RolloutRetry:
         """A new leader, with an empty memory."""
-        identities = Identities(self.world.cache, self.world.grants)
-        return RolloutRetry(identities, self.deployments, self.world.events)
+        return RolloutRetry(self.world.cache, self.world.grants, self.deployments, self.world.events)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -69,10 +67,10 @@ async def test_a_deployment_refused_before_the_start_is_retried_when_its_account
     async with scene.running():
         await asyncio.sleep(SOON)
         assert not scene.deployments.objects[KEY].is_refused
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
         assert "RolloutRetried" in scene.world.events.reasons()
         await asyncio.sleep(10 * INTERVAL)
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
 
 
 @in_virtual_time
@@ -83,9 +81,9 @@ async def test_a_deployment_refused_later_is_retried_when_its_account_is_annotat
         scene.add(1, selected=False)
         await asyncio.sleep(INTERVAL)
         assert scene.retried() == []
-        scene.world.cluster.add_namespace(WHO.namespace)
+        scene.world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(SOON)
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
 
 
 @in_virtual_time
@@ -99,17 +97,17 @@ async def test_none_is_retried_before_the_role_trusts_it() -> None:
         assert scene.retried() == []
         scene.world.iam.recover()
         await asyncio.sleep(INTERVAL)
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
 
 
 @in_virtual_time
 async def test_a_deployment_that_is_not_refused_is_left_alone() -> None:
     scene = Scene()
     async with scene.running():
-        scene.world.cluster.add_namespace(WHO.namespace)
+        scene.world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(1)
-        scene.world.cluster.add_account(WHO, role().value)
-        scene.deployments.run(WHO)
+        scene.world.cluster.add_account(SUBJECT, role().value)
+        scene.deployments.run(SUBJECT)
         await asyncio.sleep(INTERVAL)
         assert scene.deployments.reads == [KEY]
         assert scene.retried() == []
@@ -122,7 +120,7 @@ async def test_deployments_of_others_are_left_alone(what: str) -> None:
     scene.add(1)
     other = {
         "another account": lambda: scene.deployments.change(KEY, service_account="default"),
-        "another name": lambda: scene.deployments.run(WHO, "external"),
+        "another name": lambda: scene.deployments.run(SUBJECT, "external"),
         "another namespace": lambda: scene.add(2, selected=False),
     }
     other[what]()
@@ -132,7 +130,7 @@ async def test_deployments_of_others_are_left_alone(what: str) -> None:
     async with scene.running():
         await asyncio.sleep(5 * INTERVAL)
         assert {key: scene.deployments.objects[key] for key in theirs} == theirs
-        assert scene.retried() == ([] if what == "another account" else [WHO.namespace])
+        assert scene.retried() == ([] if what == "another account" else [SUBJECT.namespace])
 
 
 @in_virtual_time
@@ -165,7 +163,7 @@ async def test_one_that_is_refused_long_after_its_identity_came_is_retried_withi
     async with scene.running():
         await asyncio.sleep(10 * INTERVAL)
         scene.deployments.eks_works = False
-        scene.deployments.run(WHO)  # its pod is recreated, as after a node is lost
+        scene.deployments.run(SUBJECT)  # its pod is recreated, as after a node is lost
         await asyncio.sleep(3 * INTERVAL)
         assert scene.deployments.objects[KEY].is_refused
         scene.deployments.eks_works = True
@@ -179,7 +177,7 @@ async def test_one_that_cannot_be_retried_keeps_no_other_from_it() -> None:
     scene = Scene()
     for number in range(3):
         scene.add(number, role().value)
-        scene.deployments.change((subject(number).namespace, WHO.service_account), is_failing=True)
+        scene.deployments.change((subject(number).namespace, SUBJECT.service_account), is_failing=True)
     scene.deployments.refusing_retries = {subject(1).namespace}
     async with scene.running():
         await asyncio.sleep(INTERVAL)
@@ -217,7 +215,7 @@ async def test_a_change_that_is_not_about_the_identity_costs_no_read() -> None:
     scene.add(1, role().value)
     async with scene.running():
         await asyncio.sleep(INTERVAL)
-        scene.world.cluster.add_namespace(WHO.namespace, uid="another")
+        scene.world.cluster.add_namespace(SUBJECT.namespace, uid="another")
         await asyncio.sleep(INTERVAL)
         assert scene.deployments.reads == []
 
@@ -248,7 +246,7 @@ async def test_an_api_server_that_fails_for_a_while_is_asked_again() -> None:
     async with scene.running():
         await asyncio.sleep(RETRY_ROUND)
         assert len(scene.deployments.lists) == 4
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
 
 
 @in_virtual_time
@@ -265,7 +263,7 @@ async def test_a_leader_that_comes_back_checks_all_again() -> None:
         assert scene.retried() == []
         second = asyncio.create_task(scene.retries.run())
         await asyncio.sleep(SOON)
-        assert scene.retried() == [WHO.namespace]
+        assert scene.retried() == [SUBJECT.namespace]
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
 

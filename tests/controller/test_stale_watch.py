@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from webhook.coordination.leases import Lease
 
 ROLE, GOLD, SILVER = role(), role("gold"), role("silver")
-WHO = subject(99)
-SECOND = Subject(WHO.namespace, "second")
+SUBJECT = subject(99)
+SECOND = Subject(SUBJECT.namespace, "second")
 EXTERNAL = "arn:aws:iam::999999999999:role/hand"
 
 
-def has_access(world: World, who: Subject = WHO, one: Any = ROLE) -> bool:
+def has_access(world: World, subject: Subject = SUBJECT, one: Any = ROLE) -> bool:
     """Whether it is trusted or associated."""
-    return who in world.eks.now or who in world.trusted_in(one)
+    return subject in world.eks.now or subject in world.trusted_in(one)
 
 
-def removes_external(who: Subject) -> dict[str, Any]:
+def removes_external(subject: Subject) -> dict[str, Any]:
     """The review of an UPDATE that takes an external annotation away."""
-    old = {"name": who.service_account, "namespace": who.namespace, "annotations": annotated(EXTERNAL)}
+    old = {"name": subject.service_account, "namespace": subject.namespace, "annotations": annotated(EXTERNAL)}
     before = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": old}
-    return review(who, operation="UPDATE", annotations={}, oldObject=before)
+    return review(subject, operation="UPDATE", annotations={}, oldObject=before)
 
 
 def approved(cause: str) -> float:
@@ -75,15 +75,15 @@ async def test_a_late_annotation_gives_nothing_once_no_binding_selects_the_names
     async with world.running():
         away = world.iam.have(Trouble.THROTTLED)
         await crowd_that_waits(world)
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(2)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(1)
         away.off()
         await asyncio.sleep(30)
-        assert WHO not in world.trusted_in(ROLE)
-        assert world.cluster.annotation(WHO) is None
+        assert SUBJECT not in world.trusted_in(ROLE)
+        assert world.cluster.annotation(SUBJECT) is None
 
 
 @in_virtual_time
@@ -91,12 +91,12 @@ async def test_a_namespace_that_loses_its_label_while_aws_is_waited_for_is_not_a
     world = World()
     async with world.running():
         world.iam.have(Trouble.THROTTLED)
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(2)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(30)
-        assert world.cluster.annotation(WHO) is None
+        assert world.cluster.annotation(SUBJECT) is None
 
 
 @in_virtual_time
@@ -105,17 +105,17 @@ async def test_a_late_annotation_does_not_bring_the_former_binding_back() -> Non
     async with world.running():
         away = world.iam.have(Trouble.THROTTLED)
         await crowd_that_waits(world, team="gold")
-        world.cluster.add_namespace(WHO.namespace, selected=False, team="gold")
-        world.cluster.add_account(WHO)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, team="gold")
+        world.cluster.add_account(SUBJECT)
         await asyncio.sleep(0.5)
-        world.cluster.delete_namespace(WHO)
+        world.cluster.delete_namespace(SUBJECT)
         await asyncio.sleep(0.5)
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2", team="silver")
-        world.cluster.add_account(WHO, SILVER.value)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2", team="silver")
+        world.cluster.add_account(SUBJECT, SILVER.value)
         await asyncio.sleep(1)
         away.off()
         await asyncio.sleep(80)
-        assert world.homes(WHO) == [SILVER]
+        assert world.homes(SUBJECT) == [SILVER]
 
 
 # A watch that is out of touch, or behind a live read
@@ -129,13 +129,13 @@ async def test_a_namespace_labelled_again_while_the_watch_is_interrupted_keeps_i
     world = World(labelled(ROLE, mode=mode), iam=SimulatedIam(limit=131072))
     async with world.running():
         crowd = [subject(number) for number in range(30)]
-        for one in [*crowd, WHO]:
+        for one in [*crowd, SUBJECT]:
             world.cluster.add_namespace(one.namespace)
             world.cluster.add_account(one, ROLE.value if mode is Mode.IRSA else None)
         await asyncio.sleep(2 * GRACE)
         for one in crowd:
             world.cluster.delete_namespace(one)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(GRACE - 5)
         monkeypatch.setattr(simulated_eks, "LATENCY", 2.0)
         world.iam.latency = 2.0
@@ -146,7 +146,7 @@ async def test_a_namespace_labelled_again_while_the_watch_is_interrupted_keeps_i
         world.cluster.break_watches()
         await asyncio.sleep(0.5)
         assert has_access(world)
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(300)
         assert has_access(world)
 
@@ -157,17 +157,17 @@ async def test_a_namespace_recreated_right_before_the_removal_keeps_its_access(m
     """The API server has confirmed the removal, then a review comes, and the watch is two seconds late."""
     world = World(labelled(ROLE, mode=mode))
     async with world.running(), reviewing(world) as reviewer:
-        for one in (subject(1), WHO):
+        for one in (subject(1), SUBJECT):
             world.cluster.add_namespace(one.namespace)
             world.cluster.add_account(one, ROLE.value if mode is Mode.IRSA else None)
         await asyncio.sleep(2 * GRACE)
-        world.cluster.delete_namespace(WHO)
+        world.cluster.delete_namespace(SUBJECT)
         await asyncio.sleep(GRACE - 10)
         await confirmed(world, late=2.0)
-        world.cluster.add_namespace(WHO.namespace, uid="uid-2")
+        world.cluster.add_namespace(SUBJECT.namespace, uid="uid-2")
         await asyncio.sleep(0.02)
-        await reviewer.send(review(WHO))
-        world.cluster.add_account(WHO, ROLE.value if mode is Mode.IRSA else None)
+        await reviewer.send(review(SUBJECT))
+        world.cluster.add_account(SUBJECT, ROLE.value if mode is Mode.IRSA else None)
         for _ in range(300):
             assert has_access(world)
             await asyncio.sleep(0.1)
@@ -184,7 +184,7 @@ async def confirmed(world: World, late: float) -> None:
 
     world.leases.update = slow  # type: ignore[method-assign]
     before = len(world.cluster.reads)
-    await eventually(lambda: WHO.namespace in world.cluster.reads[before:])
+    await eventually(lambda: SUBJECT.namespace in world.cluster.reads[before:])
     await asyncio.sleep(0.05)
 
 
@@ -195,13 +195,13 @@ async def test_a_second_service_account_selected_again_right_before_the_removal_
 ) -> None:
     world = World(labelled(), of_team("second", service_account="second"))
     async with world.running(), reviewing(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace, selected=also_first, team="second")
+        world.cluster.add_namespace(SUBJECT.namespace, selected=also_first, team="second")
         world.cluster.add_account(SECOND, role("second").value)
         await asyncio.sleep(2 * GRACE)
-        world.cluster.add_namespace(WHO.namespace, selected=also_first)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=also_first)
         await asyncio.sleep(GRACE - 10)
         await confirmed(world, late=2.0)
-        world.cluster.add_namespace(WHO.namespace, selected=also_first, team="second")
+        world.cluster.add_namespace(SUBJECT.namespace, selected=also_first, team="second")
         await asyncio.sleep(0.02)
         await reviewer.send(review(SECOND))
         for _ in range(300):
@@ -213,14 +213,14 @@ async def test_a_second_service_account_selected_again_right_before_the_removal_
 async def test_a_review_of_a_second_service_account_is_not_dropped_for_an_older_state() -> None:
     world = World(labelled(), of_team("second", service_account="second"), refuses=True)
     async with world.running(), reviewing(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(30)
         world.iam.latency = 0.8
         world.cluster.namespaces.latency = 2.0
-        world.cluster.add_namespace(WHO.namespace, team="second")
+        world.cluster.add_namespace(SUBJECT.namespace, team="second")
         asked = asyncio.create_task(reviewer.send(review(SECOND)))
         await asyncio.sleep(0.1)
-        world.cluster.add_account(WHO)
+        world.cluster.add_account(SUBJECT)
         reply = await asked
         assert reply.annotation == role("second").value
 
@@ -229,20 +229,20 @@ async def test_a_review_of_a_second_service_account_is_not_dropped_for_an_older_
 async def test_out_of_touch_a_live_read_for_one_binding_gives_nothing_of_another() -> None:
     world = World(of_team("gold"), of_team("silver"))
     async with world.running(), reviewing(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace, selected=False, team="gold")
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, team="gold")
         await asyncio.sleep(3 * GRACE)
         world.cluster.namespaces.failing_watches = world.cluster.namespaces.failing_lists = 10**9
         world.cluster.namespaces.break_watches()
         await asyncio.sleep(1)
-        world.cluster.remove_namespace(WHO)
+        world.cluster.remove_namespace(SUBJECT)
         await asyncio.sleep(1)
-        world.cluster.add_namespace(WHO.namespace, selected=False, uid="uid-2", team="silver")
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, uid="uid-2", team="silver")
         world.iam.latency = 0.5
-        reply = await reviewer.send(review(WHO))
-        world.cluster.add_account(WHO, reply.annotation)
+        reply = await reviewer.send(review(SUBJECT))
+        world.cluster.add_account(SUBJECT, reply.annotation)
         await asyncio.sleep(9)
-        assert GOLD not in world.homes(WHO)
-        assert world.cluster.annotation(WHO) == SILVER.value
+        assert GOLD not in world.homes(SUBJECT)
+        assert world.cluster.annotation(SUBJECT) == SILVER.value
 
 
 # A ServiceAccount that the watch shows as it was before the review
@@ -252,13 +252,13 @@ async def test_out_of_touch_a_live_read_for_one_binding_gives_nothing_of_another
 async def test_a_review_that_removes_an_external_annotation_is_not_dropped_for_it() -> None:
     world = World(refuses=True)
     async with world.running(), reviewing(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace)
-        world.cluster.add_account(WHO, EXTERNAL)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, EXTERNAL)
         await asyncio.sleep(GRACE + 30)
         world.iam.latency = 0.8
-        asked = asyncio.create_task(reviewer.send(removes_external(WHO)))
+        asked = asyncio.create_task(reviewer.send(removes_external(SUBJECT)))
         await asyncio.sleep(0.3)
-        world.cluster.add_namespace(WHO.namespace, other="label")
+        world.cluster.add_namespace(SUBJECT.namespace, other="label")
         assert (await asked).annotation == ROLE.value
 
 
@@ -266,16 +266,16 @@ async def test_a_review_that_removes_an_external_annotation_is_not_dropped_for_i
 async def test_a_review_of_a_recreated_service_account_is_not_dropped_for_its_predecessor() -> None:
     world = World(refuses=True)
     async with world.running(), reviewing(world) as reviewer:
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         source = world.cluster.accounts[SERVICE_ACCOUNT]
-        source.put(WHO.namespace, Account(WHO.namespace, SERVICE_ACCOUNT, "", being_deleted=True))
+        source.put(SUBJECT.namespace, Account(SUBJECT.namespace, SERVICE_ACCOUNT, "", being_deleted=True))
         await asyncio.sleep(30)
         world.iam.latency = 0.8
         source.latency = 1.0
-        source.remove(WHO.namespace)
-        asked = asyncio.create_task(reviewer.send(review(WHO)))
+        source.remove(SUBJECT.namespace)
+        asked = asyncio.create_task(reviewer.send(review(SUBJECT)))
         await asyncio.sleep(0.2)
-        world.cluster.add_namespace(WHO.namespace, other="label")
+        world.cluster.add_namespace(SUBJECT.namespace, other="label")
         assert (await asked).allowed
 
 
@@ -315,12 +315,12 @@ async def test_a_change_of_leader_gives_no_part_of_the_limit_back_that_was_used(
 async def test_a_namespace_whose_label_was_removed_keeps_no_trust_by_staying_terminating() -> None:
     world = World()
     async with world.running():
-        for one in (WHO, subject(2)):
+        for one in (SUBJECT, subject(2)):
             world.cluster.add_namespace(one.namespace)
             world.cluster.add_account(one, ROLE.value)
         await asyncio.sleep(GRACE)
-        world.cluster.add_namespace(WHO.namespace, selected=False)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False)
         await asyncio.sleep(300)
-        world.cluster.add_namespace(WHO.namespace, selected=False, terminating=True)
+        world.cluster.add_namespace(SUBJECT.namespace, selected=False, terminating=True)
         await asyncio.sleep(2 * GRACE)
         assert world.trusted_in(ROLE) == {subject(2)}

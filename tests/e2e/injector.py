@@ -1,4 +1,4 @@
-"""A webhook of somebody else that adds a container to pods, as injectors of sidecars do."""
+"""An external webhook that adds a container to pods, as injectors of sidecars do."""
 
 import base64
 import json

@@ -44,11 +44,11 @@ def is_trusted(space: Space, namespace: str, role: str | None = None) -> bool:
     return sts_answer(space, role or space.roles[0], token) == "OK"
 
 
-def foreign_parts(document: str) -> str:
+def external_parts(document: str) -> str:
     """A trust policy without our statements, as canonical JSON: IAM keeps no order and no list of one."""
     parsed = json.loads(document)
-    foreign = [item for item in parsed["Statement"] if not item.get("Sid", "").startswith("MxpIdentity")]
-    return json.dumps(_canonical({**parsed, "Statement": foreign}), sort_keys=True)
+    external = [item for item in parsed["Statement"] if not item.get("Sid", "").startswith("MxpIdentity")]
+    return json.dumps(_canonical({**parsed, "Statement": external}), sort_keys=True)
 
 
 def _canonical(value: Any) -> Any:

@@ -40,7 +40,7 @@ class PodClient:
     token: str
     calls: int = 0
     is_known: bool = False
-    """Whether AWS was asked once whom it sees."""
+    """Whether AWS was asked once for the caller."""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,7 @@ class Release:
 
     def wait_until_called(self) -> None:
         """Wait until the API server calls the webhook: it learns of a configuration by a watch."""
-        before = sum(self.space.webhook_calls().values())
-
-        def is_called() -> bool:
-            with suppress(ApiError):
-                self.space.cluster.api.create(objects.service_account("default"), dryRun="All")
-            return sum(self.space.webhook_calls().values()) > before
-
-        eventually(is_called, "the API server calls the webhook")
+        eventually(self.space.is_called, "the API server calls the webhook")
 
     def marks(self) -> dict[str, str]:
         """The marks of the release's bindings, whose pods may be refused where they are set."""

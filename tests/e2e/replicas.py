@@ -51,7 +51,7 @@ class Replicas:
         return next((webhook for webhook in held if webhook), None)
 
     def leader(self) -> Webhook | None:
-        """The replica that leads, by its Lease; None where nobody does."""
+        """The replica that leads, by its Lease; None where none does."""
         held = (
             self._holder_of(lease) for lease in leases(self.space) if lease["metadata"]["name"] == LEADER_LEASE
         )
@@ -152,7 +152,7 @@ def make_one(space: Space) -> Made:
         except ApiError as error:
             if error.code == ALREADY_EXISTS:
                 return ("",)
-            if error.code != INTERNAL_ERROR:  # failurePolicy Fail, and nobody answered
+            if error.code != INTERNAL_ERROR:  # failurePolicy Fail, and no replica answered
                 raise
             return None
 

@@ -15,7 +15,7 @@ from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 pytestmark = pytest.mark.rig
 
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
-FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +52,17 @@ def test_a_late_annotation_leaves_other_annotations_as_they_are(
     assert annotations_of(cluster, subject) == {**others, ROLE_ARN_ANNOTATION: ROLE.value}
 
 
-def test_an_annotation_that_somebody_set_since_the_decision_is_not_overwritten(
+def test_an_annotation_that_was_set_externally_since_the_decision_is_not_overwritten(
     cluster: Cluster, api: KubernetesApi
 ) -> None:
-    subject = account(cluster, {ROLE_ARN_ANNOTATION: FOREIGN})
+    subject = account(cluster, {ROLE_ARN_ANNOTATION: EXTERNAL})
     assert not asyncio.run(api.annotate(subject, ROLE, None))
-    assert annotations_of(cluster, subject) == {ROLE_ARN_ANNOTATION: FOREIGN}
+    assert annotations_of(cluster, subject) == {ROLE_ARN_ANNOTATION: EXTERNAL}
 
 
 def test_an_annotation_that_the_decision_knew_of_is_replaced(cluster: Cluster, api: KubernetesApi) -> None:
-    subject = account(cluster, {ROLE_ARN_ANNOTATION: FOREIGN})
-    assert asyncio.run(api.annotate(subject, ROLE, FOREIGN))
+    subject = account(cluster, {ROLE_ARN_ANNOTATION: EXTERNAL})
+    assert asyncio.run(api.annotate(subject, ROLE, EXTERNAL))
     assert annotations_of(cluster, subject) == {ROLE_ARN_ANNOTATION: ROLE.value}
 
 

@@ -23,7 +23,7 @@ from tests.e2e.scenes import (
     unregister,
 )
 
-FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 
 
 STRIPPED = {"metadata": {"annotations": {ROLE_ANNOTATION: None}}}
@@ -42,14 +42,14 @@ def bindings(space: Space, **settings: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.rig
-def test_keep_leaves_a_foreign_role_alone_with_a_warning(space: Space) -> None:
+def test_keep_leaves_an_external_role_alone_with_a_warning(space: Space) -> None:
     with serving(space, bindings=bindings(space, existingAnnotation="keep")):
         namespace = create_namespace(space)
-        reply = create_account(space, namespace, FOREIGN)
+        reply = create_account(space, namespace, EXTERNAL)
         (warning,) = reply.warnings
-        assert warning == f"{FOREIGN} is not a role of binding backup: left as it is, trust is not managed"
-        assert annotation(space, namespace) == FOREIGN
-        assert audit_annotations(audit_event(space, namespace)) == {"ignored": "foreign_role"}
+        assert warning == f"{EXTERNAL} is not a role of binding backup: left as it is, trust is not managed"
+        assert annotation(space, namespace) == EXTERNAL
+        assert audit_annotations(audit_event(space, namespace)) == {"ignored": "external_role"}
 
 
 @pytest.mark.rig
@@ -73,23 +73,23 @@ def test_keep_trusts_a_role_that_is_the_bindings_own(space: Space) -> None:
 
 
 @pytest.mark.rig
-def test_override_replaces_a_foreign_role(space: Space) -> None:
+def test_override_replaces_an_external_role(space: Space) -> None:
     with serving(space, bindings=bindings(space, existingAnnotation="override")):
         namespace = create_namespace(space)
-        reply = create_account(space, namespace, FOREIGN)
+        reply = create_account(space, namespace, EXTERNAL)
         assert reply["metadata"]["annotations"][ROLE_ANNOTATION] == space.roles[0]
         assert not reply.warnings
         assert is_trusted(space, namespace)
 
 
 @pytest.mark.rig
-def test_deny_refuses_a_foreign_role_and_says_what_to_do(space: Space) -> None:
+def test_deny_refuses_an_external_role_and_says_what_to_do(space: Space) -> None:
     with serving(space, bindings=bindings(space, existingAnnotation="deny")):
         namespace = create_namespace(space)
         with pytest.raises(ApiError) as refusal:
-            create_account(space, namespace, FOREIGN)
+            create_account(space, namespace, EXTERNAL)
         assert refusal.value.code == 403
-        assert f"names role {FOREIGN}, which is not among the roles of binding backup" in refusal.value.message
+        assert f"names role {EXTERNAL}, which is not among the roles of binding backup" in refusal.value.message
         assert "remove the annotation or name one of them" in refusal.value.message
         create_account(space, namespace, space.roles[0])
         assert is_trusted(space, namespace)
@@ -111,21 +111,21 @@ def _go_with_namespace(space: Space, namespace: str) -> None:
 
 @pytest.mark.rig
 @pytest.mark.parametrize("go", [_go_with_finalizer, _go_with_namespace])
-def test_deny_refuses_a_foreign_role_on_what_is_being_deleted(
+def test_deny_refuses_an_external_role_on_what_is_being_deleted(
     space: Space, go: Callable[[Space, str], None]
 ) -> None:
     with serving(space, bindings=bindings(space, existingAnnotation="deny")):
         namespace = create_namespace(space)
         go(space, namespace)
-        path, foreign = account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: FOREIGN}}}
+        path, external = account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: EXTERNAL}}}
         for change in (
-            partial(space.cluster.api.patch, path, foreign, dryRun="All"),
-            partial(space.cluster.api.patch, path, foreign),
+            partial(space.cluster.api.patch, path, external, dryRun="All"),
+            partial(space.cluster.api.patch, path, external),
         ):
             with pytest.raises(ApiError) as refusal:
                 change()
             assert refusal.value.code == 403
-            assert f"names role {FOREIGN}" in refusal.value.message
+            assert f"names role {EXTERNAL}" in refusal.value.message
         assert annotation(space, namespace) == space.roles[0]
         space.cluster.api.patch(account_path(namespace), {"metadata": {"finalizers": None}})
 
@@ -172,7 +172,7 @@ def test_an_update_that_strips_the_annotation_gets_it_back(space: Space) -> None
 
 
 @pytest.mark.rig
-def test_what_is_stripped_while_nobody_is_asked_comes_back_by_the_reconciler(space: Space) -> None:
+def test_what_is_stripped_while_no_webhook_is_called_comes_back_by_the_reconciler(space: Space) -> None:
     with serving(space, bindings=bindings(space), reconciler={"interval": "500ms"}) as webhook:
         namespace = create_namespace(space)
         create_account(space, namespace)

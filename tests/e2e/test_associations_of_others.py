@@ -215,7 +215,7 @@ def test_what_others_made_and_is_right_is_left_as_it_is_too(space: Space, webhoo
     assert stays(lambda: association(space, namespace) == theirs)
 
 
-def test_once_somebody_makes_room_it_is_made(space: Space, webhook: Webhook) -> None:
+def test_once_there_is_room_it_is_made(space: Space, webhook: Webhook) -> None:
     assert webhook.is_ready()
     namespace = create_namespace(space, selected=False)
     made = make_by_hand(space, namespace, space.role_arn("theirs"))

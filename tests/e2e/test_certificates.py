@@ -177,11 +177,11 @@ def _asks_for_it(webhook: Webhook) -> bool:
 @pytest.mark.parametrize(
     ("reason", "value"),
     [
-        ("overwritten", base64_of(Authority("foreign").certificate)),
+        ("overwritten", base64_of(Authority("external").certificate)),
         pytest.param("empty", "", marks=pytest.mark.proof),
     ],
 )
-def test_a_ca_bundle_that_somebody_spoilt_is_put_right_in_seconds_with_the_reason_logged_and_counted(
+def test_a_ca_bundle_that_was_overwritten_is_repaired_in_seconds_with_the_reason_logged_and_counted(
     space: Space, reason: str, value: str
 ) -> None:
     with two_replicas(space) as pair:

@@ -14,7 +14,7 @@ from tests.chart.charts import CI_VALUES, read, rendered
 
 pytestmark = pytest.mark.rig
 
-FOREIGN_KINDS = {
+EXTERNAL_KINDS = {
     "ServiceMonitor": ("servicemonitors", "monitoring.coreos.com", "v1"),
     "PrometheusRule": ("prometheusrules", "monitoring.coreos.com", "v1"),
     "Certificate": ("certificates", "cert-manager.io", "v1"),
@@ -30,8 +30,8 @@ def cluster() -> Iterator[Cluster]:
     with Cluster(controllers=False, nodes=0, eks_webhook=False, api_server_flags=BOTH_FAMILIES) as running:
         running.create([objects.namespace(OWN_NAMESPACE, RESTRICTED)])
         running.create([objects.service_account(OWN_NAMESPACE, "default"), objects.namespace("monitoring")])
-        running.create(map(_definition, FOREIGN_KINDS))
-        eventually(lambda: all(_is_served(running, kind) for kind in FOREIGN_KINDS), "the kinds are served")
+        running.create(map(_definition, EXTERNAL_KINDS))
+        eventually(lambda: all(_is_served(running, kind) for kind in EXTERNAL_KINDS), "the kinds are served")
         yield running
 
 
@@ -50,7 +50,7 @@ def test_the_api_server_takes_every_object(cluster: Cluster, path: Path) -> None
 
 def _definition(kind: str) -> dict[str, Any]:
     """A CustomResourceDefinition that takes anything."""
-    plural, group, version = FOREIGN_KINDS[kind]
+    plural, group, version = EXTERNAL_KINDS[kind]
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -69,7 +69,7 @@ def _definition(kind: str) -> dict[str, Any]:
 
 def _is_served(cluster: Cluster, kind: str) -> bool:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    plural, group, _ = FOREIGN_KINDS[kind]
+    plural, group, _ = EXTERNAL_KINDS[kind]
     found = cluster.api.get(f"{path}/{plural}.{group}")
     conditions = found.get("status", {}).get("conditions", [])
     return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)

@@ -44,7 +44,7 @@ def space() -> Iterator[Space]:
 
 
 @pytest.mark.parametrize("side", ["true", "false"])
-def test_an_upgrade_leaves_the_ca_bundle_that_somebody_else_wrote(cluster: Cluster, side: str) -> None:
+def test_an_upgrade_leaves_the_ca_bundle_that_another_program_wrote(cluster: Cluster, side: str) -> None:
     namespace = f"ca-bundle-{side}"
     cluster.create([objects.namespace(namespace)])
     helm = Helm(f"{PROGRAM}-{side}", namespace, cluster.kubeconfig)

@@ -1,4 +1,4 @@
-"""Owners nest `managedFields` as deeply as a real API server stores it: everything of everybody goes on."""
+"""Owners nest `managedFields` as deeply as a real API server stores it: all other objects are handled as usual."""
 
 import json
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def _followed(space: Space, webhook: Webhook, namespace: str) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_deep_objects_cost_nobody_anything(space: Space) -> None:
+def test_deep_objects_delay_no_other_object(space: Space) -> None:
     webhook = space.start_webhook()
     for levels in LEVELS:
         host = f"mxp-deep-{levels}-system"

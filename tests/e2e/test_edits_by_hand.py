@@ -13,7 +13,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
-from tests.e2e.observe import annotation, foreign_parts, is_trusted, log_events, sts_answer
+from tests.e2e.observe import annotation, external_parts, is_trusted, log_events, sts_answer
 from tests.e2e.replicas import api_server, leases, wait_until_all_are_named
 from tests.e2e.scenes import (
     ROLE_ANNOTATION,
@@ -28,7 +28,7 @@ from tests.proof.records import Record
 Statement = dict[str, Any]
 
 INTERVAL_S = 1.0
-"""Shorter than anybody would set it, so that tests need not wait for the default of 60 s."""
+"""Shorter than in practice, so that tests need not wait for the default of 60 s."""
 MARGIN_S = 1.0
 REMEMBERED_S = 60.0
 """Seconds after a write of ours for which a read that lacks it is taken to be an old one."""
@@ -78,7 +78,7 @@ EDITS: dict[str, Callable[[Statement], object]] = {
 }
 STRANGER, RENAMED, ANNOTATIONS = "a stranger added", "our Sid renamed", "annotations"
 ROLES = {name: f"mxp-backup-{number}" for number, name in enumerate([*EDITS, STRANGER, RENAMED, ANNOTATIONS])}
-FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +118,14 @@ def test_our_statement_changed_by_hand_is_put_back_within_an_interval(
 ) -> None:
     role = ROLES[name]
     whole = _own(settled, role)
-    others = foreign_parts(_latest(settled, role))
+    others = external_parts(_latest(settled, role))
 
     _edit(settled, role, EDITS[name])
     edited = time.monotonic()
     assert _own(settled, role) != whole
 
     eventually(lambda: _own(settled, role) == whole, "it is put back", timeout=INTERVAL_S + MARGIN_S)
-    assert foreign_parts(_latest(settled, role)) == others
+    assert external_parts(_latest(settled, role)) == others
     stranger = settled.cluster.token("default", SERVICE_ACCOUNT, audience="sts.amazonaws.com")
     assert sts_answer(settled, settled.role_arn(role), stranger) == "AccessDenied"
     record(
@@ -151,14 +151,14 @@ def test_a_stranger_in_our_statement_leaves_it_after_the_grace(settled: Space) -
 
 
 @pytest.mark.rig
-def test_our_statement_under_another_sid_is_somebody_elses_and_trusts_whom_it_trusts(settled: Space) -> None:
+def test_our_statement_under_another_sid_is_external_and_trusts_the_same_subjects(settled: Space) -> None:
     role = ROLES[RENAMED]
     namespaces = _namespaces(settled, role)
     _edit(settled, role, lambda statement: statement.update(Sid="Adopted"))
     writes = len(settled.aws.history(role))
     passes = _passes(settled)
     eventually(lambda: _passes(settled) >= passes + 3, "three passes")
-    assert len(settled.aws.history(role)) == writes, "nothing is written, for nobody lacks trust"
+    assert len(settled.aws.history(role)) == writes, "nothing is written, because no subject lacks trust"
     assert all(is_trusted(settled, one, settled.role_arn(role)) for one in namespaces)
 
 
@@ -172,14 +172,14 @@ def test_an_annotation_removed_or_emptied_by_hand_is_put_back(settled: Space, va
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("value", [FOREIGN, "mxp-backup"], ids=["a foreign role", "no ARN"])
+@pytest.mark.parametrize("value", [EXTERNAL, "mxp-backup"], ids=["an external role", "no ARN"])
 def test_an_annotation_that_names_something_else_is_left_and_counted(settled: Space, value: str) -> None:
     namespace = _namespaces(settled, ROLES[ANNOTATIONS])[1]
     _annotate(settled, namespace, value)
     (replica,) = [one for one in settled.webhooks if one.process.running]
 
     def counted() -> bool:
-        return replica.metrics().total("mxp_identity_service_accounts", match="foreign_role") == 1
+        return replica.metrics().total("mxp_identity_service_accounts", match="external_role") == 1
 
     eventually(counted, "it is counted", timeout=2 * INTERVAL_S + MARGIN_S)
     assert annotation(settled, namespace) == value

@@ -1,4 +1,4 @@
-"""Somebody who may update Leases in the program's namespace has nobody trusted, and keeps nobody from being so."""
+"""An attacker who may update Leases in the program's namespace has no subject trusted, and keeps none from it."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from rig.waiting import eventually
 from tests.e2e.observe import annotation, is_trusted, log_events
 from tests.e2e.replicas import api_server, replicas, role_leases
 from tests.e2e.scenes import create_account, create_namespace
-from tests.e2e.writers import assert_nobody_was_ever_dropped, subjects_over_time
+from tests.e2e.writers import assert_no_subject_was_ever_dropped, subjects_over_time
 
 STRANGERS = ("kube-system/attacker", f"kube-system/{SERVICE_ACCOUNT}", f"mxp-none-system/{SERVICE_ACCOUNT}")
 
@@ -24,7 +24,7 @@ def space() -> Iterator[Space]:
 
 
 @pytest.mark.rig
-def test_a_forged_lease_has_nobody_trusted(space: Space) -> None:
+def test_a_forged_lease_has_no_subject_trusted(space: Space) -> None:
     unselected = create_namespace(space, selected=False)
     strangers = [*STRANGERS, f"{unselected}/{SERVICE_ACCOUNT}"]
     names = [f"system:serviceaccount:{stranger.replace('/', ':')}" for stranger in strangers]
@@ -36,11 +36,11 @@ def test_a_forged_lease_has_nobody_trusted(space: Space) -> None:
             namespaces.append(create_namespace(space))
             create_account(space, namespaces[-1])
             eventually(lambda: is_trusted(space, namespaces[-1]), "it is trusted")
-        everybody = set().union(*subjects_over_time(space.aws))
-        assert everybody == {f"system:serviceaccount:{name}:{SERVICE_ACCOUNT}" for name in namespaces}
-        assert everybody.isdisjoint(names)
+        trusted = set().union(*subjects_over_time(space.aws))
+        assert trusted == {f"system:serviceaccount:{name}:{SERVICE_ACCOUNT}" for name in namespaces}
+        assert trusted.isdisjoint(names)
         assert not any(log_events(webhook, "trust_writer_failed") for webhook in running.webhooks)
-    assert_nobody_was_ever_dropped(space.aws)
+    assert_no_subject_was_ever_dropped(space.aws)
 
 
 @pytest.mark.rig
@@ -50,7 +50,7 @@ def test_a_forged_lease_has_nobody_trusted(space: Space) -> None:
     ["{][", "[" * 100_000, json.dumps({f"mxp-{number}-system/{SERVICE_ACCOUNT}": 0.0 for number in range(6000)})],
     ids=["garbage", "100,000 brackets", "6,000 subjects"],
 )
-def test_a_lease_full_of_nonsense_is_told_of_once_and_holds_up_nobody(space: Space, written: str) -> None:
+def test_a_lease_full_of_nonsense_is_logged_once_and_delays_no_grant(space: Space, written: str) -> None:
     with replicas(space, 1) as running:
         (webhook,) = running.webhooks
         create_account(space, create_namespace(space))
@@ -65,13 +65,13 @@ def test_a_lease_full_of_nonsense_is_told_of_once_and_holds_up_nobody(space: Spa
 
 
 def _forge(space: Space, written: str, *, edition: int, **more: str) -> None:
-    """Change the role's Lease while nobody holds it, as somebody may who has `update` on Leases."""
+    """Change the role's Lease while it is free, as any subject may that has `update` on Leases."""
 
     def freed() -> bool:
         (lease,) = role_leases(space)
         return not lease["spec"].get("holderIdentity")
 
-    eventually(freed, "nobody holds the lock")
+    eventually(freed, "the lock is free")
     (lease,) = role_leases(space)
     annotations = {"written": written, "edition": str(edition), **more}
     change = {"metadata": {"annotations": {f"mxp-identity/{name}": text for name, text in annotations.items()}}}

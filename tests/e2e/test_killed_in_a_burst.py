@@ -13,7 +13,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import ApiError
 from rig.space import Space
 from rig.waiting import eventually
-from tests.e2e.observe import annotation, foreign_parts, is_trusted
+from tests.e2e.observe import annotation, external_parts, is_trusted
 from tests.e2e.scenes import LARGE_QUOTA, bare_space, unregister
 
 CONTROL_PLANES = 30
@@ -39,7 +39,7 @@ def test_no_moment_for_the_kill_loses_a_control_plane() -> None:
 
 
 def _burst_and_kill(space: Space, policy: str, seed: int) -> None:
-    """With Fail, creations that find nobody are tried again, as Spaces would; with Ignore they go through."""
+    """With Fail, creations that reach no replica are tried again, as Spaces would; with Ignore they go through."""
     print(f"seed {seed}")  # noqa: T201 - shown when it fails
     draw = random.Random(seed)
     kill_at, namespaces = draw.uniform(0, CONTROL_PLANES * IAM_S / AT_ONCE), []
@@ -59,7 +59,7 @@ def _burst_and_kill(space: Space, policy: str, seed: int) -> None:
         for namespace in namespaces:
             eventually(partial(_has_identity, space, namespace), "annotation and trust")
         unregister(space)
-    assert len({foreign_parts(write.document) for write in space.aws.history("mxp-backup")}) == 1
+    assert len({external_parts(write.document) for write in space.aws.history("mxp-backup")}) == 1
     space.aws.clear_faults()
     second.process.kill()
 

@@ -36,7 +36,7 @@ def test_a_namespace_labelled_late_ends_with_identity_and_its_pod_is_listed_unti
         (early,) = space.cluster.pods(namespace)
         eventually(lambda: time.monotonic() - began >= 2, "two seconds without the label")
         assert annotation(space, namespace) is None
-        assert webhook.metrics().total(GAUGE) == 0, "a pod that no binding wants is nobody's business"
+        assert webhook.metrics().total(GAUGE) == 0, "a pod that no binding selects is not counted"
 
         label(space, namespace, {CONTROL_PLANE_LABEL: "late"})
 

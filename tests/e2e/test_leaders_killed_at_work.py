@@ -23,11 +23,11 @@ from tests.e2e.replicas import (
     wait_until_all_are_trusted,
 )
 from tests.e2e.scenes import LARGE_QUOTA, create_account, create_namespace, label
-from tests.e2e.writers import assert_foreign_statements_never_changed, assert_nobody_was_ever_dropped
+from tests.e2e.writers import assert_external_statements_never_changed, assert_no_subject_was_ever_dropped
 from tests.proof.records import Record
 
 ALL, OF_OTHERS = 300, 20
-FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 DEPLOYMENTS, AT_A_TIME = 4, 2
 AVAILABLE_AFTER_S = 25
 """Much longer than it takes until another leads, so that it finds rollouts that are under way."""
@@ -60,10 +60,10 @@ def test_a_leader_killed_while_it_annotates_late_is_followed_by_one_that_annotat
             assert is_trusted(space, make_one(space).namespace)
         assert 0 < by_it < len(ours), "it was in the middle"
         assert {annotation(space, name) for name in ours} == {space.roles[0]}
-        assert {annotation(space, name) for name in theirs} == {FOREIGN}
+        assert {annotation(space, name) for name in theirs} == {EXTERNAL}
         assert not [name for name in theirs if f":{name}:" in str(space.policy())]
-        assert_nobody_was_ever_dropped(space.aws)
-        assert_foreign_statements_never_changed(space.aws)
+        assert_no_subject_was_ever_dropped(space.aws)
+        assert_external_statements_never_changed(space.aws)
     record(
         "the leader is killed in the middle of annotating late",
         service_accounts=len(ours),
@@ -111,7 +111,7 @@ def test_a_leader_killed_between_paced_rollouts_is_followed_by_one_that_goes_on_
         assert _deployment(space, namespace)["metadata"]["generation"] == 2, "none is restarted twice"
         assert is_trusted(space, namespace)
     assert len([write for write in writes_of_the_program(space) if "/deployments/" in write]) == DEPLOYMENTS
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)
     record(
         "the leader is killed in the middle of paced rollouts",
         deployments=DEPLOYMENTS,
@@ -126,7 +126,7 @@ def _label(space: Space, name: str) -> None:
 
 
 def _leader(running: Replicas) -> Webhook:
-    return eventually(running.leader, "somebody leads", timeout=LEASE_S + 10)
+    return eventually(running.leader, "a replica leads", timeout=LEASE_S + 10)
 
 
 def _other_leader(running: Replicas, before: Webhook) -> Webhook | None:
@@ -143,9 +143,9 @@ def _kill(running: Replicas, leader: Webhook) -> float:
 
 
 def _labelled_late(space: Space, number: int) -> str:
-    """A control plane without its label, that somebody else has annotated if it is one of the first."""
+    """A control plane without its label, annotated externally if it is one of the first."""
     namespace = create_namespace(space, selected=False)
-    create_account(space, namespace, FOREIGN if number < OF_OTHERS else None)
+    create_account(space, namespace, EXTERNAL if number < OF_OTHERS else None)
     return namespace
 
 

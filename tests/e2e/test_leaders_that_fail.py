@@ -1,4 +1,4 @@
-"""The leader dies or hangs while it removes trust: another goes on, and nobody who is wanted loses anything."""
+"""The leader dies or hangs while it removes trust: another goes on, and no wanted subject loses its trust."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from rig.webhook import Webhook
 from tests.e2e.observe import is_trusted, log_events
 from tests.e2e.replicas import LEASE_S, Replicas, api_server, make_one, replicas
 from tests.e2e.scenes import LARGE_QUOTA, label
-from tests.e2e.writers import assert_foreign_statements_never_changed, subjects_over_time
+from tests.e2e.writers import assert_external_statements_never_changed, subjects_over_time
 from tests.proof.records import Record
 from webhook.coordination.lock import REMEMBERED
 
@@ -64,7 +64,7 @@ def test_a_leader_killed_while_it_removes_is_followed_by_one_that_removes(space:
 @pytest.mark.rig
 @pytest.mark.proof
 @pytest.mark.timeout(300)
-def test_a_leader_that_hung_while_it_removed_takes_out_nobody_who_is_wanted_again(
+def test_a_leader_that_hung_while_it_removed_removes_no_subject_that_is_wanted_again(
     space: Space, record: Record
 ) -> None:
     with replicas(space, 2, reconciler=RECONCILER) as running:
@@ -94,14 +94,14 @@ def test_a_leader_that_hung_while_it_removed_takes_out_nobody_who_is_wanted_agai
 
 def _settle(running: Replicas) -> tuple[list[str], list[str]]:
     """Control planes that stay and such that will leave, as many as may; writes take long from now on."""
-    everybody = [make_one(running.space).namespace for _ in range(6)]
-    eventually(lambda: set(everybody) <= _named(running.space), "all are trusted")
+    names = [make_one(running.space).namespace for _ in range(6)]
+    eventually(lambda: set(names) <= _named(running.space), "all are trusted")
     running.space.aws.switch_on(SLOW_WRITE)
-    return everybody[:3], everybody[3:]
+    return names[:3], names[3:]
 
 
 def _leader(running: Replicas) -> Webhook:
-    return eventually(running.leader, "somebody leads", timeout=LEASE_S + 10)
+    return eventually(running.leader, "a replica leads", timeout=LEASE_S + 10)
 
 
 def _named(space: Space) -> set[str]:
@@ -120,4 +120,4 @@ def _judge(space: Space, wanted: list[str]) -> None:
     documents = subjects_over_time(space.aws)
     complete = [number for number, one in enumerate(documents) if always <= one]
     assert all(always <= one for one in documents[complete[0] :])
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)

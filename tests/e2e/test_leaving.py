@@ -1,4 +1,4 @@
-"""A replica leaves: at SIGTERM nobody notices and it finishes what it began; at SIGKILL a second try succeeds."""
+"""A replica leaves: at SIGTERM no request fails and its work is finished; at SIGKILL a second try succeeds."""
 
 import signal
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from rig.aws.faults import Fault, Reorder, Stale
 from rig.kubernetes import objects
 from rig.space import Space
 from rig.waiting import eventually
-from tests.e2e.observe import created, foreign_parts, projected_token, sts_answer, variables
+from tests.e2e.observe import created, external_parts, projected_token, sts_answer, variables
 from tests.proof.records import Record
 
 CONDITIONS: dict[str, tuple[Fault, ...]] = {
@@ -70,8 +70,8 @@ def _make_control_planes(space: Space, count: int, faults: Sequence[Fault]) -> d
         accepted += 1
 
     history = space.aws.history("mxp-backup")
-    documents = {foreign_parts(write.document) for write in history}
-    assert len(documents) == 1, "somebody else's statement changed"
+    documents = {external_parts(write.document) for write in history}
+    assert len(documents) == 1, "an external statement changed"
     pods = created(space, "pods", namespaces)
     assert set(pods.values()) == {1}
     assert set(created(space, "replicasets", namespaces).values()) == {1}

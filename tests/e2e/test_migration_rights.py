@@ -11,7 +11,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import pod_identity_policy
-from rig.space import EKS_CLUSTER, Space, foreign_statements
+from rig.space import EKS_CLUSTER, Space, external_statements
 from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, environment, run
 from tests.e2e.scenes import create_account, create_namespace, whole_space
@@ -113,7 +113,7 @@ GOES_ON_WITHOUT = {"create pods": 20.0, "watch namespaces": 0.0}
 
 def crowded() -> list[dict[str, Any]]:
     """Other people's statements that no quota by default has room for."""
-    statements = foreign_statements("123456789012")
+    statements = external_statements("123456789012")
     (values,) = [one["Condition"]["StringEquals"] for one in statements if one["Sid"] == "OtherCluster"]
     (subjects,) = [value for key, value in values.items() if key.endswith(":sub")]
     subjects.extend(f"system:serviceaccount:team-{number}:backup-of-everything" for number in range(40))
@@ -236,7 +236,7 @@ def test_the_table_names_each_right_once() -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_the_listed_rights_are_enough_there_and_back_and_each_is_missed() -> None:
-    with whole_space(eks_lag=0, quota=8192, roles=("mxp-backup", "mxp-more"), foreign=crowded()) as space:
+    with whole_space(eks_lag=0, quota=8192, roles=("mxp-backup", "mxp-more"), external=crowded()) as space:
         scene = Scene(space)
         scene.set_up()
         for phase in PHASES:

@@ -1,4 +1,4 @@
-"""The pod gate: no pod of a bound ServiceAccount starts without identity, and nobody has to restart anything.
+"""The pod gate: no pod of a bound ServiceAccount starts without identity, and nothing has to be restarted.
 
 The release of most of these tests has the default values.
 """

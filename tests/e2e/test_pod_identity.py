@@ -85,7 +85,7 @@ def test_its_credentials_are_judged_by_the_trust_policy(space: Space) -> None:
     assert ours[0]["Condition"]["StringLike"] == {"aws:RequestTag/kubernetes-namespace": "mxp-*-system"}
 
 
-def test_an_association_that_somebody_makes_outside_the_pattern_opens_nothing(space: Space) -> None:
+def test_an_external_association_outside_the_pattern_opens_nothing(space: Space) -> None:
     space.cluster.create([objects.namespace("team-a"), objects.service_account("team-a")])
     space.aws.admin_client("eks").create_pod_identity_association(
         clusterName=EKS_CLUSTER, namespace="team-a", serviceAccount=SERVICE_ACCOUNT, roleArn=_role(space)

@@ -1,4 +1,4 @@
-"""A pool of roles at IAM's default quota: each takes what fits, nobody is in two, who fits nowhere is told."""
+"""A pool of roles at IAM's default quota: each takes what fits, and no subject is in two."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import pytest
 
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.oracle import TrustOracle
-from rig.space import AUDIENCE, Space, foreign_statements
+from rig.space import AUDIENCE, Space, external_statements
 from rig.waiting import eventually
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server, make_crowd, make_one
 from tests.e2e.scenes import serving
-from tests.e2e.writers import assert_foreign_statements_never_changed, subjects_over_time
+from tests.e2e.writers import assert_external_statements_never_changed, subjects_over_time
 from tests.proof.records import Record
 
 QUOTA = 2048
@@ -29,11 +29,11 @@ WAYS_OUT = (
 
 @contextmanager
 def pool_of(size: int) -> Iterator[Space]:
-    """A Space whose binding lists so many roles, each with one statement of somebody else, and a replica."""
+    """A Space whose binding lists so many roles, each with one external statement, and a replica."""
     names = [f"mxp-backup-{number}" for number in range(1, size + 1)]
     with (
         api_server() as cluster,
-        Space(cluster=cluster, roles=names, quota=QUOTA, foreign=foreign_statements(ACCOUNT)[:1]) as space,
+        Space(cluster=cluster, roles=names, quota=QUOTA, external=external_statements(ACCOUNT)[:1]) as space,
         serving(space),
     ):
         yield space
@@ -55,7 +55,7 @@ def test_a_pool_takes_all_at_once_each_in_one_role(size: int, count: int, record
         _assert_each_is_trusted_in_its_role_alone(space, homes)
         sizes = _assert_policies_are_in_order(space)
         record(
-            f"a pool of roles at {QUOTA} characters, each with a statement of somebody else, takes all at once",
+            f"a pool of roles at {QUOTA} characters, each with an external statement, takes all at once",
             roles=size,
             control_planes=count,
             created_with_a_warning=sum(bool(one.warnings) for one in made),
@@ -67,7 +67,9 @@ def test_a_pool_takes_all_at_once_each_in_one_role(size: int, count: int, record
 
 
 @pytest.mark.rig
-def test_who_fits_in_no_role_of_a_pool_is_told_on_create_and_nothing_else_changes(record: Record) -> None:
+def test_a_subject_that_fits_in_no_role_of_a_pool_gets_a_warning_on_create_and_nothing_else_changes(
+    record: Record,
+) -> None:
     with pool_of(2) as space:
         made = make_crowd(space, 50, at_once=AT_ONCE)
         late = make_one(space)
@@ -89,7 +91,7 @@ def test_who_fits_in_no_role_of_a_pool_is_told_on_create_and_nothing_else_change
         one_more = len(f'"system:serviceaccount:{late.namespace}:{SERVICE_ACCOUNT}",')
         assert min(sizes) + one_more > QUOTA, "a role is full only when not one more fits"
         record(
-            f"a pool of two roles at {QUOTA} characters is filled up: who fits nowhere is told on CREATE",
+            f"a pool of two roles at {QUOTA} characters is filled up: one more gets a warning on CREATE",
             trusted=len(homes),
             told=len(outside),
             fullest_policy_characters=max(sizes),
@@ -141,10 +143,10 @@ def _assert_each_is_trusted_in_its_role_alone(space: Space, homes: dict[str, lis
 
 
 def _assert_policies_are_in_order(space: Space) -> list[int]:
-    """Foreign statements never changed, and no policy ever was over the quota; answers the sizes now."""
+    """External statements never changed, and no policy ever was over the quota; answers the sizes now."""
     for arn in space.roles:
         name = arn.rpartition("/")[2]
-        assert_foreign_statements_never_changed(space.aws, name)
+        assert_external_statements_never_changed(space.aws, name)
         assert all(_size(json.loads(write.document)) <= QUOTA for write in space.aws.history(name))
     return [_size(space.policy(arn.rpartition("/")[2])) for arn in space.roles]
 

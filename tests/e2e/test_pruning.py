@@ -17,7 +17,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.cli.commands import Person
-from tests.e2e.observe import annotation, foreign_parts, is_trusted, kubernetes_events, log_events
+from tests.e2e.observe import annotation, external_parts, is_trusted, kubernetes_events, log_events
 from tests.e2e.scenes import (
     LARGE_QUOTA,
     ROLE_ANNOTATION,
@@ -36,7 +36,7 @@ RECONCILER = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s", "ma
 LIMITED = {**RECONCILER, "maxRemovalFraction": 0.2}
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{leader_lease(OWN_NAMESPACE)}"
 PASSES = "mxp_identity_pass_duration_seconds_count"
-FOREIGN = "arn:aws:iam::123456789012:role/somebody-elses"
+EXTERNAL = "arn:aws:iam::123456789012:role/external"
 REFUSING = "no-service-accounts"
 
 
@@ -95,16 +95,16 @@ def remove_label(space: Space, namespace: str) -> None:
     label(space, namespace, {CONTROL_PLANE_LABEL: None})
 
 
-def name_a_foreign_role(space: Space, namespace: str) -> None:
-    """Annotate the ServiceAccount with somebody else's role."""
-    space.cluster.api.patch(account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: FOREIGN}}})
+def name_an_external_role(space: Space, namespace: str) -> None:
+    """Annotate the ServiceAccount with an external role."""
+    space.cluster.api.patch(account_path(namespace), {"metadata": {"annotations": {ROLE_ANNOTATION: EXTERNAL}}})
 
 
 WAYS_OUT: dict[str, Callable[[Space, str], None]] = {
     "namespace deleted": delete_namespace,
     "ServiceAccount deleted": delete_account,
     "label removed": remove_label,
-    "annotated with a foreign role": name_a_foreign_role,
+    "annotated with an external role": name_an_external_role,
 }
 
 
@@ -118,7 +118,7 @@ def test_trust_that_nothing_wants_goes_after_the_grace_and_not_before(space: Spa
         for one in (leaving, staying):
             create_account(space, one)
         assert named(space, leaving)
-        others = foreign_parts(json.dumps(space.policy()))
+        others = external_parts(json.dumps(space.policy()))
         began = time.monotonic()
         WAYS_OUT[way](space, leaving)
         done = time.monotonic()
@@ -126,9 +126,9 @@ def test_trust_that_nothing_wants_goes_after_the_grace_and_not_before(space: Spa
         assert time.monotonic() - began >= GRACE_S - 0.1
         assert time.monotonic() - done <= GRACE_S + 4 * INTERVAL_S + 5
         assert is_trusted(space, staying)
-        assert foreign_parts(json.dumps(space.policy())) == others
+        assert external_parts(json.dumps(space.policy())) == others
         (approved,) = log_events(webhook, "removal_approved", namespace=leaving)
-        assert approved["cause"] in {"namespace_gone", "account_gone", "not_bound", "foreign_role"}
+        assert approved["cause"] in {"namespace_gone", "account_gone", "not_bound", "external_role"}
         assert log_events(webhook, "subject_removed", namespace=leaving)
         eventually(lambda: webhook.metrics().total("mxp_identity_removals_pending") == 0, "none is pending")
         if way == "label removed":
@@ -263,7 +263,7 @@ def test_what_is_over_the_limit_is_removed_once_a_person_has_approved_it() -> No
         eventually(lambda: webhook.metrics().total(waiting) == 0, "none waits", timeout=15)
         passes = webhook.metrics().total(PASSES)
         eventually(lambda: webhook.metrics().total(PASSES) > passes + 2, "the next passes are over")
-        assert not [one for one in crowd if named(space, one)], "and bring nobody back"
+        assert not [one for one in crowd if named(space, one)], "and bring none back"
         assert is_trusted(space, stays)
 
 

@@ -18,8 +18,8 @@ from tests.e2e.replicas import (
 )
 from tests.e2e.scenes import LARGE_QUOTA, create_account, create_namespace
 from tests.e2e.writers import (
-    assert_foreign_statements_never_changed,
-    assert_nobody_was_ever_dropped,
+    assert_external_statements_never_changed,
+    assert_no_subject_was_ever_dropped,
     overlaps,
     windows,
 )
@@ -49,8 +49,8 @@ def test_replicas_share_a_burst_of_60_control_planes_with_one_writer_at_a_time(
     written = windows(space.aws)
     assert {window.code for window in written} == {"OK"}
     assert overlaps(written) == []
-    assert_foreign_statements_never_changed(space.aws)
-    assert_nobody_was_ever_dropped(space.aws)
+    assert_external_statements_never_changed(space.aws)
+    assert_no_subject_was_ever_dropped(space.aws)
     record(
         "60 control planes at once, several replicas, one role: one writer at a time",
         replicas=count,
@@ -66,7 +66,7 @@ def test_replicas_share_a_burst_of_60_control_planes_with_one_writer_at_a_time(
 @pytest.mark.proof
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("turns", [20])
-def test_reads_3_s_old_drop_nobody_while_two_replicas_write_in_turn(
+def test_reads_3_s_old_drop_no_subject_while_two_replicas_write_in_turn(
     space: Space, turns: int, record: Record
 ) -> None:
     """The API server calls neither: both see namespaces by their watches, and one is frozen at a time."""
@@ -89,10 +89,10 @@ def test_reads_3_s_old_drop_nobody_while_two_replicas_write_in_turn(
     in_turn = sum(one.writer != next_one.writer for one, next_one in pairwise(written))
     assert in_turn >= turns - 1
     assert overlaps(written) == []
-    assert_nobody_was_ever_dropped(space.aws)
-    assert_foreign_statements_never_changed(space.aws)
+    assert_no_subject_was_ever_dropped(space.aws)
+    assert_external_statements_never_changed(space.aws)
     record(
-        "reads 3 s old, two replicas that write in turn: nobody is ever dropped",
+        "reads 3 s old, two replicas that write in turn: no subject is ever dropped",
         control_planes=len(namespaces),
         writes=len(written),
         changes_of_writer=in_turn,

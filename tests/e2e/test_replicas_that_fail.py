@@ -1,4 +1,4 @@
-"""A replica that dies, hangs or leaves in mid-write: the others go on, and nothing and nobody is lost."""
+"""A replica that dies, hangs or leaves in mid-write: the others go on, and no statement and no subject is lost."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from tests.e2e.replicas import (
     wait_until_all_are_trusted,
 )
 from tests.e2e.scenes import LARGE_QUOTA
-from tests.e2e.writers import assert_foreign_statements_never_changed, windows
+from tests.e2e.writers import assert_external_statements_never_changed, windows
 from tests.proof.records import Record
 
 FIRST_OBSERVATION_S = 1.0
@@ -48,7 +48,7 @@ class Handover:
 @pytest.mark.rig
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.proof)])
-def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_nobody_is_lost(
+def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_no_subject_is_lost(
     space: Space, count: int, record: Record
 ) -> None:
     with replicas(space, 3, "Fail", reconciler={"interval": "10s"}) as running:
@@ -61,7 +61,7 @@ def test_the_holder_killed_in_mid_write_is_replaced_within_the_lease_and_nobody_
 @pytest.mark.proof
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("dropped", [True, False], ids=["not ready", "still in the Service"])
-def test_the_holder_frozen_for_30_s_in_mid_write_is_replaced_within_the_lease_and_nobody_is_lost(
+def test_the_holder_frozen_for_30_s_in_mid_write_is_replaced_within_the_lease_and_no_subject_is_lost(
     space: Space, *, dropped: bool, record: Record
 ) -> None:
     def freeze(holder: Webhook) -> None:
@@ -102,7 +102,7 @@ def test_a_replica_that_is_told_to_stop_in_mid_write_hands_over_at_once(space: S
     assert {window.code for window in written} == {"OK"}, "no write was cut off"
     assert next_write.read - gone < 1
     assert third.seconds < LEASE_S / 2
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)
     record(
         "SIGTERM in mid-write: another replica writes at once",
         next_read_after_exit_s=round(next_write.read - gone, 2),
@@ -113,7 +113,7 @@ def test_a_replica_that_is_told_to_stop_in_mid_write_hands_over_at_once(space: S
 def _fail_the_holder(
     running: Replicas, count: int, fail: Callable[[Webhook], object], thaw_after: float = 0.0
 ) -> Handover:
-    """Make a crowd, have the lock's holder fail while its write is under way, and wait for everybody's trust."""
+    """Make a crowd, have the lock's holder fail while its write is under way, and wait until all are trusted."""
     space = running.space
     space.aws.switch_on(SLOW_WRITE)
     with ThreadPoolExecutor(1) as pool:
@@ -145,7 +145,7 @@ def _fail_the_holder(
 def _judge(space: Space, handover: Handover, count: int) -> None:
     assert len(handover.made) == count
     assert handover.seconds <= LEASE_S + FIRST_OBSERVATION_S
-    assert_foreign_statements_never_changed(space.aws)
+    assert_external_statements_never_changed(space.aws)
 
 
 def _figures(handover: Handover) -> dict[str, int | float]:

@@ -1,8 +1,5 @@
 """`mxp-identity restart`, as a person types it: the plan, the restarts, and what is left."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +120,8 @@ def _restart(space: Space, folder: Path, code: int, *arguments: str) -> list[dic
     """Run the command as an administrator of the cluster, and answer what it says of each workload."""
     file = _configuration(space, folder)
     environment = {**space.environment(), "KUBECONFIG": str(space.cluster.kubeconfig)}
-    command = [sys.executable, "-m", "webhook", "restart", "--config", str(file), "--output", "json", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == code, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)["restarts"]
+    done = run("restart", "--config", str(file), "--output", "json", *arguments, env=environment, timeout=120)
+    assert done.code == code, (done.out, done.err)
+    assert "Traceback" not in done.err
+    found: list[dict[str, Any]] = done.document["restarts"]
     return found

@@ -80,7 +80,7 @@ def hears_of_accounts(scene: Scene) -> bool:
 
 
 def looks_up_namespaces(scene: Scene) -> bool:
-    """A ServiceAccount that nobody binds is created without a warning."""
+    """A ServiceAccount that no binding names is created without a warning."""
     return not create_account(scene.space, create_namespace(scene.space, selected=False)).warnings
 
 
@@ -154,7 +154,7 @@ def retries(scene: Scene) -> bool:
     return _comes_true(lambda: _is_retried(scene.webhook, namespace), seconds=10)
 
 
-def retries_who_was_refused_before(scene: Scene) -> bool:
+def retries_what_was_refused_before(scene: Scene) -> bool:
     """So is one whose pod was refused before the program started."""
     return _comes_true(lambda: _is_retried(scene.webhook, REFUSED_BEFORE), seconds=10)
 
@@ -166,7 +166,7 @@ def restarts(scene: Scene) -> bool:
     scene.space.cluster.create([objects.deployment(namespace)])
     try:
         return _comes_true(lambda: bool(log_events(scene.webhook, "deployment_restarted", namespace=namespace)), 6)
-    finally:  # here nobody gives pods an identity, and a restart in vain would keep the next one waiting
+    finally:  # here nothing gives pods an identity, and a restart in vain would keep the next one waiting
         scene.space.cluster.api.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVICE_ACCOUNT}")
 
 
@@ -199,7 +199,7 @@ CLUSTER = {
     ("secrets", "update"): Need(renews_its_secret, "certificates_problem", sections=SELF_MANAGED),
     ("deployments", "get"): Need(retries, "rollout_retry_failed", sections={"reconciler": REMEDIATION}),
     ("deployments", "list"): Need(
-        retries_who_was_refused_before, "refused_deployments_not_found", sections={"reconciler": REMEDIATION}
+        retries_what_was_refused_before, "refused_deployments_not_found", sections={"reconciler": REMEDIATION}
     ),
     ("deployments", "patch"): Need(restarts, "restart_failed", sections={"reconciler": REMEDIATION}),
     (OWN_ACCOUNTS, "get"): Need(closes_the_gate, "pod_gate_not_kept", sections=GATED),
@@ -302,7 +302,7 @@ def _not_asked(space: Space) -> Iterator[None]:
     path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
     (registration,) = space.cluster.api.get(path)["items"]
     space.unregister()
-    eventually(lambda: not space.is_called(), "the API server has heard that it is to ask nobody")
+    eventually(lambda: not space.is_called(), "the API server knows that it calls no webhook")
     yield
     del registration["metadata"]["resourceVersion"]
     space.cluster.api.post(path, registration)

@@ -19,7 +19,7 @@ from tests.e2e.observe import is_trusted
 from tests.e2e.replicas import api_server, make_one
 from tests.e2e.scenes import LARGE_QUOTA, serving
 from tests.e2e.writers import (
-    assert_foreign_statements_never_changed,
+    assert_external_statements_never_changed,
     name_of,
     subjects_over_time,
     windows,
@@ -102,7 +102,7 @@ def test_two_clusters_that_share_a_role_are_both_whole_within_an_interval_after_
         write for write in history if write.request_id in bases and _edits_the_other(write, bases, (first, second))
     ]
     assert edited == [], "a statement that is not the writer's differs from what the writer had read"
-    assert_foreign_statements_never_changed(aws)
+    assert_external_statements_never_changed(aws)
     record(
         f"two clusters share a role under load; both statements are whole within an interval of {INTERVAL_S:g} s",
         seconds_of_load=LOAD_S,

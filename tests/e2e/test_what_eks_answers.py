@@ -40,7 +40,7 @@ def modelled_and_slow(operation: str) -> list[object]:
 
 
 def says(operation: str, code: str) -> Fault:
-    """What EKS says to the program, and to nobody else."""
+    """What EKS says to the program, and to no other caller."""
     status = 404 if code == GONE else 500
     return Refuse(code=code, status=status, message="no", actions=(operation,), caller="*:assumed-role/*")
 
@@ -70,7 +70,7 @@ def plane(space: Space) -> str:
 
 
 @pytest.mark.parametrize("code", modelled("ListPodIdentityAssociations"))
-def test_a_list_that_is_refused_is_told_and_keeps_nobody_waiting(
+def test_a_list_that_is_refused_is_reported_and_delays_no_association(
     space: Space, webhook: Webhook, code: str
 ) -> None:
     before = space.aws.associations(EKS_CLUSTER)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rig.aws.standin import AwsStandIn
-from tests.e2e.observe import foreign_parts
+from tests.e2e.observe import external_parts
 
 if TYPE_CHECKING:
     from rig.aws.calls import CallRecord
@@ -50,10 +50,10 @@ def overlaps(found: Iterable[Window]) -> list[tuple[Window, Window]]:
     ]
 
 
-def assert_foreign_statements_never_changed(aws: AwsStandIn, role: str = "mxp-backup") -> None:
-    """Every policy ever stored has the foreign statements of the first."""
-    documents = {foreign_parts(write.document) for write in aws.history(role)}
-    assert len(documents) == 1, "somebody else's statement changed"
+def assert_external_statements_never_changed(aws: AwsStandIn, role: str = "mxp-backup") -> None:
+    """Every policy ever stored has the external statements of the first."""
+    documents = {external_parts(write.document) for write in aws.history(role)}
+    assert len(documents) == 1, "an external statement changed"
 
 
 def subjects_over_time(aws: AwsStandIn, role: str = "mxp-backup", sid: str | None = None) -> list[set[str]]:
@@ -72,8 +72,8 @@ def _subjects(document: str, sid: str | None) -> set[str]:
     return found
 
 
-def assert_nobody_was_ever_dropped(aws: AwsStandIn, role: str = "mxp-backup") -> None:
-    """Each policy ever stored names all whom the one before it named."""
+def assert_no_subject_was_ever_dropped(aws: AwsStandIn, role: str = "mxp-backup") -> None:
+    """Each policy ever stored names all subjects that the one before it named."""
     for before, after in pairwise(subjects_over_time(aws, role)):
         assert before <= after, f"dropped: {sorted(before - after)}"
 

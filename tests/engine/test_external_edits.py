@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, foreign_part
+from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, external_part
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, foreign_document, own_in, role, site, subject
+from tests.support.sites import PATIENCE, SERVICE_ACCOUNT, Site, external_document, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.coordination.lock import REMEMBERED
 from webhook.iam.evaluation import as_list
@@ -111,13 +111,13 @@ async def test_an_external_edit_between_two_grants_is_kept() -> None:
 
 
 @in_virtual_time
-async def test_foreign_statements_are_the_same_in_every_document() -> None:
+async def test_external_statements_are_the_same_in_every_document() -> None:
     iam, here = await _settled()
     for number in range(3, 9):
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
         await asyncio.sleep(7)
-    parts = {foreign_part(document, OWN) for document in iam.history(ROLE)}
-    assert parts == {foreign_part(foreign_document(ROLE), OWN)}
+    parts = {external_part(document, OWN) for document in iam.history(ROLE)}
+    assert parts == {external_part(external_document(ROLE), OWN)}
     assert_writes_were_careful(iam, own_in, {*BOTH, *(subject(number) for number in range(3, 9))})
 
 
@@ -146,7 +146,7 @@ async def test_where_no_subject_is_wanted_a_pass_adds_no_statement_of_ours() -> 
 async def test_a_policy_with_one_statement_as_an_object_gets_ours_beside_it() -> None:
     iam = SimulatedIam()
     here = site(iam, ROLE)
-    lone = foreign_document(ROLE)["Statement"][0]
+    lone = external_document(ROLE)["Statement"][0]
     iam.store(ROLE, {"Statement": lone})
     await here.grants.obtain(here.grant(subject(1)), PATIENCE)
     assert lone["Sid"] in {one["Sid"] for one in iam.document(ROLE)["Statement"]}
@@ -157,7 +157,7 @@ async def test_a_policy_with_one_statement_as_an_object_gets_ours_beside_it() ->
 @in_virtual_time
 async def test_two_clusters_that_share_a_role_keep_each_others_statement() -> None:
     iam, here = await _settled()
-    neighbour = foreign_document(ROLE)["Statement"][1]
+    neighbour = external_document(ROLE)["Statement"][1]
     for number in range(3, 9):
         await here.grants.obtain(here.grant(subject(number)), PATIENCE)
         await asyncio.sleep(1)

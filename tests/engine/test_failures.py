@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import PATIENCE, Site, foreign_document, own_in, pool, role, site, subject
+from tests.support.sites import PATIENCE, Site, external_document, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.iam.role_writer import GATHERING
 from webhook.model.aws_errors import FailureKind
@@ -58,7 +58,7 @@ def _have_a_character_that_could_not_be_read(iam: SimulatedIam) -> None:
 
 def _correct(iam: SimulatedIam) -> None:
     iam.recover()
-    iam.store(ROLE, foreign_document(ROLE))
+    iam.store(ROLE, external_document(ROLE))
 
 
 PERSONAL = [

@@ -11,7 +11,7 @@ import pytest
 from tests.support.invariants import assert_one_at_a_time, assert_writes_were_careful
 from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import PATIENCE, Site, foreign_document, own_in, pool, role, site, subject
+from tests.support.sites import PATIENCE, Site, external_document, own_in, pool, role, site, subject
 from tests.support.token_bucket import TokenBucket
 from tests.support.virtual_time import in_virtual_time, now
 from webhook.coordination.lock import LeaseLock
@@ -29,7 +29,7 @@ def replicas(iam: SimulatedIam, roles: tuple[object, ...], count: int) -> list[S
     """So many replicas of one program, which share its Leases."""
     store = MemoryLeases()
     for one in roles:
-        iam.store(one, foreign_document(one))  # type: ignore[arg-type]
+        iam.store(one, external_document(one))  # type: ignore[arg-type]
     return [Site(iam, *roles, name=str(n), lock=LeaseLock(store, str(n))) for n in range(count)]  # type: ignore[arg-type]
 
 

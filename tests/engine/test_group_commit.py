@@ -117,7 +117,7 @@ async def test_a_subject_that_an_external_wildcard_allows_is_not_written() -> No
     }
     iam.edit(ROLE, lambda document: document["Statement"].append(wildcard))
     outcome = await here.grants.obtain(here.grant(subject(1)), PATIENCE)
-    assert outcome == Trusted(ROLE, TrustSource.FOREIGN)
+    assert outcome == Trusted(ROLE, TrustSource.EXTERNAL)
     assert iam.made("write") == []
 
 

@@ -16,19 +16,19 @@ from webhook.model.names import Subject
 
 ROLE = role()
 OWN = own_in(ROLE)
-FOREIGN, DENIED = subject(101), subject(102)
+EXTERNAL, DENIED = subject(101), subject(102)
 
 
 def _named(number: int) -> Subject:
     """Subjects of many lengths, one of them trusted externally and one denied."""
-    return (FOREIGN, DENIED)[number] if number < 2 else Subject("a" * (number % 60 + 1), f"sa-{number}")
+    return (EXTERNAL, DENIED)[number] if number < 2 else Subject("a" * (number % 60 + 1), f"sa-{number}")
 
 
 def _store_statements_of_others(iam: SimulatedIam) -> None:
     def add(document: dict[str, object]) -> None:
         statements = document["Statement"]
         assert isinstance(statements, list)
-        statements.append({**OWN.render([FOREIGN]), "Sid": "ByHand"})
+        statements.append({**OWN.render([EXTERNAL]), "Sid": "ByHand"})
         denied = {k: v for k, v in OWN.render([DENIED]).items() if k != "Condition"}
         deny = {"Sid": "No", "Effect": "Deny", "Condition": {"StringEquals": {OWN.subject_key: str(DENIED)}}}
         statements.append({**denied, **deny})

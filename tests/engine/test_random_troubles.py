@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, foreign_part
+from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, external_part
 from tests.support.locks import InProcessLock
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import Site, foreign_document, own_in, pool, role, site, subject
+from tests.support.sites import Site, external_document, own_in, pool, role, site, subject
 from tests.support.virtual_time import run, until
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def test_no_subject_is_ever_dropped_by_the_program_itself(
         )
         trusted = [own_subjects(document) for document in iam.history(ROLE)]
         assert all(earlier <= later for earlier, later in pairwise(trusted))
-        parts = {foreign_part(document, OWN) for document in iam.history(ROLE)}
-        assert parts == {foreign_part(foreign_document(ROLE), OWN)}
+        parts = {external_part(document, OWN) for document in iam.history(ROLE)}
+        assert parts == {external_part(external_document(ROLE), OWN)}
 
     run(history())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.locks import MemoryLeases
 from tests.support.pods import OWN, PODS, ROLE, PodSite
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import PATIENCE, Site, foreign_document, own_in, site, subject
+from tests.support.sites import PATIENCE, Site, external_document, own_in, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.coordination.lock import LeaseLock
 from webhook.iam.policy_cache import PolicyCache
@@ -51,7 +51,7 @@ async def test_many_grants_share_one_write_and_the_rest_of_the_policy_stays() ->
     assert len(here.iam.puts) == 1
     assert policy(here).with_subjects(OWN, ()).allows_pods(OWN)
     theirs = {canonical(one) for one in policy(here).statements if not OWN.owns(one)}
-    assert theirs == {canonical(one) for one in foreign_document(ROLE)["Statement"]}
+    assert theirs == {canonical(one) for one in external_document(ROLE)["Statement"]}
     assert repairs() == before
 
 
@@ -66,7 +66,7 @@ async def test_where_it_is_there_already_nothing_is_written() -> None:
 @in_virtual_time
 async def test_reads_that_are_late_cause_no_second_write() -> None:
     iam = SimulatedIam()
-    iam.store(ROLE, foreign_document(ROLE))
+    iam.store(ROLE, external_document(ROLE))
     iam.stale = 5.0
     await asyncio.sleep(10)
     here = PodSite(iam)
@@ -133,7 +133,7 @@ async def test_a_former_statement_is_removed_though_another_program_adds_a_subje
         if number == 3:
             assert not policy_of(iam).has_former(own)
     assert program.trusted_in(ROLE) == {subject(number) for number in range(20)}
-    assert len([put for put in iam.puts if put.call.who == "command"]) == 1
+    assert len([put for put in iam.puts if put.call.caller == "command"]) == 1
     await writer.close()
 
 

@@ -35,7 +35,7 @@ RECOVERY_S = 30.0
 LARGEST_MIB = 256.0
 
 _SCRAPE_S = 0.5
-_OF_NOBODY = Subject("mxp-of-nobody-system", SERVICE_ACCOUNT)
+_OF_NO_BINDING = Subject("mxp-of-nobody-system", SERVICE_ACCOUNT)
 
 _TIMES = 30
 _TIMES_S = 120.0
@@ -161,7 +161,7 @@ class Course:
         return subject, took
 
     def _review_what_only_a_read_could_tell_of(self, program: Program) -> None:
-        reply, took = program.review(_OF_NOBODY)
+        reply, took = program.review(_OF_NO_BINDING)
         expect(took <= REVIEW_S, f"an unknown namespace's review is answered in time, it took {took:.1f} s")
         expect(reply.allowed and bool(reply.warnings), f"it is allowed, with a warning: {reply.text}")
 

@@ -13,7 +13,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects, pod_identity_policy
-from rig.space import EKS_CLUSTER, Space, foreign_statements
+from rig.space import EKS_CLUSTER, Space, external_statements
 from tests.e2e.scenes import LARGE_QUOTA, bare_space
 from tests.faults.lane import Lane
 
@@ -49,7 +49,7 @@ class Stage:
         space, role = self.space, f"cell-{name}"
         folder = space.cluster.workspace.path / f"files-{name}"
         folder.mkdir()
-        trust = {"Version": "2012-10-17", "Statement": foreign_statements(space.aws.account)}
+        trust = {"Version": "2012-10-17", "Statement": external_statements(space.aws.account)}
         self._iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
         rights = [{**item, "metadata": {**item["metadata"], "namespace": name}} for item in self._rights]
         space.cluster.create([objects.namespace(name), *rights])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROMPT = "$ "
 NOT_RUN = "# Not run by the tests: "
-OTHER_LANGUAGES = frozenset({"json", "text", "yaml"})
+OTHER_LANGUAGES = frozenset({"hcl", "json", "text", "yaml"})
 """Languages of blocks that hold no commands."""
 
 _EXIT_CODE = re.compile(r"# exit code (\d+)")

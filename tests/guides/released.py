@@ -167,18 +167,7 @@ class Released:
         """The API server learns of a webhook configuration by a watch."""
         configuration = yaml.safe_load(self.replicas[0].file.read_text())
         probe = service_account("default", configuration["bindings"][0]["serviceAccount"])
-        before = self._calls()
-
-        def is_called() -> bool:
-            with suppress(ApiError):
-                self._cluster.api.create(probe, dryRun="All")
-            return self._calls() > before
-
-        eventually(is_called, "the API server calls the webhook")
-
-    def _calls(self) -> float:
-        found = self._cluster.metrics().find("apiserver_admission_webhook_request_total", name=ENTRY)
-        return sum(sample.value for sample in found)
+        eventually(lambda: self._cluster.calls(ENTRY, probe), "the API server calls the webhook")
 
 
 def _is_rolled_out(deployment: dict[str, Any]) -> bool:

@@ -48,6 +48,8 @@ DEFINITION: dict[str, Any] = {
 }
 """As much of the type as commands need: any fields."""
 
+DEFINITION_PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/controlplanes.{GROUP}"
+
 
 class Spaces:
     """Plays Spaces in one cluster. `hosts` says which host namespace a control plane of a name gets.
@@ -85,6 +87,10 @@ class Spaces:
         return self._hosts[name]
 
     def _is_served(self) -> bool:
+        """Whether it does, by the type that was just created: an earlier one may be served for a moment yet."""
+        conditions = self._cluster.api.get(DEFINITION_PATH).get("status", {}).get("conditions", [])
+        if ("Established", "True") not in {(one["type"], one["status"]) for one in conditions}:
+            return False
         try:
             self._cluster.api.get(OBJECTS)
         except ApiError:

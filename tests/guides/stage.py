@@ -14,8 +14,8 @@ import yaml
 from rig import pods
 from rig.aws.identity import Assumed, assume
 from rig.aws.standin import AwsStandIn
-from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import SERVICE_ACCOUNT
+from rig.kubernetes.shared import borrowed
 from rig.space import AUDIENCE
 from rig.tools import binary
 from rig.tools.store import cache_folder
@@ -27,6 +27,8 @@ from tests.guides.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
+
+    from rig.kubernetes.cluster import Cluster
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -158,9 +160,9 @@ class Stage:
 
 @contextmanager
 def stage(
-    folder: Path, clusters: Mapping[str, tuple[str, Mapping[str, str]]], *, self_managed: bool = False
+    folder: Path, clusters: Mapping[str, Mapping[str, str]], *, self_managed: bool = False
 ) -> Iterator[Stage]:
-    """Start clusters by the names of their contexts, each with its issuer and its host namespaces.
+    """Have clusters by the names of their contexts, each with its host namespaces.
 
     The account is empty but for knowing of the clusters. The first of them is the current context. With
     `self_managed` releases of the chart make their certificates themselves.
@@ -168,19 +170,16 @@ def stage(
     with ExitStack() as stack:
         aws = stack.enter_context(AwsStandIn())
         sites = {
-            name: _start(stack, aws, name, issuer, hosts, self_managed=self_managed)
-            for name, (issuer, hosts) in clusters.items()
+            name: _site(stack, aws, name, hosts, self_managed=self_managed) for name, hosts in clusters.items()
         }
         _lay_out(folder, sites)
         yield Stage(aws, sites, folder)
 
 
-def _start(  # noqa: PLR0913  what makes a site
-    stack: ExitStack, aws: AwsStandIn, name: str, issuer: str, hosts: Mapping[str, str], *, self_managed: bool
-) -> Site:
-    cluster = stack.enter_context(Cluster(issuer=issuer))
-    aws.add_issuer(issuer, cluster.jwks())
-    aws.add_cluster(name, issuer)
+def _site(stack: ExitStack, aws: AwsStandIn, name: str, hosts: Mapping[str, str], *, self_managed: bool) -> Site:
+    cluster = stack.enter_context(borrowed())
+    aws.add_issuer(cluster.issuer, cluster.jwks())
+    aws.add_cluster(name, cluster.issuer)
     released = stack.enter_context(Released(cluster, aws, self_managed=self_managed))
     return Site(name, cluster, aws, Spaces(cluster, hosts), released, hosts)
 

@@ -8,13 +8,12 @@ import pytest
 from tests.guides.stage import REPOSITORY, Stage, stage
 
 PAGE = REPOSITORY / "charts" / "mxp-identity-webhook" / "README.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0F" * 16
 HOST = "mxp-9fab0d8c-e130-4b8d-9edd-fbb0d29b8e09-system"
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, {"orders": HOST})}) as found:
+    with stage(tmp_path, {"spaces": {"orders": HOST}}) as found:
         yield found
 
 

@@ -11,16 +11,15 @@ from rig import pods
 from rig.kubernetes import objects
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.permissions import PROGRAM
-from rig.space import foreign_statements
+from rig.space import external_statements
 from rig.waiting import eventually
 from tests.guides.stage import DOCS, Site, Stage, stage
 
 PAGE = DOCS / "use" / "commands.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "2B" * 16
 DEAD_ISSUER = "oidc.eks.eu-west-1.amazonaws.com/id/" + "C3" * 16
 BROKEN = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"
 WELL = "mxp-2c0acc2b-dc6f-4418-8c6b-d4dd6e515b08-system"
-FOREIGN = "mxp-ee2fa808-9e34-4714-a5bc-324d0272cf36-system"
+EXTERNAL = "mxp-ee2fa808-9e34-4714-a5bc-324d0272cf36-system"
 REGISTRATION = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{PROGRAM}"
 GATE = "--set podGate=warn"
 """So that a pod can start without identity, as the page shows."""
@@ -30,7 +29,7 @@ ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, {})}) as found:
+    with stage(tmp_path, {"spaces": {}}) as found:
         yield found
 
 
@@ -43,7 +42,7 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
         assert running.aws.admin_client("iam").list_roles()["Roles"] == [], "a plan"
 
         running.install("spaces", PROGRAM, GATE)
-        _write_trust(running, foreign_statements(running.aws.account))
+        _write_trust(running, external_statements(running.aws.account))
         site.released.kill()
         site.cluster.api.delete(REGISTRATION)
         _create(site, BROKEN)
@@ -59,9 +58,9 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
 
         site.released.kill()
         _label(site, BROKEN, "control-plane")
-        site.cluster.create([objects.namespace(FOREIGN, {CONTROL_PLANE_LABEL: "foreign"})])
+        site.cluster.create([objects.namespace(EXTERNAL, {CONTROL_PLANE_LABEL: "external"})])
         by_hand = {ROLE_ANNOTATION: running.role("by-hand")}
-        site.cluster.create([objects.service_account(FOREIGN, annotations=by_hand)])
+        site.cluster.create([objects.service_account(EXTERNAL, annotations=by_hand)])
         reader.step()
         reader.step()
         assert site.assumed(BROKEN, role).ok

@@ -12,7 +12,6 @@ from tests.guides.stage import DOCS, Stage, stage
 from tests.proof.records import Record
 
 PAGE = DOCS / "use" / "guides" / "compliance.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16
 HOSTS = {
     "orders": "mxp-4a5cbe3d-9c8b-4c3e-8f88-ac6c8d4c3f04-system",
     "payments": "mxp-5b6dcf4e-ad9c-4d4f-9a99-bd7d9e5d4a05-system",
@@ -22,7 +21,7 @@ SOON_S = 60
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, HOSTS)}) as found:
+    with stage(tmp_path, {"spaces": HOSTS}) as found:
         yield found
 
 

@@ -10,7 +10,6 @@ from rig.space import AUDIENCE
 from tests.guides.stage import DOCS, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "disaster-recovery.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/"
 LOST = "mxp-6b1f3f5e-3c0f-4a53-9d9b-0d2f0c9a7a11-system"
 RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"
 
@@ -18,8 +17,8 @@ RESTORED = "mxp-c2a7d0be-91f7-4c57-8a0e-5a1f6e4f2b22-system"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
     clusters = {
-        "spaces-old": (ISSUER + "0A" * 16, {"orders": LOST}),
-        "spaces-new": (ISSUER + "0B" * 16, {"orders": RESTORED}),
+        "spaces-old": {"orders": LOST},
+        "spaces-new": {"orders": RESTORED},
     }
     with stage(tmp_path, clusters) as found:
         yield found
@@ -48,4 +47,5 @@ def test_a_control_plane_is_restored_in_another_cluster_and_the_lost_one_is_shut
         reader.section("4. Deny the lost cluster")
         assert assume(running.aws, role, token).code != "OK"
         assert new.assumed(RESTORED, role).ok
-    assert "0A0A" not in running.aws.history("mxp-backup")[-1].document
+    document = running.aws.history("mxp-backup")[-1].document
+    assert old.cluster.issuer.removeprefix("https://") not in document

@@ -49,7 +49,12 @@ PAGES = sorted(
     if str(path.relative_to(REPOSITORY)) not in GENERATED
 )
 ALL = sorted({*PAGES, *GENERATED})
-OF_OTHERS = {"ignore_changes", "apiserver_admission_webhook_request_total", "runbook_url"}
+OF_OTHERS = {
+    "ignore_changes",
+    "aws_eks_pod_identity_association",
+    "apiserver_admission_webhook_request_total",
+    "runbook_url",
+}
 """Names of Terraform, of the API server and of Prometheus' rules."""
 
 OF_KUBERNETES = {"Ready", "Terminating"}

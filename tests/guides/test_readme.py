@@ -10,16 +10,15 @@ from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from tests.guides.stage import REPOSITORY, Stage, stage
 
 PAGE = REPOSITORY / "README.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "1A" * 16
 MADE = "mxp-a0bc1e9d-f241-4c9e-8fee-0cc1e3ac9f10-system"
 WRONG = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"
 SETUP = "--bucket my-backups --region us-west-2 --image registry.example.com/mxp-identity-webhook:0.1.0"
-FIRST_POD = "1 ReplicaSet, 1 pod (the first), 0 restarts. 2 statements of other people: as they were."
+FIRST_POD = "1 ReplicaSet, 1 pod (the first), 0 restarts. 2 external statements: as they were."
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, {"orders": MADE})}) as found:
+    with stage(tmp_path, {"spaces": {"orders": MADE}}) as found:
         yield found
 
 

@@ -9,11 +9,10 @@ import pytest
 from rig import pods
 from rig.aws.identity import assume
 from rig.kubernetes import objects
-from rig.space import foreign_statements
+from rig.space import external_statements
 from tests.guides.stage import DOCS, Site, Stage, stage
 
 PAGE = DOCS / "use" / "guides" / "rollback.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0C" * 16
 HOSTS = {
     "orders": "mxp-1d2f8b0a-6f5e-4f0b-9c55-7f3f5a1f0c01-system",
     "during-the-failure": "mxp-2e3a9c1b-7a6f-4a1c-8d66-8a4a6b2a1d02-system",
@@ -23,7 +22,7 @@ HOSTS = {
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, HOSTS)}) as found:
+    with stage(tmp_path, {"spaces": HOSTS}) as found:
         yield found
 
 
@@ -72,7 +71,7 @@ def test_backups_work_through_failed_upgrades_and_without_the_webhook(running: S
 
 def _add_external_statement(running: Stage) -> None:
     document = json.loads(running.aws.history("mxp-backup")[-1].document)
-    document["Statement"] += foreign_statements(running.aws.account)
+    document["Statement"] += external_statements(running.aws.account)
     running.aws.admin_client("iam").update_assume_role_policy(
         RoleName="mxp-backup", PolicyDocument=json.dumps(document)
     )

@@ -12,13 +12,12 @@ from tests.guides.stage import DOCS, Stage, stage
 from webhook.observe.planned_changes import CHANGES
 
 PAGE = DOCS / "use" / "guides" / "watch-first.md"
-ISSUER = "https://oidc.eks.us-west-2.amazonaws.com/id/" + "0D" * 16
 ORDERS = "mxp-4a5b6c7d-1e2f-4a3b-8c4d-5e6f7a8b9c01-system"
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Stage]:
-    with stage(tmp_path, {"spaces": (ISSUER, {"orders": ORDERS})}) as found:
+    with stage(tmp_path, {"spaces": {"orders": ORDERS}}) as found:
         yield found
 
 

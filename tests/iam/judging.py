@@ -19,7 +19,7 @@ def token(subject: Subject) -> Caller:
 
 
 def lets_in(oracle: TrustOracle, document: dict[str, Any], caller: Caller) -> bool:
-    """Whether `document` lets `caller` assume the role; one without statements lets nobody."""
+    """Whether `document` lets `caller` assume the role; one without statements lets none."""
     if not document.get("Statement"):
         return False
     issuer, subject, audience = caller

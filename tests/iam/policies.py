@@ -142,7 +142,7 @@ def _statements(effect: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, A
     ).flatmap(shuffled)
 
 
-foreign_statements = _statements(st.sampled_from(["Allow", "Allow", "Deny"]))
+external_statements = _statements(st.sampled_from(["Allow", "Allow", "Deny"]))
 allowing_statements = _statements(st.just("Allow"))
 
 
@@ -159,7 +159,7 @@ def documents(
 ) -> Document:
     """Whole documents of these statements, with those that `own` gives at any place among them."""
     members = [
-        {"Sid": f"Foreign{index}", **statement} if index % 2 else statement
+        {"Sid": f"External{index}", **statement} if index % 2 else statement
         for index, statement in enumerate(draw(st.lists(statements, max_size=4)))
     ]
     place = draw(st.integers(0, len(members)))
@@ -175,14 +175,14 @@ def _ours(own: OwnStatement) -> st.SearchStrategy[list[Document]]:
     return st.just([]) | names.flatmap(lambda named: as_stored(own.render(named))).map(lambda one: [one])
 
 
-foreign_documents = documents(foreign_statements)
+external_documents = documents(external_statements)
 """Documents without a statement of ours."""
 
-stored_documents = documents(foreign_statements, _ours(OWN))
+stored_documents = documents(external_statements, _ours(OWN))
 """Documents with a statement of ours as we write it and IAM stores it, or without."""
 
 shared_documents = documents(
-    foreign_statements,
+    external_statements,
     st.builds(
         lambda *lists: [statement for members in lists for statement in members],
         _ours(OWN),
@@ -225,5 +225,5 @@ def _edited(ours: Document, key: str, values: Any) -> Document:
 hand_edited_statements = st.builds(
     lambda named, edit: edit(OWN.render(named)), st.frozensets(subjects, min_size=1), st.sampled_from(_EDITS)
 )
-hand_edited_documents = documents(foreign_statements, hand_edited_statements.map(lambda one: [one]))
-"""Documents in which somebody has changed our statement."""
+hand_edited_documents = documents(external_statements, hand_edited_statements.map(lambda one: [one]))
+"""Documents in which our statement was changed externally."""

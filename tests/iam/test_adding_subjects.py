@@ -12,7 +12,7 @@ from tests.iam.policies import (
     SUBJECTS,
     as_stored,
     askings,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -25,7 +25,7 @@ from webhook.model.names import Subject
 
 _ENDLESS = 131072
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents)
 
 
 def _amend(
@@ -44,14 +44,14 @@ def test_the_subject_is_let_in_unless_a_deny_keeps_it_out_and_that_is_reported(
 
 
 @given(any_document, askings, subject_sets)
-def test_everyone_who_was_let_in_before_still_is(
+def test_every_subject_that_was_allowed_before_still_is(
     oracle: TrustOracle, document: dict[str, Any], asked: list[Subject], keep: frozenset[Subject]
 ) -> None:
     assert let_in(oracle, document) <= let_in(oracle, _amend(document, asked, keep).policy.document)
 
 
 @given(any_document, askings, subject_sets)
-def test_nobody_is_newly_let_in_but_who_was_asked_for_or_kept(
+def test_no_subject_is_newly_allowed_but_those_asked_for_or_kept(
     oracle: TrustOracle, document: dict[str, Any], asked: list[Subject], keep: frozenset[Subject]
 ) -> None:
     new = let_in(oracle, _amend(document, asked, keep).policy.document) - let_in(oracle, document)
@@ -83,14 +83,14 @@ def test_each_verdict_is_what_the_evaluator_sees(
 
 
 @given(hand_edited_documents, askings)
-def test_a_statement_of_ours_that_was_edited_by_hand_trusts_whom_it_names_and_nobody_more(
+def test_a_statement_of_ours_that_was_edited_by_hand_trusts_the_subjects_that_it_names_and_no_more(
     oracle: TrustOracle, document: dict[str, Any], asked: list[Subject]
 ) -> None:
     policy = TrustPolicy.parse(document)
     amended = _amend(document, asked).policy
     others = policy.with_subjects(OWN, ())
     assert amended.subjects(OWN) <= policy.subjects(OWN) | set(asked)
-    named = {token(s) for s in amended.subjects(OWN) if others.denial(OWN, s) is None}
+    named = {token(s) for s in amended.subjects(OWN) if others.effects_on(OWN, s).denial is None}
     assert let_in(oracle, amended.document) == let_in(oracle, others.document) | named
 
 
@@ -140,7 +140,7 @@ def test_a_subject_asked_for_twice_is_added_once() -> None:
     assert amendment.adds_any
 
 
-def test_who_is_kept_but_was_not_read_counts_as_nobody_new() -> None:
+def test_a_subject_that_is_kept_but_was_not_read_does_not_count_as_new() -> None:
     amendment = _amend({"Statement": []}, [SUBJECTS[0]], frozenset(SUBJECTS[:1]))
     assert amendment.policy.subjects(OWN) == {SUBJECTS[0]}
     assert not amendment.adds_any

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.iam.policies import (
     OWN,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -18,7 +18,7 @@ from webhook.iam.amendment import Standing, amend, room
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 EMPTY = TrustPolicy.parse({"Version": "2012-10-17", "Statement": []})
 
 

@@ -1,4 +1,4 @@
-"""Documents that nobody expects: each ends as a policy that keeps what is not ours, or as InvalidPolicyError."""
+"""Unexpected documents: each ends as a policy that keeps what is not ours, or as InvalidPolicyError."""
 
 import json
 import math
@@ -12,12 +12,12 @@ from botocore.handlers import decode_quoted_jsondoc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.iam.policies import OWN, SUBJECTS, foreign_statements, hand_edited_statements, subject_sets
+from tests.iam.policies import OWN, SUBJECTS, external_statements, hand_edited_statements, subject_sets
+from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.cli.verify.trust import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import as_list
 from webhook.iam.statement import ACTIONS, SERVICE
-from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
@@ -49,7 +49,7 @@ def _with(statement: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
 
 odd_statements = st.one_of(
     statements,
-    st.builds(_with, foreign_statements, st.sampled_from(_ELEMENTS), anything),
+    st.builds(_with, external_statements, st.sampled_from(_ELEMENTS), anything),
     st.builds(_with, hand_edited_statements, st.sampled_from(_ELEMENTS), anything),
 )
 odd_documents = st.one_of(
@@ -58,7 +58,7 @@ odd_documents = st.one_of(
         {"Statement": anything | odd_statements | st.lists(odd_statements | anything, max_size=3)},
         optional={"Version": anything, "Id": anything, "Other": anything},
     ),
-    st.lists(odd_statements | foreign_statements, max_size=4).map(lambda members: {"Statement": members}),
+    st.lists(odd_statements | external_statements, max_size=4).map(lambda members: {"Statement": members}),
 )
 
 
@@ -87,13 +87,14 @@ def test_any_document_is_amended_without_a_change_of_what_is_not_ours_or_refused
 def test_every_question_about_any_document_has_an_answer(document: object, subject: Subject) -> None:
     with suppress(InvalidPolicyError):
         policy = TrustPolicy.parse(document)
+        effects = policy.effects_on(OWN, subject)
         for place in (
-            policy.denial(OWN, subject),
-            policy.possible_denial(OWN, subject),
-            policy.external_grant(OWN, subject),
-            policy.denial_of_pod({}),
-            policy.possible_denial_of_pod({}),
-            policy.allows_pod({}),
+            effects.denial,
+            effects.possible_denial,
+            effects.grant,
+            policy.effects_on_pod({}).denial,
+            policy.effects_on_pod({}).possible_denial,
+            policy.effects_on_pod({}).grant,
             *(place for place, _ in policy.dangling_principals()),
         ):
             assert place is None or str(place).isprintable()

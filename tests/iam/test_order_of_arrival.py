@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.iam.policies import (
     OWN,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -20,7 +20,7 @@ from webhook.model.names import Subject
 
 _ENDLESS = 131072
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
 def _in_batches(policy: TrustPolicy, batches: Iterable[list[Subject]]) -> TrustPolicy:

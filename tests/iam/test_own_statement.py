@@ -17,7 +17,7 @@ from tests.iam.policies import (
     OWN,
     ROLE,
     SUBJECTS,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     hand_edited_statements,
     shared_documents,
@@ -34,7 +34,7 @@ FORMER = {"Sid": "MxpIdentity0a1b2c3d", "Effect": "Allow", "Principal": {"Servic
 
 OTHER = OwnStatement.for_role(ROLE, OTHER_ISSUER, "mxp-identity")
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
 def _ours(policy: TrustPolicy) -> list[dict[str, Any]]:
@@ -75,12 +75,12 @@ def test_the_last_subject_leaving_takes_the_statement_with_it(
     left = policy.with_subjects(OWN, wanted).with_subjects(OWN, ())
     assert not left.names_subjects(OWN)
     assert left.statements or not policy.statements
-    foreign = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
-    assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": foreign})
+    external = [statement for statement in policy.statements if statement.get("Sid") != OWN.sid]
+    assert let_in(oracle, left.document) == let_in(oracle, {**document, "Statement": external})
 
 
 @given(subject_sets.filter(bool), subject_sets.filter(bool))
-def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_allows_nobody_and_denies_nothing(
+def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_allows_and_denies_nothing(
     oracle: TrustOracle, first: frozenset[Subject], second: frozenset[Subject]
 ) -> None:
     alone = TrustPolicy({"Version": "2012-10-17", "Statement": [OWN.render(first)]})
@@ -96,7 +96,7 @@ def test_where_ours_is_the_only_one_its_last_subject_leaves_a_statement_that_all
     assert again.document == alone.with_subjects(OWN, second).document
 
 
-def test_a_statement_that_allows_nobody_stays_beside_others_until_there_is_one_of_ours() -> None:
+def test_a_statement_that_allows_nothing_stays_beside_others_until_there_is_one_of_ours() -> None:
     others = OTHER.render(SUBJECTS[:1])
     beside = TrustPolicy({"Statement": [OWN.render_placeholder(), others]})
     assert beside.is_whole(OWN)
@@ -188,12 +188,12 @@ def test_names_under_our_key_in_any_case_are_still_ours() -> None:
     ],
     ids=str,
 )
-def test_a_hand_edit_that_does_not_name_whom_to_trust_makes_nobody_trusted(edit: dict[str, Any]) -> None:
+def test_a_hand_edit_that_names_no_subject_makes_none_trusted(edit: dict[str, Any]) -> None:
     edited = {**OWN.render(SUBJECTS[:1]), **edit}
     assert TrustPolicy.parse({"Statement": edited}).subjects(OWN) == set()
 
 
-@given(document=foreign_documents, subjects=subject_sets)
+@given(document=external_documents, subjects=subject_sets)
 def test_a_former_statement_of_ours_goes_with_the_next_write_and_nothing_else_does(
     document: dict[str, Any], subjects: frozenset[Subject]
 ) -> None:

@@ -13,7 +13,7 @@ from tests.iam.policies import (
     ISSUER,
     OWN,
     ROLE,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -34,15 +34,15 @@ PODS = PodStatement("mxp-identity", "backup", CLUSTER, "mxp-controller", NamePat
 MORE = PodStatement("mxp-identity", "velero", CLUSTER, "velero", NamePattern("velero"))
 BOTH = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS, MORE))
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
-def lets_in(oracle: TrustOracle, document: dict[str, Any], cluster: ClusterArn, who: Subject) -> bool:
+def lets_in(oracle: TrustOracle, document: dict[str, Any], cluster: ClusterArn, subject: Subject) -> bool:
     tags = {
         "eks-cluster-arn": cluster.value,
         "eks-cluster-name": cluster.name,
-        "kubernetes-namespace": who.namespace,
-        "kubernetes-service-account": who.service_account,
+        "kubernetes-namespace": subject.namespace,
+        "kubernetes-service-account": subject.service_account,
         "kubernetes-pod-name": "p",
         "kubernetes-pod-uid": "u",
     }
@@ -62,15 +62,17 @@ CALLERS = list(
 )
 
 
-@pytest.mark.parametrize(("cluster", "who"), CALLERS, ids=str)
+@pytest.mark.parametrize(("cluster", "subject"), CALLERS, ids=str)
 def test_it_lets_in_the_bindings_pods_and_no_others(
-    oracle: TrustOracle, cluster: ClusterArn, who: Subject
+    oracle: TrustOracle, cluster: ClusterArn, subject: Subject
 ) -> None:
     alone = {"Version": "2012-10-17", "Statement": [PODS.render()]}
     expected = (
-        cluster == CLUSTER and who.service_account == PODS.service_account and PODS.pattern.matches(who.namespace)
+        cluster == CLUSTER
+        and subject.service_account == PODS.service_account
+        and PODS.pattern.matches(subject.namespace)
     )
-    assert lets_in(oracle, alone, cluster, who) is expected
+    assert lets_in(oracle, alone, cluster, subject) is expected
 
 
 def test_the_only_wildcard_is_in_the_namespace_under_string_like() -> None:
@@ -190,13 +192,13 @@ def test_a_deny_that_keeps_all_pods_out_is_found(case: str) -> None:
     assert str(place) == ("statement 1 (Sid No)" if keeps_out else "None")
 
 
-def test_what_allows_nobody_does_not_deny_eks_and_goes_with_our_statement_for_pods() -> None:
+def test_a_statement_that_allows_nothing_does_not_deny_eks_and_is_removed_with_our_statement_for_pods() -> None:
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
     assert before.denial_of_pods(own) is not None
     alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_placeholder()]})
     assert alone.denial_of_pods(own) is None
-    assert alone.possible_denial_of_pod(PODS.claims()) is None
+    assert alone.effects_on_pod(PODS.claims()).possible_denial is None
     assert alone.with_subjects(own, ()).statements == [PODS.render()]
 
 

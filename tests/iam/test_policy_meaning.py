@@ -14,7 +14,7 @@ from tests.iam.policies import (
     OWN,
     SUBJECTS,
     as_stored,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -23,7 +23,7 @@ from tests.iam.policies import (
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
 def _folded(value: Any) -> Any:

@@ -12,7 +12,7 @@ from tests.iam.policies import (
     OWN,
     SUBJECTS,
     askings,
-    foreign_documents,
+    external_documents,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -22,7 +22,7 @@ from webhook.iam.amendment import Amendment, Standing, amend
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 quotas = st.integers(0, 3000)
 
 
@@ -72,7 +72,7 @@ def test_a_policy_is_over_quota_only_if_what_was_kept_alone_is(
 
 
 @given(any_document, askings, subject_sets, quotas)
-def test_who_is_in_the_policy_or_kept_is_never_dropped_for_room(
+def test_a_subject_in_the_policy_or_kept_is_never_dropped_for_room(
     document: dict[str, Any], asked: list[Subject], keep: frozenset[Subject], quota: int
 ) -> None:
     amendment = amend(TrustPolicy.parse(document), OWN, keep, asked, quota)
@@ -122,7 +122,7 @@ def test_a_lone_subject_that_iam_stored_unwrapped_does_not_hide_two_characters()
         assert _place(amend(policy, OWN, frozenset(), [SUBJECTS[1]], quota), SUBJECTS[1]) is standing
 
 
-def test_who_a_foreign_statement_lets_in_and_who_a_deny_keeps_out_take_no_room() -> None:
+def test_subjects_that_an_external_statement_allows_or_denies_take_no_room() -> None:
     def statement(effect: str, subject: Subject) -> dict[str, Any]:
         return {**OWN.render([subject]), "Sid": effect, "Effect": effect}
 
@@ -136,7 +136,7 @@ def test_who_a_foreign_statement_lets_in_and_who_a_deny_keeps_out_take_no_room()
     ]
 
 
-def test_who_comes_first_is_served_first_and_a_shorter_name_may_still_fit() -> None:
+def test_the_first_subject_is_served_first_and_a_shorter_name_may_still_fit() -> None:
     long, short = Subject("mxp-" + "a" * 50, "mxp-controller"), SUBJECTS[0]
     empty = TrustPolicy.parse({"Version": "2012-10-17", "Statement": []})
     quota = empty.with_subjects(OWN, [short]).size()

@@ -15,7 +15,7 @@ from tests.iam.policies import (
     as_stored,
     conditions,
     documents,
-    foreign_statements,
+    external_statements,
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
@@ -47,32 +47,32 @@ open_conditions = st.one_of(
 )
 open_statements = st.builds(
     lambda statement, known, opened: {**statement, "Condition": {**known, **opened}},
-    foreign_statements,
+    external_statements,
     conditions,
     open_conditions,
 )
 
 
 @settings(max_examples=200)
-@given(documents(foreign_statements | open_statements), subjects)
-def test_whom_the_evaluator_keeps_out_is_denied_or_may_be_and_whom_we_call_denied_it_keeps_out(
+@given(documents(external_statements | open_statements), subjects)
+def test_a_subject_that_the_evaluator_denies_is_denied_or_may_be_and_one_that_we_call_denied_it_denies(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     # The evaluator's request has the token's claims and no other key; AWS's may have them.
     policy = TrustPolicy.parse(document)
     is_in = lets_in(oracle, policy.with_subjects(OWN, [subject]).document, token(subject))
-    certain, possible = policy.denial(OWN, subject), policy.possible_denial(OWN, subject)
-    assert is_in or certain or possible
-    assert not (is_in and certain)
+    effects = policy.effects_on(OWN, subject)
+    assert is_in or effects.denial or effects.possible_denial
+    assert not (is_in and effects.denial)
 
 
 @settings(max_examples=100)
-@given(documents(foreign_statements | open_statements), subjects)
+@given(documents(external_statements | open_statements), subjects)
 def test_an_allow_that_may_hold_is_no_trust(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.external_grant(OWN, subject)
+    place = policy.effects_on(OWN, subject).grant
     if place is not None:
         alone = {**document, "Statement": [policy.statements[place.index]]}
         assert lets_in(oracle, alone, token(subject))
@@ -148,13 +148,13 @@ MAY_NOT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", MAY_NOT)
 def test_a_deny_that_the_token_alone_rules_out_is_not_reported(name: str) -> None:
     policy = TrustPolicy.parse({"Statement": [MAY_NOT[name]]})
-    assert policy.possible_denial(OWN, SUBJECTS[0]) is None
-    assert policy.denial(OWN, SUBJECTS[0]) is None
+    assert policy.effects_on(OWN, SUBJECTS[0]).possible_denial is None
+    assert policy.effects_on(OWN, SUBJECTS[0]).denial is None
 
 
 def test_a_deny_that_wants_the_tokens_subject_to_be_there_is_certain() -> None:
     policy = TrustPolicy.parse({"Statement": [{**DENY, "Condition": {"Null": {OWN.subject_key: "false"}}}]})
-    assert policy.denial(OWN, SUBJECTS[0]) == Place(0, "Org")
+    assert policy.effects_on(OWN, SUBJECTS[0]).denial == Place(0, "Org")
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_of_pods_the_session_tags_are_known_and_nothing_else(
         TrustPolicy.parse({"Statement": deny}),
         {"aws:requesttag/kubernetes-namespace": "mxp-a-system"},
     )
-    assert (policy.denial_of_pod(claims) is not None) is (holds is True)
-    assert (policy.possible_denial_of_pod(claims) is not None) is (holds is None)
+    assert (policy.effects_on_pod(claims).denial is not None) is (holds is True)
+    assert (policy.effects_on_pod(claims).possible_denial is not None) is (holds is None)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from webhook.controller.ports import Source
 
-WHO = subject(1)
+SUBJECT = subject(1)
 PAGE, OBJECT, SINGLE = 6 * MIB - 4096, 12 * MIB - 4096, 4 * MIB - 4096
 """Bytes just below what is read of a page, of a page or a watch's line with one object, and of one object."""
 
@@ -104,8 +104,8 @@ LISTS: dict[str, Any] = {
     "deployments": lambda to: DeploymentApi(to).named("a"),
 }
 SINGLES: dict[str, Any] = {
-    "namespaces": lambda to: KubernetesApi(to, ["a"]).namespace(WHO.namespace, 9),
-    "accounts": lambda to: KubernetesApi(to, []).account(WHO, 9),
+    "namespaces": lambda to: KubernetesApi(to, ["a"]).namespace(SUBJECT.namespace, 9),
+    "accounts": lambda to: KubernetesApi(to, []).account(SUBJECT, 9),
     "deployments": lambda to: DeploymentApi(to).get("a", "b"),
     "leases": lambda to: Leases(to, "a").get("b"),
 }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-WHO = subject(1)
+SUBJECT = subject(1)
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 SOON = 0.3
 """Seconds that a call is given."""
@@ -79,10 +79,10 @@ ANSWERS: dict[str, Callable[[socket.socket, str], None]] = {
 }
 
 CALLS: dict[str, Callable[[Connection], Awaitable[object]]] = {
-    "namespace": lambda to: KubernetesApi(to, []).namespace(WHO.namespace, SOON),
-    "account": lambda to: KubernetesApi(to, []).account(WHO, SOON),
-    "annotate": lambda to: KubernetesApi(to, []).annotate(WHO, ROLE, None),
-    "take_annotation": lambda to: KubernetesApi(to, []).take_annotation(WHO, ROLE),
+    "namespace": lambda to: KubernetesApi(to, []).namespace(SUBJECT.namespace, SOON),
+    "account": lambda to: KubernetesApi(to, []).account(SUBJECT, SOON),
+    "annotate": lambda to: KubernetesApi(to, []).annotate(SUBJECT, ROLE, None),
+    "take_annotation": lambda to: KubernetesApi(to, []).take_annotation(SUBJECT, ROLE),
     "pods": lambda to: KubernetesApi(to, []).pods(SERVICE_ACCOUNT),
     "issuer": lambda to: KubernetesApi(to, []).issuer(),
     "namespaces": lambda to: KubernetesApi(to, []).namespaces().list(),
@@ -94,7 +94,7 @@ CALLS: dict[str, Callable[[Connection], Awaitable[object]]] = {
     "deployments": lambda to: DeploymentApi(to).named("b"),
     "secret": lambda to: _store_errors_too(SecretStore(to, "a", "b").read()),
     "registration": lambda to: _store_errors_too(Registration(to, "b").announced()),
-    "token": lambda to: Inspection(to).token(WHO),
+    "token": lambda to: Inspection(to).token(SUBJECT),
     "registrations": lambda to: Inspection(to).registrations("b"),
 }
 
@@ -241,7 +241,7 @@ class Cluster:
     def __init__(self, watch: Callable[[socket.socket, str], None]) -> None:
         self.watch = watch
         self.version = 7
-        self.namespaces = [WHO.namespace]
+        self.namespaces = [SUBJECT.namespace]
 
     def __call__(self, connection: socket.socket, request: str) -> None:
         if "watch=true" in request:
@@ -344,7 +344,7 @@ def _mirror(folder: Path, monkeypatch: pytest.MonkeyPatch, watch: Callable[[sock
         async with _cache() as cache:
             await _until(lambda: cache.synced)
             await _until(lambda: not cache.in_touch)
-            assert cache.cached(WHO.namespace) is not None
+            assert cache.cached(SUBJECT.namespace) is not None
             cluster.watch = _lives
             await _until(lambda: cache.in_touch)
             assert cache.cached(NEW) is not None

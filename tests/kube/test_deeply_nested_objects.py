@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from webhook.controller.ports import Change
 
-WHO, OTHER = subject(1), subject(2)
+SUBJECT, OTHER = subject(1), subject(2)
 ROLE = "arn:aws:iam::123456789012:role/mxp-backup"
 KEY = "control-plane"
 DEEPEST = 9995
@@ -72,7 +72,7 @@ POD = {
 }
 DEPLOYMENT = {"spec": {"template": {"spec": {"serviceAccountName": SERVICE_ACCOUNT}}}}
 REGISTRATION = {"webhooks": [{"name": "a", "clientConfig": {"caBundle": "YQ=="}}]}
-NAMED = {"metadata": {"name": WHO.namespace}}
+NAMED = {"metadata": {"name": SUBJECT.namespace}}
 
 LISTS: dict[str, tuple[dict[str, Any], Callable[[Connection], Awaitable[Any]]]] = {
     "namespaces": (
@@ -92,8 +92,8 @@ LISTS: dict[str, tuple[dict[str, Any], Callable[[Connection], Awaitable[Any]]]] 
 }
 
 OBJECTS: dict[str, tuple[dict[str, Any], Callable[[Connection], Awaitable[Any]]]] = {
-    "namespace": (NAMED, lambda to: KubernetesApi(to, [KEY]).namespace(WHO.namespace, 5)),
-    "service account": ({}, lambda to: KubernetesApi(to, []).account(WHO, 5)),
+    "namespace": (NAMED, lambda to: KubernetesApi(to, [KEY]).namespace(SUBJECT.namespace, 5)),
+    "service account": ({}, lambda to: KubernetesApi(to, []).account(SUBJECT, 5)),
     "deployment": (DEPLOYMENT, lambda to: DeploymentApi(to).get("a", "x")),
     "lease": ({}, lambda to: Leases(to, "a").get("x")),
 }
@@ -126,7 +126,7 @@ def test_a_list_with_a_deep_object_is_read_as_if_it_were_not_deep(
     parts, call = LISTS[name]
 
     def page(depth: int) -> Callable[[socket.socket, str], None]:
-        one = _object(WHO.namespace, depth, **parts)
+        one = _object(SUBJECT.namespace, depth, **parts)
         return says(b'{"items":[%b],"metadata":{"resourceVersion":"7"}}' % one)
 
     found = []
@@ -145,7 +145,7 @@ def test_a_deep_object_is_read_as_if_it_were_not_deep(
     parts, call = OBJECTS[name]
     found = []
     for depth in (levels, 1):
-        with api_server(tmp_path, monkeypatch, says(_object(WHO.namespace, depth, **parts))):
+        with api_server(tmp_path, monkeypatch, says(_object(SUBJECT.namespace, depth, **parts))):
             found.append(_asked(call))
     assert found[0] == found[1]
     assert found[0]
@@ -166,7 +166,10 @@ def test_a_watch_shows_a_deep_object_and_what_comes_after_it(
         with api_server(tmp_path, monkeypatch, answer):
             shown.append(_asked(_changes))
     assert shown[0] == shown[1]
-    assert [change.key for change in shown[0]] == [None if kind == "BOOKMARK" else WHO.namespace, OTHER.namespace]
+    assert [change.key for change in shown[0]] == [
+        None if kind == "BOOKMARK" else SUBJECT.namespace,
+        OTHER.namespace,
+    ]
 
 
 async def _changes(connection: Connection) -> list[Change[Any]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
-WHO = subject(1)
+SUBJECT = subject(1)
 CROWD = 50
 AT_ONCE_S = 1.0
 PATIENCE_S = 8.0
@@ -41,12 +41,12 @@ def test_lease_reads_look_ups_and_the_issuer_are_answered_while_patches_take_lon
 
     async def look_up(to: Connection) -> float:
         """The seconds that an urgent call of each kind takes while as many patches are under way as can be."""
-        patching = [asyncio.create_task(KubernetesApi(to, []).annotate(WHO, ROLE, None)) for _ in range(CROWD)]
+        patching = [asyncio.create_task(KubernetesApi(to, []).annotate(SUBJECT, ROLE, None)) for _ in range(CROWD)]
         await asyncio.to_thread(lambda: [patches.acquire(timeout=AT_ONCE_S) for _ in range(16)])
         began = time.monotonic()
         await Leases(to, "a").get("b")
         await KubernetesApi(to, []).namespace("a", AT_ONCE_S)
-        await KubernetesApi(to, []).account(WHO, AT_ONCE_S)
+        await KubernetesApi(to, []).account(SUBJECT, AT_ONCE_S)
         await KubernetesApi(to, []).issuer()
         await KubernetesApi(to, []).token_issuer()
         took = time.monotonic() - began

@@ -63,7 +63,7 @@ def test_the_decision_is_the_one_in_the_table(case: dict[str, Any]) -> None:
             assert decision == Grant(Subject(account.namespace, account.name), _binding(case["grant"]), annotated)
         case Ignore(reason, warning):
             assert reason == case["ignore"]
-            assert (warning is not None) is (reason is IgnoreReason.FOREIGN_ROLE)
+            assert (warning is not None) is (reason is IgnoreReason.EXTERNAL_ROLE)
             assert all(words in (warning or "") for words in case.get("says", []))
         case Refuse(reason, instead):
             assert all(words in reason for words in case["refuse"])

@@ -16,16 +16,16 @@ from webhook.model.selectors import NamespaceSelector, Operator, Requirement
 
 FIRST, SECOND = pool(2)
 ELSEWHERE = role("another-binding")
-FOREIGN = "arn:aws:iam::123456789012:role/made-by-hand"
-WHO = subject(1)
+EXTERNAL = "arn:aws:iam::123456789012:role/made-by-hand"
+SUBJECT = subject(1)
 CONTROL_PLANE = NamespaceSelector((Requirement("control-plane", Operator.EXISTS),))
 GOLD = NamespaceSelector((Requirement("gold", Operator.EXISTS),))
 BINDINGS = (
-    Binding("gold", WHO.service_account, GOLD, Mode.ANNOTATE, (FIRST,)),
-    Binding("backup", WHO.service_account, CONTROL_PLANE, Mode.IRSA, (FIRST, SECOND)),
+    Binding("gold", SUBJECT.service_account, GOLD, Mode.ANNOTATE, (FIRST,)),
+    Binding("backup", SUBJECT.service_account, CONTROL_PLANE, Mode.IRSA, (FIRST, SECOND)),
 )
-LIVE = LiveNamespace(WHO.namespace, "uid-1", {"control-plane": "a"})
-ACCOUNT = Account(WHO.namespace, WHO.service_account)
+LIVE = LiveNamespace(SUBJECT.namespace, "uid-1", {"control-plane": "a"})
+ACCOUNT = Account(SUBJECT.namespace, SUBJECT.service_account)
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ CASES = {
     "no ServiceAccount": Case(RemovalReason.ACCOUNT_GONE, account=None),
     "ServiceAccount going": Case(None, account=replace(ACCOUNT, being_deleted=True)),
     "annotated with an unmanaged role": Case(
-        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN)
+        RemovalReason.EXTERNAL_ROLE, account=replace(ACCOUNT, role_annotation=EXTERNAL)
     ),
     "the same, where it would be refused": Case(
-        RemovalReason.FOREIGN_ROLE, account=replace(ACCOUNT, role_annotation=FOREIGN), bindings=DENYING
+        RemovalReason.EXTERNAL_ROLE, account=replace(ACCOUNT, role_annotation=EXTERNAL), bindings=DENYING
     ),
     "annotated with another role, which trusts it": Case(
         RemovalReason.OTHER_ROLE,
@@ -109,7 +109,7 @@ AFTER_A_CHANGE_TO_ASSOCIATIONS = {
 def _cause(case: Case, *, associated: bool = False, may_still_come: bool = False) -> RemovalReason | None:
     return removal_reason(
         FIRST,
-        WHO,
+        SUBJECT,
         (case.namespace, case.account),
         case.bindings,
         associated=associated,
@@ -157,7 +157,7 @@ def test_each_cause_has_its_own_words() -> None:
     namespace=st.none()
     | st.builds(
         LiveNamespace,
-        st.just(WHO.namespace),
+        st.just(SUBJECT.namespace),
         st.sampled_from(["uid-0", "uid-1"]),
         st.dictionaries(st.sampled_from(["control-plane", "gold"]), st.just("x")),
         st.booleans(),
@@ -165,9 +165,9 @@ def test_each_cause_has_its_own_words() -> None:
     account=st.none()
     | st.builds(
         Account,
-        st.just(WHO.namespace),
-        st.just(WHO.service_account),
-        st.sampled_from([None, FIRST.value, SECOND.value, FOREIGN]),
+        st.just(SUBJECT.namespace),
+        st.just(SUBJECT.service_account),
+        st.sampled_from([None, FIRST.value, SECOND.value, EXTERNAL]),
         st.booleans(),
     ),
     former_uid=st.sampled_from([None, "uid-0", "uid-1"]),

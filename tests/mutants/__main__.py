@@ -30,7 +30,7 @@ def main(arguments: Sequence[str], folder: Path = PATCHES, root: Path = ROOT) ->
         sys.stderr.write(f"{error}\n")
         return 1
     rows = [
-        [trial.bug.name, trial.caught_by if trial.caught else "nobody", trial.invariants, f"{trial.seconds:.1f}"]
+        [trial.bug.name, trial.caught_by if trial.caught else "no test", trial.invariants, f"{trial.seconds:.1f}"]
         for trial in trials
     ]
     sys.stdout.write(table(["bug", "caught by", "invariant", "seconds"], rows) + "\n")

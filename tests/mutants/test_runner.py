@@ -198,7 +198,7 @@ def test_the_command_prints_a_table_and_fails_if_a_bug_survived(
     assert f"| wrong | {TEST} | `{INVARIANT}` |" in capsys.readouterr().out
     assert main([], project.patches, project.root) == 1
     printed = capsys.readouterr()
-    assert "| harmless | nobody |" in printed.out
+    assert "| harmless | no test |" in printed.out
     assert "1 of 2 deliberate bugs caught" in printed.out
     assert f"harmless: survived: `{INVARIANT}` in {TEST}" in printed.err
     assert main(["no-such-patch"], project.patches, project.root) == 1

@@ -13,6 +13,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import ISSUER, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import GRACE, INSTALLATION, INTERVAL, World
+from webhook.observe.assembly import snapshot_of
 from webhook.observe.observer import Observer
 from webhook.planning.account import read_roles
 from webhook.planning.plan import make_plan
@@ -38,7 +39,9 @@ async def observed(world: World) -> AsyncIterator[list[MutableMapping[str, Any]]
 
     async def plan(known: IssuerUrl) -> Plan:
         account = await read_roles(policies, world.roles, lambda _: None)
-        return make_plan(Installation(INSTALLATION, known, world.bindings, GRACE), world.cache.snapshot(), account)
+        return make_plan(
+            Installation(INSTALLATION, known, world.bindings, GRACE), snapshot_of(world.cache), account
+        )
 
     observer = Observer(world.cache, issuer, plan, world.progress)
     tasks = [asyncio.create_task(world.cache.run()), asyncio.create_task(observer.run(INTERVAL))]

@@ -11,20 +11,20 @@ import pytest
 from tests.support.reviews import JSON, UID, review
 from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time, now
-from webhook.observe.reviews import ObservedReviews
+from webhook.observe.assembly import ObservedReviews
 from webhook.server.http import review_application
 from webhook.server.program import Lifecycle
 
-WHO = subject(1)
-FOREIGN = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}
+SUBJECT = subject(1)
+EXTERNAL = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}
 DEEP = '{"f:a":' * 5000 + "{}" + "}" * 5000
 REVIEWS: dict[str, str] = {
-    "a creation": json.dumps(review(WHO)),
-    "a foreign role": json.dumps(review(WHO, annotations=FOREIGN)),
-    "an update": json.dumps(review(WHO, operation="UPDATE")),
-    "a dry run": json.dumps(review(WHO, dry_run=True)),
-    "an object without metadata": json.dumps(review(WHO, object={"kind": "ServiceAccount"})),
-    "an object nested too deep": json.dumps(review(WHO)).replace(
+    "a creation": json.dumps(review(SUBJECT)),
+    "an external role": json.dumps(review(SUBJECT, annotations=EXTERNAL)),
+    "an update": json.dumps(review(SUBJECT, operation="UPDATE")),
+    "a dry run": json.dumps(review(SUBJECT, dry_run=True)),
+    "an object without metadata": json.dumps(review(SUBJECT, object={"kind": "ServiceAccount"})),
+    "an object nested too deep": json.dumps(review(SUBJECT)).replace(
         '"metadata": {', f'"metadata": {{"managedFields": [{{"fieldsV1": {DEEP}}}], ', 1
     ),
 }

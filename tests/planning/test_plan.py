@@ -13,7 +13,7 @@ from tests.iam.policies import (
     OWN,
     ROLE,
     documents,
-    foreign_statements,
+    external_statements,
     hand_edited_documents,
     shared_documents,
 )
@@ -80,7 +80,7 @@ def _without_account(age: float) -> Plan:
     return make_plan(installation, ClusterSnapshot(namespaces, {}, 1000.0 + age), _account(OWN.render([A])))
 
 
-FOREIGN_ROLE = "arn:aws:iam::123456789012:role/by-hand"
+EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/by-hand"
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "sts:*"}
 OUTSIDE: dict[str, Any] = {**DENY, "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1234567890"}}}
 DANGLING: dict[str, Any] = {
@@ -117,16 +117,16 @@ CASES: dict[str, tuple[Plan, dict[str, Any]]] = {
     ),
     "our statement without its audience": (_plan({A: ROLE.value}, _account(LOOSE)), {"repaired": ["mxp-backup"]}),
     "a role that was annotated by hand": (
-        _plan({A: FOREIGN_ROLE}, _account()),
-        {"problems": [ProblemKind.FOREIGN_ANNOTATION]},
+        _plan({A: EXTERNAL_ROLE}, _account()),
+        {"problems": [ProblemKind.EXTERNAL_ANNOTATION]},
     ),
     "a role by hand that the binding overrides": (
-        _plan({A: FOREIGN_ROLE}, _account(), _binding(existing_annotation=ExistingAnnotation.OVERRIDE)),
-        {"added": {str(A)}, "annotated": {str(A): ("mxp-backup", FOREIGN_ROLE)}},
+        _plan({A: EXTERNAL_ROLE}, _account(), _binding(existing_annotation=ExistingAnnotation.OVERRIDE)),
+        {"added": {str(A)}, "annotated": {str(A): ("mxp-backup", EXTERNAL_ROLE)}},
     ),
     "a role by hand that the binding forbids": (
-        _plan({A: FOREIGN_ROLE}, _account(), _binding(existing_annotation=ExistingAnnotation.DENY)),
-        {"problems": [ProblemKind.FOREIGN_ANNOTATION]},
+        _plan({A: EXTERNAL_ROLE}, _account(), _binding(existing_annotation=ExistingAnnotation.DENY)),
+        {"problems": [ProblemKind.EXTERNAL_ANNOTATION]},
     ),
     "a Deny": (_plan({A: ROLE.value}, _account(DENY)), {"problems": [ProblemKind.DENIED]}),
     "no room": (_plan({A: ROLE.value}, _account(quota=100)), {"problems": [ProblemKind.FULL]}),
@@ -201,8 +201,8 @@ def test_a_plan_says_what_is_to_be_done_and_what_only_a_person_can_do(case: str)
 
 
 subjects = st.sampled_from([Subject(f"mxp-{name}-system", NAME) for name in ("a", "ab", "b", "c", "d")])
-annotations = st.dictionaries(subjects, st.sampled_from([None, ROLE.value, SECOND.value, FOREIGN_ROLE]))
-policies = documents(foreign_statements) | shared_documents | hand_edited_documents
+annotations = st.dictionaries(subjects, st.sampled_from([None, ROLE.value, SECOND.value, EXTERNAL_ROLE]))
+policies = documents(external_statements) | shared_documents | hand_edited_documents
 accounts = st.builds(
     lambda first, second, quota: AccountSnapshot({ROLE: first, SECOND: second}, quota=quota),
     policies.map(TrustPolicy),

@@ -31,7 +31,7 @@ def found(role: str = ROLE.value, **more: object) -> Association:
 CASES: dict[str, tuple[Association | None, AssociationAction, str]] = {
     "there is none": (None, AssociationAction.CREATE, ""),
     "managed, unchanged": (found(tags=MANAGED), AssociationAction.KEEP, ""),
-    "managed, with a foreign tag beside": (found(tags={**MANAGED, "team": "x"}), AssociationAction.KEEP, ""),
+    "managed, with an external tag beside": (found(tags={**MANAGED, "team": "x"}), AssociationAction.KEEP, ""),
     "managed, the role changed by hand": (found(OTHER, tags=MANAGED), AssociationAction.UPDATE, ""),
     "managed, session tags disabled by hand": (
         found(tags=MANAGED, session_tags=False),

@@ -219,7 +219,7 @@ def test_an_external_association_that_is_correct_is_accepted_and_stays_external(
         external = here.eks.put(SUBJECT, ROLE.value, owner_arn=owner)
         here.wanted = {SUBJECT: ROLE}
         await passing(here, 2)
-        assert here.associations.cache.trust_source(SUBJECT, ROLE) is TrustSource.FOREIGN
+        assert here.associations.cache.trust_source(SUBJECT, ROLE) is TrustSource.EXTERNAL
         assert not await here.associations.remove(SUBJECT)
         assert here.eks.now[SUBJECT] == external
 

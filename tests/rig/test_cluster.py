@@ -166,9 +166,9 @@ def test_the_api_servers_metrics_count_requests(cluster: Cluster) -> None:
 
 
 def test_a_registered_webhook_is_called_for_the_given_names_only(cluster: Cluster) -> None:
-    nobody = f"https://127.0.0.1:{free_port()}/mutate"
+    unused = f"https://127.0.0.1:{free_port()}/mutate"
     authority = Authority()
-    cluster.register_webhook("absent", Registration(nobody, authority.certificate, failure_policy="Fail"))
+    cluster.register_webhook("absent", Registration(unused, authority.certificate, failure_policy="Fail"))
     try:
         ours, other = objects.service_account("default"), objects.service_account("default", "other")
         elsewhere = objects.service_account("kube-system")

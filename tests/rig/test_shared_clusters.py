@@ -58,8 +58,8 @@ def use(cluster: Cluster) -> str:
         install_gate(space, space.configuration())
         cluster.api.create(objects.service_account("default"))
         cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT)
-    nobody = f"https://127.0.0.1:{free_port()}/mutate"
-    cluster.register_webhook("absent", Registration(nobody, Authority().certificate, failure_policy="Fail"))
+    unused = f"https://127.0.0.1:{free_port()}/mutate"
+    cluster.register_webhook("absent", Registration(unused, Authority().certificate, failure_policy="Fail"))
     cluster.api.patch("/api/v1/nodes/node-1", {"spec": {"unschedulable": True}})
     assert cluster.eks_webhook
     cluster.eks_webhook.set_associations([("default", "default")])

@@ -23,7 +23,7 @@ from webhook.server.program import Lifecycle
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-WHO = subject(1)
+SUBJECT = subject(1)
 KIB, MIB = 1024, 1024 * 1024
 LIMITS = replace(SHORT, connections=100, body_time=30, head_time=30)
 
@@ -31,7 +31,7 @@ LIMITS = replace(SHORT, connections=100, body_time=30, head_time=30)
 def _of_size(size: int) -> bytes:
     """A review as an API server writes it, without spaces."""
     note = {"note": "x" * size}
-    return post(json.dumps(review(WHO, annotations=note), separators=(",", ":")).encode())
+    return post(json.dumps(review(SUBJECT, annotations=note), separators=(",", ":")).encode())
 
 
 LARGE = _of_size(3 * MIB)
@@ -41,7 +41,7 @@ SMALL_HALF = post(b"x" * 1000, announced=40 * KIB)
 
 def _port(world: World | None = None, bodies: Bodies | None = None) -> AbstractAsyncContextManager[Port]:
     world = world or World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     return listening(review_application(world.service, Lifecycle(), bodies), LIMITS)
 
 
@@ -58,7 +58,7 @@ async def test_half_sent_bodies_leave_room_for_small_ones_at_once_and_for_large_
         for _ in range(20):
             (await port.connect()).send(HALF)
         async with asyncio.timeout(1):
-            assert (await _status(port, post(review(WHO))))[0] == b"200"
+            assert (await _status(port, post(review(SUBJECT))))[0] == b"200"
         assert (await _status(port, LARGE))[0] == b"200"
 
 
@@ -153,7 +153,7 @@ async def test_of_half_sent_small_bodies_the_oldest_gives_way() -> None:
             client.send(SMALL_HALF)
         assert [await client.status() for client in flood[:8]] == [b"503"] * 8
         async with asyncio.timeout(1):
-            assert (await _status(port, post(review(WHO, annotations={"note": "x" * 30_000}))))[0] == b"200"
+            assert (await _status(port, post(review(SUBJECT, annotations={"note": "x" * 30_000}))))[0] == b"200"
 
 
 @on_sockets
@@ -172,7 +172,7 @@ async def test_reviews_that_wait_for_aws_hold_nothing_of_their_bodies() -> None:
     world = World()
     world.iam.have(Trouble.HANGS)
     annotations = {f"note-{number}": "x" * 100 for number in range(26 * KIB)}
-    update = review(WHO, operation="UPDATE", annotations=annotations)
+    update = review(SUBJECT, operation="UPDATE", annotations=annotations)
     update["request"]["oldObject"] = update["request"]["object"]
     request = post(json.dumps(update).encode(), path="/mutate?timeout=4s")
     assert len(request) > 5 * MIB

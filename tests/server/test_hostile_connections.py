@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from webhook.server.connections import Limits
 
 MEGABYTE = 1_000_000
-WHO = subject(1)
+SUBJECT = subject(1)
 CHUNKED = head("/mutate", "Transfer-Encoding: chunked")
 
 
 def _reviews(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
     world = World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     application = review_application(world.service, Lifecycle())
     return listening(application, limits, tls=True)
 
@@ -47,7 +47,7 @@ async def _answers(port: Port, client: Client | None = None) -> None:
     """Fail unless an honest client is answered at once."""
     async with asyncio.timeout(2):
         client = client or await port.connect()
-        client.send(post(review(WHO)) if port.tls else GET_HEALTH)
+        client.send(post(review(SUBJECT)) if port.tls else GET_HEALTH)
         assert await client.status() == b"200"
 
 
@@ -111,7 +111,7 @@ async def test_a_body_for_which_there_is_no_use_is_not_read_to_its_end() -> None
 async def test_a_chunked_body_is_read() -> None:
     async with _reviews() as port:
         client = await port.connect()
-        body = post(review(WHO)).split(b"\r\n\r\n", 1)[1]
+        body = post(review(SUBJECT)).split(b"\r\n\r\n", 1)[1]
         client.send(CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
         assert await client.status() == b"200"
 

@@ -9,11 +9,10 @@ import pytest
 from rig.aws import TokenIssuer
 from tests.support.sites import ELSEWHERE, ISSUER
 from tests.support.virtual_time import in_virtual_time
-from webhook.config.errors import ConfigurationError
 from webhook.kube.api import issuer_in
 from webhook.kube.connection import NotFoundError, RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.errors import ClusterError
+from webhook.model.errors import ClusterError, ConfigurationError
 from webhook.model.names import IssuerUrl
 from webhook.server.issuer import ClusterIssuer
 from webhook.server.startup import issuer_check

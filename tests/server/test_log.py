@@ -18,7 +18,7 @@ from rig.pki import Authority
 from rig.ports import free_port
 from rig.waiting import eventually
 from rig.webhook import command
-from tests.server.test_start import WHO, Place, keys, place
+from tests.server.test_start import SUBJECT, Place, keys, place
 from tests.support.reviews import Reply, review
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Logging:
     def review(self) -> float:
         """How long a review took that was answered and allowed, with a line in the log."""
         began = time.monotonic()
-        answer = self.client.post(f"https://127.0.0.1:{self._port}/mutate?timeout=1s", json=review(WHO))
+        answer = self.client.post(f"https://127.0.0.1:{self._port}/mutate?timeout=1s", json=review(SUBJECT))
         assert Reply(answer.status_code, answer.text).allowed
         return time.monotonic() - began
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.support.worlds import World
-from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.errors import ConfigurationError
 from webhook.runtime.supervision import supervise
 from webhook.server.connections import PLAIN_LIMITS
 from webhook.server.http import plain_application

@@ -17,14 +17,14 @@ from rig.processes import Workspace
 from rig.waiting import eventually
 from rig.webhook import Webhook, run_serve
 from tests.support.reviews import Reply, review
-from tests.support.sites import ISSUER, foreign_document, role, subject
+from tests.support.sites import ISSUER, external_document, role, subject
 from tests.support.stub_api_server import StubApiServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-WHO = subject(1)
+SUBJECT = subject(1)
 OWN = "system:serviceaccount:mxp-identity:mxp-identity-webhook"
 OTHER_ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'F0' * 16}"
 UNREACHABLE = "http://127.0.0.1:9"
@@ -47,7 +47,7 @@ class Place:
         self.token = keys.token(OWN)
         self._folder = folder
         aws.admin_client("iam").create_role(
-            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(foreign_document(role()))
+            RoleName="mxp-backup", AssumeRolePolicyDocument=json.dumps(external_document(role()))
         )
 
     def environment(self, aws: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -60,7 +60,7 @@ class Place:
         expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
         binding = {
             "name": "backup",
-            "serviceAccount": WHO.service_account,
+            "serviceAccount": SUBJECT.service_account,
             "namespaces": {"selector": {"matchExpressions": [expression]}},
             "mode": "irsa",
             "roles": [self.role],
@@ -87,11 +87,11 @@ class Place:
 
     def trusted(self) -> bool:
         """Whether the role trusts the control plane."""
-        return str(WHO) in self.aws.history("mxp-backup")[-1].document
+        return str(SUBJECT) in self.aws.history("mxp-backup")[-1].document
 
     def come(self) -> None:
         """Have the API server answer, with one control plane."""
-        self.api.add(WHO.namespace, WHO.service_account, {CONTROL_PLANE_LABEL: "one"})
+        self.api.add(SUBJECT.namespace, SUBJECT.service_account, {CONTROL_PLANE_LABEL: "one"})
         self.api.come()
 
 
@@ -104,7 +104,7 @@ def place(tmp_path: Path, keys: TokenIssuer) -> Iterator[Place]:
 def asked(webhook: Webhook) -> Reply:
     """A review of the control plane's ServiceAccount, answered."""
     with webhook.client() as client:
-        answer = client.post(f"{webhook.url}?timeout=10s", json=review(WHO), timeout=15)
+        answer = client.post(f"{webhook.url}?timeout=10s", json=review(SUBJECT), timeout=15)
     return Reply(answer.status_code, answer.text)
 
 

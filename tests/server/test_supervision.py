@@ -23,7 +23,7 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-ROLE, WHO = role(), subject(1)
+ROLE, SUBJECT = role(), subject(1)
 HOUR = 3600.0
 
 
@@ -123,14 +123,14 @@ async def test_a_bug_in_a_grant_is_an_answer_to_the_review_and_a_later_pass_make
     async with world.running():
         with monkeypatch.context() as bug:
             bug.setattr(world.writers[ROLE], "submit", _raise)
-            began, outcome = now(), await world.grants.obtain(Grant(WHO, world.bindings[0]), BUDGET)
+            began, outcome = now(), await world.grants.obtain(Grant(SUBJECT, world.bindings[0]), BUDGET)
             assert now() - began < BUDGET
             assert isinstance(outcome, Untrusted)
             assert "an unexpected error of this program" in outcome.reason
             assert _count("grants") == before + 1
-        world.cluster.add_namespace(WHO.namespace)
+        world.cluster.add_namespace(SUBJECT.namespace)
         await asyncio.sleep(2 * INTERVAL)
-        assert WHO in world.trusted_in(ROLE)
+        assert SUBJECT in world.trusted_in(ROLE)
 
 
 @in_virtual_time
@@ -141,11 +141,11 @@ async def test_a_bug_in_a_writer_is_the_reason_in_the_review_and_the_writer_goes
     async with world.running():
         with monkeypatch.context() as bug:
             bug.setattr(SimulatedPolicies, "read", _raise)
-            outcome = await world.grants.obtain(Grant(WHO, world.bindings[0]), BUDGET)
+            outcome = await world.grants.obtain(Grant(SUBJECT, world.bindings[0]), BUDGET)
             assert isinstance(outcome, Untrusted)
             assert "an unexpected error of this program" in outcome.reason
         await asyncio.sleep(15)
-        assert WHO in world.trusted_in(ROLE)
+        assert SUBJECT in world.trusted_in(ROLE)
 
 
 @in_virtual_time
@@ -155,13 +155,13 @@ async def test_a_bug_in_removing_one_association_leaves_the_others_and_a_later_s
     world, before = World(binding(ROLE, mode=Mode.POD_IDENTITY)), _count("associations")
     subjects = [subject(number) for number in range(3)]
     async with world.running():
-        for who in subjects:
-            world.cluster.add_namespace(who.namespace)
-            world.cluster.add_account(who)
+        for account in subjects:
+            world.cluster.add_namespace(account.namespace)
+            world.cluster.add_account(account)
         await asyncio.sleep(2 * GRACE)
         assert set(world.eks.now) == set(subjects)
-        for who in subjects[:2]:
-            world.cluster.remove_namespace(who)
+        for account in subjects[:2]:
+            world.cluster.remove_namespace(account)
         with monkeypatch.context() as bug:
             bug.setattr(type(world.eks), "delete", _raises_for(world.eks.delete))
             await asyncio.sleep(GRACE + 2 * INTERVAL)

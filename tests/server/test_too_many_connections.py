@@ -20,20 +20,20 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-WHO = subject(1)
+SUBJECT = subject(1)
 LIMITS = replace(SHORT, connections=8, handshake_time=30, head_time=30, body_time=30)
 FLOOD = 3 * LIMITS.connections
 
 
 def _reviews(world: World | None = None) -> AbstractAsyncContextManager[Port]:
     world = world or World()
-    world.cluster.add_namespace(WHO.namespace)
+    world.cluster.add_namespace(SUBJECT.namespace)
     return listening(review_application(world.service, Lifecycle()), LIMITS, tls=True)
 
 
 async def _reviewed(client: Client) -> None:
     async with asyncio.timeout(2):
-        client.send(post(review(WHO)))
+        client.send(post(review(SUBJECT)))
         assert await client.status() == b"200"
 
 
@@ -79,7 +79,7 @@ async def test_connections_in_a_handshake_give_way_too() -> None:
 @on_sockets
 async def test_a_flood_from_one_address_leaves_a_slow_request_from_another_alone() -> None:
     async with _reviews() as port:
-        request = post(review(WHO))
+        request = post(review(SUBJECT))
         honest = await port.connect(source="127.0.0.2")
         honest.send(request[:50])
         for _ in range(FLOOD):
@@ -111,12 +111,12 @@ async def test_while_all_are_answered_a_new_one_waits_for_its_turn() -> None:
     async with _reviews(world) as port:
         clients = [await port.connect() for _ in range(LIMITS.connections)]
         for client in clients:
-            client.send(post(review(WHO), path="/mutate?timeout=1s"))
+            client.send(post(review(SUBJECT), path="/mutate?timeout=1s"))
         await asyncio.sleep(0.1)
         late = asyncio.create_task(port.connect())
         assert [await client.status() for client in clients] == [b"200"] * len(clients)
         late_client = await late
-        late_client.send(post(review(WHO), path="/mutate?timeout=1s"))
+        late_client.send(post(review(SUBJECT), path="/mutate?timeout=1s"))
         assert await late_client.status() == b"200"
 
 

@@ -135,13 +135,13 @@ class ApiServer:
 class ApiClient:
     """One process's way to the API server: the ports Cluster and LeaseStore, and sources to watch."""
 
-    def __init__(self, server: ApiServer, who: str) -> None:
+    def __init__(self, server: ApiServer, caller: str) -> None:
         self._server = server
-        self._who = who
+        self._caller = caller
 
     def source(self, kind: str) -> ObjectSource[Any]:
         """Namespaces or ServiceAccounts, to list and to watch."""
-        return ObjectSource(self._server, self, kind, self._who)
+        return ObjectSource(self._server, self, kind, self._caller)
 
     async def namespace(self, name: str, seconds: float) -> LiveNamespace | None:  # noqa: ARG002  the port's signature
         """As the port says."""
@@ -153,7 +153,7 @@ class ApiClient:
 
     async def annotate(self, subject: Subject, role: RoleArn, replacing: str | None) -> bool:
         """As the port says."""
-        self._server.witness.note(self._who, f"annotates {subject.namespace} with {role.name}")
+        self._server.witness.note(self._caller, f"annotates {subject.namespace} with {role.name}")
         return await self.call(lambda: self._server.annotate(subject, role, replacing))
 
     async def pods(self, service_account: str, namespace: str | None = None) -> list[RunningPod]:  # noqa: ARG002  the port's
@@ -179,10 +179,10 @@ class ApiClient:
             latency += random.uniform(0, trouble.slow)
         if trouble.lost and random.random() < trouble.lost:
             fate = random.choice([Fate.ANSWER_LOST, Fate.REQUEST_LOST])
-            self._server.witness.met("api_lost", self._who, fate.name)
+            self._server.witness.met("api_lost", self._caller, fate.name)
         fails = trouble.down or (trouble.error and random.random() < trouble.error)
         if fails:
-            self._server.witness.met("api_error", self._who, "")
+            self._server.witness.met("api_error", self._caller, "")
 
         def refuse() -> T:
             raise ClusterError("etcdserver: leader changed")
@@ -196,18 +196,18 @@ class ApiClient:
 class ObjectSource(Generic[T]):
     """The port Source."""
 
-    def __init__(self, server: ApiServer, client: ApiClient, kind: str, who: str) -> None:
+    def __init__(self, server: ApiServer, client: ApiClient, kind: str, caller: str) -> None:
         self.resource = kind
-        self._who = who
+        self._caller = caller
         self._server = server
         self._client = client
 
     async def list(self) -> tuple[dict[str, T], str]:
         """As the port says."""
         objects, version, cut = await self._client.call(self._snapshot)
-        self._server.sights.listed(self._who, self.resource, version, cut)
+        self._server.sights.listed(self._caller, self.resource, version, cut)
         if self.resource == "namespaces":
-            self._server.sights.listed_namespaces(self._who, cast("dict[str, LiveNamespace]", objects))
+            self._server.sights.listed_namespaces(self._caller, cast("dict[str, LiveNamespace]", objects))
         return objects, str(version)
 
     async def newest_version(self) -> str:
@@ -221,14 +221,14 @@ class ObjectSource(Generic[T]):
             while True:
                 number, key, value = await watcher.next()
                 if key is not None:
-                    self._server.sights.watched(self._who, self.resource, number, key)
+                    self._server.sights.watched(self._caller, self.resource, number, key)
                     if self.resource == "namespaces":
-                        self._server.sights.watched_namespace(self._who, key, value)
+                        self._server.sights.watched_namespace(self._caller, key, value)
                 yield Change(str(number), key, value)
         finally:
             self._server.watchers.pop(watcher, None)
             if self.resource == "namespaces":
-                self._server.sights.lost_touch(self._who)
+                self._server.sights.lost_touch(self._caller)
 
     def _snapshot(self) -> tuple[dict[str, T], int, frozenset[str]]:
         stored: Any = self._server.namespaces if self.resource == "namespaces" else self._server.accounts

@@ -61,8 +61,12 @@ async def _apply(world: World, process: Process) -> None:
 
 async def _change(applier: Applier, role: RoleArn) -> RoleChange:
     policy, own = await applier.policies.read(role), own_in(role)
-    unwanted = [who for who in sorted(policy.subjects(own)) if applier.engine.desired.may_remove(role, who)]
-    return RoleChange(role, own, policy, policy, removed=tuple(Change(who, "not wanted") for who in unwanted))
+    unwanted = [
+        subject for subject in sorted(policy.subjects(own)) if applier.engine.desired.may_remove(role, subject)
+    ]
+    return RoleChange(
+        role, own, policy, policy, removed=tuple(Change(subject, "not wanted") for subject in unwanted)
+    )
 
 
 class _PersonsClient(ApiClient):

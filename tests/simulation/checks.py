@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.support.invariants import assert_statement_is_whole, foreign_part
+from tests.support.invariants import assert_statement_is_whole, external_part
 from webhook.iam.evaluation import as_list
 from webhook.iam.trust_policy import TrustPolicy, canonical
 
@@ -36,17 +36,17 @@ def of_sent(write: Write, limit: int, ever_wanted: Collection[Subject]) -> Itera
     if write.base is None or write.call_before != "read":
         yield "the_read_is_the_last_call_before_the_write", f"before it came {write.call_before}"
     base = write.base or {"Statement": []}
-    if foreign_part(write.document, write.own) != foreign_part(base, write.own):
-        yield "foreign_statements_mean_what_they_meant", _foreign_text(write.document, write.own)
-    elif _foreign_text(write.document, write.own) != _foreign_text(base, write.own):
-        yield "foreign_statements_stay_as_read", _foreign_text(write.document, write.own)
+    if external_part(write.document, write.own) != external_part(base, write.own):
+        yield "external_statements_mean_what_they_meant", _external_text(write.document, write.own)
+    elif _external_text(write.document, write.own) != _external_text(base, write.own):
+        yield "external_statements_stay_as_read", _external_text(write.document, write.own)
     yield from _of_our_statement(write)
     size = TrustPolicy(write.document).size()
     if size > limit:
         yield "no_document_over_the_quota", f"{size} characters of {limit}"
     strangers = subjects_in(write.document, write.own) - subjects_in(base, write.own) - set(ever_wanted)
     if strangers:
-        yield "nobody_trusted_who_was_not_wanted", _names(strangers)
+        yield "no_unwanted_subject_is_trusted", _names(strangers)
     if TrustPolicy(write.document).same_meaning(TrustPolicy(base)):
         yield "no_write_without_a_difference_in_meaning", f"{size} characters, the same as read"
 
@@ -68,9 +68,9 @@ def dropped(write: Write, in_force: Document) -> frozenset[Subject]:
     return subjects_in(in_force, write.own) - subjects_in(write.document, write.own)
 
 
-def overwrites_a_foreign_edit(write: Write, in_force: Document) -> bool:
+def overwrites_an_external_edit(write: Write, in_force: Document) -> bool:
     """Whether an external edit since the read is lost with this write."""
-    return foreign_part(in_force, write.own) != foreign_part(write.document, write.own)
+    return external_part(in_force, write.own) != external_part(write.document, write.own)
 
 
 def part_of_others(document: Document, *owns: OwnStatement) -> Hashable:
@@ -85,9 +85,9 @@ def subjects_in(document: Document, own: OwnStatement) -> frozenset[Subject]:
     return TrustPolicy(document).subjects(own)
 
 
-def _foreign_text(document: Document, own: OwnStatement) -> str:
-    foreign = [one for one in as_list(document["Statement"]) if not own.owns(one)]
-    return json.dumps({**document, "Statement": foreign})
+def _external_text(document: Document, own: OwnStatement) -> str:
+    external = [one for one in as_list(document["Statement"]) if not own.owns(one)]
+    return json.dumps({**document, "Statement": external})
 
 
 def _of_issuer(document: Document, own: OwnStatement) -> list[dict[str, Any]]:

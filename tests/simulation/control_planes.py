@@ -55,7 +55,7 @@ async def _later(at: float, happening: object, world: World, plane: ControlPlane
 
 
 async def _create(world: World, plane: ControlPlane) -> None:
-    name = plane.who.namespace
+    name = plane.subject.namespace
     await asyncio.sleep(plane.at)
     labels = {} if plane.labelled_after else {LABEL: "ctp"}
     _make_namespace(world, name, labels)
@@ -76,7 +76,7 @@ def _make_namespace(world: World, name: str, labels: dict[str, str]) -> None:
 
 async def _create_account(world: World, plane: ControlPlane, rejections: int) -> None:
     """Try until it is there; so many times something after the webhook rejects it, and often means for ever."""
-    name = plane.who.namespace
+    name = plane.subject.namespace
     for _ in range(_TRIES):
         namespace = world.api.namespaces.get(name)
         if namespace is None or namespace.terminating or name in world.api.accounts:
@@ -106,7 +106,7 @@ async def _unlabel(world: World, plane: ControlPlane) -> None:
 
 
 def _relabel(world: World, plane: ControlPlane, labels: dict[str, str]) -> None:
-    namespace = world.api.namespaces.get(plane.who.namespace)
+    namespace = world.api.namespaces.get(plane.subject.namespace)
     if namespace is not None:
         world.witness.note("spaces", f"labels of {namespace.name} are {labels}")
         world.api.store("namespaces", namespace.name, replace(namespace, labels=labels))
@@ -121,7 +121,7 @@ async def _move(world: World, plane: ControlPlane) -> None:
 
 
 async def _annotate(world: World, plane: ControlPlane, role: str | None) -> None:
-    name = plane.who.namespace
+    name = plane.subject.namespace
     if name not in world.api.accounts:
         return
     try:
@@ -129,12 +129,12 @@ async def _annotate(world: World, plane: ControlPlane, role: str | None) -> None
     except RefusedError:
         return
     if name in world.api.accounts:
-        world.witness.note("somebody", f"sets the annotation of {name} to {role}; it becomes {annotation}")
+        world.witness.note("a person", f"sets the annotation of {name} to {role}; it becomes {annotation}")
         world.api.store("accounts", name, account_of(name, annotation))
 
 
 async def _delete(world: World, plane: ControlPlane) -> None:
-    name = plane.who.namespace
+    name = plane.subject.namespace
     namespace = world.api.namespaces.get(name)
     if namespace is None:
         return
@@ -152,10 +152,10 @@ async def _delete(world: World, plane: ControlPlane) -> None:
 
 
 async def _delete_account(world: World, plane: ControlPlane) -> None:
-    name = plane.who.namespace
+    name = plane.subject.namespace
     if name not in world.api.accounts:
         return
-    world.witness.note("somebody", f"deletes the ServiceAccount of {name}")
+    world.witness.note("a person", f"deletes the ServiceAccount of {name}")
     world.api.store("accounts", name, None)
     if plane.account_again_after is not None:
         await asyncio.sleep(plane.account_again_after)
@@ -183,7 +183,7 @@ async def _reviewed(
 async def _answer(
     replica: Replica, plane: ControlPlane, operation: str, annotation: str | None, *, dry: bool
 ) -> Answer | None:
-    task = replica.review(operation, plane.who, annotation, dry=dry)
+    task = replica.review(operation, plane.subject, annotation, dry=dry)
     gone = asyncio.ensure_future(replica.gone.wait())
     await asyncio.wait([task, gone], timeout=_WEBHOOK_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
     if gone.done() and not task.done() and not replica.process.dead:

@@ -1,4 +1,4 @@
-"""What must hold at the end: all who are wanted are trusted, nothing of others is lost, nobody writes."""
+"""What must hold at the end: wanted subjects are trusted, no external statement is lost, nothing is written."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ WATCH_FAULTS = frozenset({"silent_watch", "expired_watch", "api_errors", "api_ou
 
 
 def check_one_role_each(world: World) -> None:
-    """Whether nobody was trusted in two roles of ours at any moment.
+    """Whether no subject was trusted in two roles of ours at any moment.
 
-    A role that denies access cannot say whom it trusts, and those who wait for it go to the next; a write that IAM
-    applies long after its answer was given up may find its subjects elsewhere; by old reads replicas differ on
-    which role is full; where a removal makes room in full roles, they differ too, for those who waited for it; and
-    whoever moves an annotation may do so by a replica that has not read yet where the subject is trusted. Only
-    then may it happen, the summary counts it, and it is over when `check_leavers` looks.
+    It may happen only in these cases. A role that denies access does not show which subjects it trusts, and those
+    that wait for it go to the next. A write that IAM applies long after its answer was given up may find its
+    subjects elsewhere. By old reads replicas differ on which role is full, also where a removal makes room in full
+    roles. A replica that has not read yet where the subject is trusted may move an annotation. The summary counts
+    each case, and it is over when `check_leavers` looks.
     """
     plan = world.plan
-    moved = {plane.who for plane in plan.planes if plane.moved_at is not None}
+    moved = {plane.subject for plane in plan.planes if plane.moved_at is not None}
     twice = world.witness.in_two_roles.keys() - moved
     room_appeared = plan.room_for < ROOMY and world.witness.removals.count
     if twice and not room_appeared and not {"denied", "late_iam_writes", "stale_reads"} & plan.kinds:
-        names = ", ".join(sorted(who.namespace for who in twice))
-        world.witness.complain(("nobody_is_trusted_in_two_roles", names))
+        names = ", ".join(sorted(subject.namespace for subject in twice))
+        world.witness.complain(("no_subject_is_trusted_in_two_roles", names))
 
 
-def check_nobody_dropped(world: World) -> None:
+def check_no_subject_dropped(world: World) -> None:
     """Whether no write of ours left out a subject whose trust IAM had confirmed, however old the read was.
 
     Only a write that comes late may do so, by IAM's doing or because the lock does not keep writers apart, and one
@@ -51,7 +51,7 @@ def check_nobody_dropped(world: World) -> None:
         return
     for at, write, promised in world.witness.drops:
         if promised and write.cluster == "ours":
-            names = ", ".join(sorted(who.namespace for who in promised))
+            names = ", ".join(sorted(subject.namespace for subject in promised))
             world.witness.complain(("no_promised_subject_is_dropped", f"{names} at {at:.2f} s"))
             return
 
@@ -60,14 +60,14 @@ def check_recovery(world: World) -> None:
     """Minutes after the last fault."""
     binding = world.plan.binding
     trusting = {role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in binding.roles}
-    for who in sorted(world.wanted()):
-        roles = [role for role, subjects in trusting.items() if who in subjects]
-        account = world.api.accounts.get(who.namespace)
-        if not roles and any(_has_room(world, role, who) for role in trusting):
-            world.witness.complain(("everyone_wanted_is_trusted", who.namespace))
+    for subject in sorted(world.wanted()):
+        roles = [role for role, subjects in trusting.items() if subject in subjects]
+        account = world.api.accounts.get(subject.namespace)
+        if not roles and any(_has_room(world, role, subject) for role in trusting):
+            world.witness.complain(("everyone_wanted_is_trusted", subject.namespace))
         elif roles and account and account.role_annotation not in {role.value for role in roles}:
             named = account.role_annotation
-            world.witness.complain(("the_annotation_names_a_role_that_trusts", f"{who.namespace}: {named}"))
+            world.witness.complain(("the_annotation_names_a_role_that_trusts", f"{subject.namespace}: {named}"))
     for role in trusting:
         try:
             assert_statement_is_whole(world.iam.document(role), own_in(role))
@@ -76,11 +76,11 @@ def check_recovery(world: World) -> None:
                 continue  # it was damaged externally and its room filled: only a person can make some
             world.witness.complain(("our_statement_is_whole_at_the_end", f"{role.name}: {error!r}"))
     _check_neighbours(world)
-    _check_foreign(world)
+    _check_external(world)
 
 
 def check_leavers(world: World) -> None:
-    """Whether no unused trust is left, but for what waits for the limit of an hour, and nobody is in two roles.
+    """Whether no unused trust is left, but for what waits for the hourly limit, and no subject is in two roles.
 
     What the leader has seen deleted does not wait. Of the rest nothing waits as long as the limit allows one more.
     """
@@ -90,40 +90,40 @@ def check_leavers(world: World) -> None:
         role: checks.subjects_in(world.iam.document(role), own_in(role)) for role in world.plan.binding.roles
     }
     left = [
-        (role, who)
+        (role, subject)
         for role, subjects in trusting.items()
-        for who in sorted(subjects)
-        if wishes.unwanted_since(role, who.namespace) is not None
+        for subject in sorted(subjects)
+        if wishes.unwanted_since(role, subject.namespace) is not None
     ]
     removed = sum(count for _, count in lease.removals) if lease else 0
     most = max(3, (sum(map(len, trusting.values())) + removed) // 5)
     if left and removed >= most:
         world.witness.met("removals_over_limit", "world", f"{len(left)} are left, {removed} were removed")
-    for role, who in left:
+    for role, subject in left:
         if not _fits_when_whole(world, role):
             continue  # nothing can be written there
-        is_free = leader and world.witness.removals.is_free_to_remove(leader, who.namespace)
+        is_free = leader and world.witness.removals.is_free_to_remove(leader, subject.namespace)
         if removed >= most and not is_free:
             continue
-        home = wishes.home(who.namespace)
+        home = wishes.home(subject.namespace)
         if home is None:
-            world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{who.namespace} in {role.name}"))
-        elif who in trusting[home]:
-            world.witness.complain(("who_was_in_two_roles_is_in_one", f"{who.namespace} in {role.name}"))
+            world.witness.complain(("an_unused_subject_is_trusted_nowhere", f"{subject.namespace} in {role.name}"))
+        elif subject in trusting[home]:
+            world.witness.complain(("a_subject_in_two_roles_is_in_one", f"{subject.namespace} in {role.name}"))
 
 
 def _check_neighbours(world: World) -> None:
     for role, subjects in world.neighbours.items():
         missing = set(subjects) - checks.subjects_in(world.iam.document(role), neighbours_own_in(role))
-        if any(_neighbour_has_room(world, role, who) for who in missing):
+        if any(_neighbour_has_room(world, role, subject) for subject in missing):
             world.witness.complain(("the_neighbours_statement_is_whole", f"{role.name}: {len(missing)} missing"))
 
 
-def _check_foreign(world: World) -> None:
+def _check_external(world: World) -> None:
     for role in world.plan.binding.roles:
         now = checks.part_of_others(world.iam.document(role), own_in(role), neighbours_own_in(role))
-        if now != world.witness.foreign[role]:
-            world.witness.complain(("foreign_statements_are_intact_at_the_end", role.name))
+        if now != world.witness.external[role]:
+            world.witness.complain(("external_statements_are_intact_at_the_end", role.name))
 
 
 def check_quiet(world: World, writes_before: int) -> None:
@@ -154,11 +154,11 @@ def _fits_when_whole(world: World, role: RoleArn) -> bool:
     return policy.with_subjects(own, policy.subjects(own)).size() <= world.iam.limit
 
 
-def _has_room(world: World, role: RoleArn, who: Subject) -> bool:
+def _has_room(world: World, role: RoleArn, subject: Subject) -> bool:
     policy, own = TrustPolicy(world.iam.document(role)), own_in(role)
-    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit
+    return policy.with_subjects(own, policy.subjects(own) | {subject}).size() <= world.iam.limit
 
 
-def _neighbour_has_room(world: World, role: RoleArn, who: Subject) -> bool:
+def _neighbour_has_room(world: World, role: RoleArn, subject: Subject) -> bool:
     policy, own = TrustPolicy(world.iam.document(role)), neighbours_own_in(role)
-    return policy.with_subjects(own, policy.subjects(own) | {who}).size() <= world.iam.limit
+    return policy.with_subjects(own, policy.subjects(own) | {subject}).size() <= world.iam.limit

@@ -22,7 +22,7 @@ TEAM = "platform  engineering   and  its    many     friends"
 """White space inside a value, which does not count against the quota."""
 
 
-def foreign_document() -> Document:
+def external_document() -> Document:
     """What an administrator has in a role before we come."""
     return {
         "Version": "2012-10-17",
@@ -45,7 +45,7 @@ async def terraform(iam: SimulatedIam, witness: Witness, role: RoleArn, seconds:
     _change(document, number)
     await asyncio.sleep(seconds)
     if TrustPolicy(document).size() <= iam.limit:
-        witness.met("foreign_edit", "terraform", f"writes {role.name} as read {seconds:.1f} s ago, changed")
+        witness.met("external_edit", "terraform", f"writes {role.name} as read {seconds:.1f} s ago, changed")
         iam.store(role, document, "terraform")
         witness.edited(role, document)
 
@@ -75,7 +75,7 @@ def hand_edit(iam: SimulatedIam, witness: Witness, role: RoleArn) -> None:
         _edit(document := copy.deepcopy(document), role, edit)
         if TrustPolicy(document).size() > iam.limit:
             return  # IAM would not have it
-        witness.met("hand_edit", "somebody", f"edits {role.name}: {edit.__name__.strip('_')}")
+        witness.met("hand_edit", "a person", f"edits {role.name}: {edit.__name__.strip('_')}")
         iam.store(role, document)
 
 

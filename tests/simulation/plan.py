@@ -58,7 +58,7 @@ FAULTS = (
 class ControlPlane:
     """One control plane: what is created when, seconds from the start."""
 
-    who: Subject
+    subject: Subject
     at: float
     labelled_after: float
     account_after: float
@@ -185,7 +185,7 @@ def _control_plane(dice: random.Random, number: int, leaving: float) -> ControlP
         return value() if dice.random() < chance else None
 
     return ControlPlane(
-        who=subject(number),
+        subject=subject(number),
         at=at,
         labelled_after=sometimes(0.15, lambda: dice.uniform(0, 8)) or 0.0,
         account_after=dice.choice([0.0, 0.02, 0.3, dice.uniform(0, 4)]),

@@ -107,54 +107,54 @@ class Removals:
 
     def applied(self, write: Write, now: float) -> None:
         """A document is in force."""
-        for who in checks.left_out(write):
-            if (write.role, who) in self._removed:
-                self._away[write.role, who] = now
+        for subject in checks.left_out(write):
+            if (write.role, subject) in self._removed:
+                self._away[write.role, subject] = now
         trusted = sum(len(self._trusted_in(role)) for role in self._plan.binding.roles)
         self._most = max(self._most, trusted)
 
     def of_sent(self, write: Write, left_out: Iterable[Subject], now: float) -> Iterator[Complaint]:
-        """Whether those whom a document leaves out may leave."""
-        for who in sorted(left_out):
-            if self._was_removed_by_the_leader(write, who, now):
+        """Whether the subjects that a document leaves out may be removed."""
+        for subject in sorted(left_out):
+            if self._was_removed_by_the_leader(write, subject, now):
                 continue  # what was read is older than that
             if write.process.name not in self._leaders.keys() | self._approvers:
-                yield "only_the_leader_removes", f"{write.process.name} removes {who.namespace}"
-            if (write.process.name, write.role, who.namespace) not in self._confirmed:
-                yield "the_api_server_confirms_each_removal", f"{who.namespace} of {write.role.name}"
-            yield from self._of_one(write, who, now)
-            self._removed.add((write.role, who))
-            self._sent[write.role, who] = now
-            self._written_since.discard((write.role, who))
-            is_counted = not self.has_witnessed_deletion(write.process, who.namespace)
+                yield "only_the_leader_removes", f"{write.process.name} removes {subject.namespace}"
+            if (write.process.name, write.role, subject.namespace) not in self._confirmed:
+                yield "the_api_server_confirms_each_removal", f"{subject.namespace} of {write.role.name}"
+            yield from self._of_one(write, subject, now)
+            self._removed.add((write.role, subject))
+            self._sent[write.role, subject] = now
+            self._written_since.discard((write.role, subject))
+            is_counted = not self.has_witnessed_deletion(write.process, subject.namespace)
             if is_counted and write.process.name not in self._approvers:
-                self._counted.add((write.role, who))
+                self._counted.add((write.role, subject))
         removed = len(self._counted)
         limit = max(3, (self._most + removed) // 5)  # no run is as long as an hour
         if removed > limit:
             yield "no_more_leave_within_an_hour_than_the_limit", f"{removed} of {limit}"
 
     def of_all(self, write: Write, subjects: Iterable[Subject], now: float) -> Iterator[Complaint]:
-        """Whether all whom a document trusts may be in it: who was removed comes back only where it is wanted."""
-        for who in sorted(subjects):
-            self._written_since.add((write.role, who))
-            removed_at = self._away.pop((write.role, who), None)
+        """Whether all that a document trusts may be in it: a removed subject comes back only if it is wanted."""
+        for subject in sorted(subjects):
+            self._written_since.add((write.role, subject))
+            removed_at = self._away.pop((write.role, subject), None)
             if removed_at is None or now - removed_at >= REMEMBERED or self._plan.kinds & _UNTOLD:
                 continue
-            since = self._wishes.unwanted_since(write.role, who.namespace)
+            since = self._wishes.unwanted_since(write.role, subject.namespace)
             if (
                 since is not None
                 and since < removed_at
-                and not self._wishes.is_selected(who.namespace)
-                and self._sights.up_to_date(write.process.name, who.namespace)
+                and not self._wishes.is_selected(subject.namespace)
+                and self._sights.up_to_date(write.process.name, subject.namespace)
             ):
-                yield "a_removed_subject_is_not_written_again", f"{who.namespace} of {write.role.name}"
+                yield "a_removed_subject_is_not_written_again", f"{subject.namespace} of {write.role.name}"
 
     def of_added(self, write: Write, added: Iterable[Subject]) -> Iterator[Complaint]:
-        """Whether those whom a document adds may come back."""
-        for who in sorted(added):
-            name = who.namespace
-            was_removed = (write.role, who) in self._removed
+        """Whether the subjects that a document adds may come back."""
+        for subject in sorted(added):
+            name = subject.namespace
+            was_removed = (write.role, subject) in self._removed
             if (
                 was_removed
                 and self._wishes.was_replaced(name)
@@ -162,23 +162,23 @@ class Removals:
             ):
                 yield "a_recreated_namespace_gets_no_trust_back", f"{name} of {write.role.name}"
 
-    def _was_removed_by_the_leader(self, write: Write, who: Subject, now: float) -> bool:
+    def _was_removed_by_the_leader(self, write: Write, subject: Subject, now: float) -> bool:
         """Whether the leader removed it, and nothing has wanted it since, as far as the sender was told.
 
         A write of it that came late, or of a replica that the Lease did not tell, does not undo that.
         """
-        sent = self._sent.get((write.role, who))
+        sent = self._sent.get((write.role, subject))
         if sent is None:
             return False
-        if (write.role, who) in self._written_since:
+        if (write.role, subject) in self._written_since:
             was_told = not self._plan.kinds & _UNTOLD
             if was_told or now - sent >= REMEMBERED + _LONGEST_WRITE:
                 return False
-        since = self._wishes.unwanted_since(write.role, who.namespace)
-        return since is not None or not self._sights.up_to_date(write.process.name, who.namespace)
+        since = self._wishes.unwanted_since(write.role, subject.namespace)
+        return since is not None or not self._sights.up_to_date(write.process.name, subject.namespace)
 
-    def _of_one(self, write: Write, who: Subject, now: float) -> Iterator[Complaint]:
-        name, process = who.namespace, write.process
+    def _of_one(self, write: Write, subject: Subject, now: float) -> Iterator[Complaint]:
+        name, process = subject.namespace, write.process
         if not self._sights.up_to_date(process.name, name):
             return  # the API server has told it something else
         since = self._wishes.unwanted_since(write.role, name)
@@ -187,7 +187,11 @@ class Removals:
             yield "no_wanted_subject_is_removed", f"{name} of {write.role.name}"
             return
         home = self._wishes.home(name)
-        if home is not None and who not in self._trusted_in(home) and who not in process.last_seen.get(home, ()):
+        if (
+            home is not None
+            and subject not in self._trusted_in(home)
+            and subject not in process.last_seen.get(home, ())
+        ):
             yield "no_wanted_subject_is_removed", f"{name} of {write.role.name}, and {home.name} does not trust it"
         unwanted_for = now - since + process.clock_ahead
         is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers

@@ -115,21 +115,23 @@ class Replica:
 
     @property
     def serves(self) -> bool:
-        """Whether the API server sends it reviews: it is ready, and nobody has taken it down."""
+        """Whether the API server sends it reviews: it is ready, and it was not taken down."""
         return self._cache.synced and not self.gone.is_set()
 
-    def review(self, operation: str, who: Subject, annotation: str | None, *, dry: bool) -> asyncio.Task[Answer]:
+    def review(
+        self, operation: str, subject: Subject, annotation: str | None, *, dry: bool
+    ) -> asyncio.Task[Answer]:
         """Have it answer a review."""
         request = Request(
             uid="1",
             operation=operation,
             is_reviewed=True,
-            namespace=who.namespace,
-            name=who.service_account,
+            namespace=subject.namespace,
+            name=subject.service_account,
             dry_run=dry,
-            metadata=Metadata(who.service_account, annotation or None, has_annotations=bool(annotation)),
+            metadata=Metadata(subject.service_account, annotation or None, has_annotations=bool(annotation)),
         )
-        return self.process.start(self._service.answer(request, self._plan.budget), f"review {who}")
+        return self.process.start(self._service.answer(request, self._plan.budget), f"review {subject}")
 
     def kill(self) -> None:
         """SIGKILL: no further step, nothing is given back."""
@@ -195,11 +197,11 @@ class Neighbour:
         return self._wanted[role]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port DesiredSubjects says; it runs once and hears of nobody through Leases."""
+        """As the port DesiredSubjects says; it runs once and learns nothing from Leases."""
         return subject in self._wanted[role]
 
     def may_remove(self, role: RoleArn, subject: Subject) -> bool:
-        """As the port DesiredSubjects says; nobody is removed here."""
+        """As the port DesiredSubjects says; nothing is removed here."""
         return subject not in self._wanted[role]
 
     def seems_unused(self, role: RoleArn, subject: Subject) -> bool:

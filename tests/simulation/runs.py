@@ -49,10 +49,10 @@ def run(seed: int, *, with_lines: bool = False) -> Report:
     witness = world.witness
     complaints = [f"{name}: {what}" for name, what in witness.complaints]
     if unexpected_errors() != before:
-        complaints.append("no_unexpected_error: a loop of the program survived an error that nobody foresaw")
+        complaints.append("no_unexpected_error: a loop of the program survived an unexpected error")
     lines = [plan.describe()] if with_lines or complaints else []
     if lines:
-        lines += [f"{at:9.3f}  {who:14} {what}" for at, who, what in witness.schedule]
+        lines += [f"{at:9.3f}  {subject:14} {what}" for at, subject, what in witness.schedule]
     return Report(
         seed,
         complaints,
@@ -117,7 +117,7 @@ def _run_many(seeds: range, processes: int) -> int:
     _say(f"{len(seeds)} seeds in {seconds:.1f} s ({1000 * seconds * processes / len(seeds):.0f} ms each)")
     _say(f"faults: {', '.join(f'{kind} {count}' for kind, count in sorted(total.faults.items()))}")
     _say(
-        f"documents written: {total.writes}; foreign edits lost between read and write: {total.lost_edits}; "
+        f"documents written: {total.writes}; external edits lost between read and write: {total.lost_edits}; "
         f"subjects in two roles: {total.in_two_roles}; subjects removed: {total.removed}; "
         f"invariants broken: {sum(len(r.complaints) for r in failed)}"
     )

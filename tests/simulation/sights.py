@@ -35,51 +35,52 @@ class Sights:
         """An object was stored or taken away."""
         self._changed[kind, name] = version
 
-    def listed(self, who: str, kind: str, version: int, kept_back: frozenset[str]) -> None:
+    def listed(self, caller: str, kind: str, version: int, kept_back: frozenset[str]) -> None:
         """A process has read a list, in which some objects were missing."""
-        self._shown[who, kind] = version
-        self._kept_back[who, kind] = set(kept_back)
+        self._shown[caller, kind] = version
+        self._kept_back[caller, kind] = set(kept_back)
 
-    def watched(self, who: str, kind: str, version: int, name: str) -> None:
+    def watched(self, caller: str, kind: str, version: int, name: str) -> None:
         """A change has arrived at a process."""
-        self._shown[who, kind] = version
-        self._kept_back[who, kind].discard(name)
+        self._shown[caller, kind] = version
+        self._kept_back[caller, kind].discard(name)
 
-    def listed_namespaces(self, who: str, namespaces: Mapping[str, LiveNamespace]) -> None:
+    def listed_namespaces(self, caller: str, namespaces: Mapping[str, LiveNamespace]) -> None:
         """The list was of these."""
-        self._terminating[who] = {name: one.uid for name, one in namespaces.items() if one.terminating}
+        self._terminating[caller] = {name: one.uid for name, one in namespaces.items() if one.terminating}
         for one in namespaces.values():
-            self._note_selected(who, one)
+            self._note_selected(caller, one)
 
-    def watched_namespace(self, who: str, name: str, namespace: LiveNamespace | None) -> None:
+    def watched_namespace(self, caller: str, name: str, namespace: LiveNamespace | None) -> None:
         """The change made it this, or took it away."""
         if namespace is not None:
-            self._note_selected(who, namespace)
-        uid = self._terminating[who].pop(name, None)
+            self._note_selected(caller, namespace)
+        uid = self._terminating[caller].pop(name, None)
         if namespace is None and uid is not None:
-            self._witnessed[who, name] = uid
+            self._witnessed[caller, name] = uid
         elif namespace is not None and namespace.terminating:
-            self._terminating[who][name] = namespace.uid
+            self._terminating[caller][name] = namespace.uid
 
-    def lost_touch(self, who: str) -> None:
+    def lost_touch(self, caller: str) -> None:
         """The process's watch of namespaces has ended."""
-        self._terminating[who].clear()
+        self._terminating[caller].clear()
 
-    def has_witnessed_deletion(self, who: str, name: str, uid: str | None) -> bool:
+    def has_witnessed_deletion(self, caller: str, name: str, uid: str | None) -> bool:
         """Whether a process has seen the namespace with this uid end."""
-        return uid is not None and self._witnessed.get((who, name)) == uid
+        return uid is not None and self._witnessed.get((caller, name)) == uid
 
-    def was_shown_selected(self, who: str, uid: str | None) -> bool:
+    def was_shown_selected(self, caller: str, uid: str | None) -> bool:
         """Whether a process was shown the namespace with this uid while a binding selected it."""
-        return uid is not None and (who, uid) in self._selected
+        return uid is not None and (caller, uid) in self._selected
 
-    def _note_selected(self, who: str, namespace: LiveNamespace) -> None:
+    def _note_selected(self, caller: str, namespace: LiveNamespace) -> None:
         if self._selects(namespace.name, namespace.labels):
-            self._selected.add((who, namespace.uid))
+            self._selected.add((caller, namespace.uid))
 
-    def up_to_date(self, who: str, name: str) -> bool:
+    def up_to_date(self, caller: str, name: str) -> bool:
         """Whether a process knows a namespace and its ServiceAccount as they are."""
         return all(
-            self._shown[who, kind] >= self._changed.get((kind, name), 0) and name not in self._kept_back[who, kind]
+            self._shown[caller, kind] >= self._changed.get((kind, name), 0)
+            and name not in self._kept_back[caller, kind]
             for kind in KINDS
         )

@@ -44,6 +44,8 @@ def test_no_invariant_is_broken_by_20000_random_schedules_of_faults(first: int, 
         f"a simulated Space, {SEEDS:,} seeds from each first one; `make test` runs the first 2,000",
         first_seed=first,
         documents_written=int(summary["documents written"]),
-        foreign_edits_lost_between_a_read_and_its_write=int(summary[" foreign edits lost between read and write"]),
+        external_edits_lost_between_a_read_and_its_write=int(
+            summary[" external edits lost between read and write"]
+        ),
         invariants_broken=0,
     )

@@ -48,7 +48,7 @@ class Witness:
         self.in_two_roles: dict[Subject, float] = {}
         self.complaints: list[Complaint] = []
         self.broken = asyncio.Event()
-        self.foreign: dict[RoleArn, Hashable] = {}
+        self.external: dict[RoleArn, Hashable] = {}
         self._confirmed: set[tuple[RoleArn, Subject]] = set()
         self._refused: dict[tuple[str, RoleArn], tuple[float, int]] = {}
 
@@ -58,14 +58,14 @@ class Witness:
         assert isinstance(loop, ProcessLoop)
         return loop.world_time
 
-    def note(self, who: str, what: str) -> None:
+    def note(self, caller: str, what: str) -> None:
         """Write a line of the schedule."""
-        self.schedule.append((self.now(), who, what))
+        self.schedule.append((self.now(), caller, what))
 
-    def met(self, fault: str, who: str, what: str) -> None:
-        """A fault happened to somebody."""
+    def met(self, fault: str, caller: str, what: str) -> None:
+        """A fault happened to a process."""
         self.faults[fault] += 1
-        self.note(who, f"!{fault} {what}")
+        self.note(caller, f"!{fault} {what}")
 
     def complain(self, complaint: Complaint) -> None:
         """An invariant is broken."""
@@ -89,10 +89,10 @@ class Witness:
             self._look_at_removals(write, left_out)
         self.removals.room.shown(write.role, write.document, self.now())
         if write.cluster == "ours":
-            everybody = checks.subjects_in(write.document, write.own)
+            named = checks.subjects_in(write.document, write.own)
             for complaint in self.removals.of_added(write, checks.added(write)):
                 self.complain(complaint)
-            for complaint in self.removals.of_all(write, everybody, self.now()):
+            for complaint in self.removals.of_all(write, named, self.now()):
                 self.complain(complaint)
 
     def leads(self, process: Process) -> None:
@@ -107,7 +107,7 @@ class Witness:
         self.removals.leads_no_longer(process)
 
     def confirms_a_removal(self, process: Process, name: str) -> None:
-        """A leader asks the API server about somebody whose time has come; tell who lies in wait for that."""
+        """A leader asks the API server about a subject that is due; tell the fault that waits for that."""
         self.note(process.name, f"asks whether {name} may leave")
         while self.removers:
             waiting = self.removers.pop()
@@ -121,18 +121,18 @@ class Witness:
         self.note("iam", f"applies {write.role.name} of {write.process.name}")
         if gone := checks.dropped(write, before):
             wanted = self._wanted()
-            promised = frozenset(who for who in gone & wanted if (write.role, who) in self._confirmed)
+            promised = frozenset(subject for subject in gone & wanted if (write.role, subject) in self._confirmed)
             self.drops.append((self.now(), write, promised))
             self.note("iam", f"drops {sorted(one.namespace for one in gone)}, of them promised {len(promised)}")
-        if checks.overwrites_a_foreign_edit(write, before):
+        if checks.overwrites_an_external_edit(write, before):
             self.lost_edits += 1
             self.edited(write.role, write.document)
-            self.note("iam", "a foreign edit between the read and this write is lost")
+            self.note("iam", "an external edit between the read and this write is lost")
         self._look_for_subjects_in_two_roles(write)
 
     def edited(self, role: RoleArn, document: Document) -> None:
         """What other people have in a role is from now on what this document says."""
-        self.foreign[role] = checks.part_of_others(document, own_in(role), neighbours_own_in(role))
+        self.external[role] = checks.part_of_others(document, own_in(role), neighbours_own_in(role))
 
     def confirmed(self, write: Write) -> None:
         """IAM's answer has arrived: whoever is in the document counts as trusted."""
@@ -144,9 +144,9 @@ class Witness:
         return sha256(repr(self.schedule).encode()).hexdigest()
 
     def _look_at_removals(self, write: Write, left_out: frozenset[Subject]) -> None:
-        names = ", ".join(sorted(who.namespace for who in left_out))
+        names = ", ".join(sorted(subject.namespace for subject in left_out))
         self.note(write.process.name, f"removes {names} from {write.role.name}")
-        self._confirmed -= {(write.role, who) for who in left_out}
+        self._confirmed -= {(write.role, subject) for subject in left_out}
         if write.cluster != "ours":
             self.complain(("a_program_that_never_prunes_removes_nothing", names))
             return

@@ -1,4 +1,4 @@
-"""One world: everybody in it, a minute of faults, minutes to recover, and minutes in which nothing may happen."""
+"""One world: all processes, a minute of faults, minutes to recover, and minutes in which nothing may happen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class World:
         self.neighbours: defaultdict[RoleArn, list[Subject]] = defaultdict(list)
         self.neighbour: Neighbour | None = None
         for role in plan.binding.roles:
-            self.iam.store(role, document := people.foreign_document())
+            self.iam.store(role, document := people.external_document())
             self.witness.edited(role, document)
         self._set_limit()
 
@@ -68,9 +68,10 @@ class World:
         """Whom the cluster wants trusted now: whose ServiceAccount is there, or may still come."""
         youngest = self.witness.now() - self.plan.rules.grace
         return {
-            who
-            for who in self.selected()
-            if who.namespace in self.api.accounts or self.wishes.waits_for_its_account(who.namespace, youngest)
+            subject
+            for subject in self.selected()
+            if subject.namespace in self.api.accounts
+            or self.wishes.waits_for_its_account(subject.namespace, youngest)
         }
 
     def selected(self) -> set[Subject]:
@@ -125,7 +126,7 @@ class World:
         ending.check_quiet(self, writes)
         ending.check_mutual_exclusion(self)
         ending.check_one_role_each(self)
-        ending.check_nobody_dropped(self)
+        ending.check_no_subject_dropped(self)
 
     async def _suffer(self, fault: Fault) -> None:
         await until(fault.at)
@@ -138,8 +139,8 @@ class World:
             calm()
 
     def _move_in(self) -> None:
-        for number, who in enumerate(self.plan.neighbours):
-            self.neighbours[self.plan.binding.roles[number % len(self.plan.binding.roles)]].append(who)
+        for number, subject in enumerate(self.plan.neighbours):
+            self.neighbours[self.plan.binding.roles[number % len(self.plan.binding.roles)]].append(subject)
         self.witness.ever_wanted["neighbour"] = set(self.plan.neighbours)
         self.neighbour = Neighbour(self.plan, self.iam, self.wire, self.witness, self.neighbours)
 
@@ -150,7 +151,7 @@ class World:
             Subject(f"mxp-{number:08d}-0000-4000-8000-000000000000-system", SERVICE_ACCOUNT)
             for number in range(self.plan.room_for)
         ]
-        document = TrustPolicy(people.foreign_document()).with_subjects(own_in(role), crowd)
+        document = TrustPolicy(people.external_document()).with_subjects(own_in(role), crowd)
         if "neighbour" in self.plan.kinds:
             document = document.with_subjects(neighbours_own_in(role), self.plan.neighbours)
         self.iam.limit = document.size()

@@ -26,7 +26,7 @@ def assert_writes_were_careful(
         own = own_in(put.call.role)
         assert put.call_before == "read", f"before the write at {put.call.started} came {put.call_before}"
         assert put.base is not None
-        assert foreign_part(put.document, own) == foreign_part(put.base, own)
+        assert external_part(put.document, own) == external_part(put.base, own)
         assert_statement_is_whole(put.document, own)
         added = TrustPolicy(put.document).subjects(own) - TrustPolicy(put.base).subjects(own)
         assert added <= set(may_be_trusted), f"trusted without being asked for: {added - set(may_be_trusted)}"
@@ -53,19 +53,19 @@ def assert_statement_is_whole(document: Document, own: OwnStatement) -> None:
 def assert_one_at_a_time(iam: SimulatedIam) -> None:
     """Check that no program had two writes of one role under way."""
     writes = iam.made("write")
-    for who, role in {(call.who, call.role) for call in writes}:
-        mine = [call for call in writes if (call.who, call.role) == (who, role)]
+    for caller, role in {(call.caller, call.role) for call in writes}:
+        mine = [call for call in writes if (call.caller, call.role) == (caller, role)]
         assert all(earlier.ended <= later.started for earlier, later in pairwise(mine))
 
 
-def foreign_part(document: Document, own: OwnStatement) -> Hashable:
+def external_part(document: Document, own: OwnStatement) -> Hashable:
     """What is not ours of a document, in a form without order."""
-    foreign = [statement for statement in as_list(document["Statement"]) if not _is_ours(statement, own)]
-    return canonical({**document, "Statement": foreign})
+    external = [statement for statement in as_list(document["Statement"]) if not _is_ours(statement, own)]
+    return canonical({**document, "Statement": external})
 
 
 def never_dropped(iam: SimulatedIam, role: RoleArn, own: OwnStatement) -> bool:
-    """Whether each document trusts all whom the one before it trusted."""
+    """Whether each document trusts all subjects that the one before it trusted."""
     documents = [TrustPolicy(document).subjects(own) for document in iam.history(role)]
     return all(earlier <= later for earlier, later in pairwise(documents))
 

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 class InProcessHold:
-    """Held until it is given back: nobody outside this process can take it."""
+    """Held until it is given back: nothing outside this process can take it."""
 
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Nothing to do: the one writer of the role remembers by itself."""
 
+    def record_repair(self) -> None:
+        """Nothing to do: there is no Lease."""
+
     async def renew(self) -> bool:
-        """Always: nobody else waits."""
+        """Always: nothing else waits."""
         return True
 
     def outlasts(self, seconds: float) -> bool:  # noqa: ARG002  the port's signature
@@ -40,7 +43,7 @@ class InProcessLock:
         self._locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nobody else writes
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[InProcessHold]:  # noqa: ARG002  nothing else writes
         """Wait for the role's lock and hold it inside the `async with`."""
         async with self._locks[role]:
             yield InProcessHold()
@@ -68,7 +71,7 @@ class MemoryLeases:
     def forge(
         self, role: RoleArn, written: Mapping[Subject, float], removed: Mapping[Subject, float] | None = None
     ) -> None:
-        """Have a role's Lease say that these were written and removed, as news, and that nobody holds it."""
+        """Have a role's Lease say that these were written and removed, as news, and that it is free."""
         name = lease_name(role)
         found = self.leases.get(name, Lease(name, role.value))
         edition = found.edition + 1_000_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.support.locks import InProcessLock
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import ISSUER, binding, foreign_document, role
+from tests.support.sites import ISSUER, binding, external_document, role
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement, PodStatement
 from webhook.model.bindings import Mode
@@ -50,7 +50,7 @@ class PodSite:
     ) -> None:
         self.iam, self.eks = iam or SimulatedIam(), eks or SimulatedEks()
         if iam is None:
-            self.iam.store(ROLE, foreign_document(ROLE))
+            self.iam.store(ROLE, external_document(ROLE))
         self.binding = binding(ROLE, mode=Mode.POD_IDENTITY)
         self.wanted: dict[Subject, RoleArn] = {}
         self.others: set[Subject] = set()

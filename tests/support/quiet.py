@@ -1,4 +1,4 @@
-"""What every test of a loop needs: no log lines, and no error that a loop survived without anybody noticing."""
+"""What every test of a loop needs: no log lines, and no error that a loop survived unnoticed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOOPS = (
 
 @pytest.fixture(autouse=True)
 def _nothing_unexpected() -> Iterator[None]:
-    """Loops run_and_log errors that nobody foresaw, and count them; in a test each is a failure."""
+    """Loops run on after unexpected errors, and count them; in a test each is a failure."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     before = unexpected_errors()
     yield

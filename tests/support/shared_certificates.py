@@ -80,7 +80,7 @@ class World:
         self.replicas[number] = Replica(self, self.replicas[number].name)
 
     def let_pass(self, seconds: float) -> None:
-        """Time goes on; nobody looks meanwhile."""
+        """Time goes on; no replica looks meanwhile."""
         self.now += dt.timedelta(seconds=seconds)
 
     def look(self, times: int = 1, every_s: float = 2.0) -> None:

@@ -84,7 +84,7 @@ class Stored:
 class Call:
     """One call; `ended` is infinite while it is on its way."""
 
-    who: str
+    caller: str
     operation: str
     role: RoleArn | None
     started: float
@@ -123,11 +123,11 @@ class SimulatedIam:
     _stored: defaultdict[RoleArn, list[Stored]] = field(default_factory=lambda: defaultdict(list))
     _late: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def client(self, who: str = "a") -> SimulatedPolicies:
+    def client(self, caller: str = "a") -> SimulatedPolicies:
         """The port for one program."""
-        return SimulatedPolicies(self, who)
+        return SimulatedPolicies(self, caller)
 
-    def store(self, role: RoleArn, document: Document, by: str = "somebody else") -> None:
+    def store(self, role: RoleArn, document: Document, by: str = "another client") -> None:
         """Put a document there, as an administrator or another program does."""
         self._stored[role].append(Stored(_now(), copy.deepcopy(document), by))
 
@@ -144,7 +144,7 @@ class SimulatedIam:
 
     def delete(self, role: RoleArn) -> None:
         """Delete the role."""
-        self._stored[role].append(Stored(_now(), None, "somebody else"))
+        self._stored[role].append(Stored(_now(), None, "another client"))
 
     def document(self, role: RoleArn) -> Document:
         """The document in force."""
@@ -226,9 +226,9 @@ class SimulatedIam:
 class SimulatedPolicies:
     """The port TrustPolicies, for one program."""
 
-    def __init__(self, iam: SimulatedIam, who: str) -> None:
+    def __init__(self, iam: SimulatedIam, caller: str) -> None:
         self._iam = iam
-        self._who = who
+        self._caller = caller
         self._read: dict[RoleArn, Document] = {}
         self._last_call: dict[RoleArn, str] = {}
 
@@ -247,8 +247,8 @@ class SimulatedPolicies:
         await self._made(
             "write",
             role,
-            lambda: self._iam.apply(role, policy, self._who),
-            late=lambda: self._iam.apply_late(role, policy, self._who),
+            lambda: self._iam.apply(role, policy, self._caller),
+            late=lambda: self._iam.apply_late(role, policy, self._caller),
             note=lambda call: self._iam.puts.append(Put(call, copy.deepcopy(policy.document), base, before)),
         )
 
@@ -270,7 +270,7 @@ class SimulatedPolicies:
         late: Callable[[], None] | None = None,
         note: Callable[[Call], None] | None = None,
     ) -> Any:
-        call = Call(self._who, operation, role, _now())
+        call = Call(self._caller, operation, role, _now())
         self._iam.calls.append(call)
         self._last_call[role] = operation
         if note:

@@ -52,7 +52,7 @@ def own_in(one: RoleArn) -> OwnStatement:
     return OwnStatement.for_role(one, ISSUER, "mxp-identity")
 
 
-def foreign_document(one: RoleArn) -> Document:
+def external_document(one: RoleArn) -> Document:
     """What a role has before we come: an administrator's statement and another cluster's."""
     neighbour = OwnStatement.for_role(one, ELSEWHERE, "mxp-identity")
     return {
@@ -127,5 +127,5 @@ class Site:
 def site(iam: SimulatedIam, *roles: RoleArn, name: str = "a", lock: RoleLock | None = None) -> Site:
     """A program over roles that exist, with what other people have in them."""
     for one in roles:
-        iam.store(one, foreign_document(one))
+        iam.store(one, external_document(one))
     return Site(iam, *roles, name=name, lock=lock)

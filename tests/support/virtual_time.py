@@ -87,7 +87,7 @@ class _JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0) if self._has_to_ask(timeout) else []
         if timeout is None and not ready:
-            raise StuckError("every task waits for something that nobody is going to do")
+            raise StuckError("every task waits for something that nothing is going to do")
         if not ready and timeout is not None:
             self._clock.now += max(timeout, 0.0)
         self._rounds += 1

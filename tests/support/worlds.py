@@ -13,7 +13,7 @@ from tests.support.pods import OWNER, pods_of
 from tests.support.simulated_cluster import LABEL, RecordedEvents, SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import SERVICE_ACCOUNT, foreign_document, own_in, role
+from tests.support.sites import SERVICE_ACCOUNT, external_document, own_in, role
 from tests.support.virtual_time import now
 from webhook.admission.namespaces import LiveNamespaces
 from webhook.admission.service import AdmissionRules, AdmissionService
@@ -99,7 +99,7 @@ class World:
         self.roles = sorted({one for binding in self.bindings if binding.edits_trust for one in binding.roles})
         for one in self.roles:
             if before is None or one not in before.roles:
-                self.iam.store(one, foreign_document(one))
+                self.iam.store(one, external_document(one))
         self.leases: MemoryLeases = before.leases if before else MemoryLeases()
         self.leadership = LeaderElection(self.leases, INSTALLATION, replica or "a", self.progress)
         associating = [binding for binding in self.bindings if binding.associates]
@@ -168,6 +168,6 @@ class World:
         """Whom our statement in the role trusts now."""
         return TrustPolicy(self.iam.document(one)).subjects(own_in(one))
 
-    def homes(self, who: Subject) -> list[RoleArn]:
+    def homes(self, subject: Subject) -> list[RoleArn]:
         """The roles that trust the subject by our statement."""
-        return [one for one in self.roles if who in self.trusted_in(one)]
+        return [one for one in self.roles if subject in self.trusted_in(one)]

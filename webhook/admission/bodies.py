@@ -8,6 +8,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from webhook.runtime.clock import wait_for
+
 if TYPE_CHECKING:
     from fastapi import Request
 
@@ -123,11 +125,7 @@ class Room:
                 del self._reading[oldest]
                 oldest.reschedule(now)
                 patience = None
-        try:
-            async with asyncio.timeout(patience):
-                await self._freed.wait()
-        except TimeoutError:
-            return
+        await wait_for(self._freed, patience)
 
 
 class Bodies:

@@ -166,7 +166,7 @@ class AdmissionService:
         if review.metadata.being_deleted:
             return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(decision, Refuse):
-            decision = decision.instead or Ignore(IgnoreReason.FOREIGN_ROLE, decision.reason)
+            decision = decision.instead or Ignore(IgnoreReason.EXTERNAL_ROLE, decision.reason)
         if isinstance(decision, Ignore):
             return ignored(decision)
         return await self._grant(decision, review, seconds)
@@ -186,7 +186,7 @@ class AdmissionService:
         if isinstance(decision, Grant):
             writes = not review.dry_run and not review.metadata.being_deleted
             return writes and self._grants.known(decision) is None
-        return isinstance(decision, Refuse) or decision.reason is IgnoreReason.FOREIGN_ROLE
+        return isinstance(decision, Refuse) or decision.reason is IgnoreReason.EXTERNAL_ROLE
 
     def _unknown(self, review: _Review, cached: Decision, reason: str) -> Answer:
         """Answer without knowing the namespace. `cached` is the decision by a cache that is out of touch."""

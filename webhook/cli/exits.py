@@ -33,9 +33,8 @@ class Exit(IntEnum):
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn expected errors into a message on standard error and an exit code."""
-    from webhook.config.errors import ConfigurationError
     from webhook.model.aws_errors import AwsError
-    from webhook.model.errors import ClusterError, InvalidNameError, InvalidPolicyError
+    from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError, InvalidPolicyError
 
     try:
         yield

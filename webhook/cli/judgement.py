@@ -29,13 +29,15 @@ class Trust:
 
 def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_own: bool) -> Trust:
     """By its own token. `by_own` is whether our statement, unchanged, names it (`TrustedSubjects.lets_in`)."""
-    allowed_by = own_place(policy, own) if by_own else policy.external_grant(own, subject)
-    return Trust(allowed_by, policy.denial(own, subject), policy.possible_denial(own, subject), by_own)
+    effects = policy.effects_on(own, subject)
+    allowed_by = own_place(policy, own) if by_own else effects.grant
+    return Trust(allowed_by, effects.denial, effects.possible_denial, by_own)
 
 
 def judge_pod_trust(policy: TrustPolicy, claims: Mapping[str, str]) -> Trust:
     """By EKS for its pods, whose session tags are `claims` (`PodStatement.claims_in`)."""
-    return Trust(policy.allows_pod(claims), policy.denial_of_pod(claims), policy.possible_denial_of_pod(claims))
+    effects = policy.effects_on_pod(claims)
+    return Trust(effects.grant, effects.denial, effects.possible_denial)
 
 
 def own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:

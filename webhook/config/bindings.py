@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from webhook.config.errors import ConfigurationError
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
-from webhook.model.errors import InvalidNameError
+from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import RoleArn, is_service_account_name
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
 

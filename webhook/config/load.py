@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from webhook.config import contract
 from webhook.config.contract import Configuration
-from webhook.config.errors import ConfigurationError
+from webhook.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from webhook.config.errors import ConfigurationError
+from webhook.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from webhook.config.contract import Configuration

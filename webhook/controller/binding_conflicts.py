@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.model.binding_match import BindingMatch, binding_match, competing
-from webhook.runtime.run_and_log import run_and_log
+from webhook.model.decisions import BindingMatch, binding_match, competing
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 

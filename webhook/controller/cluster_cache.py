@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.controller.former_namespaces import FormerNamespaces
@@ -12,7 +11,6 @@ from webhook.controller.live_reads import LiveReads
 from webhook.controller.reflector import Reflector
 from webhook.model.decisions import wanted_grants
 from webhook.model.names import Subject
-from webhook.planning.snapshot import ClusterSnapshot
 from webhook.runtime.clock import loop_clock
 from webhook.runtime.supervision import supervise
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Account, Grant, LiveNamespace
     from webhook.model.names import RoleArn
     from webhook.model.removal import Shown
-    from webhook.runtime.clock import Clock
     from webhook.telemetry.progress import Progress
 
 
@@ -44,16 +41,15 @@ class ClusterCache:
         wall_clock: Callable[[], float],
         grace: float,
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self.bindings = bindings
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self._grace = grace
-        self.clock = clock = clock or loop_clock()
+        self.clock = clock = loop_clock()
         """The clock of all that reconciles."""
-        self._namespaces = Reflector(namespaces, self._namespace_changed, progress, clock)
+        self._namespaces = Reflector(namespaces, self._namespace_changed, progress)
         self._accounts = {
-            name: Reflector(source, lambda key, _: self._account_changed(key), progress, clock)
+            name: Reflector(source, lambda key, _: self._account_changed(key), progress)
             for name, source in accounts.items()
         }
         self._grants: dict[str, list[Grant]] = {}
@@ -133,10 +129,9 @@ class ClusterCache:
         """All ServiceAccounts of bound names, as the watch last showed them."""
         return [account for reflector in self._accounts.values() for account in reflector.objects.values()]
 
-    def snapshot(self) -> ClusterSnapshot:
-        """All of it, as the watch last showed it."""
-        accounts = {(account.namespace, account.name): account for account in self.accounts()}
-        return ClusterSnapshot(dict(self._namespaces.objects), accounts, self._wall_clock())
+    def namespaces(self) -> dict[str, LiveNamespace]:
+        """All namespaces by name, as the watch last showed them."""
+        return dict(self._namespaces.objects)
 
     def grants_in(self, namespace: str) -> list[Grant]:
         """The grants that a namespace makes, due or not."""
@@ -149,7 +144,7 @@ class ClusterCache:
     def is_young(self, namespace: str) -> bool:
         """Whether a namespace is so new that its ServiceAccount may still come."""
         found = self.cached(namespace)
-        return found is not None and self._wall_clock() - found.created < self._grace
+        return found is not None and self.wall_clock() - found.created < self._grace
 
     def selects(self, subject: Subject) -> bool:
         """Whether a binding selects it by its namespace, whatever its ServiceAccount says."""
@@ -213,7 +208,12 @@ class ClusterCache:
         if name in self._grants:
             self.former.forget(name)
             self._live.forget(name)
-        elif shown and shown.terminating and self.former.uid(name) != shown.uid and self._was_selected(shown):
+        elif (
+            shown
+            and shown.terminating
+            and self.former.uid(name) != shown.uid
+            and wanted_grants([shown.staying()], {}, self.bindings)
+        ):
             self.former.add(name, shown.uid)  # it was terminating when it was first seen
         mirror = self._namespaces
         self.former.show(name, before, shown, watched=mirror.is_watched, gaps=mirror.gaps)
@@ -222,9 +222,6 @@ class ClusterCache:
     def _account_changed(self, name: str) -> None:
         self._index(name)
         self._tell(name)
-
-    def _was_selected(self, terminating: LiveNamespace) -> bool:
-        return bool(wanted_grants([replace(terminating, terminating=False)], {}, self.bindings))
 
     def _formerly_selected(self, name: str, before: LiveNamespace | None) -> str | None:
         """The uid of the one that was selected until now, by the watch or by a live read that was ahead of it."""

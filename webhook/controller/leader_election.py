@@ -152,10 +152,9 @@ class LeaderElection:
         installation: str,
         identity: str,
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._progress = progress or Progress()
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         mine = Lease(leader_lease(installation), "", holder=identity)
         self._candidate = Candidate(store, mine, self._clock, step=self._step)
         self._leadership: Leadership | None = None

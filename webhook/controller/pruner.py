@@ -14,7 +14,6 @@ against the limit. Where a new subject finds no room, it does not wait for the g
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,7 +24,8 @@ from webhook.controller.stuck_namespaces import StuckNamespaces
 from webhook.controller.unused import UnusedTrust
 from webhook.coordination.lock import REMEMBERED
 from webhook.model.errors import ClusterError
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.clock import wait_for
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -150,9 +150,7 @@ class Pruner:
         left = seconds - _SHORTEST_PAUSE
         while left > 0 and not self._has_urgent():
             self.unused.urgent.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(_MOMENT, left)):
-                    await self.unused.urgent.wait()
+            await wait_for(self.unused.urgent, min(_MOMENT, left))
             left -= _MOMENT
 
     def _has_urgent(self) -> bool:

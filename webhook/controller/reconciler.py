@@ -16,7 +16,8 @@ import structlog
 from webhook.controller.remediation.pods import PodsWithoutIdentity
 from webhook.model.names import Subject
 from webhook.model.outcomes import Trusted
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.clock import wait_for
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -87,21 +88,12 @@ class Reconciler:
                 self._is_hurried, next_pass = False, self._clock() + interval
                 await run_and_log("pass_failed", self._pass())
             await run_and_log("pass_failed", self._process_changed())
-            is_due = not await self._something_changes_before(next_pass) or self._is_hurried
+            is_due = not await wait_for(self._wake, next_pass - self._clock()) or self._is_hurried
 
     def hurry(self) -> None:
         """Start a pass at once: this replica leads now and continues what the leader before left open."""
         self._is_hurried = True
         self._wake.set()
-
-    async def _something_changes_before(self, moment: float) -> bool:
-        """Wait for a change, until `moment` on the clock at the latest."""
-        try:
-            async with asyncio.timeout(moment - self._clock()):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None

@@ -23,7 +23,7 @@ import structlog
 
 from webhook.controller.ports import MOST_OBJECTS
 from webhook.model.errors import ClusterError, ExpiredError
-from webhook.runtime.clock import loop_clock
+from webhook.runtime.clock import loop_clock, pause_after
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webhook.controller.ports import Change, Source
-    from webhook.runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_FIRST_BACKOFF = 0.2
-_LAST_BACKOFF = 10.0
+_LONGEST_GAP = 0.2
+"""Seconds from the end of a watch to the next, so that replicas do not begin theirs in step."""
+
 _SHORTEST_WATCH = 1.0
 
 _LIST_SECONDS = (2400.0, 3200.0)
@@ -60,9 +60,8 @@ class Reflector(Generic[T]):
         source: Source[T],
         changed: Callable[[str, T | None], None],
         progress: Progress | None = None,
-        clock: Clock | None = None,
     ) -> None:
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         self._source = source
         self._progress = progress or Progress()
         self._changed = changed
@@ -121,7 +120,7 @@ class Reflector(Generic[T]):
         # The server ends a watch after some minutes. Where it ends at once, something is wrong.
         if silent and self._clock() - started < _SHORTEST_WATCH:
             raise ClusterError(f"watch {self._source.resource}: ended at once without a change")
-        await asyncio.sleep(random.uniform(0, _FIRST_BACKOFF))  # noqa: S311
+        await asyncio.sleep(random.uniform(0, _LONGEST_GAP))  # noqa: S311
 
     async def _list(self) -> str:
         """Replace the mirror by a new list, and answer its version.
@@ -148,7 +147,7 @@ class Reflector(Generic[T]):
         self.in_touch = False
         self.gaps += 1
         self._failures += 1
-        pause = min(_FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10), _LAST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = pause_after(self._failures)
         self._failed.inc()
         log.warning("watch_failed", resource=self._source.resource, reason=reason, retry_in_s=round(pause, 2))
         await asyncio.sleep(pause)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from webhook.coordination.leases import digest
 from webhook.model.removal import RemovalReason
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

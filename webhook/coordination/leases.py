@@ -54,6 +54,8 @@ class Lease:
     """Of the leader's Lease: removals within the hour, as seconds before this was stored, and how many."""
     removing: tuple[str, ...] = ()
     """Of the leader's Lease: the digests of what it is about to remove, counted among the removals already."""
+    repairs: tuple[int, ...] = ()
+    """When the managed statement was repaired, in Unix seconds: the last times, for people's commands only."""
     witnessed: tuple[str, ...] = ()
     """Of the leader's Lease: the digests of what it removes without counting. For people's plans only: a hint."""
     version: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -44,6 +45,9 @@ _RETRY = 0.5
 REMEMBERED = 60.0
 """Seconds for which a write by any replica counts more than what a read shows: IAM's reads can be that old."""
 
+MOST_REPAIRS = 20
+"""Repairs of a role's managed statement whose times its Lease keeps; the newest."""
+
 MOST_REPORTED = 2000
 """Subjects written, and as many removed, that are read from one Lease or wait to be confirmed; the newest."""
 
@@ -69,6 +73,9 @@ class Hold(Protocol):
 
         The Lease has it from the next renewal on, or from the release.
         """
+
+    def record_repair(self) -> None:
+        """Report to people that the managed statement was repaired now; stored with what is remembered next."""
 
     def outlasts(self, seconds: float) -> bool:
         """Whether the lock is held for that much longer: only then a write is sent. May be asked in any thread."""
@@ -100,8 +107,10 @@ def lease_name(role: RoleArn) -> str:
 class LeaseHold:
     """The Hold of a LeaseLock: a HeldLease, and what the Lease is to report of this replica's writes."""
 
-    def __init__(self, held: HeldLease) -> None:
+    def __init__(self, held: HeldLease, unix_time: Clock = time.time) -> None:
         self._held = held
+        self._unix_time = unix_time
+        self._repairs = held.lease.repairs
         self._written, self._removed, self._edition = held.lease.written, held.lease.removed, held.lease.edition
         self.outlasts = held.outlasts
 
@@ -113,6 +122,10 @@ class LeaseHold:
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """As Hold promises."""
         self._written, self._removed, self._edition = written, removed, self._held.lease.renewals
+
+    def record_repair(self) -> None:
+        """As Hold promises."""
+        self._repairs = (*self._repairs, int(self._unix_time()))[-MOST_REPAIRS:]
 
     async def renew(self) -> bool:
         """As Hold promises."""
@@ -139,7 +152,13 @@ class LeaseHold:
             await asyncio.sleep(_RETRY)
 
     def _with_news(self, lease: Lease) -> Lease:
-        return replace(lease, written=self._written, removed=self._removed, edition=self._edition)
+        return replace(
+            lease,
+            written=self._written,
+            removed=self._removed,
+            edition=self._edition,
+            repairs=self._repairs,
+        )
 
     def _released(self, lease: Lease) -> Lease:
         return replace(self._with_news(lease), holder=lease.waiter, waiter=None)
@@ -156,10 +175,10 @@ class _Edition:
 class LeaseLock:
     """The RoleLock of replicas that share an API server. `identity` names this one: unique for ever."""
 
-    def __init__(self, store: LeaseStore, identity: str, clock: Clock | None = None) -> None:
+    def __init__(self, store: LeaseStore, identity: str) -> None:
         self._store = store
         self._identity = identity
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         self._local_locks: defaultdict[RoleArn, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editions: dict[RoleArn, _Edition] = {}
 

@@ -22,21 +22,15 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
     from webhook.podidentity.associations import Associations
-    from webhook.runtime.clock import Clock
 
 
 class Grants:
     """Has subjects trusted. The work goes on when a review has stopped waiting for it."""
 
-    def __init__(
-        self,
-        writers: Mapping[RoleArn, RoleWriter],
-        associations: Associations | None = None,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, writers: Mapping[RoleArn, RoleWriter], associations: Associations | None = None) -> None:
         self._writers = writers
         self._associations = associations
-        self._clock = clock = clock or loop_clock()
+        self._clock = clock = loop_clock()
         self._pursuits: dict[Subject, Pursuit] = {}
         self._since: dict[Subject, float] = {}
         """Since when each subject waits. One that every role has refused waits too, until there is room."""
@@ -130,6 +124,17 @@ class Grants:
         if self._associations is None or not self._writers[grant.binding.roles[0]].cache.pods:
             return False
         return self._associations.cache.is_propagated(grant.subject)
+
+    def has_identity(self, grant: Grant) -> bool:
+        """Whether the ServiceAccount has its identity, so that a new pod of it gets one that works. Makes no call.
+
+        It has where it is annotated and the role that the annotation names is known to trust it. In mode
+        pod-identity it has once its association is propagated.
+        """
+        if grant.binding.associates:
+            return self.is_propagated(grant)
+        known = self.known(grant)
+        return known is not None and known.role == grant.annotated
 
     async def wait_until_synced(self, seconds: float) -> None:
         """Wait until every role's policy has been read once, but no longer than `seconds`."""

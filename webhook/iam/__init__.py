@@ -6,7 +6,7 @@ role's Lease. `amendment` works out the new policy.
 - Pure rules: `trust_policy`, `statement`, `evaluation`, `external`.
 - Memory: `policy_cache` (the policy as last read), `recent_writes` (what a read may be too old to show),
   `stale_reads` (whether it is too old, or was edited), `pending_removals` (what is approved for removal).
-- For people: `reasons`, `statement_words`, `gauges`.
+- For people: `reasons`.
 
 Adapters are handed in (`ports`): nothing here imports Kubernetes or boto3.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from webhook.iam.evaluation import allows_by, denies_by
 from webhook.iam.statement import ASSUME_WITH_TOKEN
@@ -19,11 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The first external statement that allows a subject, that denies it, and that may deny it."""
+    """The first statement that certainly allows a subject or pod, that certainly denies it, and that may deny it.
+
+    A Deny wins. Only AWS knows whether a possible one holds.
+    """
 
     grant: Place | None = None
     denial: Place | None = None
     possible_denial: Place | None = None
+
+    @classmethod
+    def of(cls, allowed: Iterable[tuple[Place, bool | None]], denied: Iterable[tuple[Place, bool | None]]) -> Self:
+        """By what each statement answers; None where it may."""
+        grant = next((place for place, answer in allowed if answer), None)
+        denials = [(place, answer) for place, answer in denied if answer is not False]
+        return cls(
+            grant,
+            next((place for place, answer in denials if answer), None),
+            next((place for place, answer in denials if answer is None), None),
+        )
 
 
 _NOTHING = Effects()
@@ -32,7 +46,7 @@ _MOST_KNOWN = 20_000
 
 
 class ExternalStatements:
-    """`TrustPolicy.external_grant`, `denial` and `possible_denial`, for thousands of subjects.
+    """What a policy's external statements do for each subject, for thousands of them.
 
     A statement that concerns no subject, such as one for another cluster's provider, is left out from the start.
     """
@@ -64,10 +78,7 @@ class ExternalStatements:
     def _work_out(self, claim: str) -> Effects:
         if not (self._allowing or self._denying):
             return _NOTHING
-        grant = next((place for place, allows in self._allowing if allows(claim)), None)
-        denials = [(place, answer) for place, denies in self._denying if (answer := denies(claim)) is not False]
-        return Effects(grant, _first(denials, certainly=True), _first(denials, certainly=None))
-
-
-def _first(denials: Iterable[tuple[Place, bool | None]], *, certainly: bool | None) -> Place | None:
-    return next((place for place, answer in denials if answer is certainly), None)
+        return Effects.of(
+            ((place, allows(claim)) for place, allows in self._allowing),
+            ((place, denies(claim)) for place, denies in self._denying),
+        )

@@ -6,32 +6,41 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import structlog
+
 from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
-from webhook.iam.gauges import PolicyGauges
-from webhook.iam.reasons import may_be_denied
+from webhook.iam.external import ExternalStatements
+from webhook.iam.reasons import WAYS_OUT, may_be_denied
 from webhook.iam.recent_writes import RecentWrites
 from webhook.model.outcomes import Trusted, TrustSource
 from webhook.runtime.clock import loop_clock
+from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.iam.amendment import Amendment
-    from webhook.iam.external import ExternalStatements
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.clock import Clock
     from webhook.runtime.pending_grant import PendingGrants
+
+log = structlog.get_logger(__name__)
 
 _FULL_FOR = 120.0
 """Seconds after a read for which a full role counts as full, so that subjects try another. Each pass reads it."""
+
+NEARLY_FULL = 0.8
+"""The part of a quota above which a warning is logged, for trust policies and for associations.
+
+The alerts "nearly full" have the same number (charts/mxp-identity-webhook/files/alerts.yaml).
+"""
 
 
 class PolicyCache:
     """A role's policy and the subjects that it trusts. No question makes a call."""
 
-    def __init__(self, role: RoleArn, clock: Clock | None = None) -> None:
+    def __init__(self, role: RoleArn) -> None:
         self.role = role
-        self.clock = clock or loop_clock()
+        self.clock = loop_clock()
         self.recent = RecentWrites()
         self.quota = EffectiveQuota()
         self.synced = asyncio.Event()
@@ -51,10 +60,8 @@ class PolicyCache:
         self._own: OwnStatement | None = None
         self.trusted: dict[Subject, TrustSource] = {}
         """The subjects that the role is known to trust, by whichever statement."""
-        self._denying: TrustPolicy | None = None
-        """The policy, where it has a Deny that may be about some subject."""
         self._room = 0
-        self._gauges = PolicyGauges(role)
+        self._gauges = _PolicyGauges(role)
         self._forecast: Amending | None = None
         """The amendment for the pending grants, of which the first `_asked` were asked for."""
         self._base: tuple[TrustPolicy, frozenset[Subject], int, int] | None = None
@@ -69,7 +76,7 @@ class PolicyCache:
         source = self.trusted.get(subject)
         if source is None or self.recent.is_being_removed(subject, self.clock()):
             return None
-        place = self._denying.possible_denial(self._own, subject) if self._denying and self._own else None
+        place = self.external.effects_on(subject).possible_denial if self.external else None
         return Trusted(self.role, source, may_be_denied(self.role, place) if place else "")
 
     def doubt_of_pods(self, binding: str, namespace: str) -> str:
@@ -77,7 +84,7 @@ class PolicyCache:
         statement = self._own.for_pods_of(binding) if self._own else None
         if self.policy is None or statement is None:
             return ""
-        place = self.policy.possible_denial_of_pod(statement.claims_in(namespace))
+        place = self.policy.effects_on_pod(statement.claims_in(namespace)).possible_denial
         return may_be_denied(self.role, place) if place else ""
 
     @property
@@ -120,16 +127,22 @@ class PolicyCache:
         policy, self._own, self.read_at = amendment.policy, own, self.clock()
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)
-        self._denying = policy if policy.may_deny_some(own) else None
+        self.external_of(policy, own)
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.EXTERNAL:
-                self.trusted[subject] = TrustSource.FOREIGN
+                self.trusted[subject] = TrustSource.EXTERNAL
             elif verdict.standing is Standing.DENIED:
                 self.trusted.pop(subject, None)
         self._room = room(policy, own, self.quota.characters)
         self._gauges.show(policy, len(self.subjects | recent), self._room, self.quota.characters)
         self.synced.set()
+
+    def external_of(self, policy: TrustPolicy, own: OwnStatement) -> ExternalStatements:
+        """The external statements of `policy`, with all that was worked out of them while they stay the same."""
+        if self.external is None or not self.external.are_of(policy, own):
+            self.external = ExternalStatements(policy, own)
+        return self.external
 
     def learn_addition(self, subject: Subject) -> None:
         """Another replica has written it."""
@@ -156,3 +169,34 @@ class EffectiveQuota:
     def refused(self, size: int) -> None:
         """Take in that IAM refused a document of `size` characters as too large."""
         self.characters = min(self._answered, size - 1)
+
+
+class _PolicyGauges:
+    """The gauges of one role's trust policy, and its counters from the start: a rate needs two samples."""
+
+    def __init__(self, role: RoleArn) -> None:
+        self._role = role
+        self._nearly_full = False
+        for counter in (metrics.trust_writes, metrics.trust_repairs, metrics.trust_removals):
+            counter.labels(role.value)
+
+    def show(self, policy: TrustPolicy, subjects: int, fit: int, quota: int) -> None:
+        """Show the policy as it is now; log once each time that it becomes nearly full.
+
+        `subjects` is how many are trusted, `fit` how many more fit. `quota` is in characters.
+        """
+        role = self._role.value
+        metrics.trust_subjects.labels(role).set(subjects)
+        metrics.trust_policy_characters.labels(role).set(policy.size())
+        metrics.trust_policy_quota_characters.labels(role).set(quota)
+        metrics.trust_subjects_that_fit.labels(role).set(fit)
+        before, self._nearly_full = self._nearly_full, policy.size() > NEARLY_FULL * quota
+        if self._nearly_full and not before:
+            log.warning(
+                "trust_policy_nearly_full",
+                role_arn=role,
+                characters=policy.size(),
+                quota_characters=quota,
+                subjects_that_fit=fit,
+                reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
+            )

@@ -44,7 +44,7 @@ def outcome_of(verdict: Verdict, role: RoleArn, quota: int) -> Outcome:
         case Standing.KEPT:
             return Trusted(role, TrustSource.ALREADY, doubt)
         case Standing.EXTERNAL:
-            return Trusted(role, TrustSource.FOREIGN, doubt)
+            return Trusted(role, TrustSource.EXTERNAL, doubt)
         case Standing.NO_ROOM:
             return full(role, quota)
         case Standing.DENIED:

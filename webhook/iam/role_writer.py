@@ -18,7 +18,7 @@ from webhook.iam.write_cycle import WriteCycle
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.outcomes import Untrusted
-from webhook.runtime.backoff import pause_after
+from webhook.runtime.clock import pause_after, wait_for
 from webhook.runtime.pending_grant import PendingGrants
 from webhook.runtime.rate_limiter import RateLimiter
 from webhook.telemetry import metrics
@@ -91,7 +91,8 @@ class RoleWriter:
         self._limiter = limiter or iam_limiter()
         self._turn: float | None = None
         self._failures = 0
-        self._trouble: Untrusted | None = None
+        self.trouble: Untrusted | None = None
+        """What went wrong at the last try; None where it went well, or was not tried."""
         self._listeners: set[Callable[[Untrusted], None]] = set()
         self._wake = asyncio.Event()
         self._closing = False
@@ -104,14 +105,9 @@ class RoleWriter:
         return self.cache.subjects
 
     @property
-    def trouble(self) -> Untrusted | None:
-        """What went wrong at the last try; None where it went well, or was not tried."""
-        return self._trouble
-
-    @property
     def needs_a_person(self) -> bool:
         """Whether the role cannot be read or written until a person does something."""
-        return self._trouble is not None and self._trouble.kind.needs_a_person
+        return self.trouble is not None and self.trouble.kind.needs_a_person
 
     @property
     def lacks_room(self) -> bool:
@@ -165,8 +161,8 @@ class RoleWriter:
         self.enqueue()
         if on_failure:
             self._listeners.add(on_failure)
-            if self._trouble:
-                on_failure(self._trouble)
+            if self.trouble:
+                on_failure(self.trouble)
         try:
             await self.cache.synced.wait()
         finally:
@@ -186,8 +182,8 @@ class RoleWriter:
     # The loop
 
     def _submitted(self, grant: PendingGrant) -> PendingGrant:
-        if self._trouble:
-            grant.fail(self._trouble)
+        if self.trouble:
+            grant.fail(self.trouble)
         self._start()
         return grant
 
@@ -207,7 +203,7 @@ class RoleWriter:
                 metrics.unexpected_errors.labels("trust_writer").inc()
                 pause = self._failed(unexpected(error))
             if pause and not self._closing:
-                await self._sleep(pause)
+                await wait_for(self._wake, max(pause, _SHORTEST_PAUSE))
 
     @property
     def _has_work(self) -> bool:
@@ -248,7 +244,7 @@ class RoleWriter:
                     self._turn = None
                     with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
                         pause = await self._cycle.run(hold, self._own_in(self.role))
-                    self._failures, self._trouble = 0, None
+                    self._failures, self.trouble = 0, None
                     goes_on = self._has_work and not (pause or self._seconds_to_lock()) and await hold.renew()
                 return pause
         except AwsError as error:
@@ -264,13 +260,6 @@ class RoleWriter:
             return oldest
         # Other replicas may have written all that was pending.
         return began if self._has_work else float("inf")
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(max(seconds, _SHORTEST_PAUSE)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
 
     def _failed(self, error: AwsError) -> float:
         """Report the error to all pending grants; answers the seconds until the next try, 0 where none follows."""
@@ -289,7 +278,7 @@ class RoleWriter:
             failures=self._failures,
             retry_in_s=round(pause, 2),
         )
-        self._trouble = None if failure.kind is FailureKind.FULL else failure
+        self.trouble = None if failure.kind is FailureKind.FULL else failure
         if self.needs_a_person or failure.kind.is_final:
             self.cache.synced.set()
         if failure.kind.is_final:
@@ -301,7 +290,7 @@ class RoleWriter:
         return pause
 
     def _backoff(self) -> float:
-        """Count a failure; answers the seconds until the next try, by `runtime.backoff`."""
+        """Count a failure; answers the seconds until the next try, by `runtime.clock`."""
         self._failures += 1
         if not self._closing:
             self._wake.clear()  # a grant that comes while IAM fails waits for the next try, as all others do

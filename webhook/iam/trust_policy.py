@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 from webhook.iam.evaluation import allows, as_list, denies, principals
-from webhook.iam.statement import ACTIONS, ASSUME_WITH_TOKEN, SERVICE
-from webhook.model.documents import legible, why_not_kept
+from webhook.iam.external import Effects, ExternalStatements
+from webhook.iam.statement import ACTIONS, SERVICE
 from webhook.model.errors import InvalidPolicyError
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -32,6 +35,13 @@ _BEYOND_LATIN_1 = re.compile("[^\x00-\xff]")
 # A principal that was deleted shows as its unique id (IAM identifiers: AIDA user, AROA role).
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}")
 _OLDEST_VERSION = "2008-10-17"
+_REPLACEMENT = "\ufffd"
+
+_DEEPEST = 16
+"""Levels below a statement. A policy has four: the condition, its operators, their keys, lists of values."""
+
+_EXACT_DIGITS = 15
+"""Significant digits that a float keeps of any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +81,9 @@ class TrustPolicy:
                     raise _not_kept(
                         f"{Place(index, None)} of the trust policy", f"has {name} that is not a string"
                     )
-            if reason := why_not_kept(statement):
+            if reason := _why_not_kept(statement):
                 raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
-        if reason := why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
+        if reason := _why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
             raise _not_kept("the trust policy", reason)
         return cls(document)
 
@@ -166,18 +176,12 @@ class TrustPolicy:
         found = self.pod_statement(one)
         return found is not None and canonical(found) == canonical(one.render())
 
-    def allows_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement, ours or not, that certainly allows EKS the role for a pod with these session tags."""
-        places = (place for place, one in self._placed() if allows(one, "Service", SERVICE, ACTIONS, claims))
-        return next(places, None)
-
-    def denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that certainly denies EKS the role for a pod with these session tags."""
-        return self._denying_pod(claims, certainly=True)
-
-    def possible_denial_of_pod(self, claims: Mapping[str, str]) -> Place | None:
-        """A statement that may deny EKS the role for such a pod: only AWS knows what it asks about."""
-        return self._denying_pod(claims, certainly=None)
+    def effects_on_pod(self, claims: Mapping[str, str]) -> Effects:
+        """What its statements, ours and external ones, do for a pod with these session tags, through EKS."""
+        request = "Service", SERVICE, ACTIONS, claims
+        allowed = ((place, allows(one, *request)) for place, one in self._placed())
+        denied = ((place, denies(one, *request)) for place, one in self._placed())
+        return Effects.of(allowed, denied)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
         """A statement that certainly denies EKS the role for all pods of one of our statements."""
@@ -186,42 +190,9 @@ class TrustPolicy:
                 return place
         return None
 
-    def external_grant(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """An external statement that certainly allows `subject` already."""
-        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self.external(own):
-            if allows(statement, "Federated", own.provider_arn, actions, claims):
-                return place
-        return None
-
-    def denial(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """An external statement that certainly denies `subject`: a Deny wins over all that ours allows."""
-        return self._denying(own, subject, certainly=True)
-
-    def may_deny_some(self, own: OwnStatement) -> bool:
-        """Whether an external statement denies, or may deny, some subject of this cluster; usually none does."""
-        claims = own.claims_of_all()
-        return any(
-            denies(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims) is not False
-            for _, statement in self.external(own)
-        )
-
-    def possible_denial(self, own: OwnStatement, subject: Subject) -> Place | None:
-        """An external statement that may deny `subject`: only AWS knows what it asks about."""
-        return self._denying(own, subject, certainly=None)
-
-    def _denying(self, own: OwnStatement, subject: Subject, *, certainly: bool | None) -> Place | None:
-        claims, actions = own.claims(subject), (ASSUME_WITH_TOKEN,)
-        for place, statement in self.external(own):
-            if denies(statement, "Federated", own.provider_arn, actions, claims) is certainly:
-                return place
-        return None
-
-    def _denying_pod(self, claims: Mapping[str, str], *, certainly: bool | None) -> Place | None:
-        for place, statement in self._placed():
-            if denies(statement, "Service", SERVICE, ACTIONS, claims) is certainly:
-                return place
-        return None
+    def effects_on(self, own: OwnStatement, subject: Subject) -> Effects:
+        """What its external statements do for `subject`. For thousands, `ExternalStatements` is prepared once."""
+        return ExternalStatements(self, own).effects_on(subject)
 
     def dangling_principals(self) -> list[tuple[Place, str]]:
         """Principals that were deleted, which IAM shows as a unique id; with one of them it refuses every write.
@@ -277,3 +248,34 @@ def _not_kept(what: str, reason: str) -> InvalidPolicyError:
 
 def _folded(key: str) -> str:
     return key.lower() if ":" in key else key
+
+
+def _why_not_kept(value: object) -> str | None:
+    """Why `value`, read from JSON, cannot be written back as it was stored; None where it can.
+
+    A reason completes a sentence. Reading may have lost something: it replaces bytes that are not UTF-8, and it
+    rounds a number with many digits to a float.
+    """
+    left = [(value, 0)]
+    while left:
+        one, depth = left.pop()
+        if depth > _DEEPEST:
+            return f"is nested more than {_DEEPEST} levels deep"
+        if isinstance(one, dict):
+            left += [(inner, depth + 1) for pair in one.items() for inner in pair]
+        elif isinstance(one, list):
+            left += [(inner, depth + 1) for inner in one]
+        elif reason := _why_lost(one):
+            return reason
+    return None
+
+
+def _why_lost(scalar: object) -> str | None:
+    if isinstance(scalar, str):
+        if _REPLACEMENT in scalar:
+            return "holds U+FFFD, which stands for characters that could not be read"
+        return "holds half of a surrogate pair" if any("\ud800" <= char <= "\udfff" for char in scalar) else None
+    if isinstance(scalar, float):
+        is_exact = isfinite(scalar) and len(Decimal(repr(scalar)).as_tuple().digits) <= _EXACT_DIGITS
+        return None if is_exact else "holds a number that cannot be kept exactly"
+    return None

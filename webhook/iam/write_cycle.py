@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.iam.amendment import amend
-from webhook.iam.external import ExternalStatements
 from webhook.iam.pending_removals import PendingRemovals
 from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN, denied, outcome_of, with_dangling_principals
 from webhook.iam.stale_reads import StaleReads
@@ -130,9 +129,7 @@ class WriteCycle:
         This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
         While the external statements stay the same, it is done once for each subject.
         """
-        external = self._cache.external
-        if external is None or not external.are_of(policy, own):
-            external = self._cache.external = ExternalStatements(policy, own)
+        external = self._cache.external_of(policy, own)
         wanted = self._desired.wanted_in(self._role)
         in_question = [*wanted, *self._pending.keys]
         if len(in_question) < _YIELD_EVERY:
@@ -243,6 +240,7 @@ class WriteCycle:
         is_new_for_pods = self._cache.pods is None and not before.allows_pods(own)
         if subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods:
             metrics.trust_repairs.labels(role).inc()
+            hold.record_repair()
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
         if own.pods or own.former:

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from webhook.kube.deadlines import DeadlineError
 from webhook.kube.objects import StatusObject
 from webhook.model.errors import ClusterError, ExpiredError, forget_locals
+from webhook.model.text import bounded
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -108,10 +109,8 @@ def _kind(status: int, message: str) -> type[ClusterError]:
 
 
 def shown(text: str) -> str:
-    """External text as one line of printable characters and of bounded length."""
-    line = " ".join(text[: 4 * _LONGEST_TEXT].split())
-    printable = "".join(character if character.isprintable() else "?" for character in line)
-    return printable if len(printable) <= _LONGEST_TEXT else f"{printable[:_LONGEST_TEXT]}..."
+    """External text as a message shows it."""
+    return bounded(text, _LONGEST_TEXT)
 
 
 def _read(response: BaseHTTPResponse, most: int) -> tuple[bytes, bool]:

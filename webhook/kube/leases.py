@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from webhook.coordination.leases import DIGEST_LENGTH, DURATION, Lease
-from webhook.coordination.lock import MOST_REPORTED
+from webhook.coordination.lock import MOST_REPAIRS, MOST_REPORTED
 from webhook.kube.connection import ConflictError, NotFoundError
 from webhook.kube.errors import shown
 from webhook.kube.objects import decode
@@ -21,13 +21,13 @@ from webhook.model.names import Subject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from webhook.kube.connection import Connection
 
 log = structlog.get_logger(__name__)
 
-_K = TypeVar("_K")
+T = TypeVar("T")
 
 _PREFIX = "mxp-identity/"
 _SECONDS = 3.0
@@ -49,6 +49,8 @@ _MOST_REMOVALS = 100
 _Ago = Annotated[float, msgspec.Meta(ge=0)]
 _Digest = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{DIGEST_LENGTH}}}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+_UnixTime = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
 
 _LONGEST_AGE = 30
 """Characters of a number of seconds, with what JSON puts around it."""
@@ -132,6 +134,8 @@ def lease_object(lease: Lease) -> dict[str, Any]:
         annotations[f"{_PREFIX}removing"] = msgspec.json.encode(lease.removing[:MOST_REPORTED]).decode()
     if lease.witnessed:
         annotations[f"{_PREFIX}witnessed"] = msgspec.json.encode(lease.witnessed[:MOST_REPORTED]).decode()
+    if lease.repairs:
+        annotations[f"{_PREFIX}repairs"] = msgspec.json.encode(lease.repairs[-MOST_REPAIRS:]).decode()
     if lease.removals:
         removals = [(round(ago, 1), count) for ago, count in lease.removals[-_MOST_REMOVALS:]]
         annotations[f"{_PREFIX}removals"] = msgspec.json.encode(removals).decode()
@@ -170,47 +174,44 @@ def parse_lease(body: bytes) -> tuple[Lease, list[str]]:
     ignored: list[str] = []
     annotations = found.metadata.annotations
 
-    def number(name: str) -> int:
-        text = annotations.get(_PREFIX + name, "0")
-        if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
-            return int(text)
-        ignored.append(name)
-        return 0
+    def part(name: str, parse: Callable[[str], T | None], default: T) -> T:
+        """What an annotation says; `default` where there is none, or it is ignored."""
+        text = annotations.get(_PREFIX + name)
+        value = default if text is None else parse(text)
+        if value is None and text is not None:
+            ignored.append(name)
+        return default if value is None else value
 
-    waiter = annotations.get(f"{_PREFIX}waiter")
-    if waiter and len(waiter) > _LONGEST_IDENTITY:
-        ignored.append("waiter")
-        waiter = None
-    written, is_whole = _subjects(annotations.get(f"{_PREFIX}written", "{}"))
-    if not is_whole:
-        ignored.append("written")
-    removed, is_whole = _subjects(annotations.get(f"{_PREFIX}removed", "{}"))
-    if not is_whole:
-        ignored.append("removed")
-    removals = _removals(annotations.get(f"{_PREFIX}removals", "[]"))
-    if removals is None:
-        ignored.append("removals")
-    removing = _marks(annotations.get(f"{_PREFIX}removing", "[]"))
-    if removing is None:
-        ignored.append("removing")
-    witnessed = _marks(annotations.get(f"{_PREFIX}witnessed", "[]"))
-    if witnessed is None:
-        ignored.append("witnessed")
+    def subjects(name: str) -> dict[Subject, float]:
+        newest, is_whole = _subjects(annotations.get(_PREFIX + name, "{}"))
+        if not is_whole:
+            ignored.append(name)
+        return newest
+
     lease = Lease(
         name=found.metadata.name,
         role=annotations.get(f"{_PREFIX}role-arn", ""),
         holder=found.spec.holder_identity or None,
-        waiter=waiter or None,
-        renewals=number("renewals"),
-        edition=number("edition"),
-        written=written,
-        removed=removed,
-        removals=removals or (),
-        removing=removing or (),
-        witnessed=witnessed or (),
+        waiter=part("waiter", _identity, "") or None,
+        renewals=part("renewals", _number, 0),
+        edition=part("edition", _number, 0),
+        written=subjects("written"),
+        removed=subjects("removed"),
+        removals=part("removals", lambda text: _array(text, list[tuple[_Ago, _Count]], _MOST_REMOVALS), ()),
+        repairs=part("repairs", lambda text: _array(text, list[_UnixTime], MOST_REPAIRS), ()),
+        removing=part("removing", _digests, ()),
+        witnessed=part("witnessed", _digests, ()),
         version=found.metadata.resource_version,
     )
     return lease, ignored
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _identity(text: str) -> str | None:
+    return text if len(text) <= _LONGEST_IDENTITY else None
 
 
 def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
@@ -229,23 +230,18 @@ def _subjects(text: str) -> tuple[dict[Subject, float], bool]:
     return found, len(found) == len(ages)
 
 
-def _removals(text: str) -> tuple[tuple[float, int], ...] | None:
-    """Removals of an annotation, or None where it is not as this program writes it."""
+def _digests(text: str) -> tuple[str, ...] | None:
+    return _array(text, list[_Digest], MOST_REPORTED)
+
+
+def _array(text: str, kind: type[list[T]], most: int) -> tuple[T, ...] | None:
+    """An array of `kind`; None where it is not as this program writes it, or has more than `most` elements."""
     try:
-        found = msgspec.json.decode(text, type=list[tuple[_Ago, _Count]])
+        found = msgspec.json.decode(text, type=kind)
     except (ValueError, RecursionError):
         return None
-    return tuple(found) if len(found) <= _MOST_REMOVALS else None
+    return tuple(found) if len(found) <= most else None
 
 
-def _marks(text: str) -> tuple[str, ...] | None:
-    """Marks of an annotation, or None where it is not as this program writes it."""
-    try:
-        digests = msgspec.json.decode(text, type=list[_Digest])
-    except (ValueError, RecursionError):
-        return None
-    return tuple(digests) if len(digests) <= MOST_REPORTED else None
-
-
-def _newest(ages: Iterable[tuple[_K, float]]) -> list[tuple[_K, float]]:
+def _newest(ages: Iterable[tuple[T, float]]) -> list[tuple[T, float]]:
     return heapq.nsmallest(MOST_REPORTED, ages, key=itemgetter(1))

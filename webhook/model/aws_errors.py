@@ -8,7 +8,7 @@ from enum import StrEnum
 class FailureKind(StrEnum):
     """Why a call to AWS, or a grant, did not succeed.
 
-    All are tried again, with pauses by `runtime.backoff`, except for final ones, which wait for the next pass.
+    All are tried again, with pauses by `runtime.clock`, except for final ones, which wait for the next pass.
     """
 
     ACCESS_DENIED = "access_denied"

@@ -44,6 +44,10 @@ AccountKey = tuple[str, str]
 """Namespace and name."""
 
 
+_ARN_LIMIT = 120
+"""Characters of an annotation that a message shows."""
+
+
 class IgnoreReason(StrEnum):
     """Why a ServiceAccount is left alone."""
 
@@ -52,7 +56,7 @@ class IgnoreReason(StrEnum):
     NAMESPACE_TERMINATING = "namespace_terminating"
     BEING_DELETED = "being_deleted"
     NOT_A_NAME = "not_a_name"
-    FOREIGN_ROLE = "foreign_role"
+    EXTERNAL_ROLE = "external_role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,11 @@ class Grant:
     def role_of_pods(self) -> RoleArn | None:
         """The role that a new pod carries by the annotation; None where it names none, or does not decide."""
         return self.annotated if self.binding.annotates else None
+
+    @property
+    def may_have_identity(self) -> bool:
+        """Whether the cluster's part of its identity is there. While it is not, only a change there helps."""
+        return self.binding.associates or self.annotated is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +206,49 @@ def _other_annotation(annotation: str, instead: Grant, *, is_external: bool) -> 
             if not is_external:
                 return instead
             return Ignore(
-                IgnoreReason.FOREIGN_ROLE,
+                IgnoreReason.EXTERNAL_ROLE,
                 f"{named} is not a role of binding {binding.name}: left as it is, trust is not managed",
             )
 
 
-_ARN_LIMIT = 120
+class BindingMatch(StrEnum):
+    """How a ServiceAccount of a bound name matches the bindings."""
+
+    BOUND = "bound"
+    AMBIGUOUS = "ambiguous"
+    """Several bindings that differ in mode or roles select it; the first decides."""
+    EXTERNAL_ROLE = "external_role"
+    """Its annotation names a role that no binding lists, and its binding keeps it."""
+    NOT_SELECTED = "not_selected"
+    """It has a bound name, but no binding selects its namespace: perhaps a label is missing."""
+
+
+def binding_match(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> BindingMatch | None:
+    """How `account` matches the bindings; None where it is being deleted."""
+    decision = decide_existing(account, namespace, bindings)
+    if isinstance(decision, Grant):
+        return BindingMatch.AMBIGUOUS if len(competing(account, namespace, bindings)) > 1 else BindingMatch.BOUND
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.EXTERNAL_ROLE
+    return _BY_REASON.get(reason)
+
+
+def competing(
+    account: Account, namespace: LiveNamespace | None, bindings: tuple[Binding, ...]
+) -> tuple[Binding, ...]:
+    """The bindings that select `account`, the one that decides first; one for each mode and set of roles."""
+    if namespace is None:
+        return ()
+    found = [
+        binding
+        for binding in bindings
+        if binding.service_account == account.name and binding.selects(namespace.name, namespace.labels)
+    ]
+    return tuple({(one.mode, frozenset(one.roles)): one for one in reversed(found)}.values())[::-1]
+
+
+_BY_REASON = {
+    IgnoreReason.NOT_BOUND: BindingMatch.NOT_SELECTED,
+    IgnoreReason.EXTERNAL_ROLE: BindingMatch.EXTERNAL_ROLE,
+}

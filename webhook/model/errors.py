@@ -1,4 +1,4 @@
-"""What the rules refuse, and what the API server did not do."""
+"""What the rules refuse, what is wrong with a configuration, and what the API server did not do."""
 
 from __future__ import annotations
 
@@ -13,11 +13,23 @@ class InvalidPolicyError(ValueError):
     """A trust policy document has a shape that IAM does not store; it is left alone."""
 
 
+class ConfigurationError(Exception):
+    """The program cannot start with this configuration; the message names each key and its fix, one a line."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class ClusterError(Exception):
     """The API server did not do what was asked; the message says what and why."""
 
     status: int | None = None
     """The HTTP status that said so, where one did."""
+
+
+class ExpiredError(ClusterError):
+    """The version to watch from is too old (410 Gone): list again."""
 
 
 class ObservingError(RuntimeError):
@@ -37,7 +49,3 @@ def forget_locals(error: BaseException) -> None:
     while found is not None:
         clear_frames(found.__traceback__)
         found = found.__cause__ or found.__context__
-
-
-class ExpiredError(ClusterError):
-    """The version to watch from is too old (410 Gone): list again."""

@@ -18,7 +18,7 @@ class TrustSource(StrEnum):
     """We have written it just now."""
     ALREADY = "already"
     """Our statement, or our association, was there already."""
-    FOREIGN = "foreign"
+    EXTERNAL = "external"
     """An external statement, or an external association, gives it."""
     UNMANAGED = "unmanaged"
     """Nothing was asked: trust is external in mode annotate, and a dry run makes no call."""

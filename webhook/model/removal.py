@@ -33,7 +33,7 @@ class RemovalReason(StrEnum):
     """The ServiceAccount was deleted, or never came: its creation was rejected after our answer."""
     NOT_BOUND = "not_bound"
     """No binding that lists the role selects it: a label or a binding was removed."""
-    FOREIGN_ROLE = "foreign_role"
+    EXTERNAL_ROLE = "external_role"
     """Its annotation names a role that no binding lists."""
     OTHER_ROLE = "other_role"
     """Its annotation names another role of its binding, which trusts it."""
@@ -59,7 +59,7 @@ _SENTENCES = {
     RemovalReason.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
     RemovalReason.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
     RemovalReason.NOT_BOUND: "no binding wants it in this role",
-    RemovalReason.FOREIGN_ROLE: "its annotation names a role that its binding does not list",
+    RemovalReason.EXTERNAL_ROLE: "its annotation names a role that its binding does not list",
     RemovalReason.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
 }
 
@@ -121,11 +121,11 @@ def _gives(grant: Grant, role: RoleArn | None, *, associated: bool) -> bool:
 def _reason_without_grant(
     decision: Ignore | Refuse, namespace: LiveNamespace, *, is_another: bool
 ) -> RemovalReason | None:
-    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.FOREIGN_ROLE
+    reason = decision.reason if isinstance(decision, Ignore) else IgnoreReason.EXTERNAL_ROLE
     if reason is IgnoreReason.BEING_DELETED:
         return None  # what is being deleted may need AWS to get there
-    if reason is IgnoreReason.FOREIGN_ROLE and not (namespace.terminating and is_another):
-        return None if namespace.terminating else RemovalReason.FOREIGN_ROLE
+    if reason is IgnoreReason.EXTERNAL_ROLE and not (namespace.terminating and is_another):
+        return None if namespace.terminating else RemovalReason.EXTERNAL_ROLE
     return RemovalReason.NAMESPACE_REPLACED if is_another else RemovalReason.NOT_BOUND
 
 

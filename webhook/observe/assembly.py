@@ -6,20 +6,33 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from webhook.admission.answers import Answer
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.model.bindings import trusted_roles
 from webhook.observe.observer import Observer
-from webhook.observe.reviews import ObservedReviews
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import make_plan
-from webhook.planning.snapshot import Installation
+from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.server.parts import parts_of
 
 if TYPE_CHECKING:
+    from webhook.admission.reviews import Request
     from webhook.config.contract import Configuration
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.names import IssuerUrl
     from webhook.planning.plan import Plan
     from webhook.server.program import Program
+
+
+class ObservedReviews:
+    """Allows every review at once and changes nothing; the observer finds what would be done about it."""
+
+    may_deny = False
+    observes = True
+
+    async def answer(self, request: Request, seconds: float) -> Answer:  # noqa: ARG002  a port's
+        """Allow it."""
+        return Answer(allowed=True, outcome="observed" if request.is_reviewed else "not_reviewed")
 
 
 async def assemble_observer(configuration: Configuration) -> Program:
@@ -38,10 +51,16 @@ async def assemble_observer(configuration: Configuration) -> Program:
         if parts.pods:
             account = replace(account, associations=await read_associations(parts.pods.api, _unshown))
         # In a thread: it takes long for thousands, and reviews are answered meanwhile.
-        return await asyncio.to_thread(make_plan, installation, parts.cache.snapshot(), account)
+        return await asyncio.to_thread(make_plan, installation, snapshot_of(parts.cache), account)
 
     observer = Observer(parts.cache, parts.issuer, plan, parts.progress)
     return parts.program(ObservedReviews(), {"observer": lambda: observer.run(reconciler.interval)})
+
+
+def snapshot_of(cache: ClusterCache) -> ClusterSnapshot:
+    """The cluster as the watch last showed it."""
+    accounts = {(account.namespace, account.name): account for account in cache.accounts()}
+    return ClusterSnapshot(cache.namespaces(), accounts, cache.wall_clock())
 
 
 def _unshown(_: str) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from webhook.model.aws_errors import AwsError
 from webhook.observe.planned_changes import CHANGES, planned_changes
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:

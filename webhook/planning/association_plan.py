@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.iam.reasons import may_be_denied
 from webhook.planning.binding_matches import Problem, ProblemKind
 from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
@@ -110,11 +111,10 @@ def _doubts(grants: Iterable[Grant], installation: Installation, account: Accoun
         policy, statement = account.policies.get(role), installation.own_in(role).for_pods_of(grant.binding.name)
         if policy is None or statement is None:
             continue
-        if (place := policy.possible_denial_of_pod(statement.claims_in(grant.subject.namespace))) is not None:
-            why = (
-                f"{place} of the trust policy of {role} may deny it, by what only AWS knows: check that statement"
-            )
-            yield Problem(ProblemKind.MAY_BE_DENIED, why, grant.subject, role)
+        if (
+            place := policy.effects_on_pod(statement.claims_in(grant.subject.namespace)).possible_denial
+        ) is not None:
+            yield Problem(ProblemKind.MAY_BE_DENIED, may_be_denied(role, place), grant.subject, role)
 
 
 def _no_room(left: list[Associating]) -> Iterable[Problem]:

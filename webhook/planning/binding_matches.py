@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.binding_match import BindingMatch, binding_match, competing
-from webhook.model.decisions import Ignore, Refuse, decide_existing
+from webhook.model.decisions import BindingMatch, Ignore, Refuse, binding_match, competing, decide_existing
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ProblemKind(StrEnum):
     DENIED = "denied"
     MAY_BE_DENIED = "may be denied"
     DANGLING = "deleted principal"
-    FOREIGN_ANNOTATION = "foreign annotation"
+    EXTERNAL_ANNOTATION = "external annotation"
     NOT_SELECTED = "no binding"
     AMBIGUOUS = "more than one binding"
     TAKEN = "association in the way"
@@ -49,12 +48,12 @@ def conflict_problems(cluster: ClusterSnapshot, bindings: tuple[Binding, ...]) -
     """ServiceAccounts that name a role which their binding, or none, does not give them."""
     ours = {role.value: role for binding in bindings for role in binding.roles}
     for account, subject, match in _live_accounts(cluster, bindings):
-        if match is BindingMatch.FOREIGN_ROLE:
+        if match is BindingMatch.EXTERNAL_ROLE:
             decision = decide_existing(account, cluster.namespaces.get(account.namespace), bindings)
             if isinstance(decision, Refuse):
-                yield Problem(ProblemKind.FOREIGN_ANNOTATION, decision.reason, subject)
+                yield Problem(ProblemKind.EXTERNAL_ANNOTATION, decision.reason, subject)
             elif isinstance(decision, Ignore):
-                yield Problem(ProblemKind.FOREIGN_ANNOTATION, str(decision.warning), subject)
+                yield Problem(ProblemKind.EXTERNAL_ANNOTATION, str(decision.warning), subject)
         elif match is BindingMatch.NOT_SELECTED and (role := ours.get(account.role_annotation or "")):
             why = (
                 f"its annotation names {role}, but no binding selects it: label the namespace so that one does, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import Standing
+from webhook.iam.reasons import denied
 from webhook.planning.association_plan import AssociationPlan, closed_roles, plan_associations
 from webhook.planning.binding_matches import Problem, ProblemKind, conflict_notes, conflict_problems
 from webhook.planning.placement import Placement, place
@@ -193,8 +194,7 @@ def _problem(placement: Placement) -> Problem | None:
     if placement.verdict is None:
         return None
     if placement.verdict.standing is Standing.DENIED:
-        why = f"{placement.verdict.place} of the trust policy of {role} denies it: change that statement"
-        return Problem(ProblemKind.DENIED, why, subject, role)
+        return Problem(ProblemKind.DENIED, denied(role, placement.verdict.place).reason, subject, role)
     if placement.verdict.possible_denial is not None:
         why = (
             f"{placement.verdict.possible_denial} of the trust policy of {role} may deny it: `mxp-identity verify "

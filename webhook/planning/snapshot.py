@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from webhook.iam.external import ExternalStatements
 from webhook.iam.statement import OwnStatement, pod_statements
 from webhook.model.decisions import wanted_grants
 from webhook.model.removal import removal_reason
@@ -105,18 +106,14 @@ class TrustedSubjects:
     """The subjects that our statements in an account's roles name, worked out once."""
 
     def __init__(self, account: AccountSnapshot, installation: Installation) -> None:
-        self._policies = account.policies
-        self._own = {role: installation.own_in(role) for role in account.policies}
-        self._named = {role: policy.subjects(self._own[role]) for role, policy in account.policies.items()}
-        self._whole = {
-            role: policy.is_whole(self._own[role].without_pods) for role, policy in account.policies.items()
-        }
+        policies = {role: (policy, installation.own_in(role)) for role, policy in account.policies.items()}
+        self._external = {role: ExternalStatements(policy, own) for role, (policy, own) in policies.items()}
+        self._named = {role: policy.subjects(own) for role, (policy, own) in policies.items()}
+        self._whole = {role: policy.is_whole(own.without_pods) for role, (policy, own) in policies.items()}
 
     def trusts(self, role: RoleArn, subject: Subject) -> bool:
         """Whether our statement in `role` names `subject`, and no Deny applies to it."""
-        return (
-            subject in self._named.get(role, ()) and self._policies[role].denial(self._own[role], subject) is None
-        )
+        return subject in self._named.get(role, ()) and self._external[role].effects_on(subject).denial is None
 
     def lets_in(self, role: RoleArn, subject: Subject) -> bool:
         """Whether our statement names it and is as we write it; a Deny may still apply to it."""

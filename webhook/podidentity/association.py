@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,6 +154,6 @@ class Need(IntEnum):
     """The ServiceAccount is refused without it, or it is overdue: any replica creates it."""
 
 
-def associations_that_fit(there: int, quota: int = QUOTA) -> int:
+def associations_that_fit(there: int) -> int:
     """How many more a cluster takes that has `there` already."""
-    return max(quota - there, 0)
+    return max(QUOTA - there, 0)

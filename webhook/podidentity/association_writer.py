@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.iam.gauges import NEARLY_FULL
+from webhook.iam.policy_cache import NEARLY_FULL
 from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
@@ -119,7 +119,7 @@ class AssociationWriter:
             case AssociationAction.KEEP:
                 return self._confirmed(subject, role, TrustSource.ALREADY)
             case AssociationAction.ACCEPT:
-                return self._confirmed(subject, role, TrustSource.FOREIGN)
+                return self._confirmed(subject, role, TrustSource.EXTERNAL)
             case AssociationAction.UPDATE:
                 self._check_may_add(subject)
                 await self._api.update(found.id, role)

@@ -22,10 +22,9 @@ from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Need
 from webhook.podidentity.association_list import AssociationList, OverdueAssociations
 from webhook.podidentity.association_writer import AssociationWriter
-from webhook.runtime.backoff import pause_after
-from webhook.runtime.clock import loop_clock
+from webhook.runtime.clock import loop_clock, pause_after
 from webhook.runtime.pending_grant import PendingGrant
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 

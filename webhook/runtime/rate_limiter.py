@@ -14,8 +14,6 @@ from webhook.runtime.clock import loop_clock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from webhook.runtime.clock import Clock
-
 log = structlog.get_logger(__name__)
 
 FLOOR = 1.0
@@ -33,14 +31,11 @@ class RateLimiter:
 
     `rate` is turns a second to begin with. A throttled turn halves it; turns that succeed while more are wanted
     than it gives raise it, up to `ceiling`. After a rest the turns of one second begin at once, one at least.
-    Times are seconds on `clock`, which is the event loop's unless given.
     """
 
-    def __init__(
-        self, service: str, rate: float, ceiling: float, parallel: int = 1, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, service: str, rate: float, ceiling: float, parallel: int = 1) -> None:
         self._service = service
-        self._clock = clock or loop_clock()
+        self._clock = loop_clock()
         self.rate = rate
         self._ceiling = ceiling
         self._slots = asyncio.Semaphore(parallel)

@@ -1,4 +1,4 @@
-"""Running a loop for as long as the program runs: one that raises is run again."""
+"""Failures that end no loop: a loop that raises is run again, and a piece of its work that fails is logged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.runtime.backoff import pause_after
-from webhook.runtime.clock import loop_clock
+from webhook.model.aws_errors import AwsError
+from webhook.model.errors import ClusterError
+from webhook.runtime.clock import loop_clock, pause_after
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -47,3 +48,22 @@ def _is_cancelled() -> bool:
     """Whether this task was asked to end, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def run_and_log(event: str, work: Awaitable[object], loop: str = "pass", **facts: str) -> bool:
+    """Do `work`; where it fails, log `event` and go on: the next round tries again.
+
+    Answers whether it went well. An unexpected error is counted for `loop`.
+    """
+    try:
+        await work
+    except ClusterError as error:
+        log.warning(event, reason=str(error), **facts)
+    except AwsError as error:
+        log.warning(event, outcome=error.kind.value, reason=str(error), **facts)
+    except Exception:
+        log.exception(event, **facts)
+        metrics.unexpected_errors.labels(loop).inc()
+    else:
+        return True
+    return False

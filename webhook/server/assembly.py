@@ -15,7 +15,6 @@ from webhook.controller.leader import Leader
 from webhook.controller.leader_election import LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
-from webhook.controller.remediation.identities import Identities
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
@@ -69,9 +68,7 @@ async def assemble(configuration: Configuration) -> Program:
         pruner,
         BindingConflicts(cache, bindings, events),
         reconciler.pods,
-        remediation_loops(
-            configuration, namespace, reconciler.pods, Identities(cache, grants), connection, events, progress
-        ),
+        remediation_loops(configuration, namespace, reconciler.pods, cache, grants, connection, events, progress),
         section.interval,
         reconciler.hurry,
     )

@@ -17,8 +17,8 @@ from certs.report import Reload
 from certs.selfmanaged import SelfManaged
 from certs.serving import ServingContext
 from webhook.config.contract import FilesSection
-from webhook.config.errors import ConfigurationError
 from webhook.kube.certificates import Registration, SecretStore
+from webhook.model.errors import ConfigurationError
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from webhook.server.protocol import BoundedProtocol
 
 _KIBIBYTE = 1024
 
@@ -47,17 +47,6 @@ PLAIN_LIMITS = Limits(connections=128, body=4 * _KIBIBYTE)
 """Kubelets and Prometheus need a few."""
 
 
-class Connection(Protocol):
-    """An open connection, or one that is being opened."""
-
-    @property
-    def peer(self) -> Hashable:
-        """The address that it comes from."""
-
-    def evict(self) -> None:
-        """Close it at once, because a newer one needs its place."""
-
-
 class Connections:
     """At most `most` connections. A new one is never refused: an old one gives way, or the new one waits.
 
@@ -69,14 +58,14 @@ class Connections:
     def __init__(self, most: int) -> None:
         self._most = most
         self._unfinished = _ByAddress()
-        self._answering: set[Connection] = set()
+        self._answering: set[BoundedProtocol] = set()
         self._idle = _ByAddress()
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._unfinished) + len(self._answering) + len(self._idle)
 
-    async def admit(self, connection: Connection) -> None:
+    async def admit(self, connection: BoundedProtocol) -> None:
         """Count a new connection, once there is a place for it."""
         while len(self) >= self._most:
             self._changed.clear()
@@ -93,23 +82,23 @@ class Connections:
         victim.evict()
         return True
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: BoundedProtocol) -> None:
         """A request has begun to come."""
         self.forget(connection)
         self._unfinished.add(connection)
 
-    def answer(self, connection: Connection) -> None:
+    def answer(self, connection: BoundedProtocol) -> None:
         """A whole request is there, and its answer is not."""
         self.forget(connection)
         self._answering.add(connection)
 
-    def rest(self, connection: Connection) -> None:
+    def rest(self, connection: BoundedProtocol) -> None:
         """The answer is there too."""
         self.forget(connection)
         self._idle.add(connection)
         self._changed.set()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: BoundedProtocol) -> None:
         """It is closed."""
         self._unfinished.discard(connection)
         self._answering.discard(connection)
@@ -121,18 +110,18 @@ class _ByAddress:
     """Connections in the order in which they came here, by the address that they come from."""
 
     def __init__(self) -> None:
-        self._addresses: dict[Hashable, OrderedDict[Connection, None]] = {}
+        self._addresses: dict[str, OrderedDict[BoundedProtocol, None]] = {}
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: BoundedProtocol) -> None:
         """One that is not here yet."""
         self._addresses.setdefault(connection.peer, OrderedDict())[connection] = None
         self._size += 1
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: BoundedProtocol) -> None:
         """One that may be here."""
         same = self._addresses.get(connection.peer)
         if same and connection in same:
@@ -141,7 +130,7 @@ class _ByAddress:
             if not same:
                 del self._addresses[connection.peer]
 
-    def next_to_evict(self) -> Connection | None:
+    def next_to_evict(self) -> BoundedProtocol | None:
         """The oldest of the address that has the most; None where there is none."""
         most = max(self._addresses.values(), key=len, default=None)
         return next(iter(most)) if most else None

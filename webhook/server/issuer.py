@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.config.errors import ConfigurationError
 from webhook.kube.connection import NotFoundError, RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.errors import ClusterError, InvalidNameError
+from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError
 from webhook.model.names import IssuerUrl
 
 

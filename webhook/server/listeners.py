@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
-from webhook.config.errors import ConfigurationError
+from webhook.model.errors import ConfigurationError
 from webhook.runtime.supervision import supervise
 from webhook.server.connections import Connections
 from webhook.server.protocol import BoundedProtocol

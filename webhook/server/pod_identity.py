@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck, cluster_arn
-from webhook.config.errors import ConfigurationError
 from webhook.iam.statement import pod_statements
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.errors import ConfigurationError
 from webhook.podidentity.association import Ownership
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from webhook.config.contract import Configuration
-    from webhook.controller.remediation.identities import Identities
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.remediation.pods import PodsWithoutIdentity
+    from webhook.engine.grants import Grants
     from webhook.kube.connection import Connection
     from webhook.telemetry.events import Events
     from webhook.telemetry.progress import Progress
@@ -30,7 +31,8 @@ def remediation_loops(  # noqa: PLR0913, PLR0917  the parts of a program that th
     configuration: Configuration,
     namespace: str,
     pods: PodsWithoutIdentity,
-    identities: Identities,
+    cache: ClusterCache,
+    grants: Grants,
     connection: Connection,
     events: Events,
     progress: Progress,
@@ -40,11 +42,11 @@ def remediation_loops(  # noqa: PLR0913, PLR0917  the parts of a program that th
     deployments = DeploymentApi(connection)
     loops: Loops = {}
     if section.nudge_refused_pods:
-        loops["rollout_retry"] = RolloutRetry(identities, deployments, events, progress).run
+        loops["rollout_retry"] = RolloutRetry(cache, grants, deployments, events, progress).run
     if section.restart_pods_without_identity:
         limits = RolloutLimits(section.restarts_at_a_time, section.restart_timeout)
-        loops["restarts"] = Restarts(pods, identities, deployments, events, limits, time.time, progress).run
+        loops["restarts"] = Restarts(pods, cache, grants, deployments, events, limits, time.time, progress).run
     if gate is not None:
         stored = GateAccount(connection, namespace, gate.service_account)
-        loops["pod_gate"] = PodGate(identities, stored, gate.marks, section.interval, progress).run
+        loops["pod_gate"] = PodGate(cache, grants, stored, gate.marks, section.interval, progress).run
     return loops

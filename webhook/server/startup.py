@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.config.errors import ConfigurationError
 from webhook.model.aws_errors import AwsError
-from webhook.model.errors import ClusterError
-from webhook.runtime.backoff import pause_after
+from webhook.model.errors import ClusterError, ConfigurationError
+from webhook.runtime.clock import pause_after
 from webhook.server.issuer import find_issuer
 from webhook.server.pod_identity import confirm_cluster
 from webhook.telemetry import metrics

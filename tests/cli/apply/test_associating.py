@@ -8,15 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.cli.apply.operators import Operator, quiet
 from tests.support.locks import InProcessLock
 from tests.support.pods import CLUSTER, OWNER, pods_of
-from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks, Trouble, refusal
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, foreign_document, role, subject
+from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, external_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
+from webhook.cli.apply.engine import Applier, Done, applier_over
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.engine.build import build_engine
@@ -25,7 +25,7 @@ from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import Plan, make_plan
-from webhook.planning.snapshot import ClusterSnapshot, Installation
+from webhook.planning.snapshot import Installation
 from webhook.podidentity.associations import Associations
 
 if TYPE_CHECKING:
@@ -35,18 +35,14 @@ if TYPE_CHECKING:
 THEIRS = "arn:aws:iam::123456789012:role/theirs"
 
 
-def _quiet(_: str) -> None:
-    pass
-
-
-class Person:
+class Person(Operator):
     """A person that plans and applies in a cluster of control planes in mode pod-identity."""
 
     def __init__(self, eks: SimulatedEks | None = None) -> None:
+        super().__init__()
         self.role = role()
         self.iam, self.eks = SimulatedIam(), eks or SimulatedEks()
-        self.iam.store(self.role, foreign_document(self.role))
-        self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
+        self.iam.store(self.role, external_document(self.role))
         self.binding = binding(self.role, mode=Mode.POD_IDENTITY)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE, CLUSTER)
 
@@ -58,14 +54,9 @@ class Person:
 
     async def plan(self) -> Plan:
         """Look and plan."""
-        namespaces, _ = await self.cluster.namespaces.list()
-        accounts, _ = await self.cluster.accounts[SERVICE_ACCOUNT].list()
-        snapshot = ClusterSnapshot(
-            namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
-        )
-        account = await read_roles(self.iam.client("plan"), [self.role], _quiet)
-        seen = await read_associations(self.eks, _quiet)
-        return make_plan(self.installation, snapshot, replace(account, associations=seen))
+        account = await read_roles(self.iam.client("plan"), [self.role], quiet)
+        seen = await read_associations(self.eks, quiet)
+        return make_plan(self.installation, await self.snapshot(), replace(account, associations=seen))
 
     @asynccontextmanager
     async def applier(self) -> AsyncIterator[Applier]:
@@ -83,18 +74,10 @@ class Person:
         async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
             yield applier
 
-    async def apply(self, plan: Plan, *, approve: bool = False) -> Applier:
-        """Carry it out, and answer what was done it with."""
-        async with self.applier() as applier:
-            await add_and_repair(applier, plan, _quiet)
-            if approve:
-                await remove(applier, plan, _quiet)
-        return applier
-
     @property
     def associated(self) -> set[int]:
         """The numbers of those that EKS gives the role."""
-        return {_number(who.namespace) for who, one in self.eks.now.items() if one.gives(self.role)}
+        return {_number(subject.namespace) for subject, one in self.eks.now.items() if one.gives(self.role)}
 
 
 def _number(namespace: str) -> int:
@@ -157,9 +140,9 @@ async def test_an_association_deleted_while_the_others_are_described_is_treated_
     await asyncio.sleep(6)
     eks.drop(subject(0))
     await asyncio.sleep(4.9)  # the list still has it, and the descriptions, later, do not
-    seen = await read_associations(eks, _quiet)
+    seen = await read_associations(eks, quiet)
     assert (sorted(seen.described), seen.there) == ([subject(1), subject(2)], 3)
-    assert sorted((await read_associations(eks, _quiet, [subject(2)])).described) == [subject(2)]
+    assert sorted((await read_associations(eks, quiet, [subject(2)])).described) == [subject(2)]
 
 
 @in_virtual_time
@@ -194,7 +177,7 @@ async def test_a_statement_for_pods_that_was_removed_externally_is_written_thoug
     person = Person()
     person.add(1)
     await person.apply(await person.plan())
-    person.iam.store(person.role, foreign_document(person.role))
+    person.iam.store(person.role, external_document(person.role))
     plan = await person.plan()
     assert [[one.binding for one in change.pods] for change in plan.roles] == [[person.binding.name]]
     applier = await person.apply(plan)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cli.apply.operators import Operator, quiet
 from tests.support.locks import InProcessLock, MemoryLeases
-from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_iam import SimulatedIam, Trouble
-from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, foreign_document, own_in, pool, role, subject
+from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over, remove
+from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over
 from webhook.cli.apply.retirement import retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
@@ -30,7 +30,7 @@ from webhook.iam.trust_policy import TrustPolicy, canonical_policy
 from webhook.model.outcomes import Trusted
 from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
-from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+from webhook.planning.snapshot import AccountSnapshot, Installation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,68 +38,51 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn
 
 
-def _quiet(_: str) -> None:
-    pass
-
-
-class Person:
+class Person(Operator):
     """A person that plans and applies in a cluster of control planes."""
 
     def __init__(self, *roles: RoleArn, iam: SimulatedIam | None = None) -> None:
+        super().__init__()
         self.roles = roles or (role(),)
         self.iam, self.leases = iam or SimulatedIam(), MemoryLeases()
-        self.cluster = SimulatedCluster(SERVICE_ACCOUNT)
         self.binding = labelled(*self.roles)
         self.installation = Installation("mxp-identity", ISSUER, (self.binding,), GRACE)
         for one in self.roles:
-            self.iam.store(one, foreign_document(one))
+            self.iam.store(one, external_document(one))
 
     def add(self, number: int, annotation: str | None = None) -> None:
         """A control plane that is there from before."""
-        who = subject(number)
-        self.cluster.add_namespace(who.namespace)
-        self.cluster.add_account(who, annotation)
+        account = subject(number)
+        self.cluster.add_namespace(account.namespace)
+        self.cluster.add_account(account, annotation)
 
     async def plan(self) -> Plan:
         """Look and plan."""
-        namespaces, _ = await self.cluster.namespaces.list()
-        accounts, _ = await self.cluster.accounts[SERVICE_ACCOUNT].list()
-        snapshot = ClusterSnapshot(
-            namespaces, {(one.namespace, one.name): one for one in accounts.values()}, now()
-        )
-        return make_plan(self.installation, snapshot, await self._account())
+        return make_plan(self.installation, await self.snapshot(), await self._account())
 
     async def _account(self) -> AccountSnapshot:
-        return await read_roles(self.iam.client("plan"), self.roles, _quiet)
+        return await read_roles(self.iam.client("plan"), self.roles, quiet)
 
     @asynccontextmanager
-    async def applier(self, who: str = "apply") -> AsyncIterator[Applier]:
+    async def applier(self, caller: str = "apply") -> AsyncIterator[Applier]:
         """What `apply` works with; a replica of the running program has the same parts."""
         accounts = self.cluster.accounts
         cache = ClusterCache((self.binding,), self.cluster.namespaces, accounts, now, GRACE)
-        policies = self.iam.client(who)
+        policies = self.iam.client(caller)
         engine = build_engine(
             self.roles,
             self.installation.own_in,
             lambda _: policies,
-            LeaseLock(self.leases, who),
+            LeaseLock(self.leases, caller),
             partial(DesiredState, cache),
         )
         async with applier_over(engine, self.cluster, policies, cache, Done()) as applier:
             yield applier
 
-    async def apply(self, plan: Plan, *, approve: bool = False) -> Applier:
-        """Carry it out, and answer what was done it with."""
-        async with self.applier() as applier:
-            await add_and_repair(applier, plan, _quiet)
-            if approve:
-                await remove(applier, plan, _quiet)
-        return applier
-
     def trusted(self, one: RoleArn) -> set[int]:
         """The numbers of the subjects that our statement in a role trusts."""
         trusted = TrustPolicy(self.iam.document(one)).subjects(self.installation.own_in(one))
-        return {int(who.namespace.split("-")[1]) for who in trusted}
+        return {int(subject.namespace.split("-")[1]) for subject in trusted}
 
 
 @in_virtual_time
@@ -129,7 +112,7 @@ async def test_a_subject_annotated_meanwhile_with_the_same_role_is_done(annotati
     async with person.applier() as applier:
         shown = person.cluster.accounts[SERVICE_ACCOUNT].objects
         shown[subject(1).namespace] = replace(shown[subject(1).namespace], role_annotation=annotation)
-        await add_and_repair(applier, plan, _quiet)
+        await add_and_repair(applier, plan, quiet)
     assert len(applier.done.failed) == failed
 
 
@@ -238,7 +221,7 @@ async def test_a_replica_that_wrote_a_subject_a_moment_ago_does_not_bring_it_bac
         replica.engine.grants.enqueue()
         await asyncio.sleep(180)
     assert person.trusted(role()) == {2, 3}
-    assert person.iam.puts[-1].call.who == "replica"
+    assert person.iam.puts[-1].call.caller == "replica"
 
 
 @in_virtual_time
@@ -252,7 +235,7 @@ async def test_approved_removals_in_ten_roles_are_all_done() -> None:
     leaving = {one: set(sorted(those)[: (len(those) + 3) // 4]) for one, those in homes.items()}
     gone = set().union(*leaving.values())
     assert len(gone) > 60 / 5
-    others = [_foreign(person, one) for one in person.roles]
+    others = [_external(person, one) for one in person.roles]
     for number in gone:
         person.cluster.remove_namespace(subject(number))
     person.iam.calls.clear()
@@ -264,7 +247,7 @@ async def test_approved_removals_in_ten_roles_are_all_done() -> None:
         one: those - leaving[one] for one, those in homes.items()
     }
     assert [len(person.iam.made("write", one)) for one in person.roles] == [1] * 10
-    assert [_foreign(person, one) for one in person.roles] == others
+    assert [_external(person, one) for one in person.roles] == others
 
 
 @in_virtual_time
@@ -288,11 +271,11 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     before = person.iam.document(role())
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
-    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
-    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), _quiet, done)
+    await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), quiet, done)
     (lease,) = person.leases.leases.values()
     assert (lease.written, lease.removed) == (told.written, {}), "this cluster's statement keeps its subject"
     assert set(told.written) == {subject(1)}
@@ -305,11 +288,11 @@ async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> 
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
-    account = await read_roles(person.iam.client("plan"), person.roles, _quiet)
+    account = await read_roles(person.iam.client("plan"), person.roles, quiet)
     plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
-    await retire(plan, person.iam.client("apply"), InProcessLock(), _quiet, done)
+    await retire(plan, person.iam.client("apply"), InProcessLock(), quiet, done)
     assert done.written == []
     assert "not AWS's answer" in done.failed[0]
 
@@ -328,7 +311,7 @@ async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
 ) -> None:
     """Control planes come and go between two rounds; those that have no room are problems, not changes."""
     person = Person(*pool(roles), iam=SimulatedIam(limit=limit, stale=stale))
-    others = [_foreign(person, one) for one in person.roles]
+    others = [_external(person, one) for one in person.roles]
     for number in first:
         person.add(number)
     await person.apply(await person.plan())
@@ -347,9 +330,9 @@ async def test_a_plan_applied_often_enough_ends_with_nothing_to_do(
     assert sum(map(len, homes)) == len(trusted), "in one role at most"
     assert trusted <= second
     assert len(second - trusted) == len([one for one in plan.problems if one.subject])
-    assert [_foreign(person, one) for one in person.roles] == others
+    assert [_external(person, one) for one in person.roles] == others
 
 
-def _foreign(person: Person, one: RoleArn) -> Any:
+def _external(person: Person, one: RoleArn) -> Any:
     own = person.installation.own_in(one)
     return canonical_policy(TrustPolicy(person.iam.document(one)).with_subjects(own, ()).document)

@@ -16,7 +16,7 @@ from tests.support.pods import OWNER
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_eks import SimulatedEks, Trouble, refusal
 from tests.support.simulated_iam import SimulatedIam
-from tests.support.sites import SERVICE_ACCOUNT, binding, foreign_document, own_in, role, subject
+from tests.support.sites import SERVICE_ACCOUNT, binding, external_document, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
 from webhook.cli.apply.engine import Applier, Done, applier_over
@@ -75,11 +75,11 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.binding = binding(ROLE, mode=self.target)
-        self.who = [subject(1), subject(2)]
-        document = foreign_document(ROLE)
-        document["Statement"].append(own_in(ROLE).render(self.who))
+        self.subjects = [subject(1), subject(2)]
+        document = external_document(ROLE)
+        document["Statement"].append(own_in(ROLE).render(self.subjects))
         self.iam.store(ROLE, document)
-        for one in self.who:
+        for one in self.subjects:
             self.cluster.add_namespace(one.namespace)
             self.cluster.add_account(one, ROLE.value)
             self.eks.put(one, ROLE.value, tags=OWNER.tags())
@@ -120,7 +120,9 @@ class Scene:
         )
         monkeypatch.setattr(migrating, "open_applier", lambda _, done, *more: self.applier(*more, done=done))
         monkeypatch.setattr(migrating, "Replacing", lambda *_: replaced.port())
-        situations = [Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.who]
+        situations = [
+            Situation(one, ModeReadiness(works=True), ModeReadiness(is_ours=True)) for one in self.subjects
+        ]
         moves = tuple(Move(one, step, "") for one in situations)
         migration = Migration(self.binding, Course(self.target, switched=True), moves, Plan())
         await migrating.move_on(journey, migration, RolloutLimits(2, 1.0), lambda _: None, done)
@@ -144,7 +146,7 @@ def test_time_runs_for_pods_whose_association_is_gone(monkeypatch: pytest.Monkey
         assert not scene.eks.now
         assert len(done.failed) == 2
         wait = AFTERWARDS[case]
-        for one, line in zip(scene.who, sorted(done.failed), strict=True):
+        for one, line in zip(scene.subjects, sorted(done.failed), strict=True):
             assert line.startswith(f"{one.namespace}/{one.service_account}: {TIME_RUNS}, so run this again: ")
             assert line.endswith(f": {wait.propagated or wait.replaced}")
 
@@ -175,7 +177,7 @@ def test_no_time_runs_for_pods_that_still_have_it(monkeypatch: pytest.MonkeyPatc
         if before.refuses_to_delete:
             scene.eks.have(Trouble(refusal(FailureKind.ACCESS_DENIED), "delete", times=2))
         done = await scene.move_on(monkeypatch, before.step, before.replaced)
-        assert set(scene.eks.now) == set(scene.who)
+        assert set(scene.eks.now) == set(scene.subjects)
         assert len(done.failed) == 2
         assert not [line for line in done.failed if TIME_RUNS in line]
 
@@ -213,7 +215,7 @@ def test_ctrl_c_between_a_deletion_and_the_new_pods_tells_that_time_runs(monkeyp
         assert moving.cancelled()
         assert not scene.eks.now
         assert sorted(done.failed) == [
-            f"{one.namespace}/{one.service_account}: {TIME_RUNS}, so run this again" for one in scene.who
+            f"{one.namespace}/{one.service_account}: {TIME_RUNS}, so run this again" for one in scene.subjects
         ]
 
     scenario()
@@ -231,7 +233,7 @@ def test_so_it_is_before_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
         scene, done = Scene(Mode.POD_IDENTITY), Done()
 
         async def replaced(one: Subject) -> str:
-            await asyncio.sleep(0 if one == scene.who[0] else 600)
+            await asyncio.sleep(0 if one == scene.subjects[0] else 600)
             return ""
 
         port = Replaced()

@@ -28,7 +28,7 @@ from webhook.planning.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WHO = subject(1)
+SUBJECT = subject(1)
 THERE, MISSING, OURS = ModeReadiness(works=True), ModeReadiness(), ModeReadiness(is_ours=True)
 SWITCHED = Course(Mode.POD_IDENTITY, switched=True)
 BACK = Course(Mode.IRSA, switched=True)
@@ -82,7 +82,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_the_step_follows_from_what_is_there(case: Case) -> None:
-    move = next_move(Situation(WHO, case.new, case.old, case.workloads), case.course)
+    move = next_move(Situation(SUBJECT, case.new, case.old, case.workloads), case.course)
     assert move.step is case.step
     assert move.why
 
@@ -125,7 +125,7 @@ WAYS = {
 @pytest.mark.parametrize("case", WAYS)
 def test_what_waits_for_the_new_mode_in_the_configuration_is_known(case: str) -> None:
     way = WAYS[case]
-    moves = tuple(Move(Situation(WHO, THERE, OURS), step, "") for step in way.steps)
+    moves = tuple(Move(Situation(SUBJECT, THERE, OURS), step, "") for step in way.steps)
     left = (role(),) if way.statement else ()
     found = Migration(binding(role(), mode=way.course.target), way.course, moves, Plan(), left)
     assert (found.waits_for_switch, found.drops_statement, found.is_done) == (way.waits, way.drops, way.is_done)
@@ -205,7 +205,7 @@ class World:
         pods = ModeReadiness(self.associated and self.allows_pods, self.associated)
         new, old = (pods, irsa) if self.target is Mode.POD_IDENTITY else (irsa, pods)
         lagging = [pod for pod in self.pods if pod.way is not self.target]
-        return Situation(WHO, new, old, (LaggingPods("mxp-controller", ("pod",)),) if lagging else ())
+        return Situation(SUBJECT, new, old, (LaggingPods("mxp-controller", ("pod",)),) if lagging else ())
 
     def run(self, actions: int) -> MigrationStep:
         """One run of the command's next step, cut off after so many of its actions."""

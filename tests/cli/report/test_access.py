@@ -138,8 +138,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
 
 @pytest.mark.parametrize("case", CASES)
 def test_each_line_has_a_principal_the_statement_that_allows_it_and_a_finding(case: str) -> None:
-    statements, who, finding, place = CASES[case]
-    assert (str(who), finding, place) in _findings(*statements)
+    statements, subject, finding, place = CASES[case]
+    assert (str(subject), finding, place) in _findings(*statements)
 
 
 def test_an_issuer_without_a_provider_is_dead_and_one_that_could_not_be_read_is_not() -> None:

@@ -49,13 +49,13 @@ def _lines(seen: AccountSnapshot, *planes: Subject) -> list[Access]:
 
 
 def _of(
-    who: Subject | str, lines: list[Access]
+    subject: Subject | str, lines: list[Access]
 ) -> list[tuple[str, AccessFinding, str | None, str | None, str | None]]:
     """The lines of a subject: role, finding, statement, association and its owner."""
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
         for one in lines
-        if one.principal == str(who)
+        if one.principal == str(subject)
     ]
 
 
@@ -178,11 +178,11 @@ def test_the_statement_for_pods_has_a_line_of_its_own(case: str) -> None:
 
 def test_a_subject_trusted_by_name_in_a_role_without_the_statement_for_pods_is_as_wanted() -> None:
     irsa = replace(BINDING, name="others", service_account="etcd", mode=Mode.IRSA)
-    both, who = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
+    both, subject = replace(INSTALLATION, bindings=(BINDING, irsa)), Subject(A.namespace, "etcd")
     plane = replace(cluster(A), accounts={(A.namespace, "etcd"): Account(A.namespace, "etcd", ROLE.value)})
-    seen = account(statements=[both.own_in(ROLE).render([who])])
+    seen = account(statements=[both.own_in(ROLE).render([subject])])
     lines = accesses(both, plane, seen, {})
-    assert [one.finding for one in lines if one.principal == str(who)] == [AccessFinding.AS_WANTED]
+    assert [one.finding for one in lines if one.principal == str(subject)] == [AccessFinding.AS_WANTED]
 
 
 def test_trust_from_before_the_change_of_mode_is_reported_beside_the_association() -> None:

@@ -16,11 +16,11 @@ from webhook.model.selectors import NamePattern, NamespaceSelector
 from webhook.planning.placement import Placement
 
 NOW, PATIENCE = 10_000.0, 600.0
-WHO = Subject("mxp-1-system", "mxp-controller")
+SUBJECT = Subject("mxp-1-system", "mxp-controller")
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")
 OTHER = RoleArn("arn:aws:iam::123456789012:role/other")
-USUAL = Deployment(WHO.namespace, WHO.service_account, "uid", "1", WHO.service_account)
-EARLY = PodGroup(WHO, WHO.service_account, ("pod-1", "pod-2"), (100.0, 101.0))
+USUAL = Deployment(SUBJECT.namespace, SUBJECT.service_account, "uid", "1", SUBJECT.service_account)
+EARLY = PodGroup(SUBJECT, SUBJECT.service_account, ("pod-1", "pod-2"), (100.0, 101.0))
 
 STEPS = [
     ("pods from before", {}, True, "before the identity was there"),
@@ -47,7 +47,7 @@ def test_a_deployment_is_restarted_or_left_with_the_reason(
     why: str,
 ) -> None:
     deployment = replace(USUAL, **fields)
-    (step,) = plan_restarts([EARLY], {(WHO.namespace, WHO.service_account): deployment}, {}, NOW, PATIENCE)
+    (step,) = plan_restarts([EARLY], {(SUBJECT.namespace, SUBJECT.service_account): deployment}, {}, NOW, PATIENCE)
     assert (step.deployment == deployment) is restarts, case
     assert why in step.why
 
@@ -63,22 +63,24 @@ def test_a_deployment_is_restarted_or_left_with_the_reason(
 def test_pods_with_the_former_role_are_restarted_and_the_role_is_named(noted: str | None, why: str) -> None:
     deployment = replace(USUAL, restarted_by_us=90.0 if noted else None, restarted_for=noted)
     moved = replace(EARLY, role=ROLE, carried=(OTHER.value,))
-    (step,) = plan_restarts([moved], {(WHO.namespace, WHO.service_account): deployment}, {}, NOW, PATIENCE)
+    (step,) = plan_restarts([moved], {(SUBJECT.namespace, SUBJECT.service_account): deployment}, {}, NOW, PATIENCE)
     assert step.deployment == deployment
     assert why in step.why
 
 
 def test_pods_of_no_deployment_that_a_binding_names_are_left_to_their_owner() -> None:
     alone = replace(EARLY, deployment="")
-    foreign = replace(EARLY, deployment="external")
-    steps = plan_restarts([alone, foreign], {(WHO.namespace, WHO.service_account): USUAL}, {}, NOW, PATIENCE)
+    external = replace(EARLY, deployment="external")
+    steps = plan_restarts(
+        [alone, external], {(SUBJECT.namespace, SUBJECT.service_account): USUAL}, {}, NOW, PATIENCE
+    )
     assert [step.deployment for step in steps] == [None, None]
     assert all("their owner" in step.why for step in steps)
 
 
 def test_nothing_is_restarted_for_an_identity_that_is_not_there() -> None:
-    found = {(WHO.namespace, WHO.service_account): USUAL}
-    (step,) = plan_restarts([EARLY], found, {WHO: "not annotated"}, NOW, PATIENCE)
+    found = {(SUBJECT.namespace, SUBJECT.service_account): USUAL}
+    (step,) = plan_restarts([EARLY], found, {SUBJECT: "not annotated"}, NOW, PATIENCE)
     assert (step.deployment, step.why) == (None, "not annotated")
 
 
@@ -101,13 +103,13 @@ def test_what_a_service_account_lacks(
     mode: Mode, annotation: str | None, standing: Standing | None, lacks: str | None
 ) -> None:
     everywhere = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
-    grant = Grant(WHO, Binding("backup", WHO.service_account, everywhere, mode, (ROLE,)))
+    grant = Grant(SUBJECT, Binding("backup", SUBJECT.service_account, everywhere, mode, (ROLE,)))
     placement = Placement(grant, ROLE, Trust(standing) if standing else None)
-    said = what_is_lacking(placement, Account(WHO.namespace, WHO.service_account, annotation))
+    said = what_is_lacking(placement, Account(SUBJECT.namespace, SUBJECT.service_account, annotation))
     assert said is None if lacks is None else lacks in str(said)
 
 
 def test_a_service_account_that_is_gone_is_not_annotated() -> None:
     everywhere = NamespaceSelector(pattern=NamePattern("mxp-*-system"))
-    grant = Grant(WHO, Binding("backup", WHO.service_account, everywhere, Mode.ANNOTATE, (ROLE,)))
+    grant = Grant(SUBJECT, Binding("backup", SUBJECT.service_account, everywhere, Mode.ANNOTATE, (ROLE,)))
     assert "not annotated" in str(what_is_lacking(Placement(grant, ROLE, None), None))

@@ -7,7 +7,7 @@ import pytest
 
 from rig.aws.standin import AwsStandIn
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.space import Space, foreign_statements
+from rig.space import Space, external_statements
 from tests.cli.commands import Person, environment, run
 from tests.cli.setup.accounts import BUCKET, setup, told
 from tests.e2e.scenes import bare_space
@@ -36,7 +36,7 @@ def test_setup_repairs_them_under_the_roles_lock_and_keeps_all_else() -> None:
         env = environment(space)
         assert run("setup", *BUCKET, *POOL, "--approve", env=env).code == 0
         own = {role: _own(space, role) for role in ("mxp-backup", "second", "third")}
-        others = foreign_statements(space.aws.account)
+        others = external_statements(space.aws.account)
         _begin_with_denial(space.aws, "mxp-backup")
         _begin_with_denial(space.aws, "second", *others, own["second"].render([TRUSTED]))
         _begin_with_denial(space.aws, "third")

@@ -35,12 +35,12 @@ def _binding(name: str, mode: Mode) -> Binding:
     return Binding(name, NAME, NamespaceSelector((tier,), PATTERN), mode, (ROLE,))
 
 
-def _who(name: str) -> Subject:
+def _subject(name: str) -> Subject:
     return Subject(f"mxp-{name}-system", NAME)
 
 
 GOLD, SILVER = _binding("gold", Mode.IRSA), _binding("silver", Mode.POD_IDENTITY)
-MOVED = _who("moved")
+MOVED = _subject("moved")
 
 
 class _Api:
@@ -93,11 +93,11 @@ def _look(
 
 
 def _namespace(labels: dict[str, str], *, terminating: bool = False) -> LiveNamespace:
-    return LiveNamespace(_who("other").namespace, "2", labels, terminating=terminating)
+    return LiveNamespace(_subject("other").namespace, "2", labels, terminating=terminating)
 
 
-OURS = Association("a-1", _who("other"), ROLE.value, OWNER.tags())
-THEIRS = Association("a-1", _who("other"), ROLE.value)
+OURS = Association("a-1", _subject("other"), ROLE.value, OWNER.tags())
+THEIRS = Association("a-1", _subject("other"), ROLE.value)
 SHOWN: dict[str, tuple[Association, LiveNamespace | None, str]] = {
     "external, of a namespace that is not selected": (THEIRS, _namespace({}), "external association"),
     "external, of a namespace to come": (THEIRS, None, "external association"),
@@ -124,9 +124,9 @@ def test_a_managed_association_of_a_namespace_that_is_gone_is_removed(monkeypatc
 
 
 LET_BE: dict[str, tuple[Association, LiveNamespace | None, tuple[Binding, ...]]] = {
-    "of another role": (Association("a-1", _who("other"), role("theirs").value), _namespace({}), (GOLD,)),
+    "of another role": (Association("a-1", _subject("other"), role("theirs").value), _namespace({}), (GOLD,)),
     "of another ServiceAccount": (
-        Association("a-1", Subject(_who("other").namespace, "vector"), ROLE.value),
+        Association("a-1", Subject(_subject("other").namespace, "vector"), ROLE.value),
         _namespace({}),
         (GOLD,),
     ),

@@ -365,13 +365,13 @@ def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_
         assert asked == raised
 
 
-NOBODY = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+DENY_OF_SETUP = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 
 
 @pytest.mark.parametrize(("mode", "level"), [(Mode.IRSA, Level.NOTE), (Mode.POD_IDENTITY, Level.BROKEN)])
 def test_a_role_that_an_earlier_setup_began_with_a_deny_is_named_with_its_repair(mode: Mode, level: Level) -> None:
     binding = replace(BINDING, mode=mode)
-    shared = _shared(NOBODY, OWN.render([A]), binding=binding, setup_options=("--own-role", "mxp-webhook"))
+    shared = _shared(DENY_OF_SETUP, OWN.render([A]), binding=binding, setup_options=("--own-role", "mxp-webhook"))
     (found,) = check_first_statements(shared)
     assert (found.check, found.level) == ("role", level)
     assert f"{ROLE} was made by an earlier setup: its statement NobodyYet denies EKS" in found.message
@@ -406,7 +406,7 @@ def test_a_program_that_may_not_edit_the_role_is_given_that_right_and_no_other(c
     told, own_role, fix = REFUSALS[case]
     plane = replace(WELL, pending=told)
     (found,) = [
-        one for one in diagnose(plane, _shared(NOBODY, own_role=own_role)).findings if one.check == "trust"
+        one for one in diagnose(plane, _shared(DENY_OF_SETUP, own_role=own_role)).findings if one.check == "trust"
     ]
     assert found.level is Level.BROKEN
     assert ("because AWS refuses the program" in found.message) == ("mxp-identity" not in (fix or []))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.verify.test_findings import BINDING, NOBODY, POD, PROGRAMS, REFUSAL, WELL, _shared
+from tests.cli.verify.test_findings import BINDING, DENY_OF_SETUP, POD, PROGRAMS, REFUSAL, WELL, _shared
 from tests.iam.policies import ROLE
 from webhook.cli.verify.diagnosis import diagnose
 from webhook.cli.verify.findings import Level
@@ -25,7 +25,7 @@ def shared(*variables: dict[str, str], phase: str = "Running", **changes: Any) -
     pods = (
         replace(POD, name=f"webhook-{number}", variables=one, phase=phase) for number, one in enumerate(variables)
     )
-    return _shared(NOBODY, own_pods=tuple(pods), **changes)
+    return _shared(DENY_OF_SETUP, own_pods=tuple(pods), **changes)
 
 
 CASES: dict[str, tuple[Any, Level, str]] = {

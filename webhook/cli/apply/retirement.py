@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webhook.cli.statement_words import principals_of
 from webhook.iam.statement import OwnStatement
-from webhook.iam.statement_words import principals_of
 from webhook.model.errors import InvalidNameError
 from webhook.planning.plan import Change, Plan, RoleChange, unread_roles
 

@@ -68,6 +68,9 @@ class _UnreportedHold:
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Report nothing: no running replica has this statement."""
 
+    def record_repair(self) -> None:
+        """Nothing is repaired here."""
+
 
 async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
     """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.

@@ -182,9 +182,8 @@ class _Moving:
         if trust := writer.cache.trusts(subject):
             return not trust.doubt
         policy, own = await self._applier.policies.read(role), self._session.own_in(role)
-        if policy.denial(own, subject) is not None or policy.possible_denial(own, subject) is not None:
-            return False
-        return policy.external_grant(own, subject) is not None
+        effects = policy.effects_on(own, subject)
+        return effects.grant is not None and effects.denial is None and effects.possible_denial is None
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         """Remove the annotations that pods no longer need, then the trust.

@@ -91,7 +91,7 @@ class PodIdentityReadiness:
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
         ours = (one for one in self.own.pods if one.service_account == subject.service_account)
-        places = (policy.possible_denial_of_pod(one.claims_in(subject.namespace)) for one in ours)
+        places = (policy.effects_on_pod(one.claims_in(subject.namespace)).possible_denial for one in ours)
         return next((place for place in places if place), None)
 
     def as_old(self, found: Association | None) -> ModeReadiness:

@@ -18,11 +18,10 @@ from webhook.cli.migrate.rules import (
     obstacle_to_restart,
 )
 from webhook.config.bindings import check_associating
-from webhook.config.errors import ConfigurationError
 from webhook.iam.statement import OwnStatement, sid_for_pods
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.bindings import Mode, first_match
-from webhook.model.errors import InvalidNameError
+from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import Subject
 from webhook.planning.account import describe_all
 from webhook.planning.plan import make_plan

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
+from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by, principals_of
 from webhook.iam.first_statement import is_first
 from webhook.iam.statement import SERVICE
-from webhook.iam.statement_words import effect_of, names_in, pods_allowed_by, principals_of
 from webhook.iam.trust_policy import Place
 
 if TYPE_CHECKING:

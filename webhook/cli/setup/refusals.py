@@ -10,8 +10,8 @@ from webhook.cli.setup.rights import rights_of
 from webhook.iam.evaluation import as_list
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical
-from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +53,12 @@ def refuse_role_of_others(desired: DesiredAccount, found: Found, marks: tuple[st
 def _trusts_webhook(desired: DesiredAccount, trust: TrustPolicy) -> bool:
     """Whether a role made by hand, by other names than ours, trusts this webhook."""
     own = OwnStatement.for_role(desired.own_role, desired.issuer, desired.program.namespace)
-    if trust.external_grant(own, desired.program) is not None:
+    if trust.effects_on(own, desired.program).grant is not None:
         return True
-    cluster = desired.cluster
-    return (
-        cluster is not None
-        and trust.allows_pod(policies.own_pods(desired, cluster).claims_in(desired.program.namespace)) is not None
-    )
+    if desired.cluster is None:
+        return False
+    claims = policies.own_pods(desired, desired.cluster).claims_in(desired.program.namespace)
+    return trust.effects_on_pod(claims).grant is not None
 
 
 _SIDS = frozenset({policies.BY_TOKEN, policies.BY_ASSOCIATION})

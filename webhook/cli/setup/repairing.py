@@ -83,6 +83,9 @@ class _NoHold:
     def remember(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """There is no other writer to report to."""
 
+    def record_repair(self) -> None:
+        """No program counts it."""
+
     def outlasts(self, seconds: float) -> bool:  # noqa: ARG002  the port's
         return True
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.config.errors import ConfigurationError
 from webhook.config.load import load_configuration, parse_configuration
 from webhook.coordination.leases import Lease
 from webhook.kube.connection import NotFoundError, RefusedError
 from webhook.kube.leases import lease_object
 from webhook.kube.lists import listed
 from webhook.kube.objects import Metadata
-from webhook.model.errors import InvalidNameError
+from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import RoleArn
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from webhook.cli.judgement import judge_pod_trust
 from webhook.cli.verify.findings import Finding, broken, no_account, note, ok, unknown
 from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
 from webhook.model.bindings import is_listed
-from webhook.model.documents import legible
 from webhook.model.names import ROLE_ARN_ANNOTATION
+from webhook.model.text import legible
 from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
 
 if TYPE_CHECKING:

@@ -27,8 +27,10 @@ from webhook.cli.verify.findings import (
     ok,
     unknown,
 )
-from webhook.cli.verify.trust import check_first_statements
+from webhook.cli.verify.trust import check_first_statements, check_other_writers
 from webhook.cli.verify.webhook import PROGRAM_LABEL, check_own_pods, check_webhook
+from webhook.coordination.lock import lease_name
+from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import service_accounts, trusted_roles
 from webhook.model.errors import ClusterError, InvalidNameError
@@ -98,8 +100,12 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
     tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
     trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
     self_managed = here.configuration.certificates.source == "self-managed"
-    found = check_webhook(shared, trial, self_managed=self_managed)
-    return [*found, *check_own_pods(shared), *check_first_statements(shared)]
+    return [
+        *check_webhook(shared, trial, self_managed=self_managed),
+        *check_own_pods(shared),
+        *check_other_writers(shared),
+        *check_first_statements(shared),
+    ]
 
 
 async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progress) -> list[Diagnosis]:
@@ -233,6 +239,7 @@ async def read_shared(
         now=cluster.at,
         namespace=here.namespace,
         own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
+        repairs=await _repairs(here),
         removable={change.role: len(change.removed) for change in plan.roles},
     )
 
@@ -268,6 +275,14 @@ def _setup_options(here: Session, own_account: str, own_role: RoleArn | None) ->
         "--own-role": own_role.name if own_role and own_role.has_no_path else None,
     }
     return options(given)
+
+
+async def _repairs(here: Session) -> dict[RoleArn, tuple[int, ...]]:
+    """When the program last repaired its statement in each role; without those whose Lease cannot be read."""
+    store = Leases(here.connection, here.namespace)
+    roles = sorted(trusted_roles(here.installation.bindings))
+    leases = await asyncio.gather(*(_if_possible(store.get(lease_name(role))) for role in roles))
+    return {role: lease.repairs for role, lease in zip(roles, leases, strict=True) if lease is not None}
 
 
 async def _if_possible(answer: Awaitable[T]) -> T | None:

@@ -10,10 +10,10 @@ from webhook.cli.verify.findings import Diagnosis, Finding, broken, no_account, 
 from webhook.cli.verify.pods import check_associated_pods, check_pods
 from webhook.cli.verify.trust import check_provider, check_trust
 from webhook.model.bindings import ExistingAnnotation, first_match, is_listed
-from webhook.model.documents import legible
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, RoleArn
 from webhook.model.selectors import Operator
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -99,6 +99,8 @@ class Shared:
     """The program's."""
     own_pods: tuple[Pod, ...] | None = None
     """The program's; None where they could not be listed."""
+    repairs: Mapping[RoleArn, tuple[int, ...]] = field(default_factory=dict)
+    """When the program last repaired its statement in a role, in seconds since 1970, as its Leases say."""
 
 
 class Level(StrEnum):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
+from webhook.cli.statement_words import principals_of
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
 from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.statement import ASSUME_WITH_TOKEN
-from webhook.iam.statement_words import principals_of
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import AUDIENCE
 
@@ -31,6 +31,8 @@ _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
 _BACKS_UP = "mxp-controller"
 """The ServiceAccount whose roles `setup` gives permissions on a bucket."""
+_RECENT, _MANY_REPAIRS = 3600.0, 3
+"""Seconds, and repairs: an edit by hand is repaired once."""
 _LITTLE_ROOM = 3
 _MOST_KNOWN = 8192
 """Characters: the longest trust policy that AWS is known to have allowed. AWS names no limit in its API."""
@@ -45,6 +47,20 @@ def check_provider(role: RoleArn, shared: Shared) -> Finding:
     if provider.problem:
         return broken("OIDC provider", provider.problem, provider.fix)
     return ok("OIDC provider", "is there, with the audience sts.amazonaws.com")
+
+
+def check_other_writers(shared: Shared) -> Iterator[Finding]:
+    """The roles whose managed statement another program keeps removing or changing."""
+    for role, times in sorted(shared.repairs.items()):
+        recent = sum(shared.now - time < _RECENT for time in times)
+        if recent >= _MANY_REPAIRS:
+            yield broken(
+                "trust policy",
+                f"the managed statement of {role} was repaired {recent} times in the last hour: another program "
+                "writes the whole trust policy, and denies control planes in between. CloudTrail's "
+                "UpdateAssumeRolePolicy names it. Have it leave the trust policy alone "
+                "(docs/use/guides/gitops.md)",
+            )
 
 
 def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:

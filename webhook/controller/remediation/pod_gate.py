@@ -16,14 +16,16 @@ import structlog
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Untrusted
 from webhook.podidentity.association import Need
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.clock import wait_for
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import GateMarks
-    from webhook.controller.remediation.identities import Identities
+    from webhook.engine.grants import Grants
     from webhook.model.bindings import Binding
     from webhook.model.names import Subject
 
@@ -52,18 +54,18 @@ class PodGate:
     they may no longer be true when their binding comes back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and when
         self,
-        identities: Identities,
+        cache: ClusterCache,
+        grants: Grants,
         stored: GateMarks,
         marks: Mapping[str, str],
         interval: float,
         progress: Progress | None = None,
     ) -> None:
-        self._clock = identities.cache.clock
-        self._cache = identities.cache
-        self._identities = identities
-        self._grants = identities.grants
+        self._clock = cache.clock
+        self._cache = cache
+        self._grants = grants
         self._stored = stored
         self._interval = interval
         self._progress = progress or Progress()
@@ -83,14 +85,7 @@ class PodGate:
             while True:
                 self._news.clear()
                 is_written = await run_and_log("pod_gate_not_kept", self._write_marks(), "pod_gate")
-                await self._news_or(self._interval if is_written else _RETRY_SECONDS)
-
-    async def _news_or(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return
+                await wait_for(self._news, self._interval if is_written else _RETRY_SECONDS)
 
     async def _wait_for_all(self, mark: str) -> None:
         """Wait until each ServiceAccount that the binding selects now has its identity."""
@@ -124,7 +119,7 @@ class PodGate:
             return True
         if not grant.binding.associates:
             return grant.annotated is not None
-        if self._identities.is_whole(grant):
+        if self._grants.has_identity(grant):
             return True
         outcome = await self._grants.obtain(grant, _ASSOCIATION_SECONDS, Need.SOON)
         if not isinstance(outcome, Untrusted):

@@ -9,7 +9,7 @@ import structlog
 
 from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress

@@ -17,7 +17,7 @@ from webhook.controller.remediation.restart_pauses import RestartPauses
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.model.deployments import RestartDecision, decide_restart
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
@@ -25,10 +25,11 @@ from webhook.telemetry.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import Deployments, RunningPod
-    from webhook.controller.remediation.identities import Identities
     from webhook.controller.remediation.pods import PodsWithoutIdentity
     from webhook.controller.remediation.rollouts import RolloutLimits
+    from webhook.engine.grants import Grants
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn
@@ -73,7 +74,8 @@ class Restarts:
     def __init__(  # noqa: PLR0913, PLR0917  what it asks, what it writes, and how fast
         self,
         pods: PodsWithoutIdentity,
-        identities: Identities,
+        cache: ClusterCache,
+        grants: Grants,
         deployments: Deployments,
         events: Events,
         limits: RolloutLimits,
@@ -81,13 +83,13 @@ class Restarts:
         progress: Progress | None = None,
     ) -> None:
         self._pods = pods
-        self._identities = identities
-        self._cache = identities.cache
+        self._grants = grants
+        self._cache = cache
         self._deployments = deployments
         self._events = events
         self._limits = limits
         self._wall_clock = wall_clock
-        self._clock = identities.cache.clock
+        self._clock = cache.clock
         self._progress = progress or Progress()
         self._reported: dict[tuple[str, str], tuple[RestartDecision, RoleArn | None]] = {}
         self._began: dict[tuple[str, str], float] = {}
@@ -167,14 +169,14 @@ class Restarts:
     def _whole_grant(self, subject: Subject, name: str) -> Grant | None:
         """The subject's grant, where its binding names the Deployment and its identity is there."""
         grant = self._cache.grant(subject)
-        if grant is None or name not in grant.binding.deployments or not self._identities.is_whole(grant):
+        if grant is None or name not in grant.binding.deployments or not self._grants.has_identity(grant):
             return None
         return grant
 
     async def _wait_for_rollout(self, subject: Subject, name: str) -> None:
         """Wait until a rollout of ours has ended or has taken too long, and report what came of it."""
         seconds = self._deadline_from_first_sight(subject, name) - self._clock()
-        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds, clock=self._clock)
+        deployment = await end_of_rollout(self._deployments, subject.namespace, name, seconds)
         if deployment is None:
             self._pauses.failed(subject.namespace, self._clock())
             return

@@ -15,14 +15,15 @@ from webhook.controller.reflector import LONGEST_LIST
 from webhook.model.deployments import RETRY_PAUSES, RETRY_ROUND
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
-from webhook.runtime.run_and_log import run_and_log
+from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.events import EventSubject
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
+    from webhook.controller.cluster_cache import ClusterCache
     from webhook.controller.ports import Deployments
-    from webhook.controller.remediation.identities import Identities
+    from webhook.engine.grants import Grants
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.telemetry.events import Events
@@ -57,14 +58,15 @@ class RolloutRetry:
 
     def __init__(
         self,
-        identities: Identities,
+        cache: ClusterCache,
+        grants: Grants,
         deployments: Deployments,
         events: Events,
         progress: Progress | None = None,
     ) -> None:
-        self._clock = identities.cache.clock
-        self._cache = identities.cache
-        self._identities = identities
+        self._clock = cache.clock
+        self._cache = cache
+        self._grants = grants
         self._deployments = deployments
         self._events = events
         self._progress = progress or Progress()
@@ -105,7 +107,7 @@ class RolloutRetry:
     def _adopt_what_is_there(self) -> None:
         """Count what is annotated already as whole: if its pods are refused, the first round shows it."""
         grants = (grant for name in self._cache.namespaces_with_grants() for grant in self._cache.grants_in(name))
-        self._whole = {grant.subject for grant in grants if self._identities.may_be_whole(grant)}
+        self._whole = {grant.subject for grant in grants if grant.may_have_identity}
         self._waiting.clear()
 
     async def _retry_each_round(self, name: str) -> None:
@@ -131,7 +133,7 @@ class RolloutRetry:
                 grant = self._cache.grant(subject)
                 if grant is None or name not in grant.binding.deployments or subject in self._episodes:
                     continue
-                if self._identities.is_whole(grant):
+                if self._grants.has_identity(grant):
                     await self._next_turn()
                     retry = self._retry(deployment, is_new=deployment.uid not in before)
                     retries.create_task(
@@ -165,7 +167,7 @@ class RolloutRetry:
         for name in self._cache.service_accounts:
             subject = Subject(namespace, name)
             grant = grants.get(subject)
-            if grant is not None and subject in self._whole and self._identities.is_whole(grant):
+            if grant is not None and subject in self._whole and self._grants.has_identity(grant):
                 continue
             self._whole.discard(subject)
             if grant is not None:
@@ -173,9 +175,9 @@ class RolloutRetry:
 
     def _begin_where_whole(self, subject: Subject) -> None:
         grant = self._cache.grant(subject)
-        if grant is None or not self._identities.may_be_whole(grant):
+        if grant is None or not grant.may_have_identity:
             self._waiting.pop(subject, None)
-        elif self._identities.is_whole(grant) and subject not in self._episodes:
+        elif self._grants.has_identity(grant) and subject not in self._episodes:
             self._waiting.pop(subject, None)
             self._whole.add(subject)
             work = run_and_log(
@@ -190,7 +192,7 @@ class RolloutRetry:
         for pause in RETRY_PAUSES:
             await asyncio.sleep(pause)
             grant = self._cache.grant(subject)
-            if grant is None or not self._identities.is_whole(grant):
+            if grant is None or not self._grants.has_identity(grant):
                 self._note(subject.namespace)
                 return
             try:

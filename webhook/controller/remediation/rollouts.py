@@ -11,7 +11,6 @@ from webhook.runtime.clock import loop_clock
 if TYPE_CHECKING:
     from webhook.controller.ports import Deployments
     from webhook.model.deployments import Deployment
-    from webhook.runtime.clock import Clock
 
 _POLL_SECONDS = 2.0
 """Seconds between reads of a rollout."""
@@ -25,21 +24,20 @@ class RolloutLimits:
     timeout: float = 600.0
 
 
-async def end_of_rollout(  # noqa: PLR0913  which rollout, and for how long
+async def end_of_rollout(
     deployments: Deployments,
     namespace: str,
     name: str,
     seconds: float,
     *,
     noted: bool = True,
-    clock: Clock | None = None,
 ) -> Deployment | None:
     """The Deployment when a rollout of ours has ended, or after `seconds`.
 
     None where the Deployment is gone. Where our restart is `noted`, None also where the note is gone: the
     Deployment was recreated, or its owner has removed the note. Raises ClusterError.
     """
-    clock = clock or loop_clock()
+    clock = loop_clock()
     until = clock() + seconds
     while True:
         await asyncio.sleep(_POLL_SECONDS)

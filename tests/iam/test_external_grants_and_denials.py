@@ -19,8 +19,8 @@ from tests.iam.policies import (
     allowing_statements,
     askings,
     documents,
-    foreign_documents,
-    foreign_statements,
+    external_documents,
+    external_statements,
     hand_edited_documents,
     shared_documents,
     stored_documents,
@@ -34,21 +34,21 @@ from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
 
-any_document = st.one_of(foreign_documents, stored_documents, shared_documents, hand_edited_documents)
+any_document = st.one_of(external_documents, stored_documents, shared_documents, hand_edited_documents)
 
 
-def _foreign(document: dict[str, Any], own: OwnStatement = OWN) -> list[str]:
-    """The text of each foreign statement: equal only when key order and list forms are too."""
+def _external(document: dict[str, Any], own: OwnStatement = OWN) -> list[str]:
+    """The text of each external statement: equal only when key order and list forms are too."""
     return [json.dumps(one) for one in as_list(document.get("Statement", [])) if one.get("Sid") != own.sid]
 
 
 @given(any_document, subject_sets)
-def test_foreign_statements_stay_exactly_as_read_and_in_their_order(
+def test_external_statements_stay_exactly_as_read_and_in_their_order(
     document: dict[str, Any], wanted: frozenset[Subject]
 ) -> None:
     as_read = copy.deepcopy(document)
     changed = TrustPolicy.parse(document).with_subjects(OWN, wanted).document
-    assert _foreign(changed) == _foreign(as_read)
+    assert _external(changed) == _external(as_read)
     assert document == as_read
 
 
@@ -92,49 +92,49 @@ def test_a_second_cluster_keeps_the_first_clusters_statement() -> None:
 
 
 @given(documents(allowing_statements), subjects)
-def test_a_foreign_grant_is_claimed_exactly_where_the_evaluator_lets_the_subject_in(
+def test_an_external_grant_is_claimed_exactly_where_the_evaluator_lets_the_subject_in(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
-    claimed = TrustPolicy.parse(document).external_grant(OWN, subject) is not None
+    claimed = TrustPolicy.parse(document).effects_on(OWN, subject).grant is not None
     assert claimed is lets_in(oracle, document, token(subject))
 
 
 @given(stored_documents, subjects)
-def test_a_foreign_grant_holds_without_our_statement_where_no_deny_does(
+def test_an_external_grant_holds_without_our_statement_where_no_deny_does(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.external_grant(OWN, subject)
+    place = policy.effects_on(OWN, subject).grant
     if place is not None:
         alone = {**document, "Statement": [policy.statements[place.index]]}
         assert policy.statements[place.index].get("Sid") != OWN.sid
         assert lets_in(oracle, alone, token(subject))
 
 
-@given(foreign_documents, subjects)
-def test_a_denial_is_claimed_exactly_where_the_evaluator_keeps_out_whom_our_statement_names(
+@given(external_documents, subjects)
+def test_a_denial_is_claimed_exactly_where_the_evaluator_denies_the_subject_of_our_statement(
     oracle: TrustOracle, document: dict[str, Any], subject: Subject
 ) -> None:
     policy = TrustPolicy.parse(document)
     kept_out = not lets_in(oracle, policy.with_subjects(OWN, [subject]).document, token(subject))
-    assert (policy.denial(OWN, subject) is not None) is kept_out
+    assert (policy.effects_on(OWN, subject).denial is not None) is kept_out
 
 
-@given(foreign_documents, subjects)
+@given(external_documents, subjects)
 def test_a_denial_names_the_statement_that_denies(document: dict[str, Any], subject: Subject) -> None:
     policy = TrustPolicy.parse(document)
-    place = policy.denial(OWN, subject)
+    place = policy.effects_on(OWN, subject).denial
     if place is not None:
         others = [one for index, one in enumerate(policy.statements) if index < place.index]
         assert policy.statements[place.index]["Effect"] == "Deny"
-        assert TrustPolicy.parse({"Statement": others}).denial(OWN, subject) is None
+        assert TrustPolicy.parse({"Statement": others}).effects_on(OWN, subject).denial is None
 
 
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["arn:aws:iam::210987654321:root", "*"]}])
-def test_a_deny_for_everyone_keeps_a_web_identity_out(principal: object) -> None:
+def test_a_deny_for_every_principal_denies_a_web_identity(principal: object) -> None:
     # The evaluator knows web identities only (rig.oracle), so this is by the IAM User Guide, "Principal".
     deny = {"Effect": "Deny", "Principal": principal, "Action": "sts:*"}
-    assert TrustPolicy.parse({"Statement": deny}).denial(OWN, SUBJECTS[0]) == Place(0, None)
+    assert TrustPolicy.parse({"Statement": deny}).effects_on(OWN, SUBJECTS[0]).denial == Place(0, None)
 
 
 def test_a_string_like_that_already_lets_the_subject_in_makes_the_grant_a_no_op() -> None:
@@ -177,15 +177,15 @@ def test_a_condition_that_the_token_does_not_decide_is_no_grant_and_no_denial(
         "Condition": condition,
     }
     policy = TrustPolicy.parse({"Statement": [statement]})
-    assert policy.external_grant(OWN, SUBJECTS[0]) is None
-    assert policy.denial(OWN, SUBJECTS[0]) is None
-    assert policy.possible_denial(OWN, SUBJECTS[0]) == (Place(0, None) if effect == "Deny" else None)
+    assert policy.effects_on(OWN, SUBJECTS[0]).grant is None
+    assert policy.effects_on(OWN, SUBJECTS[0]).denial is None
+    assert policy.effects_on(OWN, SUBJECTS[0]).possible_denial == (Place(0, None) if effect == "Deny" else None)
 
 
 _GONE = ("AIDAJQABLZS4A3QDU576Q", "AROAEXAMPLEEXAMPLE123")
 
 
-@given(st.lists(foreign_statements, max_size=3), st.permutations([*_GONE, "arn:aws:iam::210987654321:root"]))
+@given(st.lists(external_statements, max_size=3), st.permutations([*_GONE, "arn:aws:iam::210987654321:root"]))
 def test_principals_of_deleted_users_and_roles_are_found_with_their_place(
     others: list[dict[str, Any]], principals: list[str]
 ) -> None:

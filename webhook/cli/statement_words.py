@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.iam.evaluation import as_list
-from webhook.model.documents import legible
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from webhook.iam.trust_policy import Statement

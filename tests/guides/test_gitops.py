@@ -1,0 +1,51 @@
+"""docs/use/guides/gitops.md: each snippet is whole, and its values are values of the chart."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.charts import rendered
+from tests.guides.stage import DOCS
+
+TEXT = (DOCS / "use" / "guides" / "gitops.md").read_text()
+SNIPPETS: list[dict[str, Any]] = [
+    yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+]
+
+
+def of_kind(kind: str) -> dict[str, Any]:
+    (found,) = (snippet for snippet in SNIPPETS if snippet["kind"] == kind)
+    return found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        of_kind("Application")["spec"]["source"]["helm"]["valuesObject"],
+        of_kind("HelmRelease")["spec"]["values"],
+    ],
+    ids=["Argo CD", "Flux"],
+)
+def test_the_values_of_a_snippet_make_a_release(values: dict[str, Any]) -> None:
+    kinds = {item["kind"] for item in rendered(values)}
+    assert {"Deployment", "MutatingWebhookConfiguration"} <= kinds
+
+
+def test_each_snippet_is_a_whole_object() -> None:
+    for snippet in SNIPPETS:
+        assert {"apiVersion", "kind", "metadata", "spec"} <= set(snippet)
+
+
+def test_no_role_of_a_snippet_has_its_trust_policy_written_again() -> None:
+    for role in (snippet for snippet in SNIPPETS if snippet["kind"] == "Role"):
+        annotations = role["metadata"].get("annotations", {})
+        is_read_only = annotations.get("services.k8s.aws/read-only") == "true"
+        policies = role["spec"].get("managementPolicies", ["*"])
+        is_observed = policies == ["Observe"]
+        is_initial = (
+            "assumeRolePolicy" in role["spec"].get("initProvider", {}) and "LateInitialize" not in policies
+        )
+        assert is_read_only or is_observed or (is_initial and "*" not in policies)
+    assert "ignore_changes = [assume_role_policy]" in TEXT
