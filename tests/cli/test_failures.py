@@ -178,7 +178,7 @@ NOT_A_NAME = {
     ("--region", "us-west-2a"): "is not the name of a region",
     ("--role", "arn:aws:iam::123456789012:role/mxp-backup"): "is not the name of a role",
     ("--issuer", "oidc.eks.us-west-2.amazonaws.com"): "is not an issuer URL",
-    ("--namespace", "Mxp"): "is not the name of a namespace",
+    ("--release-namespace", "Mxp"): "is not the name of a namespace",
     ("--role", "mxp-identity-webhook"): "is --own-role and a workload's role at once",
 }
 

@@ -40,7 +40,7 @@ async def set_up(asked: Asked, shown: Shown, progress: Progress, *, approved: bo
         calls = AwsCalls(_ATTEMPTS, partition_of(asked.bucket.region))
         try:
             caller = CallerCheck(calls)
-            progress.step("asking for the account and the cluster")
+            progress.step("asking AWS for the caller and the cluster")
             place = await _place(asked, connection, calls, caller)
             progress.hide()
             shown.place(place)
