@@ -15,9 +15,10 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && for unused in models api; do \
         rm -r /opt/venv/lib/python3*/site-packages/kubernetes/client/$unused/__pycache__; done \
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
-COPY . /src/
+WORKDIR /src
+COPY . .
 RUN export PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never \
-    && cd /src && /opt/builder/bin/hatchling build --target wheel \
+    && /opt/builder/bin/hatchling build --target wheel \
     && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv dist/*.whl
 
 FROM ${BASE_IMAGE}

@@ -11,13 +11,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CHECKOV := .venv/checkov/.installed
 N ?= 1
 MODE ?= irsa
 LEVEL ?= real
 SEEDS ?= 2000
 RIGS ?= 4
 
-.PHONY: help install binaries demo test lint unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +43,21 @@ demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identi
 
 test: lint unit simulation cluster-test ## lint, unit tests, 2,000 simulated schedules of faults, and the tests on clusters
 
-lint: $(INSTALLED) ## ruff, mypy strict, import-linter
+lint: $(INSTALLED) ## ruff, mypy strict, import-linter, hadolint
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+
+lint-chart: binaries $(CHECKOV) ## checkov on what the chart installs; `make proof` runs it too
+	@$(BIN)/python -m pytest -m proof tests/chart/test_checkov.py
+
+$(CHECKOV): requirements/checkov.txt $(INSTALLED)
+	@echo "installing checkov into .venv/checkov"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/checkov
+	@$(BIN)/uv pip install --quiet --python .venv/checkov/bin/python --require-hashes -r requirements/checkov.txt
+	@touch $@
 
 unit: binaries ## everything that needs no API server
 	@$(BIN)/python -m pytest -m "not rig and not node and not proof" -n logical --dist worksteal
@@ -78,7 +89,7 @@ node-ready: $(INSTALLED)
 node-test: binaries node-ready ## the image and the chart on a real node; skipped with its reason where none can run
 	@$(BIN)/python -m pytest -m "node and not proof" --durations=3
 
-proof: binaries ## the long checks; writes docs/evidence/proof.md
+proof: binaries $(CHECKOV) ## the long checks; writes docs/evidence/proof.md
 	@$(BIN)/python -m tests.proof
 
 bench: binaries ## the measurements; writes docs/evidence/bench.md
@@ -93,6 +104,7 @@ requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@$(BIN)/uv pip compile pyproject.toml $(COMPILE) -o requirements/runtime.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra rig --extra dev -c requirements/runtime.txt $(COMPILE) -o requirements/dev.txt
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile build.in -c dev.txt $(COMPILE) -o build.txt
+	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile checkov.in $(COMPILE) -o checkov.txt
 
 COMPILE := --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header
 

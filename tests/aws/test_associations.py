@@ -164,7 +164,7 @@ KINDS: list[tuple[Fault, FailureKind, str]] = [
     (Refuse(code="ServiceUnavailableException", status=503), FailureKind.UNAVAILABLE, "ServiceUnavailable"),
     (FailAfterwards(code="ServerException"), FailureKind.UNAVAILABLE, "ServerException"),
     (LoseAnswer(), FailureKind.UNAVAILABLE, ""),
-    (Hang(), FailureKind.UNAVAILABLE, "Read timeout"),
+    (Hang(), FailureKind.UNAVAILABLE, "timed out"),
 ]
 
 

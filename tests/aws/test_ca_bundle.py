@@ -72,4 +72,4 @@ def test_aws_is_verified_by_the_bundle_of_the_chart(bundle: Path, monkeypatch: p
 @pytest.mark.usefixtures("bundle")
 def test_without_it_a_certificate_of_another_ca_is_refused() -> None:
     program = Program()
-    assert "certificate verify failed" in str(program.refused(program.quota.characters))
+    assert "TLS certificate is not trusted" in str(program.refused(program.quota.characters))

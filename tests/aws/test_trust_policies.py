@@ -152,7 +152,7 @@ def test_a_service_that_hangs_is_given_up_after_three_seconds(program: Program, 
     refusal = program.refused(program.read())
     assert 2.5 < time.monotonic() - started < 4
     assert refusal.kind is FailureKind.UNAVAILABLE
-    assert "timeout" in str(refusal).lower()
+    assert "timed out" in str(refusal)
 
 
 def test_an_endpoint_without_a_server_is_unavailable(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001

@@ -44,6 +44,7 @@ PROGRESS = {
     "asking the API server for its issuer",
     "reading the account",
     "asking AWS for the caller and the cluster",
+    "connecting to AWS",
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
@@ -197,7 +198,7 @@ NO_WAY_TO_AWS = {
     "half a key": ({"AWS_ACCESS_KEY_ID": "a"}, "Partial credentials found"),
     "no server at the address": (
         {**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
-        "Could not connect to the endpoint URL",
+        "cannot reach STS at 127.0.0.1:1: connection refused; see AWS_ENDPOINT_URL",
     ),
     "an address that is none": ({**KEY, "AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
     "a port that is none": ({**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "Port out of range 0-65535"),

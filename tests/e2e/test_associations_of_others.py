@@ -87,7 +87,7 @@ REFUSALS = {
     "ServerException": Refusal(says("ServerException", 500), "unavailable", "ServerException"),
     "AccessDeniedException": Refusal(Deny(actions=CREATE), "access_denied", "AccessDeniedException"),
     "ThrottlingException": Refusal(Throttle(rate=0, burst=0, actions=CREATE), "throttled", "ThrottlingException"),
-    "no answer": Refusal(Hang(actions=CREATE), "pending|unavailable", "not answered within|Read timeout"),
+    "no answer": Refusal(Hang(actions=CREATE), "pending|unavailable", "not answered within|timed out"),
 }
 
 

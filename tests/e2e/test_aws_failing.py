@@ -39,7 +39,7 @@ FAILURES = {
     "AccessDenied": Failure(Deny(), "access_denied", "AccessDenied"),
     "ServiceFailure": Failure(Refuse(), "unavailable", "ServiceFailure"),
     "throttling": Failure(Throttle(rate=0, burst=0), "throttled", "Rate exceeded"),
-    "no answer": Failure(Hang(), "pending|unavailable", "not answered within|Read timeout"),
+    "no answer": Failure(Hang(), "pending|unavailable", "not answered within|timed out"),
 }
 
 

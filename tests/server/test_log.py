@@ -18,13 +18,11 @@ from rig.pki import Authority
 from rig.ports import free_port
 from rig.waiting import eventually
 from rig.webhook import command
-from tests.server.test_start import SUBJECT, Place, keys, place
+from tests.server.place import SUBJECT, Place
 from tests.support.reviews import Reply, review
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["keys", "place"]
 
 REVIEWS = 600
 """Each is a line or two; a pipe has room for a hundred or two."""

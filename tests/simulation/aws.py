@@ -142,7 +142,7 @@ class AwsClient:
         try:
             return await self._wire.ask(serve, latency, fate)
         except SilenceError as error:
-            raise AwsError(FailureKind.UNAVAILABLE, "Read timeout on endpoint URL") from error
+            raise AwsError(FailureKind.UNAVAILABLE, "no answer from IAM: timed out") from error
 
 
 def stale_reads(iam: SimulatedIam, seconds: float) -> Callable[[], None]:

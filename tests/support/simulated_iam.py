@@ -307,7 +307,7 @@ class SimulatedPolicies:
 
     async def _give_up(self) -> None:
         await asyncio.sleep(CLIENT_TIMEOUT)
-        raise AwsError(FailureKind.UNAVAILABLE, "Read timeout on endpoint URL")
+        raise AwsError(FailureKind.UNAVAILABLE, "no answer from IAM: timed out")
 
 
 def _now() -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from webhook.aws.clients import THREADS, AwsClients
 from webhook.aws.exchange import Exchange
 from webhook.aws.failures import explained, released
+from webhook.aws.reachability import Reachability
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.telemetry import metrics
 
@@ -35,6 +36,7 @@ class AwsCalls:
 
     def __init__(self, attempts: int = 1, partition: str = "aws", *, read_only: bool = False) -> None:
         self._clients = AwsClients(attempts, partition, read_only=read_only)
+        self._reachability = Reachability()
         self._longest = _LONGEST_CALL * attempts
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
         self._closed = False
@@ -46,7 +48,7 @@ class AwsCalls:
             try:
                 return self._clients.region
             except Exception as error:
-                raise explained("the region", error, None)[1] from error
+                raise explained("the region", error, Exchange())[1] from error
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, find)
 
@@ -92,11 +94,14 @@ class AwsCalls:
             with exchange.entered():
                 return function(self._clients)
         except Exception as error:  # noqa: BLE001  every outcome is a value or an AwsError
-            code, found = explained(operation, error, exchange.answer)
+            code, found = explained(operation, error, exchange)
             if exchange.is_over:
                 code = "TimeoutError"
+            elif found.unreachable:
+                self._reachability.note_failure(found.unreachable)
             return released(found, error)
         finally:
+            self._reachability.note_answers(exchange.answered)
             metrics.aws_seconds.labels(operation, code).observe(time.perf_counter() - started)
 
 

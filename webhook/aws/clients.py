@@ -16,8 +16,9 @@ from botocore.credentials import ContainerProvider, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError, UnknownRegionError
 from botocore.utils import ContainerMetadataFetcher
 
-from webhook.aws.exchange import check_answer, current, note_answer, refuse_doctype, refuse_writes
+from webhook.aws.exchange import check_answer, current, note_answer, note_endpoint, refuse_doctype, refuse_writes
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.endpoints import Service
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
@@ -140,11 +141,16 @@ class AwsClients:
     @property
     def sts_without_credentials(self) -> STSClient:
         """STS as a pod calls it that has only a token."""
-        unsigned = Config(signature_version=UNSIGNED)
-        client: STSClient = self._client(
-            "sts, unsigned", lambda session: session.client("sts", region_name=self.region, config=unsigned)
-        )
+        client: STSClient = self.without_credentials(Service.STS)
         return client
+
+    def without_credentials(self, service: Service) -> Any:
+        """A client that signs nothing."""
+        unsigned = Config(signature_version=UNSIGNED)
+        return self._client(
+            f"{service}, unsigned",
+            lambda session: session.client(service.value, region_name=self.region, config=unsigned),
+        )
 
     @property
     def region(self) -> str:
@@ -198,6 +204,7 @@ class AwsClients:
         core.set_default_client_config(_CONFIG.merge(retries))
         if self._read_only:
             core.register("before-call", refuse_writes)
+        core.register("before-send", note_endpoint)
         core.register("before-parse", note_answer)
         core.register("before-parse", refuse_doctype)
         core.register("after-call", check_answer)

@@ -13,10 +13,12 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import awsrequest
 
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.endpoints import Endpoint, Service
 from webhook.model.errors import ObservingError
 from webhook.model.text import bounded
 
@@ -68,6 +70,12 @@ class Exchange:
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
+        self.endpoint: Endpoint | None = None
+        """Where the last request of one of the services goes."""
+        self.is_sent = False
+        """Whether its connection was open: name look-up and handshake are done."""
+        self.answered: list[Service] = []
+        """The services of which an answer came that is AWS's own."""
         self.is_over = False
         """Whether the call has ended: its connection is cut, and no further request is sent."""
         self.may_send: Callable[[], bool] | None = None
@@ -110,6 +118,22 @@ def current() -> Exchange | None:
     return found
 
 
+def note_endpoint(**event: Any) -> None:
+    """Remember where a request goes; for botocore's event before-send.
+
+    A client's `meta.endpoint_url` is not the host that it calls where FIPS or dual-stack is switched on.
+    """
+    exchange, service = current(), event["event_name"].split(".")[1]
+    if exchange is None or service not in set(Service):
+        return
+    exchange.endpoint = Endpoint(Service(service), _host(event["request"].url))
+    exchange.is_sent = False
+
+
+def _host(url: str) -> str:
+    return bounded(urlsplit(url).netloc.rpartition("@")[2].removesuffix(":443"), 120)
+
+
 def note_answer(**event: Any) -> None:
     """Remember what came back; for botocore's event before-parse."""
     if (exchange := current()) is None:
@@ -149,9 +173,10 @@ def check_answer(**event: Any) -> None:
 
     A call whose answer has no content, such as a write, would be treated as done. For botocore's event after-call.
     """
-    if event["http_response"].status_code < _REDIRECTION and not event["parsed"]["ResponseMetadata"].get(
-        "RequestId"
-    ):
+    if event["parsed"]["ResponseMetadata"].get("RequestId"):
+        if (exchange := current()) and exchange.endpoint:
+            exchange.answered.append(exchange.endpoint.service)
+    elif event["http_response"].status_code < _REDIRECTION:
         raise KeyError("RequestId")
 
 
@@ -178,6 +203,8 @@ class _Bounded:
         _use(self)
         if self.sock is None:
             self.connect()
+        if exchange := current():
+            exchange.is_sent = True
         _check_may_send()
         return super().request(*args, **kwargs)  # type: ignore[misc]
 

@@ -13,14 +13,16 @@ from botocore.parsers import ResponseParserError
 
 from webhook.aws.clients import CredentialsError
 from webhook.aws.exchange import TooLargeError
+from webhook.aws.unreachable import unreachable
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.endpoints import NOT_AWS, Cause, Unreachable
 from webhook.model.errors import forget_locals
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webhook.aws.exchange import Answer
+    from webhook.aws.exchange import Answer, Exchange
 
 _LONGEST = 400
 """Characters of a message."""
@@ -86,37 +88,38 @@ _NO_ANSWER = (
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
 _NO_CREDENTIALS = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
-_NOT_AWS = "not AWS's answer; does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
+_NOT_AWS = f"not AWS's answer; {NOT_AWS}"
 
 
-def explained(operation: str, error: Exception, answer: Answer | None) -> tuple[str, AwsError]:
-    """The code for metrics, one of a bounded number, and the error to raise; `answer` is what came back last."""
+def explained(operation: str, error: Exception, exchange: Exchange) -> tuple[str, AwsError]:
+    """The code for metrics, one of a bounded number, and the error to raise for what `exchange` came to."""
     if found := next((one for one in _causes(error) if isinstance(one, AwsError)), None):
         return type(found).__name__, found  # the SDK wraps what is raised while a request is sent
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
-        code, cause = explained(operation, error.__cause__, answer)
+        code, cause = explained(operation, error.__cause__, exchange)
         message = str(cause).removeprefix(f"{operation}: ")
         # A caller without credentials has not been refused by the service that was to be called.
         kind = FailureKind.UNEXPECTED if cause.kind.needs_a_person else cause.kind
-        return code, AwsError(kind, bounded(f"{operation}: no credentials: {message}", _LONGEST))
+        message = bounded(f"{operation}: no credentials: {message}", _LONGEST)
+        return code, AwsError(kind, message, cause.unreachable)
     if isinstance(error, sdk.ClientError):
-        return _refused(operation, error, answer)
-    if answer is not None and isinstance(error, _UNREADABLE):
-        return _unreadable(operation, error, answer)
-    kind, message = _kind_of(error)
-    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {message}", _LONGEST))
+        return _refused(operation, error, exchange)
+    if exchange.answer is not None and isinstance(error, _UNREADABLE):
+        return _unreadable(operation, error, exchange, exchange.answer)
+    kind, message, unreached = _kind_of(error, exchange)
+    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {message}", _LONGEST), unreached)
 
 
-def _refused(operation: str, error: sdk.ClientError, answer: Answer | None) -> tuple[str, AwsError]:
+def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tuple[str, AwsError]:
     """An error response: AWS's own where it has a code, else that of a server in between."""
-    details = error.response.get("Error", {})
+    details, answer = error.response.get("Error", {}), exchange.answer
     code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = _KINDS.get(code) or _kind_of_status(status)
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
-        return f"HTTP_{status}", AwsError(kind, bounded(f"{operation}: {answer}: {_NOT_AWS}", _LONGEST))
+        return f"HTTP_{status}", _not_aws(operation, kind, exchange, str(answer))
     is_known = code in _KINDS or (answer is not None and code in answer.codes)
     return (
         code if is_known else f"HTTP_{status}",
@@ -130,35 +133,45 @@ def _kind_of_status(status: int) -> FailureKind:
     return _BY_STATUS.get(status, FailureKind.UNEXPECTED)
 
 
-def _unreadable(operation: str, error: Exception, answer: Answer) -> tuple[str, AwsError]:
+def _unreadable(operation: str, error: Exception, exchange: Exchange, answer: Answer) -> tuple[str, AwsError]:
     """What came back is not what the operation answers. The SDK's own words of that would be all of it."""
     is_refusal = answer.status >= _REDIRECTION
     code = f"HTTP_{answer.status}" if is_refusal else type(error).__name__
     lack = f", without {error}" if isinstance(error, KeyError) else ""
-    message = f"{operation}: {answer}{lack}: {_NOT_AWS}"
-    return code, AwsError(_kind_of_status(answer.status), bounded(message, _LONGEST))
+    return code, _not_aws(operation, _kind_of_status(answer.status), exchange, f"{answer}{lack}")
 
 
-def _kind_of(error: Exception) -> tuple[FailureKind, str]:
-    """The kind and the message of an error that no answer caused."""
+def _not_aws(operation: str, kind: FailureKind, exchange: Exchange, what: str) -> AwsError:
+    """The error for an answer of another server; one that is busy may be AWS's own that shares the load."""
+    unreached = None
+    if kind is FailureKind.UNEXPECTED and exchange.endpoint and exchange.endpoint.service not in exchange.answered:
+        unreached = Unreachable(exchange.endpoint, Cause.NOT_AWS, bounded(what, 200))
+    return AwsError(kind, bounded(f"{operation}: {what}: {_NOT_AWS}", _LONGEST), unreached)
+
+
+def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Unreachable | None]:
+    """The kind and the message of an error that no answer caused, and what cannot be reached, if that is it."""
     causes, message = list(_causes(error)), str(error)
-    if isinstance(error, sdk.ProxyConnectionError):
-        message += f": {getattr(error.kwargs.get('error'), 'original_error', '')}; see HTTPS_PROXY and NO_PROXY"
+    unreached = unreachable(causes, exchange)
+    if unreached:
+        message = str(unreached)
+    elif exchange.endpoint and isinstance(error, sdk.ReadTimeoutError):
+        message = f"no answer from {exchange.endpoint}: timed out"
     if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}; {_NO_CREDENTIALS}"
+        return FailureKind.UNEXPECTED, f"{message}; {_NO_CREDENTIALS}", None
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
-        return _kind_of_status(int(found[1] or found[2])), message
+        return _kind_of_status(int(found[1] or found[2])), message, unreached
     if any(isinstance(one, sdk.SSLError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, message, unreached
     if any(isinstance(one, _NO_ANSWER) for one in causes):
-        return FailureKind.UNAVAILABLE, message
+        return FailureKind.UNAVAILABLE, message, unreached
     if large := next((one for one in causes if isinstance(one, TooLargeError)), None):
-        return FailureKind.UNEXPECTED, f"{large}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, f"{large}: {_NOT_AWS}", None
     if isinstance(error, sdk.HTTPClientError):
-        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}"
+        return FailureKind.UNEXPECTED, f"{message}: {_NOT_AWS}", None
     if isinstance(error, KeyError):
-        return FailureKind.UNEXPECTED, f"the answer has no {message}"
-    return FailureKind.UNEXPECTED, message or type(error).__name__
+        return FailureKind.UNEXPECTED, f"the answer has no {message}", None
+    return FailureKind.UNEXPECTED, message or type(error).__name__, None
 
 
 def released(failure: AwsError, error: Exception) -> AwsError:

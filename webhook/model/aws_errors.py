@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webhook.model.endpoints import Unreachable
 
 
 class FailureKind(StrEnum):
@@ -66,8 +70,12 @@ class FailureKind(StrEnum):
 
 
 class AwsError(Exception):
-    """AWS did not do what was asked: `kind` for the program, the message for a person."""
+    """AWS did not do what was asked: `kind` for the program, the message for a person.
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    `unreachable` is why no answer of AWS came, where that is it.
+    """
+
+    def __init__(self, kind: FailureKind, message: str, unreachable: Unreachable | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.unreachable = unreachable

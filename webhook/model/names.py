@@ -32,6 +32,13 @@ _DNS_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_DNS_NAME}")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _ISSUER = re.compile(rf"https://(?P<host>{_DNS_NAME}(:\d{{1,5}})?)(?P<path>/[\w./~-]*)?", re.ASCII)
 _EKS_HOST = re.compile(r"oidc\.eks\.[a-z0-9-]+\..+")
+_TWIN_SUFFIXES = {
+    "amazonaws.com": "api.aws",
+    "amazonaws.com.cn": "api.amazonwebservices.com.cn",
+    "amazonaws.eu": "api.amazonwebservices.eu",
+}
+"""Of hosts that answer by IPv6 too, by those that do not."""
+
 _EKS_PATH = re.compile(r"/id/[0-9A-F]{32}")
 
 
@@ -129,6 +136,23 @@ class IssuerUrl:
     def key(self) -> str:
         """The issuer without its scheme: the prefix of condition keys and the tail of the provider's ARN."""
         return self.value.removeprefix("https://")
+
+    @property
+    def twin(self) -> str | None:
+        """The key of the address at which EKS has the same documents by IPv6 too; None where none is known.
+
+        Tokens always name the issuer itself, also on clusters of IPv6 (opentelemetry-go-contrib#8637).
+        """
+        service, _, rest = self.key.partition(".eks.")
+        region, _, tail = rest.partition(".")
+        suffix, _, path = tail.partition("/")
+        if service != "oidc" or suffix not in _TWIN_SUFFIXES:
+            return None
+        return f"oidc-eks.{region}.{_TWIN_SUFFIXES[suffix]}/{path}"
+
+    def is_twin(self, key: str) -> bool:
+        """Whether `key` is that other address, in whichever case: IAM ignores the case of condition keys."""
+        return self.twin is not None and key.lower() == self.twin.lower()
 
     def provider_arn(self, partition: str, account: str) -> str:
         """ARN of this issuer's OIDC provider in an account: IAM derives it from the URL."""

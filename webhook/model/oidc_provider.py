@@ -18,12 +18,17 @@ class OidcProvider:
     arn: str
     audiences: tuple[str, ...] | None
     """None where the account has no such provider."""
+    twin: str | None = None
+    """The ARN of a provider for the issuer's other address, where the account has that instead."""
 
     @property
     def problem(self) -> str | None:
         """Why STS refuses every token of the cluster; None where the provider has the right audience."""
         if self.audiences is None:
-            return f"there is no OIDC provider {self.arn}: STS refuses every token of this cluster"
+            there = (
+                f"; {self.twin} is for another address of the issuer, which no token names" if self.twin else ""
+            )
+            return f"there is no OIDC provider {self.arn}: STS refuses every token of this cluster{there}"
         if AUDIENCE not in self.audiences:
             return (
                 f"the OIDC provider {self.arn} does not know the audience {AUDIENCE}: STS refuses every token of "

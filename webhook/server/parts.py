@@ -23,6 +23,7 @@ from webhook.kube.connection import Connection
 from webhook.model.bindings import label_keys, partition, service_accounts
 from webhook.server.certificates import certificates_of
 from webhook.server.connections import PLAIN_LIMITS, REVIEW_LIMITS
+from webhook.server.endpoints import watch_endpoints
 from webhook.server.http import plain_application, review_application
 from webhook.server.issuer import ClusterIssuer, configured_issuer
 from webhook.server.listeners import Listener
@@ -101,6 +102,7 @@ class Parts:
             background={
                 "watch": cache.run,
                 **loops,
+                "endpoints": lambda: watch_endpoints(self.bindings, self.calls, progress),
                 "providers": lambda: watch_providers(self.bindings, self.issuer, self.calls, progress),
                 "certificates": self.certificates.run,
                 "memory": give_back_freed_memory,

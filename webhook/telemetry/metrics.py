@@ -65,6 +65,11 @@ aws_seconds = _histogram(
     ["operation", "code"],
     buckets=_AWS_BUCKETS,
 )
+aws_endpoint_reachable = _gauge(
+    "aws_endpoint_reachable",
+    "1 where the service (iam, sts, eks) answered its last call, also by a refusal; 0 where it was not reached.",
+    ["service"],
+)
 oidc_provider_usable = _gauge(
     "oidc_provider_usable",
     "1 where the account has the cluster's OIDC provider with the right audience, as last answered; else 0.",

@@ -23,7 +23,8 @@ from webhook.cli.verify.findings import (
     Trial,
     in_context,
 )
-from webhook.cli.verify.trust import check_first_statements, near_misses
+from webhook.cli.verify.near_misses import near_misses
+from webhook.cli.verify.trust import check_first_statements
 from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode

@@ -40,8 +40,7 @@ async def set_up(asked: Asked, shown: Shown, progress: Progress, *, approved: bo
         calls = AwsCalls(_ATTEMPTS, partition_of(asked.bucket.region))
         try:
             caller = CallerCheck(calls)
-            progress.step("asking AWS for the caller and the cluster")
-            place = await _place(asked, connection, calls, caller)
+            place = await _place(asked, connection, calls, caller, progress)
             progress.hide()
             shown.place(place)
             progress.step("reading the account")
@@ -76,11 +75,15 @@ async def _connected(asked: Asked) -> AsyncIterator[Connection | None]:
         connection.close()
 
 
-async def _place(asked: Asked, connection: Connection | None, calls: AwsCalls, caller: CallerCheck) -> Place:
+async def _place(
+    asked: Asked, connection: Connection | None, calls: AwsCalls, caller: CallerCheck, progress: Progress
+) -> Place:
     issuer = asked.issuer
     if issuer is None and connection is not None:
+        progress.step("asking the API server for its issuer")
         issuer = IssuerUrl(await KubernetesApi(connection, ()).issuer())
     assert issuer is not None  # noqa: S101  one of the two is there
+    progress.step("asking AWS for the caller and the cluster")
     me, region = await caller.caller(), await calls.region()
     cluster = None
     if asked.needs_cluster:

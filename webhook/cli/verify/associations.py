@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_pod_trust
+from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Finding, broken, no_account, note, ok, unknown
 from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
 from webhook.model.bindings import is_listed
@@ -55,7 +56,7 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
         return finding("association", f"could not be read: {seen.unread}", fix)
     found = seen.described.get(plane.subject)
     if found is None:
-        return _missing(seen, shared)
+        return _missing(plane, seen, shared)
     action = owner.action_for(found, role)
     if action is AssociationAction.KEEP:
         return ok("association", f"{found.id} gives it {role}")
@@ -67,14 +68,17 @@ def check_association(plane: ControlPlane, role: RoleArn, shared: Shared) -> Fin
     return broken("association", owner.conflict_reason(found, role), _recreate(found, owner, shared))
 
 
-def _missing(seen: FoundAssociations, shared: Shared) -> Finding:
+def _missing(plane: ControlPlane, seen: FoundAssociations, shared: Shared) -> Finding:
     if not associations_that_fit(seen.there):
         why = (
             f"EKS has none for it, and takes no more than the {QUOTA} that the cluster has: delete some, or bind "
             "it in mode irsa"
         )
         return broken("association", why)
-    return broken("association", "EKS has none for it", commands.apply(shared.options))
+    why = "EKS has none for it"
+    return unreached_by_webhook("association", why, plane.pending, shared) or broken(
+        "association", why, commands.apply(shared.options)
+    )
 
 
 def _recreate(found: Association, owner: Ownership, shared: Shared) -> str | None:

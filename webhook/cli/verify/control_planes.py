@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 
-from webhook.aws.calls import text
+from webhook.aws.calls import AwsCalls, text
 from webhook.aws.oidc import read_provider
+from webhook.aws.reachability import unreached
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import options
 from webhook.cli.verify.diagnosis import diagnose, names_a_role
+from webhook.cli.verify.endpoints import check_endpoint
 from webhook.cli.verify.findings import (
     ControlPlane,
     Diagnosis,
@@ -30,19 +32,21 @@ from webhook.cli.verify.findings import (
 from webhook.cli.verify.trust import check_first_statements, check_other_writers
 from webhook.cli.verify.webhook import PROGRAM_LABEL, check_own_pods, check_webhook
 from webhook.coordination.lock import lease_name
+from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.bindings import service_accounts, trusted_roles
+from webhook.model.bindings import partition, service_accounts, trusted_roles
+from webhook.model.endpoints import Service, services_for
 from webhook.model.errors import ClusterError, InvalidNameError
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.planning.plan import make_plan
-from webhook.planning.snapshot import TrustedSubjects
+from webhook.planning.snapshot import AccountSnapshot, TrustedSubjects
+from webhook.podidentity.association import FoundAssociations
 from webhook.telemetry.events import TRUST_PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
@@ -64,6 +68,7 @@ _STS_PATIENCE = 30.0
 """Seconds that --assume waits for STS to see trust that was just written."""
 
 _STS_AT_A_TIME = 16
+_REACH_ATTEMPTS = 2
 _NOT_ASKED = "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token"
 
 
@@ -74,11 +79,13 @@ async def verify_here(
     progress.step("listing namespaces, ServiceAccounts and pods")
     cluster = await here.read_cluster()
     planes = await read_control_planes(here, cluster, plane)
+    progress.step("connecting to AWS")
+    lost = await _unreached(here)
     progress.step("reading trust policies and associations")
-    shared = await read_shared(here, cluster, planes, progress.count)
+    shared = await read_shared(here, cluster, planes, lost, progress.count)
     diagnoses = [diagnose(one, shared) for one in planes]
     progress.step("sending a ServiceAccount through admission")
-    common = await _common(here, shared, diagnoses)
+    common = [*map(check_endpoint, lost, lost.values()), *await _common(here, shared, diagnoses)]
     if assume:
         progress.step("asking STS")
         diagnoses = await _with_sts(here, diagnoses, progress)
@@ -86,6 +93,17 @@ async def verify_here(
     diagnoses = [replace(one, findings=in_context(one.findings, context)) for one in diagnoses]
     ordered = sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
     return list(in_context(common, context)), ordered
+
+
+async def _unreached(here: Session) -> dict[Service, AwsError]:
+    """The services that cannot be reached from here, and why."""
+    bindings = here.installation.bindings
+    needed = services_for(bindings) | {Service.IAM, Service.STS}  # in mode annotate roles are only read
+    calls = AwsCalls(_REACH_ATTEMPTS, partition(bindings))  # with those of a reader each would take a minute
+    try:
+        return await unreached(calls, needed)
+    finally:
+        calls.close()
 
 
 async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> list[Finding]:
@@ -211,14 +229,14 @@ async def read_shared(
     here: Session,
     cluster: ClusterSnapshot,
     planes: Collection[ControlPlane],
+    lost: Mapping[Service, AwsError],
     progress: Callable[[str], None],
 ) -> Shared:
-    """Trust policies, OIDC providers, the associations of `planes`, and the registration."""
-    account = await here.read_account(progress, _all_roles(here))
-    account = await here.with_associations(account, progress, {plane.subject for plane in planes})
-    own_in = here.installation.own_in
-    arns = sorted({own_in(role).provider_arn for role in _all_roles(here)})
-    providers = await asyncio.gather(*(_provider(here, arn) for arn in arns))
+    """Trust policies, OIDC providers, the associations of `planes`, and the registration.
+
+    Nothing is read of services that are `lost`, nor of any that needs them.
+    """
+    account, providers = await _read_account(here, planes, lost, progress)
     plan = make_plan(here.installation, cluster, account)
     inspection = Inspection(here.connection)
     registrations = await _if_possible(inspection.registrations(WEBHOOK))
@@ -230,7 +248,7 @@ async def read_shared(
         cluster=cluster,
         account=account,
         trusted=TrustedSubjects(account, here.installation),
-        providers=dict(zip(arns, providers, strict=True)),
+        providers=providers,
         registrations=None if registrations is None else tuple(map(_registration, registrations)),
         deployments=await _deployments(inspection, here.namespace),
         options=here.where.options,
@@ -244,11 +262,46 @@ async def read_shared(
     )
 
 
+async def _read_account(
+    here: Session,
+    planes: Collection[ControlPlane],
+    lost: Mapping[Service, AwsError],
+    progress: Callable[[str], None],
+) -> tuple[AccountSnapshot, dict[str, OidcProvider | str]]:
+    """The account, and the cluster's OIDC provider by its ARN."""
+    own_in, roles = here.installation.own_in, _all_roles(here)
+    arns = sorted({own_in(role).provider_arn for role in roles})
+    if why := _lack(lost, Service.STS, Service.IAM):
+        account = AccountSnapshot({}, dict.fromkeys(roles, why), DEFAULT_QUOTA)
+        providers: list[OidcProvider | str] = [why] * len(arns)
+    else:
+        account = await here.read_account(progress, roles)
+        providers = await asyncio.gather(*(_provider(here, arn) for arn in arns))
+    if here.installation.eks and (why := _lack(lost, Service.STS, Service.EKS)):
+        account = replace(account, associations=FoundAssociations(unread=why))
+    else:
+        account = await here.with_associations(account, progress, {plane.subject for plane in planes})
+    return account, dict(zip(arns, providers, strict=True))
+
+
+def _lack(lost: Collection[Service], *needed: Service) -> str:
+    """Why what needs these services is not read; empty where it can be."""
+    return next((f"{service} cannot be reached" for service in needed if service in lost), "")
+
+
 async def _provider(here: Session, arn: str) -> OidcProvider | str:
+    issuer = here.installation.issuer
     try:
-        return await read_provider(here.calls, arn)
+        found = await read_provider(here.calls, arn)
     except AwsError as error:
         return str(error)
+    if found.audiences is not None or issuer.twin is None:
+        return found
+    try:
+        twin = await read_provider(here.calls, arn.replace(issuer.key, issuer.twin))
+    except AwsError:  # as without the right to read it; what is wrong is known without it
+        return found
+    return found if twin.audiences is None else replace(found, twin=twin.arn)
 
 
 async def _try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
-from webhook.cli.statement_words import principals_of
+from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
-from webhook.iam.evaluation import as_list, conditions_hold
 from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
-from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.trust_policy import Place, TrustPolicy
-from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
 
     from webhook.cli.verify.findings import ControlPlane, Shared
     from webhook.iam.statement import OwnStatement
-    from webhook.iam.trust_policy import Statement
     from webhook.model.bindings import Binding
-    from webhook.model.names import RoleArn, Subject
+    from webhook.model.names import RoleArn
 
 _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
@@ -136,7 +133,11 @@ def _untrusted(
     is_refused = _DENIED in plane.pending and any(action in plane.pending for action in commands.EDITING)
     if finding is None and is_refused and role.value in plane.pending:
         return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
-    return finding or broken("trust", why, commands.apply(shared.options))
+    return (
+        finding
+        or unreached_by_webhook("trust", why, plane.pending, shared)
+        or broken("trust", why, commands.apply(shared.options))
+    )
 
 
 def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared) -> Finding:
@@ -220,41 +221,3 @@ def check_first_statements(shared: Shared) -> Iterator[Finding]:
         finding = broken("role", why, fix) if role in associated else note("role", why, fix)
         is_known = "--own-role" in shared.setup_options and role.has_no_path
         yield replace(finding, template=commands.set_up(role, shared.setup_options)) if is_known else finding
-
-
-def near_misses(policy: TrustPolicy, own: OwnStatement, subject: Subject) -> list[str]:
-    """A sentence for each Allow that names the subject and does not allow it."""
-    return [
-        f"{Place(index, statement.get('Sid'))} names it, but {'; '.join(wrong)}"
-        for index, statement in enumerate(policy.statements)
-        if statement.get("Effect") == "Allow"
-        if any(str(subject) in values for _, _, values in _conditions(statement))
-        if (wrong := list(_wrong_in(statement, own, subject)))
-    ]
-
-
-def _wrong_in(statement: Statement, own: OwnStatement, subject: Subject) -> Iterator[str]:
-    if own.provider_arn not in principals_of(statement, "Federated"):
-        yield f"its principal is not this cluster's OIDC provider {own.provider_arn}"
-    actions = as_list(statement.get("Action", []))
-    if ASSUME_WITH_TOKEN not in actions and "sts:*" not in actions:
-        yield f"its action is not {ASSUME_WITH_TOKEN}"
-    operators = set()
-    for operator, key, values in _conditions(statement):
-        if key.lower() == own.subject_key.lower():
-            operators.add(operator)
-        if conditions_hold({operator: {key: values}}, own.claims(subject)) is not False:
-            continue
-        if key.lower() == own.audience_key.lower():
-            yield f"it wants the audience {', '.join(values)}, and tokens are for {AUDIENCE}"
-        elif key.lower() == own.subject_key.lower():
-            yield f"its {operator} on the subject does not hold for it"
-    if len(operators) > 1:
-        yield f"{' and '.join(sorted(operators))} on the subject must both hold"
-
-
-def _conditions(statement: Statement) -> Iterator[tuple[str, str, list[Any]]]:
-    condition = statement.get("Condition")
-    for operator, block in condition.items() if isinstance(condition, dict) else ():
-        for key, values in block.items() if isinstance(block, dict) else ():
-            yield operator, key, [value for value in as_list(values) if isinstance(value, str)]

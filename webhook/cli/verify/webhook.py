@@ -79,6 +79,11 @@ def _upgrade(release: str) -> str:
     return f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reset-then-reuse-values"
 
 
+def upgrade_with(release: str, value: str) -> str:
+    """Have the chart installed again with one value more."""
+    return f"{_upgrade(release)} --set {value}"
+
+
 def _expired(shared: Shared) -> bool:
     ends = [one.certificate_ends for one in shared.registrations or () if one.certificate_ends is not None]
     return bool(ends) and max(ends) < shared.now
