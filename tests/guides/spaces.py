@@ -88,7 +88,7 @@ class Spaces:
 
     def _is_served(self) -> bool:
         """Whether it does, by the type that was just created: an earlier one may be served for a moment yet."""
-        conditions = self._cluster.api.get(DEFINITION_PATH).get("status", {}).get("conditions", [])
+        conditions = self._cluster.api.get(DEFINITION_PATH).get("status", {}).get("conditions") or []
         if ("Established", "True") not in {(one["type"], one["status"]) for one in conditions}:
             return False
         try:
