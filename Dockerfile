@@ -1,27 +1,41 @@
-# The program's image: `docker build .`, `buildah build .`, or on the rig `python -m rig.node ready`.
-# BASE_IMAGE is any image with Python 3.11 or newer and pip, reached as `python`; both stages use it.
+# The program's image: `docker build .`, `buildah build .`, or `make release`.
+# BASE_IMAGE is any image with Python 3.11 or newer, reached as `python`. BUILD_IMAGE has pip too, and the same Python.
+# Nothing of the image's platform is run while it is built, so another platform (`--platform linux/arm64`) needs no
+# emulator.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
+ARG BUILD_IMAGE=${BASE_IMAGE}
 
-FROM ${BASE_IMAGE} AS build
+FROM --platform=${BUILDPLATFORM} ${BUILD_IMAGE} AS build
+ARG TARGETARCH
 COPY requirements/ /src/requirements/
-# uv comes by pip, everything else by uv; all of it pinned with hashes.
+# uv comes by pip, everything else by uv; all of it pinned with hashes. Compiled files are not compared with the time
+# of their source, which differs from build to build.
+ENV PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never PYC_INVALIDATION_MODE=UNCHECKED_HASH
+# $foreign is several options, or none.
+# hadolint ignore=SC2086
 RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-compile \
         --target /opt/uv --require-hashes -r /src/requirements/uv.txt \
-    && export PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never \
     && python -m uv venv --quiet --python "$(command -v python)" /opt/venv \
     && python -m uv venv --quiet --python "$(command -v python)" /opt/builder \
-    && python -m uv pip install --quiet --compile-bytecode --python /opt/venv \
+    && case "$TARGETARCH" in amd64) machine=x86_64;; arm64) machine=aarch64;; *) machine=$(uname -m);; esac \
+    && if [ "$machine" != "$(uname -m)" ]; then \
+        foreign="--no-build --python-platform $machine-unknown-linux-gnu"; fi \
+    && python -m uv pip install --quiet --compile-bytecode --python /opt/venv $foreign \
         --require-hashes -r /src/requirements/runtime.txt \
     && for unused in models api; do \
         rm -r /opt/venv/lib/python3*/site-packages/kubernetes/client/$unused/__pycache__; done \
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
 WORKDIR /src
 COPY . .
-RUN export PYTHONPATH=/opt/uv UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never \
-    && /opt/builder/bin/hatchling build --target wheel \
-    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv dist/*.whl
+# uv notes the time of the file that it installs.
+RUN /opt/builder/bin/hatchling build --target wheel \
+    && touch -d @0 dist/*.whl \
+    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv \
+        --no-index --find-links dist mxp-identity-webhook
 
-FROM ${BASE_IMAGE}
+# The default, but buildah 1.28 would take the platform of the stage above.
+# hadolint ignore=DL3065
+FROM --platform=${TARGETPLATFORM} ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # Nothing is written where the program lives, so its root may be read-only. SAFEPATH: nor is anything imported
 # from where it happens to be started. MALLOC_*: glibc would keep freed memory apart for each

@@ -18,7 +18,7 @@ LEVEL ?= real
 SEEDS ?= 2000
 RIGS ?= 4
 
-.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart requirements clean
+.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart release requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,10 @@ bench: binaries ## the measurements; writes docs/evidence/bench.md
 chart: $(INSTALLED) ## write the table of values in the chart's README
 	@$(BIN)/python -m rig.chart
 
+release: binaries ## wheel, chart, images and their lists, into dist/; PUSH=oci://REGISTRY pushes image and chart
+	@$(BIN)/python -m rig.release
+	@$(if $(PUSH),$(BIN)/python -m rig.release.push dist $(PUSH))
+
 requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile uv.in $(COMPILE) -o uv.txt
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile go.in $(COMPILE) -o go.txt
@@ -108,5 +112,5 @@ requirements: $(INSTALLED) ## compile the locked requirement files anew
 
 COMPILE := --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header
 
-clean: ## remove .venv/ and what tests left behind; the cached binaries stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .rig
+clean: ## remove .venv/, dist/ and what tests left behind; the cached binaries stay
+	@rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .rig

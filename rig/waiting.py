@@ -15,8 +15,12 @@ class NotInTimeError(TimeoutError):
     """A condition did not come true before its deadline; the message says which and how long it had."""
 
 
-def eventually(condition: Callable[[], T | None], what: str, *, timeout: float = 30.0) -> T:
+def eventually(
+    condition: Callable[[], T | None], what: str, *, timeout: float = 30.0, longest_pause: float = LONGEST_PAUSE_S
+) -> T:
     """Return the first truthy value of `condition`, asked every 20 ms at first and every 100 ms after two seconds.
+
+    Where asking costs something, a larger `longest_pause` (seconds) has it asked less often later on.
 
     `what` completes the sentence "... did not happen within N s". An exception of `condition` is not caught;
     a condition that may fail for a while answers None or False for it.
@@ -28,4 +32,4 @@ def eventually(condition: Callable[[], T | None], what: str, *, timeout: float =
         waited = time.monotonic() - began
         if waited > timeout:
             raise NotInTimeError(f"{what}: did not happen within {timeout:g} s")
-        time.sleep(min(max(waited / PAUSES, SHORTEST_PAUSE_S), LONGEST_PAUSE_S))
+        time.sleep(min(max(waited / PAUSES, SHORTEST_PAUSE_S), longest_pause))

@@ -32,29 +32,37 @@ class HelmError(Exception):
 class Helm:
     """One release of the chart in one namespace. `kubeconfig` may be left out where no cluster is asked.
 
-    `place` is where the cluster runs, by default on this machine's loopback.
+    `place` is where the cluster runs, by default on this machine's loopback; `chart` may name another place of the
+    chart, such as a registry.
     """
 
     def __init__(
-        self, release: str, namespace: str, kubeconfig: Path | None = None, place: Place | None = None
+        self,
+        release: str,
+        namespace: str,
+        kubeconfig: Path | None = None,
+        place: Place | None = None,
+        *,
+        chart: str = str(CHART),
     ) -> None:
         self.release = release
         self.namespace = namespace
+        self._chart = chart
         self._kubeconfig = kubeconfig
         self._place = place or Place()
 
     def template(self, values: Values, *flags: str) -> list[Object]:
         """Return the objects that the chart makes of these values; raises HelmError."""
-        printed = self._run("template", self.release, str(CHART), *flags, values=values)
+        printed = self._run("template", self.release, self._chart, *flags, values=values)
         return [item for item in yaml.safe_load_all(printed) if item]
 
     def install(self, values: Values, *flags: str) -> str:
         """Install the release and return what helm printed; raises HelmError."""
-        return self._run("install", self.release, str(CHART), "--create-namespace", *flags, values=values)
+        return self._run("install", self.release, self._chart, "--create-namespace", *flags, values=values)
 
     def upgrade(self, values: Values, *flags: str) -> str:
         """Upgrade the release to these values and return what helm printed; raises HelmError."""
-        return self._run("upgrade", self.release, str(CHART), *flags, values=values)
+        return self._run("upgrade", self.release, self._chart, *flags, values=values)
 
     def test(self) -> str:
         """Run the release's own test and return what helm printed; raises HelmError where it fails."""

@@ -9,27 +9,19 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig.node.buildah import Buildah, ImageError
+from rig.node import base
+from rig.node.buildah import Build, Buildah, ImageError, own_architecture
 from rig.tools import binary
 from rig.tools.lock import locked
 from rig.tools.store import cache_folder
 
 REPOSITORY = Path(__file__).parents[2]
-SUITE = "bookworm"
-BASE_PACKAGES = ("python3", "python3-pip", "ca-certificates")
-BASE_DOCKERFILE = """\
-FROM scratch
-COPY rootfs /
-ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-CMD ["python"]
-"""
 PAUSE_DOCKERFILE = 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n'
 INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "requirements", "webhook", "certs")
 PAUSE = "localhost/mxp-rig/pause"
@@ -55,14 +47,13 @@ class Image:
 def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
     """Return the program's image and the pause image, made now if what they are made of has changed.
 
-    The first time takes one to two minutes, most of it debootstrap; a change of the program alone takes seconds.
+    The first time takes one to two minutes, most of it Debian's packages; a change of the program takes seconds.
     Raises `ImageError`, and `BinaryMissingError` when the pause program is not built.
     """
     folder = cache_folder() / "images"
     pause = binary("pause")
     pause_key = _hash(PAUSE_DOCKERFILE.encode(), pause.read_bytes())
-    base_key = _hash(BASE_DOCKERFILE.encode(), SUITE.encode(), *(name.encode() for name in BASE_PACKAGES))
-    app_key = _hash(base_key.encode(), *_contents(REPOSITORY))
+    app_key = _hash(base.key().encode(), *_contents(REPOSITORY))
     images = (
         Image(f"{APP}:{app_key}", folder / f"app-{app_key}.tar"),
         Image(f"{PAUSE}:{pause_key}", folder / f"pause-{pause_key}.tar"),
@@ -73,7 +64,7 @@ def ensure_images(tell: Tell = print) -> tuple[Image, Image]:
         ):
             buildah = Buildah(folder / "buildah")
             _make(images[1], lambda: _build_pause(buildah, pause, images[1]), tell)
-            _make(images[0], lambda: _build_app(buildah, base_key, images[0], tell), tell)
+            _make(images[0], lambda: _build_app(buildah, images[0], tell), tell)
             _tidy(folder, buildah)
     for image in images:
         os.utime(image.archive)
@@ -96,30 +87,18 @@ def _make(image: Image, build: Callable[[], None], tell: Tell) -> None:
 def _build_pause(buildah: Buildah, program: Path, image: Image) -> None:
     with _context(PAUSE_DOCKERFILE) as context:
         shutil.copy2(program, context / "pause")
-        buildah.build(context, image.name)
+        buildah.build(Build(context), image.name)
     buildah.export(image.name, image.archive)
 
 
-def _build_app(buildah: Buildah, base_key: str, image: Image, tell: Tell) -> None:
-    base = f"localhost/mxp-rig/base:{base_key}"
-    if not buildah.has(base):
-        tell(f"making a Debian {SUITE} base with {', '.join(BASE_PACKAGES)}, once (about a minute)")
-        with _context(BASE_DOCKERFILE) as context:
-            _debootstrap(context / "rootfs")
-            buildah.build(context, base)
-    buildah.build(REPOSITORY, image.name, arguments=[f"BASE_IMAGE={base}"])
+def _build_app(buildah: Buildah, image: Image, tell: Tell) -> None:
+    tell(f"making the image on Debian {base.SUITE}; its base is made once (about a minute)")
+    bases = [
+        f"BASE_IMAGE={base.ensure_base(buildah, own_architecture())}",
+        f"BUILD_IMAGE={base.ensure_build_base(buildah)}",
+    ]
+    buildah.build(Build(REPOSITORY, arguments=bases), image.name)
     buildah.export(image.name, image.archive)
-
-
-def _debootstrap(root: Path) -> None:
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}", SUITE, str(root)]
-    answer = subprocess.run(["unshare", "--mount", *command], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise ImageError(f"debootstrap failed:\n{(answer.stdout + answer.stderr)[-3000:].strip()}")
-    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-    for waste in ("var/cache/apt/archives", "var/lib/apt/lists"):
-        shutil.rmtree(root / waste)
-        (root / waste).mkdir()
 
 
 @contextlib.contextmanager

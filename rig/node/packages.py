@@ -14,7 +14,7 @@ PACKAGES = {
     "iptables": "/usr/sbin/iptables",
     "nftables": "/usr/sbin/nft",
     "buildah": "/usr/bin/buildah",
-    "debootstrap": "/usr/sbin/debootstrap",
+    "mmdebstrap": "/usr/bin/mmdebstrap",
 }
 REMEDY = "run `make node-packages`"
 APT = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.alerts.promql import selectors
+
 REPOSITORY = Path(__file__).parents[2]
 FILES = REPOSITORY / "charts" / "mxp-identity-webhook" / "files"
 RULES = FILES / "alerts.yaml"
 DASHBOARD = FILES / "dashboard.json"
-_METRIC = re.compile(r"\b(?:mxp_identity|apiserver|process)_\w+")
+ALL = {"cluster": ".*", "job": ".+", "namespace": ".*", "instance": ".+"}
+"""What Grafana puts in place of the dashboard's variables while `All` is selected."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,27 @@ def rules() -> list[Rule]:
     return [Rule(rule["alert"], rule["expr"], rule["labels"], rule["annotations"]) for rule in found]
 
 
-def panels() -> list[dict[str, Any]]:
-    """The dashboard's panels in order, rows too."""
-    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+def dashboard() -> dict[str, Any]:
+    """The dashboard."""
+    found: dict[str, Any] = json.loads(DASHBOARD.read_text())
     return found
 
 
-def queries(rate_interval: str = "1m") -> list[Query]:
-    """The dashboard's queries, with Grafana's own variable replaced."""
+def queries(rate_interval: str = "1m", selected: Mapping[str, str] = ALL) -> list[Query]:
+    """The dashboard's queries, with the variables replaced as Grafana does it."""
+
+    def replaced(expression: str) -> str:
+        expression = expression.replace("$__rate_interval", rate_interval)
+        return re.sub(r"\$(cluster|job|namespace|instance)\b", lambda found: selected[found[1]], expression)
+
     return [
-        Query(panel["title"], target["expr"].replace("$__rate_interval", rate_interval))
-        for panel in panels()
+        Query(panel["title"], replaced(target["expr"]))
+        for panel in dashboard()["panels"]
         for target in panel.get("targets", ())
     ]
 
 
-def metrics_in(expression: str) -> set[str]:
-    """The metrics of ours, of the API server and of the process that an expression names, without suffixes."""
-    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in _METRIC.findall(expression)}
+def metrics_in(expression: str) -> Iterator[str]:
+    """The metrics that an expression reads, without the suffixes of histograms."""
+    for selector in selectors(expression):
+        yield re.sub(r"_(bucket|count|sum)$", "", selector.metric)

@@ -22,7 +22,7 @@ from rig.kubernetes.api import ApiError
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL
 from rig.permissions import PROGRAM
 from rig.ports import free_port
-from rig.prometheus import Prometheus
+from rig.prometheus import Prometheus, Scraped
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
@@ -58,8 +58,17 @@ class Scene:
     def true_now(self) -> set[str]:
         return {alert for alert in EXPRESSIONS if self.holds(alert)}
 
+    def shows(self, panel: str) -> list[float]:
+        """The values that a panel of the dashboard shows."""
+        asked = (query.expression for query in queries("10m") if query.panel == panel)
+        return [value for expression in asked for _, value in self.prometheus.query(expression)]
+
     def becomes_true(self, alert: str, timeout: float = 30.0) -> None:
         eventually(lambda: self.holds(alert), f"{alert}: {EXPRESSIONS[alert]}", timeout=timeout)
+
+
+def _prometheus(space: Space, webhook: Webhook) -> Prometheus:
+    return Prometheus(space.cluster.workspace, RULES, Scraped(space.cluster, [webhook]))
 
 
 @contextmanager
@@ -68,7 +77,7 @@ def scene(interval: str) -> Iterator[Scene]:
         reconciler = {"interval": interval, "pruneGrace": "60s"}
         webhook = space.start_webhook(space.configuration(reconciler=reconciler))
         space.register(webhook.url)
-        prometheus = Prometheus(space.cluster, [webhook], RULES)
+        prometheus = _prometheus(space, webhook)
         set_up = Scene(space, webhook, prometheus)
         eventually(lambda: prometheus.query("mxp_identity_pass_last_success_timestamp_seconds > 0"), "a scrape")
         eventually(lambda: prometheus.query("apiserver_admission_webhook_request_total"), "a scrape of the other")
@@ -81,8 +90,10 @@ def test_prometheus_evaluates_every_rule_and_none_holds_while_all_is_well() -> N
         create_account(here.space, create_namespace(here.space))
         eventually(lambda: _all_evaluated(here), "an evaluation of every rule")
         assert here.true_now() == set()
+        assert here.shows("Replicas scraped") == [1]
         here.webhook.process.kill()
         here.becomes_true("MxpIdentityAbsent")
+        assert here.shows("Replicas scraped") == [0], "red, and not without data"
 
 
 @pytest.mark.rig
@@ -125,7 +136,7 @@ def test_each_expression_comes_true_when_its_fault_is_there_and_the_dashboard_sh
 def test_a_cluster_with_more_than_four_fifths_of_its_associations_comes_true() -> None:
     with bare_space(eks_lag=0) as space:
         webhook = space.start_webhook(space.in_mode("pod-identity", reconciler={"interval": "1s"}))
-        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        here = Scene(space, webhook, _prometheus(space, webhook))
         create_namespace(space)
         eventually(lambda: here.prometheus.query("mxp_identity_associations == 1"), "a scrape of ours")
         _associate(space, int(webhook.metrics().total("mxp_identity_association_quota") * 0.8))
@@ -139,7 +150,7 @@ def test_without_the_right_to_list_namespaces_no_pass_runs_and_the_watch_fails()
     with bare_space() as space, without_cluster_right(space, "namespaces", "list"):
         webhook = space.start_webhook(wait=False)
         webhook.wait_until_serving()
-        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        here = Scene(space, webhook, _prometheus(space, webhook))
         here.becomes_true("MxpIdentityPassNotRunning")
         here.becomes_true("MxpIdentityPrunerNotRunning")
         assert not here.holds("MxpIdentityWatchFailing")
@@ -170,7 +181,7 @@ def test_its_own_role_learned_late_and_an_account_without_the_provider_come_true
         configuration = space.configuration()
         configuration["bindings"][0]["roles"] = [*space.roles, space.role_arn(PROGRAM)]
         webhook = space.start_webhook(configuration)
-        here = Scene(space, webhook, Prometheus(space.cluster, [webhook], RULES))
+        here = Scene(space, webhook, _prometheus(space, webhook))
         here.becomes_true("MxpIdentityOidcProviderUnusable")
         assert not here.holds("MxpIdentityWritesStopped")
         space.aws.clear_faults()

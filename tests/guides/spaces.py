@@ -88,8 +88,8 @@ class Spaces:
 
     def _is_served(self) -> bool:
         """Whether it does, by the type that was just created: an earlier one may be served for a moment yet."""
-        conditions = self._cluster.api.get(DEFINITION_PATH).get("status", {}).get("conditions") or []
-        if ("Established", "True") not in {(one["type"], one["status"]) for one in conditions}:
+        status = self._cluster.api.get(DEFINITION_PATH).get("status", {})
+        if ("Established", "True") not in {(one["type"], one["status"]) for one in status.get("conditions") or []}:
             return False
         try:
             self._cluster.api.get(OBJECTS)

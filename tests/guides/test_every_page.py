@@ -19,6 +19,7 @@ GENERATED = {
     "docs/evidence/burst.md",
     "docs/evidence/modes.md",
     "docs/evidence/proof.md",
+    "docs/run/diagnosis.md",
 }
 """Pages that programs write; their commands are those that were run to write them."""
 
@@ -32,14 +33,17 @@ WALKED_BY = {
     "docs/use/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
     "docs/use/guides/rollback.md": "tests/guides/test_rollback.py",
     "docs/use/guides/watch-first.md": "tests/guides/test_watch_first.py",
+    "docs/run/get-the-command.md": "tests/node/test_the_command.py",
     "docs/run/install.md": "tests/node/test_pages.py",
+    "docs/run/release.md": "tests/node/test_release.py",
     "docs/understand/rig.md": "tests/node/test_pages.py",
 }
 
 NOT_RUN = {
     "docs/use/guides/control-plane-migration.md": [
         "`up` is Upbound's command line and needs real control planes at both ends."
-    ]
+    ],
+    "docs/run/release.md": ["cosign needs a key of yours, or your identity."],
 }
 """Blocks that cannot be run here, with the reasons that their pages give."""
 
@@ -53,9 +57,10 @@ OF_OTHERS = {
     "ignore_changes",
     "aws_eks_pod_identity_association",
     "apiserver_admission_webhook_request_total",
+    "external_labels",
     "runbook_url",
 }
-"""Names of Terraform, of the API server and of Prometheus' rules."""
+"""Names of Terraform, of the API server and of Prometheus."""
 
 OF_KUBERNETES = {"Ready", "Terminating"}
 """What the architecture's page shows as code and is no class of the program."""

@@ -229,7 +229,7 @@ def test_a_list_that_goes_on_after_a_page_without_objects_is_given_up(
 def test_a_mirror_keeps_no_more_objects_than_any_cluster_has_and_follows_a_better_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reflector, "_LAST_BACKOFF", 0.2)
+    monkeypatch.setattr(reflector, "pause_after", lambda _: 0.1)
     invented = 0
 
     def answer(connection: socket.socket, request: str) -> None:

@@ -337,7 +337,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 def _mirror(folder: Path, monkeypatch: pytest.MonkeyPatch, watch: Callable[[socket.socket, str], None]) -> None:
     """The mirror is out of touch while `watch` is what the API server does, and follows once it does better."""
-    monkeypatch.setattr(reflector, "_LAST_BACKOFF", 0.2)
+    monkeypatch.setattr(reflector, "pause_after", lambda _: 0.1)
     cluster = Cluster(watch)
 
     async def followed() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rig.aws import TokenIssuer
 from rig.waiting import eventually
 from tests.server.place import OWN, Place, asked, health
+from tests.support.sites import ISSUER
 from tests.support.unreachable import NO_NAME, black_hole, proxy, refusing, untrusted
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from rig.webhook import Webhook
 
 SERVICES = ("iam", "sts", "eks")
+RECOVERY_S = 30.0
+LAST_PASS = "mxp_identity_pass_last_success_timestamp_seconds"
 
 
 def _named(webhook: Webhook) -> dict[str, tuple[str, str]]:
@@ -33,11 +38,29 @@ def _reachable(webhook: Webhook) -> list[float]:
     return [metrics.total("mxp_identity_aws_endpoint_reachable", service=one) for one in SERVICES]
 
 
-def _associating(place: Place) -> dict[str, object]:
+def _in_mode(place: Place, mode: str) -> dict[str, object]:
     configuration = place.configuration(cluster={"name": "spaces-prod"})
     (binding,) = configuration["bindings"]
     binding["namespaces"]["pattern"] = "mxp-*-system"
-    return {**configuration, "bindings": [{**binding, "mode": "pod-identity"}]}
+    return {**configuration, "bindings": [{**binding, "mode": mode}]}
+
+
+CALLED = {"irsa": {"iam", "sts"}, "pod-identity": {"iam", "sts", "eks"}, "annotate": set[str]()}
+
+
+@pytest.mark.parametrize("mode", CALLED)
+def test_each_mode_calls_the_services_that_the_page_on_private_clusters_names(place: Place, mode: str) -> None:
+    place.aws.add_cluster("spaces-prod", ISSUER.value)
+    place.come()
+    place.aws.forget_calls()
+    with place.serving(_in_mode(place, mode)) as webhook:
+        eventually(lambda: health(webhook, "readyz") == 200, "it is ready", timeout=RECOVERY_S)
+        eventually(
+            lambda: webhook.metrics().total("mxp_identity_pass_last_success_timestamp_seconds"), "it passed"
+        )
+        assert asked(webhook).allowed
+        eventually(lambda: {one.service for one in place.aws.log} >= CALLED[mode], "all are called")
+    assert {one.service for one in place.aws.log} == CALLED[mode]
 
 
 def test_each_service_is_named_though_its_credentials_come_from_one_that_is_not_reached(
@@ -54,7 +77,7 @@ def test_each_service_is_named_though_its_credentials_come_from_one_that_is_not_
             "eks": stack.enter_context(untrusted(tmp_path)),
         }
         given |= {f"AWS_ENDPOINT_URL_{service.upper()}": url for service, url in at.items()}
-        webhook = stack.enter_context(place.serving(_associating(place), given))
+        webhook = stack.enter_context(place.serving(_in_mode(place, "pod-identity"), given))
         eventually(lambda: set(_named(webhook)) == set(SERVICES), "all are named", timeout=20)
         hosts = {service: url.partition("//")[2] for service, url in at.items()}
         assert _named(webhook) == {

@@ -79,15 +79,19 @@ class Process:
 
     def lets(self, handle: asyncio.Handle) -> bool:
         """Whether a step may be taken now; if not, it is kept."""
-        due = [ambush for ambush in self._ambushes if ambush[0] <= self._steps]
         self._steps += 1
-        for ambush in due:
-            self._ambushes.remove(ambush)
-            ambush[1]()
+        if self._ambushes:
+            self._fall_into_ambushes()
         if self._stopped or self.dead:
             self._held_back.append(handle)
             return False
         return True
+
+    def _fall_into_ambushes(self) -> None:
+        due = [ambush for ambush in self._ambushes if ambush[0] < self._steps]
+        for ambush in due:
+            self._ambushes.remove(ambush)
+            ambush[1]()
 
     def _go_on(self) -> None:
         if not self.dead:
@@ -102,22 +106,20 @@ class ProcessLoop(VirtualTimeLoop):
     def time(self) -> float:
         """Seconds by the clock of the process that asks; the world's own outside of all."""
         process = _PROCESS.get()
-        return super().time() + (process.clock_ahead if process else 0.0)
+        return self._clock.now + (process.clock_ahead if process else 0.0)
 
     @property
     def world_time(self) -> float:
         """Seconds by the world's own clock, whoever asks."""
-        return super().time()
+        return self._clock.now
 
-    def call_soon(  # type: ignore[override]  # its types name every argument of the callback
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        """As asyncio has it, but the step asks its process first."""
-        handle = super().call_soon(callback, *args, context=context)
-        handle.__class__ = _Step
-        return handle
+    def take(self, step: asyncio.Handle) -> None:
+        """Take a step, if its process lets it."""
+        process = _process_of(step)
+        if process is None or process.lets(step):
+            super().take(step)
 
-    def call_at(  # type: ignore[override]  # the same
+    def call_at(  # type: ignore[override]  # its types name every argument of the callback
         self,
         when: float,
         callback: Callable[..., object],
@@ -127,9 +129,7 @@ class ProcessLoop(VirtualTimeLoop):
         """As asyncio has it; `when` is by the caller's clock."""
         process = _PROCESS.get()
         when -= process.clock_ahead if process else 0.0
-        timer = super().call_at(when, callback, *args, context=context)
-        timer.__class__ = _TimedStep
-        return timer
+        return super().call_at(when, callback, *args, context=context)
 
     def hasten(self, process: Process, seconds: float) -> None:
         """Have every timer of a process come so much earlier."""
@@ -142,24 +142,6 @@ class ProcessLoop(VirtualTimeLoop):
     def run_soon(self, handles: list[asyncio.Handle]) -> None:
         """Have steps that were held back come next."""
         vars(self)["_ready"].extend(handles)
-
-
-class _Step(asyncio.Handle):
-    __slots__ = ()
-
-    def _run(self) -> None:
-        process = _process_of(self)
-        if process is None or process.lets(self):
-            super()._run()
-
-
-class _TimedStep(asyncio.TimerHandle):
-    __slots__ = ()
-
-    def _run(self) -> None:
-        process = _process_of(self)
-        if process is None or process.lets(self):
-            super()._run()
 
 
 def _process_of(handle: asyncio.Handle) -> Process | None:

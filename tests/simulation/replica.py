@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.api_server import ApiClient
@@ -223,6 +223,7 @@ class Neighbour:
             await asyncio.sleep(_NEIGHBOUR_INTERVAL)
 
 
+@cache
 def neighbours_own_in(role: RoleArn) -> OwnStatement:
     """The neighbour's statement in a role."""
     return OwnStatement.for_role(role, ELSEWHERE, "mxp-identity")

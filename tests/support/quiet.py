@@ -42,7 +42,9 @@ def _nothing_unexpected() -> Iterator[None]:
 
 def unexpected_errors() -> float:
     """How many there were so far."""
+    (counts,) = metrics.unexpected_errors.collect()
     return sum(
-        metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": loop}) or 0
-        for loop in LOOPS
+        sample.value
+        for sample in counts.samples
+        if sample.name.endswith("_total") and sample.labels["loop"] in LOOPS
     )

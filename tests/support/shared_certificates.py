@@ -10,6 +10,7 @@ import ssl
 import types
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from certs.errors import BundleError, Difference, Reason, StoreError
@@ -226,6 +227,7 @@ def race(looks: Sequence[Coroutine[Any, Any, None]], order: Sequence[int]) -> No
             running.remove(look)
 
 
+@lru_cache(maxsize=1024)  # asked at every call to the store, and nearly always about the same two
 def _verifies(leaf: Certificate, ca_bundle: bytes) -> bool:
     try:
         authorities = read_certificates(ca_bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.support.locks import InProcessLock
@@ -47,6 +48,7 @@ def binding(*roles: RoleArn, mode: Mode = Mode.IRSA) -> Binding:
     return Binding("backup", SERVICE_ACCOUNT, everywhere, mode, roles)
 
 
+@cache
 def own_in(one: RoleArn) -> OwnStatement:
     """Our statement in a role."""
     return OwnStatement.for_role(one, ISSUER, "mxp-identity")

@@ -3,11 +3,13 @@
 Order and times are the same at each run, as far as the code itself is: `random` is seeded, and nothing waits for
 the real clock. Threads do not fit in: their work takes real time, of which this loop knows nothing.
 """
+# ruff: noqa: SLF001  a round of the loop has to know what asyncio's knows
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
 import random
 import selectors
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -25,6 +27,10 @@ _MOMENT = 1e-3
 """Seconds; a timer that is set again and again for less than a clock can tell is a standstill too."""
 
 
+_MANY_TIMERS = 100
+"""Where half of so many timers are cancelled, asyncio drops them all at once."""
+
+
 class StuckError(RuntimeError):
     """Nothing will ever happen again, or too much happens without time going on."""
 
@@ -34,11 +40,55 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._clock = _Clock()
-        super().__init__(_JumpingSelector(self._clock))
+        selector = _JumpingSelector(self._clock)
+        self._files = selector.get_map()
+        super().__init__(selector)
 
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._clock.now
+
+    def take(self, step: asyncio.Handle) -> None:
+        """Take a step whose turn has come; a loop that holds some back has its own."""
+        step._run()
+
+    def _run_once(self) -> None:
+        """One round: the same steps in the same order as asyncio's, at half the price.
+
+        Most rounds of a simulation have one step, so what surrounds it is most of what it costs. Asyncio's own is
+        for those who wait for a file or a thread.
+        """
+        mine = vars(self)
+        ready, timers = mine["_ready"], _without_cancelled(mine)
+        if len(self._files) > 1 or not (ready or timers):
+            super()._run_once()  # type: ignore[misc]  # there is no public way
+            return
+        clock = self._clock
+        clock.pass_by(0.0 if ready or mine["_stopping"] else max(timers[0]._when - clock.now, 0.0))
+        now = clock.now + mine["_clock_resolution"]
+        while timers and timers[0]._when < now:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            step = ready.popleft()
+            if not step._cancelled:
+                self.take(step)
+
+
+def _without_cancelled(loop: dict[str, Any]) -> list[Any]:
+    """The loop's timers, of which the first is not cancelled, and half of many."""
+    timers: list[Any] = loop["_scheduled"]
+    if len(timers) > _MANY_TIMERS and 2 * loop["_timer_cancelled_count"] > len(timers):
+        for timer in timers:
+            timer._scheduled = not timer._cancelled
+        timers = loop["_scheduled"] = [timer for timer in timers if not timer._cancelled]
+        heapq.heapify(timers)
+        loop["_timer_cancelled_count"] = 0
+    while timers and timers[0]._cancelled:
+        loop["_timer_cancelled_count"] -= 1
+        heapq.heappop(timers)._scheduled = False
+    return timers
 
 
 def run(main: Coroutine[Any, Any, T], seed: int = 0) -> T:
@@ -71,28 +121,27 @@ async def until(moment: float) -> None:
 class _Clock:
     def __init__(self) -> None:
         self.now = 0.0
+        self._rounds = 0
+        self._moment = 0.0
+
+    def pass_by(self, seconds: float) -> None:
+        """Let so much time pass. Raises StuckError where there were too many rounds without any."""
+        self.now += seconds
+        self._rounds += 1
+        if self.now > self._moment + _MOMENT:
+            self._rounds, self._moment = 0, self.now
+        elif self._rounds > _LONGEST_STANDSTILL:
+            raise StuckError(f"at {self.now:.3f} s the loop goes round and round without waiting")
 
 
 class _JumpingSelector(selectors.SelectSelector):
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self._clock = clock
-        self._rounds = 0
-        self._moment = 0.0
-
-    def _has_to_ask(self, timeout: float | None) -> bool:
-        """Whether a socket may have news: in a simulation only the loop's own, by which threads wake it."""
-        return timeout is None or len(self.get_map()) > 1
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0) if self._has_to_ask(timeout) else []
+        ready = super().select(0)
         if timeout is None and not ready:
             raise StuckError("every task waits for something that nothing is going to do")
-        if not ready and timeout is not None:
-            self._clock.now += max(timeout, 0.0)
-        self._rounds += 1
-        if self._clock.now > self._moment + _MOMENT:
-            self._rounds, self._moment = 0, self._clock.now
-        if self._rounds > _LONGEST_STANDSTILL:
-            raise StuckError(f"at {self._clock.now:.3f} s the loop goes round and round without waiting")
+        self._clock.pass_by(0.0 if ready or timeout is None else max(timeout, 0.0))
         return ready

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,6 +15,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import ContainerProvider, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError, UnknownRegionError
+from botocore.loaders import create_loader
 from botocore.utils import ContainerMetadataFetcher
 
 from webhook.aws.exchange import check_answer, current, note_answer, note_endpoint, refuse_doctype, refuse_writes
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from botocore.credentials import Credentials
+    from botocore.loaders import Loader
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
@@ -196,7 +199,7 @@ class AwsClients:
             return self._session
 
     def _opened(self) -> tuple[boto3.Session, OwnCredentials]:
-        core = botocore.session.get_session()
+        core = _new_session()
         if region := os.environ.get("AWS_REGION"):
             core.set_config_variable("region", region)  # botocore reads AWS_DEFAULT_REGION alone, other SDKs this
         # The default also covers the STS client that fetches the program's own credentials.
@@ -218,10 +221,22 @@ def partition_of(region: str) -> str:
     """
     with _configuration():
         try:
-            found: str = botocore.session.get_session().get_partition_for_region(region)
+            found: str = _new_session().get_partition_for_region(region)
         except UnknownRegionError:
             return "aws"
         return found
+
+
+def _new_session() -> botocore.session.Session:
+    """A session of the SDK. All sessions of a process share what the SDK knows of services and endpoints."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _definitions(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _definitions(data_path: str | None) -> Loader:
+    return create_loader(data_path)
 
 
 @contextmanager
