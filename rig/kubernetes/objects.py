@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CONTROL_PLANE_LABEL = "internal.spaces.upbound.io/controlplane-name"
+GROUP_LABEL = "internal.spaces.upbound.io/controlplane-namespace"
 SERVICE_ACCOUNT = "mxp-controller"
 IMAGE = "registry.invalid/mxp-controller:rig"  # never pulled: the nodes are simulated
 
@@ -63,14 +64,14 @@ def deployment(
 
 
 def control_plane(name: str, host_namespace: str | None = None) -> list[Object]:
-    """Return what Spaces makes for a control plane, in the order in which it is made.
+    """Return what Spaces makes for a control plane of the group `default`, in the order in which it is made.
 
-    The host namespace with the control plane's name as a label, the ServiceAccount, and the Deployment that
+    The host namespace with labels that name control plane and group, the ServiceAccount, and the Deployment that
     uses it.
     """
     host = host_namespace or host_namespace_name()
     return [
-        namespace(host, {CONTROL_PLANE_LABEL: name}),
+        namespace(host, {CONTROL_PLANE_LABEL: name, GROUP_LABEL: "default"}),
         service_account(host),
         deployment(host),
     ]

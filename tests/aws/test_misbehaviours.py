@@ -234,7 +234,7 @@ def test_credentials_in_an_answer_that_cannot_be_read_are_not_shown(
         refused = program.refused(program.read())
         program.calls.close()
     assert refused.kind is UNEXPECTED
-    assert "GetCallerIdentity: no credentials: HTTP 200, text/xml" in str(refused)
+    assert "no AWS credentials: HTTP 200, text/xml" in str(refused)
     assert "hush" not in str(refused)
 
 

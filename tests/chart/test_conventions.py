@@ -12,6 +12,7 @@ import yaml
 from rig.chart import CHART, render
 from rig.kubernetes.registration import OWN_NAMESPACE
 from tests.chart.charts import CI_VALUES, configuration, only, read, rendered, right
+from webhook.cli.suggested_commands import PROGRAM_LABEL
 
 EVERY = pytest.mark.parametrize("path", CI_VALUES, ids=lambda path: path.stem)
 CONVENTIONS = yaml.safe_load((Path(__file__).parent / "conventions.yaml").read_text())
@@ -24,6 +25,7 @@ CHART_LABELS = {
     "app.kubernetes.io/version",
     "app.kubernetes.io/managed-by",
     "helm.sh/chart",
+    "mxp-identity/component",
 }
 
 
@@ -91,6 +93,15 @@ def test_the_rights_are_those_of_the_service_account_that_the_pods_run_as(path: 
     assert {(one["name"], one["namespace"]) for one in subjects} == {(name, OWN_NAMESPACE)}
     made = [item for item in objects if item["kind"] == "ServiceAccount" and item["metadata"]["name"] == name]
     assert bool(made) is values.get("serviceAccount", {}).get("create", True)
+
+
+def test_the_commands_find_the_program_whatever_nameoverride_is() -> None:
+    key, _, value = PROGRAM_LABEL.partition("=")
+    objects = rendered(right(nameOverride="other"))
+    deployment = only(objects, "Deployment")
+    found = [only(objects, "ConfigMap"), deployment, deployment["spec"]["template"]]
+    assert [item["metadata"]["labels"][key] for item in found] == 3 * [value]
+    assert key not in deployment["spec"]["selector"]["matchLabels"], "an upgrade could not change it"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Running the program's commands as a person does, in the rights of the rig's administrator."""
 
+import io
 import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,12 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pytest
+import structlog
 import yaml
 
 from rig.forking import Forked
 from rig.space import Space
 from rig.tools import binary
+from webhook.cli.app import main
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -46,6 +52,25 @@ def run(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> Ran:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = Forked([sys.executable, "-m", "webhook", *arguments], env, Path.cwd(), out, err)
         return Ran(process.wait(timeout), out.read_text(), err.read_text())
+
+
+def call(*arguments: str, env: Mapping[str, str]) -> Ran:
+    """Run a command to its end in this process, which takes a tenth of the time; without its logs."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch.object(sys, "argv", ["mxp-identity", *arguments]),
+        mock.patch.object(sys, "stdout", out),
+        mock.patch.object(sys, "stderr", err),
+        mock.patch("webhook.cli.running.configure_logs"),
+        structlog.testing.capture_logs(),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    signal.signal(signal.SIGTERM, on_terminate)
+    written = [one.buffer.getvalue().decode() for one in (out, err)]
+    return Ran(int(ended.value.code or 0), *written)
 
 
 def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -1,6 +1,7 @@
 """docs/use/commands.md tells of every command, option and exit code that there is, and of no other."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import typer.main
 
 from webhook.cli.app import app
 from webhook.cli.exits import Exit
+from webhook.cli.migrate.command import Way
 from webhook.cli.migrate.rules import MigrationStep
-from webhook.cli.report.access import AccessFinding
+from webhook.cli.report.access import AccessFinding, AssociationOwner
+from webhook.cli.restart.outcomes import RestartOutcome
+from webhook.cli.verify.findings import Check, Level
+from webhook.planning.binding_matches import ProblemKind
 
 PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
 TEXT = PAGE.read_text()
@@ -19,7 +24,7 @@ COMMANDS: dict[str, Any] = dict(vars(typer.main.get_command(app))["commands"])
 
 def test_every_command_is_in_the_table_and_no_other() -> None:
     (table,) = re.findall(r"\| command \|.*?\n\n", TEXT, re.DOTALL)
-    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `([a-z]+)(?: check)?` \|", table, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_the_programs_help_has_for_every_command_with_approve_what_it_does_without() -> None:
@@ -51,6 +56,7 @@ def test_every_option_that_it_names_is_there(name: str) -> None:
         "--overwrite",
         "--reset-then-reuse-values",
         "--retire-",
+        "--set",
     }
     assert name in options | others
 
@@ -58,3 +64,35 @@ def test_every_option_that_it_names_is_there(name: str) -> None:
 def test_every_step_of_a_migration_is_explained() -> None:
     (table,) = re.findall(r"\| next \|.*?\n\n", TEXT, re.DOTALL)
     assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(MigrationStep)
+
+
+VALUES: dict[str, type[StrEnum]] = {
+    "check": Check,
+    "level": Level,
+    "kind": ProblemKind,
+    "finding": AccessFinding,
+    "owner": AssociationOwner,
+    "what": RestartOutcome,
+    "next": MigrationStep,
+    "to": Way,
+}
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_every_value_that_programs_read_is_a_word_and_is_listed(key: str) -> None:
+    assert all(re.fullmatch("[a-z]+(-[a-z]+)*", value) for value in VALUES[key])
+    (section,) = re.findall(r"^## Values\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{key}`.*$", section, re.MULTILINE)
+    if "its table" in row:
+        page = re.search(r"\(#([a-z]+)\)", row)
+        assert page
+        (row,) = re.findall(rf"^## {page[1]}\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert set(VALUES[key]) <= set(re.findall(r"`([a-z-]+)`", row))
+
+
+def test_each_symbol_has_one_meaning() -> None:
+    (line,) = re.findall(r"^- \*\*Symbols\*\*.*?(?=^- )", TEXT, re.DOTALL | re.MULTILINE)
+    symbols = re.findall(r"`([^`]+)`", line)
+    assert len(symbols) == len(set(symbols)) == 8
+    shown = [mark for _, mark in re.findall(r"^(  )(\S{1,2}) +[a-z-]+: ", TEXT, re.MULTILINE)]
+    assert set(shown) <= set(symbols) - {"+", "-", "~"}

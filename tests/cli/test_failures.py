@@ -1,6 +1,7 @@
 """Commands that cannot do what they are asked: one clear message, no traceback, and an exit code."""
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import yaml
 
 from rig.aws import AwsStandIn, Deny
 from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.pki import Authority
 from rig.space import Space
-from tests.cli.commands import Person, environment, run, run_on_terminal
+from tests.cli.commands import Person, call, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
 from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving, kubeconfig
 from tests.support.misbehaving import PAGE, Between
@@ -49,6 +51,7 @@ PROGRESS = {
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
 }
+CANNOT_REACH = "Error: cannot reach https://127.0.0.1:1: connection refused\n"
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 
 
@@ -72,9 +75,9 @@ def _call(command: str, file: str) -> list[str]:
 
 @pytest.mark.parametrize("command", [*COMMANDS, "serve"])
 def test_without_a_kubeconfig_the_error_names_what_to_set(command: str, file: str) -> None:
-    answer = run(*_call(command, file), env=PLAIN)
+    answer = (run if command == "serve" else call)(*_call(command, file), env=PLAIN)
     assert answer.code == 1
-    _is_one_line(answer.err, "the API server: cannot connect: ", "set KUBECONFIG")
+    assert answer.err == "Error: no kubeconfig found; set KUBECONFIG\n"
 
 
 NO_KUBECONFIG = {
@@ -91,9 +94,9 @@ NO_KUBECONFIG = {
 def test_a_file_that_is_no_kubeconfig_is_named(file: str, tmp_path: Path, holds: str) -> None:
     path = tmp_path / "kubeconfig"
     path.write_bytes(NO_KUBECONFIG[holds])
-    answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
     assert answer.code == 1
-    _is_one_line(answer.err, f"the API server: cannot connect: {path} is not a kubeconfig", "set KUBECONFIG")
+    assert answer.err == f"Error: {path} is not a kubeconfig; set KUBECONFIG\n"
 
 
 PLUGINS: dict[str, tuple[list[str], str]] = {
@@ -118,9 +121,9 @@ def test_a_credential_plugin_that_fails_is_reported_in_its_own_words(
     file: str, tmp_path: Path, command: str, plugin: str
 ) -> None:
     argv, words = PLUGINS[plugin]
-    answer = run(*_call(command, file), env=_with_plugin(tmp_path, argv))
+    answer = (run if command == "serve" else call)(*_call(command, file), env=_with_plugin(tmp_path, argv))
     assert answer.code == 1
-    _is_one_line(answer.err, "the API server: the kubeconfig's exec plugin gives no credentials: ", words)
+    _is_one_line(answer.err, "Error: the kubeconfig's exec plugin gives no credentials: ", words)
 
 
 def test_a_credential_plugin_that_fails_on_a_terminal_prints_the_reason_there(file: str, tmp_path: Path) -> None:
@@ -138,10 +141,10 @@ FAILS_LATER = f"[ $n -le 2 ] && {giving(EXPIRED)} || {{ echo 'the SSO session ha
 def test_a_credential_plugin_that_fails_later_is_reported_in_its_own_words(file: str, tmp_path: Path) -> None:
     with _a_server(200, json.dumps({"issuer": ISSUER})) as address:
         env = _with_plugin(tmp_path, counted(tmp_path / "asked", FAILS_LATER), address)
-        answer = run("plan", "--config", file, env=env)
+        answer = call("plan", "--config", file, env=env)
         assert answer.code == 1
         words = (
-            "the API server: the kubeconfig's exec plugin gives no credentials: ",
+            "Error: the kubeconfig's exec plugin gives no credentials: ",
             "the SSO session has expired",
         )
         _is_one_line(answer.err, *words)
@@ -155,23 +158,71 @@ def test_a_credential_plugin_that_fails_later_is_reported_in_its_own_words(file:
 
 
 def test_a_credential_plugin_that_works_is_asked(file: str, tmp_path: Path) -> None:
-    told = run("plan", "--config", file, env=_with_plugin(tmp_path, ["sh", "-c", giving(FAR_AWAY)]))
-    _is_one_line(told.err, "127.0.0.1", "Connection refused")
+    told = call("plan", "--config", file, env=_with_plugin(tmp_path, ["sh", "-c", giving(FAR_AWAY)]))
+    assert told.err == CANNOT_REACH
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_cluster_that_is_not_there_is_named_with_its_address(
     command: str, file: str, nowhere: dict[str, str]
 ) -> None:
-    answer = run(*_call(command, file), env=nowhere)
+    answer = call(*_call(command, file), env=nowhere)
     assert answer.code == 1
-    _is_one_line(answer.err, "127.0.0.1", "Connection refused")
+    assert answer.err.splitlines(keepends=True)[-1] == CANNOT_REACH
+
+
+NOT_REACHED = {
+    "https://no-such-host.invalid": "cannot reach https://no-such-host.invalid: no such host",
+    "https://{silent}": "cannot reach https://{silent}: TLS failed: wrong version number",
+    "https://{untrusted}": "cannot reach https://{untrusted}: its certificate is not trusted: ",
+}
+
+
+@pytest.mark.parametrize("server", NOT_REACHED)
+def test_why_a_cluster_is_not_reached_is_a_few_words(file: str, tmp_path: Path, server: str) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*Authority().issue("api").write(tmp_path, "api"))
+    path = tmp_path / "kubeconfig"
+    with _a_server(200, "{}") as plain, _a_server(200, "{}", tls) as untrusted:
+        names = {"silent": plain.partition("//")[2], "untrusted": untrusted.partition("//")[2]}
+        cluster = {"name": "a", "cluster": {"server": server.format(**names)}}
+        path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
+        answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert answer.code == 1
+    _is_one_line(answer.err, f"Error: {NOT_REACHED[server].format(**names)}")
+
+
+KUBECONFIGS: dict[str, tuple[dict[str, object], str]] = {
+    "no current context": ({"current-context": ""}, "kubeconfig {path} has no current context; available: a"),
+    "a current context that is not there": (
+        {"current-context": "zz"},
+        'context "zz" not found; available: a ({path})',
+    ),
+    "a cluster that is not there": ({"clusters": []}, 'context "a" names the cluster "a", which is not in {path}'),
+    "a user that is not there": ({"users": []}, 'context "a" names the user "a", which is not in {path}'),
+}
+
+
+@pytest.mark.parametrize("case", KUBECONFIGS)
+def test_what_a_kubeconfig_names_and_does_not_have_is_named(file: str, tmp_path: Path, case: str) -> None:
+    change, words = KUBECONFIGS[case]
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps({**NOWHERE, **change}))
+    answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert (answer.code, answer.err) == (1, f"Error: {words.format(path=path)}\n")
+
+
+def test_a_kubeconfig_that_is_no_yaml_is_named_with_the_place(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text("clusters:\n\t- a\n")
+    answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert (answer.code, answer.err) == (1, f"Error: {path}:2:1: invalid YAML\n")
 
 
 def test_a_cluster_that_is_not_there_is_named_without_a_file_too(nowhere: dict[str, str]) -> None:
-    answer = run("plan", env=nowhere)
+    answer = call("plan", env=nowhere)
     assert answer.code == 1
-    _is_one_line(answer.err, "127.0.0.1", "Connection refused")
+    assert answer.err.splitlines(keepends=True)[-1] == CANNOT_REACH
 
 
 NOT_A_NAME = {
@@ -186,19 +237,25 @@ NOT_A_NAME = {
 
 @pytest.mark.parametrize("options", NOT_A_NAME)
 def test_setup_refuses_what_is_no_name_before_any_call(options: tuple[str, str]) -> None:
-    answer = run("setup", *SETUP, *options, env=PLAIN)
+    answer = call("setup", *SETUP, *options, env=PLAIN)
     assert answer.code == 2
-    _is_one_line(answer.err, "the call is wrong", options[1], NOT_A_NAME[options])
+    _is_one_line(answer.err, "Error: ", options[1], NOT_A_NAME[options])
 
 
 KEY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 NO_WAY_TO_AWS = {
-    "no credentials": ({}, "Unable to locate credentials; a person sets AWS_PROFILE"),
-    "a profile that is not there": ({"AWS_PROFILE": "nope"}, "The config profile (nope) could not be found"),
-    "half a key": ({"AWS_ACCESS_KEY_ID": "a"}, "Partial credentials found"),
+    "no credentials": ({}, "Error: no AWS credentials; set AWS_PROFILE or run `aws configure`"),
+    "a profile that is not there": (
+        {"AWS_PROFILE": "nope"},
+        'Error: AWS profile "nope" not found; available: none',
+    ),
+    "half a key": (
+        {"AWS_ACCESS_KEY_ID": "a"},
+        "Error: no AWS credentials: Partial credentials found in env, missing: AWS_SECRET_ACCESS_KEY",
+    ),
     "no server at the address": (
         {**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
-        "cannot reach STS at 127.0.0.1:1: connection refused; see AWS_ENDPOINT_URL",
+        "Error: cannot reach STS at 127.0.0.1:1: connection refused; see AWS_ENDPOINT_URL",
     ),
     "an address that is none": ({**KEY, "AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
     "a port that is none": ({**KEY, "AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "Port out of range 0-65535"),
@@ -209,15 +266,15 @@ NO_WAY_TO_AWS = {
 def test_setup_that_cannot_connect_to_aws_prints_the_reason(name: str) -> None:
     given, words = NO_WAY_TO_AWS[name]
     nothing = {"AWS_EC2_METADATA_DISABLED": "true"}
-    answer = run("setup", *SETUP, "--issuer", ISSUER, env={**PLAIN, **nothing, **given})
+    answer = call("setup", *SETUP, "--issuer", ISSUER, env={**PLAIN, **nothing, **given})
     assert answer.code == 1
-    _is_one_line(answer.err, "AWS: ", words)
+    _is_one_line(answer.err, "Error: ", words)
 
 
 AWS_ANSWERS = {
     "403 and a page": (
         answer_of(403, PAGE),
-        "AWS: GetCallerIdentity: HTTP 403, text/html, begins '<!DOCTYPE",
+        "Error: GetCallerIdentity: HTTP 403, text/html, begins '<!DOCTYPE",
     ),
     "407 and a page": (
         answer_of(407, PAGE),
@@ -235,7 +292,7 @@ def test_an_answer_that_is_not_awss_is_one_line(name: str) -> None:
     with Between(0) as between:
         between.misbehave(how)
         given = {**PLAIN, **KEY, "AWS_ENDPOINT_URL": between.url}
-        answer = run("setup", *SETUP, "--issuer", ISSUER, env=given)
+        answer = call("setup", *SETUP, "--issuer", ISSUER, env=given)
     assert answer.code == 1
     _is_one_line(answer.err, words)
 
@@ -243,33 +300,32 @@ def test_an_answer_that_is_not_awss_is_one_line(name: str) -> None:
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://["])
 def test_a_proxy_that_is_none_is_one_line(proxy: str) -> None:
     given = {**PLAIN, **KEY, "AWS_ENDPOINT_URL": "https://sts.example", "HTTPS_PROXY": proxy}
-    answer = run("setup", *SETUP, "--issuer", ISSUER, env=given)
+    answer = call("setup", *SETUP, "--issuer", ISSUER, env=given)
     assert answer.code == 1
-    _is_one_line(answer.err, "AWS: ")
+    _is_one_line(answer.err, "Error: ")
 
 
 def test_setup_that_fails_in_the_middle_prints_how_far_it_came_and_continues_from_there() -> None:
     with AwsStandIn() as aws:
-        call = ("setup", *SETUP, "--issuer", ISSUER, "--approve")
+        words = ("setup", *SETUP, "--issuer", ISSUER, "--approve")
         with aws.fault(Deny(actions=("PutRolePolicy",))):
-            answer = run(*call, env={**PLAIN, **aws.environment()})
+            answer = call(*words, env={**PLAIN, **aws.environment()})
         assert answer.code == 1
         done = answer.out.count("done: ")
         assert done > 0
-        assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
+        assert answer.err.splitlines()[-1].startswith("Error: PutRolePolicy: AccessDenied: ")
         assert f"{done} of 5 steps were done before, and the same command continues from there" in answer.err
-        answer = run(*call, env={**PLAIN, **aws.environment()})
+        answer = call(*words, env={**PLAIN, **aws.environment()})
         assert (answer.code, answer.out.count("done: ")) == (0, 5 - done)
 
 
 def test_a_context_that_the_kubeconfig_does_not_have_is_named(file: str, nowhere: dict[str, str]) -> None:
-    answer = run("plan", "--config", file, "--context", "production", env=nowhere)
-    assert answer.code == 1
-    _is_one_line(answer.err, "production")
+    answer = call("plan", "--config", file, "--context", "production", env=nowhere)
+    assert (answer.code, answer.err) == (2, 'Error: context "production" not found; available: a\n')
 
 
 @contextmanager
-def _a_server(status: int, page: str) -> Iterator[str]:
+def _a_server(status: int, page: str, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that has the same answer for every request."""
 
     class Page(BaseHTTPRequestHandler):
@@ -282,9 +338,21 @@ def _a_server(status: int, page: str) -> Iterator[str]:
             """Nothing on the terminal."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_an_api_server_that_does_not_accept_the_credentials_is_named(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    with _a_server(401, json.dumps({"message": "Unauthorized"})) as address:
+        cluster = {"name": "a", "cluster": {"server": address}}
+        path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
+        answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+    assert answer.code == 1
+    assert answer.err == f"Error: {address} does not accept the credentials: 401 Unauthorized\n"
 
 
 @pytest.mark.parametrize(
@@ -295,7 +363,7 @@ def test_a_server_that_is_no_api_server_is_reported(file: str, tmp_path: Path, s
     with _a_server(status, "<html>\n<body>please\nlog in</body>\n</html>") as address:
         cluster = {"name": "a", "cluster": {"server": address}}
         path.write_text(json.dumps({**NOWHERE, "clusters": [cluster]}))
-        answer = run("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
+        answer = call("plan", "--config", file, env={**PLAIN, "KUBECONFIG": str(path)})
     assert answer.code == 1
     _is_one_line(answer.err, words)
 
@@ -303,18 +371,18 @@ def test_a_server_that_is_no_api_server_is_reported(file: str, tmp_path: Path, s
 def test_a_configuration_that_is_wrong_is_explained_by_its_key(tmp_path: Path, nowhere: dict[str, str]) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump({"bindings": [{**BINDING, "role": "x"}]}))
-    answer = run("plan", "--config", str(path), env=nowhere)
+    answer = call("plan", "--config", str(path), env=nowhere)
     assert answer.code == 2
-    assert "bindings.0.role: there is no such key" in answer.err
+    assert 'Error: binding "backup": unknown key role; did you mean roles?' in answer.err.splitlines()
     assert "Traceback" not in answer.err
 
 
 def test_a_file_is_checked_without_a_cluster(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump({"bindings": [{**BINDING, "roles": ["mxp-backup"]}]}))
-    answer = run("plan", "--config", str(path), env=PLAIN)
+    answer = call("plan", "--config", str(path), env=PLAIN)
     assert answer.code == 2
-    assert "bindings.0.roles.0: 'mxp-backup' is not the ARN of an IAM role" in answer.err
+    assert "Error: binding \"backup\": roles.0: 'mxp-backup' is not the ARN of an IAM role" in answer.err
 
 
 def test_serve_loads_nothing_that_only_other_commands_need() -> None:
@@ -341,7 +409,7 @@ def test_missing_credentials_for_aws_are_reported(space: Space) -> None:
     for command in sorted(set(COMMANDS) - {"setup"}):
         answer = person(command, *ARGUMENTS.get(command, ()))
         assert answer.code == 1, command
-        _is_one_line(answer.err, "AWS: GetCallerIdentity: no credentials: Unable to locate credentials")
+        _is_one_line(answer.err, "Error: no AWS credentials; set AWS_PROFILE or run `aws configure`")
 
 
 def _is_one_line(printed: str, *words: str) -> None:
@@ -359,8 +427,8 @@ def _is_one_line(printed: str, *words: str) -> None:
 def test_an_option_of_apply_left_empty_by_a_script_is_refused_and_comes_to_no_apply(
     file: str, nowhere: dict[str, str], option: str, says: str, text: str
 ) -> None:
-    refused = run("apply", "--config", file, option, text, "--approve", env=nowhere)
+    refused = call("apply", "--config", file, option, text, "--approve", env=nowhere)
     assert (refused.code, refused.out) == (2, "")
     (line,) = refused.err.splitlines()
-    assert line.startswith(f"the call is wrong: {text!r} is not")
+    assert line.startswith(f"Error: {text!r} is not")
     assert says in line

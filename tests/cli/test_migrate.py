@@ -88,7 +88,7 @@ def test_what_was_done_is_printed_before_the_error_that_ends_it(space: Space, ou
         with space.aws.fault(Deny(actions=("DescribePodIdentityAssociation",))):
             out, err = process.communicate(timeout=60)
     assert process.returncode == FAILED, err
-    assert err.splitlines()[-1].startswith("AWS: DescribePodIdentityAssociation: AccessDeniedException: ")
+    assert err.splitlines()[-1].startswith("Error: DescribePodIdentityAssociation: AccessDeniedException: ")
     assert "Traceback" not in err
     done = json.loads(out)["done"] if output == "json" else out.splitlines()
     assert done == [f"{'' if output == 'json' else 'done: '}3 associated"]

@@ -112,8 +112,8 @@ def test_without_a_right_that_only_some_findings_need_the_others_are_made(space:
     (found,) = answer.document["controlPlanes"]
     levels = {one["check"]: (one["level"], one["message"]) for one in found["findings"]}
     assert levels["pods"][0] == "unknown"
-    assert levels["STS"][0] == "unknown"
-    assert "403" in levels["STS"][1]
+    assert levels["sts"][0] == "unknown"
+    assert "403" in levels["sts"][1]
     assert levels["trust"][0] == "broken"
     webhook = [(one["level"], one["message"]) for one in answer.document["webhook"]]
     assert [level for level, _ in webhook] == ["unknown", "note"]
@@ -125,8 +125,8 @@ def test_sts_that_cannot_be_asked_is_not_reported_to_refuse(space: Space, plane:
         answer = Person(space)("verify", plane, "--assume", "-o", "json")
     (found,) = answer.document["controlPlanes"]
     levels = {one["check"]: (one["level"], one["message"]) for one in found["findings"]}
-    assert levels["STS"][0] == "unknown"
-    assert levels["STS"][1].startswith("could not be asked: AssumeRoleWithWebIdentity: HTTP 403, ")
+    assert levels["sts"][0] == "unknown"
+    assert levels["sts"][1].startswith("could not be asked: AssumeRoleWithWebIdentity: HTTP 403, ")
 
 
 def test_apply_names_what_it_may_not_write_and_a_second_run_does_the_rest(space: Space, plane: str) -> None:
@@ -151,9 +151,8 @@ def test_apply_without_the_right_to_lock_reports_it_and_does_not_wait(space: Spa
     answer = person("apply")
     assert answer.code == 1
     assert 'cannot create resource "leases"' in _one_line(answer.err)
-    answer = Person(space)("apply", "--namespace", "nowhere")
-    assert answer.code == 1
-    assert 'namespaces "nowhere" not found' in _one_line(answer.err)
+    answer = Person(space)("apply", "--release-namespace", "nowhere")
+    assert (answer.code, answer.err) == (2, 'Error: no namespace "nowhere"\n')
     assert not is_trusted(space, plane)
 
 
@@ -199,4 +198,4 @@ def test_restart_without_the_right_to_patch_reports_it_and_a_second_run_does_it(
 
     assert Person(space)("restart", namespace, "--approve").code == 0
     answer = person("restart", "mxp-nowhere-system")
-    assert (answer.code, _one_line(answer.err)) == (1, "the API server: there is no namespace mxp-nowhere-system")
+    assert (answer.code, answer.err) == (2, 'Error: no control plane or namespace "mxp-nowhere-system"\n')

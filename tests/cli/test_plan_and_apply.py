@@ -62,12 +62,12 @@ def test_control_planes_from_before_are_planned_and_then_annotated_and_trusted(
     (role,) = plan.document["roles"]
     assert [one["namespace"] for one in role["added"]] == [bare]
     assert [(one["namespace"], one["replacing"]) for one in plan.document["annotations"]] == [(bare, None)]
-    assert [one["kind"] for one in plan.document["problems"]] == ["external annotation"]
+    assert [one["kind"] for one in plan.document["problems"]] == ["external-annotation"]
     assert len(space.aws.history("mxp-backup")) == calls, "a plan writes nothing"
 
     applied = person("apply")
     assert applied.code == 4, "what a person must correct is left"
-    assert f"+ {bare}/{SERVICE_ACCOUNT}" in applied.out
+    assert f"+ control-plane  {bare}/{SERVICE_ACCOUNT}" in applied.out
     assert annotation(space, bare) == space.role_arn("mxp-backup")
     assert is_trusted(space, bare)
     assert annotation(space, by_hand) == "arn:aws:iam::123456789012:role/by-hand"
@@ -184,7 +184,7 @@ def test_a_role_that_is_no_longer_bound_is_retired_and_one_that_is_bound_is_not(
 
     now = Person(space, bindings=[{**binding, "roles": [space.role_arn("mxp-backup")]}])
     report = now("report", "-o", "json").document["access"]
-    assert "retired role" in {one["finding"] for one in report if one["role"].endswith("/dropped")}
+    assert "retired-role" in {one["finding"] for one in report if one["role"].endswith("/dropped")}
     mistyped = now("apply", "--retire-role", space.role_arn("droped"), "--approve", "-o", "json")
     assert (mistyped.code, mistyped.out) == (2, "")
     assert f"there is no role {space.role_arn('droped')} " in mistyped.err
@@ -206,8 +206,8 @@ def test_the_report_has_the_principals_that_may_assume_the_role_and_why(space: S
 
     lines = person("report", "-o", "json").document["access"]
     found = {(one["namespace"] or one["principal"], one["finding"]) for one in lines}
-    assert (trusted, "as wanted") in found
-    assert (untrusted, "wanted, not trusted") in found
+    assert (trusted, "as-wanted") in found
+    assert (untrusted, "not-trusted") in found
     assert (f"arn:aws:iam::{space.aws.account}:root", "external") in found
 
     only = person("report", "-o", "json", "--differences").document["access"]

@@ -71,17 +71,17 @@ def test_from_nothing_to_associated_and_back_by_what_is_planned_and_approved(spa
     assert [(one["binding"], one["changed"]) for one in role["podStatements"]] == [("backup", False)]
     assert _namespaces(plan.document["associations"]["created"]) == [new]
     assert [(one["kind"], one["namespace"]) for one in plan.document["problems"]] == [
-        ("association in the way", of_addon)
+        ("association-in-the-way", of_addon)
     ]
     assert [(one["kind"], one["namespace"]) for one in plan.document["notes"]] == [
-        ("external association", by_hand)
+        ("external-association", by_hand)
     ]
     assert space.aws.associations(EKS_CLUSTER) == before, "a plan makes nothing"
     assert len(space.aws.history("mxp-backup")) == 2, "and writes nothing"
 
     applied = person("apply")
     assert applied.code == 4, "what a person must correct is left"
-    assert f"+ {new}/{SERVICE_ACCOUNT}" in applied.out
+    assert f"+ control-plane  {new}/{SERVICE_ACCOUNT}" in applied.out
     assert "done: associations created or repaired: 1" in applied.out
     assert associated(space, new).role_arn == space.roles[0]
     assert space.aws.associations(EKS_CLUSTER)[:2] == before, "what others made is as it was"
@@ -114,10 +114,10 @@ def test_what_was_changed_externally_is_shown_and_repaired(space: Space, person:
 
     shown = person("plan")
     assert f"~ statement {ours['Sid']} of binding backup's pods: changed externally, to be repaired" in shown.out
-    assert f"~ {namespace}/{SERVICE_ACCOUNT}  {made.id} -> {space.roles[0]}  it was given" in shown.out
+    assert f"{namespace}/{SERVICE_ACCOUNT}  {made.id} -> {space.roles[0]}  it was given" in shown.out
     assert "associations to repair: 1" in shown.out
     told = {(one["role"].rsplit("/", 1)[1], one["finding"]) for one in _report(person) if one["association"]}
-    assert told == {("mxp-backup", "wanted, not associated"), ("theirs", "changed externally")}
+    assert told == {("mxp-backup", "not-associated"), ("theirs", "changed-externally")}
 
     applied = person("apply")
     assert applied.code == 0, applied.err
@@ -142,13 +142,13 @@ def test_the_report_has_each_association_its_owner_and_the_statement_in_every_fo
     lines = {one["namespace"]: one for one in _report(person) if one["namespace"]}
     said = {name: (one["finding"], one["owner"], one["sid"], one["difference"]) for name, one in lines.items()}
     assert said == {
-        new: ("as wanted", "this installation", sid, False),
-        by_hand: ("as wanted", "created externally", sid, False),
-        of_addon: ("as wanted", ADDON, sid, False),
-        missing: ("wanted, not associated", None, None, True),
+        new: ("as-wanted", "this-installation", sid, False),
+        by_hand: ("as-wanted", "external", sid, False),
+        of_addon: ("as-wanted", "add-on", sid, False),
+        missing: ("not-associated", None, None, True),
     }
     assert lines[new]["association"] == associated(space, new).id
-    (statement,) = [one for one in _report(person) if one["finding"] == "pod identity"]
+    (statement,) = [one for one in _report(person) if one["finding"] == "pod-identity"]
     assert "of namespaces mxp-*-system of arn:aws:eks:" in statement["why"]
 
     rows = list(csv.DictReader(io.StringIO(person("report", "-o", "csv").out)))
@@ -156,8 +156,8 @@ def test_the_report_has_each_association_its_owner_and_the_statement_in_every_fo
         name: associated(space, name).id for name in (new, by_hand, of_addon)
     }
     table = person("report").out
-    assert "ASSOCIATION" in table.splitlines()[0]
-    assert associated(space, new).id in table
+    assert f"association {associated(space, new).id} (this-installation): binding backup" in table
+    assert f"association {associated(space, of_addon).id} ({ADDON})" in " ".join(table.split())
     only = person("report", "--differences", "-o", "json").document["access"]
     assert [one["namespace"] for one in only] == [missing]
 

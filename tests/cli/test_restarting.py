@@ -59,7 +59,7 @@ class Scene:
 @in_virtual_time
 async def test_all_are_rolled_out_so_many_at_a_time(at_a_time: int) -> None:
     scene = Scene(20)
-    assert scene.whats(await scene.do(at_a_time)) == ["rolled out"] * 20
+    assert scene.whats(await scene.do(at_a_time)) == ["rolled-out"] * 20
     assert scene.deployments.most_under_way == min(at_a_time, 20)
     assert all(pod.has_identity for pod in scene.cluster.running.values())
     assert f"restarting 20 Deployments, {at_a_time} at a time" in scene.progress.getvalue()
@@ -82,7 +82,7 @@ async def test_how_many_rollouts_have_ended_is_counted_on_a_terminal_alone(
 @in_virtual_time
 async def test_a_rollout_that_does_not_end_is_given_up_and_the_next_begins() -> None:
     scene = Scene(2, rollout=None)
-    assert scene.whats(await scene.do()) == ["timed out"] * 2
+    assert scene.whats(await scene.do()) == ["timed-out"] * 2
     assert 2 * PATIENCE <= now() < 2 * PATIENCE + 30
 
 
@@ -90,7 +90,7 @@ async def test_a_rollout_that_does_not_end_is_given_up_and_the_next_begins() -> 
 async def test_new_pods_without_identity_are_reported() -> None:
     scene = Scene(1)
     scene.deployments.eks_works = False
-    assert scene.whats(await scene.do()) == ["did not help"]
+    assert scene.whats(await scene.do()) == ["did-not-help"]
 
 
 @in_virtual_time
@@ -99,25 +99,25 @@ async def test_new_pods_with_the_former_role_are_reported_and_the_role_is_noted(
     (step,) = scene.steps
     moved = role("moved-to")
     scene.steps = [replace(step, workload=replace(step.workload, role=moved))]
-    assert scene.whats(await scene.do()) == ["did not help"]
+    assert scene.whats(await scene.do()) == ["did-not-help"]
     assert [one.restarted_for for one in scene.deployments.objects.values()] == [moved.value]
     scene.cluster.add_account(step.workload.subject, moved.value)
-    assert scene.whats(await scene.do()) == ["rolled out"]
+    assert scene.whats(await scene.do()) == ["rolled-out"]
 
 
 @in_virtual_time
 async def test_one_that_changed_or_fails_does_not_keep_the_others() -> None:
     scene = Scene(3)
     scene.deployments.conflicts = 1
-    assert scene.whats(await scene.do()) == ["failed", "rolled out", "rolled out"]
+    assert scene.whats(await scene.do()) == ["failed", "rolled-out", "rolled-out"]
     scene = Scene(3)
     scene.deployments.failing = 1
-    assert scene.whats(await scene.do()) == ["failed", "rolled out", "rolled out"]
+    assert scene.whats(await scene.do()) == ["failed", "rolled-out", "rolled-out"]
 
 
 @in_virtual_time
 async def test_what_is_to_be_left_is_left() -> None:
     scene = Scene(2)
     scene.steps[0] = PlannedRestart(scene.steps[0].workload, None, "it is paused")
-    assert await scene.do() == [("skip", "it is paused"), ("rolled out", "its new pods have their identity")]
+    assert await scene.do() == [("skip", "it is paused"), ("rolled-out", "its new pods have their identity")]
     assert [namespace for _, namespace in scene.deployments.restarts] == [subject(1).namespace]

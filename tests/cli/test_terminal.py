@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer.main
 
 from rig.aws.faults import Latency
 from rig.aws.standin import AwsStandIn
-from tests.cli.commands import run, run_on_terminal, without_codes
+from tests.cli.commands import call, run, run_on_terminal, without_codes
 from webhook.cli.app import app
 from webhook.cli.running import Progress
 
@@ -88,6 +89,16 @@ def test_help_names_every_command_and_says_what_each_option_is() -> None:
         assert f" {name} " in helped.out
         assert command.help
         assert all(getattr(each, "help", None) for each in command.params), name
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in COMMANDS), ("config", "check")], ids=" ".join)
+def test_help_names_a_type_only_where_it_says_something(words: tuple[str, ...]) -> None:
+    helped = call(*words, "--help", env={**PLAIN, "COLUMNS": "100"})
+    assert helped.code == 0
+    for shown in re.findall(r"<([^<>\n]*)>", helped.out):
+        assert "|" in shown, shown  # a choice
+    assert "x>=" not in helped.out
+    assert max(map(len, helped.out.splitlines())) <= 100
 
 
 @pytest.fixture(scope="module")

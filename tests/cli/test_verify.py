@@ -176,11 +176,11 @@ def _annotated(value: str | None, key: str = ROLE_ANNOTATION) -> Callable[[Plane
 CASES: dict[str, Case] = {
     "no OIDC provider": Case(
         lambda plane: plane.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=plane.space.provider_arn),
-        "OIDC provider",
+        "oidc-provider",
         "there is no",
     ),
     "provider without the audience": Case(
-        _provider_without_audience, "OIDC provider", "does not know the audience sts.amazonaws.com"
+        _provider_without_audience, "oidc-provider", "does not know the audience sts.amazonaws.com"
     ),
     "our statement removed": Case(lambda plane: plane.put(*plane.statements[:-1]), "trust", "no statement of"),
     "StringLike beside StringEquals": Case(
@@ -216,7 +216,7 @@ CASES: dict[str, Case] = {
     ),
     "no ServiceAccount": Case(
         lambda plane: plane.space.cluster.api.delete(account_path(plane.namespace)),
-        "ServiceAccount",
+        "service-account",
         "has no ServiceAccount mxp-controller",
     ),
     "audience annotated": Case(
@@ -355,7 +355,7 @@ def _has_the_role(plane: Plane, pod: dict[str, Any]) -> None:
 def _sts_accepts(person: Person, plane: Plane) -> bool:
     """Whether it is corrected by STS's own word, and not only by that of `verify`."""
     (found,) = person("verify", plane.namespace, "--assume", "-o", "json").document["controlPlanes"]
-    return ("STS", "ok") in {(one["check"], one["level"]) for one in found["findings"]}
+    return ("sts", "ok") in {(one["check"], one["level"]) for one in found["findings"]}
 
 
 @pytest.mark.rig
@@ -372,7 +372,7 @@ def test_the_missing_right_to_read_the_role_is_reported_and_nothing_is_called_br
     }
     answer = run("verify", plane.namespace, "--config", str(person.file), "-o", "json", env=stranger)
     unknown = [one for one in _findings(answer, plane) if one["level"] == "unknown"]
-    assert {one["check"] for one in unknown} == {"OIDC provider", "role"}
+    assert {one["check"] for one in unknown} == {"oidc-provider", "role"}
     assert all("AccessDenied" in one["message"] for one in unknown)
 
 
@@ -400,7 +400,7 @@ def test_the_webhook_is_distinguished_from_one_that_is_missing_down_or_not_trust
 def test_sts_itself_is_asked_with_assume(planes: dict[str, Plane], person: Person) -> None:
     plane = planes["audience annotated"]
     answer = person("verify", plane.namespace, "--assume", "-o", "json")
-    (finding,) = [one for one in _findings(answer, plane) if one["check"] == "STS"]
+    (finding,) = [one for one in _findings(answer, plane) if one["check"] == "sts"]
     assert finding["level"] == "ok", finding
     assert "accepted a token" in finding["message"]
 

@@ -169,7 +169,7 @@ CASES: dict[str, Case] = {
     ),
     "no ServiceAccount": Case(
         lambda plane: plane.space.cluster.api.delete(account_path(plane.namespace)),
-        "ServiceAccount",
+        "service-account",
         "has no ServiceAccount",
     ),
     "a pod without the variable": Case(_pod_too_early, "pods", f"carries no {FULL_URI}"),
@@ -291,7 +291,7 @@ def test_the_missing_right_to_ask_eks_is_reported_and_nothing_is_called_broken(
 def test_sts_is_not_asked_with_assume_and_the_reason_is_given(planes: dict[str, Plane], person: Person) -> None:
     plane = planes["a Deny"]
     answer = person("verify", plane.namespace, "--assume", "-o", "json")
-    (found,) = [one for one in _findings(answer, plane) if one["check"] == "STS"]
+    (found,) = [one for one in _findings(answer, plane) if one["check"] == "sts"]
     assert (found["level"], "not asked" in found["message"]) == ("note", True)
 
 

@@ -25,7 +25,7 @@ def test_a_pod_that_runs_without_an_identity_is_named_and_restarted_once_there_i
         def findings() -> list[dict[str, Any]]:
             answer = run("verify", namespace, "-o", "json", env=env)
             assert answer.out, answer.err
-            return [one for one in answer.document["webhook"] if one["check"] == "webhook identity"]
+            return [one for one in answer.document["webhook"] if one["check"] == "webhook-identity"]
 
         assert findings() == [], "its pods do not run: there are no nodes here"
         eventually(lambda: space.cluster.api.get(PODS)["items"], "the release's pods")

@@ -158,7 +158,7 @@ def test_the_notes_say_the_next_command(cluster: Cluster) -> None:
     notes = helm.install(right(monitoring=monitoring))
     assert f"kubectl -n notes rollout status deployment/{PROGRAM}" in notes
     assert f"helm test --namespace notes {PROGRAM}" in notes
-    assert "mxp-identity verify --namespace notes" in notes
+    assert "mxp-identity verify --release-namespace notes" in notes
     assert f"must trust system:serviceaccount:notes:{PROGRAM}" in notes
     assert "aws eks create-pod-identity-association" in notes
     own_role = {"roleArn": "arn:aws:iam::123456789012:role/mxp-identity-webhook"}

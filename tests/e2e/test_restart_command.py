@@ -43,11 +43,11 @@ def test_it_shows_its_plan_and_then_restarts_what_started_too_early(space: Space
     assert all(_generation(space, namespace) == 1 for namespace in early)
 
     one = _restart(space, tmp_path, DONE, early[0], "--approve")
-    assert [(item["namespace"], item["what"]) for item in one] == [(early[0], "rolled out")]
+    assert [(item["namespace"], item["what"]) for item in one] == [(early[0], "rolled-out")]
     assert [_generation(space, namespace) for namespace in early] == [2, 1, 1]
 
     done = _restart(space, tmp_path, PROBLEMS, "--approve", "--at-a-time", "2")
-    assert sorted(item["what"] for item in done) == ["rolled out", "rolled out", "skip"]
+    assert sorted(item["what"] for item in done) == ["rolled-out", "rolled-out", "skip"]
     for namespace in early:
         (pod,) = space.cluster.pods(namespace)
         assert pods.environment_of(pod)["AWS_ROLE_ARN"] == space.roles[0]
@@ -65,7 +65,7 @@ def test_on_a_terminal_the_rollouts_that_have_ended_are_counted_and_elsewhere_th
 
     _two_that_started_too_early(space)
     code, written = run_on_terminal(*call, env=environment)
-    assert "2 rolled out" in written, written
+    assert "2 rolled-out" in written, written
     seen = without_codes(written)
     assert "2 of 2 rollouts have ended" in seen
     assert BAR in seen.split("rollouts have ended")[1]
@@ -74,7 +74,7 @@ def test_on_a_terminal_the_rollouts_that_have_ended_are_counted_and_elsewhere_th
     _two_that_started_too_early(space)
     piped = run(*call, env=environment, timeout=120)
     assert piped.code == code
-    assert "2 rolled out" in piped.out
+    assert "2 rolled-out" in piped.out
     assert "restarting 2 Deployments, 1 at a time" in piped.err
     assert "rollouts have ended" not in piped.out + piped.err
 

@@ -153,6 +153,7 @@ class Stage:
             "HOME": str(self.folder),
             "KUBECONFIG": str(self.folder / "kubeconfig"),
             "PATH": os.pathsep.join(tools),
+            "PYTHONPATH": str(REPOSITORY),  # the commands of this checkout, wherever they are installed from
             "LEVEL": "simulated",  # for `make demo`; a real node has tests of its own
             "XDG_CACHE_HOME": str(cache_folder().parent),  # where `make` finds what is built
         }

@@ -45,19 +45,19 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
         _write_trust(running, external_statements(running.aws.account))
         site.released.kill()
         site.cluster.api.delete(REGISTRATION)
-        _create(site, BROKEN)
+        _create(site, BROKEN, "orders")
         reader.step()
 
         _label(site, BROKEN, None)
         chart = "charts/mxp-identity-webhook --namespace mxp-identity --values spaces.yaml"
         running.shell(f"helm upgrade mxp-identity-webhook {chart} {GATE}")
         site.released.start_again()
-        _create(site, WELL)
+        _create(site, WELL, "payments")
         reader.step()
         assert site.first_pod_assumes(WELL, role)
 
         site.released.kill()
-        _label(site, BROKEN, "control-plane")
+        _label(site, BROKEN, "orders")
         site.cluster.create([objects.namespace(EXTERNAL, {CONTROL_PLANE_LABEL: "external"})])
         by_hand = {ROLE_ANNOTATION: running.role("by-hand")}
         site.cluster.create([objects.service_account(EXTERNAL, annotations=by_hand)])
@@ -70,10 +70,11 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
         reader.section("restart")
         assert pods.environment_of(site.pod(BROKEN))["AWS_ROLE_ARN"] == role
         reader.section("report")
+        reader.section("config check")
 
 
-def _create(site: Site, host: str) -> None:
-    site.cluster.create(objects.control_plane("control-plane", host))
+def _create(site: Site, host: str, name: str) -> None:
+    site.cluster.create(objects.control_plane(name, host))
     eventually(lambda: pods.running_pod(site.cluster, host), f"a pod of {host} runs")
 
 

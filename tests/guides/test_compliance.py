@@ -39,7 +39,7 @@ def test_an_auditor_sees_rights_and_access_and_one_control_plane_is_revoked(
         reader.section("1. What it may do")
         reader.section("2. What has access, and why")
         (evidence,) = running.folder.glob("access-*.csv")
-        assert evidence.read_text().count(",as wanted,") == len(HOSTS)
+        assert evidence.read_text().count(",as-wanted,") == len(HOSTS)
         reader.section("3. Make access revocable")
         assert assume(running.aws, role, token).ok
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rig.kubernetes import objects
-from rig.kubernetes.objects import CONTROL_PLANE_LABEL
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, GROUP_LABEL
 from tests.guides.stage import REPOSITORY, Stage, stage
 
 PAGE = REPOSITORY / "README.md"
@@ -46,6 +46,9 @@ def test_the_readmes_commands_do_what_it_says(running: Stage) -> None:
 
         site.released.kill()
         site.cluster.create(
-            [objects.namespace(WRONG, {CONTROL_PLANE_LABEL: "wrong"}), objects.service_account(WRONG)]
+            [
+                objects.namespace(WRONG, {CONTROL_PLANE_LABEL: "billing", GROUP_LABEL: "default"}),
+                objects.service_account(WRONG),
+            ]
         )
         reader.section("When something is wrong")

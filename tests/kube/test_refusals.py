@@ -126,7 +126,7 @@ def test_neither_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with _api_server(tmp_path, monkeypatch, 200, {}):
         pass
     connection = Connection()
-    with pytest.raises(ClusterError, match="Connection refused") as raised:
+    with pytest.raises(ClusterError, match="connection refused") as raised:
         _tried(connection)
     connection.close()
     assert not isinstance(raised.value, RefusedError)

@@ -147,7 +147,9 @@ def test_an_account_of_an_earlier_setup_is_migrated_to_pod_identity(
 
         assert "trust policy of early-backup without NobodyYet, which denies EKS" in person.setup(*BY_PODS)
         person.release(person.helm.upgrade)
-        moved = person.run("migrate", "backup", "--to", "pod-identity", "--namespace", "early", "--approve")
+        moved = person.run(
+            "migrate", "backup", "--to", "pod-identity", "--release-namespace", "early", "--approve"
+        )
         assert moved.code == 0, moved.out + moved.err
         by_agent = _pod(node, host, lambda pod: _has_agent(pod) and "AWS_ROLE_ARN" not in environment_of(pod))
         _assert_credentials(node, by_agent, "early-backup")

@@ -114,6 +114,7 @@ def test_the_last_line_is_written_before_the_end(place: Place, tmp_path: Path) -
         lines = _whole_lines(one.reader)
     assert lines[-1]["event"] == "stopped"
     assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+    assert {tuple(line)[:3] for line in lines} == {("timestamp", "level", "event")}
 
 
 def test_lines_below_the_level_are_not_written(place: Place, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ class Reply:
         response: dict[str, Any] = body["response"]
         assert ("patch" in response) == ("patchType" in response)
         assert all(len(warning) <= 256 for warning in self.warnings_of(response))
+        assert all(warning.startswith("mxp-identity: ") for warning in self.warnings_of(response))
         return response
 
     @property

@@ -7,6 +7,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs
 
 import yaml
 
@@ -81,12 +82,32 @@ class StubApiServer:
         self.objects[f"{path}/serviceaccounts/{service_account}"] = {"metadata": account}
 
 
+_LISTED = frozenset(
+    [
+        "configmaps",
+        "deployments",
+        "events",
+        "leases",
+        "mutatingwebhookconfigurations",
+        "namespaces",
+        "pods",
+        "serviceaccounts",
+    ]
+)
+
+
+def _has(item: Object, label: str) -> bool:
+    key, _, value = label.partition("=")
+    return not label or item["metadata"].get("labels", {}).get(key) == value
+
+
 class _Handler(BaseHTTPRequestHandler):
     api: StubApiServer
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
+        *_, kind = path.split("/")
         if path == "/.well-known/openid-configuration":
             said: Object = {"issuer": self.api.issuer} if self.api.issuer else {"message": "forbidden"}
             self._answer(200 if self.api.issuer else 403, said)
@@ -95,9 +116,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
             self.end_headers()
             self.api.stopped.wait()
-        elif path in {"/api/v1/namespaces", "/api/v1/serviceaccounts", "/api/v1/pods"}:
-            kind = path.rpartition("/")[2]
-            items = [one for at, one in self.api.objects.items() if at.split("/")[-2] == kind]
+        elif kind in _LISTED:
+            within = path if "/namespaces/" in path else ""
+            label = parse_qs(query).get("labelSelector", [""])[0]
+            items = [
+                one
+                for at, one in self.api.objects.items()
+                if at.split("/")[-2] == kind and at.startswith(within) and _has(one, label)
+            ]
             self._answer(200, {"metadata": {"resourceVersion": "1"}, "items": items})
         else:
             self._answer_found(path)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
+SENDER = "mxp-identity"
+"""What warnings begin with: kubectl shows those of all webhooks alike, and not who sent them."""
+
 _LONGEST_WARNING = 256
 """Characters. The API server may cut longer warnings, and drops those beyond 4096 characters in sum."""
 
@@ -41,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
             response["patchType"] = "JSONPatch"
             response["patch"] = b64encode(msgspec.json.encode(self.patch)).decode()
         if self.warnings:
-            response["warnings"] = [printable(warning) for warning in self.warnings]
+            response["warnings"] = [printable(f"{SENDER}: {warning}") for warning in self.warnings]
         if self.audit:
             response["auditAnnotations"] = self.audit
         if not self.allowed:

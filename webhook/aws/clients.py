@@ -14,7 +14,7 @@ import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import ContainerProvider, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, NoCredentialsError, UnknownRegionError
+from botocore.exceptions import BotoCoreError, NoCredentialsError, ProfileNotFound, UnknownRegionError
 from botocore.loaders import create_loader
 from botocore.utils import ContainerMetadataFetcher
 
@@ -244,6 +244,10 @@ def _configuration() -> Iterator[None]:
     """Raise AwsError where the SDK's own configuration cannot be used."""
     try:
         yield
+    except ProfileNotFound as error:
+        known = ", ".join(sorted(botocore.session.Session().available_profiles)) or "none"
+        message = bounded(f'AWS profile "{error.kwargs["profile"]}" not found; available: {known}', 300)
+        raise AwsError(FailureKind.NOT_ALLOWED, message) from error
     except (BotoCoreError, ValueError) as error:
         message = bounded(f"the AWS SDK's configuration: {error}", 300)
         raise AwsError(FailureKind.NOT_ALLOWED, message) from error

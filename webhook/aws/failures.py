@@ -87,7 +87,10 @@ _NO_ANSWER = (
 # How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
-_NO_CREDENTIALS = "a person sets AWS_PROFILE or runs `aws configure`, a pod has a role by its ServiceAccount"
+_NO_CREDENTIALS = "no AWS credentials"
+_GET_SOME = "set AWS_PROFILE or run `aws configure`; a pod has a role by its ServiceAccount"
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 _NOT_AWS = f"not AWS's answer; {NOT_AWS}"
 
 
@@ -98,16 +101,19 @@ def explained(operation: str, error: Exception, exchange: Exchange) -> tuple[str
     if isinstance(error, CredentialsError) and isinstance(error.__cause__, Exception):
         code, cause = explained(operation, error.__cause__, exchange)
         message = str(cause).removeprefix(f"{operation}: ")
+        if not message.startswith(_NO_CREDENTIALS):
+            message = f"{_NO_CREDENTIALS}: {message}"
         # A caller without credentials has not been refused by the service that was to be called.
         kind = FailureKind.UNEXPECTED if cause.kind.needs_a_person else cause.kind
-        message = bounded(f"{operation}: no credentials: {message}", _LONGEST)
-        return code, AwsError(kind, message, cause.unreachable)
+        return code, AwsError(kind, bounded(message, _LONGEST), cause.unreachable)
     if isinstance(error, sdk.ClientError):
         return _refused(operation, error, exchange)
     if exchange.answer is not None and isinstance(error, _UNREADABLE):
         return _unreadable(operation, error, exchange, exchange.answer)
     kind, message, unreached = _kind_of(error, exchange)
-    return type(error).__name__, AwsError(kind, bounded(f"{operation}: {message}", _LONGEST), unreached)
+    if not unreached and not message.startswith(_NO_CREDENTIALS):
+        message = f"{operation}: {message}"
+    return type(error).__name__, AwsError(kind, bounded(message, _LONGEST), unreached)
 
 
 def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tuple[str, AwsError]:
@@ -116,6 +122,10 @@ def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tupl
     code, message = str(details.get("Code", "")), str(details.get("Message", "no message"))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = _KINDS.get(code) or _kind_of_status(status)
+    if code in _EXPIRED:
+        return code, AwsError(kind, f"the AWS credentials have expired ({code}): sign in again")
+    if code in _UNKNOWN:
+        return code, AwsError(kind, bounded(f"AWS does not accept the credentials ({code}): {message}", _LONGEST))
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
@@ -157,8 +167,8 @@ def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Un
         message = str(unreached)
     elif exchange.endpoint and isinstance(error, sdk.ReadTimeoutError):
         message = f"no answer from {exchange.endpoint}: timed out"
-    if any(isinstance(one, sdk.NoCredentialsError | sdk.PartialCredentialsError) for one in causes):
-        return FailureKind.UNEXPECTED, f"{message}; {_NO_CREDENTIALS}", None
+    if lack := next((words for one in causes if (words := _lack_of_credentials(one))), None):
+        return FailureKind.UNEXPECTED, lack, None
     if found := next((match for one in causes if (match := _STATUS.search(str(one)))), None):
         return _kind_of_status(int(found[1] or found[2])), message, unreached
     if any(isinstance(one, sdk.SSLError) for one in causes):
@@ -172,6 +182,18 @@ def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Un
     if isinstance(error, KeyError):
         return FailureKind.UNEXPECTED, f"the answer has no {message}", None
     return FailureKind.UNEXPECTED, message or type(error).__name__, None
+
+
+def _lack_of_credentials(error: BaseException) -> str | None:
+    """What a person whom the SDK has no credentials for can do; None for another error."""
+    match error:
+        case sdk.NoCredentialsError():
+            return f"{_NO_CREDENTIALS}; {_GET_SOME}"
+        case sdk.PartialCredentialsError():
+            return f"{_NO_CREDENTIALS}: {error}; {_GET_SOME}"
+        case sdk.SSOError() | sdk.TokenRetrievalError():
+            return f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
+    return None
 
 
 def released(failure: AwsError, error: Exception) -> AwsError:

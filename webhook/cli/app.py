@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from webhook import VERSION
 from webhook.cli.apply.command import apply
+from webhook.cli.config.command import check
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate
 from webhook.cli.plan.command import plan
@@ -20,7 +22,25 @@ from webhook.cli.setup.command import setup
 from webhook.cli.verify.command import verify
 
 
-class _Commands(TyperGroup):
+class _Legible:
+    """A command whose help names a type only where it says something: not `<bool>` of a flag, nor `<str>`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of the class that it is mixed into
+        for param in params:
+            if isinstance(param, TyperOption) and param.is_flag:
+                param.metavar = ""
+            elif isinstance(param, TyperArgument):
+                vars(param)["display_type_rich"] = lambda ctx: None  # noqa: ARG005  typer calls it
+        return params
+
+
+class _Command(_Legible, TyperCommand):
+    """One command."""
+
+
+class _Commands(_Legible, TyperGroup):
     """Commands whose Ctrl-C typer does not swallow."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -31,14 +51,14 @@ class _Commands(TyperGroup):
             raise InterruptedByPersonError from error
 
 
-app = typer.Typer(
-    name="mxp-identity",
-    cls=_Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+_STYLE: dict[str, Any] = {
+    "cls": _Commands,
+    "no_args_is_help": True,
+    "rich_markup_mode": "markdown",
+    "context_settings": {"help_option_names": ["--help", "-h"]},
+}
+app = typer.Typer(name="mxp-identity", pretty_exceptions_enable=False, **_STYLE)
+config = typer.Typer(name="config", **_STYLE)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001  typer calls it
@@ -52,15 +72,13 @@ def _root(
     *,
     _version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, metavar="", help="Print the version and exit."
-        ),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Gives every Upbound control plane its AWS identity while its ServiceAccount is being created.
 
     New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
-    backup fails with AccessDenied? `verify NAMESPACE` says why, and prints the command that corrects it.
+    backup fails with AccessDenied? `verify NAME` says why, and prints the command that corrects it.
 
     `setup`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without `--approve`;
     `plan` prints what `apply` does.
@@ -79,10 +97,19 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for panel, commands in _PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(cls=_Command, rich_help_panel=panel)(command)
+
+
+@config.callback()
+def _config() -> None:
+    """Check a configuration file."""
+
+
+config.command(cls=_Command)(check)
+app.add_typer(config, rich_help_panel="Look, and change nothing")
 
 
 def main() -> None:
     """Run the command line, with one clear message for what a person can correct."""
     with read_to_the_end(), explained():
-        app()
+        sys.exit(app(standalone_mode=False))

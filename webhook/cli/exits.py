@@ -32,20 +32,22 @@ class Exit(IntEnum):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn expected errors into a message on standard error and an exit code."""
+    """Turn expected errors into `Error: ...` on standard error, a line for each, and an exit code."""
+    from typer import TyperException
+
     from webhook.model.aws_errors import AwsError
     from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError, InvalidPolicyError
 
     try:
         yield
+    except TyperException as error:  # the call itself; without a message its help was printed
+        _end(Exit.WRONG, *filter(None, [error.format_message()]))
     except ConfigurationError as error:
-        _end("the configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems), Exit.WRONG)
+        _end(Exit.WRONG, *error.problems)
     except InvalidNameError as error:
-        _end(f"the call is wrong: {_in_one_line(error)}", Exit.WRONG)
-    except ClusterError as error:
-        _end(f"the API server: {_in_one_line(error)}", Exit.FAILED)
-    except (AwsError, InvalidPolicyError) as error:
-        _end(f"AWS: {_in_one_line(error)}", Exit.FAILED)
+        _end(Exit.WRONG, str(error))
+    except (ClusterError, AwsError, InvalidPolicyError) as error:
+        _end(Exit.FAILED, str(error))
 
 
 @contextmanager
@@ -86,11 +88,7 @@ def ended_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while Python shuts down
 
 
-def _in_one_line(error: Exception) -> str:
-    """The message, however many lines of a proxy's page are in it."""
-    return " ".join(str(error).split())
-
-
-def _end(message: str, code: Exit) -> Never:
-    sys.stderr.write(f"{message}\n")
+def _end(code: Exit, *messages: str) -> Never:
+    """End with a line for each message, however many lines of a proxy's page are in it."""
+    sys.stderr.writelines(f"Error: {' '.join(message.split())}\n" for message in messages)
     sys.exit(code)

@@ -17,30 +17,40 @@ def valued(text: str, metavar: str, *names: str, default: bool | str = False, pa
 
 def flag(name: str, text: str) -> Any:
     """An option without a value."""
-    return typer.Option(name, metavar="", help=text)
+    return typer.Option(name, help=text)
 
 
 _WHERE = "Where to look"
 _FILE = "A configuration file. Without it: what the chart has installed in the cluster."
-_OWN = "The namespace that this program is installed in. Without it: the file's, else mxp-identity."
+_RELEASE = "The namespace that this program is installed in. Without it: the file's, else mxp-identity."
+_WHICH = "Which control planes"
+_NAME = "A control plane, by its name or its host namespace. Without it: all of them."
+_GROUP = "The group of the control plane, or of all of them."
+_NAMESPACE = "Its host namespace, mxp-...-system, in place of its name."
 
 ConfigFile = Annotated[Path | None, valued(_FILE, "FILE", "--config", panel=_WHERE)]
-OwnNamespace = Annotated[str | None, valued(_OWN, "NAME", "--namespace", "-n", panel=_WHERE)]
+ReleaseNamespace = Annotated[str | None, valued(_RELEASE, "NAME", panel=_WHERE)]
 Context = Annotated[
     str | None, valued("A context of the kubeconfig. Without it: the current one.", "NAME", panel=_WHERE)
 ]
 OutputForm = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
-ControlPlaneNamespace = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="NAMESPACE",
-        help="The control plane's host namespace, mxp-...-system. Without it: all of them.",
-        show_default=False,
-    ),
-]
+ControlPlaneName = Annotated[str | None, typer.Argument(metavar="NAME", help=_NAME, show_default=False)]
+Group = Annotated[str | None, valued(_GROUP, "NAME", "--group", "-g", panel=_WHICH)]
+Namespace = Annotated[str | None, valued(_NAMESPACE, "NAME", "--namespace", "-n", panel=_WHICH)]
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise typer.BadParameter(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
 AtATime = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="How many at a time. Without it: the configuration's.", show_default=False
+        parser=_at_least_one,
+        metavar="N",
+        help="How many at a time. Without it: the configuration's.",
+        show_default=False,
     ),
 ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from webhook.cli.apply.engine import Done
+    from webhook.model.control_planes import ControlPlanes
     from webhook.model.names import Subject
 
 
@@ -28,11 +29,11 @@ _WIDE = 1000
 """Characters of a line that goes to a file or a pipe: long enough that nothing is cut."""
 
 
-def console() -> Console:
-    """Where people read; a pipe gets plain text whose lines are not broken."""
+def console(in_pipe: int = _WIDE) -> Console:
+    """Where people read; a pipe gets plain text, whose lines are broken after `in_pipe` characters only."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _WIDE
+    width = None if sys.stdout.isatty() else in_pipe
     return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False, markup=False)
 
 
@@ -68,11 +69,20 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] 
     console().print(table)
 
 
-def subject_fields(subject: Subject) -> dict[str, str]:
-    """A ServiceAccount in a document."""
-    return {"namespace": subject.namespace, "serviceAccount": subject.service_account}
+def subject_fields(subject: Subject, planes: ControlPlanes) -> dict[str, str | None]:
+    """A ServiceAccount in a document, with the names of its control plane."""
+    return {
+        **planes.at(subject.namespace).fields,
+        "namespace": subject.namespace,
+        "serviceAccount": subject.service_account,
+    }
 
 
 def short(subject: Subject) -> str:
     """A ServiceAccount in a line for people."""
     return f"{subject.namespace}/{subject.service_account}"
+
+
+def titled(subject: Subject, planes: ControlPlanes) -> str:
+    """The same after the name of its control plane, where it has one."""
+    return "  ".join(filter(None, (planes.at(subject.namespace).title, short(subject))))

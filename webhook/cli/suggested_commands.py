@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 EDITING = ("iam:GetRole", "iam:UpdateAssumeRolePolicy")
 """What the program needs in a role whose trust it edits."""
 
+PROGRAM_LABEL = "mxp-identity/component=webhook"
+"""What the chart has on the program's objects and pods; `nameOverride` changes other labels."""
+
 _AND = "&&"
 """Between two commands: the second is for when the first went well."""
 

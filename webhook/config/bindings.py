@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from webhook.config.wording import in_binding
 from webhook.model.bindings import Binding, ExistingAnnotation, Mode
 from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import RoleArn, is_service_account_name
@@ -27,7 +28,7 @@ def bindings_of(sections: tuple[BindingSection, ...], cluster: str | None) -> tu
     bindings: list[Binding] = []
     for index, section in enumerate(sections):
         try:
-            bindings.append(_binding(section, f"bindings.{index}"))
+            bindings.append(_binding(section, in_binding(index, section.name)))
         except ConfigurationError as error:
             problems.extend(error.problems)
     problems.extend(_conflicts(bindings))
@@ -41,15 +42,15 @@ def bindings_of(sections: tuple[BindingSection, ...], cluster: str | None) -> tu
 def _binding(section: BindingSection, path: str) -> Binding:
     if not is_service_account_name(section.service_account):
         raise ConfigurationError(
-            f"{path}.serviceAccount: {section.service_account!r} is not the name of a ServiceAccount; give "
+            f"{path}serviceAccount: {section.service_account!r} is not the name of a ServiceAccount; give "
             "its exact name, such as mxp-controller"
         )
     binding = Binding(
         name=section.name,
         service_account=section.service_account,
-        namespaces=_namespaces(section, f"{path}.namespaces"),
+        namespaces=_namespaces(section, f"{path}namespaces"),
         mode=Mode(section.mode),
-        roles=tuple(_roles(section, f"{path}.roles")),
+        roles=tuple(_roles(section, f"{path}roles")),
         existing_annotation=ExistingAnnotation(section.existing_annotation),
         named_deployments=section.deployments or (),
     )
@@ -62,12 +63,12 @@ def check_associating(binding: Binding, path: str) -> None:
     """What mode pod-identity needs: a pattern to narrow the trust by, and no pool. Raises ConfigurationError."""
     if binding.namespaces.pattern is None:
         raise ConfigurationError(
-            f"{path}.namespaces.pattern: is missing; in mode pod-identity the role's trust is narrowed to the "
+            f"{path}namespaces.pattern: is missing; in mode pod-identity the role's trust is narrowed to the "
             "namespaces that it fits, because AWS knows no labels; give one such as mxp-*-system"
         )
     if len(binding.roles) > 1:
         raise ConfigurationError(
-            f"{path}.roles: are {len(binding.roles)}, but mode pod-identity takes one role, which never fills up; "
+            f"{path}roles: are {len(binding.roles)}, but mode pod-identity takes one role, which never fills up; "
             "name one"
         )
 

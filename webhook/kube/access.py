@@ -23,8 +23,9 @@ from kubernetes.config.incluster_config import (
 )
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
+from webhook.config.wording import yaml_problem
 from webhook.kube.errors import every_outcome
-from webhook.model.errors import ClusterError
+from webhook.model.errors import ClusterError, InvalidNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PERSONAL_FILE = Path.home() / ".kube" / "config"
 
+_NO_KUBECONFIG = "no kubeconfig found; set KUBECONFIG"
 _LONGEST_TOKEN = 65536
 _SCHEMES = frozenset({"http", "https"})
 _PROXY_SCHEMES = _SCHEMES | {"socks5", "socks5h"}
@@ -42,29 +44,33 @@ class Access:
     """The address, certificates and credentials of KUBECONFIG, or of the pod's ServiceAccount.
 
     For a `person` it is as with kubectl: ~/.kube/config counts too, and `context` chooses within the file. Raises
-    ClusterError for what does not pass by itself; files that Kubernetes mounts are read when they are needed.
+    ClusterError for what does not pass by itself, InvalidNameError for a context that there is not; files that
+    Kubernetes mounts are read when they are needed.
     """
 
     def __init__(self, *, person: bool, context: str | None) -> None:
         default = str(_PERSONAL_FILE) if person and _PERSONAL_FILE.exists() else None
         file = os.environ.get("KUBECONFIG") or default
+        if context and not file:
+            raise ClusterError(_NO_KUBECONFIG)
         self.context: str | None = None
         self._configuration = Configuration()
         self._token_file: Path | None = None
         self._renewing = Lock()
         try:
-            if file or context:
-                self._read(file or str(_PERSONAL_FILE), context)
+            if file:
+                self._read(file, context)
             else:
                 self._token_file = Path(SERVICE_TOKEN_FILENAME)
                 self._configuration.host = f"https://{_address_in_pod()}"
                 self._configuration.ssl_ca_cert = SERVICE_CERT_FILENAME
             self._check_addresses(file or "the environment")
-        except (ConfigException, OSError, yaml.YAMLError) as error:
-            raise ClusterError(
-                f"cannot connect: {str(error).removesuffix('.')}; set KUBECONFIG to a file that kubectl works "
-                "with, or run in a pod"
-            ) from error
+        except yaml.YAMLError as error:
+            raise ClusterError(yaml_problem(error, str(file))) from error
+        except ConfigException as error:
+            raise ClusterError(str(error)) from error
+        except OSError as error:
+            raise ClusterError(f"{error.filename or file}: {(error.strerror or str(error)).lower()}") from error
 
     @property
     def address(self) -> str:
@@ -106,7 +112,8 @@ class Access:
         try:
             merged = KubeConfigMerger(file)
             if merged.config is None:
-                raise ConfigException(f"there is no file {file}")
+                raise ConfigException(f"kubeconfig {file}: no such file; set KUBECONFIG")
+            _check_names(merged.config.value, file, context)
             loader = KubeConfigLoader(
                 merged.config, context, config_base_path=None, config_persister=merged.save_changes
             )
@@ -120,13 +127,15 @@ class Access:
                 self._token_file = Path(user.path or file).parent / user.value.pop("tokenFile")
             with _plugin_failures_raised():
                 loader.load_and_set(self._configuration)
+        except InvalidNameError:
+            raise
         except (
             AttributeError,
             KeyError,
             TypeError,
             ValueError,
         ) as error:  # the client checks little of what it reads
-            raise ConfigException(f"{file} is not a kubeconfig") from error
+            raise ConfigException(f"{file} is not a kubeconfig; set KUBECONFIG") from error
 
     def _check_addresses(self, where: str) -> None:
         configuration = self._configuration
@@ -170,6 +179,23 @@ def _message(record: logging.LogRecord) -> str:
     return "its reason is printed above" if is_printed else record.getMessage().removeprefix("exec: ")
 
 
+def _check_names(config: Any, file: str, context: str | None) -> None:
+    """Raise for a context, cluster or user that is named and is not there, with the names that are."""
+    contexts = {one["name"]: one["context"].value for one in config["contexts"]}
+    available = ", ".join(sorted(map(str, contexts))) or "none"
+    name = context or config.get("current-context")
+    if not name:
+        raise ConfigException(f"kubeconfig {file} has no current context; available: {available}")
+    if name not in contexts:
+        why = f'context "{name}" not found; available: {available}'
+        raise InvalidNameError(why) if context else ConfigException(f"{why} ({file})")
+    for kind in ("cluster", "user"):
+        named = contexts[name].get(kind)
+        known = [one["name"] for one in config[f"{kind}s"]]
+        if named not in known and (named or kind == "cluster"):
+            raise ConfigException(f'context "{name}" names the {kind} "{named}", which is not in {file}')
+
+
 def _user_of(config: Any, context: dict[str, Any]) -> Any:
     """The user of a kubeconfig's context, or None where it is anonymous."""
     name = context["context"].get("user")
@@ -180,7 +206,7 @@ def _user_of(config: Any, context: dict[str, Any]) -> Any:
 def _address_in_pod() -> str:
     host, port = (os.environ.get(name) for name in (SERVICE_HOST_ENV_NAME, SERVICE_PORT_ENV_NAME))
     if not host or not port:
-        raise ConfigException("Service host/port is not set.")
+        raise ConfigException(_NO_KUBECONFIG)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

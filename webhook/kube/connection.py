@@ -115,14 +115,14 @@ class Connection:
 
         For a caller that has no use for the answer; `ask` reads it.
         """
-        with every_outcome(f"{method} {path}"):
+        with every_outcome(f"{method} {path}", self._access.address):
             deadline = Deadline(seconds)
             response = self._send(method, path, query, body, content_type, deadline)
             return body_of(response, f"{method} {path}", most)
 
     def stream(self, path: str, query: Mapping[str, str], deadline: Deadline) -> BaseHTTPResponse:
         """Open a watch, which may be read until `deadline`. Blocks until it answers; raises ClusterError."""
-        with every_outcome(f"GET {path}"):
+        with every_outcome(f"GET {path}", self._access.address):
             return self._send("GET", path, query, None, "application/json", deadline)
 
     def token(self) -> str | None:
@@ -164,6 +164,6 @@ class Connection:
                 preload_content=False,
                 redirect=False,
             )
-            if (error := error_of(response, f"{method} {path}")) is not None:
+            if (error := error_of(response, f"{method} {path}", self._access.address)) is not None:
                 raise error
         return response

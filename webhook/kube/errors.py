@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from webhook.kube.deadlines import DeadlineError
 from webhook.kube.objects import StatusObject
+from webhook.kube.unreachable import is_of_proxy, why_unreachable
 from webhook.model.errors import ClusterError, ExpiredError, forget_locals
 from webhook.model.text import bounded
 from webhook.telemetry import metrics
@@ -75,8 +76,8 @@ def body_of(response: BaseHTTPResponse, what: str, most: int) -> bytes:
     return body
 
 
-def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
-    """The error that the answer is, with the message of its body; None for a success (2xx).
+def error_of(response: BaseHTTPResponse, what: str, address: str) -> ClusterError | None:
+    """The error that the answer of `address` is, with the message of its body; None for a success (2xx).
 
     The API server never redirects: a redirection comes from another server in between.
     """
@@ -85,6 +86,8 @@ def error_of(response: BaseHTTPResponse, what: str) -> ClusterError | None:
         return None
     body, _ = _read(response, _LONGEST_ERROR)
     message = _message(body)
+    if status == 401:  # noqa: PLR2004  RFC 9110, section 15.5.2: it says nothing of the request
+        what = f"{address} does not accept the credentials"
     error = _kind(status, message)(f"{what}: {status} {shown(message)}")
     error.status = status
     return error
@@ -146,8 +149,8 @@ def _start(body: bytes) -> str:
 
 
 @contextmanager
-def every_outcome(what: str) -> Iterator[None]:
-    """Raise a ClusterError for whatever is raised.
+def every_outcome(what: str, address: str = "") -> Iterator[None]:
+    """Raise a ClusterError for whatever is raised; `address` is the server that is asked, where one is.
 
     What is not usual is a bug of this program or of a library: it is logged with its traceback, and counted.
     """
@@ -156,6 +159,9 @@ def every_outcome(what: str) -> Iterator[None]:
     except ClusterError:
         raise
     except _USUAL as error:
+        if address and (reason := why_unreachable(error)):
+            way = " through its proxy" if is_of_proxy(error) else ""
+            raise ClusterError(f"cannot reach {address}{way}: {shown(reason)}") from error
         raise ClusterError(f"{what}: {shown(str(error) or type(error).__name__)}") from error
     except Exception as error:
         log.exception("kubernetes_failed", call=what)

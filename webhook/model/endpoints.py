@@ -59,7 +59,7 @@ NOT_AWS = "does a proxy answer? See AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY"
 
 _A_WAY = "a VPC endpoint, NAT or HTTPS_PROXY is needed"
 _NEXT_STEPS = {
-    Cause.NAME_NOT_FOUND: "a VPC endpoint with private DNS, public DNS or HTTPS_PROXY is needed",
+    Cause.NAME_NOT_FOUND: "private DNS of a VPC endpoint, public DNS, HTTPS_PROXY or another AWS_REGION is needed",
     Cause.REFUSED: "see AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY",
     Cause.NO_ROUTE: _A_WAY,
     Cause.TIMED_OUT: _A_WAY,

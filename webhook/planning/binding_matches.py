@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class ProblemKind(StrEnum):
-    """What only a person can fix; of notes, what a person may want to know."""
+    """What only a person can fix; of notes, what one may want to know. The values are in documents and logs."""
 
-    UNREAD = "role not read"
-    FULL = "no room"
+    UNREAD = "role-not-read"
+    FULL = "no-room"
     DENIED = "denied"
-    MAY_BE_DENIED = "may be denied"
-    DANGLING = "deleted principal"
-    EXTERNAL_ANNOTATION = "external annotation"
-    NOT_SELECTED = "no binding"
-    AMBIGUOUS = "more than one binding"
-    TAKEN = "association in the way"
-    ASSOCIATION_OF_OTHERS = "external association"
-    ASSOCIATIONS_UNREAD = "associations not read"
+    MAY_BE_DENIED = "may-be-denied"
+    DANGLING = "deleted-principal"
+    EXTERNAL_ANNOTATION = "external-annotation"
+    NOT_SELECTED = "no-binding"
+    AMBIGUOUS = "several-bindings"
+    TAKEN = "association-in-the-way"
+    ASSOCIATION_OF_OTHERS = "external-association"
+    ASSOCIATIONS_UNREAD = "associations-not-read"
 
 
 @dataclass(frozen=True, slots=True)

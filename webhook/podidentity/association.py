@@ -104,11 +104,16 @@ class Association:
         return self.role == role.value and self.session_tags and not self.target_role
 
     @property
+    def names_an_installation(self) -> bool:
+        """Whether its tags are those of an installation of this program."""
+        return CLUSTER_TAG in self.tags or INSTALLATION_TAG in self.tags
+
+    @property
     def origin(self) -> str:
         """Where an external one comes from, to follow its id."""
         if self.owner_arn:
             return f"of add-on {legible(self.owner_arn)}"
-        if CLUSTER_TAG in self.tags or INSTALLATION_TAG in self.tags:
+        if self.names_an_installation:
             named = self.tags.get(INSTALLATION_TAG, "?"), self.tags.get(CLUSTER_TAG, "?")
             return "of installation {} in cluster {}".format(*map(legible, named))
         return "created externally"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webhook.config.wording import in_binding
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError, ConfigurationError
 from webhook.runtime.clock import pause_after
@@ -139,7 +140,7 @@ def role_check(bindings: tuple[Binding, ...], caller: CallerCheck) -> Check:
     No trust policy is touched before that is known.
     """
     roles = {
-        role: f"bindings.{index}.roles.{position}"
+        role: f"{in_binding(index, binding.name)}roles.{position}"
         for index, binding in enumerate(bindings)
         if binding.edits_trust
         for position, role in enumerate(binding.roles)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+
+def _in_order(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """The line with what every line has at its beginning."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
+
+
 _SHARED: tuple[structlog.types.Processor, ...] = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -53,9 +60,9 @@ def configure_logs(level: int, stream: LogStream | None = None) -> None:
         final, factory = (structlog.dev.ConsoleRenderer(),), structlog.PrintLoggerFactory(sys.stderr)
         library: tuple[structlog.types.Processor, ...] = final
     else:
-        final = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json))
+        final = (structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(_json))
         factory = structlog.BytesLoggerFactory(file)  # type: ignore[arg-type]  # it writes and flushes
-        library = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+        library = (structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[*_SHARED, *final],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -17,8 +17,14 @@ app.kubernetes.io/name: {{ include "mxp.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* What the commands find the program by, whatever nameOverride is. It is not in selectors, which cannot change. */}}
+{{- define "mxp.component" -}}
+mxp-identity/component: webhook
+{{- end -}}
+
 {{- define "mxp.ownLabels" -}}
 {{ include "mxp.selector" . }}
+{{ include "mxp.component" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}

@@ -24,7 +24,7 @@ from tests.support.associating import (
     cluster,
 )
 from tests.support.pods import CLUSTER
-from webhook.cli.report.access import Access, AccessFinding
+from webhook.cli.report.access import Access, AccessFinding, AssociationOwner
 from webhook.cli.report.statements import accesses
 from webhook.iam.statement import SERVICE
 from webhook.model.bindings import Mode
@@ -50,7 +50,7 @@ def _lines(seen: AccountSnapshot, *planes: Subject) -> list[Access]:
 
 def _of(
     subject: Subject | str, lines: list[Access]
-) -> list[tuple[str, AccessFinding, str | None, str | None, str | None]]:
+) -> list[tuple[str, AccessFinding, str | None, str | None, AssociationOwner | None]]:
     """The lines of a subject: role, finding, statement, association and its owner."""
     return [
         (one.role.name, one.finding, str(one.place) if one.place else None, one.association, one.owner)
@@ -59,55 +59,79 @@ def _of(
     ]
 
 
-Said = tuple[str, AccessFinding, str | None, str | None, str | None]
+Said = tuple[str, AccessFinding, str | None, str | None, AssociationOwner | None]
 ID = f"a-{A.namespace}"
 DENY_OUTSIDE = {**DENY_PODS, "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-1234567890"}}}
 CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
     "by ours": (
         account(association()),
-        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "this installation")],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, AssociationOwner.THIS_INSTALLATION)],
     ),
     "by ours, and perhaps denied": (
         account(association(), statements=[PODS.render(), DENY_OUTSIDE]),
-        [("mxp-backup", AccessFinding.MAY_BE_DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
+        [
+            (
+                "mxp-backup",
+                AccessFinding.MAY_BE_DENIED,
+                "statement 2 (Sid Quarantine)",
+                ID,
+                AssociationOwner.THIS_INSTALLATION,
+            )
+        ],
     ),
     "by an external one": (
         account(association(managed=False)),
-        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, "created externally")],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, AssociationOwner.EXTERNAL)],
     ),
     "by an add-on's": (
         account(association(owner_arn=ADDON)),
-        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, ADDON)],
+        [("mxp-backup", AccessFinding.AS_WANTED, STATEMENT, ID, AssociationOwner.ADD_ON)],
     ),
     "by none": (account(), [("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, None, None)]),
     "by ours, and no statement allows EKS": (
         account(association(), statements=[]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, AssociationOwner.THIS_INSTALLATION)],
     ),
     "by ours, and an external statement": (
         account(association(), statements=[WIDE]),
-        [("mxp-backup", AccessFinding.AS_WANTED, "statement 1 (Sid Wide)", ID, "this installation")],
+        [
+            (
+                "mxp-backup",
+                AccessFinding.AS_WANTED,
+                "statement 1 (Sid Wide)",
+                ID,
+                AssociationOwner.THIS_INSTALLATION,
+            )
+        ],
     ),
     "by ours, and half of what EKS needs": (
         account(association(), statements=[{**WIDE, "Action": "sts:AssumeRole"}]),
-        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, "this installation")],
+        [("mxp-backup", AccessFinding.WANTED_NOT_TRUSTED, None, ID, AssociationOwner.THIS_INSTALLATION)],
     ),
     "by ours, and a Deny": (
         account(association(), statements=[PODS.render(), DENY_PODS]),
-        [("mxp-backup", AccessFinding.DENIED, "statement 2 (Sid Quarantine)", ID, "this installation")],
+        [
+            (
+                "mxp-backup",
+                AccessFinding.DENIED,
+                "statement 2 (Sid Quarantine)",
+                ID,
+                AssociationOwner.THIS_INSTALLATION,
+            )
+        ],
     ),
     "ours, the role changed by hand": (
         account(association(role=OTHER_ROLE)),
         [
-            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, "this installation"),
-            ("other", AccessFinding.CHANGED, None, ID, "this installation"),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, AssociationOwner.THIS_INSTALLATION),
+            ("other", AccessFinding.CHANGED, None, ID, AssociationOwner.THIS_INSTALLATION),
         ],
     ),
     "an add-on's in the way": (
         account(association(role=OTHER_ROLE, owner_arn=ADDON)),
         [
-            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, ADDON),
-            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, ADDON),
+            ("mxp-backup", AccessFinding.WANTED_NOT_ASSOCIATED, None, ID, AssociationOwner.ADD_ON),
+            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, AssociationOwner.ADD_ON),
         ],
     ),
     "another installation's in the way": (
@@ -118,9 +142,9 @@ CASES: dict[str, tuple[AccountSnapshot, list[Said]]] = {
                 AccessFinding.WANTED_NOT_ASSOCIATED,
                 None,
                 ID,
-                f"installation canary in cluster {CLUSTER}",
+                AssociationOwner.ANOTHER_INSTALLATION,
             ),
-            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, f"installation canary in cluster {CLUSTER}"),
+            ("other", AccessFinding.EXTERNAL_ASSOCIATION, None, ID, AssociationOwner.ANOTHER_INSTALLATION),
         ],
     ),
     "not allowed to list": (
@@ -143,10 +167,16 @@ def test_each_control_plane_has_its_association_its_owner_and_the_statement(case
 def test_unused_associations_are_reported_and_external_ones_as_external() -> None:
     lines = _lines(account(association(GONE), association(B, managed=False)))
     assert _of(GONE, lines) == [
-        ("mxp-backup", AccessFinding.ASSOCIATED_NOT_WANTED, None, f"a-{GONE.namespace}", "this installation")
+        (
+            "mxp-backup",
+            AccessFinding.ASSOCIATED_NOT_WANTED,
+            None,
+            f"a-{GONE.namespace}",
+            AssociationOwner.THIS_INSTALLATION,
+        )
     ]
     assert _of(B, lines) == [
-        ("mxp-backup", AccessFinding.EXTERNAL_ASSOCIATION, None, f"a-{B.namespace}", "created externally")
+        ("mxp-backup", AccessFinding.EXTERNAL_ASSOCIATION, None, f"a-{B.namespace}", AssociationOwner.EXTERNAL)
     ]
 
 

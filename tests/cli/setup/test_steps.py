@@ -129,7 +129,7 @@ def test_a_missing_right_for_a_step_is_named_and_a_second_run_does_the_rest(aws:
         answer = setup(aws, "--approve")
     assert answer.code == 1
     assert told(answer.out) == ["the cluster's OIDC provider", "role mxp-backup for backups"]
-    assert answer.err.splitlines()[-1].startswith("AWS: PutRolePolicy: AccessDenied: ")
+    assert answer.err.splitlines()[-1].startswith("Error: PutRolePolicy: AccessDenied: ")
     assert "Traceback" not in answer.err
     assert len(told(setup(aws, "--approve").out)) == STEPS - 2
 
@@ -140,7 +140,7 @@ def test_the_missing_right_to_read_is_reported(aws: AwsStandIn) -> None:
             answer = setup(aws)
         assert (answer.code, told(answer.out)) == (1, [])
         line = answer.err.splitlines()[-1]  # a slow step is named before it
-        assert line.startswith(f"AWS: {action}: AccessDenied: ")
+        assert line.startswith(f"Error: {action}: AccessDenied: ")
 
 
 def test_external_changes_are_repaired_and_external_statements_are_kept(aws: AwsStandIn) -> None:
@@ -234,7 +234,7 @@ def test_what_another_cluster_or_bucket_has_is_not_taken_from_it(aws: AwsStandIn
     refused = setup(aws, *other, "--approve")
     assert (refused.code, told(refused.out)) == (2, [])
     line = refused.err.splitlines()[-1]  # a slow step is named before it
-    assert line.startswith(f"the call is wrong: {says}")
+    assert line.startswith(f"Error: {says}")
     assert account_of(aws) == before
 
 

@@ -194,7 +194,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no ServiceAccount": (
         replace(WELL, annotations=None),
         _shared(account(association())),
-        "ServiceAccount",
+        "service-account",
         "has no ServiceAccount",
         ["kubectl", "create", "-n", A.namespace, "serviceaccount", NAME],
     ),

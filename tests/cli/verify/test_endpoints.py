@@ -91,7 +91,7 @@ def test_each_service_that_is_not_reached_has_a_row_and_the_cluster_is_looked_at
         code, common, plane = stage.verify("pod-identity", changed)
     assert code == 4
     for service, (url, *words) in at.items():
-        level, message = common[service]
+        level, message = common[service.lower()]
         assert (level, message.partition(": ")[0]) == (
             "unknown",
             f"this command cannot reach {service} at {url.partition('//')[2]}",
@@ -106,12 +106,12 @@ ALONE: dict[str, tuple[dict[str, str], str, dict[str, tuple[str, str]]]] = {
     "IAM": (
         {"AWS_ENDPOINT_URL_IAM": NO_NAME},
         "this command cannot reach IAM at aws.invalid: name not found (",
-        {"OIDC provider": ("unknown", "IAM cannot be reached"), "role": ("unknown", "IAM cannot be reached")},
+        {"oidc-provider": ("unknown", "IAM cannot be reached"), "role": ("unknown", "IAM cannot be reached")},
     ),
     "STS": (
         {"AWS_ENDPOINT_URL_STS": NO_NAME},
         "this command cannot reach STS at aws.invalid: name not found (",
-        {"OIDC provider": ("unknown", "STS cannot be reached"), "role": ("unknown", "STS cannot be reached")},
+        {"oidc-provider": ("unknown", "STS cannot be reached"), "role": ("unknown", "STS cannot be reached")},
     ),
 }
 
@@ -121,8 +121,8 @@ def test_one_that_is_not_reached_is_named_and_no_other(stage: Stage, service: st
     changed, words, wanted = ALONE[service]
     code, common, plane = stage.verify("irsa", changed)
     assert code == 4
-    assert [check for check in common if check in {"IAM", "STS", "EKS"}] == [service]
-    assert common[service][1].startswith(words)
+    assert [check for check in common if check in {"iam", "sts", "eks"}] == [service.lower()]
+    assert common[service.lower()][1].startswith(words)
     for check, (level, reason) in wanted.items():
         assert plane[check][0] == level
         assert plane[check][1].endswith(reason)
@@ -133,13 +133,13 @@ def test_a_proxy_that_denies_aws_is_named(stage: Stage) -> None:
         changed = {"HTTPS_PROXY": url, "NO_PROXY": "127.0.0.1", "AWS_REGION": "us-west-2"}
         _, common, _ = stage.verify("irsa", changed, "AWS_ENDPOINT_URL")
     through = f"through the proxy {url.partition('//')[2]}: it answers 403 Said; allow the name in the proxy"
-    assert common["IAM"][1].startswith(f"this command cannot reach IAM at iam.amazonaws.com {through}")
-    assert common["STS"][1].startswith(f"this command cannot reach STS at sts.us-west-2.amazonaws.com {through}")
+    assert common["iam"][1].startswith(f"this command cannot reach IAM at iam.amazonaws.com {through}")
+    assert common["sts"][1].startswith(f"this command cannot reach STS at sts.us-west-2.amazonaws.com {through}")
 
 
 def test_aws_that_is_reached_has_no_row(stage: Stage) -> None:
     _, common, _ = stage.verify("irsa", {})
-    assert {"IAM", "STS", "EKS"}.isdisjoint(common)
+    assert {"iam", "sts", "eks"}.isdisjoint(common)
 
 
 TIMED_OUT = "no trust yet: GetRole: cannot reach IAM at iam.amazonaws.com: timed out; a VPC endpoint is needed"

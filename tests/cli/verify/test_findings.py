@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
 from tests.support.printed_commands import commands_of, without_context
+from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.cli.verify.diagnosis import MISSPELT, diagnose
 from webhook.cli.verify.findings import (
     ControlPlane,
@@ -25,7 +26,7 @@ from webhook.cli.verify.findings import (
 )
 from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.trust import check_first_statements
-from webhook.cli.verify.webhook import PROGRAM_LABEL, check_webhook
+from webhook.cli.verify.webhook import check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -80,7 +81,7 @@ def test_of_a_control_plane_that_is_well_everything_was_looked_at() -> None:
     verdict = diagnose(WELL, _shared())
     assert verdict.worst is Level.OK
     assert [one.check for one in verdict.findings] == [
-        "namespace", "annotation", "OIDC provider", "trust", "room", "pods",
+        "namespace", "annotation", "oidc-provider", "trust", "room", "pods",
     ]  # fmt: skip
 
 
@@ -138,7 +139,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no ServiceAccount": (
         replace(WELL, annotations=None),
         _shared(),
-        "ServiceAccount",
+        "service-account",
         "has no ServiceAccount",
         ["kubectl", "create", "-n", A.namespace, "serviceaccount", NAME],
     ),
@@ -181,14 +182,14 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
     "no provider": (
         WELL,
         _shared(providers={PROVIDER.arn: OidcProvider(PROVIDER.arn, None)}),
-        "OIDC provider",
+        "oidc-provider",
         "STS refuses every token",
         ["aws", "iam", "create-open-id-connect-provider", "--url", ISSUER.value, "--client-id-list", AUDIENCE],
     ),
     "a provider that may not be read": (
         WELL,
         _shared(providers={PROVIDER.arn: "AccessDenied: no"}),
-        "OIDC provider",
+        "oidc-provider",
         "AccessDenied: no",
         None,
     ),

@@ -128,7 +128,7 @@ def test_a_statement_that_was_meant_for_it_is_named_with_what_is_right(
 def test_the_provider_of_the_dual_stack_address_is_named_beside_the_one_that_is_missing(
     found: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
-    provider = found["keys with https"]["OIDC provider"]
+    provider = found["keys with https"]["oidc-provider"]
     assert provider["level"] == "broken"
     assert f"there is no OIDC provider {PROVIDER}: " in provider["message"]
     assert f"; {TWIN_PROVIDER} is for another address of the issuer, which no token names" in provider["message"]

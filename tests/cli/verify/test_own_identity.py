@@ -12,7 +12,7 @@ from webhook.cli.verify.findings import Level
 from webhook.cli.verify.webhook import check_own_pods
 from webhook.model.bindings import Mode
 
-RESTART = "kubectl rollout restart -n webhooks deployment -l app.kubernetes.io/name=mxp-identity-webhook"
+RESTART = "kubectl rollout restart -n webhooks deployment -l mxp-identity/component=webhook"
 KEPT = {"AWS_EC2_METADATA_DISABLED": "true"}
 AS_NODE = (
     f"{ROLE} does not trust this ServiceAccount yet: AccessDenied: User: "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import ConfigFile, Context, OutputForm, OwnNamespace, flag, valued
+from webhook.cli.options import ConfigFile, Context, OutputForm, ReleaseNamespace, flag, valued
 from webhook.cli.output import Output, write_done
 from webhook.cli.plan.command import make_plan_here
 from webhook.cli.plan.shown import plan_document, show_plan
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from webhook.cli.apply.engine import Done
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
+    from webhook.model.control_planes import ControlPlanes
     from webhook.model.names import IssuerUrl, RoleArn
     from webhook.planning.plan import Plan
 
@@ -42,7 +43,7 @@ class _Asked:
 
 def apply(  # noqa: PLR0913  options
     config: ConfigFile = None,
-    namespace: OwnNamespace = None,
+    release_namespace: ReleaseNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
@@ -75,14 +76,14 @@ def apply(  # noqa: PLR0913  options
         retired = IssuerUrl(retire_issuer)
     asked = _Asked(output, approve, installation)
     work = _apply if retired is None else partial(_retire, retired)
-    sys.exit(run_in_session(Where(config, namespace, context), partial(work, asked)))
+    sys.exit(run_in_session(Where(config, release_namespace, context), partial(work, asked)))
 
 
 async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
     from webhook.cli.apply.engine import Done, add_and_repair, open_applier, remove
 
-    plan, done = await make_plan_here(here, progress), Done()
-    with _printed(asked, plan, done, progress):
+    (plan, planes), done = await make_plan_here(here, progress), Done()
+    with _printed(asked, plan, planes, done, progress):
         if plan.has_changes:
             progress.step("watching the cluster")
             async with open_applier(here, done) as applier:
@@ -103,9 +104,9 @@ async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, pr
     from webhook.cli.apply.retiring import retire_here
 
     progress.step("reading trust policies")
-    plan, done = await _plan_to_retire(retired, asked, here, progress), Done()
+    (plan, planes), done = await _plan_to_retire(retired, asked, here, progress), Done()
     is_left = plan.has_changes and not asked.approved
-    with _printed(asked, plan, done, progress):
+    with _printed(asked, plan, planes, done, progress):
         if is_left and asked.output is Output.TABLE:
             sys.stdout.write("nothing is removed without --approve\n")
         elif plan.has_changes and asked.approved:
@@ -114,34 +115,39 @@ async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, pr
     return Exit.CHANGES if is_left else _exit_code(plan, done)
 
 
-async def _plan_to_retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Plan:
+async def _plan_to_retire(
+    retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress
+) -> tuple[Plan, ControlPlanes]:
     from webhook.cli.apply.retirement import retire_issuer, retire_role
     from webhook.cli.snapshots.release import roles_written_before
+    from webhook.model.control_planes import ControlPlanes
     from webhook.model.names import RoleArn
 
     if isinstance(retired, RoleArn):
         written = await roles_written_before(here.connection, here.namespace)
         account = await here.read_account(progress.count, {retired, *written})
-        return retire_role(retired, here.installation, account)
+        namespaces, _ = await here.api.namespaces().list()
+        return retire_role(retired, here.installation, account), ControlPlanes(namespaces.values())
     account = await here.read_account(progress.count)
-    return retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
+    plan = retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
+    return plan, ControlPlanes()  # of another cluster
 
 
 @contextmanager
-def _printed(asked: _Asked, plan: Plan, done: Done, progress: Progress) -> Iterator[None]:
+def _printed(asked: _Asked, plan: Plan, planes: ControlPlanes, done: Done, progress: Progress) -> Iterator[None]:
     """Print the plan before anything of it is done, and in the end what was done, whatever ends it.
 
     A document for programs is printed whole at the end.
     """
     progress.hide()
     if asked.output is Output.TABLE:
-        show_plan(plan, asked.output)
+        show_plan(plan, asked.output, planes)
         sys.stdout.flush()
     try:
         yield
     finally:
         progress.hide()
-        write_done(done, asked.output, plan_document(plan))
+        write_done(done, asked.output, plan_document(plan, planes))
 
 
 def _exit_code(plan: Plan, done: Done) -> Exit:

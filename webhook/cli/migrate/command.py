@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import AtATime, ConfigFile, Context, OutputForm, OwnNamespace, flag
+from webhook.cli.options import AtATime, ConfigFile, Context, OutputForm, ReleaseNamespace, flag
 from webhook.cli.output import Output, subject_fields, write_done, write_table
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.model.bindings import Binding
+    from webhook.model.control_planes import ControlPlanes
 
 
 class Way(StrEnum):
@@ -29,7 +30,7 @@ class Way(StrEnum):
     POD_IDENTITY = "pod-identity"
 
 
-_COLUMNS = ("namespace", "pods to replace", "next", "why")
+_COLUMNS = ("control plane", "namespace", "pods to replace", "next", "why")
 _COLOURS = {"blocked": "red", "switch": "bold"}
 
 
@@ -37,7 +38,7 @@ def migrate(  # noqa: PLR0913, PLR0917  each is an option
     binding: Annotated[str, typer.Argument(metavar="BINDING", help="The binding's name.", show_default=False)],
     to: Annotated[Way, typer.Option("--to", help="Its new mode.", show_default=False)],
     config: ConfigFile = None,
-    namespace: OwnNamespace = None,
+    release_namespace: ReleaseNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
@@ -55,7 +56,7 @@ def migrate(  # noqa: PLR0913, PLR0917  each is an option
     from webhook.cli.snapshots.session import Where, run_in_session
 
     work = partial(_migrate, binding=binding, to=to, approved=approve, at_a_time=at_a_time, output=output)
-    sys.exit(run_in_session(Where(config, namespace, context), work))
+    sys.exit(run_in_session(Where(config, release_namespace, context), work))
 
 
 async def _migrate(  # noqa: PLR0913  options
@@ -72,8 +73,7 @@ async def _migrate(  # noqa: PLR0913  options
     from webhook.cli.migrate.session import look_at_migration, open_migration
     from webhook.model.bindings import Mode
 
-    progress.step("asking AWS for the caller and the cluster")
-    session = await open_migration(here, binding, Mode(to.value))
+    session = await open_migration(here, binding, Mode(to.value), progress)
     done = Done()
     try:
         found = await look_at_migration(session, progress)
@@ -128,7 +128,7 @@ def _show(found: Migration) -> None:
 
     left = [move for move in found.moves if move.step is not MigrationStep.MOVED]
     if left:
-        write_table(_COLUMNS, [_row(move) for move in left])
+        write_table(_COLUMNS, [_row(move, found.planes) for move in left])
     counts = ", ".join(f"{len(found.at(step))} {step}" for step in MigrationStep if found.at(step))
     sys.stdout.write(f"binding {found.binding.name} to {found.course.target}: {counts or 'no ServiceAccounts'}\n")
     if found.statement_in:
@@ -142,9 +142,10 @@ def _show(found: Migration) -> None:
         )
 
 
-def _row(move: Move) -> tuple[tuple[str, str] | str, ...]:
+def _row(move: Move, planes: ControlPlanes) -> tuple[tuple[str, str] | str, ...]:
     step = (move.step.value, _COLOURS.get(move.step.value, "yellow"))
-    return move.subject.namespace, str(len(move.situation.pods)), step, move.why
+    namespace = move.subject.namespace
+    return planes.at(namespace).title, namespace, str(len(move.situation.pods)), step, move.why
 
 
 def _head(binding: Binding, course: Course) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def _document(found: Migration) -> dict[str, Any]:
         **_head(found.binding, found.course),
         "serviceAccounts": [
             {
-                **subject_fields(move.subject),
+                **subject_fields(move.subject, found.planes),
                 "next": move.step.value,
                 "why": move.why,
                 "podsToReplace": move.situation.pods,

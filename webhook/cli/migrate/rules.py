@@ -10,11 +10,12 @@ IRSA no pod gets the new variables as long as there is one: it is removed before
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.model.bindings import Mode
+from webhook.model.control_planes import ControlPlanes
 
 if TYPE_CHECKING:
     from webhook.model.bindings import Binding
@@ -170,6 +171,8 @@ class Migration:
     """What is to be written for ServiceAccounts of which the new way is IRSA and not all there."""
     statement_in: tuple[RoleArn, ...] = ()
     """The roles in which the statement for its pods is left, on the way to IRSA."""
+    planes: ControlPlanes = field(default_factory=ControlPlanes)
+    """The names of the control planes."""
 
     def at(self, *steps: MigrationStep) -> list[Move]:
         """The moves of these steps, in order."""

@@ -18,9 +18,11 @@ from webhook.cli.migrate.rules import (
     obstacle_to_restart,
 )
 from webhook.config.bindings import check_associating
+from webhook.config.wording import in_binding
 from webhook.iam.statement import OwnStatement, sid_for_pods
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.bindings import Mode, first_match
+from webhook.model.control_planes import ControlPlanes
 from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import Subject
 from webhook.planning.account import describe_all
@@ -79,17 +81,16 @@ class MigrationSession:
         return sid_for_pods(owner.installation, self.binding.name, owner.cluster)
 
 
-async def open_migration(here: Session, name: str, target: Mode) -> MigrationSession:
+async def open_migration(here: Session, name: str, target: Mode, progress: Progress) -> MigrationSession:
     """Have what a migration of the binding `name` needs; the caller closes it.
 
     Raises InvalidNameError where there is no such binding, ConfigurationError where it cannot go to that mode, and
     AwsError without credentials or a cluster that is ours.
     """
-    await here.caller.caller()
     found = next((one for one in here.installation.bindings if one.name == name), None)
     if found is None:
         names = ", ".join(one.name for one in here.installation.bindings)
-        raise InvalidNameError(f"there is no binding {name!r}; there is {names}")
+        raise InvalidNameError(f'no binding "{name}"; available: {names}')
     if found.mode is Mode.ANNOTATE:
         raise InvalidNameError(f"binding {name} is in mode annotate, in which trust is not managed")
     cluster = here.configuration.cluster.name
@@ -97,7 +98,9 @@ async def open_migration(here: Session, name: str, target: Mode) -> MigrationSes
         raise ConfigurationError("cluster.name: is missing; associations are made of the cluster so named")
     going = replace(found, mode=target)
     if going.associates:
-        check_associating(going, f"bindings.{here.installation.bindings.index(found)}")
+        check_associating(going, in_binding(here.installation.bindings.index(found), going.name))
+    progress.step("asking AWS for the caller and the cluster")
+    await here.caller.caller()
     bindings = tuple(going if one is found else one for one in here.installation.bindings)
     # Associations and statements for pods are looked after here, not by the plan.
     there = replace(here, installation=replace(here.installation, bindings=bindings, eks=None))
@@ -137,7 +140,8 @@ async def look_at_migration(session: MigrationSession, progress: Progress) -> Mi
     moves = [next_move(look.situation(grant), session.course) for grant in grants]
     additions = plan.additions_for({move.subject for move in moves if move.step is MigrationStep.ADD})
     others = look.moves_of_others({grant.subject for grant in grants})
-    return Migration(binding, session.course, (*moves, *others), additions, look.statement_in())
+    planes = ControlPlanes(cluster.namespaces.values())
+    return Migration(binding, session.course, (*moves, *others), additions, look.statement_in(), planes)
 
 
 class _Situations:

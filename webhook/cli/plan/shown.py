@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.output import Output, console, short, subject_fields, write_document
+from webhook.cli.output import Output, console, subject_fields, titled, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from webhook.model.control_planes import ControlPlanes
     from webhook.model.removal import Forecast
     from webhook.planning.association_plan import Associating, AssociationPlan
     from webhook.planning.binding_matches import Problem
@@ -18,26 +19,26 @@ Line = tuple[str, str]
 """Text and style."""
 
 
-def show_plan(plan: Plan, output: Output) -> None:
+def show_plan(plan: Plan, output: Output, planes: ControlPlanes) -> None:
     """Print it."""
     if output is not Output.TABLE:
-        write_document(plan_document(plan), output)
+        write_document(plan_document(plan, planes), output)
         return
     from rich.text import Text
 
     screen = console()
-    for text, style in plan_lines(plan):
+    for text, style in plan_lines(plan, planes):
         screen.print(Text(text, style=style))
 
 
-def plan_lines(plan: Plan) -> Iterator[Line]:
+def plan_lines(plan: Plan, planes: ControlPlanes) -> Iterator[Line]:
     """The plan, a line at a time: + added, - removed, ~ changed, ! for a person."""
     for change in plan.roles:
-        yield from _role(change)
-    yield from _associations(plan.associations)
+        yield from _role(change, planes)
+    yield from _associations(plan.associations, planes)
     if plan.annotations:
         yield "annotations", "bold"
-        yield from (_annotation(item) for item in plan.annotations)
+        yield from (_annotation(item, planes) for item in plan.annotations)
         yield "", ""
     for title, problems, mark, style in (
         ("problems that only a person can correct", plan.problems, "!", "red"),
@@ -45,7 +46,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     ):
         if problems:
             yield title, "bold"
-            yield from ((f"  {mark} {problem_text(problem)}", style) for problem in problems)
+            yield from ((f"  {mark} {problem_text(problem, planes)}", style) for problem in problems)
             yield "", ""
     if plan.forecast and plan.forecast.waiting:
         yield _over_limit(plan.forecast), "red"
@@ -85,13 +86,13 @@ def _over_limit(forecast: Forecast) -> str:
     )
 
 
-def problem_text(problem: Problem) -> str:
+def problem_text(problem: Problem, planes: ControlPlanes) -> str:
     """A problem in one line, with what it is about."""
-    about = short(problem.subject) if problem.subject else str(problem.role or "")
+    about = titled(problem.subject, planes) if problem.subject else str(problem.role or "")
     return ": ".join(part for part in (problem.kind.value, about, problem.message) if part)
 
 
-def _role(change: RoleChange) -> Iterator[Line]:
+def _role(change: RoleChange, planes: ControlPlanes) -> Iterator[Line]:
     size = f"{change.before.size()} -> {change.after.size()} characters"
     yield f"{change.role}  ({change.own.sid}, {size})", "bold"
     if change.is_repaired:
@@ -105,33 +106,33 @@ def _role(change: RoleChange) -> Iterator[Line]:
         else:
             yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
     for added in change.added:
-        yield f"  + {short(added.subject)}  {added.why}", "green"
+        yield f"  + {titled(added.subject, planes)}  {added.why}", "green"
     for removed in change.removed:
-        yield f"  - {short(removed.subject)}  {removed.why}", "red"
+        yield f"  - {titled(removed.subject, planes)}  {removed.why}", "red"
     yield "", ""
 
 
-def _associations(plan: AssociationPlan) -> Iterator[Line]:
+def _associations(plan: AssociationPlan, planes: ControlPlanes) -> Iterator[Line]:
     if not plan.has_changes:
         return
     yield "associations", "bold"
     for item in plan.made:
-        yield f"  + {short(item.subject)}  {item.role}  {item.why}", "green"
+        yield f"  + {titled(item.subject, planes)}  {item.role}  {item.why}", "green"
     for item in plan.repaired:
         was = item.found.id if item.found else "none"
-        yield f"  ~ {short(item.subject)}  {was} -> {item.role}  {item.why}", "yellow"
+        yield f"  ~ {titled(item.subject, planes)}  {was} -> {item.role}  {item.why}", "yellow"
     for gone in plan.removed:
-        yield f"  - {short(gone.found.subject)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
+        yield f"  - {titled(gone.found.subject, planes)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
     yield "", ""
 
 
-def _annotation(item: Annotating) -> Line:
+def _annotation(item: Annotating, planes: ControlPlanes) -> Line:
     now = f"{item.replacing} -> " if item.replacing else ""
     mark, style = ("~", "yellow") if item.replacing else ("+", "green")
-    return f"  {mark} {short(item.subject)}  {now}{item.role}  {item.why}", style
+    return f"  {mark} {titled(item.subject, planes)}  {now}{item.role}  {item.why}", style
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+def plan_document(plan: Plan, planes: ControlPlanes) -> dict[str, Any]:
     """The plan in plain values; keys and their meaning are in docs/use/commands.md."""
     return {
         "changes": plan.has_changes,
@@ -139,8 +140,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             {
                 "role": change.role.value,
                 "sid": change.own.sid,
-                "added": [{**subject_fields(item.subject), "why": item.why} for item in change.added],
-                "removed": [{**subject_fields(item.subject), "why": item.why} for item in change.removed],
+                "added": [{**subject_fields(item.subject, planes), "why": item.why} for item in change.added],
+                "removed": [{**subject_fields(item.subject, planes), "why": item.why} for item in change.removed],
                 "repaired": change.is_repaired,
                 "podStatements": [
                     {"sid": one.sid, "binding": one.binding, "changed": one in change.pods_changed}
@@ -150,39 +151,44 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             }
             for change in plan.roles
         ],
-        "associations": _associations_document(plan.associations),
+        "associations": _associations_document(plan.associations, planes),
         "annotations": [
             {
-                **subject_fields(item.subject),
+                **subject_fields(item.subject, planes),
                 "role": item.role.value,
                 "replacing": item.replacing,
                 "why": item.why,
             }
             for item in plan.annotations
         ],
-        "problems": _problems(plan.problems),
-        "notes": _problems(plan.notes),
+        "problems": _problems(plan.problems, planes),
+        "notes": _problems(plan.notes, planes),
         "observing": plan.is_observed,
         "limit": plan.forecast
         and {"due": plan.forecast.due, "allowed": plan.forecast.allowed, "waiting": plan.forecast.waiting},
     }
 
 
-def _associations_document(plan: AssociationPlan) -> dict[str, Any]:
+def _associations_document(plan: AssociationPlan, planes: ControlPlanes) -> dict[str, Any]:
     return {
-        "created": [_association(item) for item in plan.made],
-        "repaired": [_association(item) for item in plan.repaired],
+        "created": [_association(item, planes) for item in plan.made],
+        "repaired": [_association(item, planes) for item in plan.repaired],
         "removed": [
-            {**subject_fields(item.found.subject), "role": item.found.role, "id": item.found.id, "why": item.why}
+            {
+                **subject_fields(item.found.subject, planes),
+                "role": item.found.role,
+                "id": item.found.id,
+                "why": item.why,
+            }
             for item in plan.removed
         ],
     }
 
 
-def _association(item: Associating) -> dict[str, Any]:
+def _association(item: Associating, planes: ControlPlanes) -> dict[str, Any]:
     found = item.found
     return {
-        **subject_fields(item.subject),
+        **subject_fields(item.subject, planes),
         "role": item.role.value,
         "id": found.id if found else None,
         "replacing": found.role if found else None,
@@ -190,11 +196,11 @@ def _association(item: Associating) -> dict[str, Any]:
     }
 
 
-def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+def _problems(problems: Iterable[Problem], planes: ControlPlanes) -> list[dict[str, Any]]:
     return [
         {
             "kind": problem.kind.value,
-            **(subject_fields(problem.subject) if problem.subject else {}),
+            **(subject_fields(problem.subject, planes) if problem.subject else {}),
             "role": problem.role.value if problem.role else None,
             "message": problem.message,
         }

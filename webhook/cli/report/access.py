@@ -23,30 +23,29 @@ if TYPE_CHECKING:
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association, Ownership
 
-_OWN = "this installation"
 _FOR_NOBODY = "holds the place of our statement while no subject is trusted: IAM requires a statement"
 _GOING = "it is being deleted, and may need its role until it is gone"
 
 
 class AccessFinding(StrEnum):
-    """What one line of the report finds."""
+    """What one line of the report finds; the values are those of tables and documents."""
 
-    AS_WANTED = "as wanted"
-    WANTED_NOT_TRUSTED = "wanted, not trusted"
-    WANTED_NOT_ASSOCIATED = "wanted, not associated"
-    ASSOCIATED_NOT_WANTED = "associated, not wanted"
-    EXTERNAL_ASSOCIATION = "external association"
-    TRUSTED_NOT_WANTED = "trusted, not wanted"
+    AS_WANTED = "as-wanted"
+    WANTED_NOT_TRUSTED = "not-trusted"
+    WANTED_NOT_ASSOCIATED = "not-associated"
+    ASSOCIATED_NOT_WANTED = "unused-association"
+    EXTERNAL_ASSOCIATION = "external-association"
+    TRUSTED_NOT_WANTED = "unused-trust"
     DENIED = "denied"
-    MAY_BE_DENIED = "may be denied"
-    CHANGED = "changed externally"
-    NOT_KNOWN = "not known"
+    MAY_BE_DENIED = "may-be-denied"
+    CHANGED = "changed-externally"
+    NOT_KNOWN = "unknown"
     EXTERNAL = "external"
-    POD_IDENTITY = "pod identity"
-    OTHER_CLUSTER = "another cluster"
-    OTHER_INSTALLATION = "another installation"
-    DEAD_ISSUER = "dead issuer"
-    RETIRED_ROLE = "retired role"
+    POD_IDENTITY = "pod-identity"
+    OTHER_CLUSTER = "another-cluster"
+    OTHER_INSTALLATION = "another-installation"
+    DEAD_ISSUER = "dead-issuer"
+    RETIRED_ROLE = "retired-role"
 
     @property
     def is_difference(self) -> bool:
@@ -59,6 +58,15 @@ class AccessFinding(StrEnum):
             AccessFinding.OTHER_CLUSTER,
             AccessFinding.OTHER_INSTALLATION,
         }
+
+
+class AssociationOwner(StrEnum):
+    """Whose an association is; the values are those of tables and documents."""
+
+    THIS_INSTALLATION = "this-installation"
+    ADD_ON = "add-on"
+    ANOTHER_INSTALLATION = "another-installation"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,10 @@ class Access:
     """The cluster that a statement is for; None where it is for no cluster."""
     association: str | None = None
     """The id of the Pod Identity association by which it may, where it is by one."""
-    owner: str | None = None
-    """The association's owner: `this installation`, an add-on's ARN, or in words."""
+    owner: AssociationOwner | None = None
+    """The association's owner."""
+    owner_arn: str | None = None
+    """The add-on that owns the association."""
 
 
 class Accesses:
@@ -222,5 +232,11 @@ def _unused(finding: AccessFinding, reason: RemovalReason | None) -> tuple[Acces
 
 def _by(line: Access, found: Association, owner: Ownership) -> Access:
     """A line about access by an association."""
-    external = found.owner_arn or found.origin.removeprefix("of ")
-    return replace(line, association=found.id, owner=_OWN if owner.owns(found) else external)
+    whose = AssociationOwner.EXTERNAL
+    if owner.owns(found):
+        whose = AssociationOwner.THIS_INSTALLATION
+    elif found.owner_arn is not None:
+        whose = AssociationOwner.ADD_ON
+    elif found.names_an_installation:
+        whose = AssociationOwner.ANOTHER_INSTALLATION
+    return replace(line, association=found.id, owner=whose, owner_arn=found.owner_arn)

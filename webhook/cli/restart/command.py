@@ -9,8 +9,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import AtATime, ConfigFile, Context, ControlPlaneNamespace, OutputForm, OwnNamespace, flag
+from webhook.cli.options import (
+    AtATime,
+    ConfigFile,
+    Context,
+    ControlPlaneName,
+    Group,
+    Namespace,
+    OutputForm,
+    ReleaseNamespace,
+    flag,
+)
 from webhook.cli.output import Output, subject_fields, write_document, write_table
+from webhook.cli.restart.outcomes import RestartOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +29,10 @@ if TYPE_CHECKING:
     from webhook.cli.restart.restart_plan import PlannedRestart
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
+    from webhook.model.control_planes import ControlPlanes
 
-_COLUMNS = ("namespace", "deployment", "pods", "what", "why")
-_COLOURS = {"restart": "yellow", "rolled out": "green"}
+_COLUMNS = ("control plane", "namespace", "deployment", "pods", "what", "why")
+_COLOURS = {RestartOutcome.RESTART: "yellow", RestartOutcome.ROLLED_OUT: "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +40,16 @@ class _Line:
     """A step, what is to be done or its outcome, and why."""
 
     step: PlannedRestart
-    what: str
+    what: RestartOutcome
     why: str
 
 
-def restart(  # noqa: PLR0913  each is an option
-    control_plane: ControlPlaneNamespace = None,
+def restart(  # noqa: PLR0913, PLR0917  each is an option
+    control_plane: ControlPlaneName = None,
+    group: Group = None,
+    namespace: Namespace = None,
     config: ConfigFile = None,
-    namespace: OwnNamespace = None,
+    release_namespace: ReleaseNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
@@ -51,54 +65,63 @@ def restart(  # noqa: PLR0913  each is an option
     needs a person.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
+    from webhook.model.control_planes import Choice
 
-    work = partial(_restart, namespace=control_plane, approved=approve, at_a_time=at_a_time)
-    found = run_in_session(Where(config, namespace, context), work)
-    _show(found, output)
+    where = Where(config, release_namespace, context, Choice(control_plane, group, namespace))
+    found, planes = run_in_session(where, partial(_restart, approved=approve, at_a_time=at_a_time))
+    _show(found, planes, output)
     sys.exit(_exit_code(found))
 
 
 async def _restart(
-    here: Session, progress: Progress, *, namespace: str | None, approved: bool, at_a_time: int | None
-) -> list[_Line]:
+    here: Session, progress: Progress, *, approved: bool, at_a_time: int | None
+) -> tuple[list[_Line], ControlPlanes]:
     from webhook.cli.restart.restarting import Restarting, plan_restarts_here
     from webhook.kube.deployments import DeploymentApi
 
-    steps = await plan_restarts_here(here, namespace, progress)
-    outcomes = [("restart" if step.deployment else "skip", step.why) for step in steps]
+    steps, planes = await plan_restarts_here(here, progress)
+    outcomes = [(RestartOutcome.RESTART if step.deployment else RestartOutcome.SKIP, step.why) for step in steps]
     if approved:
         section = here.configuration.reconciler
         restarting = Restarting(here.api, DeploymentApi(here.connection), section.restart_timeout, progress)
         outcomes = await restarting.do(steps, at_a_time or section.restarts_at_a_time)
-    return [_Line(step, *outcome) for step, outcome in zip(steps, outcomes, strict=True)]
+    return [_Line(step, *outcome) for step, outcome in zip(steps, outcomes, strict=True)], planes
 
 
-def _show(lines: Sequence[_Line], output: Output) -> None:
+def _show(lines: Sequence[_Line], planes: ControlPlanes, output: Output) -> None:
     if output is not Output.TABLE:
-        write_document({"restarts": [_record(line) for line in lines]}, output)
+        write_document({"restarts": [_record(line, planes) for line in lines]}, output)
         return
     if lines:
-        write_table(_COLUMNS, [_row(line) for line in lines])
+        write_table(_COLUMNS, [_row(line, planes) for line in lines])
     counts = Counter(sorted(line.what for line in lines))
     sys.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "no pod lacks its identity")
-    sys.stdout.write("; do it with --approve\n" if "restart" in counts else "\n")
+    sys.stdout.write("; do it with --approve\n" if RestartOutcome.RESTART in counts else "\n")
 
 
-def _row(line: _Line) -> tuple[tuple[str, str] | str, ...]:
-    group, what = line.step.workload, (line.what, _COLOURS.get(line.what, "red"))
-    return group.subject.namespace, group.deployment or "-", str(len(group.pods)), what, line.why
+def _row(line: _Line, planes: ControlPlanes) -> tuple[tuple[str, str] | str, ...]:
+    group, what = line.step.workload, (line.what.value, _COLOURS.get(line.what, "red"))
+    namespace = group.subject.namespace
+    return (
+        planes.at(namespace).title,
+        namespace,
+        group.deployment or "none",
+        str(len(group.pods)),
+        what,
+        line.why,
+    )
 
 
-def _record(line: _Line) -> dict[str, Any]:
+def _record(line: _Line, planes: ControlPlanes) -> dict[str, Any]:
     group = line.step.workload
     pods = {"deployment": group.deployment or None, "pods": list(group.pods)}
-    return {**subject_fields(group.subject), **pods, "what": line.what, "why": line.why}
+    return {**subject_fields(group.subject, planes), **pods, "what": line.what.value, "why": line.why}
 
 
 def _exit_code(lines: Sequence[_Line]) -> Exit:
     outcomes = {line.what for line in lines}
-    if "restart" in outcomes:
+    if RestartOutcome.RESTART in outcomes:
         return Exit.CHANGES
-    if "failed" in outcomes:
+    if RestartOutcome.FAILED in outcomes:
         return Exit.FAILED
-    return Exit.DONE if outcomes <= {"rolled out"} else Exit.PROBLEMS
+    return Exit.DONE if outcomes <= {RestartOutcome.ROLLED_OUT} else Exit.PROBLEMS

@@ -7,9 +7,11 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from webhook.cli.restart.outcomes import RestartOutcome
 from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
+from webhook.model.control_planes import ControlPlanes
 from webhook.model.decisions import wanted_grants
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
@@ -28,26 +30,23 @@ if TYPE_CHECKING:
 
 _STILL_LACKING = "EKS did not give its new pods their identity: see that its pod identity webhook runs"
 
-Outcome = tuple[str, str]
-"""The outcome of a step, in a word or two, and why."""
+Outcome = tuple[RestartOutcome, str]
+"""The outcome of a step, and why."""
 
 
-async def plan_restarts_here(here: Session, namespace: str | None, progress: Progress) -> list[PlannedRestart]:
-    """Read pods, cluster and account, and plan; `namespace` is the only one to look for pods in, if given.
+async def plan_restarts_here(here: Session, progress: Progress) -> tuple[list[PlannedRestart], ControlPlanes]:
+    """Read pods, cluster and account, and plan for the control planes that were chosen.
 
-    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError, also
-    where the namespace does not exist.
+    Lists namespaces, ServiceAccounts and pods, gets Deployments, reads trust policies. Raises ClusterError.
     """
     progress.step("listing namespaces and ServiceAccounts")
     cluster = await here.read_cluster()
-    if namespace is not None and namespace not in cluster.namespaces:
-        raise ClusterError(f"there is no namespace {namespace}")
     progress.step("reading trust policies")
     account = await here.read_account(progress.count)
     grants = wanted_grants(cluster.namespaces.values(), cluster.accounts, here.installation.bindings)
     placed, _ = place(grants, account, here.installation)
     progress.step("listing pods")
-    workloads = await _workloads_without_identity(here, placed, namespace)
+    workloads = await _workloads_without_identity(here, placed)
     deployments = await _deployments_of(here, workloads, placed)
     lacking = {
         subject: reason
@@ -55,14 +54,14 @@ async def plan_restarts_here(here: Session, namespace: str | None, progress: Pro
         if (reason := what_is_lacking(placed[subject], cluster.account(subject)))
     }
     patience = here.configuration.reconciler.restart_timeout
-    return plan_restarts(workloads, deployments, lacking, time.time(), patience)
+    steps = plan_restarts(workloads, deployments, lacking, time.time(), patience)
+    return steps, ControlPlanes(cluster.namespaces.values())
 
 
-async def _workloads_without_identity(
-    here: Session, placed: Mapping[Subject, Placement], namespace: str | None
-) -> list[PodGroup]:
+async def _workloads_without_identity(here: Session, placed: Mapping[Subject, Placement]) -> list[PodGroup]:
     names = sorted({subject.service_account for subject in placed})
-    pods = [pod for name in names for pod in await here.api.pods(name, namespace)]
+    pods = [pod for name in names for pod in await here.api.pods(name, here.only_namespace)]
+    pods = [pod for pod in pods if here.chosen is None or pod.namespace in here.chosen]
     roles = {subject: placement.grant.role_of_pods for subject, placement in placed.items()}
     return _grouped(
         (pod for pod in pods if (subject := _subject(pod)) in roles and pod.lacks(roles[subject])), roles
@@ -133,7 +132,7 @@ class Restarting:
 
         async def do(step: PlannedRestart) -> Outcome:
             if step.deployment is None:
-                return "skip", step.why
+                return RestartOutcome.SKIP, step.why
             async with slots:
                 outcome = await self._do(step, step.deployment)
             self._ended += 1
@@ -146,19 +145,22 @@ class Restarting:
         try:
             return await self._restart(step, deployment)
         except ClusterError as error:
-            return "failed", str(error)
+            return RestartOutcome.FAILED, str(error)
 
     async def _restart(self, step: PlannedRestart, deployment: Deployment) -> Outcome:
         if not await self._deployments.restart(deployment, self._clock(), step.workload.role):
-            return "failed", "it has changed since the plan: run the command again"
+            return RestartOutcome.FAILED, "it has changed since the plan: run the command again"
         place = (deployment.namespace, deployment.name)
         ended = await end_of_rollout(self._deployments, *place, self._patience)
         if ended is None:
-            return "failed", "it is gone, or was recreated"
+            return RestartOutcome.FAILED, "it is gone, or was recreated"
         if not ended.is_rolled_out:
-            return "timed out", f"its new pods are not available after {self._patience:.0f} s: see why"
+            return (
+                RestartOutcome.TIMED_OUT,
+                f"its new pods are not available after {self._patience:.0f} s: see why",
+            )
         subject = step.workload.subject
         pods = await self._cluster.pods(subject.service_account, subject.namespace)
         if any(pod.deployment == deployment.name and pod.lacks(step.workload.role) for pod in pods):
-            return "did not help", _STILL_LACKING
-        return "rolled out", "its new pods have their identity"
+            return RestartOutcome.DID_NOT_HELP, _STILL_LACKING
+        return RestartOutcome.ROLLED_OUT, "its new pods have their identity"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webhook.model.control_planes import NAME_LABEL
 from webhook.model.selectors import NamePattern
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from webhook.model.bindings import Mode
     from webhook.model.names import RoleArn
-
-CONTROL_PLANE_LABEL = "internal.spaces.upbound.io/controlplane-name"
-"""The label of a control plane's host namespace."""
 
 SPACES_NAMESPACE = "upbound-system"
 
@@ -41,7 +39,7 @@ class Preset:
 
     def binding(self, roles: Iterable[RoleArn], mode: Mode, control_planes: NamePattern) -> dict[str, Any]:
         """The chart's binding that gives it these roles."""
-        expression = {"key": CONTROL_PLANE_LABEL, "operator": "Exists"}
+        expression = {"key": NAME_LABEL, "operator": "Exists"}
         selector = {} if self.namespace else {"selector": {"matchExpressions": [expression]}}
         return {
             "name": self.name,

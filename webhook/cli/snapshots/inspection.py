@@ -16,6 +16,7 @@ from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
 if TYPE_CHECKING:
     from webhook.kube.connection import Connection
     from webhook.model.bindings import Mode
+    from webhook.model.deployments import Deployment
     from webhook.model.names import Subject
 
 T = TypeVar("T")
@@ -74,11 +75,11 @@ class Inspection:
         newest = sorted(found, key=lambda item: item.last_timestamp or "")
         return {item.metadata.namespace: item.message for item in newest}
 
-    async def deployments(self, namespace: str, label: str = "") -> dict[str, int]:
-        """How many pods each Deployment (with that label) is to have, by its name (list deployments)."""
+    async def deployments(self, namespace: str, label: str) -> list[Deployment]:
+        """The Deployments with that label (list deployments)."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         found = await self._list(path, {"labelSelector": label}, DeploymentObject)
-        return {one.name: one.wanted for one in (item.deployment() for item in found)}
+        return [item.deployment() for item in found]
 
     async def registrations(self, webhook: str) -> list[WebhookConfiguration]:
         """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.config.load import load_configuration, parse_configuration
+from webhook.cli.suggested_commands import PROGRAM_LABEL
+from webhook.config.bindings import bindings_of
+from webhook.config.load import KEY, load_configuration, parse_configuration
 from webhook.coordination.leases import Lease
 from webhook.kube.connection import NotFoundError, RefusedError
 from webhook.kube.leases import lease_object
@@ -15,18 +17,18 @@ from webhook.kube.lists import listed
 from webhook.kube.objects import Metadata
 from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import RoleArn
+from webhook.server.issuer import configured_issuer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from webhook.config.contract import Configuration
     from webhook.kube.connection import Connection
+    from webhook.model.bindings import Binding
 
 DEFAULT_NAMESPACE = "mxp-identity"
 """Where docs/run/install.md installs the chart."""
 
-_SELECTOR = "app.kubernetes.io/name=mxp-identity-webhook"
-_KEY = "config.yaml"
 _ROLE = "mxp-identity/role-arn"
 
 _NOBODY = "mxp-identity-nobody"
@@ -42,10 +44,15 @@ class _Lease(msgspec.Struct, frozen=True):
     metadata: Metadata
 
 
-def configuration_from_file(path: Path, namespace: str | None) -> Configuration:
-    """The file's configuration; `namespace`, where given, is where the program is installed."""
+def checked_file(path: Path, namespace: str | None = None) -> tuple[Configuration, tuple[Binding, ...]]:
+    """The file's configuration and its bindings, both checked as far as they can be without a cluster.
+
+    `namespace`, where given, is where the program is installed. Raises ConfigurationError.
+    """
     found = load_configuration(path)
-    return found.model_copy(update={"namespace": namespace}) if namespace else found
+    bindings = bindings_of(found.bindings, found.cluster.name)
+    configured_issuer(found.cluster.issuer)
+    return (found.model_copy(update={"namespace": namespace}) if namespace else found), bindings
 
 
 async def configuration_of_release(connection: Connection, namespace: str | None) -> Configuration:
@@ -57,17 +64,16 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     path = f"/api/v1/namespaces/{where}/configmaps"
 
     def read() -> list[_ConfigMap]:
-        return list(listed(connection, _ConfigMap, path, {"labelSelector": _SELECTOR}))
+        return list(listed(connection, _ConfigMap, path, {"labelSelector": PROGRAM_LABEL}))
 
-    found = [item for item in await connection.in_thread(read) if _KEY in item.data]
-    if len(found) != 1:
-        names = ", ".join(item.metadata.name for item in found) or "none"
-        raise ConfigurationError(
-            f"namespace {where} has {len(found)} ConfigMaps of a release ({names}), not one: name the release's "
-            "namespace with --namespace, or a file with --config"
-        )
+    found = [item for item in await connection.in_thread(read) if KEY in item.data]
+    if not found:
+        raise ConfigurationError(f"no release in namespace {where}; use --release-namespace")
+    if len(found) > 1:
+        names = ", ".join(item.metadata.name for item in found)
+        raise ConfigurationError(f"{len(found)} releases in namespace {where} ({names}); use --config")
     (item,) = found
-    configuration = parse_configuration(item.data[_KEY], f"ConfigMap {where}/{item.metadata.name}")
+    configuration = parse_configuration(item.data[KEY], f"ConfigMap {where}/{item.metadata.name}")
     return configuration if configuration.namespace else configuration.model_copy(update={"namespace": where})
 
 

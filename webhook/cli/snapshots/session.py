@@ -14,7 +14,7 @@ from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cli.running import run
 from webhook.cli.snapshots.forecast import forecast
-from webhook.cli.snapshots.release import configuration_from_file, configuration_of_release
+from webhook.cli.snapshots.release import checked_file, configuration_of_release
 from webhook.cli.suggested_commands import options
 from webhook.config.bindings import bindings_of
 from webhook.config.runtime_environment import own_namespace
@@ -22,6 +22,7 @@ from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.kube.leases import Leases
 from webhook.model.bindings import label_keys, partition, service_accounts, trusted_roles
+from webhook.model.control_planes import LABELS, Choice, ControlPlanes
 from webhook.model.removal import PruneRules
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
@@ -47,18 +48,23 @@ READ_ATTEMPTS = 5
 """How often a call that only reads is tried: IAM throttles a caller that reads many roles."""
 
 
+_ALL = Choice()
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The options that choose cluster and installation."""
+    """The options that choose cluster, installation and control planes."""
 
     file: Path | None = None
-    namespace: str | None = None
+    release_namespace: str | None = None
     context: str | None = None
+    control_planes: Choice = _ALL
 
     @property
     def options(self) -> tuple[str, ...]:
         """The options with which another command means the same installation."""
-        return options({"--config": self.file, "--namespace": self.namespace, "--context": self.context})
+        given = {"--config": self.file, "--release-namespace": self.release_namespace, "--context": self.context}
+        return options(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Session:
     """One command's ways to cluster and account. `namespace` is where the program is installed."""
 
     where: Where
+    chosen: frozenset[str] | None
+    """The namespaces of the control planes that the command is about; None for all."""
     configuration: Configuration
     namespace: str
     installation: Installation
@@ -74,6 +82,11 @@ class Session:
     calls: AwsCalls
     caller: CallerCheck
     policies: IamTrustPolicies
+
+    @property
+    def only_namespace(self) -> str | None:
+        """The one namespace to list objects in; None where there are several to look at."""
+        return next(iter(self.chosen)) if self.chosen is not None and len(self.chosen) == 1 else None
 
     def policies_to_write(self) -> IamTrustPolicies:
         """The same trust policies for writers."""
@@ -153,21 +166,24 @@ def run_in_session(where: Where, work: Callable[[Session, Progress], Coroutine[A
 async def open_session(where: Where) -> AsyncIterator[Session]:
     """Open what a command needs, and close it.
 
-    Raises ConfigurationError, ClusterError, AwsError. A file is checked first, so that needs no cluster.
+    Raises ConfigurationError, InvalidNameError, ClusterError, AwsError. A file is checked first, then the names of
+    control planes and namespaces, and only then anything else is asked.
     """
-    in_file = _checked_file(where)
+    in_file = None if where.file is None else checked_file(where.file, where.release_namespace)[0]
     connection = Connection(person=True, context=where.context)
     try:
-        configuration = in_file or await configuration_of_release(connection, where.namespace)
+        chosen = await _chosen(connection, where)
+        configuration = in_file or await configuration_of_release(connection, where.release_namespace)
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
-        api = KubernetesApi(connection, label_keys(bindings))
+        api = KubernetesApi(connection, label_keys(bindings) | LABELS)
         issuer = (await find_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
         calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
         try:
             caller = CallerCheck(calls)
             yield Session(
                 where=where,
+                chosen=chosen,
                 configuration=configuration,
                 namespace=namespace,
                 installation=Installation(
@@ -189,14 +205,18 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
         connection.close()
 
 
-def _checked_file(where: Where) -> Configuration | None:
-    """The configuration in the file that `where` names, if it names one. Raises ConfigurationError."""
-    if where.file is None:
+async def _chosen(connection: Connection, where: Where) -> frozenset[str] | None:
+    """The control planes that are meant (list namespaces). Raises InvalidNameError for a name that there is not.
+
+    So does a namespace of the release that there is not, beside a file; a release in it would have to be found.
+    """
+    if where.control_planes.is_all and not (where.file and where.release_namespace):
         return None
-    configuration = configuration_from_file(where.file, where.namespace)
-    bindings_of(configuration.bindings, configuration.cluster.name)
-    configured_issuer(configuration.cluster.issuer)
-    return configuration
+    namespaces, _ = await KubernetesApi(connection, LABELS).namespaces().list()
+    found = ControlPlanes(namespaces.values())
+    if where.release_namespace is not None:
+        found.chosen(Choice(namespace=where.release_namespace))
+    return found.chosen(where.control_planes)
 
 
 async def _eks(bindings: tuple[Binding, ...], name: str | None, calls: AwsCalls) -> ClusterArn | None:

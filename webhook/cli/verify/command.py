@@ -7,23 +7,35 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from webhook.cli.exits import Exit
-from webhook.cli.options import ConfigFile, Context, ControlPlaneNamespace, OutputForm, OwnNamespace, flag
-from webhook.cli.output import Output, console, subject_fields, write_document
+from webhook.cli.options import (
+    ConfigFile,
+    Context,
+    ControlPlaneName,
+    Group,
+    Namespace,
+    OutputForm,
+    ReleaseNamespace,
+    flag,
+)
+from webhook.cli.output import Output, console, subject_fields, titled, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webhook.cli.verify.findings import Diagnosis, Finding
+    from webhook.model.control_planes import ControlPlanes
 
 _STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
-_MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "+"}
+_MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "ok"}
 _NOTE_RANK = 2
 
 
-def verify(  # noqa: PLR0913  options
-    plane: ControlPlaneNamespace = None,
+def verify(  # noqa: PLR0913, PLR0917  options
+    control_plane: ControlPlaneName = None,
+    group: Group = None,
+    namespace: Namespace = None,
     config: ConfigFile = None,
-    namespace: OwnNamespace = None,
+    release_namespace: ReleaseNamespace = None,
     context: Context = None,
     output: OutputForm = Output.TABLE,
     *,
@@ -33,32 +45,34 @@ def verify(  # noqa: PLR0913  options
 ) -> None:
     """Find what keeps a control plane from its AWS identity, with the command that corrects each finding.
 
-    Without a namespace it looks at all of them and prints those with findings, worst first. It changes nothing: a
+    Without a name it looks at all of them and prints those with findings, worst first. It changes nothing: a
     ServiceAccount is sent through admission as a dry run. Run it again afterwards: some findings only show then.
 
     Exit code 0: all is well. 4: there are findings.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
     from webhook.cli.verify.control_planes import verify_here
+    from webhook.model.control_planes import Choice
 
-    where = Where(config, namespace, context)
-    common, diagnoses = run_in_session(where, partial(verify_here, plane=plane, assume=assume))
+    where = Where(config, release_namespace, context, Choice(control_plane, group, namespace))
+    common, diagnoses, planes = run_in_session(where, partial(verify_here, assume=assume))
     if output is Output.TABLE:
-        _show(common, diagnoses, whole=plane is not None)
+        is_one = control_plane is not None or namespace is not None
+        _show(common, diagnoses, planes, whole=is_one)
     else:
-        write_document(_document(common, diagnoses), output)
+        write_document(_document(common, diagnoses, planes), output)
     worst = [*(finding.level for finding in common), *(diagnosis.worst for diagnosis in diagnoses)]
     sys.exit(Exit.PROBLEMS if any(level.rank < _NOTE_RANK for level in worst) else Exit.DONE)
 
 
-def _show(common: list[Finding], diagnoses: list[Diagnosis], *, whole: bool) -> None:
+def _show(common: list[Finding], diagnoses: list[Diagnosis], planes: ControlPlanes, *, whole: bool) -> None:
     """Print findings; of many control planes, only those that are not well."""
     screen = console()
     _show_findings(common)
     for diagnosis in diagnoses:
         shown = [one for one in diagnosis.findings if whole or one.level.rank < _NOTE_RANK]
         if shown:
-            screen.print(f"\n{diagnosis.subject.namespace}/{diagnosis.subject.service_account}", style="bold")
+            screen.print(f"\n{titled(diagnosis.subject, planes)}", style="bold")
             _show_findings(shown)
     bad = sum(diagnosis.worst.rank < _NOTE_RANK for diagnosis in diagnoses)
     screen.print(f"\nServiceAccounts: {len(diagnoses)}, with findings: {bad}", style="bold")
@@ -71,17 +85,17 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         style = _STYLES[finding.level.value]
         mark = _MARKS[finding.level.value]
-        screen.print(Text.assemble((f"  {mark} {finding.check}: ", style), finding.message))
+        screen.print(Text.assemble((f"  {mark:2} {finding.check}: ", style), finding.message))
         for command in filter(None, (finding.fix, finding.template)):
             screen.print(Text(f"      {command}"), soft_wrap=True)  # to be copied: never broken
 
 
-def _document(common: list[Finding], diagnoses: list[Diagnosis]) -> dict[str, Any]:
+def _document(common: list[Finding], diagnoses: list[Diagnosis], planes: ControlPlanes) -> dict[str, Any]:
     return {
         "webhook": [_finding(finding) for finding in common],
         "controlPlanes": [
             {
-                **subject_fields(diagnosis.subject),
+                **subject_fields(diagnosis.subject, planes),
                 "role": diagnosis.role.value if diagnosis.role else None,
                 "worst": diagnosis.worst.value,
                 "findings": [_finding(finding) for finding in diagnosis.findings],
@@ -93,7 +107,7 @@ def _document(common: list[Finding], diagnoses: list[Diagnosis]) -> dict[str, An
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "check": finding.check,
+        "check": finding.check.value,
         "level": finding.level.value,
         "message": finding.message,
         "fix": finding.fix,

@@ -12,10 +12,11 @@ from webhook.aws.calls import AwsCalls, text
 from webhook.aws.oidc import read_provider
 from webhook.aws.reachability import unreached
 from webhook.cli.snapshots.inspection import Inspection
-from webhook.cli.suggested_commands import options
+from webhook.cli.suggested_commands import PROGRAM_LABEL, options
 from webhook.cli.verify.diagnosis import diagnose, names_a_role
 from webhook.cli.verify.endpoints import check_endpoint
 from webhook.cli.verify.findings import (
+    Check,
     ControlPlane,
     Diagnosis,
     Finding,
@@ -30,12 +31,13 @@ from webhook.cli.verify.findings import (
     unknown,
 )
 from webhook.cli.verify.trust import check_first_statements, check_other_writers
-from webhook.cli.verify.webhook import PROGRAM_LABEL, check_own_pods, check_webhook
+from webhook.cli.verify.webhook import check_own_pods, check_webhook
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import partition, service_accounts, trusted_roles
+from webhook.model.control_planes import ControlPlanes
 from webhook.model.endpoints import Service, services_for
 from webhook.model.errors import ClusterError, InvalidNameError
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
@@ -73,12 +75,12 @@ _NOT_ASKED = "not asked: in mode pod-identity EKS assumes the role, and only for
 
 
 async def verify_here(
-    here: Session, progress: Progress, *, plane: str | None, assume: bool
-) -> tuple[list[Finding], list[Diagnosis]]:
-    """What is found of the webhook, and of each control plane, worst first; of `plane` alone if given."""
+    here: Session, progress: Progress, *, assume: bool
+) -> tuple[list[Finding], list[Diagnosis], ControlPlanes]:
+    """What is found of the webhook, and of each control plane that was chosen, worst first; and their names."""
     progress.step("listing namespaces, ServiceAccounts and pods")
     cluster = await here.read_cluster()
-    planes = await read_control_planes(here, cluster, plane)
+    planes = await read_control_planes(here, cluster)
     progress.step("connecting to AWS")
     lost = await _unreached(here)
     progress.step("reading trust policies and associations")
@@ -92,7 +94,7 @@ async def verify_here(
     context = here.where.context
     diagnoses = [replace(one, findings=in_context(one.findings, context)) for one in diagnoses]
     ordered = sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
-    return list(in_context(common, context)), ordered
+    return list(in_context(common, context)), ordered, ControlPlanes(cluster.namespaces.values())
 
 
 async def _unreached(here: Session) -> dict[Service, AwsError]:
@@ -112,7 +114,7 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
     One to be annotated is preferred: only there an answer shows. A program that only observes is not tried.
     """
     if here.configuration.observe:
-        observing = note("webhook", "only observes (observe: true), so that nothing gets an identity from it")
+        observing = note(Check.WEBHOOK, "only observes (observe: true), so that nothing gets an identity from it")
         return [observing, *check_own_pods(shared), *check_first_statements(shared)]
     selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
     tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
@@ -136,7 +138,7 @@ async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progres
         if diagnosis.role is None:
             return diagnosis
         if diagnosis.associates:
-            finding = note("STS", _NOT_ASKED)
+            finding = note(Check.STS, _NOT_ASKED)
         else:
             async with slots:
                 finding = await _ask_sts(here, diagnosis, diagnosis.role)
@@ -152,12 +154,12 @@ async def _ask_sts(here: Session, diagnosis: Diagnosis, role: RoleArn) -> Findin
         token = await Inspection(here.connection).token(diagnosis.subject)
         seconds = await seconds_until_accepted(here.calls, role, token, _STS_PATIENCE)
     except ClusterError as error:
-        return unknown("STS", f"no token to try with: {error}")
+        return unknown(Check.STS, f"no token to try with: {error}")
     except AwsError as error:
         if not error.kind.is_refusal:
-            return unknown("STS", f"could not be asked: {error}")
-        return broken("STS", f"refuses a token of it for {role}: {error}")
-    return ok("STS", f"accepted a token of it for {role} after {seconds:.1f} s")
+            return unknown(Check.STS, f"could not be asked: {error}")
+        return broken(Check.STS, f"refuses a token of it for {role}: {error}")
+    return ok(Check.STS, f"accepted a token of it for {role} after {seconds:.1f} s")
 
 
 async def seconds_until_accepted(calls: AwsCalls, role: RoleArn, token: str, patience: float) -> float:
@@ -186,15 +188,13 @@ async def seconds_until_accepted(calls: AwsCalls, role: RoleArn, token: str, pat
             return loop.time() - began
 
 
-async def read_control_planes(
-    here: Session, cluster: ClusterSnapshot, namespace: str | None
-) -> list[ControlPlane]:
+async def read_control_planes(here: Session, cluster: ClusterSnapshot) -> list[ControlPlane]:
     """The ServiceAccounts of bound names that are there, or that a binding wants, with their pods.
 
     Of all namespaces: but for those that no binding selects and that name no role, which are no control planes. Of
     one namespace: all bound names, where none of them is there or wanted.
     """
-    inspection = Inspection(here.connection)
+    inspection, namespace = Inspection(here.connection), here.only_namespace
     planes: list[ControlPlane] = []
     absent: list[ControlPlane] = []
     for name in service_accounts(here.installation.bindings):
@@ -209,6 +209,7 @@ async def read_control_planes(
             if namespace
             else sorted(wanted | {key for key, value in annotations.items() if names_a_role(value)})
         )
+        names = [each for each in names if here.chosen is None or each in here.chosen]
         found = [
             ControlPlane(
                 Subject(each, name),
@@ -239,10 +240,11 @@ async def read_shared(
     account, providers = await _read_account(here, planes, lost, progress)
     plan = make_plan(here.installation, cluster, account)
     inspection = Inspection(here.connection)
+    deployments = await _if_possible(inspection.deployments(here.namespace, PROGRAM_LABEL))
+    own_account = next((one.service_account for one in deployments or ()), _PROGRAM)
+    own_role = await _own_role(here, own_account)
     registrations = await _if_possible(inspection.registrations(WEBHOOK))
     own_pods = await _if_possible(inspection.pods_labelled(PROGRAM_LABEL, here.namespace))
-    own_account = next((pod.spec.service_account_name for pod in own_pods or ()), _PROGRAM)
-    own_role = await _own_role(here, own_account)
     return Shared(
         installation=here.installation,
         cluster=cluster,
@@ -250,7 +252,7 @@ async def read_shared(
         trusted=TrustedSubjects(account, here.installation),
         providers=providers,
         registrations=None if registrations is None else tuple(map(_registration, registrations)),
-        deployments=await _deployments(inspection, here.namespace),
+        deployments=None if deployments is None else {one.name: one.wanted for one in deployments},
         options=here.where.options,
         own_role=own_role,
         setup_options=_setup_options(here, own_account, own_role),
@@ -369,12 +371,6 @@ def _pod(found: PodObject) -> Pod:
         audiences=found.audiences,
         is_replaced=any(owner.controller for owner in found.metadata.owner_references or ()),
     )
-
-
-async def _deployments(inspection: Inspection, namespace: str) -> dict[str, int] | None:
-    """None too where there are others alone: with the chart's `nameOverride` one of them is the program's."""
-    found = await _if_possible(inspection.deployments(namespace, PROGRAM_LABEL))
-    return None if found == {} and await _if_possible(inspection.deployments(namespace)) != {} else found
 
 
 def _registration(found: WebhookConfiguration) -> Registration:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.verify.associations import check_account, check_association, check_pod_trust
-from webhook.cli.verify.findings import Diagnosis, Finding, broken, no_account, note, ok
+from webhook.cli.verify.findings import Check, Diagnosis, Finding, broken, no_account, note, ok
 from webhook.cli.verify.pods import check_associated_pods, check_pods
 from webhook.cli.verify.trust import check_provider, check_trust
 from webhook.model.bindings import ExistingAnnotation, first_match, is_listed
@@ -45,12 +45,12 @@ def _check_namespace(plane: ControlPlane, shared: Shared) -> Finding:
     name = plane.subject.namespace
     namespace = shared.cluster.namespaces.get(name)
     if namespace is None:
-        return broken("namespace", f"there is no namespace {name}: correct the name")
+        return broken(Check.NAMESPACE, f"there is no namespace {name}: correct the name")
     if namespace.terminating:
-        return note("namespace", "it is being deleted: nothing is granted")
+        return note(Check.NAMESPACE, "it is being deleted: nothing is granted")
     binding = _binding_of(plane, shared)
     if binding is not None:
-        return ok("namespace", f"binding {binding.name} selects it")
+        return ok(Check.NAMESPACE, f"binding {binding.name} selects it")
     return _not_selected(plane, namespace, shared.installation.bindings)
 
 
@@ -75,7 +75,7 @@ def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple
     shutting_out = [one.key for one in lacking[best.name] if one.operator in _SHUT_OUT]
     if shutting_out:
         why = f"label {', '.join(shutting_out)} excludes it from binding {best.name}: its access was removed"
-        return note("namespace", f"{why} on purpose")
+        return note(Check.NAMESPACE, f"{why} on purpose")
     labels = [_label_for(one) for one in lacking[best.name]]
     needed = ", ".join(one.key for one in lacking[best.name])
     fix = commands.label(namespace.name, *labels)
@@ -83,7 +83,7 @@ def _not_selected(plane: ControlPlane, namespace: LiveNamespace, bindings: tuple
 
 
 def _unbound(missing: str, fix: str | None = None) -> Finding:
-    return broken("namespace", f"no binding selects it: {missing}", fix)
+    return broken(Check.NAMESPACE, f"no binding selects it: {missing}", fix)
 
 
 def _label_for(requirement: Requirement) -> str:
@@ -106,7 +106,7 @@ def _check_annotation(plane: ControlPlane, shared: Shared, binding: Binding) -> 
     audience = plane.annotations.get(_AUDIENCE)
     if audience is not None and audience != AUDIENCE:
         yield broken(
-            "audience",
+            Check.AUDIENCE,
             f"annotation {_AUDIENCE} asks for tokens for {legible(audience)}, which STS refuses",
             commands.annotate(subject, f"{_AUDIENCE}-"),
         )
@@ -118,26 +118,28 @@ def _role_named(plane: ControlPlane, annotations: Mapping[str, str], shared: Sha
     misspelt = [f"{MISSPELT}-"] if MISSPELT in annotations else []
     if not named and misspelt:
         message = f"annotation {MISSPELT} is misspelt: EKS reads {ROLE_ARN_ANNOTATION}"
-        return broken("annotation", message, commands.annotate_role(subject, role, *misspelt))
+        return broken(Check.ANNOTATION, message, commands.annotate_role(subject, role, *misspelt))
     if not named:
         message = f"annotation {ROLE_ARN_ANNOTATION} is missing, so that EKS gives pods no identity"
-        return broken("annotation", message, commands.annotate_role(subject, role))
+        return broken(Check.ANNOTATION, message, commands.annotate_role(subject, role))
     if any(named == one.value for one in binding.roles):
-        return ok("annotation", f"names {named}")
+        return ok(Check.ANNOTATION, f"names {named}")
     if is_listed(named, shared.installation.bindings):
         why = f"names {named}, a role of another binding: the next pass replaces it by one of {binding.name}"
-        return broken("annotation", why, commands.apply(shared.options))
+        return broken(Check.ANNOTATION, why, commands.apply(shared.options))
     fix = commands.annotate_role(subject, role)
     try:
         account = RoleArn(named).account
     except InvalidNameError:
-        return broken("annotation", f"names {legible(named)!r}, which is not the ARN of a role", fix)
+        return broken(Check.ANNOTATION, f"names {legible(named)!r}, which is not the ARN of a role", fix)
     if account != role.account:
         return broken(
-            "annotation", f"names a role of account {account}, not {role.account}: {legible(named)}", fix
+            Check.ANNOTATION, f"names a role of account {account}, not {role.account}: {legible(named)}", fix
         )
     kept = " and is left alone" if binding.existing_annotation is ExistingAnnotation.KEEP else ""
-    return broken("annotation", f"names {legible(named)}, which is no role of binding {binding.name}{kept}", fix)
+    return broken(
+        Check.ANNOTATION, f"names {legible(named)}, which is no role of binding {binding.name}{kept}", fix
+    )
 
 
 def _should_have(plane: ControlPlane, shared: Shared, binding: Binding) -> RoleArn:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webhook.cli.verify.findings import Finding, broken, unknown
+from webhook.cli.verify.findings import Check, Finding, broken, unknown
 from webhook.cli.verify.webhook import upgrade_with
 from webhook.model.endpoints import CANNOT_REACH, Service
 
@@ -20,10 +20,10 @@ _NOT_TRUSTED = "TLS certificate is not trusted"
 
 def check_endpoint(service: Service, error: AwsError) -> Finding:
     """A service that this command cannot reach; what is its own is then not known."""
-    return unknown(str(service), f"this command {error.unreachable}" if error.unreachable else str(error))
+    return unknown(Check(service.value), f"this command {error.unreachable}" if error.unreachable else str(error))
 
 
-def unreached_by_webhook(check: str, why: str, reported: str, shared: Shared) -> Finding | None:
+def unreached_by_webhook(check: Check, why: str, reported: str, shared: Shared) -> Finding | None:
     """What is missing because the webhook cannot reach a service, if that is what it reported; it tries again."""
     if (found := _REPORTED.search(reported)) is None:
         return None

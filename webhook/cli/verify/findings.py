@@ -103,6 +103,27 @@ class Shared:
     """When the program last repaired its statement in a role, in seconds since 1970, as its Leases say."""
 
 
+class Check(StrEnum):
+    """What a finding is about; the values are those of tables and documents."""
+
+    WEBHOOK = "webhook"
+    WEBHOOK_IDENTITY = "webhook-identity"
+    NAMESPACE = "namespace"
+    SERVICE_ACCOUNT = "service-account"
+    ANNOTATION = "annotation"
+    AUDIENCE = "audience"
+    OIDC_PROVIDER = "oidc-provider"
+    ROLE = "role"
+    TRUST = "trust"
+    ROOM = "room"
+    ASSOCIATION = "association"
+    PODS = "pods"
+    IAM = "iam"
+    STS = "sts"
+    EKS = "eks"
+    TRUST_POLICY = "trust-policy"
+
+
 class Level(StrEnum):
     """How bad it is."""
 
@@ -126,29 +147,29 @@ class Finding:
     `template` is one that does more, once a person has put what only they know where NAME stands.
     """
 
-    check: str
+    check: Check
     level: Level
     message: str
     fix: str | None = None
     template: str | None = None
 
 
-def ok(check: str, message: str) -> Finding:
+def ok(check: Check, message: str) -> Finding:
     """All is well."""
     return Finding(check, Level.OK, message)
 
 
-def broken(check: str, message: str, fix: str | None = None) -> Finding:
+def broken(check: Check, message: str, fix: str | None = None) -> Finding:
     """It is not."""
     return Finding(check, Level.BROKEN, message, fix)
 
 
-def unknown(check: str, message: str, fix: str | None = None) -> Finding:
+def unknown(check: Check, message: str, fix: str | None = None) -> Finding:
     """It is not known."""
     return Finding(check, Level.UNKNOWN, message, fix)
 
 
-def note(check: str, message: str, fix: str | None = None) -> Finding:
+def note(check: Check, message: str, fix: str | None = None) -> Finding:
     """Worth knowing."""
     return Finding(check, Level.NOTE, message, fix)
 
@@ -182,4 +203,4 @@ def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Findin
 def no_account(subject: Subject) -> Finding:
     """There is no ServiceAccount."""
     why = f"{subject.namespace} has no ServiceAccount {subject.service_account}; Spaces creates it"
-    return broken("ServiceAccount", why, commands.create_account(subject))
+    return broken(Check.SERVICE_ACCOUNT, why, commands.create_account(subject))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 from webhook.model.names import AUDIENCE
 
 if TYPE_CHECKING:
@@ -32,17 +32,17 @@ def check_associated_pods(plane: ControlPlane, role: RoleArn, shared: Shared) ->
 
 def _wrong(pod: Pod, plane: ControlPlane, why: str) -> Finding:
     if pod.is_replaced:
-        return broken("pods", why, commands.delete_pod(plane.subject.namespace, pod.name))
-    return broken("pods", f"{why}; no controller recreates it: delete it once you can create it again")
+        return broken(Check.PODS, why, commands.delete_pod(plane.subject.namespace, pod.name))
+    return broken(Check.PODS, f"{why}; no controller recreates it: delete it once you can create it again")
 
 
 def _each(plane: ControlPlane, look_at: Callable[[Pod], Finding]) -> Iterator[Finding]:
     if plane.pods is None:
-        yield unknown("pods", "could not be listed")
+        yield unknown(Check.PODS, "could not be listed")
         return
     running = [pod for pod in plane.pods if pod.phase not in _ENDED]
     if not running:
-        yield note("pods", f"none runs as {plane.subject.service_account}")
+        yield note(Check.PODS, f"none runs as {plane.subject.service_account}")
     for pod in running:
         yield look_at(pod)
 
@@ -72,7 +72,7 @@ def _look_at_associated(pod: Pod, plane: ControlPlane, role: RoleArn, *, is_trus
     named = pod.variables[_BY_TOKEN]
     if is_trusted and named == role.value:
         fix = commands.delete_pod(namespace, pod.name) if pod.is_replaced else None
-        return note("pods", f"{pod.name} runs with {named} by the annotation, which still works", fix)
+        return note(Check.PODS, f"{pod.name} runs with {named} by the annotation, which still works", fix)
     why = f"{pod.name} carries {_BY_TOKEN} {named}, which does not trust its token, and no {_BY_AGENT}"
     return _wrong(pod, plane, why)
 
@@ -84,5 +84,5 @@ def _has_no_token(pod: Pod, audience: str) -> str:
 def _has_identity(pod: Pod, namespace: str) -> Finding:
     if pod.waiting:
         logs = f"kubectl logs -n {namespace} {pod.name} --previous"
-        return note("pods", f"{pod.name} has its identity, and waits: {pod.waiting}", logs)
-    return ok("pods", f"{pod.name} ({pod.phase}) has its identity")
+        return note(Check.PODS, f"{pod.name} has its identity, and waits: {pod.waiting}", logs)
+    return ok(Check.PODS, f"{pod.name} ({pod.phase}) has its identity")

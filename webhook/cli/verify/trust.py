@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
 from webhook.cli.verify.endpoints import unreached_by_webhook
-from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
@@ -40,10 +40,10 @@ def check_provider(role: RoleArn, shared: Shared) -> Finding:
     arn = shared.installation.own_in(role).provider_arn
     provider = shared.providers.get(arn, "was not read")
     if isinstance(provider, str):
-        return unknown("OIDC provider", f"{arn}: {provider}")
+        return unknown(Check.OIDC_PROVIDER, f"{arn}: {provider}")
     if provider.problem:
-        return broken("OIDC provider", provider.problem, provider.fix)
-    return ok("OIDC provider", "is there, with the audience sts.amazonaws.com")
+        return broken(Check.OIDC_PROVIDER, provider.problem, provider.fix)
+    return ok(Check.OIDC_PROVIDER, "is there, with the audience sts.amazonaws.com")
 
 
 def check_other_writers(shared: Shared) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def check_other_writers(shared: Shared) -> Iterator[Finding]:
         recent = sum(shared.now - time < _RECENT for time in times)
         if recent >= _MANY_REPAIRS:
             yield broken(
-                "trust policy",
+                Check.TRUST_POLICY,
                 f"the managed statement of {role} was repaired {recent} times in the last hour: another program "
                 "writes the whole trust policy, and denies control planes in between. CloudTrail's "
                 "UpdateAssumeRolePolicy names it. Have it leave the trust policy alone "
@@ -70,14 +70,14 @@ def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Sh
     trust = judge_trust(policy, own, plane.subject, by_own=shared.trusted.lets_in(role, plane.subject))
     if (place := trust.denied_by) is not None:
         why = f"{place} of {role} denies it, whatever other statements allow"
-        yield broken("trust", why, commands.write_policy(role, without(policy, place, own)))
+        yield broken(Check.TRUST, why, commands.write_policy(role, without(policy, place, own)))
         return
     if trust.allowed_by is None:
         yield _untrusted(plane, role, binding, policy, shared)
     elif trust.may_be_denied_by is None and trust.by_own:
-        yield ok("trust", f"our statement {own.sid} in {role} allows it")
+        yield ok(Check.TRUST, f"our statement {own.sid} in {role} allows it")
     elif trust.may_be_denied_by is None:
-        yield ok("trust", f"{trust.allowed_by} of {role} allows it; it is external")
+        yield ok(Check.TRUST, f"{trust.allowed_by} of {role} allows it; it is external")
     if (place := trust.may_be_denied_by) is not None:
         fix = commands.ask_sts(plane.subject, shared.options)
         yield may_be_denied(place, role, "ask STS whether it does", fix)
@@ -87,7 +87,7 @@ def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Sh
 def may_be_denied(place: Place, role: RoleArn, next_step: str, fix: str | None = None) -> Finding:
     """A Deny of which only AWS knows whether it holds."""
     return unknown(
-        "trust", f"{place} of {role} may deny it, by conditions that only AWS can evaluate: {next_step}", fix
+        Check.TRUST, f"{place} of {role} may deny it, by conditions that only AWS can evaluate: {next_step}", fix
     )
 
 
@@ -96,7 +96,7 @@ def unread(role: RoleArn, binding: Binding, statement: dict[str, Any], shared: S
     reason = shared.account.unread.get(role, "was not read")
     if _GONE in reason:
         return _gone(role, binding, commands.create_role(role, statement), shared)
-    return unknown("role", f"{role} could not be read: {reason}")
+    return unknown(Check.ROLE, f"{role} could not be read: {reason}")
 
 
 def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
@@ -107,12 +107,12 @@ def _gone(role: RoleArn, binding: Binding, fix: str, shared: Shared) -> Finding:
     why = f"there is no role {role}"
     is_for_setup = binding.service_account == _BACKS_UP and binding.edits_trust and role.has_no_path
     if not is_for_setup or "--own-role" not in shared.setup_options:
-        return broken("role", f"{why}; recreated, it also needs its permissions", fix)
+        return broken(Check.ROLE, f"{why}; recreated, it also needs its permissions", fix)
     why = (
         f"{why}; the fix creates it with its trust alone, setup with its permissions on the bucket NAME, and "
         "checks the webhook's own role too"
     )
-    return replace(broken("role", why, fix), template=commands.set_up(role, shared.setup_options))
+    return replace(broken(Check.ROLE, why, fix), template=commands.set_up(role, shared.setup_options))
 
 
 def _untrusted(
@@ -126,7 +126,9 @@ def _untrusted(
         more = own.render(policy.subjects(own) | {plane.subject})
         others = [statement for statement in policy.statements if not own.owns(statement)]
         added = TrustPolicy({**policy.document, "Statement": [*others, more]})
-        return broken("trust", f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added))
+        return broken(
+            Check.TRUST, f"{why}; binding {binding.name} only annotates", commands.write_policy(role, added)
+        )
     verdict = amend(policy, own, frozenset(), [plane.subject], shared.account.quota).verdicts[plane.subject]
     finding = blocked(role, policy, shared, has_room=verdict.standing is not Standing.NO_ROOM)
     # AWS refused the program itself when it was about to add this one.
@@ -135,8 +137,8 @@ def _untrusted(
         return refused_as_node(plane.pending, shared) or _without_right(plane, role, why, shared)
     return (
         finding
-        or unreached_by_webhook("trust", why, plane.pending, shared)
-        or broken("trust", why, commands.apply(shared.options))
+        or unreached_by_webhook(Check.TRUST, why, plane.pending, shared)
+        or broken(Check.TRUST, why, commands.apply(shared.options))
     )
 
 
@@ -145,8 +147,8 @@ def _without_right(plane: ControlPlane, role: RoleArn, why: str, shared: Shared)
     why = f"{why}, because AWS refuses the program: {plane.pending}"
     own_role = shared.own_role
     if own_role is None or own_role == role or _EXPLICIT in plane.pending:
-        return broken("trust", why)
-    return broken("trust", why, commands.let_edit(own_role, role))
+        return broken(Check.TRUST, why)
+    return broken(Check.TRUST, why, commands.let_edit(own_role, role))
 
 
 def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: bool) -> Finding | None:
@@ -156,17 +158,17 @@ def blocked(role: RoleArn, policy: TrustPolicy, shared: Shared, *, has_room: boo
             f"{place} of {role} names {principal}, which was deleted: IAM refuses every change until it is removed"
         )
         repaired = _without_principal(policy, place, principal, shared.installation.own_in(role))
-        return broken("trust", why, commands.write_policy(role, repaired))
+        return broken(Check.TRUST, why, commands.write_policy(role, repaired))
     if has_room:
         return None
     stale = shared.removable.get(role, 0)
     full = f"{role} has no room for it ({policy.size()} of {shared.account.quota} characters)"
     if stale:
         why = f"{full}, but holds {stale} unused ones"
-        return broken("trust", why, commands.apply(shared.options, "--approve"))
+        return broken(Check.TRUST, why, commands.apply(shared.options, "--approve"))
     fix = _raise_quota(shared)
     way_out = "raise the quota, or" if fix else "AWS is not known to give more:"
-    return broken("trust", f"{full}; {way_out} add a role to the binding", fix)
+    return broken(Check.TRUST, f"{full}; {way_out} add a role to the binding", fix)
 
 
 def check_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[Finding]:
@@ -174,9 +176,9 @@ def check_room(role: RoleArn, policy: TrustPolicy, shared: Shared) -> Iterator[F
     fit = room(policy, shared.installation.own_in(role), shared.account.quota)
     used = f"{policy.size()} of {shared.account.quota} characters"
     if fit < _LITTLE_ROOM:
-        yield note("room", f"{role.name} has room for {fit} more ({used})", _raise_quota(shared))
+        yield note(Check.ROOM, f"{role.name} has room for {fit} more ({used})", _raise_quota(shared))
     else:
-        yield ok("room", f"{role.name} has room for {fit} more ({used})")
+        yield ok(Check.ROOM, f"{role.name} has room for {fit} more ({used})")
 
 
 def _raise_quota(shared: Shared) -> str | None:
@@ -218,6 +220,6 @@ def check_first_statements(shared: Shared) -> Iterator[Finding]:
             "under the role's lock"
         )
         fix = commands.write_policy(role, without_denial(policy, shared.installation.own_in(role)))
-        finding = broken("role", why, fix) if role in associated else note("role", why, fix)
+        finding = broken(Check.ROLE, why, fix) if role in associated else note(Check.ROLE, why, fix)
         is_known = "--own-role" in shared.setup_options and role.has_no_path
         yield replace(finding, template=commands.set_up(role, shared.setup_options)) if is_known else finding

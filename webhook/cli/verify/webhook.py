@@ -6,15 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.findings import Finding, broken, note, ok, unknown
+from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.verify.findings import Shared, Trial
-
-PROGRAM_LABEL = "app.kubernetes.io/name=mxp-identity-webhook"
-"""What the chart has on the program's Deployment."""
 
 _REPLICAS = 2
 """As many as the chart has by default: how many there were before is not known."""
@@ -27,10 +24,10 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
     """
     upgrade = _upgrade(shared.namespace)
     if trial is not None and trial.annotated:
-        yield ok("webhook", "a ServiceAccount sent through as a dry run is returned annotated")
+        yield ok(Check.WEBHOOK, "a ServiceAccount sent through as a dry run is returned annotated")
     elif shared.registrations is not None and not shared.registrations:
         yield broken(
-            "webhook", "the API server does not call it: no MutatingWebhookConfiguration is there", upgrade
+            Check.WEBHOOK, "the API server does not call it: no MutatingWebhookConfiguration is there", upgrade
         )
     elif _expired(shared):
         why = "the caBundle of its MutatingWebhookConfiguration has expired, so that no call succeeds"
@@ -39,13 +36,13 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
         else:
             names = " ".join(one.name for one in shared.registrations or ())
             recreate = f"kubectl delete mutatingwebhookconfiguration {names} && {upgrade}"
-            yield broken("webhook", f"{why}; the chart's values must have a valid one", recreate)
+            yield broken(Check.WEBHOOK, f"{why}; the chart's values must have a valid one", recreate)
     elif trial is not None:
         yield _tried(trial, shared)
     elif shared.registrations is not None:
-        yield note("webhook", "is registered, but was not tried: no binding selects anything to try it with")
+        yield note(Check.WEBHOOK, "is registered, but was not tried: no binding selects anything to try it with")
     if shared.registrations is None:
-        yield note("webhook", "its MutatingWebhookConfiguration could not be read")
+        yield note(Check.WEBHOOK, "its MutatingWebhookConfiguration could not be read")
 
 
 def _tried(trial: Trial, shared: Shared) -> Finding:
@@ -54,25 +51,25 @@ def _tried(trial: Trial, shared: Shared) -> Finding:
     if "failed calling webhook" in trial.said:
         return _down(f"the API server gets no answer from it: {trial.said}", shared)
     if trial.said:
-        return unknown("webhook", f"could not be tried: {trial.said}")
-    return note("webhook", "is registered; no call failed, and in mode pod-identity an answer changes nothing")
+        return unknown(Check.WEBHOOK, f"could not be tried: {trial.said}")
+    return note(Check.WEBHOOK, "is registered; no call failed, and in mode pod-identity an answer changes nothing")
 
 
 def _down(why: str, shared: Shared) -> Finding:
     """What a restart corrects; where no pod is to run, a restart would start none."""
     deployments, release = shared.deployments, shared.namespace
     if deployments is not None and not deployments:
-        return broken("webhook", f"{why}; it has no Deployment in {release}", _upgrade(release))
+        return broken(Check.WEBHOOK, f"{why}; it has no Deployment in {release}", _upgrade(release))
     if deployments and not any(deployments.values()):
         stopped = sorted(deployments)
         why = f"{why}; its Deployment {', '.join(stopped)} is scaled to 0"
-        return broken("webhook", why, commands.scale(release, stopped, _REPLICAS))
-    return broken("webhook", why, _restart(release))
+        return broken(Check.WEBHOOK, why, commands.scale(release, stopped, _REPLICAS))
+    return broken(Check.WEBHOOK, why, _restart(release))
 
 
 def _restart(release: str) -> str:
     """Have the program's pods replaced; `release` is its namespace."""
-    return f"kubectl rollout restart -n {release} deployment -l {PROGRAM_LABEL}"
+    return f"kubectl rollout restart -n {release} deployment -l {commands.PROGRAM_LABEL}"
 
 
 def _upgrade(release: str) -> str:
@@ -119,7 +116,7 @@ def check_own_pods(shared: Shared) -> Iterator[Finding]:
     acts = "so it has no credentials" if is_kept_from_node else "so it acts as the role of its node"
     why = f"the pod has no AWS identity of its own, {acts}: {named}; {_way_out(shared)}"
     is_wanted = shared.own_role is None and not is_kept_from_node
-    yield (note if is_wanted else broken)("webhook identity", why, _restart(shared.namespace))
+    yield (note if is_wanted else broken)(Check.WEBHOOK_IDENTITY, why, _restart(shared.namespace))
 
 
 def refused_as_node(reported: str, shared: Shared) -> Finding | None:
@@ -127,7 +124,7 @@ def refused_as_node(reported: str, shared: Shared) -> Finding | None:
     if shared.own_pods is None or (session := _NODES_SESSION.search(reported)) is None:
         return None
     why = f"AWS refuses the webhook because it runs as the role of its node ({session[0]}); {_way_out(shared)}"
-    return broken("trust", why, _restart(shared.namespace))
+    return broken(Check.TRUST, why, _restart(shared.namespace))
 
 
 def _way_out(shared: Shared) -> str:

@@ -1,0 +1,1 @@
+"""`config check`: tells what is wrong in a configuration file, without a cluster."""
