@@ -202,12 +202,17 @@ class Space:
             self.unregister()
 
     def join_eks(self, lag: float) -> None:
-        """Make the cluster one of EKS's, whose webhook hears of an association `lag` seconds later."""
+        """Make the cluster one of EKS's, whose webhook hears of an association `lag` seconds later.
+
+        Another call changes the lag.
+        """
         arn = self.aws.add_cluster(EKS_CLUSTER, self.cluster.issuer)
         policy = json.dumps(pod_identity_policy(self.roles, arn))
         iam = self.aws.admin_client("iam")
         iam.put_role_policy(RoleName=self._own_role, PolicyName="pod-identity", PolicyDocument=policy)
-        if self.cluster.eks_webhook:
+        if self._identities:
+            self._identities.lag = lag
+        elif self.cluster.eks_webhook:
             self._identities = Identities(self.aws, EKS_CLUSTER, self.cluster.eks_webhook, lag)
             self._identities.__enter__()
 

@@ -5,7 +5,7 @@ import re
 from botocore.model import OperationNotFoundError
 from moto.core.request import Request as MotoRequest
 
-from rig.aws import rest
+from rig.aws import rest, s3
 from rig.aws.authorization import Authorization
 from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
@@ -44,6 +44,9 @@ class Account:
         with self.state.lock:
             if call.service in rest.SERVICES:
                 return self._rest(call, met)
+            if call.service == s3.SERVICE:
+                self._authorized(call, met)
+                return s3.head_bucket(self.state, call)
             handler = self._handler(call, met)
             try:
                 status, _, body = handler._dispatch(_moto_request(call))  # noqa: SLF001

@@ -24,6 +24,10 @@ class EksCluster(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     issuer: str
     created: float
+    auto_mode: bool = False
+    """Whether its nodes have the agent without an add-on."""
+    addons: Mapping[str, str] = {}
+    """The status of each."""
 
 
 class Association(msgspec.Struct, frozen=True, kw_only=True):

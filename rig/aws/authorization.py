@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.iam.models import Role, User
 
-from rig.aws import rest
+from rig.aws import rest, s3
 from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
 from rig.aws.errors import not_authorized
@@ -53,7 +53,10 @@ class Authorization:
         """Return what a call is about; `*` where the action takes no resource."""
         params, account = call.params, f"arn:{self._iam.partition}:iam::{self._iam.account_id}"
         if call.service in rest.SERVICES:
-            return self._eks(params)
+            return self._eks(call.action, params)
+        if call.service == s3.SERVICE:
+            arn = f"arn:{self._iam.partition}:s3:::{params['Bucket']}"
+            return Target(arn, arn, {})
         if "RoleName" in params:
             return self._role(params["RoleName"], account)
         if "UserName" in params:
@@ -75,7 +78,7 @@ class Authorization:
         """What a call needs: its own action, and for an association tags and the right to pass on the role."""
         tags = call.params.get("tags") if call.service == rest.EKS else None
         context = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in (tags or {}).items()}
-        yield call.name, self.target(call), context
+        yield s3.RIGHT if call.service == s3.SERVICE else call.name, self.target(call), context
         if call.action not in _PASSING:
             return
         cluster = str(call.params.get("clusterName"))
@@ -89,11 +92,16 @@ class Authorization:
             }
             yield "iam:PassRole", Target(str(role), str(role), {}), passed
 
-    def _eks(self, params: Mapping[str, Any]) -> Target:
-        """A cluster, or one of its associations, which is no part of the cluster's ARN."""
+    def _eks(self, action: str, params: Mapping[str, Any]) -> Target:
+        """A cluster, or one of its associations or add-ons, which are no part of the cluster's ARN."""
+        if action == "ListClusters":
+            return Target("*", "*", {})
         cluster, association_id = str(params.get("clusterName", params.get("name"))), params.get("associationId")
         if "resourceArn" in params:
             return Target(params["resourceArn"], params["resourceArn"], {})
+        if action == "DescribeAddon":
+            arn = f"{self._state.cluster_arn(cluster).replace(':cluster/', ':addon/')}/{params['addonName']}/0"
+            return Target(arn, arn, {})
         if association_id is None:
             arn = self._state.cluster_arn(cluster)
             return Target(arn, arn, {})

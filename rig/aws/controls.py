@@ -41,19 +41,37 @@ class Controls:
     def association_quota(self, count: int) -> None:
         self._state.associations.quota = count
 
-    def add_cluster(self, name: str, issuer: str) -> str:
+    def add_cluster(self, name: str, issuer: str, *, auto_mode: bool = False) -> str:
         """Have an EKS cluster whose tokens `issuer` signs, and return its ARN."""
         arn = self._state.cluster_arn(name)
         with self._state.lock:
             self._state.associations.clusters[name] = EksCluster(
-                name=name, arn=arn, issuer=issuer, created=self._state.clock()
+                name=name, arn=arn, issuer=issuer, created=self._state.clock(), auto_mode=auto_mode
             )
         return arn
+
+    def add_bucket(self, name: str, region: str | None = None) -> None:
+        """Have a bucket, by default in the account's region; `my-backups` is there from the start."""
+        with self._state.lock:
+            self._state.buckets[name] = region or self._state.region
 
     def associations(self, cluster: str, ago: float = 0.0) -> list[Association]:
         """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
         with self._state.lock:
             return self._state.associations.seen(cluster, ago)
+
+    def addons(self, cluster: str) -> tuple[str, ...]:
+        """Return the names of a cluster's add-ons, in the order in which they came."""
+        with self._state.lock:
+            found = self._state.associations.clusters.get(cluster)
+            return tuple(found.addons) if found else ()
+
+    def break_addon(self, cluster: str, addon: str) -> None:
+        """Have an add-on's installation fail."""
+        with self._state.lock:
+            found = self._state.associations.clusters[cluster]
+            addons = {**found.addons, addon: "CREATE_FAILED"}
+            self._state.associations.clusters[cluster] = msgspec.structs.replace(found, addons=addons)
 
     def give_to_addon(self, cluster: str, association_id: str, owner_arn: str) -> None:
         """Have an add-on own an association, as one that an add-on's installation made."""

@@ -1,4 +1,4 @@
-"""EKS's API as far as Pod Identity needs it: associations, and the cluster that they belong to.
+"""EKS's API as far as Pod Identity needs it: associations, the cluster that they belong to, and its add-ons.
 
 The list of associations has neither roles nor tags, as in AWS's model. A `Stale` switch makes reads late; on
 CreatePodIdentityAssociation it makes what was deleted lately still be in use. An association that an add-on owns
@@ -43,6 +43,12 @@ class Eks:
         match self._call.action:
             case "DescribeCluster":
                 return {"cluster": _cluster(self._cluster(params["name"]))}
+            case "ListClusters":
+                return {"clusters": sorted(self._store.clusters)}
+            case "CreateAddon":
+                return {"addon": self._create_addon(params)}
+            case "DescribeAddon":
+                return {"addon": self._addon(params)}
             case "CreatePodIdentityAssociation":
                 return {"association": _whole(self._create(params))}
             case "DescribePodIdentityAssociation":
@@ -62,6 +68,21 @@ class Eks:
         if name not in self._store.clusters:
             raise _not_found(f"No cluster found for name: {name}.")
         return self._store.clusters[name]
+
+    def _create_addon(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        cluster, name = self._cluster(params["clusterName"]), params["addonName"]
+        if name in cluster.addons:
+            raise AwsError("ResourceInUseException", f"Addon already exists: {name}", 409)
+        self._store.clusters[cluster.name] = msgspec.structs.replace(
+            cluster, addons={**cluster.addons, name: "ACTIVE"}
+        )
+        return self._addon(params)
+
+    def _addon(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        cluster, name = self._cluster(params["clusterName"]), params["addonName"]
+        if name not in cluster.addons:
+            raise _not_found(f"No addon: {name} found in cluster: {cluster.name}")
+        return {"addonName": name, "clusterName": cluster.name, "status": cluster.addons[name]}
 
     def _found(self, params: Mapping[str, Any], ago: float = 0.0) -> Association:
         cluster = self._cluster(params["clusterName"])
@@ -209,6 +230,7 @@ def _cluster(cluster: EksCluster) -> dict[str, Any]:
         "createdAt": _time(cluster.created),
         "status": "ACTIVE",
         "identity": {"oidc": {"issuer": cluster.issuer}},
+        "computeConfig": {"enabled": cluster.auto_mode},
     }
 
 

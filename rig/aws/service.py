@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from rig.aws import rest
+from rig.aws import rest, s3
 from rig.aws.account import NAMESPACES, Account
 from rig.aws.calls import ApiCall, CallLog, read
 from rig.aws.errors import AwsError, not_authorized_to_assume, throttling
@@ -122,6 +122,8 @@ async def _pause(seconds: float) -> None:
 def _refusal(error: AwsError, service: str, request_id: str) -> Response:
     if service in rest.SERVICES:
         return rest.refusal(error, request_id)
+    if service == s3.SERVICE:
+        return Response(error.status, b"", {"x-amz-request-id": request_id})
     body = error.body(NAMESPACES[service], request_id).encode()
     return Response(error.status, body, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id})
 

@@ -24,6 +24,7 @@ class State:
         self.issuers = Issuers()
         self.callers = Callers(self.iam, clock)
         self.associations = Associations(clock)
+        self.buckets = {"my-backups": region}
 
     def cluster_arn(self, name: str) -> str:
         """Return the ARN of a cluster of this account."""

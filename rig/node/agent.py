@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def start_agent(node: Node, aws: Endpoint, cluster: str) -> Process:
     """Run the agent in the node's own network until its workspace closes, and wait until it serves."""
-    added = node.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"])
+    added = node.run(["ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo"])
     if added.returncode:
         raise OSError(f"the node could not be given {ADDRESS}: {added.stderr.strip()}")
     port = aws.url.rpartition(":")[2]

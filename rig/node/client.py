@@ -32,13 +32,15 @@ def aws_variables(space: Space) -> list[dict[str, str]]:
     ]
 
 
-def control_plane(space: Space, image: Image, name: str) -> list[Object]:
+def control_plane(space: Space, image: Image, name: str, host: str | None = None) -> list[Object]:
     """Return what Spaces makes for a control plane, with a controller that asks who it is and prints the answer.
+
+    `host` is its host namespace, where it is not of the usual form.
 
     It asks with fresh credentials every few seconds and never tries twice, so its first line says whether it had
     an identity when it started.
     """
-    made = objects.control_plane(name)
+    made = objects.control_plane(name, host)
     made[-1]["spec"]["template"]["spec"] |= {"containers": [_container(space, image)], **_SECURITY}
     return made
 

@@ -48,7 +48,16 @@ def test_every_finding_of_the_report_is_explained() -> None:
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"--[a-z][a-z-]+", TEXT))))
 def test_every_option_that_it_names_is_there(name: str) -> None:
     options = {option for command in COMMANDS.values() for each in command.params for option in each.opts}
-    others = {"--help", "--install-completion", "--overwrite", "--reset-then-reuse-values", "--retire-", "--set"}
+    others = {
+        "--help",
+        "--install",
+        "--create-namespace",
+        "--install-completion",
+        "--overwrite",
+        "--reset-then-reuse-values",
+        "--retire-",
+        "--set",
+    }
     assert name in options | others
 
 

@@ -57,9 +57,9 @@ class Place:
         where = (
             f"--bucket my-backups --region {self.stage.aws.region} --role {self.role} --own-role {self.own_role}"
         )
-        values = f"{self.name}.yaml"
+        values, image = f"{self.name}.yaml", "registry.example.com/mxp-identity-webhook:0.1.0"
         self.stage.shell(
-            f"mxp-identity setup --context {self.name} {where} --values {values} --approve",
+            f"mxp-identity setup --context {self.name} {where} --image {image} --values {values} --approve",
             f"helm install mxp-identity-webhook charts/mxp-identity-webhook --kube-context {self.name}"
             f" --namespace mxp-identity --create-namespace --values {values} --set reconciler.pruneGrace=1h",
         )

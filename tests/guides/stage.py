@@ -124,7 +124,8 @@ class Stage:
 
         `more` are further options of `helm install`.
         """
-        options = f"--bucket my-backups --region {self.aws.region} --own-role {own_role} --values {context}.yaml"
+        files = f"--values {context}.yaml --image registry.example.com/mxp-identity-webhook:0.1.0"
+        options = f"--bucket my-backups --region {self.aws.region} --own-role {own_role} {files}"
         where = f"--kube-context {context} --namespace mxp-identity --create-namespace --values {context}.yaml"
         self.shell(
             f"mxp-identity setup --context {context} {options} --approve",

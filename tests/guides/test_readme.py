@@ -12,6 +12,7 @@ from tests.guides.stage import REPOSITORY, Stage, stage
 PAGE = REPOSITORY / "README.md"
 MADE = "mxp-a0bc1e9d-f241-4c9e-8fee-0cc1e3ac9f10-system"
 WRONG = "mxp-36dcd7ce-01ed-442c-85ef-d895197fde16-system"
+SETUP = "--bucket my-backups --region us-west-2 --image registry.example.com/mxp-identity-webhook:0.1.0"
 FIRST_POD = "1 ReplicaSet, 1 pod (the first), 0 restarts. 2 external statements: as they were."
 
 
@@ -38,7 +39,7 @@ def test_the_readmes_commands_do_what_it_says(running: Stage) -> None:
             assert figures["pods that run with AWS_ROLE_ARN"] == "50"
             assert figures["restarts"] == "0"
 
-        running.shell("mxp-identity setup --bucket my-backups --region us-west-2 --values values.yaml --approve")
+        running.shell(f"mxp-identity setup {SETUP} --values values.yaml --approve")
         reader.section("Install it")
         site.spaces.add("orders")
         assert site.first_pod_assumes(MADE, role)

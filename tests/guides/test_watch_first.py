@@ -25,7 +25,8 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 def test_nothing_is_given_while_it_observes_and_all_once_it_is_switched(running: Stage) -> None:
     site, role = running.sites["spaces"], running.role("mxp-backup")
     options = f"--bucket my-backups --region {running.aws.region} --own-role mxp-identity-webhook"
-    running.shell(f"mxp-identity setup {options} --values values.yaml --approve")
+    files = "--values values.yaml --image registry.example.com/mxp-identity-webhook:0.1.0"
+    running.shell(f"mxp-identity setup {options} {files} --approve")
     site.spaces.add("orders")
     with running.reading(PAGE) as reader:
         reader.section("1. Install it, observing")

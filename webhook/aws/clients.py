@@ -137,6 +137,10 @@ class AwsClients:
         client: EKSClient = self._signing("eks", lambda session: session.client("eks", region_name=self.region))
         return client
 
+    def s3(self, region: str) -> Any:
+        """S3 in a region, which is the bucket's."""
+        return self._signing(f"s3 {region}", lambda session: session.client("s3", region_name=region))
+
     @property
     def sts_without_credentials(self) -> STSClient:
         """STS as a pod calls it that has only a token."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli import iam_calls
+from webhook.cli import account_calls
 from webhook.model.names import ROLE_ARN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -108,17 +108,17 @@ def set_up(role: RoleArn, options: Sequence[str]) -> str:
 def let_edit(own_role: RoleArn, role: RoleArn) -> str:
     """Allow the program's role what it needs in `role`, and remove nothing: the policy has a name of its own."""
     allowed = {"Effect": "Allow", "Action": EDITING, "Resource": role.value}
-    return iam_calls.put_policy(own_role, f"trust-of-{role.name}", iam_calls.policy_of(allowed)).command()
+    return account_calls.put_policy(own_role, f"trust-of-{role.name}", account_calls.policy_of(allowed)).command()
 
 
 def create_role(role: RoleArn, statement: dict[str, Any]) -> str:
     """Create the role, trusting by `statement`; its permissions are another command."""
-    return iam_calls.create_role(role, iam_calls.policy_of(statement)).command()
+    return account_calls.create_role(role, account_calls.policy_of(statement)).command()
 
 
 def write_policy(role: RoleArn, policy: TrustPolicy) -> str:
     """Replace the trust policy; to be read before it is run."""
-    return iam_calls.update_trust(role, policy).command()
+    return account_calls.update_trust(role, policy).command()
 
 
 def raise_quota(characters: int) -> str:

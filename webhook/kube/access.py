@@ -53,6 +53,7 @@ class Access:
         file = os.environ.get("KUBECONFIG") or default
         if context and not file:
             raise ClusterError(_NO_KUBECONFIG)
+        self.context: str | None = None
         self._configuration = Configuration()
         self._token_file: Path | None = None
         self._renewing = Lock()
@@ -116,6 +117,7 @@ class Access:
             loader = KubeConfigLoader(
                 merged.config, context, config_base_path=None, config_persister=merged.save_changes
             )
+            self.context = str(loader.current_context["name"])
             user = _user_of(merged.config, loader.current_context)
             if (
                 user is not None

@@ -65,6 +65,11 @@ class Connection:
         self._bulk = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes")
         self._urgent = ThreadPoolExecutor(_THREADS, thread_name_prefix="kubernetes-urgent")
 
+    @property
+    def context(self) -> str:
+        """The context of the kubeconfig; "in the pod" where there is none."""
+        return self._access.context or "in the pod"
+
     async def in_thread(self, function: Callable[[], T], *, urgent: bool = False) -> T:
         """Run `function`, which makes blocking calls and reads their answers. Raises ClusterError, and no other.
 

@@ -25,6 +25,7 @@ from webhook.cli.verify.findings import (
     in_context,
 )
 from webhook.cli.verify.near_misses import near_misses
+from webhook.cli.verify.trust import check_first_statements
 from webhook.cli.verify.webhook import check_webhook
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -367,6 +368,21 @@ def test_a_full_role_has_a_correction_and_a_larger_quota_is_requested_where_aws_
 
 
 DENY_OF_SETUP = {"Sid": "NobodyYet", "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+
+
+@pytest.mark.parametrize(("mode", "level"), [(Mode.IRSA, Level.NOTE), (Mode.POD_IDENTITY, Level.BROKEN)])
+def test_a_role_that_an_earlier_setup_began_with_a_deny_is_named_with_its_repair(mode: Mode, level: Level) -> None:
+    binding = replace(BINDING, mode=mode)
+    shared = _shared(DENY_OF_SETUP, OWN.render([A]), binding=binding, setup_options=("--own-role", "mxp-webhook"))
+    (found,) = check_first_statements(shared)
+    assert (found.check, found.level) == ("role", level)
+    assert f"{ROLE} was made by an earlier setup: its statement NobodyYet denies EKS" in found.message
+    written = json.loads(shlex.split(found.fix or "")[-1])
+    assert written["Statement"] == [OWN.render([A])]
+    assert (found.template or "").endswith(f"--role {ROLE.name} --own-role mxp-webhook --approve")
+    assert list(check_first_statements(_shared())) == []
+
+
 REFUSAL = f"{ROLE} does not trust this ServiceAccount yet: AccessDenied: may not iam:UpdateAssumeRolePolicy"
 PROGRAMS = RoleArn("arn:aws:iam::123456789012:role/program")
 REFUSALS: dict[str, tuple[str, RoleArn | None, list[str] | None]] = {

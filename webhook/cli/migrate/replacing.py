@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import obstacle_to_restart
 from webhook.cli.migrate.session import lags
+from webhook.cli.propagation import UNSEEN_SECONDS, until_propagated
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
-from webhook.podidentity.association_cache import PROPAGATED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from webhook.model.names import Subject
 
 _LOOK_SECONDS = 1.0
-_ASK_SECONDS = 0.5
-_ANSWERS_ALIKE = 3
-"""EKS runs several replicas of its webhook; an association does not reach all at the same moment."""
-
-_SEEN_WITHIN = 90.0
-"""Seconds within which an association is propagated: 5 to 15 by reports (eks-pod-identity-agent#52)."""
-
-_MARGIN = 5.0
-"""Seconds more than that usually takes, where no dry run can show it."""
 
 _GROWN_UP = 30.0
 """Seconds after which a pod has asked the agent on its node for credentials, if it needs any soon.
@@ -61,18 +52,8 @@ class Replacing:
         Without the right to try, it waits: a pod that is created too early on the way to IRSA has no access, on
         the way to Pod Identity it has the old one.
         """
-        until = time.monotonic() + _SEEN_WITHIN
-        alike = 0
-        while alike < _ANSWERS_ALIKE:
-            carried = await self._inspection.variables_of_a_new_pod(subject)
-            if carried is None:
-                await asyncio.sleep(PROPAGATED_WITHIN + _MARGIN if self._course.detaches else 0)
-                return ""
-            alike = alike + 1 if carried == {self._course.target} else 0
-            if time.monotonic() > until:
-                return f"EKS's pod identity webhook does not give new pods mode {self._course.target} yet"
-            await asyncio.sleep(_ASK_SECONDS)
-        return ""
+        unseen = UNSEEN_SECONDS if self._course.detaches else 0
+        return await until_propagated(self._inspection, subject, self._course.target, unseen)
 
     async def settled(self, subject: Subject) -> str:
         """Wait until pods can do without their association for a while; answers why they cannot, or nothing.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
 from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.iam.first_statement import is_first
 from webhook.iam.statement import SERVICE
-from webhook.iam.trust_policy import Place, canonical
+from webhook.iam.trust_policy import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
 
 _OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
-
-FIRST_OF_SETUP: Statement = {
-    "Sid": "NobodyYet",
-    "Effect": "Deny",
-    "Principal": {"AWS": "*"},
-    "Action": "sts:AssumeRole",
-}
-"""The first statement of roles of an earlier `setup`. It denies EKS too: for Pod Identity a person removes it."""
 
 
 def accesses(
@@ -102,7 +95,7 @@ def _of_other_statements(
         is_of_a_cluster = len(providers) == 1 and ":oidc-provider/" in providers[0]
         issuer = f"https://{providers[0].split(':oidc-provider/')[1]}" if is_of_a_cluster else None
         finding, why = AccessFinding.EXTERNAL, effect_of(statement)
-        if canonical(statement) == canonical(FIRST_OF_SETUP):
+        if is_first(statement):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
         if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
             finding, why = AccessFinding.POD_IDENTITY, pods_allowed_by(statement)

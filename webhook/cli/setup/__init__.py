@@ -1,4 +1,6 @@
-"""`setup`: creates what an account needs before the first control plane, and writes the chart's values.
+"""`setup`: creates what an account needs before the first control plane, and writes files for what comes next.
 
-What is there is handed to pure rules; a step is a value that can be done or printed as a command.
+`asked` is what a person asked for, `desired` the account as it should be, `found` what is there. `steps` compares
+the two (pure): one list of steps, which `carrying_out` makes, `shown` prints as commands, and `terraform` writes
+as a configuration. Nothing here is imported by other commands.
 """

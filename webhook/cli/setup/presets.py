@@ -1,22 +1,24 @@
 """Workloads of Spaces that use AWS: backups, and those that have a workload identity guide of Upbound's.
 
 Names of ServiceAccounts, Deployments and Helm values are those of these guides (billing, shared secrets, Space
-Backups).
+Backups) and of the Spaces chart 1.17.
 """
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from webhook.model.control_planes import NAME_LABEL
+from webhook.model.selectors import NamePattern
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webhook.model.bindings import Mode
     from webhook.model.names import RoleArn
 
-CONTROL_PLANES: dict[str, Any] = {"selector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "Exists"}]}}
-"""A binding's namespaces: the host namespace of every control plane."""
+SPACES_NAMESPACE = "upbound-system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,47 +27,48 @@ class Preset:
 
     name: str
     service_account: str
-    namespaces: dict[str, Any]
     annotations_at: tuple[str, ...]
+    namespace: str | None = None
+    """Where it runs; None: in the host namespace of every control plane."""
     deployments: tuple[str, ...] = ()
     """Where their names are not the ServiceAccount's."""
 
-    def binding(self, *roles: RoleArn) -> dict[str, Any]:
+    def pattern(self, control_planes: NamePattern) -> NamePattern:
+        """The pattern of its namespaces, where that of control planes' host namespaces is given."""
+        return control_planes if self.namespace is None else NamePattern(self.namespace)
+
+    def binding(self, roles: Iterable[RoleArn], mode: Mode, control_planes: NamePattern) -> dict[str, Any]:
         """The chart's binding that gives it these roles."""
+        expression = {"key": NAME_LABEL, "operator": "Exists"}
+        selector = {} if self.namespace else {"selector": {"matchExpressions": [expression]}}
         return {
             "name": self.name,
             "serviceAccount": self.service_account,
-            "namespaces": deepcopy(self.namespaces),
-            "mode": "irsa",
+            "namespaces": {**selector, "pattern": self.pattern(control_planes).value},
+            "mode": mode.value,
             "roles": [role.value for role in roles],
             **({"deployments": list(self.deployments)} if self.deployments else {}),
         }
 
 
-BACKUP = Preset(
-    "backup", "mxp-controller", CONTROL_PLANES, ("controlPlanes", "mxpController", "serviceAccount", "annotations")
+BACKUP = Preset("backup", "mxp-controller", ("controlPlanes", "mxpController", "serviceAccount", "annotations"))
+BILLING = Preset("billing", "vector", ("controlPlanes", "vector", "serviceAccount", "customAnnotations"))
+SHARED_SECRETS = Preset(
+    "shared-secrets",
+    "external-secrets-controller",
+    ("controlPlanes", "sharedSecrets", "serviceAccount", "customAnnotations"),
+    # The guide speaks of a ServiceAccount by the first name and restarts a Deployment of the second.
+    deployments=("external-secrets-controller", "external-secrets"),
 )
+SPACE_BACKUPS = "space-backups"
 
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            "billing", "vector", CONTROL_PLANES, ("controlPlanes", "vector", "serviceAccount", "customAnnotations")
-        ),
-        Preset(
-            "shared-secrets",
-            "external-secrets-controller",
-            CONTROL_PLANES,
-            ("controlPlanes", "sharedSecrets", "serviceAccount", "customAnnotations"),
-            # The guide speaks of a ServiceAccount by the first name and restarts a Deployment of the second.
-            deployments=("external-secrets-controller", "external-secrets"),
-        ),
-        Preset(
-            "space-backups",
-            "spaces-controller",
-            {"pattern": "upbound-system"},
-            ("controller", "serviceAccount", "annotations"),
-        ),
+
+def presets(spaces_release: str) -> dict[str, Preset]:
+    """The workloads beside backups, by name; the Space's own ServiceAccount is named for the release of Spaces."""
+    own = Preset(
+        SPACE_BACKUPS,
+        f"{spaces_release}-controller",
+        ("controller", "serviceAccount", "annotations"),
+        namespace=SPACES_NAMESPACE,
     )
-}
-"""By name."""
+    return {preset.name: preset for preset in (BILLING, SHARED_SECRETS, own)}

@@ -30,7 +30,7 @@ from webhook.cli.verify.findings import (
     ok,
     unknown,
 )
-from webhook.cli.verify.trust import check_other_writers
+from webhook.cli.verify.trust import check_first_statements, check_other_writers
 from webhook.cli.verify.webhook import check_own_pods, check_webhook
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from webhook.cli.snapshots.session import Session
     from webhook.kube.objects import WebhookConfiguration
     from webhook.kube.pods import PodObject
-    from webhook.model.deployments import Deployment
     from webhook.model.oidc_provider import OidcProvider
     from webhook.planning.snapshot import ClusterSnapshot
 
@@ -64,7 +63,7 @@ WEBHOOK = "serviceaccounts.mxp-identity.local"
 """The name of the webhook in the chart's MutatingWebhookConfiguration."""
 
 _PROGRAM = "mxp-identity-webhook"
-"""The ServiceAccount for which `setup` creates a role."""
+"""The ServiceAccount for which `setup` creates a role, where no other is named."""
 
 _STS_PAUSE = 1.0
 _STS_PATIENCE = 30.0
@@ -116,7 +115,7 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
     """
     if here.configuration.observe:
         observing = note(Check.WEBHOOK, "only observes (observe: true), so that nothing gets an identity from it")
-        return [observing, *check_own_pods(shared)]
+        return [observing, *check_own_pods(shared), *check_first_statements(shared)]
     selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
     tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
     trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
@@ -125,6 +124,7 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
         *check_webhook(shared, trial, self_managed=self_managed),
         *check_own_pods(shared),
         *check_other_writers(shared),
+        *check_first_statements(shared),
     ]
 
 
@@ -241,7 +241,8 @@ async def read_shared(
     plan = make_plan(here.installation, cluster, account)
     inspection = Inspection(here.connection)
     deployments = await _if_possible(inspection.deployments(here.namespace, PROGRAM_LABEL))
-    own_role = await _own_role(here, deployments or ())
+    own_account = next((one.service_account for one in deployments or ()), _PROGRAM)
+    own_role = await _own_role(here, own_account)
     registrations = await _if_possible(inspection.registrations(WEBHOOK))
     own_pods = await _if_possible(inspection.pods_labelled(PROGRAM_LABEL, here.namespace))
     return Shared(
@@ -254,7 +255,7 @@ async def read_shared(
         deployments=None if deployments is None else {one.name: one.wanted for one in deployments},
         options=here.where.options,
         own_role=own_role,
-        setup_options=_setup_options(here, own_role),
+        setup_options=_setup_options(here, own_account, own_role),
         now=cluster.at,
         namespace=here.namespace,
         own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
@@ -319,12 +320,13 @@ def _all_roles(here: Session) -> set[RoleArn]:
     return every | trusted_roles(here.installation.bindings)
 
 
-def _setup_options(here: Session, own_role: RoleArn | None) -> tuple[str, ...]:
+def _setup_options(here: Session, own_account: str, own_role: RoleArn | None) -> tuple[str, ...]:
     """The options with which `setup` means this cluster, and the program and its role as installed."""
     given = {
         "--context": here.where.context,
         "--issuer": here.configuration.cluster.issuer,
         "--release-namespace": here.namespace,
+        "--service-account": own_account if own_account != _PROGRAM else None,
         "--own-role": own_role.name if own_role and own_role.has_no_path else None,
     }
     return options(given)
@@ -346,9 +348,8 @@ async def _if_possible(answer: Awaitable[T]) -> T | None:
         return None
 
 
-async def _own_role(here: Session, deployments: Collection[Deployment]) -> RoleArn | None:
+async def _own_role(here: Session, account: str) -> RoleArn | None:
     """The role that the program's ServiceAccount names."""
-    account = next((one.service_account for one in deployments), _PROGRAM)
     found = await _if_possible(Inspection(here.connection).accounts(account, here.namespace)) or {}
     try:
         return RoleArn(found.get(here.namespace, {}).get(ROLE_ARN_ANNOTATION, ""))

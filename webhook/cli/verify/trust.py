@@ -12,6 +12,7 @@ from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknow
 from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
+from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.trust_policy import Place, TrustPolicy
 
 if TYPE_CHECKING:
@@ -202,3 +203,23 @@ def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: O
     changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
     statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
     return TrustPolicy({**policy.document, "Statement": statements})
+
+
+def check_first_statements(shared: Shared) -> Iterator[Finding]:
+    """A finding for each role that an earlier `setup` made, and that still begins with its Deny.
+
+    It breaks bindings in mode pod-identity, and hinders all others on their way there.
+    """
+    associated = {role for one in shared.installation.bindings if one.associates for role in one.roles}
+    for role, policy in sorted(shared.account.policies.items()):
+        if not begins_with_denial(policy):
+            continue
+        why = (
+            f"{role} was made by an earlier setup: its statement {FIRST_OF_SETUP['Sid']} denies EKS, so that no "
+            "pod gets it by an association; the fix replaces the policy as it was read, setup removes that alone, "
+            "under the role's lock"
+        )
+        fix = commands.write_policy(role, without_denial(policy, shared.installation.own_in(role)))
+        finding = broken(Check.ROLE, why, fix) if role in associated else note(Check.ROLE, why, fix)
+        is_known = "--own-role" in shared.setup_options and role.has_no_path
+        yield replace(finding, template=commands.set_up(role, shared.setup_options)) if is_known else finding
