@@ -27,11 +27,11 @@ RUN python -m pip install --quiet --no-cache-dir --disable-pip-version-check --n
     && python -m uv pip install --quiet --python /opt/builder --require-hashes -r /src/requirements/build.txt
 WORKDIR /src
 COPY . .
-# uv notes the time of the file that it installs.
+# uv notes when the file was written that it installs, which differs from build to build.
 RUN /opt/builder/bin/hatchling build --target wheel \
-    && touch -d @0 dist/*.whl \
-    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv \
-        --no-index --find-links dist mxp-identity-webhook
+    && python -m uv pip install --quiet --compile-bytecode --no-deps --python /opt/venv dist/*.whl \
+    && for info in /opt/venv/lib/python3*/site-packages/mxp_identity_webhook-*.dist-info; do \
+        rm "$info/uv_cache.json" && sed -i /uv_cache.json/d "$info/RECORD"; done
 
 # The default, but buildah 1.28 would take the platform of the stage above.
 # hadolint ignore=DL3065

@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-CHECKOV := .venv/checkov/.installed
+LINTERS := .venv/linters/.installed
 N ?= 1
 MODE ?= irsa
 LEVEL ?= real
@@ -50,13 +50,13 @@ lint: $(INSTALLED) ## ruff, mypy strict, import-linter, hadolint
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
 
-lint-chart: binaries $(CHECKOV) ## checkov on what the chart installs; `make proof` runs it too
-	@$(BIN)/python -m pytest -m proof tests/chart/test_checkov.py
+lint-chart: binaries $(LINTERS) ## checkov and Kubernetes' schemas on what the chart installs; `make proof` runs it too
+	@$(BIN)/python -m pytest -m proof tests/chart/test_checkov.py tests/chart/test_schemas.py
 
-$(CHECKOV): requirements/checkov.txt $(INSTALLED)
-	@echo "installing checkov into .venv/checkov"
-	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/checkov
-	@$(BIN)/uv pip install --quiet --python .venv/checkov/bin/python --require-hashes -r requirements/checkov.txt
+$(LINTERS): requirements/linters.txt $(INSTALLED)
+	@echo "installing the linters of the chart into .venv/linters"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/linters
+	@$(BIN)/uv pip install --quiet --python .venv/linters/bin/python --require-hashes -r requirements/linters.txt
 	@touch $@
 
 unit: binaries ## everything that needs no API server
@@ -89,7 +89,7 @@ node-ready: $(INSTALLED)
 node-test: binaries node-ready ## the image and the chart on a real node; skipped with its reason where none can run
 	@$(BIN)/python -m pytest -m "node and not proof" --durations=3
 
-proof: binaries $(CHECKOV) ## the long checks; writes docs/evidence/proof.md
+proof: binaries $(LINTERS) ## the long checks; writes docs/evidence/proof.md
 	@$(BIN)/python -m tests.proof
 
 bench: binaries ## the measurements; writes docs/evidence/bench.md
@@ -108,7 +108,7 @@ requirements: $(INSTALLED) ## compile the locked requirement files anew
 	@$(BIN)/uv pip compile pyproject.toml $(COMPILE) -o requirements/runtime.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra rig --extra dev -c requirements/runtime.txt $(COMPILE) -o requirements/dev.txt
 	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile build.in -c dev.txt $(COMPILE) -o build.txt
-	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile checkov.in $(COMPILE) -o checkov.txt
+	@cd requirements && $(CURDIR)/$(BIN)/uv pip compile linters.in $(COMPILE) -o linters.txt
 
 COMPILE := --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header
 

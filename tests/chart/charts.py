@@ -1,5 +1,6 @@
 """The chart's values and what helm makes of them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import yaml
 from rig.chart import CHART, render
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM
+
+LINTERS = Path(sys.prefix) / "linters" / "bin"
+"""Programs that are not installed among the program's packages; `make lint-chart` installs them."""
 
 CI_VALUES = sorted((CHART / "ci").glob("*.yaml"))
 """One file a feature."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.charts import CI_VALUES, read, rendered
+from tests.chart.charts import CI_VALUES, LINTERS, read, rendered
 
 pytestmark = pytest.mark.proof
 
-CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
+CHECKOV = LINTERS / "checkov"
 EXPLAINED = yaml.safe_load((Path(__file__).parent / "checkov.yaml").read_text())
 OPTIONS = ["--framework", "kubernetes", "--skip-download", "--output", "json", "--soft-fail"]
 SUFFIX = "-values"

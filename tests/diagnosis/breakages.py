@@ -37,6 +37,7 @@ class Breakage:
     panels: tuple[str, ...]
     reading: str
     said: str
+    asked: str = ""
 
     def befall(self, place: Place) -> None:
         """Break the cluster."""

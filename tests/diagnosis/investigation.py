@@ -83,7 +83,7 @@ def investigate(folder: Path) -> list[Case]:
     """Break clusters, all at once, then find and repair them one after another."""
     every = breakages()
     with _clusters(folder, every) as running:
-        places = [Place(running, breakage.cluster) for breakage in every]
+        places = [Place(running, breakage.cluster, breakage.asked) for breakage in every]
         for place in places:
             place.install()
             place.site.spaces.add("orders")

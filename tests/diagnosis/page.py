@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.figures import table
 from tests.alerts.rules import REPOSITORY
-from tests.diagnosis.panels import top_row
+from tests.diagnosis.panels import NO_DATA, top_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,19 +68,24 @@ def _look(look: Look) -> Iterator[str]:
     yield "Alerts that fire:\n" if look.alerts else "No alert fires.\n"
     if look.alerts:
         yield "\n".join(_alert(alert) for alert in look.alerts) + "\n"
-    conspicuous = [one for one in (*look.top, *look.panels) if one.colour != "green"]
     yield "On the dashboard:\n"
-    yield "```text\n" + "\n".join(_line(one) for one in conspicuous) + "\n```\n"
+    yield "```text\n" + "\n".join(_conspicuous(look)) + "\n```\n"
+
+
+def _conspicuous(look: Look) -> Iterator[str]:
+    """What is not as it should be; panels without data in one line, and of other panels what is not 0."""
+    for one in (*look.top, *look.panels):
+        named = f" ({one.name})" if one.name else ""
+        if one.colour in {"orange", "red"} or (not one.colour and not re.match(r"0\b(?!\.)", one.value)):
+            yield f"{one.panel}{named}: {one}"
+    grey = [one.panel for one in look.top if one.colour == "grey"]
+    if grey:
+        yield f"{NO_DATA} (grey): {', '.join(grey)}"
 
 
 def _alert(alert: Alert) -> str:
     runbook = alert.runbook.removeprefix("docs/run/")
     return f"- [{alert.name}]({runbook}), {alert.severity}: {alert.summary}"
-
-
-def _line(value: Shown) -> str:
-    named = f" ({value.name})" if value.name else ""
-    return f"{value.panel}{named}: {value}"
 
 
 def _round(one: Round, *, is_first: bool) -> Iterator[str]:
@@ -98,14 +103,13 @@ def _end(look: Look) -> Iterator[str]:
     yield f"Then no alert asks for an action, and no panel is red.{more}\n"
 
 
-_VARYING = (
-    re.compile(r"(?<=[a-z]-)[0-9a-f]{8,10}-[a-z0-9]{5}\b"),
-    re.compile(r"\b\d+(\.\d+)?(e[-+]\d+)?( ?%| s\b| min\b| days\b| a second\b)?"),
-)
+_BLOCK = re.compile(r"^```(?:console|sh)$.*?^```$|^#.*?$", re.MULTILINE | re.DOTALL)
+_VARYING = (re.compile(r"(?<=[a-z]-)[0-9a-f]{8,10}-[a-z0-9]{5}\b"), re.compile(r"\b\d+\b"))
 
 
-def alike(text: str) -> list[str]:
-    """The lines of a page without what differs from run to run: names of pods, and figures."""
+def commands(text: str) -> list[str]:
+    """The headings, the commands and what they print, without what differs from run to run: pods, and figures."""
+    found = "\n".join(_BLOCK.findall(text))
     for pattern in _VARYING:
-        text = pattern.sub("<n>", text)
-    return [re.sub(r"[ -]{2,}", " ", line) for line in text.splitlines()]
+        found = pattern.sub("<n>", found)
+    return found.splitlines()

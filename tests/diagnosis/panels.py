@@ -29,6 +29,8 @@ class Shown:
 
 
 NO_DATA = "no data"
+LOOKS_BACK = "10m"
+"""What rates are over: some of what is counted happened minutes before an alert fires."""
 
 
 def top_row() -> list[str]:
@@ -39,7 +41,9 @@ def top_row() -> list[str]:
 def shown(prometheus: Prometheus, cluster: str, title: str) -> list[Shown]:
     """What a panel shows while a cluster is selected; a grey one where there is no data."""
     (panel,) = [panel for panel in dashboard()["panels"] if panel["title"] == title]
-    asked = [query.expression for query in queries("5m", {**ALL, "cluster": cluster}) if query.panel == title]
+    asked = [
+        query.expression for query in queries(LOOKS_BACK, {**ALL, "cluster": cluster}) if query.panel == title
+    ]
     found = [
         _shown(panel, target["legendFormat"], labels, value)
         for target, expression in zip(panel["targets"], asked, strict=True)

@@ -24,6 +24,8 @@ class Place:
 
     stage: Stage
     name: str
+    asked: str = ""
+    """The control plane that `verify` is asked about, if not about all."""
 
     @property
     def site(self) -> Site:
@@ -85,7 +87,7 @@ class Place:
 
     @property
     def command(self) -> str:
-        return f"mxp-identity verify --context {self.name}"
+        return " ".join(["mxp-identity verify --context", self.name, self.site.hosts.get(self.asked, "")]).rstrip()
 
     def verify(self) -> Ran:
         """Run `verify` on the cluster, as a person does."""

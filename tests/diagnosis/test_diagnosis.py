@@ -7,7 +7,7 @@ import pytest
 from tests.alerts.rules import rules
 from tests.diagnosis.breakages import HOW, breakages
 from tests.diagnosis.investigation import investigate
-from tests.diagnosis.page import PAGE, alike, page
+from tests.diagnosis.page import PAGE, commands, page
 from tests.proof.records import Record
 
 
@@ -21,7 +21,7 @@ def test_five_broken_clusters_are_found_and_repaired_by_what_is_shown(tmp_path: 
         assert case.breakage.said in first.printed, case.breakage.cluster
         assert first.fix
         assert not last.fix
-    assert alike(page(cases)) == alike(PAGE.read_text()), "run `python -m tests.diagnosis`"
+    assert commands(page(cases)) == commands(PAGE.read_text()), "run `python -m tests.diagnosis`"
     record(
         "Broken clusters are repaired with nothing but the dashboard, the alerts and `verify`",
         clusters=len(cases),
