@@ -65,7 +65,7 @@ async def test_while_eks_says_no_the_answer_comes_in_time_and_the_work_goes_on()
         first, second = reply.warnings
         assert f"not associated with {ROLE} yet" in first
         assert "need a restart" in first
-        assert second == "reason: Rate exceeded"
+        assert second == "mxp-identity: reason: Rate exceeded"
         mirror = asyncio.create_task(world.cache.run())  # what is retried for long needs the watch
         await asyncio.sleep(120)
         mirror.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,10 @@ KINDS: list[tuple[Fault, FailureKind, str]] = [
 ]
 
 
+OF_CREDENTIALS = {"InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch", "UnrecognizedClient"}
+"""What is wrong is the credentials and not the operation, so the message does not name one."""
+
+
 @pytest.mark.parametrize(("fault", "kind", "words"), KINDS, ids=lambda value: getattr(value, "code", None))
 def test_each_error_has_its_kind_its_operation_and_awss_own_words(
     program: Program, aws: AwsStandIn, fault: Fault, kind: FailureKind, words: str
@@ -89,7 +94,11 @@ def test_each_error_has_its_kind_its_operation_and_awss_own_words(
     aws.switch_on(fault)
     refusal = program.refused(lambda: program.policies.write(ROLE, _grown(policy, 1), always))
     assert refusal.kind is kind
-    assert str(refusal).startswith("UpdateAssumeRolePolicy: ")
+    is_of_credentials = re.match(
+        r"(the AWS credentials have expired|AWS does not accept the credentials) \(", str(refusal)
+    )
+    assert is_of_credentials or str(refusal).startswith("UpdateAssumeRolePolicy: ")
+    assert bool(is_of_credentials) == (words in OF_CREDENTIALS)
     assert words in str(refusal)
     assert aws.count("UpdateAssumeRolePolicy") == 1, "boto3 must not retry by itself"
 

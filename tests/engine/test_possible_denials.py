@@ -88,4 +88,4 @@ async def test_a_review_is_annotated_and_warned_of_a_deny_that_may_hold_even_whe
     assert reply.annotation == ROLE.value
     assert reply.response["auditAnnotations"]["trust"] == "uncertain"
     (warning,) = reply.warnings
-    assert warning.startswith(f"statement 1 (Sid Org) of the trust policy of {ROLE} may deny it")
+    assert warning.startswith(f"mxp-identity: statement 1 (Sid Org) of the trust policy of {ROLE} may deny it")

@@ -123,7 +123,7 @@ def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tupl
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = _KINDS.get(code) or _kind_of_status(status)
     if code in _EXPIRED:
-        return code, AwsError(kind, f"the AWS credentials have expired ({code}): sign in again")
+        return code, AwsError(kind, f"the AWS credentials have expired ({code}): renew them")
     if code in _UNKNOWN:
         return code, AwsError(kind, bounded(f"AWS does not accept the credentials ({code}): {message}", _LONGEST))
     if operation != error.operation_name:  # the request for credentials

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from webhook.podidentity.association_cache import PROPAGATED_WITHIN
+from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
     from webhook.cli.snapshots.inspection import Inspection
@@ -29,7 +29,8 @@ async def until_propagated(inspection: Inspection, subject: Subject, target: Mod
 
     Where a trial is not possible (no right, no ServiceAccount yet) it waits `unseen` seconds.
     """
-    until = time.monotonic() + _SEEN_WITHIN
+    clock = loop_clock()
+    until = clock() + _SEEN_WITHIN
     alike = 0
     while alike < _ANSWERS_ALIKE:
         carried = await inspection.variables_of_a_new_pod(subject)
@@ -37,7 +38,7 @@ async def until_propagated(inspection: Inspection, subject: Subject, target: Mod
             await asyncio.sleep(unseen)
             return ""
         alike = alike + 1 if carried == {target} else 0
-        if time.monotonic() > until:
+        if clock() > until:
             return f"EKS's pod identity webhook does not give new pods mode {target} yet"
         await asyncio.sleep(_ASK_SECONDS)
     return ""
