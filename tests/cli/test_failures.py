@@ -16,7 +16,7 @@ import yaml
 from rig.aws import AwsStandIn, Deny
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.pki import Authority
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, call, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
 from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving, kubeconfig
@@ -402,7 +402,7 @@ def space() -> Iterator[Space]:
 
 @pytest.mark.rig
 def test_missing_credentials_for_aws_are_reported(space: Space) -> None:
-    person = Person(space)
+    person = Person(space, cluster={"name": EKS_CLUSTER})
     person.environment = {
         key: value for key, value in environment(space).items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))
     }

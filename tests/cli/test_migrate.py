@@ -45,7 +45,7 @@ def _binding(space: Space, **changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "arguments", "words"),
     [
-        ({}, ("restore", "--to", "irsa"), "there is no binding 'restore'; there is backup"),
+        ({}, ("restore", "--to", "irsa"), 'no binding "restore"; available: backup'),
         ({"mode": "annotate"}, ("backup", "--to", "irsa"), "trust is not managed"),
         ({"namespaces": {"selector": {"matchLabels": {"a": "b"}}}}, ("backup", "--to", "pod-identity"), "pattern"),
         ({"roles": ROLES}, ("backup", "--to", "pod-identity"), "mode pod-identity takes one role"),

@@ -47,7 +47,10 @@ def test_keep_leaves_an_external_role_alone_with_a_warning(space: Space) -> None
         namespace = create_namespace(space)
         reply = create_account(space, namespace, EXTERNAL)
         (warning,) = reply.warnings
-        assert warning == f"{EXTERNAL} is not a role of binding backup: left as it is, trust is not managed"
+        assert (
+            warning
+            == f"mxp-identity: {EXTERNAL} is not a role of binding backup: left as it is, trust is not managed"
+        )
         assert annotation(space, namespace) == EXTERNAL
         assert audit_annotations(audit_event(space, namespace)) == {"ignored": "external_role"}
 

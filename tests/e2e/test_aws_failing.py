@@ -70,7 +70,7 @@ def test_a_service_account_is_created_in_time_and_trusted_after_recovery(
 
     role = space.roles[0]
     warnings = [line for line in printed.splitlines() if line.startswith("Warning: ")]
-    assert f"Warning: {role} does not trust this ServiceAccount yet" in warnings[0]
+    assert f"Warning: mxp-identity: {role} does not trust this ServiceAccount yet" in warnings[0]
     assert re.search(failure.reason, warnings[1])
     assert annotation(space, namespace) == role
     event = audit_event(space, namespace)

@@ -214,7 +214,7 @@ def test_a_principal_that_was_deleted_is_reported_with_its_place_and_trust_follo
         namespace = create_namespace(space)
         _, printed = kubectl_create(space, objects.service_account(namespace))
 
-        (reason,) = [line for line in printed.splitlines() if line.startswith("Warning: reason: ")]
+        (reason,) = [line for line in printed.splitlines() if line.startswith("Warning: mxp-identity: reason: ")]
         for words in ("MalformedPolicyDocument", user, "statement 3 (Sid Operators)"):
             assert words in reason
         logged = log_events(webhook, "trust_not_written", outcome="malformed")

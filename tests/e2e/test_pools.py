@@ -22,8 +22,8 @@ QUOTA = 2048
 ACCOUNT = "123456789012"
 AT_ONCE = 32
 WAYS_OUT = (
-    "reason: the trust policies of all 2 roles of binding backup are full: raise IAM quota L-C07B4B0D "
-    "(Role trust policy length), add a role to the binding, or use EKS Pod Identity"
+    "mxp-identity: reason: the trust policies of all 2 roles of binding backup are full: raise IAM quota "
+    "L-C07B4B0D (Role trust policy length), add a role to the binding, or use EKS Pod Identity"
 )
 
 
@@ -81,7 +81,7 @@ def test_a_subject_that_fits_in_no_role_of_a_pool_gets_a_warning_on_create_and_n
             role = annotation(space, one.namespace)
             assert role in space.roles
             assert one.warnings == (
-                f"{role} does not trust this ServiceAccount yet; a person has to act",
+                f"mxp-identity: {role} does not trust this ServiceAccount yet; a person has to act",
                 WAYS_OUT,
             )
             assert not any(is_trusted(space, one.namespace, each) for each in space.roles)

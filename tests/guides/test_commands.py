@@ -53,6 +53,7 @@ def test_the_commands_print_what_their_page_shows(running: Stage) -> None:
         running.shell(f"helm upgrade mxp-identity-webhook {chart} {GATE}")
         site.released.start_again()
         _create(site, WELL, "payments")
+        eventually(lambda: site.assumed(WELL, role).ok, "it is trusted")
         reader.step()
         assert site.first_pod_assumes(WELL, role)
 

@@ -1,4 +1,7 @@
-"""`docker run`, done by a node's containerd: `docker_run.py SETTINGS run --rm ...`, as `reader.docker` has it."""
+"""`docker run`, done by a node's containerd: `docker_run.py SETTINGS run --rm ...`, as `reader.docker` has it.
+
+`--user` is needed and not passed on, because Debian's `ctr` cannot: the container runs as the image's own user.
+"""
 
 import argparse
 import json
@@ -18,7 +21,7 @@ def main() -> None:
     parser.add_argument("image")
     parser.add_argument("words", nargs=argparse.REMAINDER)
     given = parser.parse_args(sys.argv[2:])
-    options = ["--rm", "--net-host", f"--user={given.user}", *(f"--env={each}" for each in given.env)]
+    options = ["--rm", "--net-host", *(f"--env={each}" for each in given.env)]
     for volume in given.volume:
         source, target, mode = volume.split(":")
         options.append(f"--mount=type=bind,src={source},dst={target},options=rbind:{mode}")

@@ -20,6 +20,9 @@ from tests.guides.shell import Shell
 from tests.guides.stage import REPOSITORY
 from tests.node import docker_run
 
+OF_THE_MACHINE = ("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HTTPS_PROXY", "NO_PROXY")
+"""Variables by which a package index is reached here, where they are set."""
+
 TOOL = """#!/usr/bin/env bash
 # The real program, run where the node's API server is; an installation gets one more file of values, the rig's.
 [ "$1" = install ] && set -- "$@" --values {values} {flags}
@@ -53,6 +56,7 @@ def shell_on(
         (folder / "bin" / name).chmod(0o755)
     own = [str(folder / "bin"), str(folder / ".local" / "bin"), str(Path(sys.executable).parent)]
     environment = {
+        **{name: os.environ[name] for name in OF_THE_MACHINE if name in os.environ},
         "HOME": str(folder),
         "KUBECONFIG": str(node.kubeconfig),
         "PATH": os.pathsep.join([*own, os.environ["PATH"]]),
