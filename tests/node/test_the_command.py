@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rig.kubernetes.registration import OWN_NAMESPACE
-from rig.node.client import aws_variables
+from rig.node.client import aws_variables, control_plane
 from rig.node.images import Image
 from rig.node.installation import Installation
 from rig.node.node import Node
@@ -46,6 +46,7 @@ def test_the_page_gets_a_command_that_works_in_three_ways(
     installed: Installation, node: Node, image: Image, home: Path
 ) -> None:
     aws = installed.space.aws
+    installed.space.cluster.create(control_plane(installed.space, image, "command"))
     in_containers = {each["name"]: each["value"] for each in aws_variables(installed.space)}
     in_containers["AWS_REGION"] = aws.region
     token = yaml.safe_load(node.kubeconfig.read_text())["users"][0]["user"]["token"]
@@ -66,7 +67,7 @@ def test_the_page_gets_a_command_that_works_in_three_ways(
         *_, by_docker, _ = reader.section("With docker")
         (in_pod,) = reader.section("In the running pod")
     for ran in (by_pipx, by_docker):
-        assert "+ webhook: a ServiceAccount sent through as a dry run is returned annotated" in ran.out
+        assert "ok webhook: a ServiceAccount sent through as a dry run is returned annotated" in ran.out
         assert SEES_NO_CONTROL_PLANE_BROKEN in ran.out
     assert "problems: 0" in in_pod.out
 
