@@ -1,8 +1,10 @@
 """docs/use/guides/gitops.md: each snippet is whole, and its values are values of the chart."""
 
+import json
 import re
 from typing import Any
 
+import hcl2
 import pytest
 import yaml
 
@@ -36,6 +38,18 @@ def test_the_values_of_a_snippet_make_a_release(values: dict[str, Any]) -> None:
 def test_each_snippet_is_a_whole_object() -> None:
     for snippet in SNIPPETS:
         assert {"apiVersion", "kind", "metadata", "spec"} <= set(snippet)
+
+
+def test_the_first_trust_policies_allow_no_subject() -> None:
+    (terraform,) = re.findall(r"^```hcl\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (role,) = hcl2.loads(terraform)["resource"]
+    assert "nobody" in str(role)
+    (initial,) = (one["spec"]["initProvider"] for one in SNIPPETS if "initProvider" in one["spec"])
+    (statement,) = json.loads(initial["assumeRolePolicy"])["Statement"]
+    key = statement["Principal"]["Federated"].partition(":oidc-provider/")[2]
+    assert statement["Condition"] == {
+        "StringEquals": {f"{key}:aud": "sts.amazonaws.com", f"{key}:sub": "nobody"},
+    }
 
 
 def test_no_role_of_a_snippet_has_its_trust_policy_written_again() -> None:
