@@ -23,6 +23,7 @@ PLANES = ControlPlanes(
         _host(7, "old"),
         _host(8, "leaving", "team-b", terminating=True),
         _host(9, "default", "default"),
+        _host(10, "mxp-3-system", "team-b"),
         LiveNamespace("default", "d", {}),
         LiveNamespace("velero", "v", {}),
     ]
@@ -37,8 +38,9 @@ FOUND: dict[str, tuple[Choice, set[str] | None]] = {
     "a control plane before a namespace of its name": (Choice("default"), {"mxp-9-system"}),
     "a host namespace": (Choice("mxp-6-system"), {"mxp-6-system"}),
     "any namespace": (Choice("velero"), {"velero"}),
+    "one that is named like a host namespace": (Choice("mxp-3-system", "team-b"), {"mxp-10-system"}),
     "a namespace as such": (Choice(namespace="default"), {"default"}),
-    "all of a group": (Choice(group="team-b"), {"mxp-2-system", "mxp-8-system"}),
+    "all of a group": (Choice(group="team-b"), {"mxp-2-system", "mxp-8-system", "mxp-10-system"}),
 }
 
 NOT_FOUND: dict[Choice, str] = {
@@ -52,6 +54,10 @@ NOT_FOUND: dict[Choice, str] = {
     ),
     Choice("old"): (
         'control plane "old" is there 2 times: no group (mxp-6-system), no group (mxp-7-system); use --namespace'
+    ),
+    Choice("mxp-3-system"): (
+        '"mxp-3-system" is the name of a control plane, team-b (mxp-10-system), and the host namespace of '
+        "another, default/billing; use --group or --namespace"
     ),
     Choice(namespace="mxp-33-system"): 'no namespace "mxp-33-system"; did you mean mxp-3-system?',
     Choice(group="team-c"): 'no control plane in group "team-c"; groups: default, team-b',

@@ -80,6 +80,17 @@ class ControlPlanes:
             known = {one.name for one in planes} | ({*self._found} if group is None else set())
             kind = "control plane or namespace" if group is None else "control plane"
             raise InvalidNameError(f'no {kind} "{name}"{_did_you_mean(name, known)}')
+        if (
+            found
+            and group is None
+            and name in self._found
+            and (other := self.at(name)).name
+            and other not in found
+        ):
+            raise InvalidNameError(
+                f'"{name}" is the name of a control plane, {_listed(found)}, and the host namespace of another, '
+                f"{other.title}; use --group or --namespace"
+            )
         if len(found) > 1:
             groups = {one.group for one in found}
             told_apart = len(groups) == len(found) and "" not in groups
