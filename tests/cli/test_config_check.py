@@ -22,6 +22,12 @@ WRONG = {
     "a key misspelt": (MISSPELT, 'binding "backup": unknown key serviceaccount; did you mean serviceAccount?'),
     "no YAML": ("bindings:\n  - name: backup\n x: 1\n", "{file}:3:2: invalid YAML"),
     "a key twice": ("bindings: []\nbindings: []\n", "{file}:2:1: invalid YAML: key 'bindings' is given twice"),
+    "merges of merges, which multiply": (
+        "x0: &x0 {a: 1}\n"
+        + "".join(f"x{n + 1}: &x{n + 1} {{<<: [{', '.join([f'*x{n}'] * 9)}]}}\n" for n in range(9)),
+        "{file}:5:5: invalid YAML: `<<` merges more than 1000 keys",
+    ),
+    "a set in place of a list": ("bindings: !!set {a}\n", "bindings.0: must be keys and values, but is 'a'"),
     "a name that is no role's": (
         yaml.safe_dump({"bindings": [{**BINDING, "roles": ["mxp-backup"]}]}),
         "binding \"backup\": roles.0: 'mxp-backup' is not the ARN of an IAM role",

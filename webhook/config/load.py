@@ -142,6 +142,9 @@ def _follows(detail: ErrorDetails, meant: set[tuple[int | str, ...]]) -> bool:
     )
 
 
+_MOST_KEYS = 1000
+"""Of one mapping, with those that it merges."""
+
 # Short, however much aliases have multiplied the value.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
@@ -161,7 +164,8 @@ def _place(keys: tuple[int | str, ...], content: dict[Any, Any]) -> str:
     """How a message about the value at `keys` begins."""
     start = ""
     if keys[:1] == ("bindings",) and len(keys) > 1 and isinstance(index := keys[1], int):
-        given = content["bindings"][index]
+        bindings = content["bindings"]
+        given = bindings[index] if isinstance(bindings, list) else None
         start, keys = in_binding(index, given.get("name") if isinstance(given, dict) else None), keys[2:]
     path = ".".join(map(str, keys))
     return f"{start}{path}: " if path else start
@@ -259,3 +263,11 @@ class _StrictLoader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Bounded: merges of merges multiply, where aliases only repeat."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"`<<` merges more than {_MOST_KEYS} keys", node.start_mark
+            )
