@@ -12,7 +12,9 @@ from tests.cli.setup.accounts import BY_PODS, ROLES, account_of, setup
 from tests.cli.setup.provider_schema import schema
 
 MODES = {"irsa": ("--preset", "billing"), "pod-identity": (*BY_PODS, "--preset", "billing")}
-IGNORING = {"ignore_changes": ["assume_role_policy"]}
+OF_OTHERS = ["description", "max_session_duration", "permissions_boundary", "tags"]
+"""What a role that is imported keeps, above all the boundary of its permissions."""
+WRITTEN_BY_THE_WEBHOOK = ["assume_role_policy"]
 _PLAIN = hcl2.SerializationOptions(strip_string_quotes=True, explicit_blocks=False)
 _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(name|arn)\}")
 
@@ -49,8 +51,10 @@ def test_its_attributes_are_those_of_the_providers_schema(aws: AwsStandIn, mode:
         for one in attributes:
             assert known[kind][one]["type"] == ("string[]" if isinstance(content[one], list) else "string")
     ignoring = {name: content["lifecycle"] for (_, name), content in resources.items() if "lifecycle" in content}
-    written_by_the_webhook = {name: [IGNORING] for name in ("mxp-backup", "mxp-billing")}
-    assert ignoring == written_by_the_webhook
+    bound = [{"ignore_changes": [*WRITTEN_BY_THE_WEBHOOK, *OF_OTHERS]}]
+    own = [{"ignore_changes": OF_OTHERS}]
+    assert ignoring == {"mxp-backup": bound, "mxp-billing": bound, "mxp-identity-webhook": own}
+    assert {*WRITTEN_BY_THE_WEBHOOK, *OF_OTHERS} <= known["aws_iam_role"].keys()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -66,6 +70,15 @@ def test_made_by_its_resources_the_account_lacks_nothing_and_a_second_run_import
     assert again == resources, "so that Terraform finds nothing to change"
     assert imports.keys() == {".".join(address) for address in resources}
     assert imports["aws_iam_role_policy.mxp-backup-backup-bucket"] == "mxp-backup:backup-bucket"
+
+
+def test_roles_whose_names_differ_in_a_character_that_terraform_lacks_are_two_resources(aws: AwsStandIn) -> None:
+    roles = ("a.b", "a_b", "a@b")
+    options = [word for role in roles for word in ("--role", role)]
+    resources, _ = configuration(setup(aws, *options, "-o", "terraform").out)
+    assert {one["name"] for (kind, _), one in resources.items() if kind == "aws_iam_role"} == {*roles, ROLES[1]}
+    _make(aws, resources)
+    assert "nothing is missing" in setup(aws, *options).out
 
 
 def test_what_others_added_to_the_webhooks_role_is_kept(aws: AwsStandIn) -> None:

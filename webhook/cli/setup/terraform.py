@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from webhook.cli.setup.steps import Step
 
+_OF_OTHERS = ("description", "max_session_duration", "permissions_boundary", "tags")
+"""Attributes of a role that `setup` does not name, and that Terraform would reset where it imports one."""
+
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -71,9 +74,13 @@ def _blocks(step: Step) -> Iterator[str]:
     if step.id is not None:
         yield f"import {{\n  to = {kind.type}.{name}\n  id = {_text(step.id)}\n}}\n"
     lines = [f"  {attribute} = {_value(kind, key, parameters)}" for key, attribute in kind.attributes.items()]
-    if step.edited is not None:
-        # The webhook writes it; all else of the account only Terraform does.
-        lines.append("\n  lifecycle {\n    ignore_changes = [assume_role_policy]\n  }")
+    if kind.type == "aws_iam_role":
+        # What others gave a role that was there, above all the boundary of its permissions, is theirs.
+        ignored = [
+            *(["assume_role_policy"] if step.edited is not None else []),
+            *_OF_OTHERS,
+        ]  # the webhook writes it
+        lines.append(f"\n  lifecycle {{\n    ignore_changes = [{', '.join(ignored)}]\n  }}")
     yield f'resource "{kind.type}" "{name}" {{\n' + "\n".join(lines) + "\n}\n"
 
 
@@ -91,8 +98,11 @@ def _value(kind: _Kind, key: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _name(*parts: str) -> str:
-    """A resource's name: it begins with a letter, and has no dots (Terraform language, identifiers)."""
-    joined = _NOT_IN_NAMES.sub("_", "-".join(parts))
+    """A resource's name: it begins with a letter, and has no dots (Terraform language, identifiers).
+
+    What it cannot have is its number in place of itself: roles a.b and a_b are two resources.
+    """
+    joined = _NOT_IN_NAMES.sub(lambda found: f"_{ord(found[0]):x}", "-".join(parts))
     return joined if not joined or joined[0].isalpha() else f"_{joined}"
 
 
