@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +14,7 @@ from rig.aws.standin import AwsStandIn
 from rig.permissions import irsa_trust
 from rig.space import EKS_CLUSTER
 from tests.cli.commands import run
-from tests.cli.setup.accounts import BUCKET, IMAGE, ISSUER, account_of, said, setup, told
+from tests.cli.setup.accounts import BUCKET, BY_PODS, IMAGE, ISSUER, account_of, said, setup, told
 
 ADMIN = {
     "Version": "2012-10-17",
@@ -28,7 +30,9 @@ def kept() -> Iterator[AwsStandIn]:
     with AwsStandIn() as running:
         running.add_cluster(EKS_CLUSTER, ISSUER)
         running.add_bucket("far-backups", "eu-west-1")
-        running.admin_client("iam").create_role(RoleName="admin", AssumeRolePolicyDocument=json.dumps(ADMIN))
+        iam = running.admin_client("iam")
+        iam.create_role(RoleName="admin", AssumeRolePolicyDocument=json.dumps(ADMIN))
+        iam.create_role(RoleName="with-path", Path="/team/", AssumeRolePolicyDocument=json.dumps(ADMIN))
         yield running
 
 
@@ -36,6 +40,35 @@ WRONG: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "an ARN of another kind": (
         ("--kms-key", "arn:aws:kms:us-west-2:123456789012:alias/backups"),
         ("'arn:aws:kms:us-west-2:123456789012:alias/backups' is not the ARN of a KMS key", "aws kms describe-key"),
+    ),
+    "a key of another region": (
+        ("--kms-key", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"),
+        ("is in eu-west-1, but bucket my-backups in us-west-2", "correct --region"),
+    ),
+    "a role that is there with a path": (
+        ("--role", "with-path"),
+        ("arn:aws:iam::123456789012:role/team/with-path", "without a path", "name another role"),
+    ),
+    "its own role as a workload's, in another case": (
+        ("--role", "MXP-identity-webhook"),
+        ("mxp-identity-webhook is --own-role and a workload's role at once",),
+    ),
+    "a role twice, in another case": (
+        ("--role", "backup", "--role", "Backup"),
+        ("'backup' is given in another case too", "only one role of that name"),
+    ),
+    "one file for two things": (
+        ("--spaces-values", "x.yaml", "--backup-config", "./x.yaml"),
+        ("--values, --spaces-values and --backup-config are to name different files",),
+    ),
+    "an empty image": (("--values", "values.yaml", "--image", ""), ("--values needs --image",)),
+    "an empty image for no file": (("--image", ""), ("'' is not an image",)),
+    "an empty issuer": (("--issuer", ""), ("'' is not an issuer URL",)),
+    "an empty ServiceAccount": (("--service-account", ""), ("'' is not the name of a ServiceAccount",)),
+    "a preset with an empty role": (("--preset", "billing="), ("'' is not the name of a role",)),
+    "a release of Spaces that Helm does not allow": (
+        ("--preset", "space-backups", "--spaces-release", "My Spaces"),
+        ("--spaces-release 'My Spaces' is not the name of a Helm release",),
     ),
     "an ARN in place of a role's name": (
         ("--role", "arn:aws:iam::123456789012:role/mxp-backup"),
@@ -79,6 +112,60 @@ def test_a_wrong_call_names_what_is_wrong_and_the_next_step(kept: AwsStandIn, na
     for part in says:
         assert part in said(refused.err)
     assert account_of(kept) == before
+
+
+def test_where_one_file_cannot_be_written_none_is(kept: AwsStandIn, tmp_path: Path) -> None:
+    written = tmp_path / "spaces.yaml"
+    for other in (tmp_path, tmp_path / "none" / "x.yaml"):
+        refused = setup(kept, "--spaces-values", str(written), "--backup-config", str(other), "--approve")
+        assert (refused.code, told(refused.out)) == (2, [])
+        assert "cannot be written" in said(refused.err)
+        assert not written.exists()
+
+
+@pytest.mark.parametrize("output", ["awscli", "terraform"])
+def test_what_is_for_others_has_no_line_that_a_name_brought_in(
+    kept: AwsStandIn, tmp_path: Path, output: str
+) -> None:
+    file = tmp_path / "x\ntouch x"
+    printed = setup(kept, "--spaces-values", str(file), "--context", "x\ntouch x", "-o", output).out
+    assert "touch x" in printed
+    assert all(line.startswith("# ") for line in printed.splitlines() if "touch" in line)
+
+
+CONDITION = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+
+
+@pytest.mark.parametrize("mode", [(), BY_PODS], ids=["irsa", "pod-identity"])
+def test_a_condition_that_a_person_added_is_not_removed(aws: AwsStandIn, mode: tuple[str, ...]) -> None:
+    assert setup(aws, *mode, "--approve").code == 0
+    before, iam = account_of(aws)["roles"], aws.admin_client("iam")
+
+    def narrowed(document: Any) -> str:
+        first = document["Statement"][0]
+        first["Condition"] = {**first.get("Condition", {}), **CONDITION}
+        return json.dumps(document)
+
+    def refused() -> None:
+        there = account_of(aws)
+        answer = setup(aws, *mode, "--approve")
+        assert (answer.code, told(answer.out)) == (2, [])
+        assert "with a condition on aws:sourceip, which this would remove" in answer.err
+        assert account_of(aws) == there
+
+    own = before["mxp-identity-webhook"]
+    iam.update_assume_role_policy(
+        RoleName="mxp-identity-webhook", PolicyDocument=narrowed(deepcopy(own["AssumeRolePolicyDocument"]))
+    )
+    refused()
+    kept_trust = json.dumps(own["AssumeRolePolicyDocument"])
+    iam.update_assume_role_policy(RoleName="mxp-identity-webhook", PolicyDocument=kept_trust)
+    for role, content in before.items():
+        for name, policy in content["Policies"].items():
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=narrowed(deepcopy(policy)))
+            refused()
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+    assert "nothing is missing" in setup(aws, *mode).out
 
 
 def test_a_context_that_the_kubeconfig_does_not_have_is_named(kept: AwsStandIn, tmp_path: Path) -> None:

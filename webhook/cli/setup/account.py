@@ -19,6 +19,7 @@ from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import InvalidNameError
 from webhook.model.oidc_provider import OidcProvider
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,17 +138,20 @@ async def _association(
 
 
 async def _role(calls: AwsCalls, role: RoleArn) -> FoundRole | None:
-    document = await _document(
-        calls, "GetRole", lambda iam: iam.get_role(RoleName=role.name)["Role"]["AssumeRolePolicyDocument"]
-    )
-    if document is None:
+    found = await _document(calls, "GetRole", lambda iam: iam.get_role(RoleName=role.name)["Role"])
+    if not isinstance(found, dict):
         return None
+    if found["Arn"] != role.value:
+        raise InvalidNameError(
+            f"role {role.name} is there already as {legible(found['Arn'])}, but `setup` names roles without "
+            f"a path, {role}: name another role"
+        )
     policies = {}
     for name in (BUCKET_POLICY, OWN_POLICY, ASSOCIATION_POLICY):
-        found = await _document(calls, "GetRolePolicy", partial(_inline, role, name))
-        if isinstance(found, dict):
-            policies[name] = found
-    return FoundRole(TrustPolicy.parse(document), policies)
+        policy = await _document(calls, "GetRolePolicy", partial(_inline, role, name))
+        if isinstance(policy, dict):
+            policies[name] = policy
+    return FoundRole(TrustPolicy.parse(found["AssumeRolePolicyDocument"]), policies)
 
 
 def _inline(role: RoleArn, name: str, iam: IAMClient) -> object:
@@ -155,7 +159,7 @@ def _inline(role: RoleArn, name: str, iam: IAMClient) -> object:
 
 
 async def _document(calls: AwsCalls, operation: str, read: Callable[[IAMClient], object]) -> object | None:
-    """A document of IAM, or None where there is no such role or policy."""
+    """What IAM answers, or None where there is no such role or policy."""
     try:
         return await calls.call(operation, lambda clients: read(clients.iam))
     except AwsError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from webhook.cli.setup.desired import Bound, DesiredAccount
@@ -70,11 +70,21 @@ class Asked:
                 is_name = False
             if not is_name:
                 raise InvalidNameError(f"{name!r} is not the name of a role; it looks like mxp-backup")
-        if self.own_role in bound:
+        if self.own_role.lower() in {name.lower() for name in bound}:
             raise InvalidNameError(
                 f"{self.own_role} is --own-role and a workload's role at once: only the webhook may have its "
                 "rights"
             )
+        # IAM ignores the case of a new role's name (CreateRole, RoleName).
+        if alike := next(
+            (one for one in bound if any(two != one and two.lower() == one.lower() for two in bound)), None
+        ):
+            raise InvalidNameError(
+                f"{alike!r} is given in another case too, and IAM has only one role of that name"
+            )
+        files = [path.resolve() for path in astuple(self.files) if path is not None]
+        if len(set(files)) < len(files):
+            raise InvalidNameError("--values, --spaces-values and --backup-config are to name different files")
 
     def desired(
         self, partition: str, account: str, issuer: IssuerUrl, cluster: ClusterArn | None

@@ -127,7 +127,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
 
     if approve and output.is_for_others:
         raise typer.BadParameter(f"-o {output} is for others to run: leave out --approve")
-    if values is not None and image is None:
+    if values is not None and not image:
         raise typer.BadParameter("--values needs --image, the image that you pushed: no public registry has it")
     if mode not in {Mode.IRSA, Mode.POD_IDENTITY}:
         raise typer.BadParameter(f"--mode {mode}: there are irsa and pod-identity")
@@ -141,12 +141,12 @@ def setup(  # noqa: PLR0913, PLR0917  options
         pattern=NamePattern(pattern),
         bound=(backups(roles), *_presets(preset or [], spaces_release)),
         own_role=own_role,
-        program=Subject(release_namespace, service_account or account),
+        program=Subject(release_namespace, account if service_account is None else service_account),
         release=release,
         named_account=service_account not in {None, account},
-        image=Image.parse(image) if image else None,
+        image=Image.parse(image) if image is not None else None,
         cluster=cluster,
-        issuer=IssuerUrl(issuer) if issuer else None,
+        issuer=IssuerUrl(issuer) if issuer is not None else None,
         context=context,
         group=group,
         files=Files(values, spaces_values, backup_config),
@@ -163,10 +163,10 @@ def _presets(given: list[str], spaces_release: str) -> list[tuple[Preset, tuple[
     known = presets(spaces_release)
     found: dict[str, tuple[Preset, tuple[str, ...]]] = {}
     for text in given:
-        name, _, role = text.partition("=")
+        name, names_role, role = text.partition("=")
         if name not in known:
             raise typer.BadParameter(f"--preset {name}: there are {', '.join(known)}")
         if name in found:
             raise typer.BadParameter(f"--preset {name} is given twice")
-        found[name] = (known[name], (role or f"mxp-{name}",))
+        found[name] = (known[name], (role if names_role else f"mxp-{name}",))
     return list(found.values())

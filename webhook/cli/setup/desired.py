@@ -48,6 +48,11 @@ class Bucket:
                 f"{self.key!r} is not the ARN of a KMS key; it looks like arn:aws:kms:us-west-2:123456789012:key/"
                 "1234abcd-12ab-34cd-56ef-1234567890ab (aws kms describe-key --query KeyMetadata.Arn)"
             )
+        if self.key is not None and (place := self.key.split(":")[3]) != self.region:
+            raise InvalidNameError(
+                f"--kms-key {self.key} is in {place}, but bucket {self.name} in {self.region}: S3 encrypts "
+                "with keys of the bucket's region only; name such a key, or correct --region"
+            )
 
 
 @dataclass(frozen=True, slots=True)

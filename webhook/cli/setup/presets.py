@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from webhook.model.control_planes import NAME_LABEL
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import is_service_account_name
 from webhook.model.selectors import NamePattern
 
 if TYPE_CHECKING:
@@ -64,7 +66,12 @@ SPACE_BACKUPS = "space-backups"
 
 
 def presets(spaces_release: str) -> dict[str, Preset]:
-    """The workloads beside backups, by name; the Space's own ServiceAccount is named for the release of Spaces."""
+    """The workloads beside backups, by name; the Space's own ServiceAccount is named for the release of Spaces.
+
+    Raises InvalidNameError for a name that Helm does not allow.
+    """
+    if not is_service_account_name(spaces_release):
+        raise InvalidNameError(f"--spaces-release {spaces_release!r} is not the name of a Helm release")
     own = Preset(
         SPACE_BACKUPS,
         f"{spaces_release}-controller",

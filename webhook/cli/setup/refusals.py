@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from webhook.cli.setup import policies
-from webhook.cli.setup.rights import rights_of
+from webhook.cli.setup.rights import rights_of, statements_of
 from webhook.iam.evaluation import as_list
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical
@@ -72,6 +72,11 @@ def _refuse_another(desired: DesiredAccount, there: Statement, ours: Statement) 
             f"--own-role {own} is the role of another cluster's webhook, which trusts"
             f" {json.dumps(there.get('Principal'))}: give this cluster a role of its own"
         )
+    if added := sorted(_condition_keys(there) - _condition_keys(ours)):
+        raise InvalidNameError(
+            f"--own-role {own} has a statement {ours['Sid']} with a condition on {legible(', '.join(added))},"
+            " which this would remove: move it to a Deny of its own, or give the webhook another role"
+        )
     wanted = {key: set(values) for key, values in _named_in(ours)}
     others = sorted({value for key, values in _named_in(there) for value in values - wanted.get(key, set())})
     if others:
@@ -93,10 +98,25 @@ def _named_in(statement: Statement) -> Iterator[tuple[str, set[str]]]:
                 yield key, {str(value) for value in as_list(values)}
 
 
-def refuse_to_narrow(option: str, role: RoleArn, name: str, wanted: Document, found: Found) -> None:
-    """Raise InvalidNameError where an inline policy has more than would be left in it."""
+def _condition_keys(statement: Statement) -> set[str]:
+    condition = statement.get("Condition")
+    blocks = condition.values() if isinstance(condition, dict) else ()
+    return {key.lower() for block in blocks if isinstance(block, dict) for key in block}
+
+
+def refuse_to_replace(option: str, role: RoleArn, name: str, wanted: Document, found: Found) -> None:
+    """Raise InvalidNameError where an inline policy has more than would be left in it, or a condition."""
     there = found.policy(role, name)
-    lost = rights_of(there) - rights_of(wanted) if there is not None else ()
+    if there is None:
+        return
+    added = set().union(*map(_condition_keys, statements_of(there)))
+    added -= set().union(*map(_condition_keys, statements_of(wanted)))
+    if added:
+        raise InvalidNameError(
+            f"{option} {role.name} has a policy {name} with a condition on {legible(', '.join(sorted(added)))},"
+            " which this would remove: name another role, or move it to a Deny in a policy of another name"
+        )
+    lost = rights_of(there) - rights_of(wanted)
     if lost:
         raise InvalidNameError(
             f"{option} {role.name} has a policy {name} with more than this would leave in it:"

@@ -31,11 +31,15 @@ def rights_of(policy: Document) -> frozenset[Right]:
     """Every right that a policy allows or denies."""
     return frozenset(
         Right(str(statement.get("Effect")), action, resource)
-        for statement in as_list(policy.get("Statement", []))
-        if isinstance(statement, dict)
+        for statement in statements_of(policy)
         for action in _named(statement, "Action")
         for resource in _named(statement, "Resource")
     )
+
+
+def statements_of(policy: Document) -> list[dict[str, Any]]:
+    """Its statements; IAM takes a single one without a list."""
+    return [one for one in as_list(policy.get("Statement", [])) if isinstance(one, dict)]
 
 
 def editable_roles(policy: Document) -> tuple[RoleArn, ...]:

@@ -116,7 +116,7 @@ class Shown:
 
     def _line(self, text: str) -> None:
         if self._output.is_for_others:
-            sys.stdout.write(f"# {text}\n")
+            sys.stdout.writelines(f"# {line}\n" for line in text.splitlines())
         elif self._output is SetupOutput.TABLE:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()

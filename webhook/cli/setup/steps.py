@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import account_calls as calls
 from webhook.cli.setup import policies
-from webhook.cli.setup.refusals import refuse_association, refuse_role_of_others, refuse_to_narrow
+from webhook.cli.setup.refusals import refuse_association, refuse_role_of_others, refuse_to_replace
 from webhook.cli.setup.rights import editable_roles
 from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.trust_policy import TrustPolicy, canonical, canonical_policy
@@ -133,8 +133,8 @@ def _own_role(desired: DesiredAccount, found: Found) -> Iterator[Step]:
 
 
 def _inline(option: str, role: RoleArn, name: str, policy: Document, found: Found) -> Step:
-    """An inline policy. Raises InvalidNameError where it has more already."""
-    refuse_to_narrow(option, role, name, policy, found)
+    """An inline policy. Raises InvalidNameError where it has more already, or a condition."""
+    refuse_to_replace(option, role, name, policy, found)
     there, wanted = found.policy(role, name), calls.put_policy(role, name, policy)
     is_right = there is not None and canonical_policy(there) == canonical_policy(policy)
     identity = None if there is None else f"{role.name}:{name}"

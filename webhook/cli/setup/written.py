@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,11 +22,22 @@ def write_files(files: Mapping[Path, dict[str, Any]], *, overwrite: bool) -> Non
             raise typer.BadParameter(
                 f"{path} is there and holds something else: name another file, or overwrite it with --approve"
             )
+        if reason := _why_not(path):
+            raise typer.BadParameter(f"{path} cannot be written: {reason}")
     for path, text in texts.items():
         try:
             path.write_bytes(text)
         except OSError as error:
             raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _why_not(path: Path) -> str | None:
+    """Why a file cannot be written, as far as it can be told before; None where it can."""
+    if path.is_dir():
+        return os.strerror(errno.EISDIR)
+    if not path.parent.is_dir():
+        return os.strerror(errno.ENOENT)
+    return None if os.access(path if path.exists() else path.parent, os.W_OK) else os.strerror(errno.EACCES)
 
 
 def _holds_something_else(path: Path, text: bytes) -> bool:
