@@ -70,13 +70,13 @@ def principals(statement: Statement, kind: str) -> list[str]:
 def _is_allowed(statement: Statement, kind: str, principal: str, actions: Iterable[str]) -> bool | None:
     if statement.get("Effect") != "Allow" or principal not in principals(statement, kind):
         return False
-    return all_hold([*(_covers(statement, action) for action in actions), _is_understood(statement)])
+    return all_hold([*(covers(statement, action) for action in actions), _is_understood(statement)])
 
 
 def _is_denied(statement: Statement, kind: str, principal: str, actions: Iterable[str]) -> bool | None:
     if statement.get("Effect") != "Deny":
         return False
-    covered = [_covers(statement, action) for action in actions]
+    covered = [covers(statement, action) for action in actions]
     covers_any = True if True in covered else None if None in covered else False
     return all_hold([_may_be(statement, kind, principal), covers_any, _is_understood(statement)])
 
@@ -106,7 +106,8 @@ def _may_be(statement: Statement, kind: str, principal: str) -> bool | None:
     return not {principal, "*"}.isdisjoint(principals(statement, kind))
 
 
-def _covers(statement: Statement, action: str) -> bool | None:
+def covers(statement: Statement, action: str) -> bool | None:
+    """Whether a statement is about an action; None where that is not known."""
     if "NotAction" in statement:
         named = _names(statement["NotAction"], action)
         return None if named is None else not named

@@ -67,7 +67,18 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"StringEquals": {f"{KEY}:aud": AUD}, "ForAnyValue:StringEquals": {f"{KEY}:sub": ["other", PATTERN]}},
         [f"its ForAnyValue:StringEquals reads {PATTERN} without wildcards; StringLike has them"],
     ),
+    "another audience": (
+        PROVIDER,
+        {
+            "StringEquals": {f"{KEY}:aud": "other"},
+            "StringLike": {f"{KEY}:sub": PATTERN},
+            "StringNotLike": {f"{KEY}:sub": "system:serviceaccount:kube-*"},
+        },
+        [f"(Sid ByHand) names it, but it wants the audience other, and tokens are for {AUD}"],
+    ),
 }
+ACTIONS = {"another audience": "sts:assumeRoleWith*"}
+"""Where it is not written as AWS writes it; IAM ignores case, and takes patterns."""
 PLANES = {name: subject(number) for number, name in enumerate(CASES, 1)}
 
 
@@ -85,7 +96,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[s
                 "Sid": "ByHand",
                 "Effect": "Allow",
                 "Principal": {"Federated": principal},
-                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Action": ACTIONS.get(name, "sts:AssumeRoleWithWebIdentity"),
                 "Condition": json.loads(json.dumps(condition).replace(SUB, str(plane))),
             }
             document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -123,6 +134,10 @@ def test_a_statement_that_was_meant_for_it_is_named_with_what_is_right(
     for words in CASES[name][2]:
         assert words in trust["message"]
     assert trust["fix"].startswith("mxp-identity apply ")
+
+
+def test_nothing_is_said_to_be_wrong_that_is_right(found: dict[str, dict[str, dict[str, Any]]]) -> None:
+    assert found["another audience"]["trust"]["message"].endswith(CASES["another audience"][2][0])
 
 
 def test_the_provider_of_the_dual_stack_address_is_named_beside_the_one_that_is_missing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.statement_words import principals_of
-from webhook.iam.evaluation import as_list, conditions_hold
+from webhook.iam.evaluation import as_list, conditions_hold, covers
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import AUDIENCE
@@ -45,10 +45,9 @@ def _names(operator: str, key: str, values: list[str], subject: Subject) -> bool
 
 def _wrong_in(statement: Statement, own: OwnStatement, subject: Subject) -> Iterator[str]:
     yield from _wrong_principal(statement, own)
-    actions = as_list(statement.get("Action", []))
-    if ASSUME_WITH_TOKEN not in actions and "sts:*" not in actions:
+    if covers(statement, ASSUME_WITH_TOKEN) is False:
         yield f"its action is not {ASSUME_WITH_TOKEN}"
-    operators = set()
+    operators, fails = set(), False
     for operator, key, values in _conditions(statement):
         if meant := _misspelt(key, own):
             yield f"its condition key {legible(key)} is of no token: {meant}"
@@ -59,8 +58,9 @@ def _wrong_in(statement: Statement, own: OwnStatement, subject: Subject) -> Iter
         if key.lower() == own.audience_key.lower():
             yield f"it wants the audience {legible(', '.join(values))}, and tokens are for {AUDIENCE}"
         elif key.lower() == own.subject_key.lower():
+            fails = True
             yield _failing(operator, values, subject)
-    if len(operators) > 1:
+    if fails and len(operators) > 1:
         yield f"{' and '.join(sorted(operators))} on the subject must both hold"
 
 
