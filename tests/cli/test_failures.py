@@ -84,6 +84,7 @@ NO_KUBECONFIG = {
     "a list": b"- a\n- b\n",
     "plain text": b"to be done",
     "binary": bytes(range(128, 256)),
+    "nested too deep": b"a: " + b"[" * 5000,
     "a number for an address": json.dumps(
         {**NOWHERE, "clusters": [{"name": "a", "cluster": {"server": 6443}}]}
     ).encode(),

@@ -57,6 +57,18 @@ def test_a_closed_pipe_is_not_reported(tmp_path: Path) -> None:
     assert set(done.stderr.splitlines()) <= {WAITING}
 
 
+def test_a_command_runs_whose_output_is_closed_and_a_full_disk_is_named(tmp_path: Path) -> None:
+    with AwsStandIn() as aws:
+        given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
+        command = f"{given} mxp-identity {' '.join(SETUP)}"
+        done = _bash(
+            tmp_path, f"{command} >&-; echo $?; {command} 2>&- >file; echo $?; {command} >/dev/full; echo $?"
+        )
+    assert done.stdout == "3\n3\n1\n"
+    said = [line for line in done.stderr.splitlines() if line != WAITING]
+    assert said == ["Error: the output cannot be written: no space left on device"]
+
+
 def test_a_bar_shows_how_many_of_how_many() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123  a terminal has no path

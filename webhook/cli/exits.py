@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 if TYPE_CHECKING:
@@ -52,16 +54,28 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def read_to_the_end() -> Iterator[None]:
-    """End silently where the reader of the output has closed it, as `head` does."""
+    """End silently where the reader of the output has closed it, as `head` does; name a disk that is full."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # as Python has it where the shell closed it, as with `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the process ends
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
+        _drop_output()
         sys.exit(Exit.FAILED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        _end(Exit.FAILED, f"the output cannot be written: {str(error.strerror).lower()}")
+
+
+def _drop_output() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
 
 
 class InterruptedByPersonError(Exception):

@@ -132,6 +132,7 @@ class Access:
         except (
             AttributeError,
             KeyError,
+            RecursionError,
             TypeError,
             ValueError,
         ) as error:  # the client checks little of what it reads
