@@ -62,7 +62,7 @@ def test_a_command_runs_whose_output_is_closed_and_a_full_disk_is_named(tmp_path
         given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
         command = f"{given} mxp-identity {' '.join(SETUP)}"
         done = _bash(
-            tmp_path, f"{command} >&-; echo $?; {command} 2>&- >file; echo $?; {command} >/dev/full; echo $?"
+            tmp_path, f"{command} >&-; echo $?; {command} 2>&- >/dev/null; echo $?; {command} >/dev/full; echo $?"
         )
     assert done.stdout == "3\n3\n1\n"
     said = [line for line in done.stderr.splitlines() if line != WAITING]
