@@ -87,6 +87,9 @@ _NO_ANSWER = (
 # How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
+_NOT_SENDABLE = "Invalid header value"
+"""How http.client begins to say so."""
+
 _NO_CREDENTIALS = "no AWS credentials"
 _GET_SOME = "set AWS_PROFILE or run `aws configure`; a pod has a role by its ServiceAccount"
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
@@ -125,7 +128,8 @@ def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tupl
     if code in _EXPIRED:
         return code, AwsError(kind, f"the AWS credentials have expired ({code}): renew them")
     if code in _UNKNOWN:
-        return code, AwsError(kind, bounded(f"AWS does not accept the credentials ({code}): {message}", _LONGEST))
+        first, _, _ = message.partition("\n")  # the request follows, and with it a session's token
+        return code, AwsError(kind, bounded(f"AWS does not accept the credentials ({code}): {first}", _LONGEST))
     if operation != error.operation_name:  # the request for credentials
         message = f"{message} ({error.operation_name})"
     if not _CODE.fullmatch(code):
@@ -193,6 +197,10 @@ def _lack_of_credentials(error: BaseException) -> str | None:
             return f"{_NO_CREDENTIALS}: {error}; {_GET_SOME}"
         case sdk.SSOError() | sdk.TokenRetrievalError():
             return f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
+        case ValueError() if str(error).startswith(
+            _NOT_SENDABLE
+        ):  # with the value, which may be a session's token
+            return f"{_NO_CREDENTIALS} that can be sent: they hold a line break or the like; {_GET_SOME}"
     return None
 
 

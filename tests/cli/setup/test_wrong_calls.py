@@ -168,6 +168,13 @@ def test_a_condition_that_a_person_added_is_not_removed(aws: AwsStandIn, mode: t
     assert "nothing is missing" in setup(aws, *mode).out
 
 
+def test_a_sessions_token_that_cannot_be_sent_is_not_printed(kept: AwsStandIn) -> None:
+    refused = setup(kept, given={"AWS_SESSION_TOKEN": "IQoJsecret\n"})
+    assert refused.code == 1
+    assert "no AWS credentials that can be sent: they hold a line break" in refused.err
+    assert "IQoJ" not in refused.out + refused.err
+
+
 def test_a_context_that_the_kubeconfig_does_not_have_is_named(kept: AwsStandIn, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     there = {"name": "spaces", "context": {"cluster": "spaces", "user": "me"}}
