@@ -208,3 +208,11 @@ def test_the_release_is_found_in_its_namespace_or_its_lack_is_an_error(scene: Sc
     answer = call("plan", env=scene.environment)
     assert (answer.code, answer.err) == (2, "Error: 2 releases in namespace mxp-identity (a, b); use --config\n")
     del scene.api.objects[f"{at}/a"], scene.api.objects[f"{at}/b"]
+
+
+def test_verify_prints_commands_of_helm_for_the_release_by_its_name(scene: Scene) -> None:
+    at = "/api/v1/namespaces/mxp-identity/configmaps"
+    labels = {"mxp-identity/component": "webhook", "app.kubernetes.io/instance": "prod"}
+    scene.api.objects[f"{at}/a"] = _config_map("a", labels, {"bindings": [BINDING]})
+    answer = call("verify", env=scene.environment)
+    assert "\n      helm upgrade prod charts/mxp-identity-webhook -n mxp-identity " in answer.out

@@ -539,6 +539,11 @@ def test_a_program_that_does_not_answer_is_started_by_what_its_deployment_lacks(
     assert (found.message, found.fix) == (words + cause, fix)
 
 
+def test_a_release_of_another_name_is_upgraded_under_its_name() -> None:
+    (found,) = check_webhook(_shared(now=1.0, registrations=(), release="prod"), None, self_managed=True)
+    assert found.fix == UPGRADE.replace("upgrade mxp-identity-webhook", "upgrade prod")
+
+
 def test_an_expired_external_ca_bundle_is_recreated_with_the_registration() -> None:
     (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"

@@ -75,11 +75,8 @@ def _blocks(step: Step) -> Iterator[str]:
         yield f"import {{\n  to = {kind.type}.{name}\n  id = {_text(step.id)}\n}}\n"
     lines = [f"  {attribute} = {_value(kind, key, parameters)}" for key, attribute in kind.attributes.items()]
     if kind.type == "aws_iam_role":
-        # What others gave a role that was there, above all the boundary of its permissions, is theirs.
-        ignored = [
-            *(["assume_role_policy"] if step.edited is not None else []),
-            *_OF_OTHERS,
-        ]  # the webhook writes it
+        # The webhook writes trust policies of bound roles; what others gave a role that was there is theirs.
+        ignored = ("assume_role_policy", *_OF_OTHERS) if step.edited is not None else _OF_OTHERS
         lines.append(f"\n  lifecycle {{\n    ignore_changes = [{', '.join(ignored)}]\n  }}")
     yield f'resource "{kind.type}" "{name}" {{\n' + "\n".join(lines) + "\n}\n"
 

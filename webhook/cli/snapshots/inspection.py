@@ -28,6 +28,7 @@ _LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
 _DRY_RUN = {"dryRun": "All"}
 _MERGE = "application/merge-patch+json"
 _TOKEN_SECONDS = 600
+_RELEASE = "app.kubernetes.io/instance"
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
@@ -37,6 +38,14 @@ class EventObject(msgspec.Struct, rename="camel", frozen=True):
     metadata: Metadata
     message: str = ""
     last_timestamp: str | None = None
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    labels: dict[str, str] = {}
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    metadata: _Labels
 
 
 class _TokenStatus(msgspec.Struct, frozen=True):
@@ -80,6 +89,15 @@ class Inspection:
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         found = await self._list(path, {"labelSelector": label}, DeploymentObject)
         return [item.deployment() for item in found]
+
+    async def release(self, namespace: str, label: str) -> str:
+        """The Helm release of the ConfigMaps with that label; empty where they name none, or several.
+
+        (list configmaps)
+        """
+        found = await self._list(_path("configmaps", namespace), {"labelSelector": label}, _Labelled)
+        names = {item.metadata.labels.get(_RELEASE, "") for item in found}
+        return names.pop() if len(names) == 1 else ""
 
     async def registrations(self, webhook: str) -> list[WebhookConfiguration]:
         """The configurations that have a webhook of that name (list mutatingwebhookconfigurations)."""

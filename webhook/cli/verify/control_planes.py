@@ -258,6 +258,7 @@ async def read_shared(
         setup_options=_setup_options(here, own_account, own_role),
         now=cluster.at,
         namespace=here.namespace,
+        release=await _if_possible(inspection.release(here.namespace, PROGRAM_LABEL)) or _PROGRAM,
         own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
         repairs=await _repairs(here),
         removable={change.role: len(change.removed) for change in plan.roles},

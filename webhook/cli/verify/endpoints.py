@@ -30,4 +30,4 @@ def unreached_by_webhook(check: Check, why: str, reported: str, shared: Shared) 
     finding = broken(check, f"{why}, because the webhook {found[0]}")
     if _NOT_TRUSTED not in found[0]:
         return finding
-    return replace(finding, template=upgrade_with(shared.namespace, "aws.caBundle.name=NAME"))
+    return replace(finding, template=upgrade_with(shared, "aws.caBundle.name=NAME"))

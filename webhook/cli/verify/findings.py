@@ -97,6 +97,8 @@ class Shared:
     """How many subjects of our statement in a role are unused."""
     namespace: str = ""
     """The program's."""
+    release: str = "mxp-identity-webhook"
+    """The program's, in Helm."""
     own_pods: tuple[Pod, ...] | None = None
     """The program's; None where they could not be listed."""
     repairs: Mapping[RoleArn, tuple[int, ...]] = field(default_factory=dict)

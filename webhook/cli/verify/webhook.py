@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
@@ -22,7 +23,7 @@ def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) ->
 
     `self_managed` is whether the program keeps the caBundle itself.
     """
-    upgrade = _upgrade(shared.namespace)
+    upgrade = _upgrade(shared)
     if trial is not None and trial.annotated:
         yield ok(Check.WEBHOOK, "a ServiceAccount sent through as a dry run is returned annotated")
     elif shared.registrations is not None and not shared.registrations:
@@ -59,7 +60,7 @@ def _down(why: str, shared: Shared) -> Finding:
     """What a restart corrects; where no pod is to run, a restart would start none."""
     deployments, release = shared.deployments, shared.namespace
     if deployments is not None and not deployments:
-        return broken(Check.WEBHOOK, f"{why}; it has no Deployment in {release}", _upgrade(release))
+        return broken(Check.WEBHOOK, f"{why}; it has no Deployment in {release}", _upgrade(shared))
     if deployments and not any(deployments.values()):
         stopped = sorted(deployments)
         why = f"{why}; its Deployment {', '.join(stopped)} is scaled to 0"
@@ -72,13 +73,14 @@ def _restart(release: str) -> str:
     return f"kubectl rollout restart -n {release} deployment -l {commands.PROGRAM_LABEL}"
 
 
-def _upgrade(release: str) -> str:
-    return f"helm upgrade mxp-identity-webhook charts/mxp-identity-webhook -n {release} --reset-then-reuse-values"
+def _upgrade(shared: Shared) -> str:
+    where = f"-n {shared.namespace} --reset-then-reuse-values"
+    return f"helm upgrade {shlex.quote(shared.release)} charts/mxp-identity-webhook {where}"
 
 
-def upgrade_with(release: str, value: str) -> str:
+def upgrade_with(shared: Shared, value: str) -> str:
     """Have the chart installed again with one value more."""
-    return f"{_upgrade(release)} --set {value}"
+    return f"{_upgrade(shared)} --set {value}"
 
 
 def _expired(shared: Shared) -> bool:
