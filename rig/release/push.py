@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rig.chart import HelmError
 from rig.node.buildah import Buildah, ImageError
-from rig.release.sums import DamagedError, read_whole
+from rig.release.sums import SUMS, DamagedError, read_whole
 from rig.tools import BinaryMissingError, binary
 from rig.tools.store import cache_folder
 
@@ -37,12 +37,21 @@ def push(folder: Path, registry: str) -> list[str]:
     Raises `DamagedError`, `ImageError` and `HelmError`.
     """
     files = read_whole(folder)
-    (chart,) = (file for file in files if file.suffix == ".tgz")
+    charts = [file for file in files if file.suffix == ".tgz"]
+    if len(charts) != 1:
+        raise DamagedError(f"{folder / SUMS} names {len(charts)} charts, not one: run `make release`")
+    (chart,) = charts
     images = [file for file in files if file.suffix == ".tar"]
-    name, _, version = chart.stem.rpartition("-")
+    name, version = name_and_version(chart)
     image = f"{registry.removeprefix(PREFIX)}/{name}"
     pushed = [f"{image}@{_push_images(images, f'{image}:{version}')}"] if images else []
     return [*pushed, _push_chart(chart, f"{registry}/charts")]
+
+
+def name_and_version(chart: Path) -> tuple[str, str]:
+    """Return both as helm writes them into the name of a chart's file; a version may have hyphens."""
+    name, version = re.split(r"-(?=\d+\.)", chart.name.removesuffix(".tgz"), maxsplit=1)
+    return name, version
 
 
 def _push_chart(chart: Path, registry: str) -> str:

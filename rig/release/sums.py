@@ -32,6 +32,10 @@ def read_whole(folder: Path) -> list[Path]:
         damaged = [file for file, digest in files.items() if sha256(file) != digest]
     except FileNotFoundError as error:
         raise DamagedError(f"{error.filename} is missing: run `make release`") from error
+    except OSError as error:
+        raise DamagedError(f"{error.filename} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # UnicodeDecodeError too
+        raise DamagedError(f"{folder / SUMS} is not as `sha256sum` writes it: run `make release`") from error
     if damaged:
         raise DamagedError(f"{damaged[0]} is not as {SUMS} says: run `make release`")
     return list(files)

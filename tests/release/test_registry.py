@@ -13,7 +13,7 @@ from rig.kubernetes.shared import borrowed
 from rig.processes import Workspace
 from rig.registry import Registry
 from rig.release.make import Made
-from rig.release.push import push
+from rig.release.push import name_and_version, push
 from rig.release.source import REPOSITORY
 from rig.release.sums import SUMS, DamagedError
 from webhook import VERSION
@@ -58,6 +58,26 @@ def test_what_is_not_as_its_sums_say_is_not_pushed(made: Made, tmp_path: Path) -
     (tmp_path / made.chart.name).unlink()
     with pytest.raises(DamagedError, match=rf"{made.chart.name} is missing: run `make release`"):
         push(tmp_path, "oci://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("sums", "says"),
+    [
+        (b"", "names 0 charts, not one"),
+        (b"a b c\n", "is not as `sha256sum` writes it"),
+        (b"\xff", "is not as `sha256sum` writes it"),
+        (b"0 .\n", "cannot be read: Is a directory"),
+    ],
+)
+def test_a_folder_that_is_no_release_is_named(tmp_path: Path, sums: bytes, says: str) -> None:
+    (tmp_path / SUMS).write_bytes(sums)
+    with pytest.raises(DamagedError, match=says):
+        push(tmp_path, "oci://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0-rc.1", "1.0.0-alpha-2"])
+def test_the_image_has_the_charts_whole_version(version: str) -> None:
+    assert name_and_version(Path(f"dist/{NAME}-{version}.tgz")) == (NAME, version)
 
 
 @pytest.mark.parametrize(
