@@ -57,6 +57,14 @@ def _arn(name: str) -> str:
     return f"arn:aws:iam::123456789012:role/{name}"
 
 
+def test_a_tag_that_looks_like_a_number_reaches_the_chart_as_it_is(kept: AwsStandIn, files: _Files) -> None:
+    for tag in ("12345e7", "0o14", "1_000"):
+        image = f"{IMAGE.rpartition(':')[0]}:{tag}"
+        assert setup(kept, "--values", str(files.chart), "--image", image).code == 3
+        assert f"  tag: '{tag}'\n" in files.chart.read_text()
+        files.chart.unlink()
+
+
 RELEASES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "the usual": ("irsa", (), "mxp-identity-webhook", "mxp-identity"),
     "another": ("pod-identity", ("--release", "mxp", "--release-namespace", "identity"), "mxp", "identity"),

@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what looks like a number: Helm reads 12345e7 as one, and PyYAML does not."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    is_like_number = value[:1].isdecimal() or value[:1] in {"+", "-", "."}
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if is_like_number else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def write_files(files: Mapping[Path, dict[str, Any]], *, overwrite: bool) -> None:
     """Write each, or none: raises BadParameter where one holds something else and is not to be overwritten."""
-    texts = {path: yaml.safe_dump(content, sort_keys=False).encode() for path, content in files.items()}
+    texts = {path: yaml.dump(content, Dumper=_Dumper, sort_keys=False).encode() for path, content in files.items()}
     for path, text in texts.items():
         if not overwrite and _holds_something_else(path, text):
             raise typer.BadParameter(
