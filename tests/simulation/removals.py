@@ -193,7 +193,8 @@ class Removals:
             and subject not in process.last_seen.get(home, ())
         ):
             yield "no_wanted_subject_is_removed", f"{name} of {write.role.name}, and {home.name} does not trust it"
-        unwanted_for = now - since + process.clock_ahead
+        absent_since = self._sights.absent_since(process.name, name)  # by a list that was cut: before it is true
+        unwanted_for = now - min(since, since if absent_since is None else absent_since) + process.clock_ahead
         is_early = unwanted_for < self._plan.rules.grace and process.name not in self._approvers
         gives_way = self.has_witnessed_deletion(process, name) and self.room.was_lacking(now)
         if is_early and not (gives_way or self._wishes.was_replaced(name)):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from tests.support.virtual_time import now
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -30,6 +32,8 @@ class Sights:
         self._witnessed: dict[tuple[str, str], str] = {}
         self._selected: set[tuple[str, str]] = set()
         """Processes with the uids of the namespaces that they were shown selected."""
+        self._present: defaultdict[str, set[str]] = defaultdict(set)
+        self._absent_since: dict[tuple[str, str], float] = {}
 
     def changed(self, kind: str, name: str, version: int) -> None:
         """An object was stored or taken away."""
@@ -50,11 +54,14 @@ class Sights:
         self._terminating[caller] = {name: one.uid for name, one in namespaces.items() if one.terminating}
         for one in namespaces.values():
             self._note_selected(caller, one)
+        for name in self._present[caller] | namespaces.keys():
+            self._note_presence(caller, name, is_there=name in namespaces)
 
     def watched_namespace(self, caller: str, name: str, namespace: LiveNamespace | None) -> None:
         """The change made it this, or took it away."""
         if namespace is not None:
             self._note_selected(caller, namespace)
+        self._note_presence(caller, name, is_there=namespace is not None)
         uid = self._terminating[caller].pop(name, None)
         if namespace is None and uid is not None:
             self._witnessed[caller, name] = uid
@@ -72,6 +79,18 @@ class Sights:
     def was_shown_selected(self, caller: str, uid: str | None) -> bool:
         """Whether a process was shown the namespace with this uid while a binding selected it."""
         return uid is not None and (caller, uid) in self._selected
+
+    def absent_since(self, caller: str, name: str) -> float | None:
+        """Since when a process is shown no such namespace; None where it was never shown one, or is now."""
+        return self._absent_since.get((caller, name))
+
+    def _note_presence(self, caller: str, name: str, *, is_there: bool) -> None:
+        if is_there:
+            self._present[caller].add(name)
+            self._absent_since.pop((caller, name), None)
+        elif name in self._present[caller]:
+            self._present[caller].discard(name)
+            self._absent_since[caller, name] = now()
 
     def _note_selected(self, caller: str, namespace: LiveNamespace) -> None:
         if self._selects(namespace.name, namespace.labels):
