@@ -83,7 +83,6 @@ def in_the_pod(node: Node, *words: str) -> subprocess.CompletedProcess[str]:
         (["report"], 0, "roles: 1, ServiceAccounts of this cluster: "),
         (["verify"], 0, "its MutatingWebhookConfiguration could not be read"),
         (["restart"], 0, "no pod lacks its identity"),
-        (["plan"], 0, "problems: 0"),
     ],
 )
 def test_in_the_pod_a_command_has_the_rights_of_the_webhook(
