@@ -1,4 +1,4 @@
-"""Clusters are broken, and put right with nothing but the dashboard, the alerts and what `verify` prints."""
+"""Clusters are broken, and repaired with nothing but the dashboard, the alerts and what `verify` prints."""
 
 from __future__ import annotations
 

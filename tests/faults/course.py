@@ -35,7 +35,7 @@ RECOVERY_S = 30.0
 LARGEST_MIB = 256.0
 
 _SCRAPE_S = 0.5
-_OF_NO_BINDING = Subject("mxp-of-nobody-system", SERVICE_ACCOUNT)
+_OF_NO_BINDING = Subject("mxp-unbound-system", SERVICE_ACCOUNT)
 
 _TIMES = 30
 _TIMES_S = 120.0

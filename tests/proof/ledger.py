@@ -64,7 +64,7 @@ class Ledger:
         self._edit(lambda proofs: {test: proof for test, proof in proofs.items() if test in tests})
 
     def _edit(self, change: Callable[[dict[str, Proof]], dict[str, Proof]]) -> None:
-        """Change what the file has by now: another run may prove another part at the same time."""
+        """Change what the file has at this moment: another run may prove another part at the same time."""
         with self._file.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)

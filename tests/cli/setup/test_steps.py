@@ -118,7 +118,7 @@ def test_interrupted_in_the_middle_a_second_run_does_the_rest(
         assert process.returncode == 130
         assert printed.splitlines()[-1].startswith("interrupted")
         done = sum(count for call, count in aws.calls.items() if call in WRITTEN)
-        assert len(told(out)) == done > 0, "the write under way is ended, and told of"
+        assert len(told(out)) == done > 0, "the write under way is ended, and reported"
 
     assert setup(aws, "--approve").code == 0
     assert account_of(aws) == whole
