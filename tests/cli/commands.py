@@ -25,6 +25,17 @@ from rig.tools import binary
 from webhook.cli.app import main
 
 REPOSITORY = Path(__file__).parents[2]
+BINDING = {
+    "name": "backup",
+    "serviceAccount": "mxp-controller",
+    "namespaces": {"pattern": "mxp-*-system"},
+    "mode": "irsa",
+    "roles": ["arn:aws:iam::123456789012:role/mxp-backup"],
+}
+"""A whole binding, of a role that need not be there."""
+
+PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+"""The environment of a command that knows no cluster and no account."""
 
 
 @dataclass(frozen=True)

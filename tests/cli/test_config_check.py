@@ -5,17 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.commands import REPOSITORY, call, run, run_as_printed
+from tests.cli.commands import BINDING, PLAIN, REPOSITORY, call, run, run_as_printed
 
-BINDING = {
-    "name": "backup",
-    "serviceAccount": "mxp-controller",
-    "namespaces": {"pattern": "mxp-*-system"},
-    "mode": "irsa",
-    "roles": ["arn:aws:iam::123456789012:role/mxp-backup"],
-}
 RIGHT = yaml.safe_dump({"bindings": [BINDING]})
-PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 MISSPELT = RIGHT.replace("serviceAccount", "serviceaccount")
 
 WRONG = {

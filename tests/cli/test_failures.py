@@ -17,7 +17,7 @@ from rig.aws import AwsStandIn, Deny
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.pki import Authority
 from rig.space import EKS_CLUSTER, Space
-from tests.cli.commands import Person, call, environment, run, run_on_terminal
+from tests.cli.commands import BINDING, PLAIN, Person, call, environment, run, run_on_terminal
 from tests.e2e.replicas import api_server
 from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving, kubeconfig
 from tests.support.misbehaving import PAGE, Between
@@ -27,13 +27,6 @@ COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
 ARGUMENTS = {"setup": SETUP, "migrate": ("backup", "--to", "pod-identity")}
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
-BINDING = {
-    "name": "backup",
-    "serviceAccount": "mxp-controller",
-    "namespaces": {"pattern": "mxp-*-system"},
-    "mode": "irsa",
-    "roles": ["arn:aws:iam::123456789012:role/mxp-backup"],
-}
 NOWHERE = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -52,7 +45,6 @@ PROGRESS = {
     "reading trust policies",
 }
 CANNOT_REACH = "Error: cannot reach https://127.0.0.1:1: connection refused\n"
-PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 
 
 @pytest.fixture

@@ -197,9 +197,7 @@ def _lack_of_credentials(error: BaseException) -> str | None:
             return f"{_NO_CREDENTIALS}: {error}; {_GET_SOME}"
         case sdk.SSOError() | sdk.TokenRetrievalError():
             return f"{_NO_CREDENTIALS}: the SSO session has ended: run `aws sso login`"
-        case ValueError() if str(error).startswith(
-            _NOT_SENDABLE
-        ):  # with the value, which may be a session's token
+        case ValueError() if str(error).startswith(_NOT_SENDABLE):  # it has the value: a session's token, perhaps
             return f"{_NO_CREDENTIALS} that can be sent: they hold a line break or the like; {_GET_SOME}"
     return None
 

@@ -26,7 +26,7 @@ from webhook.model.outcomes import Outcome, Trusted, TrustSource
 from webhook.podidentity.associations import Associations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable
 
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import Cluster
@@ -48,6 +48,40 @@ _SECONDS_EACH = 0.1
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
 """Seconds for all roles to be read; the lock of a dead process takes 10 of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoneAdded:
+    """The DesiredSubjects of a writer that adds no subject.
+
+    With `keeps` it removes none either. Else it may remove all: their cluster is gone, or no binding has the role.
+    """
+
+    keeps: bool
+
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return ()
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return self.keeps
+
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return not self.keeps
+
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return not self.keeps
+
+    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return False
+
+    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return False
 
 
 @dataclass(slots=True)

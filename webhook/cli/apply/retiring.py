@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import write_until
+from webhook.cli.apply.engine import NoneAdded, write_until
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
@@ -13,7 +13,7 @@ from webhook.engine.build import build_engine
 from webhook.kube.leases import Leases
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from webhook.cli.apply.engine import Done
     from webhook.cli.snapshots.session import Session
@@ -23,28 +23,6 @@ if TYPE_CHECKING:
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.plan import Plan
-
-
-class _NoneWanted:
-    """The DesiredSubjects of a cluster that is gone, and of a role that nothing is bound to."""
-
-    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        return ()
-
-    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
-
-    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return True
-
-    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return True
-
-    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
-
-    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
 
 
 class _UnreportedLock:
@@ -88,7 +66,7 @@ async def retire(
     """The same, one role after the other."""
     owns = {change.role: change.own for change in plan.roles}
     engine = build_engine(
-        owns, owns.__getitem__, lambda _: policies, _UnreportedLock(lock), lambda _: _NoneWanted()
+        owns, owns.__getitem__, lambda _: policies, _UnreportedLock(lock), lambda _: NoneAdded(keeps=False)
     )
     for number, change in enumerate(plan.roles, 1):
         progress(f"{number} of {len(plan.roles)} roles")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.cli.apply.engine import write_until
+from webhook.cli.apply.engine import NoneAdded, write_until
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
@@ -21,7 +21,7 @@ from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from webhook.aws.caller import CallerCheck
     from webhook.coordination.lock import Hold, Learn, RoleLock, WaitsSince
@@ -46,7 +46,7 @@ async def repair_trust(
     try:
         policies = IamTrustPolicies(calls, caller, AccountQuota(calls))
         former = own_without_denial(own)
-        engine = build_engine({role}, lambda _: former, lambda _: policies, lock, lambda _: _AllKept())
+        engine = build_engine({role}, lambda _: former, lambda _: policies, lock, lambda _: NoneAdded(keeps=True))
         writer = engine.writers[role]
         try:
             reason = await write_until(writer, policies, _is_repaired)
@@ -91,25 +91,3 @@ class _NoHold:
 
     async def renew(self) -> bool:
         return True
-
-
-class _AllKept:
-    """The DesiredSubjects of a writer that adds no subject and removes none."""
-
-    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        return ()
-
-    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return True
-
-    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
-
-    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
-
-    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
-
-    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        return False
