@@ -16,7 +16,7 @@ N ?= 1
 MODE ?= irsa
 LEVEL ?= real
 SEEDS ?= 2000
-RIGS ?= 4
+RIGS ?= 3
 
 .PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart release requirements clean
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from rig.aws.standin import AwsStandIn
 from rig.identities import Identities
+from rig.kubernetes.api import ApiError
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, namespace, service_account
 from rig.kubernetes.place import LOOPBACK
@@ -181,9 +182,13 @@ class Space:
         return calls
 
     def unregister(self) -> None:
-        """Have the API server no longer call the program."""
-        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-        self.cluster.api.delete(f"{path}/{WEBHOOK_NAME}")
+        """Have the API server no longer call the program, if it does."""
+        path = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOK_NAME}"
+        try:
+            self.cluster.api.delete(path)
+        except ApiError as error:
+            if error.reason != "NotFound":
+                raise
 
     # ---- the account
 

@@ -138,3 +138,8 @@ def kubernetes_events(space: Space, namespace: str, reason: str) -> list[dict[st
 def log_events(webhook: Webhook, name: str, **values: Any) -> list[dict[str, Any]]:
     """The lines of a replica's log with that event name and at least these values."""
     return [line for line in webhook.log() if line.get("event") == name and values.items() <= line.items()]
+
+
+def logged(webhook: Webhook, name: str, **values: Any) -> list[dict[str, Any]]:
+    """The lines of `log_events`, once there is one: the program logs what it did a moment after its effect."""
+    return eventually(lambda: log_events(webhook, name, **values), f"{name} is logged")

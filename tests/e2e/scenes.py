@@ -45,9 +45,9 @@ def serving(
         space.register(webhook.url, failure_policy)
         yield webhook
     finally:
+        end(space, webhook)
         space.aws.clear_faults()
         unregister(space)
-        end(space, webhook)
 
 
 def end(space: Space, webhook: Webhook) -> None:

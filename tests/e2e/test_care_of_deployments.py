@@ -15,7 +15,7 @@ from rig.permissions import REMEDIATION, kubernetes_objects
 from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
-from tests.e2e.observe import kubernetes_events, log_events, writes_of_the_program
+from tests.e2e.observe import kubernetes_events, log_events, logged, writes_of_the_program
 from tests.e2e.releases import Release, released
 from tests.e2e.scenes import create_account, create_namespace, label
 
@@ -86,7 +86,7 @@ def test_a_deployment_refused_for_long_starts_soon_after_its_identity_is_there(s
 
         webhook = _replica(release)
         _starts_with_identity(space, refused)
-        assert log_events(webhook, "rollout_retried", namespace=refused)
+        logged(webhook, "rollout_retried", namespace=refused)
         assert "mxp-identity/retried-at" not in _deployment(space, unbound)["metadata"].get("annotations", {})
         assert len(space.cluster.api.get(f"/apis/apps/v1/namespaces/{refused}/replicasets")["items"]) == 1
 
@@ -102,7 +102,7 @@ def test_a_namespace_labelled_late_is_retried_too(space: Space) -> None:
         create_account(space, namespace)
         label(space, namespace, {CONTROL_PLANE_LABEL: "late"})
         _starts_with_identity(space, namespace)
-        assert log_events(webhook, "rollout_retried", namespace=namespace)
+        logged(webhook, "rollout_retried", namespace=namespace)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.certified import HEALED_S, REPLACED, Reviews, two_replicas
-from tests.e2e.observe import log_events
+from tests.e2e.observe import logged
 from tests.e2e.replicas import api_server
 from tests.proof.records import Record
 
@@ -78,7 +78,7 @@ def test_changed_files_are_served_and_no_review_is_lost_and_no_connection_droppe
             eventually(
                 lambda: _reloads(webhook, "refused") > refused, "the spoilt file is told of", timeout=HEALED_S
             )
-        assert log_events(webhook, "certificate_refused")[-1]["reason"]
+        assert logged(webhook, "certificate_refused")[-1]["reason"]
         assert reviews.failures == []
     webhook.process.kill()
 

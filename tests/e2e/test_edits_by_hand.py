@@ -13,7 +13,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
-from tests.e2e.observe import annotation, external_parts, is_trusted, log_events, sts_answer
+from tests.e2e.observe import annotation, external_parts, is_trusted, logged, sts_answer
 from tests.e2e.replicas import api_server, leases, wait_until_all_are_named
 from tests.e2e.scenes import (
     ROLE_ANNOTATION,
@@ -217,8 +217,8 @@ def test_a_principal_that_was_deleted_is_reported_with_its_place_and_trust_follo
         (reason,) = [line for line in printed.splitlines() if line.startswith("Warning: mxp-identity: reason: ")]
         for words in ("MalformedPolicyDocument", user, "statement 3 (Sid Operators)"):
             assert words in reason
-        logged = log_events(webhook, "trust_not_written", outcome="malformed")
-        assert f"{user} in statement 3 (Sid Operators)" in logged[0]["reason"]
+        lines = logged(webhook, "trust_not_written", outcome="malformed")
+        assert f"{user} in statement 3 (Sid Operators)" in lines[0]["reason"]
         refused = {"operation": "UpdateAssumeRolePolicy", "code": "MalformedPolicyDocument"}
         metrics = webhook.metrics()
         assert metrics.total("mxp_identity_aws_request_duration_seconds_count", **refused) >= 1

@@ -13,6 +13,7 @@ from tests.e2e.observe import (
     is_trusted,
     kubernetes_events,
     log_events,
+    logged,
     projected_token,
     sts_answer,
     variables,
@@ -46,7 +47,7 @@ def test_a_namespace_labelled_late_ends_with_identity_and_its_pod_is_listed_unti
         (event,) = eventually(lambda: kubernetes_events(space, namespace, "StartedWithoutIdentity"), "an Event")
         assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("Pod", name)
         assert "kubectl rollout restart" in event["message"]
-        assert log_events(webhook, "pod_without_identity", namespace=namespace, pod=name)
+        logged(webhook, "pod_without_identity", namespace=namespace, pod=name)
         eventually(lambda: webhook.metrics().total(GAUGE) == 1, "the pod is counted")
         assert "AWS_ROLE_ARN" not in variables(early)
 

@@ -17,7 +17,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.cli.commands import Person
-from tests.e2e.observe import annotation, external_parts, is_trusted, kubernetes_events, log_events
+from tests.e2e.observe import annotation, external_parts, is_trusted, kubernetes_events, log_events, logged
 from tests.e2e.scenes import (
     LARGE_QUOTA,
     ROLE_ANNOTATION,
@@ -127,9 +127,9 @@ def test_trust_that_nothing_wants_goes_after_the_grace_and_not_before(space: Spa
         assert time.monotonic() - done <= GRACE_S + 4 * INTERVAL_S + 5
         assert is_trusted(space, staying)
         assert external_parts(json.dumps(space.policy())) == others
-        (approved,) = log_events(webhook, "removal_approved", namespace=leaving)
+        (approved,) = logged(webhook, "removal_approved", namespace=leaving)
         assert approved["cause"] in {"namespace_gone", "account_gone", "not_bound", "external_role"}
-        assert log_events(webhook, "subject_removed", namespace=leaving)
+        logged(webhook, "subject_removed", namespace=leaving)
         eventually(lambda: webhook.metrics().total("mxp_identity_removals_pending") == 0, "none is pending")
         if way == "label removed":
             assert kubernetes_events(space, leaving, "TrustRemoved")
@@ -150,7 +150,7 @@ def test_a_namespace_made_anew_keeps_its_trust_if_selected_and_loses_it_at_once_
         eventually(lambda: not named(space, unselected), "it loses its trust", timeout=5 * INTERVAL_S)
         assert not is_trusted(space, unselected)
         assert is_trusted(space, selected)
-        (approved,) = log_events(webhook, "removal_approved")
+        (approved,) = logged(webhook, "removal_approved")
         assert (approved["namespace"], approved["cause"]) == (unselected, "namespace_replaced")
 
 
@@ -236,7 +236,7 @@ def test_thirty_short_lived_control_planes_leave_after_their_grace_and_of_six_un
 def test_what_is_over_the_limit_waits_and_is_wanted_again_once_the_label_is_back() -> None:
     with bare_space() as space, leading(space, reconciler=LIMITED) as webhook:
         crowd = _over_the_limit(space, webhook)
-        (told,) = log_events(webhook, "removals_over_limit")[-1:]
+        (told,) = logged(webhook, "removals_over_limit")[-1:]
         assert "mxp-identity apply --approve" in told["reason"]
         for one in crowd:
             label(space, one, {CONTROL_PLANE_LABEL: "back"})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.stage import Stage
     from tests.proof.records import Record
 
-AT_ONCE = 6
+AT_ONCE = 4
 """Programs, of 110 MiB each; most of their time they wait."""
 
 LONGEST_CHAIN = 9
