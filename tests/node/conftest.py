@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from rig.kubernetes.registration import OWN_NAMESPACE
+from rig.node.agent import start_agent
 from rig.node.images import Image, ensure_images
 from rig.node.installation import Installation
 from rig.node.node import Node
 from rig.node.packages import why_not
 from rig.permissions import PROGRAM
-from rig.space import Space
+from rig.space import EKS_CLUSTER, Space
 
 ROOMY = 131072
+LAG_S = 5.0
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,14 @@ def installed(space: Space, node: Node, image: Image) -> Installation:
         installation.install()
     assert installation.helm.release == PROGRAM
     return installation
+
+
+@pytest.fixture
+def on_eks(space: Space, node: Node) -> Iterator[Space]:
+    """The Space on EKS, with the agent on its node."""
+    space.join_eks(LAG_S)
+    agent = start_agent(node, space.aws, EKS_CLUSTER)
+    try:
+        yield space
+    finally:
+        agent.kill()

@@ -25,7 +25,7 @@ OF_THE_MACHINE = ("SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_INDEX_URL", "UV_DEFAULT_
 
 TOOL = """#!/usr/bin/env bash
 # The real program, run where the node's API server is; an installation gets one more file of values, the rig's.
-[ "$1" = install ] && set -- "$@" --values {values} {flags}
+case "$1" in install | upgrade) set -- "$@" --values {values} {flags} ;; esac
 exec {enter} bash -c 'cd "$0" && exec "$@"' "$PWD" {tool} "$@"
 """
 

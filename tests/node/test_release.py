@@ -14,6 +14,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.node.buildah import Buildah
+from rig.node.client import aws_variables, control_plane
 from rig.node.images import Image
 from rig.node.installation import Installation
 from rig.node.node import Node
@@ -24,12 +25,14 @@ from rig.space import Space
 from rig.tools.store import cache_folder
 from tests.guides.stage import DOCS
 from tests.guides.walk import Walk
+from tests.node.credentials import PATIENCE_S, assert_credentials, has_agent, has_token, pod_of
 from tests.node.reader import shell_on
 from tests.release.repositories import release_of, repository_in
 
 pytestmark = [pytest.mark.node, pytest.mark.proof, pytest.mark.timeout(1800)]
 
 PAGE = DOCS / "run" / "release.md"
+HOLDS = {"irsa": has_token, "pod-identity": has_agent}
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{OWN_NAMESPACE}/deployments"
 
 
@@ -114,6 +117,54 @@ def test_the_page_pushes_both_and_installs_them_by_digest(
         each.architecture: each.digest for each in made.images
     }
     installation.helm.uninstall()
+
+
+@pytest.fixture
+def home(made: Made, tmp_path: Path) -> Path:
+    """A person's home with the release in `dist`, and nothing else."""
+    (tmp_path / "dist").symlink_to(made.wheel.parent)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mode", list(HOLDS))
+def test_with_an_empty_home_a_person_gets_from_the_release_to_a_pod_with_credentials(
+    home: Path, on_eks: Space, node: Node, image: Image, mode: str
+) -> None:
+    """Command of the wheel, image and chart of the registry, values of `setup`, and a name of one's own."""
+    registry, name = Registry.start(node.workspace, node.place), f"mine-{mode}"
+    at_home = '"$HOME/.local/bin/mxp-identity"'
+    tools = {
+        "mxp-identity": f'#!/bin/sh\nexec {in_place(node)} {at_home} "$@"\n',
+        "push": f'#!/bin/sh\nexec {in_place(node)} {sys.executable} -m rig.release.push "$@"\n',
+    }
+    variables = aws_variables(on_eks)
+    with shell_on(home, node, {"extraEnv": variables}, tools, "--plain-http") as shell:
+
+        def done(command: str) -> str:
+            ran = shell.run(command, timeout=PATIENCE_S)
+            assert ran.code == 0, f"{command}\n{ran.out}{ran.err}"
+            return ran.out
+
+        root = on_eks.aws.root
+        done(f"export AWS_ACCESS_KEY_ID={root.access_key_id} AWS_SECRET_ACCESS_KEY={root.secret_access_key}")
+        for each in variables:
+            done(f"export {each['name']}={each['value']}")
+        pushed, chart = done(f"push dist oci://{registry.host}").split()
+        done("pipx install --quiet dist/mxp_identity_webhook-*.whl")
+        release = f"--release {name} --release-namespace {name} --own-role {name}-webhook --role {name}-backup"
+        said = done(
+            f"mxp-identity setup --mode {mode} --bucket my-backups --region {on_eks.aws.region} {release}"
+            f" --pattern '{name}-*' --image {pushed} --values values.yaml --approve"
+        )
+        install, verify = said.partition("next:\n")[2].splitlines()
+        try:
+            done(install.replace("charts/mxp-identity-webhook", chart))
+            done(f"kubectl --namespace {name} rollout status deployment --timeout=90s")
+            on_eks.cluster.create(control_plane(on_eks, image, name, f"{name}-1"))
+            assert_credentials(node, pod_of(node, f"{name}-1", HOLDS[mode]), f"{name}-backup")
+            assert "with findings: 0" in done(verify)
+        finally:
+            shell.run(f"helm uninstall {name} --namespace {name} --wait")
 
 
 def in_place(node: Node) -> str:

@@ -9,42 +9,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from rig.aws.pod_client import FULL_URI
 from rig.chart import Helm
-from rig.node.agent import start_agent
-from rig.node.client import GOT, aws_variables, control_plane, first_line
+from rig.node.client import aws_variables, control_plane
 from rig.node.images import Image
 from rig.node.installation import WAIT
 from rig.node.node import Node
-from rig.pods import environment_of, restarts_of, running_pod
-from rig.space import EKS_CLUSTER, Space
-from rig.waiting import eventually
+from rig.space import Space
 from tests.cli.commands import Ran, environment
 from tests.cli.setup.accounts import BUCKET, told
+from tests.node.credentials import PATIENCE_S, assert_credentials, has_agent, has_token, pod_of
 from webhook.iam.first_statement import FIRST_OF_SETUP
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
 
-LAG_S = 5.0
-PATIENCE_S = 180.0
 REPOSITORY = Path(__file__).parents[2]
 BY_PODS = ("--mode", "pod-identity")
-
-
-@pytest.fixture
-def on_eks(space: Space, node: Node) -> Iterator[Space]:
-    """The Space on EKS, with the agent on its node."""
-    space.join_eks(LAG_S)
-    agent = start_agent(node, space.aws, EKS_CLUSTER)
-    try:
-        yield space
-    finally:
-        agent.kill()
 
 
 class _Person:
@@ -96,27 +79,6 @@ def _person(space: Space, node: Node, image: Image, folder: Path, name: str) -> 
         person.helm.uninstall()
 
 
-def _pod(node: Node, host: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The pod of a control plane that runs, once it is as it should be."""
-
-    def found() -> dict[str, Any] | None:
-        pod: dict[str, Any] | None = running_pod(node, host)
-        return pod if pod and holds(pod) else None
-
-    return eventually(found, f"the pod of {host} runs", timeout=PATIENCE_S)
-
-
-def _assert_credentials(node: Node, pod: dict[str, Any], role: str) -> None:
-    said = eventually(lambda: first_line(node, pod), "the pod's boto3 says who it is", timeout=PATIENCE_S)
-    assert f":assumed-role/{role}/" in said
-    assert said.startswith(GOT)
-    assert restarts_of(pod) == 0
-
-
-def _has_agent(pod: dict[str, Any]) -> bool:
-    return FULL_URI in environment_of(pod)
-
-
 def test_what_setup_makes_and_writes_gives_a_control_planes_first_pod_credentials(
     on_eks: Space, node: Node, image: Image, tmp_path: Path
 ) -> None:
@@ -127,7 +89,7 @@ def test_what_setup_makes_and_writes_gives_a_control_planes_first_pod_credential
         host = "fresh-1"
         (_, reply, _) = on_eks.cluster.create(control_plane(on_eks, image, "fresh", host))
         assert "annotations" not in reply["metadata"]
-        _assert_credentials(node, _pod(node, host, _has_agent), "fresh-backup")
+        assert_credentials(node, pod_of(node, host, has_agent), "fresh-backup")
         assert len(node.api.get(f"/apis/apps/v1/namespaces/{host}/replicasets")["items"]) == 1
 
 
@@ -142,8 +104,8 @@ def test_an_account_of_an_earlier_setup_is_migrated_to_pod_identity(
         person.release(person.helm.install)
         host = "early-1"
         on_eks.cluster.create(control_plane(on_eks, image, "early", host))
-        by_token = _pod(node, host, lambda pod: "AWS_ROLE_ARN" in environment_of(pod))
-        _assert_credentials(node, by_token, "early-backup")
+        by_token = pod_of(node, host, has_token)
+        assert_credentials(node, by_token, "early-backup")
 
         assert "trust policy of early-backup without NobodyYet, which denies EKS" in person.setup(*BY_PODS)
         person.release(person.helm.upgrade)
@@ -151,5 +113,5 @@ def test_an_account_of_an_earlier_setup_is_migrated_to_pod_identity(
             "migrate", "backup", "--to", "pod-identity", "--release-namespace", "early", "--approve"
         )
         assert moved.code == 0, moved.out + moved.err
-        by_agent = _pod(node, host, lambda pod: _has_agent(pod) and "AWS_ROLE_ARN" not in environment_of(pod))
-        _assert_credentials(node, by_agent, "early-backup")
+        by_agent = pod_of(node, host, lambda pod: has_agent(pod) and not has_token(pod))
+        assert_credentials(node, by_agent, "early-backup")

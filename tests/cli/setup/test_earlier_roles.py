@@ -74,6 +74,8 @@ def test_without_the_cluster_nothing_is_repaired_and_the_command_is_printed(aws:
     printed = setup(aws, "-o", "awscli").out
     assert "aws iam update-assume-role-policy --role-name mxp-backup" in printed
     assert "NobodyYet" not in printed
+    configuration = setup(aws, "-o", "terraform").out
+    assert f"i Terraform does not make the {_repair('mxp-backup')}: run the same with --approve" in configuration
 
 
 def _own(space: Space, role: str) -> OwnStatement:

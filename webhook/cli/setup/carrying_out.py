@@ -55,7 +55,7 @@ async def carry_out(steps: Sequence[Step], hands: Hands, progress: Progress, don
     Raises InvalidNameError before the first one where a step cannot be made from here.
     """
     left = missing(steps)
-    repairs = [step for step, call in left if _needs_lock(step, call)]
+    repairs = [step for step, _ in left if step.needs_lock]
     if repairs and hands.connection is None:
         raise InvalidNameError(
             f"the {repairs[0].what} is written under the role's lock, which is in the cluster: leave out --issuer"
@@ -74,17 +74,13 @@ async def carry_out(steps: Sequence[Step], hands: Hands, progress: Progress, don
         await _wait_until_propagated(hands)
 
 
-def _needs_lock(step: Step, call: AccountCall) -> bool:
-    return step.edited is not None and call.operation == "update_assume_role_policy"
-
-
 async def _make(step: Step, call: AccountCall, hands: Hands, done: Callable[[str], None]) -> None:
     await _call(step, call, hands)
     done(step.what)
 
 
 async def _call(step: Step, call: AccountCall, hands: Hands) -> None:
-    if step.edited is not None and hands.connection is not None and _needs_lock(step, call):
+    if step.edited is not None and hands.connection is not None and step.needs_lock:
         own, namespace = hands.desired.own_in(step.edited), hands.desired.program.namespace
         await repair_trust(step.edited, own, hands.connection, namespace, hands.caller)
         return

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.cli.setup.steps import Step
 
 _CHART = "charts/mxp-identity-webhook"
+_LEFT_BY_TERRAFORM = "Terraform does not make the {}: run the same with --approve, without -o terraform"
 
 
 class SetupOutput(StrEnum):
@@ -90,6 +91,7 @@ class Shown:
             from webhook.cli.setup.terraform import configuration
 
             sys.stdout.write(f"\n{configuration(steps)}\n")
+            notes = [*notes, *(_LEFT_BY_TERRAFORM.format(step.what) for step in steps if step.needs_lock)]
         elif not left:
             self._line("nothing is missing")
         elif not self._approve:

@@ -46,6 +46,12 @@ class Step:
     edited: RoleArn | None = None
     """The role, where the webhook edits its trust policy: no other writer may, without the role's lock."""
 
+    @property
+    def needs_lock(self) -> bool:
+        """Whether it is missing and is written under the role's lock."""
+        is_update = self.missing is not None and self.missing.operation == "update_assume_role_policy"
+        return is_update and self.edited is not None
+
 
 def steps_to(desired: DesiredAccount, found: Found) -> list[Step]:
     """All steps. Trust policies of bound roles are left as they are, except for what an earlier `setup` wrote.
