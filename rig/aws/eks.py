@@ -7,7 +7,7 @@ can be changed here: AWS does not say that it refuses, and a program must leave 
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ class Eks:
             case "DescribeCluster":
                 return {"cluster": _cluster(self._cluster(params["name"]))}
             case "ListClusters":
-                return {"clusters": sorted(self._store.clusters)}
+                return _page("clusters", sorted(self._store.clusters), params)
             case "CreateAddon":
                 return {"addon": self._create_addon(params)}
             case "DescribeAddon":
@@ -153,21 +153,13 @@ class Eks:
 
     def _list(self, params: Mapping[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(params["clusterName"])
-        size = params.get("maxResults", _MOST_RESULTS)
-        if not 1 <= size <= _MOST_RESULTS:
-            raise _invalid(f"maxResults must be from 1 to {_MOST_RESULTS}")
-        try:
-            first = int(params.get("nextToken", "0"), 16)
-        except ValueError as error:
-            raise _invalid("nextToken is not one that was handed out") from error
         found = [
             _summary(one)
             for one in self._store.seen(cluster.name, self._ago)
             if one.namespace == params.get("namespace", one.namespace)
             and one.service_account == params.get("serviceAccount", one.service_account)
         ]
-        more = {"nextToken": f"{first + size:x}"} if first + size < len(found) else {}
-        return {"associations": found[first : first + size], **more}
+        return _page("associations", found, params)
 
     def _check_role(self, arn: str) -> None:
         """EKS takes no role that does not exist, is another account's, or does not name its service."""
@@ -221,6 +213,19 @@ def _whole(one: Association) -> dict[str, Any]:
         "policy": one.policy,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _page(key: str, found: Sequence[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The page of a list that is asked for. Raises `AwsError`."""
+    size = int(params.get("maxResults", _MOST_RESULTS))
+    if not 1 <= size <= _MOST_RESULTS:
+        raise _invalid(f"maxResults must be from 1 to {_MOST_RESULTS}")
+    try:
+        first = int(params.get("nextToken", "0"), 16)
+    except ValueError as error:
+        raise _invalid("nextToken is not one that was handed out") from error
+    more = {"nextToken": f"{first + size:x}"} if first + size < len(found) else {}
+    return {key: found[first : first + size], **more}
 
 
 def _cluster(cluster: EksCluster) -> dict[str, Any]:

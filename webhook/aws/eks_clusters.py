@@ -50,7 +50,7 @@ async def describe_cluster(calls: AwsCalls, name: str) -> EksCluster | None:
 async def cluster_with_issuer(calls: AwsCalls, issuer: IssuerUrl) -> EksCluster | None:
     """The region's cluster whose tokens `issuer` signs (eks:ListClusters, eks:DescribeCluster).
 
-    Raises AwsError.
+    Raises AwsError, also where the region has more clusters than are asked.
     """
     for name in await calls.call("ListClusters", _names):
         found = await describe_cluster(calls, name)
@@ -66,9 +66,11 @@ def _names(clients: AwsClients) -> list[str]:
         page = clients.eks.list_clusters(**more)
         names += [text(name) for name in page["clusters"]]
         if not page.get("nextToken"):
-            break
+            return names
         more = {"nextToken": text(page["nextToken"], _LONGEST_TOKEN)}
-    return names
+    raise AwsError(
+        FailureKind.UNEXPECTED, f"the region has more than {len(names)} clusters: name yours with --cluster"
+    )
 
 
 async def addon_status(calls: AwsCalls, cluster: ClusterArn, addon: str) -> str | None:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from webhook.model.names import is_cluster_name, is_namespace_name, is_service_account_name
+from webhook.model.names import is_binding_name, is_cluster_name, is_namespace_name, is_service_account_name
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -44,6 +44,15 @@ def _namespace_name(value: str) -> str:
 def _cluster_name(value: str) -> str:
     if not is_cluster_name(value):
         raise ValueError(f"{value!r} is not the name of an EKS cluster")
+    return value
+
+
+def _binding_name(value: str) -> str:
+    if not is_binding_name(value):
+        raise ValueError(
+            f"{value!r} is not the name of a binding: write 1 to 63 letters, digits, blanks, dots, dashes and "
+            "underscores, the first a letter or digit"
+        )
     return value
 
 
@@ -81,6 +90,9 @@ ObjectName = Annotated[str, AfterValidator(_object_name)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 """A DNS name or an IP address, as certificates have it."""
 
+
+BindingName = Annotated[str, AfterValidator(_binding_name)]
+"""The name of a binding."""
 
 ClusterName = Annotated[str, AfterValidator(_cluster_name)]
 """The name of an EKS cluster."""
@@ -122,7 +134,7 @@ class NamespacesSection(_Section):
 class BindingSection(_Section):
     """One of `bindings`."""
 
-    name: str = Field(min_length=1, max_length=63)
+    name: BindingName
     service_account: str
     namespaces: NamespacesSection
     mode: Literal["irsa", "pod-identity", "annotate"]

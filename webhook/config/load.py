@@ -14,6 +14,7 @@ from webhook.config import contract
 from webhook.config.contract import Configuration
 from webhook.config.wording import in_binding, yaml_problem
 from webhook.model.errors import ConfigurationError
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +155,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 def _problem(detail: ErrorDetails, content: dict[Any, Any]) -> str:
     keys = _keys(detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{_place(keys[:-1], content)}unknown key {keys[-1]}{_hint(keys[-1])}"
+        return f"{_place(keys[:-1], content)}unknown key {legible(keys[-1])}{_hint(keys[-1])}"
     if detail["type"] == "union_tag_invalid":
         keys = (*keys, "source")
     return f"{_place(keys, content)}{_wrong(detail)}"
@@ -167,7 +168,7 @@ def _place(keys: tuple[int | str, ...], content: dict[Any, Any]) -> str:
         bindings = content["bindings"]
         given = bindings[index] if isinstance(bindings, list) else None
         start, keys = in_binding(index, given.get("name") if isinstance(given, dict) else None), keys[2:]
-    path = ".".join(map(str, keys))
+    path = ".".join(map(legible, keys))
     return f"{start}{path}: " if path else start
 
 

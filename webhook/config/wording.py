@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import yaml
 
+from webhook.model.names import is_binding_name
+
 
 def in_binding(index: int, name: object) -> str:
-    """How messages about a binding begin: by its name, where it has one, else by its place."""
-    return f'binding "{name}": ' if isinstance(name, str) and name else f"bindings.{index}: "
+    """How messages about a binding begin: by its name, where it has a right one, else by its place."""
+    return f'binding "{name}": ' if isinstance(name, str) and is_binding_name(name) else f"bindings.{index}: "
 
 
 def yaml_problem(error: Exception, origin: str) -> str:

@@ -26,6 +26,7 @@ _PLAIN_PATH = re.compile(r"([\w+=,.@-]+/)*", re.ASCII)
 # The name as EKS's API model has it.
 _CLUSTER_NAME = r"[0-9A-Za-z][A-Za-z0-9_-]{0,99}"
 _CLUSTER_ARN = re.compile(rf"arn:aws[a-z0-9-]*:eks:[a-z0-9-]+:\d{{12}}:cluster/{_CLUSTER_NAME}", re.ASCII)
+_BINDING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 _DNS_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_DNS_NAME}")
@@ -212,6 +213,11 @@ def is_namespace_name(text: str) -> bool:
 def is_service_account_name(text: str) -> bool:
     """Whether Kubernetes accepts `text` as the name of a ServiceAccount (a DNS subdomain)."""
     return _DNS_SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_binding_name(text: str) -> bool:
+    """Whether `text` is the name of a binding, as the chart's schema has it: people read it in logs and tables."""
+    return _BINDING_NAME.fullmatch(text) is not None
 
 
 def is_cluster_name(text: str) -> bool:

@@ -36,6 +36,14 @@ def kept() -> Iterator[AwsStandIn]:
         yield running
 
 
+def test_a_region_with_more_clusters_than_are_asked_has_the_person_name_theirs(aws: AwsStandIn) -> None:
+    for number in range(2001):
+        aws.add_cluster(f"other-{number:04}", f"{ISSUER[:-4]}{number:04X}")
+    refused = setup(aws, *BY_PODS)
+    assert (refused.code, refused.out) == (1, "")
+    assert "more than 2000 clusters: name yours with --cluster" in refused.err
+
+
 WRONG: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "an ARN of another kind": (
         ("--kms-key", "arn:aws:kms:us-west-2:123456789012:alias/backups"),
