@@ -15,7 +15,7 @@ LINTERS := .venv/linters/.installed
 N ?= 1
 MODE ?= irsa
 LEVEL ?= real
-SEEDS ?= 2000
+SEEDS ?= 500
 RIGS ?= 3
 
 .PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart release requirements clean
@@ -41,7 +41,7 @@ binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder 
 demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
 	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
-test: lint unit simulation cluster-test ## lint, unit tests, 2,000 simulated schedules of faults, and the tests on clusters
+test: lint unit simulation cluster-test ## lint, unit tests, 500 simulated schedules of faults, and the tests on clusters
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter, hadolint
 	@$(BIN)/ruff format --check .
