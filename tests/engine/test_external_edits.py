@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from tests.support.invariants import assert_statement_is_whole, assert_writes_were_careful, external_part
 from tests.support.simulated_iam import SimulatedIam
@@ -17,13 +19,22 @@ from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from tests.support.simulated_iam import Document
+
+    Lines = list[MutableMapping[str, Any]]
 
 ROLE = role()
 OWN = own_in(ROLE)
 BOTH = [subject(1), subject(2)]
+
+
+@pytest.fixture
+def said() -> Iterator[Lines]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 def _ours(document: Document) -> dict[str, Any]:
@@ -92,6 +103,52 @@ async def test_a_hand_edit_of_our_statement_is_put_back(edit: Callable[[Document
     assert TrustPolicy(iam.document(ROLE)).same_meaning(TrustPolicy(whole))
     assert_statement_is_whole(iam.document(ROLE), OWN)
     assert len(iam.made("write")) == 2
+
+
+REPORTED: dict[Callable[[Document], None], str] = {
+    _turn_into_deny: "our statement was changed externally: Effect",
+    _drop_audience: "our statement was changed externally: Condition",
+    _widen: "our statement was changed externally: Condition",
+    _drop_subject: "our statements, or subjects in them, were changed or removed externally",
+    _remove_statement: "our statements, or subjects in them, were changed or removed externally",
+}
+
+
+@pytest.mark.parametrize("edit", REPORTED)
+@in_virtual_time
+async def test_the_log_says_which_part_of_our_statement_was_edited(
+    edit: Callable[[Document], None], said: Lines
+) -> None:
+    iam, here = await _settled()
+    await asyncio.sleep(REMEMBERED + 5)
+    iam.edit(ROLE, edit)
+    here.grants.enqueue()
+    await asyncio.sleep(1)
+    assert _repairs(said) == [REPORTED[edit]]
+
+
+@in_virtual_time
+async def test_an_edit_is_reported_too_where_a_new_process_finds_it_or_a_grant_repairs_it(
+    said: Lines,
+) -> None:
+    iam, _ = await _settled()
+    iam.edit(ROLE, _turn_into_deny)
+    another = Site(iam, ROLE, name="b")
+    another.wanted[ROLE] = BOTH
+    await another.grants.obtain(another.grant(subject(3)), PATIENCE)
+    assert _repairs(said) == [REPORTED[_turn_into_deny]]
+    assert another.trusted_in(ROLE) == {*BOTH, subject(3)}
+
+
+@in_virtual_time
+async def test_a_write_that_only_adds_a_subject_is_reported_as_no_repair(said: Lines) -> None:
+    _, here = await _settled()
+    await here.grants.obtain(here.grant(subject(3)), PATIENCE)
+    assert _repairs(said) == []
+
+
+def _repairs(said: Lines) -> list[str]:
+    return [line["reason"] for line in said if line["event"] == "trust_repaired"]
 
 
 @in_virtual_time

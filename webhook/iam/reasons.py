@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from webhook.iam.amendment import Standing
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
+from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,13 @@ def all_full(roles: Sequence[RoleArn], binding: str) -> Untrusted:
     """None of a binding's roles, of which there are several, has room; the first is the one to annotate."""
     reason = f"the trust policies of all {len(roles)} roles of binding {binding} are full: {WAYS_OUT}"
     return Untrusted(roles[0], FailureKind.FULL, reason)
+
+
+def repaired(edited: Sequence[str]) -> str:
+    """Why our statements were repaired; `edited` are the changed elements of the one that names subjects."""
+    if edited:
+        return f"our statement was changed externally: {legible(', '.join(edited))}"
+    return "our statements, or subjects in them, were changed or removed externally"
 
 
 _LONGEST_ERROR = 200

@@ -121,6 +121,16 @@ class TrustPolicy:
         """Whether our statements are as we write them for the subjects that are named now, which may be none."""
         return self.with_subjects(own, self.subjects(own)).same_meaning(self)
 
+    def edited_elements(self, own: OwnStatement) -> list[str]:
+        """The elements of our statement that are not as we write them, whichever subjects it names."""
+        edited: set[str] = set()
+        for there in self.statements:
+            if there.get("Sid") == own.sid:
+                named = own.subjects_in({**there, "Effect": "Allow"})
+                ours = own.render(named) if named else own.render_placeholder()
+                edited |= {key for key in ours | there if canonical(ours.get(key)) != canonical(there.get(key))}
+        return sorted(edited)
+
     def with_subjects(self, own: OwnStatement, subjects: Iterable[Subject]) -> Self:
         """This policy with our statement trusting exactly `subjects`; every other part stays as read.
 

@@ -15,7 +15,14 @@ import structlog
 
 from webhook.iam.amendment import amend
 from webhook.iam.pending_removals import PendingRemovals
-from webhook.iam.reasons import NAMESPACE_REPLACED, NOT_CERTAIN, denied, outcome_of, with_dangling_principals
+from webhook.iam.reasons import (
+    NAMESPACE_REPLACED,
+    NOT_CERTAIN,
+    denied,
+    outcome_of,
+    repaired,
+    with_dangling_principals,
+)
 from webhook.iam.stale_reads import StaleReads
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
@@ -238,9 +245,12 @@ class WriteCycle:
             raise with_dangling_principals(error, policy) from error
         now, role, subjects = self._now(), self._role.value, policy.subjects(own)
         is_new_for_pods = self._cache.pods is None and not before.allows_pods(own)
-        if subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods:
+        is_repair = subjects <= self._cache.trusted.keys() and not removed and not is_new_for_pods
+        if is_repair:
             metrics.trust_repairs.labels(role).inc()
             hold.record_repair()
+        if (edited := before.edited_elements(own)) or is_repair:
+            log.warning("trust_repaired", role_arn=role, reason=repaired(edited))
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
         if own.pods or own.former:
