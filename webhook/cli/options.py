@@ -11,8 +11,24 @@ from webhook.cli.output import Output
 
 
 def valued(text: str, metavar: str, *names: str, default: bool | str = False, panel: str | None = None) -> Any:
-    """An option with a value; `text` is its help, `default` what help shows of the default."""
-    return typer.Option(*names, metavar=metavar, help=text, show_default=default, rich_help_panel=panel)
+    """An option with a value, which is not empty; `text` is its help, `default` what help shows of the default."""
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=text,
+        show_default=default,
+        rich_help_panel=panel,
+        callback=_not_empty,
+    )
+
+
+def _not_empty(param: typer.CallbackParam, value: Any) -> Any:
+    """Refuse "", which a shell passes for an unset variable: it must not mean "the current one" or "all"."""
+    if param.default != "" and "" in (value if isinstance(value, list) else [value]):
+        raise typer.BadParameter(
+            f"it is empty; give a value{'' if param.required else ', or leave the option out'}"
+        )
+    return value
 
 
 def flag(name: str, text: str) -> Any:

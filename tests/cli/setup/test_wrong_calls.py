@@ -69,10 +69,8 @@ WRONG: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("--spaces-values", "x.yaml", "--backup-config", "./x.yaml"),
         ("--values, --spaces-values and --backup-config are to name different files",),
     ),
-    "an empty image": (("--values", "values.yaml", "--image", ""), ("--values needs --image",)),
-    "an empty image for no file": (("--image", ""), ("'' is not an image",)),
-    "an empty issuer": (("--issuer", ""), ("'' is not an issuer URL",)),
-    "an empty ServiceAccount": (("--service-account", ""), ("'' is not the name of a ServiceAccount",)),
+    "an empty bucket": (("--bucket", ""), ("'--bucket': it is empty; give a value",)),
+    "an empty image": (("--values", "values.yaml", "--image", ""), ("'--image': it is empty",)),
     "a preset with an empty role": (("--preset", "billing="), ("'' is not the name of a role",)),
     "a release of Spaces that Helm does not allow": (
         ("--preset", "space-backups", "--spaces-release", "My Spaces"),

@@ -127,7 +127,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
 
     if approve and output.is_for_others:
         raise typer.BadParameter(f"-o {output} is for others to run: leave out --approve")
-    if values is not None and not image:
+    if values is not None and image is None:
         raise typer.BadParameter("--values needs --image, the image that you pushed: no public registry has it")
     if mode not in {Mode.IRSA, Mode.POD_IDENTITY}:
         raise typer.BadParameter(f"--mode {mode}: there are irsa and pod-identity")
