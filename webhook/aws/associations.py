@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_eks.type_defs import PodIdentityAssociationTypeDef
 
     from webhook.aws.calls import AwsCalls
+    from webhook.aws.clients import AwsClients
     from webhook.aws.cluster import ClusterCheck
     from webhook.model.names import RoleArn
 
@@ -70,18 +71,16 @@ class EksAssociations:
         raise _endless(f"more than {_MOST_PAGES} pages of {_PAGE}")
 
     async def describe(self, association_id: str) -> Association | None:
-        """One of them, by DescribePodIdentityAssociation."""
+        """One of them, by DescribePodIdentityAssociation; None where it is gone."""
 
-        def describe(eks: EKSClient, cluster: str) -> Association | None:
-            answer = eks.describe_pod_identity_association(clusterName=cluster, associationId=association_id)
+        def describe(clients: AwsClients) -> Association | None:
+            answer = clients.eks.describe_pod_identity_association(
+                clusterName=self._cluster.name, associationId=association_id
+            )
             return _association(answer["association"])
 
-        try:
-            return await self._call("DescribePodIdentityAssociation", describe)
-        except AwsError as error:
-            if error.kind is FailureKind.NOT_FOUND:
-                return None
-            raise
+        await self._cluster.confirm()
+        return await self._calls.find("DescribePodIdentityAssociation", describe)
 
     async def create(self, subject: Subject, role: RoleArn, tags: Mapping[str, str]) -> Association:
         """Make one, by CreatePodIdentityAssociation; boto3 gives each request a token of its own."""
@@ -120,16 +119,15 @@ class EksAssociations:
         await self._call("UpdatePodIdentityAssociation", update)
 
     async def delete(self, association_id: str) -> None:
-        """Delete one, by DeletePodIdentityAssociation."""
+        """Delete one, by DeletePodIdentityAssociation; one that is gone counts as deleted."""
 
-        def delete(eks: EKSClient, cluster: str) -> None:
-            eks.delete_pod_identity_association(clusterName=cluster, associationId=association_id)
+        def delete(clients: AwsClients) -> None:
+            clients.eks.delete_pod_identity_association(
+                clusterName=self._cluster.name, associationId=association_id
+            )
 
-        try:
-            await self._call("DeletePodIdentityAssociation", delete)
-        except AwsError as error:
-            if error.kind is not FailureKind.NOT_FOUND:
-                raise
+        await self._cluster.confirm()
+        await self._calls.find("DeletePodIdentityAssociation", delete)
 
     async def _call(self, operation: str, function: Callable[[EKSClient, str], T]) -> T:
         await self._cluster.confirm()

@@ -81,6 +81,15 @@ class AwsCalls:
         finally:
             del found  # its traceback holds this frame
 
+    async def find(self, operation: str, function: Callable[[AwsClients], T]) -> T | None:
+        """As `call`; None where EKS answers that there is no such cluster, add-on or association."""
+        try:
+            return await self.call(operation, function)
+        except AwsError as error:
+            if error.kind is FailureKind.NOT_FOUND:
+                return None
+            raise
+
     def close(self) -> None:
         """Start nothing more; calls under way end by their timeouts."""
         self._closed = True

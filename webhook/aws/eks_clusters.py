@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.names import ClusterArn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
     from webhook.model.names import IssuerUrl
-
-T = TypeVar("T")
 
 _LONGEST_TOKEN = 8192
 """Characters: it goes into a URL, and servers take no longer ones."""
@@ -44,7 +40,7 @@ async def describe_cluster(calls: AwsCalls, name: str) -> EksCluster | None:
         is_auto = found.get("computeConfig", {}).get("enabled") is True
         return EksCluster(ClusterArn(text(found["arn"])), text(issuer), is_auto)
 
-    return await _if_there(calls, "DescribeCluster", ask)
+    return await calls.find("DescribeCluster", ask)
 
 
 async def cluster_with_issuer(calls: AwsCalls, issuer: IssuerUrl) -> EksCluster | None:
@@ -79,13 +75,4 @@ async def addon_status(calls: AwsCalls, cluster: ClusterArn, addon: str) -> str 
     def ask(clients: AwsClients) -> str:
         return text(clients.eks.describe_addon(clusterName=cluster.name, addonName=addon)["addon"]["status"])
 
-    return await _if_there(calls, "DescribeAddon", ask)
-
-
-async def _if_there(calls: AwsCalls, operation: str, ask: Callable[[AwsClients], T]) -> T | None:
-    try:
-        return await calls.call(operation, ask)
-    except AwsError as error:
-        if error.kind is FailureKind.NOT_FOUND:
-            return None
-        raise
+    return await calls.find("DescribeAddon", ask)
