@@ -1,4 +1,9 @@
-"""Answers to reviews: what each decision and each outcome of a grant becomes on the wire (admission.k8s.io/v1)."""
+"""Answers to reviews: what each decision and each outcome of a grant becomes on the wire (admission.k8s.io/v1).
+
+The sentences that a person sees are here. They end with a reason, which is worded where it is found: why AWS does
+not trust the ServiceAccount in `iam.reasons`, AWS's errors in `aws.failures`, an annotation of another role in
+`model.decisions`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from webhook.model.decisions import Ignore, IgnoreReason
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.patches import annotation_patch
 
 if TYPE_CHECKING:
     from webhook.admission.reviews import Metadata
-    from webhook.model.decisions import Grant, Ignore
+    from webhook.model.decisions import Grant, Refuse
     from webhook.model.outcomes import Outcome, Trusted, Untrusted
     from webhook.model.patches import Patch
 
@@ -21,6 +27,8 @@ KIND: Final = "AdmissionReview"
 
 SENDER = "mxp-identity"
 """What warnings begin with: kubectl shows those of all webhooks alike, and not who sent them."""
+
+_FORBIDDEN, _UNAVAILABLE = 403, 503
 
 _LONGEST_WARNING = 256
 """Characters. The API server may cut longer warnings, and drops those beyond 4096 characters in sum."""
@@ -62,6 +70,28 @@ def ignored(decision: Ignore) -> Answer:
     )
 
 
+def refused(decision: Refuse) -> Answer:
+    """The ServiceAccount is refused because of the role that it names."""
+    return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
+
+
+def namespace_unknown(namespace: str) -> str:
+    """Why nothing is decided for certain, as a clause."""
+    return f"namespace {namespace} could not be looked up"
+
+
+def refused_unknown(problem: str, reason: str) -> Answer:
+    """The ServiceAccount is refused because of `problem`, the clause above."""
+    refusal = f"{problem}, so that it is not known whether this is allowed, try again: {reason}"
+    return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
+
+
+def ignored_unknown(problem: str) -> Answer:
+    """The ServiceAccount is allowed unchanged, in spite of `problem`, the clause above."""
+    warning = f"{problem}: the role annotation follows later, and pods started before it need a restart"
+    return ignored(Ignore(IgnoreReason.NO_SUCH_NAMESPACE, warning))
+
+
 def granted(grant: Grant, metadata: Metadata, outcome: Trusted, *, dry_run: bool) -> Answer:
     """The ServiceAccount is allowed, with the role that trusts it."""
     return Answer(
@@ -93,11 +123,14 @@ def lack(grant: Grant, outcome: Untrusted) -> str:
     return f"{outcome.role} does not trust this ServiceAccount yet"
 
 
-def warnings_of(grant: Grant, outcome: Untrusted) -> list[str]:
-    """Two warnings, the state and the reason, because one with AWS's own words would be cut.
+def refused_untrusted(grant: Grant, outcome: Untrusted, audit: dict[str, str]) -> Answer:
+    """The ServiceAccount is refused because no role trusts it in time."""
+    refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
+    return Answer(allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit)
 
-    The reasons are worded in `iam.reasons` and `aws.failures`.
-    """
+
+def warnings_of(grant: Grant, outcome: Untrusted) -> list[str]:
+    """Two warnings, the state and the reason, because one with AWS's own words would be cut."""
     if outcome.kind.is_final:
         heal = "a person has to act"
     elif grant.binding.associates:

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.admission.answers import Answer, audit_of, granted, ignored, lack, patch_of, warnings_of
+from webhook.admission.answers import (
+    Answer,
+    audit_of,
+    granted,
+    ignored,
+    ignored_unknown,
+    lack,
+    namespace_unknown,
+    patch_of,
+    refused,
+    refused_unknown,
+    refused_untrusted,
+    warnings_of,
+)
 from webhook.admission.namespaces import NamespaceUnknownError
 from webhook.admission.reviews import InvalidReviewError
 from webhook.iam.reasons import MOVED
@@ -39,8 +52,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_FORBIDDEN = 403
-_UNAVAILABLE = 503
 # Reasons that a namespace which the watch does not show yet could change.
 _NOT_SHOWN_YET = frozenset(
     {IgnoreReason.NO_SUCH_NAMESPACE, IgnoreReason.NAMESPACE_TERMINATING, IgnoreReason.NOT_BOUND}
@@ -162,7 +173,7 @@ class AdmissionService:
 
     async def _as_decided(self, decision: Decision, review: _Review, seconds: float) -> Answer:
         if isinstance(decision, Refuse) and review.changes_role:
-            return Answer(allowed=False, outcome="refused", refusal=decision.reason, status=_FORBIDDEN)
+            return refused(decision)
         if review.metadata.being_deleted:
             return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(decision, Refuse):
@@ -192,12 +203,11 @@ class AdmissionService:
         """Answer without knowing the namespace. `cached` is the decision by a cache that is out of touch."""
         account = review.account
         log.warning("namespace_unknown", namespace=account.namespace, reason=reason)
-        problem = f"namespace {account.namespace} could not be looked up"
+        problem = namespace_unknown(account.namespace)
         if review.changes_role and any(
             self._might_refuse(one, review) for one in possible_decisions(account, self._bindings)
         ):
-            refusal = f"{problem}, so that it is not known whether this is allowed, try again: {reason}"
-            return Answer(allowed=False, outcome="refused_unknown_namespace", refusal=refusal, status=_UNAVAILABLE)
+            return refused_unknown(problem, reason)
         if review.metadata.being_deleted:
             return ignored(Ignore(IgnoreReason.BEING_DELETED))
         if isinstance(cached, Grant) and not review.dry_run:
@@ -205,12 +215,7 @@ class AdmissionService:
             self._grants.start(cached)
             role = self._grants.likely_role(cached)
             return self._untrusted(cached, review, Untrusted(role, FailureKind.PENDING, f"{problem}: {reason}"))
-        return ignored(
-            Ignore(
-                IgnoreReason.NO_SUCH_NAMESPACE,
-                f"{problem}: the role annotation follows later, and pods started before it need a restart",
-            )
-        )
+        return ignored_unknown(problem)
 
     def _might_refuse(self, possible: Decision, review: _Review) -> bool:
         """Whether this decision, if it turns out to be right, could end in a denial."""
@@ -256,10 +261,7 @@ class AdmissionService:
             return Answer(allowed=True, outcome=outcome.kind.value, audit=audit)
         self._warn_owner(grant, outcome)
         if self._rules.refuse_without_trust and review.gives(outcome.role, grant.binding):
-            refusal = f"{lack(grant, outcome)}, try again: {outcome.reason}"
-            return Answer(
-                allowed=False, outcome="refused_untrusted", refusal=refusal, status=_UNAVAILABLE, audit=audit
-            )
+            return refused_untrusted(grant, outcome, audit)
         label = "annotated_untrusted" if grant.binding.annotates else "not_associated"
         patch = [] if keeps else patch_of(grant, review.metadata, outcome)
         return Answer(allowed=True, outcome=label, patch=patch, warnings=warnings_of(grant, outcome), audit=audit)
