@@ -32,7 +32,7 @@ QUOTA = 4096
 OFTEN = {"interval": "500ms"}
 REMEDIATION: dict[str, Any] = {
     **OFTEN,
-    "nudgeRefusedPods": True,
+    "retryRefusedPods": True,
     "restartPodsWithoutIdentity": True,
 }
 REFUSED_BEFORE = "mxp-refused-before-system"

@@ -1,6 +1,6 @@
 """A lock for each role over all replicas, kept in a Lease, which also names what was written and removed.
 
-RoleLock and Hold are the ports; LeaseLock and LeaseHold implement them by a Lease.
+RoleLock and Hold are the ports. LeaseLock and RoleHold implement them by a Lease.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ The first are short, because a holder that has just answered its reviews is abou
 """
 
 _PATIENCE = 1.0
-"""Seconds that a grant waits before its replica asks for the lock: often the holder writes the same subject."""
+"""Seconds that a grant waits before its replica asks the holder for the lock.
+
+Often the holder writes the same subject, and the grant needs no write of its own. From a holder that died the lock
+is taken after `leases.DURATION`.
+"""
 
 _RETRY = 0.5
 """Seconds until the next try to store in the Lease what was written."""
@@ -104,8 +108,8 @@ def lease_name(role: RoleArn) -> str:
     return f"mxp-identity-{digest(role.value)}"
 
 
-class LeaseHold:
-    """The Hold of a LeaseLock: a HeldLease, and what the Lease is to report of this replica's writes."""
+class RoleHold:
+    """The Hold of a LeaseLock: the role's HeldLease, and what it is to report of this replica's writes."""
 
     def __init__(self, held: HeldLease, unix_time: Clock = time.time) -> None:
         self._held = held
@@ -183,16 +187,18 @@ class LeaseLock:
         self._editions: dict[RoleArn, _Edition] = {}
 
     @asynccontextmanager
-    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[LeaseHold]:
+    async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[RoleHold]:
         """As RoleLock promises."""
 
         def learn_and_keep(found: Lease) -> Lease:
+            """Learn what is news, and keep it in the Lease for a minute from when it was first seen here."""
             if self._record_edition(role, found.edition):
                 learn(found.written, found.removed)
             is_old = self._clock() - self._editions[role].since > REMEMBERED
             return replace(found, written={}, removed={}) if is_old else found
 
         async def ask_for(found: Lease) -> None:
+            """Ask the holder to hand the Lease over after its cycle, once a grant has waited for long."""
             if found.waiter is None and self._clock() - waits_since() > _PATIENCE:
                 await self._store.update(replace(found, waiter=self._identity))
 
@@ -203,7 +209,7 @@ class LeaseLock:
                 held = await candidate.acquire(_pauses())
             except ClusterError as error:
                 raise LockError(f"the lock of {role} could not be acquired: {error}") from error
-            hold = LeaseHold(held)
+            hold = RoleHold(held)
             try:
                 yield hold
             finally:

@@ -78,7 +78,7 @@ def _is_denied(statement: Statement, kind: str, principal: str, actions: Iterabl
         return False
     covered = [covers(statement, action) for action in actions]
     covers_any = True if True in covered else None if None in covered else False
-    return all_hold([_may_be(statement, kind, principal), covers_any, _is_understood(statement)])
+    return all_hold([_concerns(statement, kind, principal), covers_any, _is_understood(statement)])
 
 
 def _statement_by_claim(
@@ -97,7 +97,8 @@ def _is_understood(statement: Statement) -> bool | None:
     return True if statement.keys() <= _READ_HERE else None
 
 
-def _may_be(statement: Statement, kind: str, principal: str) -> bool | None:
+def _concerns(statement: Statement, kind: str, principal: str) -> bool | None:
+    """Whether its principals include this one, by its name or by `*`."""
     named = statement.get("Principal")
     if named == "*" or "*" in principals(statement, "AWS"):
         return True

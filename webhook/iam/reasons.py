@@ -1,6 +1,7 @@
-"""How a grant ended, in words for the person who has to do something.
+"""Sentences for the person who has to do something: why a role does not trust a subject, and what to do.
 
-Reviews carry these words in warnings (`admission.answers`). `model.removal` has why a subject is removed.
+Reviews end their warnings with these (`admission.answers`). `aws.failures` words AWS's errors, `model.removal` why
+a subject is removed.
 """
 
 from __future__ import annotations

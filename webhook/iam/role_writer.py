@@ -224,7 +224,7 @@ class RoleWriter:
         return max(begins - self._clock(), 0.0)
 
     def _seconds_to_lock(self) -> float:
-        """Seconds until the lock is worth taking: the same, but 0 where a grant waits and its turn comes soon."""
+        """Seconds until the lock is worth taking: until the turn, but 0 where a grant waits and it is soon."""
         seconds, is_awaited = self._seconds_to_turn(), self._pending.keys or self._pending_for_pods.keys
         return 0.0 if is_awaited and seconds <= _LONGEST_WAIT else seconds
 

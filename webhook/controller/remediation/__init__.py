@@ -1,1 +1,9 @@
-"""What is done about pods without identity: they are listed, refused by the gate, retried, or restarted."""
+"""What is done about pods without identity.
+
+- `pods` finds and reports them.
+- `pod_gate` lets the API server refuse new ones, by the policies in the chart's `templates/pod-gate.yaml`.
+- `rollout_retry` has the Deployments of refused pods try again.
+- `restarts` replaces pods that run without identity; `model.deployments` decides which.
+
+Each runs on the leader alone.
+"""
