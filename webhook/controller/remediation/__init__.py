@@ -5,5 +5,5 @@
 - `rollout_retry` has the Deployments of refused pods try again.
 - `restarts` replaces pods that run without identity; `model.deployments` decides which.
 
-Each runs on the leader alone.
+The leader runs them. A replica that annotates a ServiceAccount late checks the pods of that one, too.
 """
