@@ -37,7 +37,7 @@ class Timing:
     """Seconds. The API server learns of a caBundle within about one; the rest is margin."""
 
     overlap: float = 10.0
-    """How long the caBundle holds an authority before a leaf of it is served, and one that is no longer served."""
+    """How long the caBundle holds a new authority before a leaf of it is served, and the former one after that."""
     stale: float = 60.0
     """The age at which a replica's entry no longer counts, while authorities change."""
 

@@ -1,6 +1,7 @@
 """What an exception during a call of AWS means: a kind for the program, words for a person, a code for metrics.
 
-All else is an answer that is not AWS's, or a fault that does not pass by itself: UNEXPECTED.
+A code that is not in `_KINDS` is judged by its HTTP status. An answer that is not AWS's, or a fault that does not
+pass by itself, is UNEXPECTED.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ _KINDS = {
     "InvalidParameterException": FailureKind.ROLE_NOT_ACCEPTED,
     "InvalidRequestException": FailureKind.MALFORMED,
 }
+"""What each error code of AWS means. `FailureKind` says which kinds are tried again; UNAVAILABLE is, and soon."""
 
 _BY_STATUS = {408: FailureKind.UNAVAILABLE, 429: FailureKind.THROTTLED}
 _REDIRECTION, _SERVER_ERRORS = 300, 500

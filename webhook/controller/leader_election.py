@@ -197,7 +197,7 @@ class LeaderElection:
             raise
 
     async def _wait_and_renew(self, leadership: Leadership, work: asyncio.Future[None]) -> bool:
-        """Wait, and renew; False once leading is over, which it is with the Lease, however slow an answer."""
+        """Wait, and renew. False once leading is over: it ends with the Lease, even while an answer is awaited."""
         left = leadership.until - self._clock()
         await asyncio.wait([work], timeout=min(_RENEWAL_SECONDS, max(left, 0)))
         if work.done():

@@ -40,7 +40,7 @@ class _Read:
     uid: str
     created: float
     is_ahead: bool
-    """Whether the watch had not shown it in this state before the read either."""
+    """Whether the watch had not shown it in this state before the read."""
     fresh_until: float
     """On the clock."""
 

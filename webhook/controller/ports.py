@@ -18,7 +18,7 @@ T = TypeVar("T")
 MOST_OBJECTS = 30_000
 """Objects of a list, and of a mirror.
 
-Kubernetes is tested for clusters of 10,000 namespaces. With what is kept of each, so many fit into memory.
+Kubernetes is tested for clusters of 10,000 namespaces. So little is kept of each that this many fit into memory.
 """
 
 

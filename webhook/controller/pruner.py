@@ -207,7 +207,7 @@ class Pruner:
     def _adopt(self, leadership: Leadership) -> None:
         """Take back from the count what the leader before had approved and not written.
 
-        It takes reads that are too young to be from before that leader's last write. A role that cannot be read
+        It needs reads that are so young that they show that leader's last write. A role that cannot be read
         delays only its own subjects.
         """
         young = {role for role, one in self._writers.items() if one.cache.read_at > leadership.began + REMEMBERED}

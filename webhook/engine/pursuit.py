@@ -124,7 +124,7 @@ class Pursuit:
         return Untrusted(role, FailureKind.WITHDRAWN, NOT_SELECTED if self.is_dropped else MOVED)
 
     def _has_come_true(self, outcome: Outcome) -> bool:
-        """Whether the outcome is right for the binding that selects it now, though it was for another one."""
+        """Whether an outcome of the former binding is right for the one that selects the subject now, too."""
         if self.is_dropped or not isinstance(outcome, Trusted) or self.grant.binding.associates:
             return False
         return outcome.role in self.grant.binding.roles

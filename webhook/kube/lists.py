@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LARGEST_OBJECT = 12 * MIB
-"""Bytes of JSON that no object has, so that its owner cannot stop a list or a watch of all.
+"""Bytes of JSON, more than any object has. So no owner of an object can stop a list or a watch of all.
 
 etcd stores 1.5 MiB of an object (--max-request-bytes). JSON writes a `<` as six characters, which makes 9 MiB; the
 rest is for names of fields, which etcd's form has not.

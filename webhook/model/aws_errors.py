@@ -45,7 +45,7 @@ class FailureKind(StrEnum):
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether only a person can fix the cause, though AWS can be asked. Tried again unless it is final."""
+        """Whether AWS answers, and only a person can fix the cause. Tried again unless it is final."""
         return not self.passes_soon and self is not FailureKind.UNEXPECTED
 
     @property

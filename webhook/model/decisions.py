@@ -82,7 +82,7 @@ class Grant:
 
     @property
     def may_have_identity(self) -> bool:
-        """Whether the cluster's part of its identity is there. While it is not, only a change there helps."""
+        """Whether the cluster's part of its identity is there. If not, only a change in the cluster helps."""
         return self.binding.associates or self.annotated is not None
 
 

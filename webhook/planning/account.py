@@ -30,8 +30,8 @@ async def read_roles(
 ) -> AccountSnapshot:
     """The trust policies of `roles` and the quota (iam:GetRole, iam:GetAccountSummary).
 
-    A role that cannot be read raises nothing. AWS being out of reach altogether does, and so do
-    credentials that are none: AwsError.
+    A role that cannot be read raises nothing. Raises AwsError where AWS is out of reach altogether, or where
+    there are no credentials.
     """
     found: dict[RoleArn, TrustPolicy] = {}
     unread: dict[RoleArn, str] = {}
@@ -60,8 +60,8 @@ async def read_associations(
 ) -> FoundAssociations:
     """All of them, or those of `only` (eks:ListPodIdentityAssociations, eks:DescribePodIdentityAssociation).
 
-    At the rate with which the running program begins, and never faster, to leave it room: 5,000 take four
-    minutes. What EKS refuses raises nothing. That it is out of reach altogether does: AwsError.
+    They are read at the rate with which the running program begins, and never faster, to leave it room: 5,000
+    take four minutes. What EKS refuses raises nothing. Raises AwsError where EKS is out of reach altogether.
     """
     try:
         return await _described(api, progress, only)

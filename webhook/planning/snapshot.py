@@ -32,7 +32,7 @@ class Installation:
     grace: float = 600.0
     """Seconds for which a new namespace is trusted before its ServiceAccount is there."""
     eks: ClusterArn | None = None
-    """The cluster as EKS knows it; there where a binding is in mode pod-identity."""
+    """The cluster as EKS knows it; None where no binding is in mode pod-identity."""
 
     def own_in(self, role: RoleArn) -> OwnStatement:
         """Its statements in `role`."""

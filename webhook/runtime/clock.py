@@ -20,7 +20,7 @@ def loop_clock() -> Clock:
 
 
 def pause_after(failures: int) -> float:
-    """Seconds to wait after so many failures in a row, from 1 on: twice as long each time, never in step.
+    """Seconds to wait after so many failures in a row, from 1 on: twice as long each time, less a random part.
 
     Where AWS throttles, `rate_limiter` also slows down all other calls.
     """

@@ -42,7 +42,7 @@ class PendingGrant:
             self.settled.set_result(outcome)
 
     def fail(self, failure: Untrusted) -> None:
-        """One try failed and another follows; it is news unless a moment's patience may be enough."""
+        """One try failed, and another follows. It is bad news unless it may pass soon."""
         self.last_failure = failure
         if not failure.kind.passes_soon and not self.bad_news.done():
             self.bad_news.set_result(failure)

@@ -22,7 +22,8 @@ FLOOR = 1.0
 GAIN = 2.5
 """Turns a second by which the rate rises each second while AWS admits all of them.
 
-So gently, because AWS's bucket fills again while the rate is below what it admits, and admits as much more later.
+It rises gently, because success proves little. While the rate is low, AWS's bucket fills, and AWS then admits more
+for a while than it does for long.
 """
 
 

@@ -50,9 +50,9 @@ PLAIN_LIMITS = Limits(connections=128, body=4 * _KIBIBYTE)
 class Connections:
     """At most `most` connections. A new one is never refused: an old one gives way, or the new one waits.
 
-    First one without a whole request gives way, then an idle one: each time of the address that has the most of
-    them, and there the one that is like that for the longest time. So a flood from one address ends its own
-    connections, not the API server's. While all of them are being answered, a new one waits.
+    One without a whole request gives way, else an idle one. Of these, it is the longest such connection of the
+    address that has the most of them. So a flood from one address ends its own connections, not the API server's.
+    While all are being answered, a new one waits.
     """
 
     def __init__(self, most: int) -> None:

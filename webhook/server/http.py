@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _SCRAPE_PAUSE = 9
-"""Times what writing the metrics took, for which the same text is given again."""
+"""For this many times the seconds that writing the metrics took, the same text is given again."""
 
 
 def review_application(service: Reviewer, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
@@ -58,7 +58,7 @@ def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
 
 
 class Exposition:
-    """All metrics as text, written again as often as that takes a tenth of the time at most.
+    """All metrics as text. Writing it takes a tenth of the time at most; in between, the last text is given again.
 
     A scrape costs milliseconds, for which no review is answered.
     """
