@@ -139,7 +139,7 @@ def run(way: Way, count: int) -> Figures:
 
 
 def _start(space: Space, way: Way) -> list[Webhook]:
-    configuration = space.in_mode(way.mode, reconciler={"retryRefusedPods": True})  # as the chart has it
+    configuration = space.in_mode(way.mode, reconciler={"nudgeRefusedPods": True})  # as the chart has it
     space.cluster.apply(kubernetes_objects([objects.SERVICE_ACCOUNT], podGate="deny"))
     install_gate(space, configuration)
     replicas = [space.start_webhook(configuration, wait=False, module=way.module) for _ in range(REPLICAS)]

@@ -128,7 +128,7 @@ def test_only_where_the_gate_refuses_pods_are_they_asked_for_again_and_are_bindi
     file = tmp_path / "config.yaml"
     file.write_text(configuration(rendered(values)))
     loaded = load_configuration(file)
-    assert loaded.reconciler.retry_refused_pods is refuses
+    assert loaded.reconciler.nudge_refused_pods is refuses
     assert (loaded.pod_gate is not None) is refuses
     marking = [rule["verbs"] for rule in _rules(values) if rule.get("resourceNames") == [GATE]]
     assert marking == [["get", "patch"]] * refuses

@@ -153,7 +153,7 @@ def test_a_bindings_deployments_are_named_as_its_service_account_unless_it_names
 def test_no_deployment_is_touched_unless_asked_for(tmp_path: Path) -> None:
     configuration, _ = _read(tmp_path, changed("reconciler", {}))
     section = configuration.reconciler
-    assert (section.retry_refused_pods, section.restart_pods_without_identity) == (False, False)
+    assert (section.nudge_refused_pods, section.restart_pods_without_identity) == (False, False)
     assert (section.restarts_at_a_time, section.restart_timeout) == (1, 600)
 
 

@@ -108,7 +108,7 @@ SETTING_UP = {"CreateOpenIDConnectProvider", "CreateRole", "PutRolePolicy"}
 
 
 def _observing(space: Space, **sections: Any) -> dict[str, Any]:
-    remediation = {"retryRefusedPods": True, "restartPodsWithoutIdentity": True}
+    remediation = {"nudgeRefusedPods": True, "restartPodsWithoutIdentity": True}
     sections = {"admission": {"onTrustFailure": "deny"}, "reconciler": {**OFTEN, **remediation}, **sections}
     return space.configuration(observe=True, **sections)
 

@@ -32,7 +32,7 @@ QUOTA = 4096
 OFTEN = {"interval": "500ms"}
 REMEDIATION: dict[str, Any] = {
     **OFTEN,
-    "retryRefusedPods": True,
+    "nudgeRefusedPods": True,
     "restartPodsWithoutIdentity": True,
 }
 REFUSED_BEFORE = "mxp-refused-before-system"

@@ -156,7 +156,7 @@ class ReconcilerSection(_Section):
     interval: Seconds = 60.0
     prune_grace: Seconds = 600.0
     max_removal_fraction: float = Field(default=0.2, gt=0, le=1, strict=True)
-    retry_refused_pods: bool = Field(default=False, strict=True)
+    nudge_refused_pods: bool = Field(default=False, strict=True)
     restart_pods_without_identity: bool = Field(default=False, strict=True)
     restarts_at_a_time: int = Field(default=1, ge=1, le=1000, strict=True)
     restart_timeout: Seconds = 600.0

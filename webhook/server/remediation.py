@@ -41,7 +41,7 @@ def remediation_loops(  # noqa: PLR0913, PLR0917  the parts of a program that th
     section, gate = configuration.reconciler, configuration.pod_gate
     deployments = DeploymentApi(connection)
     loops: Loops = {}
-    if section.retry_refused_pods:
+    if section.nudge_refused_pods:
         loops["rollout_retry"] = RolloutRetry(cache, grants, deployments, events, progress).run
     if section.restart_pods_without_identity:
         limits = RolloutLimits(section.restarts_at_a_time, section.restart_timeout)

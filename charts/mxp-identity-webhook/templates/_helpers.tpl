@@ -130,7 +130,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "installation" (default .Release.Namespace .Values.installation)
   "bindings" .Values.bindings
   "admission" .Values.admission
-  "reconciler" (merge (dict "retryRefusedPods" (eq (include "mxp.retries" .) "true")) .Values.reconciler)
+  "reconciler" (merge (dict "nudgeRefusedPods" (eq (include "mxp.retries" .) "true")) .Values.reconciler)
   "server" .Values.server
   "logLevel" .Values.logLevel
   "certificates" $certificates -}}
