@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from webhook import VERSION
+from webhook.cli.adopt.command import adopt
 from webhook.cli.apply.command import apply
 from webhook.cli.config.command import check
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
@@ -80,8 +81,8 @@ def _root(
     New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
     backup fails with AccessDenied? `verify NAME` says why, and prints the command that corrects it.
 
-    `setup`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without `--approve`;
-    `plan` prints what `apply` does.
+    `setup`, `adopt`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without
+    `--approve`; `plan` prints what `apply` does.
     """
 
 
@@ -92,7 +93,7 @@ def version() -> None:
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look, and change nothing": (verify, plan, report),
-    "Change AWS or the cluster": (setup, apply, migrate, restart),
+    "Change AWS or the cluster": (setup, adopt, apply, migrate, restart),
     "Run": (serve, version),
 }
 for panel, commands in _PANELS.items():

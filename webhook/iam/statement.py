@@ -199,6 +199,10 @@ class OwnStatement:
         """Whether a statement of a trust policy is ours."""
         return statement.get("Sid") in self.sids
 
+    def is_former(self, statement: dict[str, Any]) -> bool:
+        """Whether it is a statement of ours that is to be removed."""
+        return statement.get("Sid") in self.former
+
     def subjects_in(self, statement: dict[str, Any]) -> frozenset[Subject]:
         """The ServiceAccounts that our statement names, however it was stored or edited by hand.
 

@@ -109,8 +109,7 @@ class TrustPolicy:
         """The subjects that our statement trusts."""
         found: frozenset[Subject] = frozenset()
         for statement in self.statements:
-            if statement.get("Sid") == own.sid:
-                found |= own.subjects_in(statement)
+            found |= own.subjects_in(statement)
         return found
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
@@ -139,12 +138,12 @@ class TrustPolicy:
         statement of ours that already means the same is left as IAM stored it.
         """
         rendered = own.rendered(frozenset(subjects))
-        sids, is_none_ours = own.sids, not rendered
+        is_none_ours = not rendered
         statements: list[Statement] = []
         for statement in self.statements:
-            if statement.get("Sid") not in sids or (is_none_ours and is_placeholder(statement, own)):
+            if not own.owns(statement) or (is_none_ours and is_placeholder(statement, own)):
                 statements.append(statement)
-            elif (ours := rendered.pop(statement["Sid"], None)) is not None:
+            elif (ours := rendered.pop(statement.get("Sid", ""), None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
         statements.extend(rendered.values())
         if self.statements and not statements:
@@ -175,7 +174,7 @@ class TrustPolicy:
 
     def has_former(self, own: OwnStatement) -> bool:
         """Whether a former statement of ours is there, which is to be removed."""
-        return bool(own.former) and any(statement.get("Sid") in own.former for statement in self.statements)
+        return any(map(own.is_former, self.statements))
 
     def pod_statement(self, one: PodStatement) -> Statement | None:
         """The statement with the Sid of one of ours for pods, whole or edited; None where there is none."""
@@ -222,8 +221,7 @@ class TrustPolicy:
 
     def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
         """The statements that are not ours, with their places."""
-        sids = own.sids
-        return [(place, statement) for place, statement in self._placed() if statement.get("Sid") not in sids]
+        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
 
 
 def is_placeholder(statement: Statement, own: OwnStatement) -> bool:

@@ -253,7 +253,7 @@ class WriteCycle:
             log.warning("trust_repaired", role_arn=role, reason=repaired(edited))
         self._recent.wrote(subjects, before.effective_subjects(own), now)
         self._recent.record_removal(removed, now)
-        if own.pods or own.former:
+        if own.pods or before.has_former(own):
             self._recent.wrote_for_pods(now)
         self._tell(hold)
         self._report_removals(removed)

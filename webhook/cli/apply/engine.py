@@ -118,13 +118,7 @@ async def open_applier(
     """
     installation = here.installation
     await check_locks(here.connection, here.namespace)
-    cache = ClusterCache(
-        installation.bindings,
-        here.api.namespaces(),
-        {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
-        wall_clock=time.time,
-        grace=installation.grace,
-    )
+    cache = cluster_cache(here)
     calls, own_in = here.calls_to_write(), own_in or installation.own_in
     pods, quota = pods or here.pods_to_write(calls), AccountQuota(calls)
 
@@ -141,6 +135,18 @@ async def open_applier(
     )
     async with applier_over(engine, here.api, here.policies, cache, done) as applier:
         yield applier
+
+
+def cluster_cache(here: Session) -> ClusterCache:
+    """A mirror of the cluster for what a command writes; `applier_over` runs it."""
+    installation = here.installation
+    return ClusterCache(
+        installation.bindings,
+        here.api.namespaces(),
+        {name: here.api.service_accounts(name) for name in service_accounts(installation.bindings)},
+        wall_clock=time.time,
+        grace=installation.grace,
+    )
 
 
 @asynccontextmanager

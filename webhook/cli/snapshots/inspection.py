@@ -11,13 +11,12 @@ from webhook.kube.deployments import DeploymentObject
 from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject, Metadata, WebhookConfiguration
 from webhook.kube.pods import PodObject
-from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION
+from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
 
 if TYPE_CHECKING:
     from webhook.kube.connection import Connection
     from webhook.model.bindings import Mode
     from webhook.model.deployments import Deployment
-    from webhook.model.names import Subject
 
 T = TypeVar("T")
 
@@ -67,6 +66,16 @@ class Inspection:
         query = {"fieldSelector": f"metadata.name={name}"}
         found = await self._list(_path("serviceaccounts", namespace), query, AnnotatedObject)
         return {item.metadata.namespace: item.metadata.annotations or {} for item in found}
+
+    async def all_accounts(self) -> dict[Subject, str | None]:
+        """Every ServiceAccount, and the role that its annotation names (list serviceaccounts)."""
+        found = await self._list(_path("serviceaccounts", None), {}, AnnotatedObject)
+        return {
+            Subject(one.metadata.namespace, one.metadata.name): (one.metadata.annotations or {}).get(
+                ROLE_ARN_ANNOTATION
+            )
+            for one in found
+        }
 
     async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
         """Pods that run as that ServiceAccount (list pods)."""

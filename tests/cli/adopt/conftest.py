@@ -1,0 +1,3 @@
+from tests.support.quiet import _nothing_unexpected
+
+__all__ = ["_nothing_unexpected"]
