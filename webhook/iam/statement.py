@@ -32,6 +32,12 @@ ACTIONS = ("sts:AssumeRole", "sts:TagSession")
 """Both are needed: EKS always tags the session, and the tags are what narrows the trust."""
 
 _TAG = "aws:RequestTag/"
+_NAMESPACE, _SERVICE_ACCOUNT, _CLUSTER = (
+    f"{_TAG}{name}" for name in ("kubernetes-namespace", "kubernetes-service-account", "eks-cluster-arn")
+)
+TAGS_ASKED_FOR = (_NAMESPACE, _SERVICE_ACCOUNT, _CLUSTER)
+"""The condition keys of the session tags that each managed statement for pods asks for."""
+
 _SID_PREFIX = "MxpIdentity"
 _SID_HEX_DIGITS = 8
 
@@ -65,24 +71,24 @@ class PodStatement:
             "Action": list(ACTIONS),
             "Condition": {
                 "StringEquals": {
-                    f"{_TAG}kubernetes-service-account": self.service_account,
-                    f"{_TAG}eks-cluster-arn": str(self.cluster),
+                    _SERVICE_ACCOUNT: self.service_account,
+                    _CLUSTER: str(self.cluster),
                 },
-                "StringLike": {f"{_TAG}kubernetes-namespace": self.pattern.value},
+                "StringLike": {_NAMESPACE: self.pattern.value},
             },
         }
 
     def claims(self) -> dict[str, str]:
         """What every session of this binding's pods claims, by lower-case condition key."""
         return {
-            f"{_TAG}kubernetes-service-account".lower(): self.service_account,
-            f"{_TAG}eks-cluster-arn".lower(): str(self.cluster),
+            _SERVICE_ACCOUNT.lower(): self.service_account,
+            _CLUSTER.lower(): str(self.cluster),
             f"{_TAG}eks-cluster-name".lower(): self.cluster.name,
         }
 
     def claims_in(self, namespace: str) -> dict[str, str]:
         """The same of its pods in one namespace."""
-        return {**self.claims(), f"{_TAG}kubernetes-namespace".lower(): namespace}
+        return {**self.claims(), _NAMESPACE.lower(): namespace}
 
 
 def sid_for_pods(installation: str, binding: str, cluster: ClusterArn) -> str:

@@ -110,6 +110,11 @@ trust_subjects_that_fit = _gauge(
     "ServiceAccounts that still fit into the role's trust policy, by the average length of those in it.",
     ["role_arn"],
 )
+trust_wide_statements = _gauge(
+    "trust_wide_statements",
+    "External statements of the role's trust policy that allow ServiceAccounts or pods without naming each.",
+    ["role_arn"],
+)
 associations = _gauge(
     "associations", "Pod Identity associations of the cluster, external ones among them, as last listed."
 )

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.cli.adopt.hand_written import by_token, guided, wildcard
 from tests.iam.policies import (
     ISSUER,
     OTHER_CLUSTER,
@@ -18,6 +17,7 @@ from tests.iam.policies import (
     allowing_statements,
     as_stored,
 )
+from tests.support.hand_written import by_token, guided, wildcard
 from webhook.cli.adopt.hand_made import HandMade, read_statement
 from webhook.iam.evaluation import allows
 from webhook.iam.statement import ASSUME_WITH_TOKEN
@@ -79,7 +79,10 @@ LEFT: dict[str, tuple[dict[str, Any], str]] = {
     "another installation's": (OTHER_INSTALLATION.render([ONE]), "it is another installation's of this program"),
 }
 WIDE = {
-    "a pattern": (wildcard(OWN, "system:serviceaccount:*:mxp-controller"), "system:serviceaccount:*:mxp-controller"),
+    "a pattern": (
+        wildcard(OWN, "system:serviceaccount:*:mxp-controller"),
+        "system:serviceaccount:*:mxp-controller",
+    ),
     "no subject": (by_token(OWN, {"StringEquals": {OWN.audience_key: AUDIENCE}}), "*"),
     "no condition": ({key: value for key, value in GUIDED.items() if key != "Condition"}, "*"),
 }

@@ -31,15 +31,15 @@ def show_adoption(plan: Adoption) -> None:
 
 
 def adoption_lines(plan: Adoption) -> Iterator[Line]:
-    """The plan, a line at a time: > moves, ~ replaced, - loses access, = stays, ! for a person."""
+    """The plan, a line at a time: ~ changed, - loses access, i stays, ! for a person."""
     for role in plan.roles:
         yield from _role(role, plan.planes)
     if plan.tagged or plan.untagged:
         yield "associations", "bold"
         for one in plan.tagged:
-            yield f"  > {titled(one.subject, plan.planes)}  {one.id} becomes managed", "green"
+            yield f"  ~ {titled(one.subject, plan.planes)}  {one.id} becomes managed", "yellow"
         for left in plan.untagged:
-            yield f"  = {titled(left.found.subject, plan.planes)}  {left.found.id} stays: {left.why}", "dim"
+            yield f"  i {titled(left.found.subject, plan.planes)}  {left.found.id} stays: {left.why}", "dim"
         yield "", ""
     if plan.problems:
         yield "problems that only a person can correct", "bold"
@@ -77,7 +77,7 @@ def _role(role: RoleAdoption, planes: ControlPlanes) -> Iterator[Line]:
     if role.replaces:
         yield "  - and every ServiceAccount that is created later and that no binding selects", "yellow"
     for left in role.left:
-        yield f"  = {left.place} stays: {left.why}", "dim"
+        yield f"  i {left.place} stays: {left.why}", "dim"
     if role.has_changes:
         size = f"{role.before.size()} -> {role.after.size()} characters"
         fit = f"room for {role.room_before} -> {role.room_after} more"
@@ -88,7 +88,7 @@ def _role(role: RoleAdoption, planes: ControlPlanes) -> Iterator[Line]:
 def _taken(one: Taken, planes: ControlPlanes) -> Line:
     subjects = ", ".join(titled(subject, planes) for subject in sorted(one.subjects))
     if not one.patterns:
-        return f"  > {one.place} moves: {subjects}", "green"
+        return f"  ~ {one.place} moves: {subjects}", "yellow"
     patterns = legible(", ".join(one.patterns))
     return f"  ~ {one.place} is replaced: {patterns} by {subjects or 'no ServiceAccount'}", "yellow"
 
