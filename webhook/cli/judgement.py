@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.iam.trust_policy import Place
+from webhook.iam.wide_trust import wide_statements
+from webhook.model.bindings import trusted_roles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
-    from webhook.model.names import Subject
+    from webhook.model.names import RoleArn, Subject
+    from webhook.planning.snapshot import Installation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,15 @@ def own_place(policy: TrustPolicy, own: OwnStatement) -> Place | None:
     """Where our statement is, changed or not."""
     places = (Place(index, own.sid) for index, item in enumerate(policy.statements) if own.owns(item))
     return next(places, None)
+
+
+def wider_than_wanted(role: RoleArn, policy: TrustPolicy, installation: Installation) -> list[Place]:
+    """Its statements that allow more than they name.
+
+    None in a role that no binding lists, and none where a binding in mode annotate does: it relies on such trust.
+    """
+    bindings = installation.bindings
+    relies = any(role in binding.roles for binding in bindings if not binding.edits_trust)
+    if relies or role not in trusted_roles(bindings):
+        return []
+    return wide_statements(policy, installation.own_in(role))

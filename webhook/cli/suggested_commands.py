@@ -94,6 +94,11 @@ def apply(options: Sequence[str], *more: str) -> str:
     return shlex.join(["mxp-identity", "apply", *options, *more])
 
 
+def adopt(options: Sequence[str], *more: str) -> str:
+    """Print what would be taken over of what people made by hand."""
+    return shlex.join(["mxp-identity", "adopt", *options, *more])
+
+
 def ask_sts(subject: Subject, options: Sequence[str]) -> str:
     """Ask STS whether it accepts a token of the ServiceAccount."""
     return shlex.join(["mxp-identity", "verify", subject.namespace, "--assume", *options])

@@ -1,11 +1,13 @@
 """Who may assume which role and why, as the report has it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
+from tests.support.hand_written import guided
 from webhook.cli.report.access import AccessFinding
 from webhook.cli.report.statements import accesses, provider_arns
 from webhook.iam.first_statement import FIRST_OF_SETUP
@@ -43,6 +45,11 @@ DENY_B: dict[str, Any] = {
     "Principal": "*",
     "Action": "sts:AssumeRoleWithWebIdentity",
     "Condition": {"StringEquals": {OWN.subject_key: str(B)}},
+}
+PLAIN_PODS: dict[str, Any] = {
+    "Effect": "Allow",
+    "Principal": {"Service": "pods.eks.amazonaws.com"},
+    "Action": ["sts:AssumeRole", "sts:TagSession"],
 }
 ADMIN: dict[str, Any] = {
     "Sid": "BreakGlass",
@@ -83,8 +90,17 @@ CASES: dict[str, tuple[list[dict[str, Any]], Subject | str, AccessFinding, str |
     "the pattern itself": (
         [PATTERN],
         "system:serviceaccount:mxp-*",
-        AccessFinding.EXTERNAL,
+        AccessFinding.WIDE,
         "statement 1 (Sid Pattern)",
+    ),
+    "EKS, for pods of any name": ([PLAIN_PODS], "pods.eks.amazonaws.com", AccessFinding.WIDE, "statement 1"),
+    "by hand, for what is gone": ([guided(OWN, GONE)], GONE, AccessFinding.WIDE, "statement 1"),
+    "by hand, for what is there": ([guided(OWN, A)], A, AccessFinding.EXTERNAL, "statement 1"),
+    "by hand, for what no binding is about": (
+        [guided(OWN, Subject("velero", "velero"))],
+        Subject("velero", "velero"),
+        AccessFinding.EXTERNAL,
+        "statement 1",
     ),
     "nowhere": ([OWN.render([B])], A, AccessFinding.WANTED_NOT_TRUSTED, None),
     "denied though trusted": ([OWN.render([A, B]), DENY_B], B, AccessFinding.DENIED, "statement 2"),
@@ -154,6 +170,14 @@ def test_our_statement_loosened_by_hand_shows_what_it_allows_now() -> None:
     found = _findings(loosened)
     assert ("system:serviceaccount:*", AccessFinding.CHANGED, OURS) in found
     assert (str(A), AccessFinding.WANTED_NOT_TRUSTED, None) in found
+
+
+def test_a_wildcard_is_as_wanted_where_a_binding_only_annotates() -> None:
+    bare = Binding("bare", "velero", EVERY_PLANE, Mode.ANNOTATE, (ROLE,))
+    installation = replace(INSTALLATION, bindings=(*INSTALLATION.bindings, bare))
+    account = AccountSnapshot({ROLE: TrustPolicy({"Statement": [PATTERN]})})
+    found = accesses(installation, _cluster(), account, {})
+    assert [line.finding for line in found] == [AccessFinding.EXTERNAL]
 
 
 def test_our_statement_in_a_retired_role_is_marked() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OWN, ROLE, hand_edited_documents, shared_documents
 from tests.support.diagnosed import assert_another_context_is_asked, assert_found_once
+from tests.support.hand_written import wildcard
 from tests.support.printed_commands import commands_of, without_context
 from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.cli.verify.diagnosis import MISSPELT, diagnose
@@ -27,6 +28,7 @@ from webhook.cli.verify.findings import (
 from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.trust import check_first_statements
 from webhook.cli.verify.webhook import check_webhook
+from webhook.cli.verify.wide_trust import check_wide_trust
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace
@@ -547,3 +549,21 @@ def test_a_release_of_another_name_is_upgraded_under_its_name() -> None:
 def test_an_expired_external_ca_bundle_is_recreated_with_the_registration() -> None:
     (found,) = check_webhook(_shared(now=3.0), Trial(annotated=False), self_managed=False)
     assert found.fix == f"kubectl delete mutatingwebhookconfiguration mxp-identity-webhook && {UPGRADE}"
+
+
+def test_trust_that_is_wider_than_wanted_is_a_note_with_the_command_that_shows_what_would_replace_it() -> None:
+    pattern = "system:serviceaccount:mxp-*-system:mxp-controller"
+    pods = {
+        "Sid": "Eks",
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+    by_token, by_eks = check_wide_trust(_shared(wildcard(OWN, pattern), OWN.render([A]), pods))
+    assert {by_token.level, by_eks.level} == {Level.NOTE}
+    assert by_token.message == (
+        f"statement 1 of {ROLE} is wider than wanted: it allows {pattern}, now and later, whether a binding wants "
+        "it or not; `mxp-identity adopt --config 'my file.yaml' --replace-wildcards` prints what would replace it"
+    )
+    assert by_eks.message.startswith(f"statement 3 (Sid Eks) of {ROLE} is wider than wanted: EKS may assume")
+    assert list(check_wide_trust(_shared())) == []

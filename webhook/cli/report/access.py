@@ -41,6 +41,7 @@ class AccessFinding(StrEnum):
     CHANGED = "changed-externally"
     NOT_KNOWN = "unknown"
     EXTERNAL = "external"
+    WIDE = "wider-than-wanted"
     POD_IDENTITY = "pod-identity"
     OTHER_CLUSTER = "another-cluster"
     OTHER_INSTALLATION = "another-installation"

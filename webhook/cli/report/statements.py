@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from webhook.cli.judgement import wider_than_wanted
 from webhook.cli.report.access import Access, Accesses, AccessFinding
 from webhook.cli.statement_words import effect_of, is_of_the_program, names_in, pods_allowed_by, principals_of
 from webhook.iam.first_statement import is_first
 from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place
+from webhook.model.bindings import service_accounts
+from webhook.model.names import Subject
+from webhook.model.removal import RemovalReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import Statement, TrustPolicy
     from webhook.model.names import RoleArn
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
+
+_GONE = {RemovalReason.NAMESPACE_GONE, RemovalReason.NAMESPACE_REPLACED, RemovalReason.ACCOUNT_GONE}
+"""Why trust by an external statement is for no ServiceAccount that is there."""
 
 
 def accesses(
@@ -35,7 +43,8 @@ def accesses(
         own = installation.own_in(role)
         found.extend(_of_changed_statement(role, policy, own.without_pods))
         found.extend(_of_pod_statements(role, policy, own))
-        found.extend(_of_other_statements(role, policy, own, issuers_that_exist))
+        others = _of_other_statements(role, policy, own, issuers_that_exist)
+        found.extend(_judged(others, wider_than_wanted(role, policy, installation), installation, cluster))
     return sorted(found, key=lambda line: (line.role, line.place.index if line.place else -1, line.principal))
 
 
@@ -100,6 +109,28 @@ def _of_other_statements(
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
         for principal in names_in(statement):
             yield Access(role, principal, finding, why, place, None, issuer)
+
+
+def _judged(
+    lines: Iterator[Access], wide: Collection[Place], installation: Installation, cluster: ClusterSnapshot
+) -> Iterator[Access]:
+    """The same lines, where those of `wide` and those for what is gone are found to be wider than wanted."""
+    bound = set(service_accounts(installation.bindings))
+    for line in lines:
+        if line.finding is not AccessFinding.EXTERNAL or line.place is None:
+            yield line
+            continue
+        subject = Subject.parse(line.principal)
+        reason = None
+        if subject and subject.service_account in bound and line.issuer == installation.issuer.value:
+            reason = cluster.removal_reason(line.role, subject, installation, None)
+        if line.place in wide:
+            why = f"{line.why}, to more than the ServiceAccounts that it names"
+            yield replace(line, finding=AccessFinding.WIDE, why=why)
+        elif reason in _GONE:
+            yield replace(line, finding=AccessFinding.WIDE, why=f"{line.why}; {reason.sentence}")
+        else:
+            yield line
 
 
 def _of_another(

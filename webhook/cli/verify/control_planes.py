@@ -32,6 +32,7 @@ from webhook.cli.verify.findings import (
 )
 from webhook.cli.verify.trust import check_first_statements, check_other_writers
 from webhook.cli.verify.webhook import check_own_pods, check_webhook
+from webhook.cli.verify.wide_trust import check_wide_trust
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
@@ -115,7 +116,12 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
     """
     if here.configuration.observe:
         observing = note(Check.WEBHOOK, "only observes (observe: true), so that nothing gets an identity from it")
-        return [observing, *check_own_pods(shared), *check_first_statements(shared)]
+        return [
+            observing,
+            *check_own_pods(shared),
+            *check_first_statements(shared),
+            *check_wide_trust(shared),
+        ]
     selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
     tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
     trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
@@ -125,6 +131,7 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
         *check_own_pods(shared),
         *check_other_writers(shared),
         *check_first_statements(shared),
+        *check_wide_trust(shared),
     ]
 
 
