@@ -46,11 +46,16 @@ if TYPE_CHECKING:
 
 
 async def adopt(here: Session, plan: Adoption, progress: Callable[[str], None], done: Done) -> None:
-    """Do all of it, and note what was done and what was not. Raises ClusterError, AwsError."""
+    """Do all of it, one role after the other, and note what was done and what was not.
+
+    Raises ClusterError, AwsError.
+    """
     roles = [role for role in plan.roles if role.has_changes]
     if roles:
         async with _open(here, roles, done) as applier:
-            await asyncio.gather(*(adopt_in(applier, role) for role in roles))
+            for number, role in enumerate(roles, 1):
+                progress(f"{number} of {len(roles)} roles")
+                await adopt_in(applier, role)
     pods = here.pods_to_write(here.calls_to_write()) if plan.tagged else None
     if pods is not None:
         await tag_all(pods.api, pods.owner, plan.tagged, progress, done)
