@@ -23,7 +23,7 @@ from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving,
 from tests.support.misbehaving import PAGE, Between
 from tests.support.misbehaving import answer as answer_of
 
-COMMANDS = ("report", "plan", "apply", "verify", "restart", "migrate", "setup")
+COMMANDS = ("report", "plan", "adopt", "apply", "verify", "restart", "migrate", "setup")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
 ARGUMENTS = {"setup": SETUP, "migrate": ("backup", "--to", "pod-identity")}
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"

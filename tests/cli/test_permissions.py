@@ -84,6 +84,7 @@ def test_without_any_right_in_the_cluster_verb_and_resource_are_named(space: Spa
     person.environment = _kubernetes(space, "nobody", [])
     for call in (
         ["plan"],
+        ["adopt"],
         ["apply"],
         ["verify"],
         ["report"],

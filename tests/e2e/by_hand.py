@@ -48,11 +48,19 @@ class ByHand:
         spread = [(self.roles[number % len(self.roles)], "irsa") for number in range(irsa)]
         for role, way in [*spread, *[(PODS, "pods")] * associated, *[(WILD, "wild")] * wild]:
             self.planes.setdefault(role, []).append(self._make_plane(role, way))
+        self.follow_the_guide()
+        for namespaces in self.planes.values() if deployments else ():
+            self.space.cluster.create([objects.deployment(namespace) for namespace in namespaces])
+
+    def follow_the_guide(self) -> None:
+        """Have statements and associations as the guide has them, whatever was there."""
         for role in self.roles:
             self.write(role, [self.statement(one) for one in self.planes.get(role, [])])
         self.write(WILD, [self.wildcard()])
         self.write(PODS, [FOR_PODS])
         eks = self.space.aws.admin_client("eks")
+        for one in self.space.aws.associations(EKS_CLUSTER):
+            eks.delete_pod_identity_association(clusterName=EKS_CLUSTER, associationId=one.id)
         for namespace in self.planes.get(PODS, []):
             eks.create_pod_identity_association(
                 clusterName=EKS_CLUSTER,
@@ -60,8 +68,6 @@ class ByHand:
                 serviceAccount=SERVICE_ACCOUNT,
                 roleArn=self.space.role_arn(PODS),
             )
-        for namespaces in self.planes.values() if deployments else ():
-            self.space.cluster.create([objects.deployment(namespace) for namespace in namespaces])
 
     def statement(self, namespace: str, account: str = SERVICE_ACCOUNT) -> dict[str, Any]:
         """The guide's statement for one control plane."""

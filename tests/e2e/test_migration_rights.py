@@ -1,6 +1,5 @@
 """The rights that docs/use/migrate.md lists are enough for `migrate`; without one it says what it lacks."""
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,17 +8,15 @@ import pytest
 
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
-from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import pod_identity_policy
 from rig.space import EKS_CLUSTER, Space, external_statements
-from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, environment, run
+from tests.e2e.limited_people import Verbs, kubeconfig_with, lack, rights_of, user_with
 from tests.e2e.scenes import create_account, create_namespace, whole_space
 
 DONE, FAILED, CHANGES, PROBLEMS = 0, 1, 3, 4
 MIGRATOR = "migrator"
 
-Verbs = dict[str, tuple[str, ...]]
 CLUSTER: Verbs = {
     "namespaces": ("get", "list", "watch"),
     "serviceaccounts": ("get", "list", "watch", "patch"),
@@ -28,7 +25,6 @@ CLUSTER: Verbs = {
 }
 OWN: Verbs = {"leases": ("get", "create", "update")}
 """In the program's namespace."""
-GROUPS = {"deployments": "apps", "leases": "coordination.k8s.io"}
 IAM = ("iam:GetRole", "iam:UpdateAssumeRolePolicy", "iam:GetAccountSummary")
 EKS = (
     *(f"eks:{verb}PodIdentityAssociation" for verb in ("Create", "Describe", "Update", "Delete")),
@@ -37,7 +33,7 @@ EKS = (
     "eks:TagResource",
     "iam:PassRole",
 )
-KUBERNETES = [f"{verb} {resource}" for resource, verbs in {**CLUSTER, **OWN}.items() for verb in verbs]
+KUBERNETES = rights_of(CLUSTER, OWN)
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,8 @@ class Scene:
     def migrate(self, phase: Phase, without: str = "") -> Ran:
         """Run it with the listed rights, or all but one."""
         person = self.person(phase.mode)
-        kubeconfig = str(self._kubeconfig(without))
+        name = f"{MIGRATOR}-{without.replace(' ', '-').replace(':', '-').lower()}".rstrip("-")
+        kubeconfig = str(kubeconfig_with(self.space, name, CLUSTER, OWN, without))
         env = {**environment(self.space), **self._user(without), "KUBECONFIG": kubeconfig}
         call = ("migrate", "backup", "--to", phase.to, "--config", str(person.file), "--approve")
         return run(*call, "--at-a-time", "50", env=env, timeout=300)
@@ -155,76 +152,15 @@ class Scene:
     def _user(self, without: str) -> dict[str, str]:
         """Somebody in the account."""
         iam = self.space.aws.admin_client("iam")
-        name = f"{MIGRATOR}{len(iam.list_users()['Users'])}"
-        iam.create_user(UserName=name)
         roles, cluster = self.space.roles[:1], f"arn:aws:eks:{self.space.aws.region}"
         policy = pod_identity_policy(roles, f"{cluster}:{self.space.aws.account}:cluster/{EKS_CLUSTER}")
-        policy["Statement"].append({"Effect": "Allow", "Action": list(IAM), "Resource": "*"})
-        for statement in policy["Statement"]:
-            given = statement["Action"]
-            actions = [given] if isinstance(given, str) else given
-            statement["Action"] = [one for one in actions if one != without]
-        policy["Statement"] = [one for one in policy["Statement"] if one["Action"]]
-        iam.put_user_policy(UserName=name, PolicyName="migrate", PolicyDocument=json.dumps(policy))
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-    def _kubeconfig(self, without: str) -> Any:
-        """Somebody in the cluster."""
-        name = f"{MIGRATOR}-{without.replace(' ', '-').replace(':', '-').lower()}".rstrip("-")
-        subject = {"kind": "ServiceAccount", "name": name, "namespace": OWN_NAMESPACE}
-        items = [objects.service_account(OWN_NAMESPACE, name)]
-        for kind, rights in (("ClusterRole", CLUSTER), ("Role", OWN)):
-            rbac = {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "metadata": {"name": name, **({"namespace": OWN_NAMESPACE} if kind == "Role" else {})},
-            }
-            reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-            items += [
-                {**rbac, "kind": kind, "rules": _rules(rights, without)},
-                {**rbac, "kind": f"{kind}Binding", "roleRef": reference, "subjects": [subject]},
-            ]
-        self.space.cluster.apply(items)
-        eventually(lambda: all(self._may(name, one) for one in KUBERNETES if one != without), "its rights")
-        return self.space.cluster.kubeconfig_for(OWN_NAMESPACE, name)
-
-    def _may(self, name: str, right: str) -> bool:
-        verb, resource = right.split()
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "metadata": {},
-            "spec": {
-                "user": f"system:serviceaccount:{OWN_NAMESPACE}:{name}",
-                "resourceAttributes": {
-                    "group": GROUPS.get(resource, ""),
-                    "resource": resource,
-                    "verb": verb,
-                    "namespace": OWN_NAMESPACE if resource in OWN else "",
-                },
-            },
-        }
-        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        return bool(self.space.cluster.api.post(path, review)["status"]["allowed"])
-
-
-def _rules(rights: Verbs, without: str) -> list[dict[str, Any]]:
-    given = {
-        resource: [verb for verb in verbs if f"{verb} {resource}" != without] for resource, verbs in rights.items()
-    }
-    return [
-        {"apiGroups": [GROUPS.get(resource, "")], "resources": [resource], "verbs": verbs}
-        for resource, verbs in given.items()
-    ]
+        statements = [*policy["Statement"], {"Effect": "Allow", "Action": list(IAM), "Resource": "*"}]
+        return user_with(self.space, f"{MIGRATOR}{len(iam.list_users()['Users'])}", statements, without)
 
 
 def _lack(right: str) -> str:
     """How people are told which right is missing."""
-    if right in SAID:
-        return SAID[right]
-    if ":" in right:
-        return f"not authorized to perform: {right} "
-    return 'cannot {} resource "{}"'.format(*right.split())
+    return SAID.get(right) or lack(right)
 
 
 def test_the_table_names_each_right_once() -> None:
