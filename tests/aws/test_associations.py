@@ -121,18 +121,6 @@ def test_an_update_gives_another_role_with_session_tags(eks: Eks, aws: AwsStandI
     assert (found.role_arn, found.disable_session_tags) == (role("other").value, False)
 
 
-def test_one_made_by_hand_is_ours_once_it_has_our_tags_and_keeps_its_own(eks: Eks, aws: AwsStandIn) -> None:
-    by_hand = eks.run(lambda: eks.associations.create(SUBJECT, PODS_ROLE, {"team": "backup"}))
-    assert not OWNER.owns(by_hand)
-    eks.run(lambda: eks.associations.tag(by_hand, OWNER.tags()))
-    found = eks.run(lambda: eks.associations.describe(by_hand.id))
-    assert OWNER.owns(found)
-    assert found.tags == {"team": "backup", **OWNER.tags()}
-    assert aws.count("TagResource") == 1
-    eks.run(lambda: eks.associations.delete(by_hand.id))
-    assert eks.refused(lambda: eks.associations.tag(by_hand, OWNER.tags())).kind is FailureKind.NOT_FOUND
-
-
 def test_what_was_deleted_is_gone_and_may_be_gone_already(eks: Eks) -> None:
     made = eks.run(eks.create())
     for _ in range(2):

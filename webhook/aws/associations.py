@@ -118,14 +118,6 @@ class EksAssociations:
 
         await self._call("UpdatePodIdentityAssociation", update)
 
-    async def tag(self, found: Association, tags: Mapping[str, str]) -> None:
-        """Give one tags beside those that it has, by TagResource."""
-
-        def tag(eks: EKSClient, _: str) -> None:
-            eks.tag_resource(resourceArn=found.arn, tags=dict(tags))
-
-        await self._call("TagResource", tag)
-
     async def delete(self, association_id: str) -> None:
         """Delete one, by DeletePodIdentityAssociation; one that is gone counts as deleted."""
 
@@ -182,7 +174,6 @@ def _association(found: PodIdentityAssociationTypeDef) -> Association | None:
         owner_arn=text(owner) if owner else None,
         session_tags=not found.get("disableSessionTags", False),
         target_role=text(target) if target else None,
-        arn=text(found["associationArn"]),
     )
 
 

@@ -90,7 +90,6 @@ class Association:
     owner_arn: str | None = None
     session_tags: bool = True
     target_role: str | None = None
-    arn: str = ""
 
     @property
     def role_arn(self) -> RoleArn | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from webhook.cli.adopt.hand_made import read_statement
-from webhook.cli.output import short
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import allows
 from webhook.iam.external import ExternalStatements
@@ -201,13 +200,13 @@ def objection(
     named, trusted = ExternalStatements(after, own), after.subjects(own)
     for subject in sorted(frozenset().union(*map(own.subjects_in, gone))):
         if not is_wanted(subject):
-            return f"{short(subject)} is no longer wanted in it: run the command again"
+            return f"{_name(subject)} is no longer wanted in it: run the command again"
         if subject not in trusted:
-            return f"{short(subject)} would lose its access: run the command again"
+            return f"{_name(subject)} would lose its access: run the command again"
     for subject in sorted(relying):
         is_kept = subject in trusted or named.effects_on(subject).grant is not None
         if not is_kept and any(_allows(statement, own, subject) for statement in gone):
-            return f"{short(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
+            return f"{_name(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
     return ""
 
 
@@ -272,7 +271,11 @@ def _allows(statement: Statement, own: OwnStatement, subject: Subject) -> bool:
 
 def _unwanted(subjects: Iterable[Subject], why_not: Callable[[Subject], str]) -> str:
     reasons = ((subject, why_not(subject)) for subject in sorted(subjects))
-    return "; ".join(f"{short(subject)}: {why}" for subject, why in reasons if why)
+    return "; ".join(f"{_name(subject)}: {why}" for subject, why in reasons if why)
+
+
+def _name(subject: Subject) -> str:
+    return f"{subject.namespace}/{subject.service_account}"
 
 
 def _wide(one: Taken) -> str:
