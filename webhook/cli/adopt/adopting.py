@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from webhook.aws.association_tags import AssociationTags
 from webhook.cli.adopt.rules import objection, relying_on
 from webhook.cli.apply.engine import Done, applier_over, cluster_cache, written_until_shown
 from webhook.cli.output import short
@@ -30,7 +31,6 @@ from webhook.runtime.rate_limiter import RateLimiter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from webhook.aws.associations import EksAssociations
     from webhook.cli.adopt.planning import Adoption
     from webhook.cli.adopt.rules import AdoptingStatement, RoleAdoption
     from webhook.cli.apply.engine import Applier
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from webhook.iam.ports import TrustPolicies
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.podidentity.association import Association, Ownership
+    from webhook.podidentity.association import Association
+    from webhook.server.pod_identity import PodIdentity
 
 
 async def adopt(here: Session, plan: Adoption, progress: Callable[[str], None], done: Done) -> None:
@@ -56,14 +57,16 @@ async def adopt(here: Session, plan: Adoption, progress: Callable[[str], None], 
             for number, role in enumerate(roles, 1):
                 progress(f"{number} of {len(roles)} roles")
                 await adopt_in(applier, role)
-    pods = here.pods_to_write(here.calls_to_write()) if plan.tagged else None
+    calls = here.calls_to_write()
+    pods = here.pods_to_write(calls) if plan.tagged else None
     if pods is not None:
-        await tag_all(pods.api, pods.owner, plan.tagged, progress, done)
+        tags = AssociationTags(calls, pods.cluster, pods.owner.cluster)
+        await _tag_all(pods, tags, plan.tagged, progress, done)
 
 
-async def tag_all(
-    api: EksAssociations,
-    owner: Ownership,
+async def _tag_all(
+    pods: PodIdentity,
+    tags: AssociationTags,
     associations: Sequence[Association],
     progress: Callable[[str], None],
     done: Done,
@@ -76,14 +79,14 @@ async def tag_all(
         nonlocal tagged
         try:
             async with limiter.turn():
-                found = await api.describe(one.id)
+                found = await pods.api.describe(one.id)
             if found != one:
                 done.failed.append(
                     f"{short(one.subject)}: association {one.id} has changed: run the command again"
                 )
                 return
             async with limiter.turn():
-                await to_its_end(api.tag(one, owner.tags()))
+                await to_its_end(tags.add(one.id, pods.owner.tags()))
         except AwsError as error:
             done.failed.append(f"{short(one.subject)}: association {one.id} not tagged: {error}")
             return

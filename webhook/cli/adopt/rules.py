@@ -20,7 +20,7 @@ from webhook.iam.trust_policy import canonical
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
     from webhook.iam.trust_policy import Place, Statement, TrustPolicy
     from webhook.model.decisions import Account, Grant
@@ -196,17 +196,15 @@ def objection(
 
     The plan is minutes old by now, so it is judged by what is there at this moment. Empty where nothing is wrong.
     """
-    gone = [statement for statement in before.statements if own.takes(statement)]
-    named, trusted = ExternalStatements(after, own), after.subjects(own)
-    for subject in sorted(frozenset().union(*map(own.subjects_in, gone))):
+    trusted = after.subjects(own)
+    taken = (own.subjects_in(statement) for statement in before.statements if own.takes(statement))
+    for subject in sorted(frozenset().union(*taken)):
         if not is_wanted(subject):
             return f"{_name(subject)} is no longer wanted in it: run the command again"
         if subject not in trusted:
             return f"{_name(subject)} would lose its access: run the command again"
-    for subject in sorted(relying):
-        is_kept = subject in trusted or named.effects_on(subject).grant is not None
-        if not is_kept and any(_allows(statement, own, subject) for statement in gone):
-            return f"{_name(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
+    for subject in _without_access(before, after, own, sorted(relying)):
+        return f"{_name(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
     return ""
 
 
@@ -250,14 +248,23 @@ def _replace(
     return [*taken, *replaced], own, amendment.policy
 
 
-def _losing(view: RoleView, own: AdoptingStatement, after: TrustPolicy) -> Iterable[Losing]:
-    """Those that a replaced wildcard allows, and nothing that stays."""
-    gone = [statement for statement in view.policy.statements if own.takes(statement)]
+def _losing(view: RoleView, own: AdoptingStatement, after: TrustPolicy) -> Iterator[Losing]:
+    ordered = sorted(view.accounts, key=lambda subject: (not view.accounts[subject], subject))
+    for subject in _without_access(view.policy, after, own, ordered):
+        yield Losing(subject, view.accounts[subject])
+
+
+def _without_access(
+    before: TrustPolicy, after: TrustPolicy, own: AdoptingStatement, subjects: Iterable[Subject]
+) -> Iterator[Subject]:
+    """Those that a statement which is taken over allows, and nothing in `after`; a denied one had no access."""
+    gone = [statement for statement in before.statements if own.takes(statement)]
     staying, trusted = ExternalStatements(after, own), after.subjects(own)
-    for subject, is_annotated in sorted(view.accounts.items(), key=lambda item: (not item[1], item[0])):
-        is_kept = subject in trusted or staying.effects_on(subject).grant is not None
-        if not is_kept and any(_allows(statement, own, subject) for statement in gone):
-            yield Losing(subject, is_annotated)
+    for subject in subjects:
+        effects = staying.effects_on(subject)
+        is_the_same = subject in trusted or effects.grant is not None or effects.denial is not None
+        if not is_the_same and any(_allows(statement, own, subject) for statement in gone):
+            yield subject
 
 
 def _allowed(subjects: Collection[Subject], one: Taken, own: OwnStatement) -> frozenset[Subject]:
