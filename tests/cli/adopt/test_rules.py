@@ -126,6 +126,14 @@ def test_those_that_use_the_role_are_named_first_among_those_that_lose_access() 
     assert {one.subject for one in found.losing} == {*SUBJECTS} - {ONE}
 
 
+def test_one_that_a_deny_denies_loses_nothing_and_keeps_no_wildcard() -> None:
+    deny = {**guided(OWN, ONE), "Effect": "Deny"}
+    found = adopt_role(view(wildcard(OWN, PATTERN), deny), (), replace_wildcards=True)
+    assert found.after.document["Statement"] == [deny, OWN.render([TWO, THREE])]
+    assert found.losing == ()
+    assert objection(found.before, found.after, found.own, WANTED, WANTED.__contains__) == ""
+
+
 def test_a_wildcard_stays_where_not_all_that_need_it_have_room() -> None:
     planes = [Subject(f"mxp-{number:036d}-system", "mxp-controller") for number in range(20)]
     there = view(guided(OWN, planes[0]), wildcard(OWN, PATTERN), wanted=planes, quota=2048)
