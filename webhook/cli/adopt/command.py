@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from webhook.cli.adopt.planning import Adoption, Asked
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
+    from webhook.model.names import Subject
 
 _BINDING = "Only the roles and ServiceAccounts of this binding. Without it: of all."
 _KEEP = "A statement, by its Sid, or an association, by its id, that stays as it is. May be given more than once."
@@ -54,7 +55,7 @@ def adopt(  # noqa: PLR0913  each is an option
 
 async def _adopt(here: Session, progress: Progress, *, asked: Asked, approved: bool, output: Output) -> Exit:
     from webhook.cli.adopt.adopting import adopt as carry_out
-    from webhook.cli.adopt.shown import adoption_document, show_adoption
+    from webhook.cli.adopt.shown import adoption_document, show_adoption, summary
     from webhook.cli.apply.engine import Done
 
     plan, done = await _look(here, asked, progress), Done()
@@ -76,6 +77,8 @@ async def _adopt(here: Session, progress: Progress, *, asked: Asked, approved: b
     if done.failed:
         return Exit.FAILED
     if left.has_changes:
+        if approved and output is Output.TABLE:
+            sys.stdout.write(f"left to do, by running it again: {summary(left)}\n")
         return Exit.CHANGES
     return Exit.PROBLEMS if left.problems else Exit.DONE
 
@@ -87,6 +90,8 @@ async def _look(here: Session, asked: Asked, progress: Progress) -> Adoption:
 
     cluster, account = await here.read(progress)
     check_asked(asked, here.installation, account)
-    progress.step("listing ServiceAccounts")
-    accounts = await Inspection(here.connection).all_accounts() if asked.replace_wildcards else {}
+    accounts: dict[Subject, str | None] = {}
+    if asked.replace_wildcards:
+        progress.step("listing all ServiceAccounts")
+        accounts = await Inspection(here.connection).all_accounts()
     return plan_adoption(here.installation, cluster, account, accounts, asked)
