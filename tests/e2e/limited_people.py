@@ -36,8 +36,8 @@ def kubeconfig_with(space: Space, name: str, cluster: Verbs, own: Verbs, without
             {**rbac, "kind": f"{kind}Binding", "roleRef": reference, "subjects": [subject]},
         ]
     space.cluster.apply(items)
-    rights = [one for one in rights_of(cluster, own) if one != without]
-    eventually(lambda: all(_may(space, name, one, own) for one in rights), "its rights")
+    kept = [one for one in rights_of(cluster, own) if one != without]
+    eventually(lambda: all(_may(space, name, one, own) for one in kept), "its rights")
     return space.cluster.kubeconfig_for(OWN_NAMESPACE, name)
 
 

@@ -28,7 +28,7 @@ ALL = ("adopt", "--replace-wildcards")
 @contextmanager
 def by_hand(roles: int, irsa: int, associated: int, wild: int, *, deployments: bool = True) -> Iterator[ByHand]:
     names = irsa_roles(roles)
-    with whole_space(eks_lag=0, quota=QUOTA, roles=(*names, PODS, WILD), external=[]) as space:
+    with whole_space(eks_lag=0, quota=QUOTA, roles=(*names, PODS, WILD)) as space:
         place = ByHand(space, names)
         place.make(irsa, associated, wild, deployments=deployments)
         yield place

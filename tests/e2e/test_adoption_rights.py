@@ -44,7 +44,7 @@ def test_the_table_names_each_right_once() -> None:
 @pytest.mark.timeout(900)
 def test_the_listed_rights_are_enough_and_each_is_missed() -> None:
     (role,) = irsa_roles(1)
-    with whole_space(eks_lag=0, quota=2048, roles=(role, PODS, WILD), external=[]) as space:
+    with whole_space(eks_lag=0, quota=2048, roles=(role, PODS, WILD)) as space:
         place = ByHand(space, [role])
         place.make(irsa=2, associated=2, wild=1, deployments=False)
         for right, code in LACKING.items():

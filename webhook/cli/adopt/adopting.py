@@ -61,10 +61,10 @@ async def adopt(here: Session, plan: Adoption, progress: Callable[[str], None], 
     pods = here.pods_to_write(calls) if plan.tagged else None
     if pods is not None:
         tags = AssociationTags(calls, pods.cluster, pods.owner.cluster)
-        await _tag_all(pods, tags, plan.tagged, progress, done)
+        await tag_all(pods, tags, plan.tagged, progress, done)
 
 
-async def _tag_all(
+async def tag_all(
     pods: PodIdentity,
     tags: AssociationTags,
     associations: Sequence[Association],
@@ -104,7 +104,7 @@ async def adopt_in(applier: Applier, role: RoleAdoption) -> None:
     """Have one role's writer work until IAM shows that the statements are taken over."""
     if await written_until_shown(applier, role.role, lambda policy: not policy.has_former(role.own)):
         applier.done.written.append(
-            f"{role.role}: {len(role.taken)} statements are taken over by {role.own.sid}, "
+            f"{role.role}: statements taken over by {role.own.sid}: {len(role.taken)}, "
             f"{role.before.size()} -> {role.after.size()} characters"
         )
 
