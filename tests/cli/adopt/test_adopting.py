@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from webhook.coordination.lock import LeaseLock
 from webhook.iam.evaluation import as_list
 from webhook.iam.external import ExternalStatements
 from webhook.iam.trust_policy import TrustPolicy, canonical
+from webhook.model.aws_errors import AwsError
 from webhook.model.outcomes import Trusted
 from webhook.planning.account import read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
@@ -74,6 +76,14 @@ class Person:
             {subject_of(one): one.role_annotation for one in found.values()},
             Asked(replace_wildcards=replace_wildcards),
         )
+
+    async def plan_at_last(self, *, replace_wildcards: bool) -> Adoption:
+        """The same, as often as it takes until IAM answers."""
+        while True:
+            try:
+                return await self.plan(replace_wildcards=replace_wildcards)
+            except AwsError:
+                await asyncio.sleep(1)
 
     @asynccontextmanager
     async def adopting(self, plan: Adoption, done: Done) -> AsyncIterator[Any]:
@@ -147,6 +157,44 @@ async def test_beside_a_program_at_work_no_document_lacks_a_service_account_and_
     document = person.iam.document(role())
     assert TrustPolicy(document).effective_subjects(OWN) == {*by_hand, *granted}
     assert not (await person.plan()).roles
+    documents = person.iam.history(role())[first:]
+    assert all(person.allowed(one, account) for one in documents for account in by_hand)
+    assert {others_in(one) for one in documents} == {others_in(document)}
+
+
+@pytest.mark.parametrize("seed", range(25))
+@in_virtual_time
+async def test_whatever_goes_wrong_no_document_lacks_a_service_account_that_was_trusted_by_hand(seed: int) -> None:
+    """Calls fail or get no answer, reads are old, control planes come and go, and people press Ctrl-C."""
+    chance = random.Random(seed)
+    person = Person(iam=SimulatedIam(limit=8192))
+    by_hand = [person.add(number, role()) for number in range(8)]
+    person.write(role(), *(guided(OWN, one) for one in by_hand), wildcard(OWN, "system:serviceaccount:mxp-*:*"))
+    first = len(person.iam.history(role())) - 1
+    async with person.world.running():
+        await asyncio.sleep(STALE)
+        person.iam.stale = chance.choice([0.0, 2.0, STALE, 30.0])
+        for number in range(6):
+            trouble = chance.choice(list(Trouble))
+            person.iam.have(trouble, chance.choice(["read", "write"]), times=chance.randint(1, 3))
+            plan = await person.plan_at_last(replace_wildcards=chance.random() < 0.5)
+            work = asyncio.create_task(person.carry_out(plan))
+            account = person.add(100 + number, chance.choice([None, role()]))
+            await asyncio.sleep(chance.uniform(0, 8))
+            if chance.random() < 0.5:
+                person.cluster.remove_namespace(account)
+            if chance.random() < 0.5:
+                work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        person.iam.recover()
+        person.iam.stale = 0.0
+        await asyncio.sleep(120)
+        done = await person.carry_out(await person.plan(replace_wildcards=True))
+        await asyncio.sleep(120)
+    assert done.failed == []
+    assert not (await person.plan(replace_wildcards=True)).has_changes
+    document = person.iam.document(role())
+    assert TrustPolicy(document).effective_subjects(OWN) >= set(by_hand)
     documents = person.iam.history(role())[first:]
     assert all(person.allowed(one, account) for one in documents for account in by_hand)
     assert {others_in(one) for one in documents} == {others_in(document)}
