@@ -197,7 +197,7 @@ def _association(item: Associating, planes: ControlPlanes) -> dict[str, Any]:
 
 
 def problems_document(problems: Iterable[Problem], planes: ControlPlanes) -> list[dict[str, Any]]:
-    """Problems in plain values."""
+    """Problems or notes in plain values."""
     return [
         {
             "kind": problem.kind.value,
