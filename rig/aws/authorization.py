@@ -14,9 +14,10 @@ from moto.iam.models import Role, User
 from rig.aws import rest, s3
 from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
-from rig.aws.errors import not_authorized
+from rig.aws.errors import AwsError, not_authorized
 from rig.aws.policy import Context, Decision, Policy, Query, decide, parse
 from rig.aws.state import State
+from rig.aws.violations import Violation
 
 _PASSING = {"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation"}
 _FREE_FOR_ALL = {"sts:GetCallerIdentity"}  # "No permissions are required" (API reference)
@@ -47,7 +48,10 @@ class Authorization:
             query = Query(action, target.arn, context={**self._context(caller, call, target), **context})
             decision = decide(self._policies(caller), query)
             if decision is not Decision.ALLOWED:
-                raise not_authorized(caller.arn, action, target.shown, denied=decision is Decision.DENIED)
+                refusal = not_authorized(caller.arn, action, target.shown, denied=decision is Decision.DENIED)
+                if Violation.ACCESS_DENIED in self._state.violations:
+                    raise AwsError("UnauthorizedOperation", refusal.message, 403)
+                raise refusal
 
     def target(self, call: ApiCall) -> Target:
         """Return what a call is about; `*` where the action takes no resource."""
@@ -58,7 +62,7 @@ class Authorization:
             arn = f"arn:{self._iam.partition}:s3:::{params['Bucket']}"
             return Target(arn, arn, {})
         if "RoleName" in params:
-            return self._role(params["RoleName"], account)
+            return self._role(params["RoleName"], account, str(params.get("Path", "/")))
         if "UserName" in params:
             user = self._iam.users.get(params["UserName"])
             arn = user.arn if user else f"{account}:user/{params['UserName']}"
@@ -86,10 +90,9 @@ class Authorization:
             arn = self._state.association_arn(cluster, self._state.associations.new_id())
             yield "eks:TagResource", Target(arn, arn, {}), context
         if role := call.params.get("roleArn"):
-            passed = {
-                "iam:passedtoservice": ("pods.eks.amazonaws.com",),
-                "iam:associatedresourcearn": (self._state.cluster_arn(cluster),),
-            }
+            passed = {"iam:passedtoservice": ("pods.eks.amazonaws.com",)}
+            if Violation.ASSOCIATED_RESOURCE not in self._state.violations:
+                passed["iam:associatedresourcearn"] = (self._state.cluster_arn(cluster),)
             yield "iam:PassRole", Target(str(role), str(role), {}), passed
 
     def _eks(self, action: str, params: Mapping[str, Any]) -> Target:
@@ -109,9 +112,9 @@ class Authorization:
         found = self._state.associations.find(cluster, str(association_id))
         return Target(arn, arn, found.tags if found else {})
 
-    def _role(self, name: str, account: str) -> Target:
+    def _role(self, name: str, account: str, path: str) -> Target:
         role = self._find_role(name)
-        arn = role.arn if role else f"{account}:role/{name}"
+        arn = role.arn if role else f"{account}:role{path}{name}"
         return Target(arn, f"role {name}", _tags(role.tags if role else []))
 
     def _find_role(self, name: str) -> Role | None:
@@ -144,6 +147,8 @@ class Authorization:
         }
         if caller.kind == "user":
             context["aws:username"] = caller.name
+        for key, value in caller.tags.items():
+            context[f"aws:principaltag/{key}".lower()] = value
         for key, value in target.tags.items():
             context[f"aws:resourcetag/{key}".lower()] = value
             context[f"iam:resourcetag/{key}".lower()] = value

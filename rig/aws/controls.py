@@ -1,8 +1,9 @@
 """What can be done to a stand-in from outside AWS's own API, and what it tells of what happened."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 
@@ -13,6 +14,7 @@ from rig.aws.state import State
 from rig.aws.switchboard import Switch, Switchboard
 from rig.aws.tokens import Jwks
 from rig.aws.trust import Write
+from rig.aws.violations import LATE_FOR_PODS_S, Violation
 
 
 class Controls:
@@ -59,6 +61,32 @@ class Controls:
         """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
         with self._state.lock:
             return self._state.associations.seen(cluster, ago)
+
+    def known_to_pods(self, cluster: str, lag: float = 0.0) -> list[Association]:
+        """Return the associations that EKS's webhook knows, which it learns of `lag` seconds late."""
+        is_late = Violation.POD_VARIABLES in self._state.violations
+        return self.associations(cluster, lag + (LATE_FOR_PODS_S if is_late else 0.0))
+
+    @property
+    def violations(self) -> AbstractSet[Violation]:
+        """In which respects it behaves otherwise than AWS is assumed to."""
+        return frozenset(self._state.violations)
+
+    @violations.setter
+    def violations(self, violations: AbstractSet[Violation]) -> None:
+        with self._state.lock:
+            self._state.violations.clear()
+            self._state.violations |= violations
+
+    @contextmanager
+    def violating(self, violation: Violation) -> Iterator[None]:
+        """Behave otherwise than AWS is assumed to in one respect, for a `with` block."""
+        before = self.violations
+        self.violations = before | {violation}
+        try:
+            yield
+        finally:
+            self.violations = before
 
     def addons(self, cluster: str) -> tuple[str, ...]:
         """Return the names of a cluster's add-ons, in the order in which they came."""

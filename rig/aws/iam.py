@@ -15,6 +15,7 @@ from rig.aws.faults import Reorder, Stale
 from rig.aws.state import State
 from rig.aws.switchboard import Met
 from rig.aws.trust import Write
+from rig.aws.violations import Violation
 
 _known = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
 _ENCODED = {
@@ -33,6 +34,7 @@ class Iam(IamResponse):
         self.RESPONSE_KEY_PATH_TO_TRANSFORMER = _ENCODED
         self._backend, self._trust, self._clock = state.iam, state.trust, state.clock
         self._call, self._caller, self._met = call, caller, met
+        self._violations = state.violations
 
     @property
     def backend(self) -> IAMBackend:
@@ -80,7 +82,13 @@ class Iam(IamResponse):
 
     def get_role(self) -> ActionResult:
         """Show the role as a reader sees it."""
-        return ActionResult({"Role": self._shown(self._call.role)})
+        stale = self._trust.late(Violation.READ_AGE, self._stale)
+        try:
+            return ActionResult({"Role": self._shown(self._call.role, stale)})
+        except NotFoundException as error:
+            if Violation.NO_SUCH_ROLE in self._violations:
+                raise AwsError("ResourceNotFoundException", str(error), 404) from error
+            raise
 
     def list_roles(self) -> ActionResult:
         """Show the roles as a reader sees them."""
@@ -88,7 +96,7 @@ class Iam(IamResponse):
         if not isinstance(result, dict):
             raise TypeError("moto's ListRoles is not what it was")
         names = [role.name for role in result["Roles"] if self._trust.version(role.name, self._stale)]
-        return ActionResult({**result, "Roles": [self._shown(name) for name in names]})
+        return ActionResult({**result, "Roles": [self._shown(name, self._stale) for name in names]})
 
     def get_account_summary(self) -> ActionResult:
         """Report the quota trust policies are held to."""
@@ -118,8 +126,8 @@ class Iam(IamResponse):
     def _stale(self) -> Stale | None:
         return self._met.first(Stale)
 
-    def _shown(self, name: str) -> Role:
-        version = self._trust.version(name, self._stale)
+    def _shown(self, name: str, stale: Stale | None) -> Role:
+        version = self._trust.version(name, stale)
         if version is None:
             raise NotFoundException(f"The role with name {name} cannot be found.")
         return self._trust.shown(version, self._met.first(Reorder))

@@ -12,6 +12,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from webhook import VERSION
 from webhook.cli.apply.command import apply
 from webhook.cli.config.command import check
+from webhook.cli.conformance.command import conformance
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate
 from webhook.cli.plan.command import plan
@@ -81,7 +82,7 @@ def _root(
     backup fails with AccessDenied? `verify NAME` says why, and prints the command that corrects it.
 
     `setup`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without `--approve`;
-    `plan` prints what `apply` does.
+    `plan` prints what `apply` does. `conformance` then prints the rights that it needs.
     """
 
 
@@ -92,7 +93,7 @@ def version() -> None:
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look, and change nothing": (verify, plan, report),
-    "Change AWS or the cluster": (setup, apply, migrate, restart),
+    "Change AWS or the cluster": (setup, apply, migrate, restart, conformance),
     "Run": (serve, version),
 }
 for panel, commands in _PANELS.items():
