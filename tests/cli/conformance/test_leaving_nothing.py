@@ -17,14 +17,18 @@ from tests.cli.setup.accounts import account_of
 if TYPE_CHECKING:
     from tests.cli.conformance.account import Account
 
+PARTS = 4
+"""Of the steps, so that several workers share them."""
+
 MAKING = ("CreateRole", "PutRolePolicy", "CreatePodIdentityAssociation")
 ROLE = "mxp-identity-conformance-0badcafe"
 
 
-def test_interrupted_at_each_of_its_steps_in_turn_it_leaves_nothing(account: Account) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_interrupted_at_each_of_its_steps_in_turn_it_leaves_nothing(account: Account, part: int) -> None:
     before = account.contents()
     steps = account.conform(watch=0).steps
-    for number in range(len(steps)):
+    for number in range(part, len(steps), PARTS):
         with pytest.raises(asyncio.CancelledError):
             account.conform(interrupted_at=number, watch=0)
         assert account.contents() == before, steps[number]
@@ -60,6 +64,15 @@ def test_what_was_made_without_an_answer_is_removed(
     assert account.contents() == before
 
 
+def test_a_request_that_the_sdk_sends_twice_because_an_answer_is_lost_is_no_failure(account: Account) -> None:
+    before = account.contents()
+    for action in MAKING:
+        account.aws.switch_on(LoseAnswer(actions=(action,), times=1))
+    ran = account.conform()
+    assert set(ran.verdicts().values()) == {"holds"}, ran.result
+    assert account.contents() == before
+
+
 def test_what_cannot_be_removed_is_listed_with_its_command_and_the_next_run_removes_it(account: Account) -> None:
     before = account.contents()
     with account.aws.fault(Deny(actions=("DeleteRole", "DeletePodIdentityAssociation"))):
@@ -68,7 +81,7 @@ def test_what_cannot_be_removed_is_listed_with_its_command_and_the_next_run_remo
     left = account.contents()
     for role in left["roles"].keys() - before["roles"].keys():
         assert f"role {role}" in ran.result["notRemoved"]
-        assert f"  aws iam delete-role --role-name {role}\n" in ran.told
+        assert f"; aws iam delete-role --role-name {role}\n" in ran.told
     assert left["associations"]
     assert "iam:DeleteRole" in ran.result["missingRights"]
     assert "eks:DeletePodIdentityAssociation" in ran.result["missingRights"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.kube.connection import RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError
 
@@ -73,10 +74,11 @@ class Cleanup:
         for attempt in range(1, _TRIES + 1):
             try:
                 await made.remove()
-            except AwsError as error:
-                if error.kind in _GONE:
+            except (AwsError, ClusterError) as error:
+                kind = error.kind if isinstance(error, AwsError) else None
+                if kind in _GONE:
                     return
-                if attempt == _TRIES or error.kind in {FailureKind.ACCESS_DENIED, FailureKind.NOT_ALLOWED}:
+                if attempt == _TRIES or kind is FailureKind.ACCESS_DENIED or isinstance(error, RefusedError):
                     raise
                 await self._sleep(_PAUSE_SECONDS)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,12 +60,12 @@ class Workload:
         """What earlier runs have left in the namespace (list serviceaccounts, pods)."""
         found: list[Made] = []
         for resource in _KINDS:
-            path = self._path(resource)
-            items: list[AnnotatedObject] = await self._connection.in_thread(
-                lambda path=path: list(listed(self._connection, AnnotatedObject, path, _SELECTOR))
-            )
+            items = await self._connection.in_thread(partial(self._labelled, self._path(resource)))
             found += [self._removable(resource, item.metadata.name) for item in items]
         return found
+
+    def _labelled(self, path: str) -> list[AnnotatedObject]:
+        return list(listed(self._connection, AnnotatedObject, path, _SELECTOR))
 
     async def _create_account(self) -> None:
         item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self._metadata()}

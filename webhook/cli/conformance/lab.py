@@ -127,7 +127,10 @@ class Lab:
         await _to_its_end(asyncio.ensure_future(self.cleanup.remove(made)))
 
     async def lapse(self, what: str, look: Callable[[], Awaitable[bool]], began: float | None = None) -> Lapse:
-        """Look once a second until `look` holds, then for `watch` seconds more. Time counts from `began`, else now."""
+        """Look once a second until `look` holds, then for `watch` seconds more.
+
+        Times count from `began`, by default from now. Raises what `look` raises.
+        """
         self.step(f"waiting until {what}")
         now = self.timing.now
         began = now() if began is None else began

@@ -34,36 +34,38 @@ _DESCRIPTION = "Made by mxp-identity conformance, which removes it at its end"
 
 
 def removable_role(lab: Lab, name: str) -> Made:
-    """A role, and how it is removed."""
-    command = f"aws iam delete-role --role-name {name}"
+    """A role, and how it is removed: IAM keeps one that has an inline policy (DeleteConflict)."""
+    command = (
+        f"aws iam delete-role-policy --role-name {name} --policy-name {POLICY}; "
+        f"aws iam delete-role --role-name {name}"
+    )
+
+    def delete(clients: AwsClients) -> None:
+        clients.iam.delete_role(RoleName=name)
+
+    def delete_policy(clients: AwsClients) -> None:
+        clients.iam.delete_role_policy(RoleName=name, PolicyName=POLICY)
 
     async def remove() -> None:
-        await lab.read("DeleteRole", lambda clients: clients.iam.delete_role(RoleName=name))
+        try:
+            await lab.read("DeleteRole", delete)
+        except AwsError as error:
+            if error.code != "DeleteConflict":
+                raise
+            await lab.read("DeleteRolePolicy", delete_policy)
+            await lab.read("DeleteRole", delete)
 
     return Made(f"role {name}", remove, command)
 
 
-def removable_policy(lab: Lab, role: str) -> Made:
-    """A role's inline policy, and how it is removed."""
-    command = f"aws iam delete-role-policy --role-name {role} --policy-name {POLICY}"
-
-    async def remove() -> None:
-        await lab.read(
-            "DeleteRolePolicy", lambda clients: clients.iam.delete_role_policy(RoleName=role, PolicyName=POLICY)
-        )
-
-    return Made(f"the inline policy of {role}", remove, command)
-
-
 async def leftovers(lab: Lab) -> list[Made]:
-    """What earlier runs have left: their roles and inline policies (iam:ListRoles). Raises AwsError."""
+    """What earlier runs have left: the roles of their path (iam:ListRoles). Raises AwsError."""
 
     def ask(clients: AwsClients) -> list[str]:
         pages = clients.iam.get_paginator("list_roles").paginate(PathPrefix=f"/{NAME}/")
         return [text(role["RoleName"]) for page in pages for role in page["Roles"]]
 
-    names = await lab.read("ListRoles", ask)
-    return [found for name in names for found in (removable_role(lab, name), removable_policy(lab, name))]
+    return [removable_role(lab, name) for name in await lab.read("ListRoles", ask)]
 
 
 class Roles:
@@ -76,7 +78,6 @@ class Roles:
         self._first = Once(lambda: self.another("", self.nobody))
         self._made: dict[RoleArn, Made] = {}
         self._keys: SessionKeys | None = None
-        self._policy: Made | None = None
 
     @property
     def name(self) -> str:
@@ -129,8 +130,15 @@ class Roles:
                 RoleName=role.name, Path=f"/{NAME}/", AssumeRolePolicyDocument=document, Description=_DESCRIPTION
             )
 
+        async def created() -> None:
+            try:
+                await self._lab.calls.call("CreateRole", create)
+            except AwsError as error:
+                if error.code != "EntityAlreadyExists":  # the SDK has sent it twice: the answer was lost
+                    raise
+
         made = removable_role(self._lab, role.name)
-        await self._lab.make(made, lambda: self._lab.calls.call("CreateRole", create))
+        await self._lab.make(made, created)
         self._made[role] = made
         return role
 
@@ -172,12 +180,7 @@ class Roles:
         def put(clients: AwsClients) -> None:
             clients.iam.put_role_policy(RoleName=role.name, PolicyName=POLICY, PolicyDocument=document)
 
-        if self._policy is not None:
-            await self._lab.change(f"writing {self._policy.what}", "PutRolePolicy", put)
-            return
-        policy = removable_policy(self._lab, role.name)
-        await self._lab.make(policy, lambda: self._lab.calls.call("PutRolePolicy", put))
-        self._policy = policy
+        await self._lab.change(f"writing the inline policy of {role.name}", "PutRolePolicy", put)
 
     async def keys(self) -> SessionKeys:
         """Credentials of the first role, which STS gives for a token. Raises AwsError, ClusterError."""
