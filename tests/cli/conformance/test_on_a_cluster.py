@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +14,7 @@ from tests.e2e.scenes import whole_space
 from webhook.cli.conformance.permissions import IN_KUBERNETES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NAMESPACE, PERSON = "conformance", "person"
 RULES = [(resource, verb) for resource, verbs in IN_KUBERNETES for verb in verbs]
