@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rig.aws import Violation
+from rig.aws import ACCOUNT, REGION, Refuse, Violation
+from rig.space import EKS_CLUSTER
+from webhook.cli.conformance import working
 from webhook.cli.conformance.assumptions import ASSUMPTIONS
+from webhook.cli.conformance.permissions import Scope, actions
+from webhook.model.aws_errors import AwsError
+from webhook.model.names import ClusterArn
 
 if TYPE_CHECKING:
     from tests.cli.conformance.account import Account
+
+SCOPE = Scope("aws", ACCOUNT, ClusterArn(f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{EKS_CLUSTER}"))
+BEFORE_ANYTHING_IS_MADE = {"DescribeCluster", "ListPodIdentityAssociations", "ListRoles"}
 
 
 def test_the_stand_in_behaves_as_is_assumed_and_nothing_is_left(account: Account) -> None:
@@ -38,3 +46,18 @@ def test_a_violated_assumption_is_the_one_row_that_is_reported(account: Account,
     }, ran.result
     assert ran.code == 4
     assert account.contents() == before
+
+
+@pytest.mark.parametrize("action", sorted({one.rpartition(":")[2] for one in actions(SCOPE)} - {"PassRole"}))
+def test_a_service_that_fails_is_not_observed_and_violates_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(working, "_ATTEMPTS", 1)  # the SDK's own pauses take real time
+    with account.aws.fault(Refuse(actions=(action,))):
+        if action in BEFORE_ANYTHING_IS_MADE:
+            with pytest.raises(AwsError, match=action):
+                account.conform()
+            return
+        found = account.conform().verdicts().values()
+    assert "violated" not in found
+    assert action.startswith("Delete") or "not-observed" in found

@@ -69,6 +69,19 @@ def test_the_policy_has_each_action_once_for_each_kind_of_resource() -> None:
     assert len(named) == len(set(named)) + 1, "GetRole is for a role that is not there, too"
 
 
+OWN = {
+    f"arn:aws:iam::{ACCOUNT}:role/mxp-identity-conformance/*",
+    f"arn:aws:iam::{ACCOUNT}:role/mxp-identity-conformance-*",
+    f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{EKS_CLUSTER}",
+    f"arn:aws:eks:{REGION}:{ACCOUNT}:podidentityassociation/{EKS_CLUSTER}/*",
+}
+
+
+def test_no_right_reaches_what_a_run_has_not_made() -> None:
+    others = [one for one in policy(SCOPE)["Statement"] if one["Resource"] not in OWN]
+    assert [one["Action"] for one in others] == [["iam:GetAccountSummary", "iam:ListRoles"]]
+
+
 def test_what_the_cluster_refuses_is_named_in_the_rows_that_need_it(account: Account) -> None:
     account.cluster.refused = {"pods"}
     ran = account.conform()

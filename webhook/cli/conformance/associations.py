@@ -68,7 +68,7 @@ async def _page(lab: Lab, cluster: ClusterArn, **only: Any) -> Any:
     def ask(clients: AwsClients) -> Any:
         return clients.eks.list_pod_identity_associations(clusterName=cluster.name, maxResults=_PAGE, **only)
 
-    return await lab.read("ListPodIdentityAssociations", ask)
+    return await lab.ask("ListPodIdentityAssociations", ask)
 
 
 async def _found(lab: Lab, cluster: ClusterArn, subject: Subject, known: list[str]) -> bool:
@@ -80,7 +80,7 @@ async def _delete(lab: Lab, cluster: ClusterArn, association_id: str) -> None:
     def ask(clients: AwsClients) -> None:
         clients.eks.delete_pod_identity_association(clusterName=cluster.name, associationId=association_id)
 
-    await lab.read("DeletePodIdentityAssociation", ask)
+    await lab.ask("DeletePodIdentityAssociation", ask)
 
 
 class Associations:
@@ -149,7 +149,7 @@ class Associations:
             )
             return dict(found["association"])
 
-        return await self._lab.read("DescribePodIdentityAssociation", ask)
+        return await self._lab.ask("DescribePodIdentityAssociation", ask)
 
     async def update(self, **changed: Any) -> None:
         """Change members of the first, and no others. Raises AwsError."""

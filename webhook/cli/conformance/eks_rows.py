@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.cli.account_calls import policy_of
 from webhook.cli.conformance.associations import is_refusal_of_role, listed
 from webhook.cli.conformance.assumptions import LISTED_WITHIN, VARIABLES_WITHIN
-from webhook.cli.conformance.observation import by_code, judged, not_observed
+from webhook.cli.conformance.observation import by_code, judged, not_observed, says_nothing
 from webhook.cli.conformance.sts_rows import is_allowed
 from webhook.iam.statement import SERVICE
 from webhook.model.aws_errors import AwsError
@@ -154,7 +154,7 @@ class EksRows:
         return await self._lab.accepted(
             "the session may make an association",
             lambda: self._associations.create(self._associations.beside("-c"), keys),
-            lambda error: bool(error.code) and (waits or "iam:PassRole" not in str(error)),
+            lambda error: not says_nothing(error) and (waits or "iam:PassRole" not in str(error)),
         )
 
     async def source_arn(self) -> Observation:

@@ -33,7 +33,7 @@ _AROUND = 3
 async def no_such_role(lab: Lab, _: Roles) -> Observation:
     """Ask for a role that is not there."""
     try:
-        await lab.read("GetRole", lambda clients: clients.iam.get_role(RoleName=f"{lab.name}-missing"))
+        await lab.ask("GetRole", lambda clients: clients.iam.get_role(RoleName=f"{lab.name}-missing"))
     except AwsError as error:
         return by_code(error, "NoSuchEntity")
     return judged("a role that was never made is there", holds=False)
@@ -118,7 +118,7 @@ async def _quota(lab: Lab) -> int:
     def ask(clients: AwsClients) -> int:
         return int(clients.iam.get_account_summary()["SummaryMap"].get("AssumeRolePolicySizeQuota", DEFAULT_QUOTA))
 
-    return await lab.read("GetAccountSummary", ask)
+    return await lab.ask("GetAccountSummary", ask)
 
 
 async def _fits(roles: Roles, document: str) -> bool:

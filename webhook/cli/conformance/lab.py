@@ -101,8 +101,8 @@ class Lab:
         self.step = step
         self.cleanup = Cleanup(timing.sleep)
 
-    async def read(self, operation: str, function: Callable[[AwsClients], T]) -> T:
-        """Send a request that changes nothing. Raises AwsError."""
+    async def ask(self, operation: str, function: Callable[[AwsClients], T]) -> T:
+        """Send a request. Raises AwsError."""
         return await self.calls.call(operation, function)
 
     async def change(self, what: str, operation: str, function: Callable[[AwsClients], T]) -> T:
@@ -118,7 +118,7 @@ class Lab:
         try:
             return await _to_its_end(task)
         finally:
-            if task.done() and _is_refusal(task.exception()):
+            if task.done() and not task.cancelled() and _is_refusal(task.exception()):
                 self.cleanup.forget(made)
 
     async def remove(self, made: Made) -> None:

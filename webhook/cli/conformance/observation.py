@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.aws_errors import FailureKind
 
 if TYPE_CHECKING:
     from webhook.cli.conformance.assumptions import Assumption
+    from webhook.model.aws_errors import AwsError
 
 
 class Verdict(StrEnum):
@@ -49,11 +50,16 @@ def not_observed(reason: object) -> Observation:
     return Observation(str(reason), Verdict.NOT_OBSERVED)
 
 
+def says_nothing(error: AwsError) -> bool:
+    """Whether AWS has not judged the request: no answer of its own came, or it is busy or broken."""
+    return not error.code or error.kind in {FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
+
+
 def by_code(error: AwsError, expected: str) -> Observation:
     """The verdict on a refusal that should have the code `expected`.
 
-    Raises the error where it says nothing of that: AWS has not answered, or the caller lacks a right.
+    Raises the error where it says nothing of that, or that the caller lacks a right.
     """
-    if error.code != expected and (not error.code or error.kind is FailureKind.ACCESS_DENIED):
+    if error.code != expected and (says_nothing(error) or error.kind is FailureKind.ACCESS_DENIED):
         raise error
     return judged(error.code, holds=error.code == expected)

@@ -48,12 +48,12 @@ def removable_role(lab: Lab, name: str) -> Made:
 
     async def remove() -> None:
         try:
-            await lab.read("DeleteRole", delete)
+            await lab.ask("DeleteRole", delete)
         except AwsError as error:
             if error.code != "DeleteConflict":
                 raise
-            await lab.read("DeleteRolePolicy", delete_policy)
-            await lab.read("DeleteRole", delete)
+            await lab.ask("DeleteRolePolicy", delete_policy)
+            await lab.ask("DeleteRole", delete)
 
     return Made(f"role {name}", remove, command)
 
@@ -65,7 +65,7 @@ async def leftovers(lab: Lab) -> list[Made]:
         pages = clients.iam.get_paginator("list_roles").paginate(PathPrefix=f"/{NAME}/")
         return [text(role["RoleName"]) for page in pages for role in page["Roles"]]
 
-    return [removable_role(lab, name) for name in await lab.read("ListRoles", ask)]
+    return [removable_role(lab, name) for name in await lab.ask("ListRoles", ask)]
 
 
 class Roles:
@@ -166,7 +166,7 @@ class Roles:
         """
         role = await self.first()
         try:
-            self.last_read = TrustPolicy.parse(await self._lab.read("GetRole", partial(_trust_of, role.name)))
+            self.last_read = TrustPolicy.parse(await self._lab.ask("GetRole", partial(_trust_of, role.name)))
         except AwsError as error:
             if error.kind is not FailureKind.NO_SUCH_ROLE:
                 raise

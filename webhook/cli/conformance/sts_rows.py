@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.conformance.assumptions import ASSUMED_WITHIN
-from webhook.cli.conformance.observation import judged, not_observed
+from webhook.cli.conformance.observation import judged, not_observed, says_nothing
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.endpoints import Service
 
@@ -27,7 +27,7 @@ async def not_trusted(_: Lab, roles: Roles) -> Observation:
     try:
         await roles.ask_sts()
     except AwsError as error:
-        if not error.code:
+        if says_nothing(error):
             raise
         if any(words in str(error) for words in _NO_PROVIDER):
             return not_observed(f"{error}; `mxp-identity setup` makes the provider")
@@ -94,9 +94,9 @@ async def is_allowed(lab: Lab, keys: SessionKeys, operation: str, role: str) -> 
 async def _code(lab: Lab, operation: str, ask: Callable[[AwsClients], None]) -> str:
     """The code with which AWS refuses; empty where it does not. Raises AwsError where AWS has not answered."""
     try:
-        await lab.read(operation, ask)
+        await lab.ask(operation, ask)
     except AwsError as error:
-        if not error.code or error.kind is FailureKind.UNAVAILABLE:
+        if says_nothing(error):
             raise
         return error.code
     return ""
