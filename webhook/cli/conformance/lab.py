@@ -54,7 +54,7 @@ class Lapse:
             return f"not within {PATIENCE:g} s"
         later = self.last_without > self.first
         relapse = f", and for the last time not after {self.last_without:.0f} s" if later else ""
-        return f"after {self.first:.0f} s{relapse} ({self.looks} looks)"
+        return f"after {self.first:.0f} s{relapse} (looks: {self.looks})"
 
     def is_within(self, seconds: float) -> bool:
         """Whether it was so, and stayed so, from that time on at the latest."""
