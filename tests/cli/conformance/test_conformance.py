@@ -16,6 +16,7 @@ from webhook.model.names import ClusterArn
 
 if TYPE_CHECKING:
     from tests.cli.conformance.account import Account
+    from webhook.cli.conformance.assumptions import Assumption
 
 SCOPE = Scope("aws", ACCOUNT, ClusterArn(f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{EKS_CLUSTER}"))
 BEFORE_ANYTHING_IS_MADE = {"DescribeCluster", "ListPodIdentityAssociations", "ListRoles"}
@@ -36,14 +37,14 @@ def test_there_is_a_switch_for_each_assumption_and_no_other() -> None:
     assert {one.id for one in ASSUMPTIONS} == set(Violation)
 
 
-@pytest.mark.parametrize("violation", Violation)
-def test_a_violated_assumption_is_the_one_row_that_is_reported(account: Account, violation: Violation) -> None:
+@pytest.mark.parametrize("assumption", ASSUMPTIONS, ids=lambda one: one.id)
+def test_a_violated_assumption_is_the_one_row_that_is_reported(account: Account, assumption: Assumption) -> None:
     before = account.contents()
-    with account.aws.violating(violation):
+    with account.aws.violating(Violation(assumption.id)):
         ran = account.conform()
-    assert {name: found for name, found in ran.verdicts().items() if found != "holds"} == {
-        violation.value: "violated"
-    }, ran.result
+    reported = {name: verdict for name, verdict in ran.verdicts().items() if verdict != "holds"}
+    assert reported == {assumption.id: "violated"}, ran.result
+    assert ran.row(assumption.id)["otherwise"] == assumption.otherwise
     assert ran.code == 4
     assert account.contents() == before
 
