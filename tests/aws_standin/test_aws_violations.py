@@ -1,4 +1,4 @@
-"""Switches that violate what is assumed of AWS, over the control API; `tests/cli/conformance` has what each does."""
+"""Switches that violate what is assumed of AWS, by the control API; tests/cli/conformance shows what they do."""
 
 import urllib.error
 import urllib.request
