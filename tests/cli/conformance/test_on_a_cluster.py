@@ -37,7 +37,7 @@ def _allow(space: Space, rules: Sequence[tuple[str, str]]) -> None:
     metadata = {"name": PERSON, "namespace": NAMESPACE}
     role: dict[str, Any] = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata}
     role["rules"] = [{"apiGroups": [""], "resources": [resource], "verbs": [verb]} for resource, verb in rules]
-    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata}
+    binding: dict[str, Any] = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata}
     binding["roleRef"] = {"apiGroup": group, "kind": "Role", "name": PERSON}
     binding["subjects"] = [{"kind": "ServiceAccount", "name": PERSON, "namespace": NAMESPACE}]
     for item in (role, binding):
