@@ -93,7 +93,7 @@ ASSUMPTIONS = (
         Service.IAM,
         "White space does not count against the quota: space, tab, line feed and carriage return between tokens, "
         "space within strings",
-        "IAM user guide, reference_iam-quotas: white space is not counted",
+        "GetAccountSummary in the SDK's documentation: non-whitespace characters; IAM user guide, policy checks",
         "webhook/iam/trust_policy.py",
         "A policy with white space within the strings of external statements holds fewer subjects than computed: "
         "the refused write lowers the quota that the program computes with. It sends no other white space.",
@@ -134,7 +134,7 @@ ASSUMPTIONS = (
         "not-trusted",
         Service.STS,
         "STS answers AccessDenied to a token that the role does not trust",
-        "crossplane-contrib/provider-aws#5578; STS API reference has no such error",
+        "crossplane/crossplane#5578; the service model of STS has no such error",
         "webhook/cli/verify/control_planes.py",
         "`verify --assume` shows AWS's words. With one that is no refusal it says that STS could not be asked. "
         "The SDK in the pod may give up earlier or later than with AccessDenied.",
@@ -144,7 +144,7 @@ ASSUMPTIONS = (
         "assume-time",
         Service.STS,
         f"A subject that was added to a trust policy can assume the role within {ASSUMED_WITHIN:g} s",
-        "not documented; 4 to 30 s by reports (stratus-red-team#358, terraform-provider-aws#6566)",
+        "not documented; seconds by reports, rarely a minute (stratus-red-team#358, terraform-provider-aws#6566)",
         "webhook/iam/write_cycle.py",
         "A write that IAM has answered counts as granted all the same. The pod starts, and its first calls are "
         "refused for longer; its SDK tries again, and nothing is restarted.",
