@@ -45,6 +45,7 @@ def test_a_violated_assumption_is_the_one_row_that_is_reported(account: Account,
     reported = {name: verdict for name, verdict in ran.verdicts().items() if verdict != "holds"}
     assert reported == {assumption.id: "violated"}, ran.result
     assert ran.row(assumption.id)["otherwise"] == assumption.otherwise
+    assert ran.result["missingRights"] == []
     assert ran.code == 4
     assert account.contents() == before
 

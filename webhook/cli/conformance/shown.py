@@ -83,14 +83,16 @@ class Shown:
 
     def result(self, rows: Sequence[Row], left: Sequence[Left]) -> None:
         """Print the result."""
-        lacking = sorted({found for row in rows for found in _LACKING.findall(row.observation.text)})
-        lacking += sorted({found for one in left for found in _LACKING.findall(one.reason)} - set(lacking))
+        # A violated row may be about a session that is refused, and not about the caller.
+        observations = (row.observation for row in rows)
+        unseen = [one.text for one in observations if one.verdict is Verdict.NOT_OBSERVED]
+        reasons = [*unseen, *(one.reason for one in left)]
         document: dict[str, Any] = {
             "version": VERSION,
             "partition": self._scope.partition if self._scope else "",
             "region": self._region,
             "rows": [self._fields(row) for row in rows],
-            "missingRights": lacking,
+            "missingRights": sorted({found for text in reasons for found in _LACKING.findall(text)}),
             "notRemoved": [self._clean(one.what) for one in left],
         }
         if self._output is ConformanceOutput.JSON:
