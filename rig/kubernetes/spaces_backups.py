@@ -7,7 +7,7 @@ out. SharedBackupConfig's schema is the same from v1.13 on.
 from collections.abc import Sequence
 from typing import Any
 
-from rig.kubernetes.api import Api
+from rig.kubernetes.api import Api, ApiError
 from rig.kubernetes.objects import Object
 
 SHARED, ADMIN = "spaces.upbound.io", "admin.spaces.upbound.io"
@@ -124,19 +124,19 @@ DEFINITIONS: tuple[Object, ...] = (
 )
 """The CustomResourceDefinitions."""
 
-_DEFINED = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-
 
 def serves_backups(api: Api) -> bool:
-    """Whether the API server serves the kinds that were just created."""
-    found = {item["metadata"]["name"]: item.get("status", {}) for item in api.get(_DEFINED)["items"]}
-    return all(
-        ("Established", "True")
-        in {
-            (one["type"], one["status"]) for one in found.get(item["metadata"]["name"], {}).get("conditions") or []
-        }
-        for item in DEFINITIONS
-    )
+    """Whether the API server serves the kinds, and lists them in its discovery."""
+    for item in DEFINITIONS:
+        spec = item["spec"]
+        try:
+            found = api.get(f"/apis/{spec['group']}/{spec['versions'][0]['name']}")["resources"]
+            api.get(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}")
+        except ApiError:
+            return False
+        if spec["names"]["plural"] not in {one["name"] for one in found}:
+            return False
+    return True
 
 
 def config(group: str, name: str = "backups", bucket: str = "my-backups", **storage: Any) -> Object:
