@@ -43,6 +43,14 @@ class _Named(msgspec.Struct, frozen=True):
     metadata: _Metadata
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Kinds(msgspec.Struct, frozen=True):
+    resources: list[_Kind]
+
+
 class _Credentials(msgspec.Struct, frozen=True):
     source: str = ""
 
@@ -93,34 +101,42 @@ class _Schedule(msgspec.Struct, frozen=True):
 
 
 async def read_backups(connection: Connection) -> Backups:
-    """All configurations and schedules of the cluster (list). A kind that may not be listed is unread."""
+    """All configurations and schedules of the cluster (list). A kind that may not be listed is unread.
+
+    Raises ClusterError where the API server does not say what it serves.
+    """
     configs: list[BackupConfig] = []
     schedules: list[Schedule] = []
     unread: dict[str, str] = {}
-    served: set[ConfigKind] = set()
+    listed_kinds: set[ConfigKind] = set()
+    served = [*await _served(connection, _SHARED), *await _served(connection, _SPACE)]
     for kind, path in _CONFIGS.items():
-        try:
-            found = await _list(connection, path, _Config)
-        except ClusterError as error:
-            unread[kind.resource] = str(error)
-            continue
-        if found is not None:
-            served.add(kind)
-            configs += [_config(kind, one) for one in found]
+        if path in served:
+            try:
+                configs += [_config(kind, one) for one in await _list(connection, path, _Config)]
+                listed_kinds.add(kind)
+            except ClusterError as error:
+                unread[kind.resource] = str(error)
     for name, path in _SCHEDULES.items():
-        try:
-            schedules += [_schedule(name, one) for one in await _list(connection, path, _Schedule) or ()]
-        except ClusterError as error:
-            unread[path.rpartition("/")[2]] = str(error)
-    return Backups(tuple(configs), tuple(schedules), frozenset(served), unread)
+        if path in served:
+            try:
+                schedules += [_schedule(name, one) for one in await _list(connection, path, _Schedule)]
+            except ClusterError as error:
+                unread[path.rpartition("/")[2]] = str(error)
+    return Backups(tuple(configs), tuple(schedules), frozenset(listed_kinds), unread)
 
 
-async def _list(connection: Connection, path: str, kind: type[T]) -> list[T] | None:
-    """The objects; None where the API server does not serve the kind."""
+async def _served(connection: Connection, root: str) -> list[str]:
+    """Where the kinds of a version are, by discovery: without a right a list of what is not there is denied, too."""
     try:
-        return await connection.in_thread(lambda: list(listed(connection, kind, path, {})))
+        found = await connection.in_thread(lambda: connection.ask(_Kinds, "GET", root))
     except NotFoundError:
-        return None
+        return []
+    return [f"{root}/{one.name}" for one in found.resources]
+
+
+async def _list(connection: Connection, path: str, kind: type[T]) -> list[T]:
+    return await connection.in_thread(lambda: list(listed(connection, kind, path, {})))
 
 
 async def read_agents(connection: Connection) -> Agents:
