@@ -127,7 +127,7 @@ async def read_backups(connection: Connection) -> Backups:
 
 
 async def _served(connection: Connection, root: str) -> list[str]:
-    """Where the kinds of a version are, by discovery: without a right a list of what is not there is denied, too."""
+    """Where the kinds of a version are, by discovery: lists of what is not there may be denied, too."""
     try:
         found = await connection.in_thread(lambda: connection.ask(_Kinds, "GET", root))
     except NotFoundError:
