@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rig.aws.associations import Associations
 from rig.aws.backend import Backend
+from rig.aws.buckets import Bucket, Key, VpcEndpoint
 from rig.aws.callers import Callers
 from rig.aws.calls import Clock
 from rig.aws.principals import Principals
@@ -32,7 +33,9 @@ class State:
         self.issuers = Issuers()
         self.callers = Callers(self.iam, clock)
         self.associations = Associations(clock)
-        self.buckets = {"my-backups": region}
+        self.buckets = {"my-backups": Bucket("my-backups", region)}
+        self.keys: dict[str, Key] = {}
+        self.endpoints: dict[str, VpcEndpoint] = {}
 
     def cluster_arn(self, name: str) -> str:
         """Return the ARN of a cluster of this account."""

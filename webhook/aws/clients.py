@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
 
+
 _MUST_RENEW = 600
 """Seconds before the end of credentials within which botocore has every caller wait for new ones."""
 
@@ -172,6 +173,23 @@ class AwsClients:
     def s3(self, region: str) -> Any:
         """S3 in a region, which is the bucket's."""
         return self._signing(f"s3 {region}", lambda session: session.client("s3", region_name=region))
+
+    def s3_as(self, region: str, keys: SessionKeys) -> Any:
+        """S3 in a region, called with credentials that were issued for another: a new client each time."""
+        session, _ = self._open()
+        with self._lock, _configuration():
+            return session.client(
+                "s3",
+                region_name=region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token,
+            )
+
+    @property
+    def ec2(self) -> Any:
+        """EC2, whose VPC endpoints have policies."""
+        return self._signing("ec2", lambda session: session.client("ec2", region_name=self.region))
 
     @property
     def sts_without_credentials(self) -> STSClient:

@@ -1,6 +1,6 @@
 """Credentials for a token: of STS for a role that trusts it, and of EKS for a pod's association.
 
-`conformance` uses them to call AWS with a role's rights, and keeps them no longer than its run.
+`conformance` and `verify` use them to call AWS with a role's rights, and keep them no longer than their run.
 """
 
 from __future__ import annotations

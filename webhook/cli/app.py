@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from webhook.cli.config.command import check
 from webhook.cli.conformance.command import conformance
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate
+from webhook.cli.options import ANY
 from webhook.cli.plan.command import plan
 from webhook.cli.report.command import report
 from webhook.cli.restart.command import restart
@@ -39,6 +41,20 @@ class _Legible:
 
 class _Command(_Legible, TyperCommand):
     """One command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; an option whose value stands in brackets may be without one, which is then `ANY`."""
+        optional = {
+            name
+            for param in self.get_params(ctx)
+            if (param.metavar or "").startswith("[")
+            for name in param.opts
+            if isinstance(param, TyperOption)
+        }
+        given: list[str] = []
+        for word, following in zip_longest(args, args[1:], fillvalue="-"):
+            given += [word, ANY] if word in optional and following.startswith("-") else [word]
+        return super().parse_args(ctx, given)
 
 
 class _Commands(_Legible, TyperGroup):
