@@ -39,7 +39,7 @@ class Identities:
     def _run(self) -> None:
         written: list[tuple[str, str]] = []
         while not self._stopped.wait(_POLL_S):
-            found = self._aws.associations(self._cluster, self.lag)
+            found = self._aws.known_to_pods(self._cluster, self.lag)
             identities = sorted((one.namespace, one.service_account) for one in found)
             if identities != written:
                 self._webhook.set_associations(identities)

@@ -10,7 +10,7 @@ from rig.aws.standin import AwsStandIn
 from rig.identities import Identities
 from rig.kubernetes.api import ApiError
 from rig.kubernetes.cluster import Cluster
-from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, namespace, service_account
+from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT, agent, namespace, service_account
 from rig.kubernetes.place import LOOPBACK
 from rig.kubernetes.registration import ENTRY, OWN_NAMESPACE, Registration
 from rig.permissions import PROGRAM, iam_policy, irsa_trust, kubernetes_objects, pod_identity_policy
@@ -212,6 +212,7 @@ class Space:
         Another call changes the lag.
         """
         arn = self.aws.add_cluster(EKS_CLUSTER, self.cluster.issuer)
+        self.cluster.apply([agent()])
         policy = json.dumps(pod_identity_policy(self.roles, arn))
         iam = self.aws.admin_client("iam")
         iam.put_role_policy(RoleName=self._own_role, PolicyName="pod-identity", PolicyDocument=policy)

@@ -26,6 +26,7 @@ from rig.aws.remote import RemoteStandIn, launch
 from rig.aws.standin import ACCOUNT, REGION, AwsStandIn
 from rig.aws.switchboard import Switch
 from rig.aws.trust import Write
+from rig.aws.violations import Violation
 
 __all__ = [
     "ACCOUNT",
@@ -49,6 +50,7 @@ __all__ = [
     "Switch",
     "Throttle",
     "TokenIssuer",
+    "Violation",
     "Write",
     "launch",
 ]

@@ -5,7 +5,7 @@ import re
 from botocore.model import OperationNotFoundError
 from moto.core.request import Request as MotoRequest
 
-from rig.aws import rest, s3
+from rig.aws import kms, rest, s3, s3_requests, vpc_endpoints
 from rig.aws.authorization import Authorization
 from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
@@ -24,6 +24,11 @@ NAMESPACES = {
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 _REQUEST_ID = re.compile(r"<RequestId>[^<]*</RequestId>")
+_ANSWERS = {
+    s3_requests.SERVICE: s3.answer,
+    kms.SERVICE: kms.answer,
+    vpc_endpoints.SERVICE: vpc_endpoints.answer,
+}
 _UNSIGNED = {"sts:AssumeRoleWithWebIdentity"}
 
 
@@ -44,9 +49,9 @@ class Account:
         with self.state.lock:
             if call.service in rest.SERVICES:
                 return self._rest(call, met)
-            if call.service == s3.SERVICE:
+            if call.service in _ANSWERS:
                 self._authorized(call, met)
-                return s3.head_bucket(self.state, call)
+                return _ANSWERS[call.service](self.state, call)
             handler = self._handler(call, met)
             try:
                 status, _, body = handler._dispatch(_moto_request(call))  # noqa: SLF001

@@ -1,8 +1,4 @@
-"""May this caller make this call? Decided by the caller's identity policies, worded as AWS words it.
-
-Inline and customer-managed policies of users and roles are read; groups, permissions boundaries, session policies
-and SCPs are not here.
-"""
+"""May this caller make this call? What a call needs is here; which policies decide about it is in `layers`."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -11,12 +7,14 @@ from typing import Any
 
 from moto.iam.models import Role, User
 
-from rig.aws import rest, s3
+from rig.aws import rest, s3_requests
 from rig.aws.callers import Caller
 from rig.aws.calls import ApiCall
-from rig.aws.errors import not_authorized
-from rig.aws.policy import Context, Decision, Policy, Query, decide, parse
+from rig.aws.errors import AwsError, not_authorized
+from rig.aws.layers import Layers
+from rig.aws.policy import Context, Query
 from rig.aws.state import State
+from rig.aws.violations import Violation
 
 _PASSING = {"CreatePodIdentityAssociation", "UpdatePodIdentityAssociation"}
 _FREE_FOR_ALL = {"sts:GetCallerIdentity"}  # "No permissions are required" (API reference)
@@ -32,12 +30,13 @@ class Target:
 
 
 class Authorization:
-    """The identity policies of one account."""
+    """The rights of one account's callers."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._iam = state.iam
         self._clock = state.clock
+        self._layers = Layers(state)
 
     def require(self, caller: Caller, call: ApiCall) -> None:
         """Raise AccessDenied (403) unless the caller's policies allow the call."""
@@ -45,20 +44,26 @@ class Authorization:
             return
         for action, target, context in self._needed(call):
             query = Query(action, target.arn, context={**self._context(caller, call, target), **context})
-            decision = decide(self._policies(caller), query)
-            if decision is not Decision.ALLOWED:
-                raise not_authorized(caller.arn, action, target.shown, denied=decision is Decision.DENIED)
+            if refused := self._layers.refusal(caller, query):
+                refusal = not_authorized(
+                    caller.arn, action, target.shown, denied=refused.denied, kind=refused.kind
+                )
+                if Violation.ACCESS_DENIED in self._state.violations:
+                    raise AwsError("UnauthorizedOperation", refusal.message, 403)
+                raise refusal
 
     def target(self, call: ApiCall) -> Target:
         """Return what a call is about; `*` where the action takes no resource."""
         params, account = call.params, f"arn:{self._iam.partition}:iam::{self._iam.account_id}"
         if call.service in rest.SERVICES:
             return self._eks(call.action, params)
-        if call.service == s3.SERVICE:
-            arn = f"arn:{self._iam.partition}:s3:::{params['Bucket']}"
-            return Target(arn, arn, {})
+        if call.service == s3_requests.SERVICE:
+            arn = f"arn:{self._iam.partition}:s3:::{'/'.join(filter(None, (params['Bucket'], params['Key'])))}"
+            return Target(arn, f'"{arn}"', {})
+        if "KeyId" in params:
+            return Target(params["KeyId"], params["KeyId"], {})
         if "RoleName" in params:
-            return self._role(params["RoleName"], account)
+            return self._role(params["RoleName"], account, str(params.get("Path", "/")))
         if "UserName" in params:
             user = self._iam.users.get(params["UserName"])
             arn = user.arn if user else f"{account}:user/{params['UserName']}"
@@ -78,7 +83,10 @@ class Authorization:
         """What a call needs: its own action, and for an association tags and the right to pass on the role."""
         tags = call.params.get("tags") if call.service == rest.EKS else None
         context = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in (tags or {}).items()}
-        yield s3.RIGHT if call.service == s3.SERVICE else call.name, self.target(call), context
+        if call.service == s3_requests.SERVICE:
+            yield from self._of_objects(call)
+            return
+        yield call.name, self.target(call), context
         if call.action not in _PASSING:
             return
         cluster = str(call.params.get("clusterName"))
@@ -86,11 +94,24 @@ class Authorization:
             arn = self._state.association_arn(cluster, self._state.associations.new_id())
             yield "eks:TagResource", Target(arn, arn, {}), context
         if role := call.params.get("roleArn"):
-            passed = {
-                "iam:passedtoservice": ("pods.eks.amazonaws.com",),
-                "iam:associatedresourcearn": (self._state.cluster_arn(cluster),),
-            }
+            passed = {"iam:passedtoservice": ("pods.eks.amazonaws.com",)}
+            if Violation.ASSOCIATED_RESOURCE not in self._state.violations:
+                passed["iam:associatedresourcearn"] = (self._state.cluster_arn(cluster),)
             yield "iam:PassRole", Target(str(role), str(role), {}), passed
+
+    def _of_objects(self, call: ApiCall) -> Iterator[tuple[str, Target, Context]]:
+        """Of an object in a bucket with a key also that key; of one that is not there the right to list."""
+        right, target, params = s3_requests.right_of(call.action), self.target(call), call.params
+        yield right, target, {"s3:prefix": (params["Prefix"],)} if params["Prefix"] else {}
+        bucket = self._state.buckets.get(params["Bucket"])
+        if bucket is None or call.action not in {"PutObject", "GetObject", "HeadObject"}:
+            return
+        if call.action != "PutObject" and params["Key"] not in bucket.objects:
+            arn = target.arn.removesuffix(f"/{params['Key']}")
+            yield "s3:ListBucket", Target(arn, f'"{arn}"', {}), {}
+        elif bucket.key:
+            action = "kms:GenerateDataKey" if call.action == "PutObject" else "kms:Decrypt"
+            yield action, Target(bucket.key, bucket.key, {}), {}
 
     def _eks(self, action: str, params: Mapping[str, Any]) -> Target:
         """A cluster, or one of its associations or add-ons, which are no part of the cluster's ARN."""
@@ -109,9 +130,9 @@ class Authorization:
         found = self._state.associations.find(cluster, str(association_id))
         return Target(arn, arn, found.tags if found else {})
 
-    def _role(self, name: str, account: str) -> Target:
+    def _role(self, name: str, account: str, path: str) -> Target:
         role = self._find_role(name)
-        arn = role.arn if role else f"{account}:role/{name}"
+        arn = role.arn if role else f"{account}:role{path}{name}"
         return Target(arn, f"role {name}", _tags(role.tags if role else []))
 
     def _find_role(self, name: str) -> Role | None:
@@ -119,15 +140,6 @@ class Authorization:
 
     def _user_tags(self, user: User | None) -> list[dict[str, str]]:
         return self._iam.tagger.list_tags_for_resource(user.arn)["Tags"] if user else []
-
-    def _policies(self, caller: Caller) -> Iterator[Policy]:
-        owner = self._iam.users.get(caller.name) if caller.kind == "user" else self._find_role(caller.name)
-        if owner is None:
-            return
-        for document in owner.policies.values():
-            yield parse(document)
-        for managed in owner.managed_policies.values():
-            yield from (parse(version.document) for version in managed.versions if version.is_default)
 
     def _context(self, caller: Caller, call: ApiCall, target: Target) -> dict[str, tuple[str, ...]]:
         now = self._clock()
@@ -140,10 +152,13 @@ class Authorization:
             "aws:securetransport": "false",
             "aws:currenttime": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(),
             "aws:epochtime": str(int(now)),
+            "aws:requestedregion": s3_requests.region_of(call.request),
             "aws:useragent": call.request.headers.get("user-agent", ""),
         }
         if caller.kind == "user":
             context["aws:username"] = caller.name
+        for key, value in caller.tags.items():
+            context[f"aws:principaltag/{key}".lower()] = value
         for key, value in target.tags.items():
             context[f"aws:resourcetag/{key}".lower()] = value
             context[f"iam:resourcetag/{key}".lower()] = value

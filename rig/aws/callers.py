@@ -6,7 +6,8 @@ be the one that was handed out with its key.
 
 import base64
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from moto.iam.models import Role
 
@@ -33,6 +34,8 @@ class Caller:
     arn: str
     principal_arn: str
     user_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,12 @@ class Callers:
         except AwsError:
             return "anonymous"
 
-    def open_session(self, role: Role, name: str, duration: float) -> Session:
-        """Hand out credentials of an assumed role that hold for `duration` seconds."""
+    def open_session(
+        self, role: Role, name: str, duration: float, tags: Mapping[str, str] | None = None
+    ) -> Session:
+        """Hand out credentials of an assumed role that hold for `duration` seconds; `tags` are the session's."""
         arn = f"arn:{self._iam.partition}:sts::{self._iam.account_id}:assumed-role/{role.name}/{name}"
-        caller = Caller("role", role.name, arn, role.arn, f"{role.id}:{name}")
+        caller = Caller("role", role.name, arn, role.arn, f"{role.id}:{name}", tags or {})
         session = Session(caller, _credentials("ASIA", session=True), self._clock() + duration)
         self._sessions[session.credentials.access_key_id] = session
         return session

@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from rig.aws import rest
+from rig.aws import kms, rest, s3_requests
 from rig.aws.errors import AwsError
 from rig.aws.http import Request
 
-_SERVICES = {"2010-05-08": "iam", "2011-06-15": "sts"}
+_SERVICES = {"2010-05-08": "iam", "2011-06-15": "sts", "2016-11-15": "ec2"}
 _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 _ASK_AGAIN = 0.05
@@ -28,7 +28,7 @@ Clock = Callable[[], float]
 class ApiCall:
     """One request. `role` is the name of the role it is about, or empty.
 
-    Parameters of the Query protocol are strings, those of EKS's REST protocol what JSON makes of them.
+    Parameters of the Query protocol are strings, those of EKS's REST protocol and of KMS what JSON makes of them.
     """
 
     service: str
@@ -48,7 +48,7 @@ class ApiCall:
 
 def read(request: Request) -> ApiCall:
     """Read a request. Raises `AwsError` when it names no action of a service that is here."""
-    found = _read_head(request) or rest.read(request)
+    found = s3_requests.read(request) or kms.read(request) or rest.read(request)
     service, action, params = found or _read_query(request)
     key = _ACCESS_KEY.search(request.headers.get("authorization", ""))
     return ApiCall(
@@ -63,13 +63,6 @@ def read(request: Request) -> ApiCall:
         request=request,
         request_id=str(uuid.uuid4()),
     )
-
-
-def _read_head(request: Request) -> tuple[str, str, dict[str, Any]] | None:
-    """Of the services that are here only S3 has requests without a body in the answer: its HeadBucket."""
-    if request.method != "HEAD":
-        return None
-    return "s3", "HeadBucket", {"Bucket": request.target.partition("?")[0].strip("/")}
 
 
 def _read_query(request: Request) -> tuple[str, str, dict[str, Any]]:

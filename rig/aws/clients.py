@@ -15,13 +15,15 @@ from botocore.config import Config
 from rig.aws.callers import Credentials
 
 _lock = threading.Lock()  # making clients is not thread-safe, using them is
-_nothing_ambient = botocore.session.Session(
-    session_vars={
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-        "ca_bundle": (None, None, None, None),
-    }
+_nothing_ambient = boto3.session.Session(
+    botocore_session=botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+            "ca_bundle": (None, None, None, None),
+        }
+    )
 )
 
 
@@ -35,7 +37,7 @@ def client(service: str, url: str, region: str, credentials: Credentials, config
         max_pool_connections=50,
     )
     with _lock:
-        return boto3.session.Session(botocore_session=_nothing_ambient).client(
+        return _nothing_ambient.client(
             service,  # type: ignore[call-overload]
             endpoint_url=url,
             region_name=region,

@@ -1,8 +1,8 @@
 """The controls over HTTP, under /_standin/, for a stand-in that runs in another process.
 
-GET about; PUT quota, association-quota, clusters; GET associations/CLUSTER/SECONDS-AGO; GET, POST, DELETE faults
-and DELETE faults/NUMBER; GET history/ROLE; GET, DELETE log; GET in-flight; PUT issuers; POST deleted-principals.
-Bodies and answers are JSON; a fault names its kind in `type`:
+GET about; PUT quota, association-quota, clusters; GET associations/CLUSTER/SECONDS-AGO; GET, PUT violations; GET,
+POST, DELETE faults and DELETE faults/NUMBER; GET history/ROLE; GET, DELETE log; GET in-flight; PUT issuers; POST
+deleted-principals. Bodies and answers are JSON; a fault names its kind in `type`:
 `curl -d '{"type": "Latency", "seconds": 0.15}' URL/_standin/faults`.
 """
 
@@ -18,6 +18,7 @@ from rig.aws.controls import Controls
 from rig.aws.endpoint import Endpoint
 from rig.aws.faults import Fault
 from rig.aws.http import Request, Response
+from rig.aws.violations import Violation
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -38,6 +39,8 @@ class ControlApi:
                 ("PUT", "association-quota", self._set_association_quota),
                 ("PUT", "clusters", self._add_cluster),
                 ("GET", "associations/(.+)", self._associations),
+                ("GET", "violations", lambda _, __: sorted(controls.violations)),
+                ("PUT", "violations", self._violate),
                 ("GET", "faults", self._faults),
                 ("POST", "faults", self._switch_on),
                 ("DELETE", "faults/?([0-9]*)", self._switch_off),
@@ -86,6 +89,9 @@ class ControlApi:
     def _associations(self, path: str, _: bytes) -> list[Association]:
         cluster, *ago = path.split("/")
         return self._controls.associations(cluster, float(ago[0]) if ago else 0.0)
+
+    def _violate(self, _: str, body: bytes) -> None:
+        self._controls.violations = msgspec.json.decode(body, type=set[Violation])
 
     def _faults(self, _: str, __: bytes) -> list[SwitchState]:
         return [

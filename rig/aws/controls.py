@@ -1,18 +1,23 @@
 """What can be done to a stand-in from outside AWS's own API, and what it tells of what happened."""
 
+import uuid
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import msgspec
 
 from rig.aws.associations import Association, EksCluster
+from rig.aws.buckets import Bucket, Key, VpcEndpoint
 from rig.aws.calls import CallLog, CallRecord
 from rig.aws.faults import Fault
 from rig.aws.state import State
 from rig.aws.switchboard import Switch, Switchboard
 from rig.aws.tokens import Jwks
 from rig.aws.trust import Write
+from rig.aws.violations import LATE_FOR_PODS_S, Violation
 
 
 class Controls:
@@ -50,15 +55,67 @@ class Controls:
             )
         return arn
 
-    def add_bucket(self, name: str, region: str | None = None) -> None:
+    def add_bucket(self, name: str, region: str | None = None, **more: Any) -> Bucket:
         """Have a bucket, by default in the account's region; `my-backups` is there from the start."""
         with self._state.lock:
-            self._state.buckets[name] = region or self._state.region
+            found = self._state.buckets[name] = Bucket(name, region or self._state.region, **more)
+        return found
+
+    def bucket(self, name: str) -> Bucket:
+        """A bucket, to look at and to change."""
+        return self._state.buckets[name]
+
+    def add_key(self, policy: str, region: str | None = None) -> Key:
+        """Have a KMS key, by default in the account's region."""
+        place = f"{region or self._state.region}:{self._state.account}"
+        arn = f"arn:{self._state.partition}:kms:{place}:key/{uuid.uuid4()}"
+        with self._state.lock:
+            found = self._state.keys[arn] = Key(arn, policy)
+        return found
+
+    def add_endpoint(self, policy: str) -> VpcEndpoint:
+        """Have roles' calls to S3 go through a VPC endpoint, until it is removed from `endpoints`."""
+        with self._state.lock:
+            name = f"vpce-{uuid.uuid4().hex[:17]}"
+            service = f"com.amazonaws.{self._state.region}.s3"
+            found = self._state.endpoints[name] = VpcEndpoint(name, service, policy)
+        return found
+
+    @property
+    def endpoints(self) -> dict[str, VpcEndpoint]:
+        """The VPC endpoints of S3, by their ids."""
+        return self._state.endpoints
 
     def associations(self, cluster: str, ago: float = 0.0) -> list[Association]:
         """Return a cluster's Pod Identity associations as they were `ago` seconds ago, oldest first."""
         with self._state.lock:
             return self._state.associations.seen(cluster, ago)
+
+    def known_to_pods(self, cluster: str, lag: float = 0.0) -> list[Association]:
+        """Return the associations that EKS's webhook knows, which it learns of `lag` seconds late."""
+        is_late = Violation.POD_VARIABLES in self._state.violations
+        return self.associations(cluster, lag + (LATE_FOR_PODS_S if is_late else 0.0))
+
+    @property
+    def violations(self) -> AbstractSet[Violation]:
+        """In which respects it behaves otherwise than AWS is assumed to."""
+        return frozenset(self._state.violations)
+
+    @violations.setter
+    def violations(self, violations: AbstractSet[Violation]) -> None:
+        with self._state.lock:
+            self._state.violations.clear()
+            self._state.violations |= violations
+
+    @contextmanager
+    def violating(self, violation: Violation) -> Iterator[None]:
+        """Behave otherwise than AWS is assumed to in one respect, for a `with` block."""
+        before = self.violations
+        self.violations = before | {violation}
+        try:
+            yield
+        finally:
+            self.violations = before
 
     def addons(self, cluster: str) -> tuple[str, ...]:
         """Return the names of a cluster's add-ons, in the order in which they came."""

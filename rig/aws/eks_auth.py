@@ -2,7 +2,8 @@
 
 Order of the checks: the cluster, the token's form and expiry, its issuer, audience and signature, the
 association, the role's trust policy. The trust policy must allow EKS both to assume the role and to tag the
-session, with the six session tags as the request's tags.
+session, with the six session tags as the request's tags. Their tags stay with the session. The cluster is the
+request's source (terraform-aws-modules/terraform-aws-eks#3743; no page of AWS says so).
 """
 
 import datetime as dt
@@ -19,6 +20,7 @@ from rig.aws.state import State
 from rig.aws.switchboard import Met
 from rig.aws.tokens import audience_of, claims_of
 from rig.aws.trust import Version
+from rig.aws.violations import Violation
 
 AUDIENCE = "pods.eks.amazonaws.com"
 SESSION_SECONDS = 6 * 3600.0
@@ -51,7 +53,7 @@ class EksAuth:
             subject = f"{pod['namespace']}/{pod['serviceaccount']['name']}"
             raise AwsError("ResourceNotFoundException", f"No association found for {subject}", 404)
         version = self._trusting(association, cluster, pod)
-        return self._answer(association, version, claims, pod)
+        return self._answer(association, version, claims, cluster)
 
     def _claims(self, token: str, cluster: EksCluster) -> dict[str, Any]:
         try:
@@ -70,7 +72,13 @@ class EksAuth:
     def _trusting(self, association: Association, cluster: EksCluster, pod: Mapping[str, Any]) -> Version:
         """Return the association's role, whose trust policy must let EKS in for this pod."""
         version = self._state.trust.version(association.role_arn.rpartition("/")[2], self._stale)
-        context = {} if association.disable_session_tags else _tags(cluster, pod)
+        by_association = Violation.SOURCE_ARN in self._state.violations
+        source = association.arn if by_association else cluster.arn
+        context = {
+            "aws:sourcearn": (source,),
+            "aws:sourceaccount": (self._state.account,),
+            **({} if association.disable_session_tags else _tags(cluster, pod)),
+        }
         if (
             version is None
             or version.role is None
@@ -84,12 +92,15 @@ class EksAuth:
         return version
 
     def _answer(
-        self, association: Association, version: Version, claims: Mapping[str, Any], pod: Mapping[str, Any]
+        self, association: Association, version: Version, claims: Mapping[str, Any], cluster: EksCluster
     ) -> dict[str, Any]:
         if version.role is None:
             raise ValueError("a role that does not exist trusts nobody")
+        pod = _pod(claims)
         name = f"eks-{association.cluster}-{pod['pod']['name']}"[:_LONGEST_SESSION_NAME]
-        session = self._state.callers.open_session(version.role, name, SESSION_SECONDS)
+        has_none = association.disable_session_tags or Violation.PRINCIPAL_TAG in self._state.violations
+        tags = {} if has_none else session_tags(cluster, pod)
+        session = self._state.callers.open_session(version.role, name, SESSION_SECONDS, tags)
         return {
             "subject": {"namespace": association.namespace, "serviceAccount": association.service_account},
             "audience": audience_of(claims),

@@ -49,9 +49,20 @@ class Endpoint:
         self, service: Literal["eks-auth"], credentials: Credentials, config: Config | None = None
     ) -> "EKSAuthClient": ...
 
-    def client(self, service: str, credentials: Credentials, config: Config | None = None) -> Any:
+    @overload
+    def client(
+        self,
+        service: Literal["ec2", "kms", "s3"],
+        credentials: Credentials,
+        config: Config | None = None,
+        region: str = "",
+    ) -> Any: ...
+
+    def client(
+        self, service: str, credentials: Credentials, config: Config | None = None, region: str = ""
+    ) -> Any:
         """Return an unmodified boto3 client; by default it never tries twice and gives up after 5 seconds."""
-        return clients.client(service, self.url, self.region, credentials, config)
+        return clients.client(service, self.url, region or self.region, credentials, config)
 
     @overload
     def admin_client(self, service: Literal["iam"]) -> "IAMClient": ...
@@ -65,7 +76,10 @@ class Endpoint:
     @overload
     def admin_client(self, service: Literal["eks-auth"]) -> "EKSAuthClient": ...
 
-    def admin_client(self, service: Literal["eks", "eks-auth", "iam", "sts"]) -> Any:
+    @overload
+    def admin_client(self, service: Literal["s3"]) -> Any: ...
+
+    def admin_client(self, service: Literal["eks", "eks-auth", "iam", "s3", "sts"]) -> Any:
         """Return a client with the root key. Switches hold for it as for everybody."""
         return self.client(service, self.root)
 

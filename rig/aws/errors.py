@@ -47,12 +47,13 @@ def not_authorized_to_assume() -> AwsError:
     return AwsError("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
 
 
-def not_authorized(caller: str, action: str, resource: str, *, denied: bool) -> AwsError:
-    """Return the answer to a caller whose identity policies do not allow an action."""
+def not_authorized(
+    caller: str, action: str, resource: str, *, denied: bool, kind: str = "identity-based policy"
+) -> AwsError:
+    """Return the answer to a caller whom policies of that kind do not allow an action."""
+    article = "an" if kind[0] in "aeio" else "a"
     reason = (
-        "with an explicit deny in an identity-based policy"
-        if denied
-        else f"because no identity-based policy allows the {action} action"
+        f"with an explicit deny in {article} {kind}" if denied else f"because no {kind} allows the {action} action"
     )
     message = f"User: {caller} is not authorized to perform: {action} on resource: {resource} {reason}"
     return AwsError("AccessDenied", message, 403)

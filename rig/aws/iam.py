@@ -12,9 +12,12 @@ from moto.iam.responses import IamResponse
 from rig.aws.calls import ApiCall
 from rig.aws.errors import AwsError
 from rig.aws.faults import Reorder, Stale
+from rig.aws.layers import Layers
+from rig.aws.policy import Decision, Query, decide
 from rig.aws.state import State
 from rig.aws.switchboard import Met
 from rig.aws.trust import Write
+from rig.aws.violations import Violation
 
 _known = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
 _ENCODED = {
@@ -33,6 +36,8 @@ class Iam(IamResponse):
         self.RESPONSE_KEY_PATH_TO_TRANSFORMER = _ENCODED
         self._backend, self._trust, self._clock = state.iam, state.trust, state.clock
         self._call, self._caller, self._met = call, caller, met
+        self._violations = state.violations
+        self._layers = Layers(state)
 
     @property
     def backend(self) -> IAMBackend:
@@ -80,7 +85,13 @@ class Iam(IamResponse):
 
     def get_role(self) -> ActionResult:
         """Show the role as a reader sees it."""
-        return ActionResult({"Role": self._shown(self._call.role)})
+        stale = self._trust.late(Violation.READ_AGE, self._stale)
+        try:
+            return ActionResult({"Role": self._shown(self._call.role, stale)})
+        except NotFoundException as error:
+            if Violation.NO_SUCH_ROLE in self._violations:
+                raise AwsError("ResourceNotFoundException", str(error), 404) from error
+            raise
 
     def list_roles(self) -> ActionResult:
         """Show the roles as a reader sees them."""
@@ -88,12 +99,42 @@ class Iam(IamResponse):
         if not isinstance(result, dict):
             raise TypeError("moto's ListRoles is not what it was")
         names = [role.name for role in result["Roles"] if self._trust.version(role.name, self._stale)]
-        return ActionResult({**result, "Roles": [self._shown(name) for name in names]})
+        return ActionResult({**result, "Roles": [self._shown(name, self._stale) for name in names]})
 
     def get_account_summary(self) -> ActionResult:
         """Report the quota trust policies are held to."""
         summary = AccountSummary(self._backend).summary_map
         return ActionResult({"SummaryMap": {**summary, "AssumeRolePolicySizeQuota": self._trust.quota}})
+
+    def simulate_principal_policy(self) -> ActionResult:
+        """Evaluate a role's policies and boundary for each action and resource; nothing else (API reference)."""
+        role = self._backend.get_role(self._call.params["PolicySourceArn"].rpartition("/")[2])
+        context = {
+            value.lower(): tuple(self._members(key.replace("ContextKeyName", "ContextKeyValues.member.")))
+            for key, value in self._call.params.items()
+            if key.endswith(".ContextKeyName")
+        }
+        results = [
+            self._simulated(role, Query(action, resource, context=context))
+            for action in self._members("ActionNames.member.")
+            for resource in self._members("ResourceArns.member.")
+        ]
+        return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+    def _members(self, prefix: str) -> list[str]:
+        return [value for key, value in self._call.params.items() if key.startswith(prefix)]
+
+    def _simulated(self, role: Role, query: Query) -> dict[str, object]:
+        decision, limits = decide(self._layers.identity(role), query), self._layers.boundary(role)
+        bounded = None if limits is None else decide(limits, query)
+        if Decision.DENIED in {decision, bounded}:
+            word = "explicitDeny"
+        else:
+            word = "allowed" if {decision, bounded} <= {Decision.ALLOWED, None} else "implicitDeny"
+        found: dict[str, object] = {"EvalActionName": query.action, "EvalResourceName": query.resource}
+        detail = {"AllowedByPermissionsBoundary": bounded is Decision.ALLOWED}
+        more = {} if bounded is None else {"PermissionsBoundaryDecisionDetail": detail}
+        return {**found, "EvalDecision": word, **more}
 
     def add_client_id_to_open_id_connect_provider(self) -> ActionResult:
         """Add an audience; one that is there already is no error (API reference)."""
@@ -118,8 +159,8 @@ class Iam(IamResponse):
     def _stale(self) -> Stale | None:
         return self._met.first(Stale)
 
-    def _shown(self, name: str) -> Role:
-        version = self._trust.version(name, self._stale)
+    def _shown(self, name: str, stale: Stale | None) -> Role:
+        version = self._trust.version(name, stale)
         if version is None:
             raise NotFoundException(f"The role with name {name} cannot be found.")
         return self._trust.shown(version, self._met.first(Reorder))

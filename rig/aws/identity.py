@@ -6,6 +6,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from rig.aws.callers import Credentials
 from rig.aws.standin import AwsStandIn
 
 UNSIGNED_ONCE = Config(signature_version=UNSIGNED)
@@ -13,11 +14,12 @@ UNSIGNED_ONCE = Config(signature_version=UNSIGNED)
 
 @dataclass(frozen=True)
 class Assumed:
-    """An answer of AssumeRoleWithWebIdentity: the session's ARN, or AWS's error."""
+    """An answer of AssumeRoleWithWebIdentity: the session's ARN and its credentials, or AWS's error."""
 
     code: str
     message: str = ""
     arn: str = ""
+    credentials: Credentials | None = None
 
     @property
     def ok(self) -> bool:
@@ -34,4 +36,6 @@ def assume(aws: AwsStandIn, role_arn: str, token: str, session: str = "mxp-contr
         )
     except ClientError as error:
         return Assumed(error.response["Error"]["Code"], error.response["Error"]["Message"])
-    return Assumed("OK", arn=answer["AssumedRoleUser"]["Arn"])
+    keys = answer["Credentials"]
+    credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    return Assumed("OK", arn=answer["AssumedRoleUser"]["Arn"], credentials=credentials)

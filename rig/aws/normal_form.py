@@ -15,6 +15,18 @@ def reordered(document: str, seed: int) -> str:
     return json.dumps(_shuffled(json.loads(document), shuffler), separators=(",", ":"), ensure_ascii=False)
 
 
+def without_last_elements(document: str) -> str:
+    """Return what is no form of the same policy: each array of more than one element lacks its last."""
+    return json.dumps(_shortened(json.loads(document)), separators=(",", ":"), ensure_ascii=False)
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, list):
+        items = [_shortened(item) for item in value]
+        return items[:-1] if len(items) > 1 else items
+    return {key: _shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def _shuffled(value: Any, shuffler: random.Random) -> Any:
     if isinstance(value, list):
         items = [_shuffled(item, shuffler) for item in value]

@@ -25,6 +25,7 @@ class Fetched:
 
     arn: str = ""
     reason: str = ""
+    credentials: Credentials | None = None
 
     @property
     def ok(self) -> bool:
@@ -48,4 +49,4 @@ def fetch(aws: Endpoint, agent_url: str, variables: Mapping[str, str], token: st
             return Fetched(reason=str(error))
     frozen = found.get_frozen_credentials()
     credentials = Credentials(str(frozen.access_key), str(frozen.secret_key), frozen.token)
-    return Fetched(aws.client("sts", credentials).get_caller_identity()["Arn"])
+    return Fetched(aws.client("sts", credentials).get_caller_identity()["Arn"], credentials=credentials)

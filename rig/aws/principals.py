@@ -9,10 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from moto.iam.models import IAMBackend, Role, User
 
 from rig.aws.policy import MalformedPolicyError
+from rig.aws.violations import Violation
 
 _NAMED = re.compile(r"arn:[^:]+:iam::(?P<account>\d{12}):(?P<kind>user|role)/.+")
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]+")
@@ -22,8 +24,9 @@ _PREFIX = {"user": "AIDA", "role": "AROA"}
 class Principals:
     """Who exists: the account's own users and roles, and, until deleted, anybody in other accounts."""
 
-    def __init__(self, iam: IAMBackend) -> None:
+    def __init__(self, iam: IAMBackend, violations: AbstractSet[Violation] = frozenset()) -> None:
         self._iam = iam
+        self._violations = violations
         self._elsewhere: dict[str, str] = {}  # id -> ARN
         self._deleted: set[str] = set()
 
@@ -56,7 +59,7 @@ class Principals:
         if found is None and not _UNIQUE_ID.fullmatch(written):
             return written
         if found is None:
-            if self._arn(written) is None:
+            if self._arn(written) is None and Violation.DELETED_PRINCIPAL not in self._violations:
                 raise _invalid(written)
             return written
         if found["account"] == self._iam.account_id:

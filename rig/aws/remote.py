@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from rig.aws.control_messages import About, AssociationQuota, Cluster, Issuer, P
 from rig.aws.endpoint import Endpoint
 from rig.aws.faults import Fault
 from rig.aws.trust import Write
+from rig.aws.violations import Violation
 
 _REPOSITORY = Path(__file__).parents[2]
 _TIMEOUT = 10.0
@@ -79,6 +81,15 @@ class RemoteStandIn(Endpoint):
     def delete_principal(self, arn: str) -> None:
         """Delete a user or role: trust policies that name it show its unique id from now on."""
         self._ask("POST", "deleted-principals", None, Principal(arn))
+
+    @property
+    def violations(self) -> AbstractSet[Violation]:
+        """In which respects it behaves otherwise than AWS is assumed to."""
+        return frozenset(self._ask("GET", "violations", set[Violation]))
+
+    @violations.setter
+    def violations(self, violations: AbstractSet[Violation]) -> None:
+        self._ask("PUT", "violations", None, sorted(violations))
 
     @property
     def faults(self) -> list[SwitchState]:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from rig.aws import rest, s3
+from rig.aws import kms, rest, s3, s3_requests, vpc_endpoints
 from rig.aws.account import NAMESPACES, Account
 from rig.aws.calls import ApiCall, CallLog, read
 from rig.aws.errors import AwsError, not_authorized_to_assume, throttling
@@ -40,7 +40,7 @@ class Service:
         try:
             call = read(request)
         except AwsError as error:
-            return _refusal(error, "iam", _UNKNOWN_REQUEST)
+            return _refusal_in_xml(error, "iam", _UNKNOWN_REQUEST)
         caller = self._account.caller_name(call)
         self._log.begin(call, caller)
         code = "CallerGone"
@@ -70,12 +70,24 @@ class Service:
             response = await self._apply(call, met)
         except AwsError as error:
             said = rest.worded(call.service, error)
-            return _refusal(said, call.service, call.request_id), said.code
+            return self._refusal(said, call), said.code
         except Exception:  # noqa: BLE001 a bug here must not look like a hang to whoever is tested
             _log.exception("%s failed inside the stand-in", call.name)
             bug = AwsError("InternalFailure", "The stand-in itself failed; its log says how.", 500)
-            return _refusal(bug, call.service, call.request_id), bug.code
+            return self._refusal(bug, call), bug.code
         return response, "OK" if response.status < _FIRST_ERROR else _code(response)
+
+    def _refusal(self, error: AwsError, call: ApiCall) -> Response:
+        match call.service:
+            case s3_requests.SERVICE:
+                return s3.refusal(self._account.state, call, error)
+            case kms.SERVICE:
+                return kms.refusal(error, call.request_id)
+            case vpc_endpoints.SERVICE:
+                return vpc_endpoints.refusal(error, call.request_id)
+            case service if service in rest.SERVICES:
+                return rest.refusal(error, call.request_id)
+        return _refusal_in_xml(error, call.service, call.request_id)
 
     async def _apply(self, call: ApiCall, met: Met) -> Response:
         if met.throttled:
@@ -119,11 +131,7 @@ async def _pause(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def _refusal(error: AwsError, service: str, request_id: str) -> Response:
-    if service in rest.SERVICES:
-        return rest.refusal(error, request_id)
-    if service == s3.SERVICE:
-        return Response(error.status, b"", {"x-amz-request-id": request_id})
+def _refusal_in_xml(error: AwsError, service: str, request_id: str) -> Response:
     body = error.body(NAMESPACES[service], request_id).encode()
     return Response(error.status, body, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id})
 

@@ -1,14 +1,19 @@
 """Everything one AWS account remembers."""
 
 import threading
+from typing import TYPE_CHECKING
 
 from rig.aws.associations import Associations
 from rig.aws.backend import Backend
+from rig.aws.buckets import Bucket, Key, VpcEndpoint
 from rig.aws.callers import Callers
 from rig.aws.calls import Clock
 from rig.aws.principals import Principals
 from rig.aws.tokens import Issuers
 from rig.aws.trust import TrustPolicies
+
+if TYPE_CHECKING:
+    from rig.aws.violations import Violation
 
 
 class State:
@@ -18,13 +23,19 @@ class State:
         self.account, self.region, self.partition = number, region, partition
         self.lock = threading.RLock()
         self.clock = clock
+        self.violations: set[Violation] = set()
+        """In which respects it is not as AWS is assumed to be."""
+        self.accepted = 0
+        """Tokens that STS should have accepted while it is made to refuse every second one."""
         self.iam = Backend(partition, number)
-        self.principals = Principals(self.iam)
-        self.trust = TrustPolicies(self.principals, clock, quota)
+        self.principals = Principals(self.iam, self.violations)
+        self.trust = TrustPolicies(self.principals, clock, quota, self.violations)
         self.issuers = Issuers()
         self.callers = Callers(self.iam, clock)
         self.associations = Associations(clock)
-        self.buckets = {"my-backups": region}
+        self.buckets = {"my-backups": Bucket("my-backups", region)}
+        self.keys: dict[str, Key] = {}
+        self.endpoints: dict[str, VpcEndpoint] = {}
 
     def cluster_arn(self, name: str) -> str:
         """Return the ARN of a cluster of this account."""

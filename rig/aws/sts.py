@@ -22,6 +22,7 @@ from rig.aws.state import State
 from rig.aws.switchboard import Met
 from rig.aws.tokens import audience_of, claims_of
 from rig.aws.trust import Version
+from rig.aws.violations import Violation
 
 ACTIONS = {"GetCallerIdentity", "AssumeRoleWithWebIdentity"}
 
@@ -61,15 +62,25 @@ class Sts(TokenResponse):
         claims = claims_of(token, self._clock())
         provider_arn = self._provider(found, claims)
         self._state.issuers.verified(token)
-        version = self._state.trust.version(found["name"], self._met.first(Stale))
+        stale = self._state.trust.late(Violation.ASSUME_TIME, self._met.first(Stale))
+        version = self._state.trust.version(found["name"], stale)
         if version is None or version.role is None or version.role.arn != arn:
-            raise not_authorized_to_assume()
+            raise self._refusal()
         if not trusts(version.stored, provider_arn=provider_arn, context=self._context(claims)):
-            raise not_authorized_to_assume()
+            raise self._refusal()
+        if Violation.ASSUME_STAYS in self._state.violations:
+            self._state.accepted += 1
+            if self._state.accepted % 2 == 0:
+                raise self._refusal()
         session = self._state.callers.open_session(
             version.role, params["RoleSessionName"], self._duration(version)
         )
         return _answer(session, claims, provider_arn)
+
+    def _refusal(self) -> AwsError:
+        if Violation.NOT_TRUSTED in self._state.violations:
+            return invalid_identity_token(not_authorized_to_assume().message)
+        return not_authorized_to_assume()
 
     def _provider(self, role: re.Match[str], claims: Mapping[str, Any]) -> str:
         """Return the ARN of the token's OIDC provider: in the role's account, and knowing the audience."""

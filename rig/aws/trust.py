@@ -3,6 +3,7 @@
 import copy
 import re
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
@@ -11,11 +12,13 @@ from moto.iam.models import Role
 from rig.aws.calls import Clock
 from rig.aws.errors import AwsError, validation_error
 from rig.aws.faults import Reorder, Stale
-from rig.aws.normal_form import reordered
+from rig.aws.normal_form import reordered, without_last_elements
 from rig.aws.policy import MalformedPolicyError, check_trust_policy
 from rig.aws.principals import Principals
+from rig.aws.violations import LATE_S, Violation
 
 PARSER_CAP = 131072
+_SECRETLY_LESS = 10
 _CHARACTERS = re.compile(r"[\t\n\r\u0020-\u00ff]+")
 
 
@@ -42,8 +45,11 @@ class Version:
 class TrustPolicies:
     """Every trust policy ever stored. `quota` counts characters that are not white space."""
 
-    def __init__(self, principals: Principals, clock: Clock, quota: int) -> None:
+    def __init__(
+        self, principals: Principals, clock: Clock, quota: int, violations: AbstractSet[Violation] = frozenset()
+    ) -> None:
         self.quota = quota
+        self._violations = violations
         self._principals = principals
         self._clock = clock
         self._versions: dict[str, list[Version]] = defaultdict(list)
@@ -66,9 +72,22 @@ class TrustPolicies:
             stored = self._principals.to_ids(document)
         except MalformedPolicyError as error:
             raise AwsError("MalformedPolicyDocument", str(error)) from error
-        if len("".join(document.split())) > self.quota:
-            raise AwsError("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {self.quota}", 409)
+        if self._counted(document) > self._enforced:
+            is_other = Violation.QUOTA_ERROR in self._violations
+            code, status = ("MalformedPolicyDocument", 400) if is_other else ("LimitExceeded", 409)
+            raise AwsError(code, f"Cannot exceed quota for ACLSizePerRole: {self.quota}", status)
         return stored
+
+    def _counted(self, document: str) -> int:
+        return len(document if Violation.WHITE_SPACE in self._violations else "".join(document.split()))
+
+    @property
+    def _enforced(self) -> int:
+        return self.quota - (_SECRETLY_LESS if Violation.QUOTA_VALUE in self._violations else 0)
+
+    def late(self, violation: Violation, stale: Stale | None) -> Stale | None:
+        """Return how old a read is: as its switch says, or as the violated assumption has it."""
+        return Stale(seconds=LATE_S) if violation in self._violations else stale
 
     def written(self, role: Role, stored: str, write: Write) -> None:
         """Keep a document that `check` passed."""
@@ -96,4 +115,6 @@ class TrustPolicies:
             raise ValueError("there is no role to show")
         document = self._principals.to_arns(version.stored)
         role.assume_role_policy_document = reordered(document, reorder.seed) if reorder else document
+        if Violation.ARRAY_ORDER in self._violations:
+            role.assume_role_policy_document = without_last_elements(role.assume_role_policy_document)
         return role

@@ -8,6 +8,7 @@ from textwrap import wrap
 from rig.aws.faults import Latency
 from rig.chart import HelmError
 from rig.demo import crowd, pods, story
+from rig.demo.bucket import allow_bucket
 from rig.demo.identity import MODES, POD_IDENTITY
 from rig.demo.screen import Screen
 from rig.demo.stage import LEVELS, SIMULATED, Plan, stage
@@ -103,6 +104,7 @@ def _run(screen: Screen, count: int, mode: str, level: str) -> None:
 def _slow_down(space: Space) -> None:
     slow = ("GetRole", "UpdateAssumeRolePolicy", "CreatePodIdentityAssociation", "ListPodIdentityAssociations")
     space.aws.switch_on(Latency(seconds=IAM_SECONDS, actions=slow))
+    allow_bucket(space)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from rig.aws import Association
 from rig.aws.agent import Agent
 from rig.aws.eks_auth import AUDIENCE
 from rig.aws.pod_client import FULL_URI, TOKEN_FILE, fetch
+from rig.demo.bucket import backed_up, written_by
 from rig.demo.screen import Screen
 from rig.demo.stage import Stage
 from rig.kubernetes import objects
@@ -17,14 +18,14 @@ from rig.pods import environment_of, projected_token, restarts_of, running_pod
 from rig.space import EKS_CLUSTER, Space
 from rig.waiting import eventually
 
-ROLE = "mxp-backup"
+NAME, ROLE = "my-control-plane", "mxp-backup"
 OUTSIDE = "team-a"
 
 
 def tell(scene: Stage, screen: Screen) -> None:
     """Create one control plane as Spaces does, and show what happens, with measured times."""
     space = scene.space
-    host, account, deployment = scene.control_plane("my-control-plane")
+    host, account, deployment = scene.control_plane(NAME)
     namespace = host["metadata"]["name"]
 
     screen.title("A control plane is created")
@@ -59,7 +60,10 @@ def tell(scene: Stage, screen: Screen) -> None:
         if not got.ok:
             raise RuntimeError(f"EKS refused the pod's own token: {got.reason}")
         timeline.moment("The agent takes the pod's token to EKS, which the role's trust lets in", f"now {got.arn}")
+        in_pod = scene.kept(pod) if scene.kept else None
+        kept = written_by(in_pod, space, NAME) if in_pod else backed_up(space, got.credentials, NAME)
     timeline.moment(f"A pod of namespace {OUTSIDE}, associated by hand, is refused", _refusal(space))
+    timeline.moment(*kept)
     timeline.show()
 
     history = space.aws.history(ROLE)

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rig.demo.bucket import BUCKET, key_of
 from rig.demo.identity import POD_IDENTITY
 from rig.gate import install_gate
 from rig.kubernetes import objects
 from rig.kubernetes.cluster import Cluster
 from rig.kubernetes.objects import Object
 from rig.node.agent import start_agent
-from rig.node.client import control_plane, first_line
+from rig.node.client import KEPT, control_plane, first_line, line_of
 from rig.node.images import ensure_images
 from rig.node.installation import Installation
 from rig.node.node import Node
@@ -55,15 +56,17 @@ class Plan:
 class Stage:
     """A Space with our program in it.
 
-    `control_plane` makes the objects of one by its name. `said` waits for the first thing that a pod's boto3 says;
-    None where pods are simulated. `level` are sentences that say what is real, `scene_s` and `program_s` how long
-    the cluster and the program took to start.
+    `control_plane` makes the objects of one by its name. `said` waits for the first thing that a pod's boto3 says,
+    `kept` for what it reads in the bucket after it wrote there; both are None where pods are simulated. `level`
+    are sentences that say what is real, `scene_s` and `program_s` how long the cluster and the program took to
+    start.
     """
 
     space: Space
     level: tuple[str, ...]
     control_plane: Callable[[str], list[Object]]
     said: Callable[[dict[str, Any]], str] | None
+    kept: Callable[[dict[str, Any]], str] | None
     scene_s: float
     program_s: float
 
@@ -102,7 +105,7 @@ def _simulated(plan: Plan, set_up: Callable[[Space], None], reason: str) -> Iter
             f"({reason})",
         )
         seconds = ready - began, time.monotonic() - ready
-        yield Stage(space, level, objects.control_plane, None, *seconds)
+        yield Stage(space, level, objects.control_plane, None, None, *seconds)
 
 
 @contextmanager
@@ -124,5 +127,11 @@ def _real(plan: Plan, set_up: Callable[[Space], None], _: str) -> Iterator[Stage
         def said(pod: dict[str, Any]) -> str:
             return eventually(lambda: first_line(node, pod), "the pod's boto3 says who it is", timeout=120)
 
+        def kept(pod: dict[str, Any]) -> str:
+            return eventually(lambda: line_of(node, pod, KEPT), "the pod's boto3 reads its object", timeout=60)
+
+        def made(name: str) -> list[Object]:
+            return control_plane(space, images[0], name, backup=f"{BUCKET}/{key_of(name)}")
+
         seconds = ready - began, time.monotonic() - ready
-        yield Stage(space, level, lambda name: control_plane(space, images[0], name), said, *seconds)
+        yield Stage(space, level, made, said, kept, *seconds)

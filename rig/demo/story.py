@@ -4,7 +4,9 @@ import json
 import time
 from typing import Any
 
+from rig.aws.callers import Credentials
 from rig.aws.identity import assume
+from rig.demo.bucket import backed_up, written_by
 from rig.demo.screen import Screen
 from rig.demo.stage import Stage
 from rig.node.client import GOT
@@ -13,7 +15,7 @@ from rig.space import Space
 from rig.waiting import eventually
 
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
-ROLE = "mxp-backup"
+NAME, ROLE = "my-control-plane", "mxp-backup"
 OUTSIDER = "default"
 
 
@@ -23,7 +25,7 @@ def tell(scene: Stage, screen: Screen) -> None:
     role = space.roles[0]
     before = space.policy()
     writes_before = len(space.aws.history(ROLE))
-    host, account, deployment = scene.control_plane("my-control-plane")
+    host, account, deployment = scene.control_plane(NAME)
     namespace = host["metadata"]["name"]
 
     screen.title("A control plane is created")
@@ -62,6 +64,7 @@ def tell(scene: Stage, screen: Screen) -> None:
     if not accepted.ok:
         raise RuntimeError(f"STS refused the pod's own token: {accepted.code}: {accepted.message}")
     timeline.moment("STS accepts the pod's token", f"now {accepted.arn}")
+    timeline.moment(*_object(scene, pod, accepted.credentials))
     timeline.show()
 
     after = json.loads(write.document)
@@ -70,6 +73,12 @@ def tell(scene: Stage, screen: Screen) -> None:
     if after["Statement"][:-1] != before["Statement"]:
         raise RuntimeError("somebody else's statement changed")
     _show_no_restart(space, screen, namespace, pod)
+
+
+def _object(scene: Stage, pod: dict[str, Any], credentials: Credentials | None) -> tuple[str, str]:
+    if scene.kept:
+        return written_by(scene.kept(pod), scene.space, NAME)
+    return backed_up(scene.space, credentials, NAME)
 
 
 def _show_no_restart(space: Space, screen: Screen, namespace: str, pod: dict[str, Any]) -> None:

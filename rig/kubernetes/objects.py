@@ -77,6 +77,19 @@ def control_plane(name: str, host_namespace: str | None = None) -> list[Object]:
     ]
 
 
+def agent() -> Object:
+    """Return the DaemonSet of EKS's Pod Identity agent, without pods: what it does is `rig.aws.agent`'s."""
+    name = "eks-pod-identity-agent"
+    labels = {"app.kubernetes.io/name": name}
+    spec = {"nodeSelector": {"rig/agent": "true"}, "containers": [{"name": name, "image": IMAGE}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+
+
 def node(name: str) -> Object:
     """Return a Node for kwok to play."""
     metadata = {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}}

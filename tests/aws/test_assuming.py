@@ -9,7 +9,7 @@ import pytest
 from rig.aws import Hang, Stale, TokenIssuer
 from tests.aws.conftest import ROLE
 from tests.support.sites import ISSUER, subject
-from webhook.cli.verify.control_planes import seconds_until_accepted
+from webhook.cli.verify.assuming import keys_once_accepted
 
 if TYPE_CHECKING:
     from rig.aws import AwsStandIn
@@ -41,18 +41,18 @@ def test_sts_that_sees_the_trust_later_is_asked_until_it_does(
 
 def test_a_subject_that_is_not_trusted_is_refused_in_the_words_of_sts(program: Program, keys: TokenIssuer) -> None:
     token = keys.token(str(subject(2)))
-    refused = program.refused(lambda: seconds_until_accepted(program.calls, ROLE, token, 0))
+    refused = program.refused(lambda: keys_once_accepted(program.calls, ROLE, token, 0))
     assert str(refused).startswith("AssumeRoleWithWebIdentity: AccessDenied: ")
 
 
 def test_sts_that_does_not_answer_is_given_up_soon(program: Program, aws: AwsStandIn, keys: TokenIssuer) -> None:
     token = keys.token(str(SUBJECT))
     with aws.fault(Hang(actions=("AssumeRoleWithWebIdentity",))):
-        refused = program.refused(lambda: seconds_until_accepted(program.calls, ROLE, token, 0))
+        refused = program.refused(lambda: keys_once_accepted(program.calls, ROLE, token, 0))
     assert "timed out" in str(refused)
 
 
 def _seconds(program: Program, keys: TokenIssuer) -> float:
     token = keys.token(str(SUBJECT))
-    seconds: float = program.run(lambda: seconds_until_accepted(program.calls, ROLE, token, 30))
-    return seconds
+    _, seconds = program.run(lambda: keys_once_accepted(program.calls, ROLE, token, 30))
+    return float(seconds)

@@ -19,7 +19,7 @@ from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.oidc import read_provider
 from webhook.aws.trust_policies import AccountQuota
-from webhook.cli.verify.control_planes import seconds_until_accepted
+from webhook.cli.verify.assuming import keys_once_accepted
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import Listing
 from webhook.telemetry.metrics import REGISTRY
@@ -85,7 +85,7 @@ class World:
             "UpdateAssumeRolePolicy": lambda: program.policies.write(ROLE, self.policy, always),
             "GetAccountSummary": AccountQuota(calls).characters,
             "GetOpenIDConnectProvider": lambda: read_provider(calls, PROVIDER),
-            "AssumeRoleWithWebIdentity": lambda: seconds_until_accepted(calls, ROLE, token, 0),
+            "AssumeRoleWithWebIdentity": lambda: keys_once_accepted(calls, ROLE, token, 0),
             "DescribeCluster": ClusterCheck(calls, program.caller, CLUSTER, lambda: ISSUER).confirm,
             "ListPodIdentityAssociations": program.associations.list,
         }

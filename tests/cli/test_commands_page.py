@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from webhook.cli.app import app
+from webhook.cli.conformance.observation import Verdict
 from webhook.cli.exits import Exit
 from webhook.cli.migrate.command import Way
 from webhook.cli.migrate.rules import MigrationStep
@@ -75,6 +76,7 @@ VALUES: dict[str, type[StrEnum]] = {
     "what": RestartOutcome,
     "next": MigrationStep,
     "to": Way,
+    "verdict": Verdict,
 }
 
 

@@ -76,6 +76,15 @@ EDITS: dict[str, Callable[[Statement], object]] = {
     "turned into a Deny": lambda statement: statement.update(Effect="Deny"),
     "more actions": lambda statement: statement.update(Action=["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]),
 }
+ELEMENTS = {
+    "subjects dropped": "Condition",
+    "audience dropped": "Condition",
+    "loosened to a pattern": "Condition",
+    "narrowed by a condition": "Condition",
+    "turned into a Deny": "Effect",
+    "more actions": "Action",
+}
+"""What the log names of an edit; where a subject or the whole statement was removed, it says that."""
 STRANGER, RENAMED, ANNOTATIONS = "a stranger added", "our Sid renamed", "annotations"
 ROLES = {name: f"mxp-backup-{number}" for number, name in enumerate([*EDITS, STRANGER, RENAMED, ANNOTATIONS])}
 EXTERNAL = "arn:aws:iam::123456789012:role/external"
@@ -125,6 +134,9 @@ def test_our_statement_changed_by_hand_is_put_back_within_an_interval(
     assert _own(settled, role) != whole
 
     eventually(lambda: _own(settled, role) == whole, "it is put back", timeout=INTERVAL_S + MARGIN_S)
+    (replica,) = [one for one in settled.webhooks if one.process.running]
+    reported = logged(replica, "trust_repaired", role_arn=settled.role_arn(role))[-1]
+    assert ELEMENTS.get(name, "changed or removed externally") in reported["reason"]
     assert external_parts(_latest(settled, role)) == others
     stranger = settled.cluster.token("default", SERVICE_ACCOUNT, audience="sts.amazonaws.com")
     assert sts_answer(settled, settled.role_arn(role), stranger) == "AccessDenied"

@@ -15,6 +15,7 @@ from webhook.cli.app import app
 from webhook.config import contract
 
 GENERATED = {
+    "docs/evidence/assumptions.md",
     "docs/evidence/bench.md",
     "docs/evidence/burst.md",
     "docs/evidence/modes.md",
@@ -33,6 +34,7 @@ WALKED_BY = {
     "docs/use/guides/other-workloads.md": "tests/guides/test_other_workloads.py",
     "docs/use/guides/rollback.md": "tests/guides/test_rollback.py",
     "docs/use/guides/watch-first.md": "tests/guides/test_watch_first.py",
+    "docs/run/conformance.md": "tests/guides/test_conformance.py",
     "docs/run/get-the-command.md": "tests/node/test_the_command.py",
     "docs/run/install.md": "tests/node/test_pages.py",
     "docs/run/release.md": "tests/node/test_release.py",

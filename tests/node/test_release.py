@@ -147,6 +147,7 @@ def test_with_an_empty_home_a_person_gets_from_the_release_to_a_pod_with_credent
 
         root = on_eks.aws.root
         done(f"export AWS_ACCESS_KEY_ID={root.access_key_id} AWS_SECRET_ACCESS_KEY={root.secret_access_key}")
+        done(f"export AWS_REGION={on_eks.aws.region}")
         for each in variables:
             done(f"export {each['name']}={each['value']}")
         pushed, chart = done(f"push dist oci://{registry.host}").split()

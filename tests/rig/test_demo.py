@@ -24,6 +24,7 @@ def test_one_control_plane_gets_its_identity_and_the_screen_shows_how(mode: str)
     assert "level: simulated nodes" in shown
     assert f"{MODES[mode]}=" in shown
     assert re.search(r"now arn:aws:sts::123456789012:assumed-role/mxp-backup/", shown)
+    assert "s3://my-backups/default/my-control-plane/backup" in shown
     assert "1 pod (the first)" in shown
     assert ", 0 restarts." in shown
 

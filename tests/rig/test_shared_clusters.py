@@ -72,7 +72,7 @@ def use(cluster: Cluster) -> str:
 def _is_by_its_user(event: dict[str, Any], namespace: str) -> bool:
     """A controller may still ask for what is gone; that is no request of the first user's."""
     is_in_it = event.get("objectRef", {}).get("namespace") == namespace
-    return is_in_it and event["user"]["username"] == "admin"
+    return bool(is_in_it and event["user"]["username"] == "admin")
 
 
 def test_a_used_cluster_is_as_new() -> None:

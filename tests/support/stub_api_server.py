@@ -48,14 +48,19 @@ class StubApiServer:
         self._socket.listen(128)
         stub = self
 
-        class Handler(_Handler):
+        class Here(self.handler):  # type: ignore[name-defined, misc]  # mypy knows no class of an instance
             api = stub
 
-        self._server = ThreadingHTTPServer(self._socket.getsockname(), Handler, bind_and_activate=False)
+        self._server = ThreadingHTTPServer(self._socket.getsockname(), Here, bind_and_activate=False)
         self._server.socket.close()
         self._server.socket = self._socket
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def handler(self) -> type[Handler]:
+        """What answers requests."""
+        return Handler
 
     def kubeconfig(self, folder: Path, token: str) -> Path:
         """A file for KUBECONFIG, with a ServiceAccount's token."""
@@ -101,7 +106,9 @@ def _has(item: Object, label: str) -> bool:
     return not label or item["metadata"].get("labels", {}).get(key) == value
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests from `objects`."""
+
     api: StubApiServer
     protocol_version = "HTTP/1.1"
 
@@ -110,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         *_, kind = path.split("/")
         if path == "/.well-known/openid-configuration":
             said: Object = {"issuer": self.api.issuer} if self.api.issuer else {"message": "forbidden"}
-            self._answer(200 if self.api.issuer else 403, said)
+            self.answer(200 if self.api.issuer else 403, said)
         elif "watch=" in query:
             self.send_response(200)
             self.send_header("Connection", "close")
@@ -124,32 +131,32 @@ class _Handler(BaseHTTPRequestHandler):
                 for at, one in self.api.objects.items()
                 if at.split("/")[-2] == kind and at.startswith(within) and _has(one, label)
             ]
-            self._answer(200, {"metadata": {"resourceVersion": "1"}, "items": items})
+            self.answer(200, {"metadata": {"resourceVersion": "1"}, "items": items})
         else:
             self._answer_found(path)
 
     def do_POST(self) -> None:
-        item = self._body()
+        item = self.body()
         self.api.objects.setdefault(f"{self.path}/{item['metadata'].get('name', '')}", item)
-        self._answer(201, item)
+        self.answer(201, item)
 
     def do_PUT(self) -> None:
-        self.api.objects[self.path] = self._body()
+        self.api.objects[self.path] = self.body()
         self._answer_found(self.path)
 
     def do_PATCH(self) -> None:
-        self._body()
+        self.body()
         self._answer_found(self.path)
 
     def _answer_found(self, path: str) -> None:
         found = self.api.objects.get(path)
-        self._answer(200 if found else 404, found or {"message": "not found"})
+        self.answer(200 if found else 404, found or {"message": "not found"})
 
-    def _body(self) -> Object:
+    def body(self) -> Object:
         item: Object = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         return item
 
-    def _answer(self, status: int, content: Object) -> None:
+    def answer(self, status: int, content: Object) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -1,8 +1,8 @@
 """Answers to reviews: what each decision and each outcome of a grant becomes on the wire (admission.k8s.io/v1).
 
-The sentences that a person sees are here. They end with a reason, which is worded where it is found: why AWS does
-not trust the ServiceAccount in `iam.reasons`, AWS's errors in `aws.failures`, an annotation of another role in
-`model.decisions`.
+The sentences that a person sees are here, but for those about a review that could not be read (`routes`). They end
+with a reason, which is worded where it is found: why AWS does not trust the ServiceAccount in `iam.reasons`, AWS's
+errors in `aws.failures`, an annotation of another role in `model.decisions`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,22 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
     from botocore.loaders import Loader
     from mypy_boto3_eks import EKSClient
+    from mypy_boto3_eks_auth import EKSAuthClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
 
+
 _MUST_RENEW = 600
 """Seconds before the end of credentials within which botocore has every caller wait for new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """The credentials of a session. Only the first part is ever shown."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
 
 
 class CredentialsError(Exception):
@@ -137,9 +149,47 @@ class AwsClients:
         client: EKSClient = self._signing("eks", lambda session: session.client("eks", region_name=self.region))
         return client
 
+    @property
+    def eks_auth(self) -> EKSAuthClient:
+        """EKS Auth, which gives the credentials of a pod's association."""
+        client: EKSAuthClient = self._signing(
+            "eks-auth", lambda session: session.client("eks-auth", region_name=self.region)
+        )
+        return client
+
+    def with_keys(self, service: Service, keys: SessionKeys) -> Any:
+        """A client of a session's, in place of the program's own credentials."""
+        return self._client(
+            f"{service} as {keys.access_key}",
+            lambda session: session.client(
+                service.value,
+                region_name=self.region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token,
+            ),
+        )
+
     def s3(self, region: str) -> Any:
         """S3 in a region, which is the bucket's."""
         return self._signing(f"s3 {region}", lambda session: session.client("s3", region_name=region))
+
+    def s3_as(self, region: str, keys: SessionKeys) -> Any:
+        """S3 in a region, called with credentials that were issued for another: a new client each time."""
+        session, _ = self._open()
+        with self._lock, _configuration():
+            return session.client(
+                "s3",
+                region_name=region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token,
+            )
+
+    @property
+    def ec2(self) -> Any:
+        """EC2, whose VPC endpoints have policies."""
+        return self._signing("ec2", lambda session: session.client("ec2", region_name=self.region))
 
     @property
     def sts_without_credentials(self) -> STSClient:

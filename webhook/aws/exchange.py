@@ -23,7 +23,7 @@ from webhook.model.errors import ObservingError
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 LARGEST = 1024 * 1024
 """Bytes that an answer may have. The largest has a trust policy: 131,072 characters at most (policyDocumentType in
@@ -139,13 +139,13 @@ def note_answer(**event: Any) -> None:
     if (exchange := current()) is None:
         return
     response, operation = event["response_dict"], event["operation_model"]
-    body, output = response.get("body"), operation.output_shape
+    body, output = _whole(response), operation.output_shape
     has_secrets = output is not None and any("redential" in name for name in output.members)
     is_secret = has_secrets and response["status_code"] < _REDIRECTION
     exchange.answer = Answer(
         status=response["status_code"],
         content_type=bounded(response["headers"].get("content-type") or "no content type", 60),
-        body=None if is_secret else _beginning(body or b""),
+        body=None if is_secret else _beginning(body),
         codes=frozenset(shape.error_code for shape in operation.error_shapes),
     )
 
@@ -156,9 +156,18 @@ def refuse_doctype(**event: Any) -> None:
     No service of AWS sends one. Its entities make a small answer a hundred times as large in memory. The SDK reads
     XML as UTF-8 whatever it declares, so the bytes decide.
     """
-    is_xml = event["operation_model"].service_model.metadata["protocol"] == "query"
-    if is_xml and _DOCTYPE in (event["response_dict"].get("body") or b""):
+    is_xml = event["operation_model"].service_model.metadata["protocol"] in _IN_XML
+    if is_xml and _DOCTYPE in _whole(event["response_dict"]):
         raise ValueError("a document type")
+
+
+_IN_XML = frozenset({"query", "ec2", "rest-xml"})
+
+
+def _whole(response: Mapping[str, Any]) -> bytes:
+    """The body; empty for one that is read later, as an object's is."""
+    body = response.get("body")
+    return body if isinstance(body, bytes) else b""
 
 
 def _beginning(body: bytes) -> str:

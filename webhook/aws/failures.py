@@ -140,7 +140,7 @@ def _refused(operation: str, error: sdk.ClientError, exchange: Exchange) -> tupl
     is_known = code in _KINDS or (answer is not None and code in answer.codes)
     return (
         code if is_known else f"HTTP_{status}",
-        AwsError(kind, bounded(f"{operation}: {code}: {message}", _LONGEST)),
+        AwsError(kind, bounded(f"{operation}: {code}: {message}", _LONGEST), code=code),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +14,10 @@ from webhook import VERSION
 from webhook.cli.adopt.command import adopt
 from webhook.cli.apply.command import apply
 from webhook.cli.config.command import check
+from webhook.cli.conformance.command import conformance
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate
+from webhook.cli.options import ANY
 from webhook.cli.plan.command import plan
 from webhook.cli.report.command import report
 from webhook.cli.restart.command import restart
@@ -39,6 +42,20 @@ class _Legible:
 
 class _Command(_Legible, TyperCommand):
     """One command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; an option whose value stands in brackets may be without one, which is then `ANY`."""
+        optional = {
+            name
+            for param in self.get_params(ctx)
+            if (param.metavar or "").startswith("[")
+            for name in param.opts
+            if isinstance(param, TyperOption)
+        }
+        given: list[str] = []
+        for word, following in zip_longest(args, args[1:], fillvalue="-"):
+            given += [word, ANY] if word in optional and following.startswith("-") else [word]
+        return super().parse_args(ctx, given)
 
 
 class _Commands(_Legible, TyperGroup):
@@ -82,7 +99,7 @@ def _root(
     backup fails with AccessDenied? `verify NAME` says why, and prints the command that corrects it.
 
     `setup`, `adopt`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without
-    `--approve`; `plan` prints what `apply` does.
+    `--approve`; `plan` prints what `apply` does. `conformance` then prints the rights that it needs.
     """
 
 
@@ -93,7 +110,7 @@ def version() -> None:
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look, and change nothing": (verify, plan, report),
-    "Change AWS or the cluster": (setup, adopt, apply, migrate, restart),
+    "Change AWS or the cluster": (setup, adopt, apply, migrate, restart, conformance),
     "Run": (serve, version),
 }
 for panel, commands in _PANELS.items():

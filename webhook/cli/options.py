@@ -31,6 +31,10 @@ def _not_empty(param: typer.CallbackParam, value: Any) -> Any:
     return value
 
 
+ANY = "*"
+"""The value of an option that stands without one, which its metavar in brackets allows."""
+
+
 def flag(name: str, text: str) -> Any:
     """An option without a value."""
     return typer.Option(name, help=text)

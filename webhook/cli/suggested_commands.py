@@ -21,8 +21,8 @@ EDITING = ("iam:GetRole", "iam:UpdateAssumeRolePolicy")
 PROGRAM_LABEL = "mxp-identity/component=webhook"
 """What the chart has on the program's objects and pods; `nameOverride` changes other labels."""
 
-_AND = "&&"
-"""Between two commands: the second is for when the first went well."""
+_BETWEEN = frozenset({"&&", "|"})
+"""Between two commands: the second is for when the first went well, or reads what it prints."""
 
 
 def options(given: Mapping[str, object]) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ def in_context(command: str, context: str) -> str:
         words.append(word)
         if begins and word in _CONTEXT_OPTIONS:
             words += [_CONTEXT_OPTIONS[word], context]
-        begins = word == _AND
-    return " ".join(word if word == _AND else shlex.quote(word) for word in words)
+        begins = word in _BETWEEN
+    return " ".join(word if word in _BETWEEN else shlex.quote(word) for word in words)
 
 
 def apply(options: Sequence[str], *more: str) -> str:

@@ -104,6 +104,7 @@ class _Spec(msgspec.Struct, rename="camel", frozen=True):
     containers: list[Container] = []
     init_containers: list[Container] = []
     volumes: list[_Volume] | None = None
+    node_name: Name = ""
 
 
 class _Waiting(msgspec.Struct, frozen=True):

@@ -72,10 +72,13 @@ class FailureKind(StrEnum):
 class AwsError(Exception):
     """AWS did not do what was asked: `kind` for the program, the message for a person.
 
-    `unreachable` is why no answer of AWS came, where that is it.
+    `unreachable` is why no answer of AWS came, where that is it; `code` is AWS's own, empty where it gave none.
     """
 
-    def __init__(self, kind: FailureKind, message: str, unreachable: Unreachable | None = None) -> None:
+    def __init__(
+        self, kind: FailureKind, message: str, unreachable: Unreachable | None = None, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.unreachable = unreachable
+        self.code = code

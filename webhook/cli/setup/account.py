@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.aws.associations import EksAssociations
-from webhook.aws.buckets import BucketState, read_bucket
+from webhook.aws.buckets import read_bucket
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.eks_clusters import addon_status, cluster_with_issuer, describe_cluster
 from webhook.aws.oidc import read_provider
@@ -17,6 +17,7 @@ from webhook.cli.setup.found import Found, FoundAgent, FoundRole
 from webhook.cli.setup.steps import ASSOCIATION_POLICY, BUCKET_POLICY, OWN_POLICY
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.buckets import BucketState
 from webhook.model.errors import InvalidNameError
 from webhook.model.oidc_provider import OidcProvider
 from webhook.model.text import legible

@@ -23,6 +23,12 @@ _KEY = re.compile(r"arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,1
 _PREFIX = re.compile(r"[\w!.*'()-]+(/[\w!.*'()-]+)*", re.ASCII)
 
 
+def check_bucket_name(name: str) -> None:
+    """Raise InvalidNameError for a name that S3 does not allow."""
+    if not _BUCKET.fullmatch(name):
+        raise InvalidNameError(f"{name!r} is not the name of a bucket; it looks like my-backups")
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket, its region, what the names of its objects begin with, and the key that encrypts them.
@@ -37,8 +43,7 @@ class Bucket:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        if not _BUCKET.fullmatch(self.name):
-            raise InvalidNameError(f"{self.name!r} is not the name of a bucket; it looks like my-backups")
+        check_bucket_name(self.name)
         if not _REGION.fullmatch(self.region):
             raise InvalidNameError(f"{self.region!r} is not the name of a region; it looks like us-west-2")
         if self.prefix and not _PREFIX.fullmatch(self.prefix):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webhook.cli.account_calls import policy_of
 from webhook.cli.setup.rights import EDIT_TRUST
@@ -22,17 +22,26 @@ BY_TOKEN, BY_ASSOCIATION = "Webhook", "WebhookPods"
 
 def bucket_policy(desired: DesiredAccount) -> Document:
     """Allows backups to the bucket and restores from it, with the key that encrypts it; nothing else."""
-    bucket = f"arn:{desired.own_role.partition}:s3:::{desired.bucket.name}"
+    statements = bucket_statements(desired.own_role.partition, desired.bucket.name)
+    return policy_of(*statements, *([key_statement(desired.bucket.key)] if desired.bucket.key is not None else []))
+
+
+def bucket_statements(partition: str, bucket: str, prefix: str = "") -> list[Statement]:
+    """What backups below a prefix of a bucket need in S3, and restores from there."""
+    arn = f"arn:{partition}:s3:::{bucket}"
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-    statements: list[dict[str, Any]] = [
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
-        {"Effect": "Allow", "Action": objects, "Resource": f"{bucket}/*"},
+    return [
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn},
+        {"Effect": "Allow", "Action": objects, "Resource": f"{arn}/{prefix}*"},
     ]
-    if desired.bucket.key is not None:
-        # A multipart upload decrypts the parts that it has written (S3 user guide, "Using SSE-KMS").
-        actions = ["kms:GenerateDataKey", "kms:Decrypt"]
-        statements.append({"Effect": "Allow", "Action": actions, "Resource": desired.bucket.key})
-    return policy_of(*statements)
+
+
+def key_statement(key: str) -> Statement:
+    """What they need of a key that encrypts the objects.
+
+    A multipart upload decrypts the parts that it has written (S3 user guide, "Using SSE-KMS").
+    """
+    return {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key}
 
 
 def first_trust(desired: DesiredAccount, role: RoleArn) -> Document:

@@ -36,23 +36,27 @@ def _annotate(values: dict[str, Any], preset: Preset, role: RoleArn) -> None:
     values[ROLE_ARN_ANNOTATION] = role.value
 
 
-def backup_config(desired: DesiredAccount, group: str) -> dict[str, Any]:
+def where_s3_is(region: str, partition: str) -> dict[str, str]:
+    """What Thanos' object store has to know of a region (thanos-io/objstore, providers/s3)."""
+    domain = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+    return {"endpoint": f"s3.{region}.{domain}", "region": region}
+
+
+def backup_config(bucket: str, config: dict[str, str], group: str, prefix: str = "") -> dict[str, Any]:
     """A SharedBackupConfig for the control planes of a group, with the identity that their pods have.
 
-    `endpoint` and `region` are what Thanos' object store asks for (thanos-io/objstore, providers/s3).
+    `config` is what Thanos' object store has to know.
     """
-    bucket = desired.bucket
-    domain = "amazonaws.com.cn" if desired.own_role.partition == "aws-cn" else "amazonaws.com"
     storage = {
         "provider": "AWS",
-        "bucket": bucket.name,
-        **({"prefix": bucket.prefix} if bucket.prefix else {}),
-        "config": {"endpoint": f"s3.{bucket.region}.{domain}", "region": bucket.region},
+        "bucket": bucket,
+        **({"prefix": prefix} if prefix else {}),
+        "config": config,
         "credentials": {"source": "InjectedIdentity"},
     }
     return {
         "apiVersion": "spaces.upbound.io/v1alpha1",
         "kind": "SharedBackupConfig",
-        "metadata": {"name": bucket.name, "namespace": group},
+        "metadata": {"name": bucket, "namespace": group},
         "spec": {"objectStorage": storage},
     }

@@ -10,7 +10,7 @@ from webhook.aws.calls import AwsCalls
 from webhook.aws.clients import partition_of
 from webhook.cli.setup.account import Place, check_bucket, find_cluster, read_account
 from webhook.cli.setup.carrying_out import Hands, carry_out
-from webhook.cli.setup.spaces import backup_config, spaces_values
+from webhook.cli.setup.spaces import backup_config, spaces_values, where_s3_is
 from webhook.cli.setup.steps import missing, notes, steps_to
 from webhook.cli.setup.values import chart_values
 from webhook.cli.setup.written import write_files
@@ -98,5 +98,8 @@ def _files(asked: Asked, desired: DesiredAccount, region: str) -> dict[Path, dic
     if asked.files.spaces_values is not None:
         files[asked.files.spaces_values] = spaces_values(desired)
     if asked.files.backup_config is not None:
-        files[asked.files.backup_config] = backup_config(desired, asked.group)
+        bucket = asked.bucket
+        files[asked.files.backup_config] = backup_config(
+            bucket.name, where_s3_is(bucket.region, desired.own_role.partition), asked.group, bucket.prefix
+        )
     return files

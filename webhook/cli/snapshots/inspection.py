@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -53,6 +54,14 @@ class _TokenStatus(msgspec.Struct, frozen=True):
 
 class _Token(msgspec.Struct, frozen=True):
     status: _TokenStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPod:
+    """The pod that a token is for."""
+
+    name: str
+    uid: str
 
 
 class Inspection:
@@ -137,16 +146,18 @@ class Inspection:
         """
         path = f"/api/v1/namespaces/{subject.namespace}/pods"
         try:
-            pod = _trial_pod(subject.service_account)
+            pod = trial_pod(subject.service_account)
             found = await self._call(PodObject, "POST", path, pod, query=_DRY_RUN)
         except (RefusedError, NotFoundError):
             return None
         return found.carries
 
-    async def token(self, subject: Subject) -> str:
-        """A token for STS, as a pod gets it (create serviceaccounts/token)."""
+    async def token(self, subject: Subject, audience: str = AUDIENCE, pod: BoundPod | None = None) -> str:
+        """A token as a pod gets it, for STS unless another `audience` is given (create serviceaccounts/token)."""
         path = f"/api/v1/namespaces/{subject.namespace}/serviceaccounts/{subject.service_account}/token"
-        spec = {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_SECONDS}
+        spec: dict[str, Any] = {"audiences": [audience], "expirationSeconds": _TOKEN_SECONDS}
+        if pod:
+            spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod.name, "uid": pod.uid}
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         return (await self._call(_Token, "POST", path, request)).status.token
 
@@ -169,7 +180,7 @@ class Inspection:
         )
 
 
-def _trial_pod(service_account: str) -> dict[str, Any]:
+def trial_pod(service_account: str) -> dict[str, Any]:
     """A pod that Pod Security at its strictest (`restricted`) allows, and quotas of any resource.
 
     (kubernetes.io/docs/concepts/security/pod-security-standards)

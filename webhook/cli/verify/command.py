@@ -6,8 +6,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from webhook.cli.exits import Exit
 from webhook.cli.options import (
+    ANY,
     ConfigFile,
     Context,
     ControlPlaneName,
@@ -16,6 +19,7 @@ from webhook.cli.options import (
     OutputForm,
     ReleaseNamespace,
     flag,
+    valued,
 )
 from webhook.cli.output import Output, console, subject_fields, titled, write_document
 
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 _STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
 _MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "ok"}
 _NOTE_RANK = 2
+
+_BUCKET = (
+    "With --assume: also list, write, read and remove an object there. Without NAME: in the configured buckets."
+)
 
 
 def verify(  # noqa: PLR0913, PLR0917  options
@@ -42,20 +50,29 @@ def verify(  # noqa: PLR0913, PLR0917  options
     assume: Annotated[
         bool, flag("--assume", "Have STS assume the role with a token of the ServiceAccount, too.")
     ] = False,
+    bucket: Annotated[str | None, valued(_BUCKET, "[NAME]")] = None,
 ) -> None:
-    """Find what keeps a control plane from its AWS identity, with the command that corrects each finding.
+    """Find what keeps a control plane from its AWS identity and its backups, with the command that corrects each.
 
     Without a name it looks at all of them and prints those with findings, worst first. It changes nothing: a
-    ServiceAccount is sent through admission as a dry run. Run it again afterwards: some findings only show then.
+    ServiceAccount is sent through admission as a dry run. Only with --bucket it writes one object for each control
+    plane, and removes it again. Run it again afterwards: some findings only show then.
 
     Exit code 0: all is well. 4: there are findings.
     """
+    from webhook.cli.setup.desired import check_bucket_name
     from webhook.cli.snapshots.session import Where, run_in_session
     from webhook.cli.verify.control_planes import verify_here
     from webhook.model.control_planes import Choice
 
+    if bucket is not None and not assume:
+        raise typer.BadParameter("--bucket needs --assume: it is called with the credentials that STS issues")
+    if bucket is not None and bucket != ANY:
+        check_bucket_name(bucket)
     where = Where(config, release_namespace, context, Choice(control_plane, group, namespace))
-    common, diagnoses, planes = run_in_session(where, partial(verify_here, assume=assume))
+    common, diagnoses, planes = run_in_session(
+        where, partial(verify_here, assume=assume, bucket="" if bucket == ANY else bucket)
+    )
     if output is Output.TABLE:
         is_one = control_plane is not None or namespace is not None
         _show(common, diagnoses, planes, whole=is_one)

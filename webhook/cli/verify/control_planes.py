@@ -1,4 +1,4 @@
-"""Reading the facts of control planes and of what they share: cluster, account, dry runs and STS."""
+"""Reading the facts of control planes and of what they share: cluster, account and dry runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 
-from webhook.aws.calls import AwsCalls, text
+from webhook.aws.calls import AwsCalls
 from webhook.aws.oidc import read_provider
 from webhook.aws.reachability import unreached
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import PROGRAM_LABEL, options
+from webhook.cli.verify.assuming import with_sts
+from webhook.cli.verify.bucket.checking import look_at_backups, try_buckets
 from webhook.cli.verify.diagnosis import diagnose, names_a_role
 from webhook.cli.verify.endpoints import check_endpoint
 from webhook.cli.verify.findings import (
@@ -24,11 +26,8 @@ from webhook.cli.verify.findings import (
     Registration,
     Shared,
     Trial,
-    broken,
     in_context,
     note,
-    ok,
-    unknown,
 )
 from webhook.cli.verify.trust import check_first_statements, check_other_writers
 from webhook.cli.verify.webhook import check_own_pods, check_webhook
@@ -36,7 +35,7 @@ from webhook.cli.verify.wide_trust import check_wide_trust
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
-from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import partition, service_accounts, trusted_roles
 from webhook.model.control_planes import ControlPlanes
 from webhook.model.endpoints import Service, services_for
@@ -50,7 +49,6 @@ from webhook.telemetry.events import TRUST_PENDING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from webhook.aws.clients import AwsClients
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.kube.objects import WebhookConfiguration
@@ -66,19 +64,16 @@ WEBHOOK = "serviceaccounts.mxp-identity.local"
 _PROGRAM = "mxp-identity-webhook"
 """The ServiceAccount for which `setup` creates a role, where no other is named."""
 
-_STS_PAUSE = 1.0
-_STS_PATIENCE = 30.0
-"""Seconds that --assume waits for STS to see trust that was just written."""
-
-_STS_AT_A_TIME = 16
 _REACH_ATTEMPTS = 2
-_NOT_ASKED = "not asked: in mode pod-identity EKS assumes the role, and only for a pod's own token"
 
 
 async def verify_here(
-    here: Session, progress: Progress, *, assume: bool
+    here: Session, progress: Progress, *, assume: bool, bucket: str | None
 ) -> tuple[list[Finding], list[Diagnosis], ControlPlanes]:
-    """What is found of the webhook, and of each control plane that was chosen, worst first; and their names."""
+    """What is found of the webhook, and of each control plane that was chosen, worst first; and their names.
+
+    With `bucket` an object is tried in that bucket, or in those of the configurations where it is empty.
+    """
     progress.step("listing namespaces, ServiceAccounts and pods")
     cluster = await here.read_cluster()
     planes = await read_control_planes(here, cluster)
@@ -89,13 +84,19 @@ async def verify_here(
     diagnoses = [diagnose(one, shared) for one in planes]
     progress.step("sending a ServiceAccount through admission")
     common = [*map(check_endpoint, lost, lost.values()), *await _common(here, shared, diagnoses)]
+    progress.step("reading backup configurations")
+    named = ControlPlanes(cluster.namespaces.values())
+    looked = await look_at_backups(here, diagnoses, named, {plane.subject: plane for plane in planes}, bucket)
+    common, diagnoses = [*common, *looked.common], looked.diagnoses
     if assume:
         progress.step("asking STS")
-        diagnoses = await _with_sts(here, diagnoses, progress)
+        diagnoses, issued = await with_sts(here, diagnoses, progress)
+        if bucket is not None:
+            diagnoses = await try_buckets(here, looked, diagnoses, issued, progress)
     context = here.where.context
     diagnoses = [replace(one, findings=in_context(one.findings, context)) for one in diagnoses]
     ordered = sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
-    return list(in_context(common, context)), ordered, ControlPlanes(cluster.namespaces.values())
+    return list(in_context(common, context)), ordered, named
 
 
 async def _unreached(here: Session) -> dict[Service, AwsError]:
@@ -133,66 +134,6 @@ async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> 
         *check_first_statements(shared),
         *check_wide_trust(shared),
     ]
-
-
-async def _with_sts(here: Session, diagnoses: list[Diagnosis], progress: Progress) -> list[Diagnosis]:
-    """The diagnoses with what STS answers, a few at a time: a refusal takes long."""
-    slots, asked = asyncio.Semaphore(_STS_AT_A_TIME), 0
-    total = sum(diagnosis.role is not None and not diagnosis.associates for diagnosis in diagnoses)
-
-    async def ask(diagnosis: Diagnosis) -> Diagnosis:
-        nonlocal asked
-        if diagnosis.role is None:
-            return diagnosis
-        if diagnosis.associates:
-            finding = note(Check.STS, _NOT_ASKED)
-        else:
-            async with slots:
-                finding = await _ask_sts(here, diagnosis, diagnosis.role)
-            asked += 1
-            progress.count(f"STS has answered for {asked} of {total}", asked, total)
-        return replace(diagnosis, findings=(*diagnosis.findings, finding))
-
-    return await asyncio.gather(*(ask(diagnosis) for diagnosis in diagnoses))
-
-
-async def _ask_sts(here: Session, diagnosis: Diagnosis, role: RoleArn) -> Finding:
-    try:
-        token = await Inspection(here.connection).token(diagnosis.subject)
-        seconds = await seconds_until_accepted(here.calls, role, token, _STS_PATIENCE)
-    except ClusterError as error:
-        return unknown(Check.STS, f"no token to try with: {error}")
-    except AwsError as error:
-        if not error.kind.is_refusal:
-            return unknown(Check.STS, f"could not be asked: {error}")
-        return broken(Check.STS, f"refuses a token of it for {role}: {error}")
-    return ok(Check.STS, f"accepted a token of it for {role} after {seconds:.1f} s")
-
-
-async def seconds_until_accepted(calls: AwsCalls, role: RoleArn, token: str, patience: float) -> float:
-    """Have STS assume `role` with `token` until it does; answers after how many seconds.
-
-    Trust that was just written takes STS some seconds to see. Raises AwsError once `patience` seconds are over.
-    """
-
-    def assume(clients: AwsClients) -> None:
-        answer = clients.sts_without_credentials.assume_role_with_web_identity(
-            RoleArn=role.value, RoleSessionName="mxp-identity-verify", WebIdentityToken=token
-        )
-        text(answer["Credentials"]["AccessKeyId"])
-
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while True:
-        try:
-            await calls.call("AssumeRoleWithWebIdentity", assume)
-        except AwsError as error:
-            may_pass = error.kind in {FailureKind.ACCESS_DENIED, FailureKind.THROTTLED, FailureKind.UNAVAILABLE}
-            if not may_pass or loop.time() - began >= patience:
-                raise
-            await asyncio.sleep(_STS_PAUSE)
-        else:
-            return loop.time() - began
 
 
 async def read_control_planes(here: Session, cluster: ClusterSnapshot) -> list[ControlPlane]:
@@ -378,6 +319,8 @@ def _pod(found: PodObject) -> Pod:
         },
         audiences=found.audiences,
         is_replaced=any(owner.controller for owner in found.metadata.owner_references or ()),
+        node=found.spec.node_name,
+        uid=found.metadata.uid,
     )
 
 

@@ -30,6 +30,9 @@ class Pod:
     """Audiences of the tokens that it mounts."""
     is_replaced: bool
     """Whether a controller recreates it when it is deleted."""
+    node: str = ""
+    """The node that it runs on; empty until it is scheduled."""
+    uid: str = ""
 
     @property
     def has_identity(self) -> bool:
@@ -124,6 +127,10 @@ class Check(StrEnum):
     STS = "sts"
     EKS = "eks"
     TRUST_POLICY = "trust-policy"
+    BACKUP_CONFIG = "backup-config"
+    SCHEDULE = "schedule"
+    BUCKET = "bucket"
+    AGENT = "agent"
 
 
 class Level(StrEnum):
@@ -197,9 +204,11 @@ def in_context(findings: Iterable[Finding], context: str | None) -> tuple[Findin
     """The same findings, with commands for the same cluster; None: the current context."""
     if context is None:
         return tuple(findings)
-    return tuple(
-        replace(one, fix=commands.in_context(one.fix, context)) if one.fix is not None else one for one in findings
-    )
+
+    def there(command: str | None) -> str | None:
+        return None if command is None else commands.in_context(command, context)
+
+    return tuple(replace(one, fix=there(one.fix), template=there(one.template)) for one in findings)
 
 
 def no_account(subject: Subject) -> Finding:
