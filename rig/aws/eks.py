@@ -167,7 +167,9 @@ class Eks:
         for cluster in self._store.clusters:
             for one in self._store.seen(cluster):
                 if one.arn == params["resourceArn"]:
-                    self._store.keep(msgspec.structs.replace(one, tags={**one.tags, **params["tags"]}))
+                    removed = params.get("tagKeys", ())
+                    kept = {key: value for key, value in one.tags.items() if key not in removed}
+                    self._store.keep(msgspec.structs.replace(one, tags=kept | params.get("tags", {})))
                     return {}
         raise AwsError("NotFoundException", f"{params['resourceArn']} was not found", 404)
 

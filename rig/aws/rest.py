@@ -33,6 +33,7 @@ _ACTIONS = {
         "CreateAddon",
         "DescribeAddon",
         "TagResource",
+        "UntagResource",
     ),
     EKS_AUTH: ("AssumeRoleForPodIdentity",),
 }
@@ -148,7 +149,9 @@ def _input(model: OperationModel) -> StructureShape:
 
 
 def _parameters(model: OperationModel, labels: Mapping[str, str], query: str, body: bytes) -> dict[str, Any]:
-    asked = dict(parse_qsl(query, keep_blank_values=True))
+    asked: dict[str, list[str]] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        asked.setdefault(key, []).append(value)
     try:
         found = json.loads(body) if body else {}
     except ValueError as error:
@@ -160,7 +163,8 @@ def _parameters(model: OperationModel, labels: Mapping[str, str], query: str, bo
         if where == "uri" and key in labels:
             found[name] = unquote(labels[key])
         elif where == "querystring" and key in asked:
-            found[name] = _read_text(shape, asked[key])
+            texts = asked[key]
+            found[name] = texts if shape.type_name == "list" else _read_text(shape, texts[-1])
     return found
 
 

@@ -11,6 +11,7 @@ from rig.aws import AwsStandIn, Deny, FailAfterwards, Hang, LoseAnswer, Refuse, 
 from tests.aws.conftest import Program, always, use
 from tests.support.pods import CLUSTER, OWN, OWNER, PODS
 from tests.support.sites import ELSEWHERE, ISSUER, role, subject
+from webhook.aws.association_tags import AssociationTags
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck
 from webhook.aws.trust_policies import IamTrustPolicies
@@ -63,6 +64,7 @@ class Eks(Program):
         super().__init__()
         self.cluster = ClusterCheck(self.calls, self.caller, arn, lambda: issuer)
         self.associations = EksAssociations(self.calls, self.cluster)
+        self.tags = AssociationTags(self.calls, self.cluster, arn)
 
     def create(self, number: int = 1, one: RoleArn = PODS_ROLE) -> Callable[[], Coroutine[Any, Any, Any]]:
         """Making the association of a subject."""
@@ -119,6 +121,18 @@ def test_an_update_gives_another_role_with_session_tags(eks: Eks, aws: AwsStandI
     eks.run(lambda: eks.associations.update(made.id, role("other")))
     (found,) = aws.associations(CLUSTER.name)
     assert (found.role_arn, found.disable_session_tags) == (role("other").value, False)
+
+
+def test_tags_are_added_and_removed_and_others_stay(eks: Eks, aws: AwsStandIn) -> None:
+    made = eks.run(eks.create())
+    eks.run(lambda: eks.tags.add(made.id, {"team": "backup"}))
+    for _ in range(2):
+        eks.run(lambda: eks.tags.remove(made.id, list(TAGS)))
+    (found,) = aws.associations(CLUSTER.name)
+    assert found.tags == {"team": "backup"}
+    eks.run(lambda: eks.associations.delete(made.id))
+    eks.run(lambda: eks.tags.remove(made.id, list(TAGS)))
+    assert eks.refused(lambda: eks.tags.add(made.id, TAGS)).kind is FailureKind.NOT_FOUND
 
 
 def test_what_was_deleted_is_gone_and_may_be_gone_already(eks: Eks) -> None:

@@ -143,16 +143,24 @@ def test_the_same_request_sent_twice_makes_one(eks: "EKSClient", backup: str) ->
     assert create(eks, backup, clientRequestToken="one") == create(eks, backup, clientRequestToken="one")
 
 
-def test_tags_can_be_added(eks: "EKSClient", backup: str) -> None:
+def test_tags_can_be_added_and_removed(eks: "EKSClient", backup: str) -> None:
     made = create(eks, backup, tags={"owner": "tests"})
     arn = f"arn:aws:eks:us-west-2:{ACCOUNT}:podidentityassociation/{CLUSTER}/{made}"
 
-    eks.tag_resource(resourceArn=arn, tags={"team": "backup"})
+    def tags() -> dict[str, str]:
+        found = eks.describe_pod_identity_association(clusterName=CLUSTER, associationId=made)["association"]
+        return found.get("tags", {})
 
-    found = eks.describe_pod_identity_association(clusterName=CLUSTER, associationId=made)["association"]
-    assert found["tags"] == {"owner": "tests", "team": "backup"}
-    with refused("NotFoundException", 404):
-        eks.tag_resource(resourceArn=arn + "x", tags={"team": "backup"})
+    eks.tag_resource(resourceArn=arn, tags={"team": "backup", "stage": "test"})
+    assert tags() == {"owner": "tests", "team": "backup", "stage": "test"}
+    eks.untag_resource(resourceArn=arn, tagKeys=["owner", "stage", "none"])
+    assert tags() == {"team": "backup"}
+    for tag in (
+        lambda: eks.tag_resource(resourceArn=arn + "x", tags={"team": "backup"}),
+        lambda: eks.untag_resource(resourceArn=arn + "x", tagKeys=["team"]),
+    ):
+        with refused("NotFoundException", 404):
+            tag()
 
 
 def test_the_owner_of_an_addons_association_shows(aws: AwsStandIn, eks: "EKSClient", backup: str) -> None:

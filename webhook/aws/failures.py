@@ -61,6 +61,7 @@ _KINDS = {
     "ServiceUnavailable": FailureKind.UNAVAILABLE,
     "ServiceUnavailableException": FailureKind.UNAVAILABLE,
     "ResourceNotFoundException": FailureKind.NOT_FOUND,
+    "NotFoundException": FailureKind.NOT_FOUND,
     "ResourceInUseException": FailureKind.IN_USE,
     "ResourceLimitExceededException": FailureKind.FULL,
     # EKS's answer for a role that it does not know or may not assume yet, as after a write seconds ago.
