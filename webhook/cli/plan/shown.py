@@ -161,8 +161,8 @@ def plan_document(plan: Plan, planes: ControlPlanes) -> dict[str, Any]:
             }
             for item in plan.annotations
         ],
-        "problems": _problems(plan.problems, planes),
-        "notes": _problems(plan.notes, planes),
+        "problems": problems_document(plan.problems, planes),
+        "notes": problems_document(plan.notes, planes),
         "observing": plan.is_observed,
         "limit": plan.forecast
         and {"due": plan.forecast.due, "allowed": plan.forecast.allowed, "waiting": plan.forecast.waiting},
@@ -196,7 +196,8 @@ def _association(item: Associating, planes: ControlPlanes) -> dict[str, Any]:
     }
 
 
-def _problems(problems: Iterable[Problem], planes: ControlPlanes) -> list[dict[str, Any]]:
+def problems_document(problems: Iterable[Problem], planes: ControlPlanes) -> list[dict[str, Any]]:
+    """Problems or notes in plain values."""
     return [
         {
             "kind": problem.kind.value,
