@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from webhook.iam.evaluation import as_list
@@ -9,6 +10,8 @@ from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from webhook.iam.trust_policy import Statement
+
+_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
 
 
 def pods_allowed_by(statement: Statement) -> str:
@@ -70,3 +73,8 @@ def principals_of(statement: Statement, kind: str) -> list[str]:
     """Its principals of one kind, as text to show; `evaluation.principals` has those that count."""
     principal = statement.get("Principal")
     return [str(value) for value in as_list(principal.get(kind, []))] if isinstance(principal, dict) else []
+
+
+def is_of_the_program(statement: Statement) -> bool:
+    """Whether this program wrote it, in any cluster and by any installation."""
+    return _OUR_SIDS.fullmatch(str(statement.get("Sid", ""))) is not None

@@ -19,7 +19,7 @@ from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_doc
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over
-from webhook.cli.apply.retirement import retire_issuer
+from webhook.cli.apply.retirement import GoneCluster, retire_issuer
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
@@ -272,7 +272,7 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
     account = await read_roles(person.iam.client("plan"), person.roles, quiet)
-    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    plan = retire_issuer(GoneCluster(ELSEWHERE, "elsewhere"), person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
     await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), quiet, done)
@@ -289,7 +289,7 @@ async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> 
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
     account = await read_roles(person.iam.client("plan"), person.roles, quiet)
-    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    plan = retire_issuer(GoneCluster(ELSEWHERE, "elsewhere"), person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
     await retire(plan, person.iam.client("apply"), InProcessLock(), quiet, done)

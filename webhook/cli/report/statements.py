@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from webhook.cli.report.access import Access, Accesses, AccessFinding
-from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by, principals_of
+from webhook.cli.statement_words import effect_of, is_of_the_program, names_in, pods_allowed_by, principals_of
 from webhook.iam.first_statement import is_first
 from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from webhook.iam.trust_policy import Statement, TrustPolicy
     from webhook.model.names import RoleArn
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
-
-_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
 
 
 def accesses(
@@ -48,7 +45,7 @@ def provider_arns(account: AccountSnapshot) -> set[str]:
         provider
         for policy in account.policies.values()
         for statement in policy.statements
-        if _is_of_the_program(statement)
+        if is_of_the_program(statement)
         for provider in principals_of(statement, "Federated")
     }
 
@@ -97,9 +94,9 @@ def _of_other_statements(
         finding, why = AccessFinding.EXTERNAL, effect_of(statement)
         if is_first(statement):
             why = f"{why}, to EKS too: the first statement of `setup`, no longer needed beside another"
-        if _is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
+        if is_of_the_program(statement) and SERVICE in principals_of(statement, "Service"):
             finding, why = AccessFinding.POD_IDENTITY, pods_allowed_by(statement)
-        elif _is_of_the_program(statement):
+        elif is_of_the_program(statement):
             finding, why = _of_another(providers, own.provider_arn, issuers_that_exist)
         for principal in names_in(statement):
             yield Access(role, principal, finding, why, place, None, issuer)
@@ -115,7 +112,3 @@ def _of_another(
         why = "the account no longer has an OIDC provider for this cluster, so that it allows no subject"
         return AccessFinding.DEAD_ISSUER, why
     return AccessFinding.OTHER_CLUSTER, "written by this program in another cluster"
-
-
-def _is_of_the_program(statement: Statement) -> bool:
-    return _OUR_SIDS.fullmatch(str(statement.get("Sid", ""))) is not None

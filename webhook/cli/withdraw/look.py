@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.aws.cluster import cluster_arn
 from webhook.cli.withdraw.leases import leases_in, role_of
 from webhook.cli.withdraw.obstacles import look_around
 from webhook.cli.withdraw.plan import make_withdrawal
@@ -39,7 +38,7 @@ class Found:
 
 async def look(session: Session, progress: Progress, *, keeps_access: bool) -> Found:
     """Look at the release, the cluster, trust policies and associations. Raises ClusterError, AwsError."""
-    here = await _with_cluster(session)
+    here = await session.in_eks()
     progress.step("looking for the release and its replicas")
     around = await look_around(here)
     progress.step("listing namespaces and ServiceAccounts")
@@ -71,15 +70,3 @@ def _not_shared(leases: tuple[Lease, ...], here: Session, *, is_shared: bool) ->
     """Without the locks of roles where another installation takes them too."""
     leader = leader_lease(here.installation.name)
     return tuple(one for one in leases if one.name == leader) if is_shared else leases
-
-
-async def _with_cluster(here: Session) -> Session:
-    """The same with the cluster's ARN wherever the configuration names the cluster.
-
-    A binding that was in mode pod-identity once may have left associations and statements.
-    """
-    name, bindings = here.configuration.cluster.name, here.installation.bindings
-    if name is None or not bindings:
-        return here
-    eks = cluster_arn(bindings[0].roles[0], await here.calls.region(), name)
-    return replace(here, installation=replace(here.installation, eks=eks))

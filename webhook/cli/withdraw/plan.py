@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.cli.statement_words import clusters_of_pods
-from webhook.cli.withdraw.statements import changed_externally, own_in, replacements, without_managed
-from webhook.iam.trust_policy import Place
+from webhook.cli.own_statements import other_statements_for_pods, own_in
+from webhook.cli.withdraw.statements import changed_externally, replacements, without_managed
 from webhook.model.bindings import first_match
 from webhook.model.names import Subject
 from webhook.planning.binding_matches import Problem, ProblemKind
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from webhook.model.names import ClusterArn, RoleArn
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association
-
-_OUR_SIDS = re.compile(r"MxpIdentity[0-9a-f]{8}")
 
 
 class ObstacleKind(StrEnum):
@@ -119,7 +115,7 @@ def make_withdrawal(  # noqa: PLR0913  what was found
             here = frozenset(one.subject for one in wanted if role in one.binding.roles)
             after = without_managed(policy, own, kept)
             roles.append(RoleRewrite(role, own, policy, after, tuple(replaced.values()), here))
-        notes += _unknown(role, policy, own, installation.eks)
+        notes += _left(role, policy, own, installation.eks)
     found = account.associations
     if found and found.unread:
         problems.append(Problem(ProblemKind.ASSOCIATIONS_UNREAD, found.unread))
@@ -156,15 +152,12 @@ def _annotated(
             yield Annotated(subject, roles[one.role_annotation])
 
 
-def _unknown(
-    role: RoleArn, policy: TrustPolicy, own: OwnStatement, cluster: ClusterArn | None
-) -> Iterator[Problem]:
-    """Statements of this program for pods of this cluster, of which it is not known whose they are."""
-    for index, one in enumerate(policy.statements):
-        sid = str(one.get("Sid", ""))
-        if _OUR_SIDS.fullmatch(sid) and not own.owns(one) and cluster and cluster.value in clusters_of_pods(one):
+def _left(role: RoleArn, policy: TrustPolicy, own: OwnStatement, cluster: ClusterArn | None) -> Iterator[Problem]:
+    """Statements of this program for pods of this cluster of which it is not known whose they are."""
+    for place, clusters in other_statements_for_pods(policy, own):
+        if cluster is not None and cluster.value in clusters:
             why = (
-                f"{Place(index, sid)} is for pods of this cluster, by another installation or by a binding that "
-                "the configuration does not have: left as it is"
+                f"{place} is for pods of this cluster, by another installation or by a binding that the "
+                "configuration does not have: left as it is"
             )
             yield Problem(ProblemKind.STATEMENT_LEFT, why, role=role)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from webhook.iam.statement import sid_for_pods
 from webhook.iam.trust_policy import Place, canonical
 
 if TYPE_CHECKING:
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import Statement, TrustPolicy
-    from webhook.model.names import RoleArn, Subject
-    from webhook.planning.snapshot import Installation
+    from webhook.model.names import Subject
 
 ALLOWS_NOBODY = "AllowsNobody"
 """The Sid of what stays where no other statement would, which IAM refuses. It allows no token."""
@@ -24,15 +22,6 @@ _KEPT = "KeptAccess"
 """How the Sid of a plain statement begins; with the hash of the managed one it is shorter than that one's."""
 
 _HASH_DIGITS = 8
-
-
-def own_in(role: RoleArn, installation: Installation) -> OwnStatement:
-    """All that an installation may have written into `role`, also for pods of a binding in another mode now."""
-    own, cluster = installation.own_in(role), installation.eks
-    if cluster is None:
-        return own
-    sids = {sid_for_pods(installation.name, binding.name, cluster) for binding in installation.bindings}
-    return replace(own, former=frozenset(sids - {one.sid for one in own.pods}))
 
 
 @dataclass(frozen=True, slots=True)
