@@ -33,6 +33,7 @@ BINDING = Binding("backup", "mxp-controller", NamespaceSelector((), NamePattern(
 INSTALLATION = Installation("mxp-identity", ISSUER, (BINDING,))
 UNBOUND = RoleArn("arn:aws:iam::123456789012:role/unbound")
 RETIRED = RoleArn("arn:aws:iam::123456789012:role/retired")
+GONE = GoneCluster(OTHER_ISSUER, "mxp-identity")
 MISTYPED = IssuerUrl(f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'B8' * 16}")
 NOT_OF_A_CLUSTER: list[dict[str, Any]] = [
     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"},
@@ -48,9 +49,7 @@ NOT_OF_A_CLUSTER: list[dict[str, Any]] = [
 def test_a_retired_cluster_loses_its_statement_and_everything_else_stays(document: dict[str, Any]) -> None:
     policy = TrustPolicy(document)
     _removes_exactly(
-        lambda: retire_issuer(
-            GoneCluster(OTHER_ISSUER, "mxp-identity"), INSTALLATION, AccountSnapshot({ROLE: policy})
-        ),
+        lambda: retire_issuer(GONE, INSTALLATION, AccountSnapshot({ROLE: policy})),
         policy,
         OTHER_CLUSTER,
     )
@@ -64,10 +63,9 @@ def test_a_role_no_longer_bound_loses_our_statement_and_everything_else_stays(do
 
 @pytest.mark.parametrize("name", ["mxp-identity", "mxp-identity-canary"])
 def test_the_cluster_s_own_issuer_is_refused_whatever_the_installation(name: str) -> None:
+    account = AccountSnapshot({ROLE: TrustPolicy({"Statement": []})})
     with pytest.raises(InvalidNameError, match="own live issuer"):
-        retire_issuer(
-            GoneCluster(ISSUER, name), INSTALLATION, AccountSnapshot({ROLE: TrustPolicy({"Statement": []})})
-        )
+        retire_issuer(GoneCluster(ISSUER, name), INSTALLATION, account)
 
 
 def test_a_role_that_a_binding_names_is_refused() -> None:
@@ -78,7 +76,7 @@ def test_a_role_that_a_binding_names_is_refused() -> None:
 def test_a_role_that_could_not_be_read_is_a_problem_and_not_a_role_without_a_statement() -> None:
     account = AccountSnapshot({}, {UNBOUND: "GetRole: AccessDenied"})
     for plan in (
-        retire_issuer(GoneCluster(OTHER_ISSUER, "mxp-identity"), INSTALLATION, account),
+        retire_issuer(GONE, INSTALLATION, account),
         retire_role(UNBOUND, INSTALLATION, account),
     ):
         assert [(problem.role, problem.message) for problem in plan.problems] == [
@@ -89,18 +87,15 @@ def test_a_role_that_could_not_be_read_is_a_problem_and_not_a_role_without_a_sta
 def test_an_issuer_that_no_role_names_is_refused_with_those_that_are_named() -> None:
     statements = [OWN.render([SUBJECTS[0]]), OTHER_CLUSTER.render([SUBJECTS[0]]), *NOT_OF_A_CLUSTER]
     account = AccountSnapshot({ROLE: TrustPolicy({"Statement": statements})})
+    mistyped = GoneCluster(MISTYPED, "mxp-identity")
     with pytest.raises(InvalidNameError) as refused:
-        retire_issuer(GoneCluster(MISTYPED, "mxp-identity"), INSTALLATION, account)
+        retire_issuer(mistyped, INSTALLATION, account)
     assert str(refused.value) == (
         f"no role of the bindings names {MISTYPED} in its trust policy, so nothing is changed; issuers of other "
         f"clusters that they name: {OTHER_ISSUER}"
     )
     with pytest.raises(InvalidNameError, match="that they name: none"):
-        retire_issuer(
-            GoneCluster(MISTYPED, "mxp-identity"),
-            INSTALLATION,
-            AccountSnapshot({}, {ROLE: "gone"}, 0, frozenset({ROLE})),
-        )
+        retire_issuer(mistyped, INSTALLATION, AccountSnapshot({}, {ROLE: "gone"}, 0, frozenset({ROLE})))
 
 
 def test_a_mistyped_installation_of_an_issuer_that_is_named_is_refused() -> None:
@@ -167,12 +162,11 @@ def test_a_statement_for_pods_of_a_binding_that_is_gone_needs_the_binding_s_name
 def test_a_cluster_that_is_gone_loses_its_statements_for_pods_where_it_is_named() -> None:
     theirs, both = OTHER_CLUSTER.render(SUBJECTS[:1]), [PODS.render(), OF_GONE.render()]
     account = AccountSnapshot({ROLE: TrustPolicy({"Statement": [*both, theirs, OWN.render(SUBJECTS)]})})
-    gone = GoneCluster(OTHER_ISSUER, "mxp-identity")
-    plan = retire_issuer(gone, WITH_PODS, account)
+    plan = retire_issuer(GONE, WITH_PODS, account)
     assert plan.roles[0].after.statements == [*both, OWN.render(SUBJECTS)]
     assert [OF_GONE.sid in note.message and "--cluster" in note.message for note in plan.notes] == [True]
 
-    plan = retire_issuer(replace(gone, arn=OF_GONE.cluster), WITH_PODS, account)
+    plan = retire_issuer(replace(GONE, arn=OF_GONE.cluster), WITH_PODS, account)
     assert plan.roles[0].after.statements == [PODS.render(), OWN.render(SUBJECTS)]
     assert plan.roles[0].retired == [OF_GONE.sid, OTHER_CLUSTER.sid]
     assert plan.notes == ()
@@ -182,10 +176,10 @@ def test_a_cluster_that_is_gone_loses_its_statements_for_pods_where_it_is_named(
     assert plan_document(plan, ControlPlanes())["roles"][0]["podStatementsRemoved"] == [OF_GONE.sid]
 
     with pytest.raises(InvalidNameError, match="own live ARN"):
-        retire_issuer(replace(gone, arn=CLUSTER), WITH_PODS, account)
+        retire_issuer(replace(GONE, arn=CLUSTER), WITH_PODS, account)
     nothing = AccountSnapshot({ROLE: TrustPolicy({"Statement": [PODS.render()]})})
     with pytest.raises(InvalidNameError, match=f"or one for pods of {OF_GONE.cluster}, so nothing is changed"):
-        retire_issuer(replace(gone, arn=OF_GONE.cluster), WITH_PODS, nothing)
+        retire_issuer(replace(GONE, arn=OF_GONE.cluster), WITH_PODS, nothing)
 
 
 def _removes_exactly(make_plan: Callable[[], Plan], policy: TrustPolicy, own: OwnStatement) -> None:
