@@ -7,7 +7,8 @@ name roles that no binding has any more.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from webhook.aws.association_tags import AssociationTags
 from webhook.aws.associations import EksAssociations
@@ -16,6 +17,7 @@ from webhook.cli.locks import role_lock
 from webhook.cli.output import short
 from webhook.cli.running import to_its_end
 from webhook.cli.withdraw.leases import delete_lease
+from webhook.cli.withdraw.marks import remove_marks
 from webhook.cli.withdraw.rewriting import Rewriting
 from webhook.controller.leader_election import leader_lease
 from webhook.model.aws_errors import AwsError
@@ -24,13 +26,14 @@ from webhook.podidentity.association_writer import CALLS_PER_SECOND, PARALLEL
 from webhook.runtime.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from webhook.cli.apply.engine import Done
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.cli.withdraw.look import Found
-    from webhook.cli.withdraw.plan import Annotated, RoleRewrite, Withdrawal
+    from webhook.cli.withdraw.plan import Annotated, MarkedDeployment, RoleRewrite, Withdrawal
+    from webhook.coordination.leases import Lease
     from webhook.podidentity.association import Association
 
 
@@ -47,40 +50,68 @@ async def carry_out(found: Found, progress: Progress, done: Done) -> None:
     if plan.associations:
         progress.step("releasing associations" if plan.keeps_access else "deleting associations")
         await _give_up_associations(here, plan, progress.count, done)
+    if plan.deployments:
+        progress.step("removing notes from Deployments")
+        await _remove_marks(here, plan.deployments, progress.count, done)
     if plan.roles:
         progress.step("writing trust policies")
         await _rewrite(found, plan.roles, progress.count, done)
     if found.has_namespace and not (done.failed or plan.problems):
         progress.step("deleting Leases")
-        await _delete_leases(found, done)
+        await _delete_leases(found, progress.count, done)
 
 
 async def _remove_annotations(
     here: Session, annotations: Collection[Annotated], progress: Callable[[str], None], done: Done
 ) -> None:
-    removed = 0
+    async def remove(one: Annotated) -> str:
+        if await here.api.take_annotation(one.subject, one.role):
+            return ""
+        return "it is there again: another program writes it, such as the chart of Spaces"
+
+    what = {f"{short(one.subject)}: its annotation": partial(remove, one) for one in annotations}
+    await _each(what, "annotations removed", progress, done)
+
+
+async def _remove_marks(
+    here: Session, deployments: Collection[MarkedDeployment], progress: Callable[[str], None], done: Done
+) -> None:
+    async def remove(one: MarkedDeployment) -> str:
+        await remove_marks(here.connection, one)
+        return ""
+
+    what = {f"Deployment {one.namespace}/{one.name}: its notes": partial(remove, one) for one in deployments}
+    await _each(what, "Deployments without notes", progress, done)
+
+
+async def _each(
+    what: Mapping[str, Callable[[], Coroutine[Any, Any, str]]],
+    words: str,
+    progress: Callable[[str], None],
+    done: Done,
+) -> None:
+    """Do all of it, some at a time, each to its end; one that fails answers or raises why."""
+    succeeded = 0
     slots = asyncio.Semaphore(PARALLEL)
 
-    async def remove(one: Annotated) -> None:
-        nonlocal removed
+    async def attempt(name: str, work: Callable[[], Coroutine[Any, Any, str]]) -> None:
+        nonlocal succeeded
         async with slots:
             try:
-                is_gone = await to_its_end(here.api.take_annotation(one.subject, one.role))
-            except ClusterError as error:
-                done.failed.append(f"{short(one.subject)}: its annotation is not removed: {error}")
-                return
-        if is_gone:
-            removed += 1
+                reason = await to_its_end(work())
+            except (ClusterError, AwsError) as error:
+                reason = str(error)
+        if reason:
+            done.failed.append(f"{name}: {reason}")
         else:
-            why = "its annotation is there again: another program writes it, such as the chart of Spaces"
-            done.failed.append(f"{short(one.subject)}: {why}")
-        progress(f"{removed} of {len(annotations)} annotations")
+            succeeded += 1
+        progress(f"{succeeded} of {len(what)}")
 
     try:
-        await asyncio.gather(*map(remove, annotations))
+        await asyncio.gather(*(attempt(*item) for item in what.items()))
     finally:
-        if removed:
-            done.written.append(f"{removed} annotations removed")
+        if succeeded:
+            done.written.append(f"{words}: {succeeded}")
 
 
 async def _give_up_associations(
@@ -92,29 +123,17 @@ async def _give_up_associations(
     check = ClusterCheck(here.calls, here.caller, owner.cluster, lambda: here.installation.issuer)
     api, tags = EksAssociations(here.calls, check), AssociationTags(here.calls, check, owner.cluster)
     limiter = RateLimiter("eks", CALLS_PER_SECOND, ceiling=CALLS_PER_SECOND, parallel=PARALLEL)
-    ended = 0
 
-    async def give_up(one: Association) -> None:
-        """It is described once more: what is somebody else's by now is left alone."""
-        nonlocal ended
+    async def give_up(one: Association) -> str:
+        """It is described once more: what is another's by now is left alone."""
         async with limiter.turn():
             found = await api.describe(one.id)
             if found is not None and owner.owns(found):
                 await (tags.remove(one.id, owner.tags()) if plan.keeps_access else api.delete(one.id))
-                ended += 1
+        return ""
 
-    async def attempt(one: Association) -> None:
-        try:
-            await to_its_end(give_up(one))
-        except AwsError as error:
-            done.failed.append(f"{short(one.subject)}: association {one.id}: {error}")
-        progress(f"{ended} of {len(plan.associations)} associations")
-
-    try:
-        await asyncio.gather(*map(attempt, plan.associations))
-    finally:
-        if ended:
-            done.written.append(f"{ended} associations {'released' if plan.keeps_access else 'deleted'}")
+    what = {f"{short(one.subject)}: association {one.id}": partial(give_up, one) for one in plan.associations}
+    await _each(what, f"associations {'released' if plan.keeps_access else 'deleted'}", progress, done)
 
 
 async def _rewrite(
@@ -133,7 +152,7 @@ async def _rewrite(
             done.written.extend(f"{one.role}: {line}" for line in one.words)
 
 
-async def _delete_leases(found: Found, done: Done) -> None:
+async def _delete_leases(found: Found, progress: Callable[[str], None], done: Done) -> None:
     """Delete them, also those that this run has created; not where the leader's has changed meanwhile."""
     here, leader = found.here, leader_lease(found.here.installation.name)
     before = {one.name: one.version for one in found.plan.leases}
@@ -143,14 +162,10 @@ async def _delete_leases(found: Found, done: Done) -> None:
             f"Leases in {here.namespace}: the leader's has changed, so a replica runs again: end it"
         )
         return
-    deleted = 0
-    try:
-        for one in leases:
-            try:
-                await to_its_end(delete_lease(here.connection, here.namespace, one))
-                deleted += 1
-            except ClusterError as error:
-                done.failed.append(f"Lease {here.namespace}/{one.name}: {error}")
-    finally:
-        if deleted:
-            done.written.append(f"{deleted} Leases deleted")
+
+    async def delete(one: Lease) -> str:
+        await delete_lease(here.connection, here.namespace, one)
+        return ""
+
+    what = {f"Lease {here.namespace}/{one.name}": partial(delete, one) for one in leases}
+    await _each(what, "Leases deleted", progress, done)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook.cli.withdraw.leases import leases_in, role_of
+from webhook.cli.withdraw.marks import marked_deployments
 from webhook.cli.withdraw.obstacles import look_around
-from webhook.cli.withdraw.plan import make_withdrawal
+from webhook.cli.withdraw.plan import InCluster, make_withdrawal
 from webhook.controller.leader_election import leader_lease
 from webhook.model.control_planes import ControlPlanes
 
@@ -50,14 +51,13 @@ async def look(session: Session, progress: Progress, *, keeps_access: bool) -> F
     if here.installation.eks is not None:
         progress.step("describing associations")
         account = await here.with_associations(account, progress.count)
-    plan = make_withdrawal(
-        here.installation,
-        cluster,
-        account,
+    names = {name for binding in here.installation.bindings for name in binding.deployments}
+    left = InCluster(
         _not_shared(leases, here, is_shared=around.is_shared),
+        await marked_deployments(here.connection, names),
         around.obstacles,
-        keeps_access=keeps_access,
     )
+    plan = make_withdrawal(here.installation, cluster, account, left, keeps_access=keeps_access)
     has_namespace = here.namespace in cluster.namespaces
     return Found(here, plan, ControlPlanes(cluster.namespaces.values()), has_namespace, around.is_shared)
 

@@ -71,6 +71,14 @@ class Annotated:
     role: RoleArn
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class MarkedDeployment:
+    """A Deployment that carries notes of the program."""
+
+    namespace: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
     """All of it. With `keeps_access` statements become plain, associations lose tags, and annotations stay."""
@@ -79,6 +87,7 @@ class Withdrawal:
     roles: tuple[RoleRewrite, ...] = ()
     associations: tuple[Association, ...] = ()
     annotations: tuple[Annotated, ...] = ()
+    deployments: tuple[MarkedDeployment, ...] = ()
     leases: tuple[Lease, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -87,19 +96,28 @@ class Withdrawal:
     @property
     def has_changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.roles or self.associations or self.annotations or self.leases)
+        return bool(self.roles or self.associations or self.annotations or self.deployments or self.leases)
 
 
-def make_withdrawal(  # noqa: PLR0913  what was found
+@dataclass(frozen=True, slots=True)
+class InCluster:
+    """What is left in the cluster beside annotations of ServiceAccounts."""
+
+    leases: Collection[Lease] = ()
+    """Those that only this installation uses."""
+    deployments: Collection[MarkedDeployment] = ()
+    obstacles: Collection[Obstacle] = ()
+
+
+def make_withdrawal(
     installation: Installation,
     cluster: ClusterSnapshot,
     account: AccountSnapshot,
-    leases: Collection[Lease],
-    obstacles: Collection[Obstacle],
+    left: InCluster,
     *,
     keeps_access: bool,
 ) -> Withdrawal:
-    """What becomes of all that an installation has written. `leases` are those that only it uses."""
+    """What becomes of all that an installation has written."""
     wanted = cluster.grants_due(installation)
     roles: list[RoleRewrite] = []
     problems, notes = [*unread_roles(account)], list[Problem]()
@@ -128,8 +146,9 @@ def make_withdrawal(  # noqa: PLR0913  what was found
         tuple(roles),
         tuple(sorted(associations, key=lambda one: one.subject)),
         () if keeps_access else tuple(_annotated(installation, cluster, named)),
-        tuple(sorted(leases, key=lambda one: one.name)),
-        tuple(obstacles),
+        tuple(sorted(left.deployments)),
+        tuple(sorted(left.leases, key=lambda one: one.name)),
+        tuple(left.obstacles),
         tuple(problems),
         tuple(notes),
     )

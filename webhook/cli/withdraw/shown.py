@@ -43,6 +43,10 @@ def _lines(found: Found, *, approved: bool) -> Iterator[Line]:
         yield "annotations", "bold"
         yield from ((f"  - {titled(one.subject, planes)}  {one.role}", "red") for one in plan.annotations)
         yield "", ""
+    if plan.deployments:
+        yield "Deployments, of which the program's notes are removed", "bold"
+        yield from ((f"  - {one.namespace}/{one.name}", "red") for one in plan.deployments)
+        yield "", ""
     if plan.leases:
         yield "Leases", "bold"
         yield from ((f"  - {found.here.namespace}/{one.name}  {one.role}".rstrip(), "red") for one in plan.leases)
@@ -76,6 +80,7 @@ def _summary(plan: Withdrawal) -> str:
         "statements to remove": sum(one.plain is None for one in statements),
         f"associations to {'release' if plan.keeps_access else 'delete'}": len(plan.associations),
         "annotations to remove": len(plan.annotations),
+        "Deployments with notes": len(plan.deployments),
         "Leases to delete": len(plan.leases),
     }
     shown = ", ".join(f"{name}: {number}" for name, number in counts.items() if number)
@@ -161,6 +166,7 @@ def document(found: Found) -> dict[str, Any]:
         "annotations": [
             {**subject_fields(one.subject, planes), "role": one.role.value} for one in plan.annotations
         ],
+        "deployments": [{"namespace": one.namespace, "deployment": one.name} for one in plan.deployments],
         "leases": [one.name for one in plan.leases],
         "inForce": [{"what": one.kind.value, "message": one.message} for one in plan.obstacles],
         "next": next_commands(found) if plan.obstacles else [],
