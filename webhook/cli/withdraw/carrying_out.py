@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.cli.withdraw.look import Found
-    from webhook.cli.withdraw.plan import Annotated, MarkedDeployment, RoleRewrite, Withdrawal
+    from webhook.cli.withdraw.plan import Annotated, MarkedDeployment, Withdrawal
     from webhook.coordination.leases import Lease
+    from webhook.coordination.lock import RoleLock
     from webhook.podidentity.association import Association
 
 
@@ -44,6 +45,7 @@ async def carry_out(found: Found, progress: Progress, done: Done) -> None:
     refuses it.
     """
     here, plan = found.here, found.plan
+    lock = await role_lock(here.connection, here.namespace, exists=found.has_namespace)
     if plan.annotations:
         progress.step("removing annotations")
         await _remove_annotations(here, plan.annotations, progress.count, done)
@@ -55,7 +57,7 @@ async def carry_out(found: Found, progress: Progress, done: Done) -> None:
         await _remove_marks(here, plan.deployments, progress.count, done)
     if plan.roles:
         progress.step("writing trust policies")
-        await _rewrite(found, plan.roles, progress.count, done)
+        await _rewrite(found, lock, progress.count, done)
     if found.has_namespace and not (done.failed or plan.problems):
         progress.step("deleting Leases")
         await _delete_leases(found, progress.count, done)
@@ -136,15 +138,11 @@ async def _give_up_associations(
     await _each(what, f"associations {'released' if plan.keeps_access else 'deleted'}", progress, done)
 
 
-async def _rewrite(
-    found: Found, roles: Collection[RoleRewrite], progress: Callable[[str], None], done: Done
-) -> None:
-    here = found.here
-    lock = await role_lock(here.connection, here.namespace, exists=found.has_namespace)
-    policies = here.policies_to_write()
+async def _rewrite(found: Found, lock: RoleLock, progress: Callable[[str], None], done: Done) -> None:
+    roles, keeps = found.plan.roles, found.plan.keeps_access
+    policies = found.here.policies_to_write()
     for number, one in enumerate(roles, 1):
         progress(f"{number} of {len(roles)} roles")
-        keeps = found.plan.keeps_access
         reason = await Rewriting(one.role, one.own, one.wanted, keeps=keeps).until_shown(policies, lock)
         if reason:
             done.failed.append(f"{one.role}: {reason}")

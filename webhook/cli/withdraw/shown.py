@@ -168,7 +168,7 @@ def document(found: Found) -> dict[str, Any]:
         ],
         "deployments": [{"namespace": one.namespace, "deployment": one.name} for one in plan.deployments],
         "leases": [one.name for one in plan.leases],
-        "inForce": [{"what": one.kind.value, "message": one.message} for one in plan.obstacles],
+        "inForce": [{"obstacle": one.kind.value, "message": one.message} for one in plan.obstacles],
         "next": next_commands(found) if plan.obstacles else [],
         "problems": problems_document(plan.problems, planes),
         "notes": problems_document(plan.notes, planes),
