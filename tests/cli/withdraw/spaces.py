@@ -28,7 +28,7 @@ EXTERNAL = "mxp-external-system"
 
 def names(team: str, count: int) -> list[str]:
     """The same host namespaces in each Space, so that two Spaces can be compared."""
-    return [f"mxp-{number:08d}-0000-4000-8000-{len(team):012d}-system" for number in range(count)]
+    return [f"mxp-{number:08d}-0000-4000-8000-{team.encode().hex():0>12}-system" for number in range(count)]
 
 
 @dataclass(frozen=True)
