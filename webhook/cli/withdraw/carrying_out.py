@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.cli.withdraw.look import Found
-    from webhook.cli.withdraw.plan import Annotated, MarkedDeployment, Withdrawal
-    from webhook.coordination.leases import Lease
+    from webhook.cli.withdraw.plan import Annotated, LeftLease, MarkedDeployment, Withdrawal
     from webhook.coordination.lock import RoleLock
     from webhook.podidentity.association import Association
 
@@ -161,7 +160,7 @@ async def _delete_leases(found: Found, progress: Callable[[str], None], done: Do
         )
         return
 
-    async def delete(one: Lease) -> str:
+    async def delete(one: LeftLease) -> str:
         await delete_lease(here.connection, here.namespace, one)
         return ""
 

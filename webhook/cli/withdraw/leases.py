@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.cli.withdraw.plan import LeftLease
 from webhook.controller.leader_election import leader_lease
-from webhook.coordination.leases import DURATION, Lease
+from webhook.coordination.leases import DURATION
 from webhook.coordination.lock import lease_name
 from webhook.kube.connection import NotFoundError
 from webhook.kube.leases import Leases, parse_lease
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0
 
 
-async def leases_in(connection: Connection, namespace: str, installation: str) -> tuple[Lease, ...]:
+async def leases_in(connection: Connection, namespace: str, installation: str) -> tuple[LeftLease, ...]:
     """The leader's Lease of the installation, and the locks of roles (list leases). Raises ClusterError."""
 
-    def read() -> list[Lease]:
-        return [parse_lease(bytes(one))[0] for one in listed(connection, msgspec.Raw, _path(namespace), {})]
+    def read() -> list[LeftLease]:
+        found = (parse_lease(bytes(one))[0] for one in listed(connection, msgspec.Raw, _path(namespace), {}))
+        return [LeftLease(one.name, one.role, one.version) for one in found]
 
     leader = leader_lease(installation)
     found = await connection.in_thread(read)
     return tuple(one for one in found if one.name == leader or role_of(one) is not None)
 
 
-def role_of(lease: Lease) -> RoleArn | None:
+def role_of(lease: LeftLease) -> RoleArn | None:
     """The role whose lock it is; None for any other Lease."""
     try:
         role = RoleArn(lease.role)
@@ -60,7 +62,7 @@ async def is_led(connection: Connection, namespace: str, installation: str) -> b
     return False
 
 
-async def delete_lease(connection: Connection, namespace: str, lease: Lease) -> None:
+async def delete_lease(connection: Connection, namespace: str, lease: LeftLease) -> None:
     """Delete one that has not changed since it was read (delete leases). It is no error where it is gone.
 
     Raises ConflictError for one that has changed, and ClusterError.

@@ -15,8 +15,7 @@ from webhook.model.control_planes import ControlPlanes
 if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
-    from webhook.cli.withdraw.plan import Withdrawal
-    from webhook.coordination.leases import Lease
+    from webhook.cli.withdraw.plan import LeftLease, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Found:
     is_shared: bool
     """Whether another installation has its release there, and so uses the same locks."""
 
-    async def leases(self) -> tuple[Lease, ...]:
+    async def leases(self) -> tuple[LeftLease, ...]:
         """The Leases that only this installation uses, as they are now (list leases). Raises ClusterError."""
         return _not_shared(await _leases(self.here), self.here, is_shared=self.is_shared)
 
@@ -62,11 +61,11 @@ async def look(session: Session, progress: Progress, *, keeps_access: bool) -> F
     return Found(here, plan, ControlPlanes(cluster.namespaces.values()), has_namespace, around.is_shared)
 
 
-async def _leases(here: Session) -> tuple[Lease, ...]:
+async def _leases(here: Session) -> tuple[LeftLease, ...]:
     return await leases_in(here.connection, here.namespace, here.installation.name)
 
 
-def _not_shared(leases: tuple[Lease, ...], here: Session, *, is_shared: bool) -> tuple[Lease, ...]:
+def _not_shared(leases: tuple[LeftLease, ...], here: Session, *, is_shared: bool) -> tuple[LeftLease, ...]:
     """Without the locks of roles where another installation takes them too."""
     leader = leader_lease(here.installation.name)
     return tuple(one for one in leases if one.name == leader) if is_shared else leases

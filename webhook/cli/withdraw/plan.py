@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from webhook.cli.withdraw.statements import Replacement
-    from webhook.coordination.leases import Lease
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import ClusterArn, RoleArn
@@ -72,6 +71,16 @@ class Annotated:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class LeftLease:
+    """A Lease of the installation: the leader's, or the lock of a role, as it was read."""
+
+    name: str
+    role: str
+    """The ARN; empty in the leader's."""
+    version: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class MarkedDeployment:
     """A Deployment that carries notes of the program."""
 
@@ -88,7 +97,7 @@ class Withdrawal:
     associations: tuple[Association, ...] = ()
     annotations: tuple[Annotated, ...] = ()
     deployments: tuple[MarkedDeployment, ...] = ()
-    leases: tuple[Lease, ...] = ()
+    leases: tuple[LeftLease, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
@@ -103,7 +112,7 @@ class Withdrawal:
 class InCluster:
     """What is left in the cluster beside annotations of ServiceAccounts."""
 
-    leases: Collection[Lease] = ()
+    leases: Collection[LeftLease] = ()
     """Those that only this installation uses."""
     deployments: Collection[MarkedDeployment] = ()
     obstacles: Collection[Obstacle] = ()
@@ -147,7 +156,7 @@ def make_withdrawal(
         tuple(sorted(associations, key=lambda one: one.subject)),
         () if keeps_access else tuple(_annotated(installation, cluster, named)),
         tuple(sorted(left.deployments)),
-        tuple(sorted(left.leases, key=lambda one: one.name)),
+        tuple(sorted(left.leases)),
         tuple(left.obstacles),
         tuple(problems),
         tuple(notes),
