@@ -83,7 +83,7 @@ def test_a_replica_that_runs_somewhere(here: Made) -> None:
 
 def _pod(name: str, **metadata: Any) -> Object:
     labels = {"mxp-identity/component": "webhook", "app.kubernetes.io/instance": PROGRAM}
-    spec = {"containers": [{"name": "webhook", "image": "none"}]}
+    spec = {"serviceAccountName": PROGRAM, "containers": [{"name": "webhook", "image": "none"}]}
     whole = {"name": name, "namespace": OWN_NAMESPACE, "labels": labels, **metadata}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": whole, "spec": spec}
 

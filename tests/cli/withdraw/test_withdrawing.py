@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rig.permissions import PROGRAM
 from rig.space import Space
 from tests.cli.commands import environment, run
 from tests.cli.withdraw.spaces import EXTERNAL, FOR_PODS, POOL, ROLES, Made, a_space
@@ -135,7 +136,7 @@ def test_another_installation_keeps_its_statements_associations_and_locks(here: 
         ]
     )
     pod = {"name": "canary-1", "namespace": "mxp-identity", "labels": labels}
-    spec = {"containers": [{"name": "webhook", "image": "none"}]}
+    spec = {"serviceAccountName": PROGRAM, "containers": [{"name": "webhook", "image": "none"}]}
     here.space.cluster.create([{"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": spec}])
     theirs = here.managed_sids()
     done = here.withdraw("--approve", "--keep-access")
