@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3.connectionpool
 
-from webhook.cli.app import main
+from webhook.cli import main
 
 _send = urllib3.connectionpool.HTTPConnectionPool.urlopen
 _first = threading.Lock()
