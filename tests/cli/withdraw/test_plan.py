@@ -1,11 +1,21 @@
 """What a withdrawal takes up: all that is this installation's, whatever bindings select now, and nothing else."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from tests.iam.policies import OTHER_ISSUER, OWN, ROLE, SUBJECTS
 from tests.support.associating import ADDON, BINDING, GONE, INSTALLATION, NAME, PODS, A, B, association, found
 from tests.support.pods import CLUSTER
-from webhook.cli.withdraw.plan import InCluster, MarkedDeployment, Withdrawal, make_withdrawal
+from webhook.cli.snapshots.session import Where
+from webhook.cli.withdraw.plan import (
+    InCluster,
+    MarkedDeployment,
+    Obstacle,
+    ObstacleKind,
+    Withdrawal,
+    make_withdrawal,
+)
+from webhook.cli.withdraw.shown import next_commands
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
@@ -112,3 +122,18 @@ def test_leases_and_notes_alone_are_something_to_do() -> None:
     plan = make_withdrawal(HERE, cluster({}), account(), left, keeps_access=True)
     assert plan.has_changes
     assert [one.namespace for one in plan.deployments] == ["mxp-a", "mxp-b"]
+
+
+def test_the_next_steps_name_the_context_that_was_asked() -> None:
+    uninstall = "helm uninstall mxp -n mxp-identity --wait"
+    plan = Withdrawal(True, obstacles=(Obstacle(ObstacleKind.REGISTERED, "", uninstall),) * 2)  # noqa: FBT003
+    get = "kubectl --context 'spaces prod' get configmap -n mxp-identity -l mxp-identity/component=webhook"
+    assert next_commands(plan, Where(context="spaces prod"), "mxp-identity") == [
+        rf"{get} -o 'jsonpath={{.items[*].data.config\.yaml}}' > config.yaml",
+        "helm --kube-context 'spaces prod' uninstall mxp -n mxp-identity --wait",
+        "mxp-identity withdraw --config config.yaml --context 'spaces prod' --keep-access --approve",
+    ]
+    assert next_commands(replace(plan, keeps_access=False), Where(Path("a.yaml")), "mxp-identity") == [
+        uninstall,
+        "mxp-identity withdraw --config a.yaml --approve",
+    ]

@@ -97,8 +97,9 @@ async def test_throttled_for_ever_it_ends_after_two_minutes_with_the_reason() ->
     assert now() == pytest.approx(120, abs=5)
 
 
+@pytest.mark.parametrize("failures", [0, 2])
 @in_virtual_time
-async def test_a_read_that_is_too_old_for_the_last_grant_does_not_drop_it() -> None:
+async def test_a_read_that_is_too_old_for_the_last_grant_does_not_drop_it(failures: int) -> None:
     """A replica has written 0, 1 and 2 and ended; reads still show 1 and 2. The Lease knows more."""
     iam, leases = account(stale=5.0), MemoryLeases()
     await asyncio.sleep(30)
@@ -106,6 +107,7 @@ async def test_a_read_that_is_too_old_for_the_last_grant_does_not_drop_it() -> N
     new = FEW | {subject(3)}
     iam.store(ROLE, {**document, "Statement": [OWN.render(new), *external_document(ROLE)["Statement"]]})
     leases.forge(ROLE, {subject(3): 0.5, subject(4): 0.5})
+    iam.have(Trouble.THROTTLED, "write", times=failures)
     assert await rewrite(iam, lock=LeaseLock(leases, "withdraw"), wanted=new) == ""
     assert allowed_in(iam.document(ROLE)) == {0, 1, 2, 3}, "and no binding wants 4"
 

@@ -43,6 +43,8 @@ class Rewriting:
         self._keeps = keeps
         self._clock = loop_clock()
         self._written_at = float("-inf")
+        self._news = News()
+        """Of all tries: a lock tells the same news once."""
 
     async def until_shown(self, policies: TrustPolicies, lock: RoleLock) -> str:
         """Write it, and wait until IAM shows it; answers why it does not, or nothing."""
@@ -73,10 +75,10 @@ class Rewriting:
         """Write once, unless a write was answered within the last minute: then the last read was too old."""
         if self._clock() - self._written_at < REMEMBERED:
             return
-        news, began = News(), self._clock()
-        async with lock.hold(self.role, news.learn, lambda: began) as hold:
+        began = self._clock()
+        async with lock.hold(self.role, self._news.learn, lambda: began) as hold:
             policy = await policies.read(self.role)  # the last call before the write: IAM's window stays small
-            changed = self._changed(policy, news)
+            changed = self._changed(policy)
             if changed is policy:
                 return
             try:
@@ -85,9 +87,10 @@ class Rewriting:
                 raise with_dangling_principals(error, policy) from error
         self._written_at = self._clock()
 
-    def _changed(self, policy: TrustPolicy, news: News) -> TrustPolicy:
+    def _changed(self, policy: TrustPolicy) -> TrustPolicy:
         if not self._keeps:
             return without_managed(policy, self._own, None)
         if reason := changed_externally(policy, self._own):
             raise InvalidPolicyError(reason)
-        return without_managed(policy, self._own, news.trusted(policy.subjects(self._own), self._wanted))
+        trusted = self._news.trusted(policy.subjects(self._own), self._wanted)
+        return without_managed(policy, self._own, trusted)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.cli.output import console, subject_fields, titled
 from webhook.cli.plan.shown import problem_text, problems_document
 from webhook.cli.statement_words import pods_allowed_by
-from webhook.cli.suggested_commands import PROGRAM_LABEL
+from webhook.cli.suggested_commands import PROGRAM_LABEL, in_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _lines(found: Found, *, approved: bool) -> Iterator[Line]:
         yield "still in force: nothing is withdrawn before it is gone", "bold"
         yield from ((f"  ! {one.kind}: {one.message}", "red") for one in plan.obstacles)
         yield "next:", "bold"
-        yield from ((f"  {command}", "") for command in next_commands(found))
+        yield from ((f"  {command}", "") for command in _next(found))
         yield "", ""
     yield _summary(plan), "bold"
     if plan.has_changes and not approved and not plan.obstacles:
@@ -117,14 +117,19 @@ def _associations(plan: Withdrawal, planes: ControlPlanes) -> Iterator[Line]:
     yield "", ""
 
 
-def next_commands(found: Found) -> list[str]:
+def _next(found: Found) -> list[str]:
+    return next_commands(found.plan, found.here.where, found.here.namespace)
+
+
+def next_commands(plan: Withdrawal, where: Where, namespace: str) -> list[str]:
     """What a person runs next where something is in the way: a release takes its configuration with it."""
-    where = found.here.where
-    saved = [] if where.file else [_save(found.here.namespace, where)]
-    obstacles = [one.next for one in found.plan.obstacles if one.next]
-    again = ["mxp-identity", "withdraw", *_options(where)]
-    keep = ["--keep-access"] if found.plan.keeps_access else []
-    return list(dict.fromkeys([*saved, *obstacles, shlex.join([*again, *keep, "--approve"])]))
+    saved = [] if where.file else [_save(namespace, where)]
+    obstacles = [one.next for one in plan.obstacles if one.next]
+    if where.context:
+        obstacles = [in_context(command, where.context) for command in obstacles]
+    keep = ["--keep-access"] if plan.keeps_access else []
+    again = ["mxp-identity", "withdraw", *_options(where), *keep, "--approve"]
+    return list(dict.fromkeys([*saved, *obstacles, shlex.join(again)]))
 
 
 def _save(namespace: str, where: Where) -> str:
@@ -169,7 +174,7 @@ def document(found: Found) -> dict[str, Any]:
         "deployments": [{"namespace": one.namespace, "deployment": one.name} for one in plan.deployments],
         "leases": [one.name for one in plan.leases],
         "inForce": [{"obstacle": one.kind.value, "message": one.message} for one in plan.obstacles],
-        "next": next_commands(found) if plan.obstacles else [],
+        "next": _next(found) if plan.obstacles else [],
         "problems": problems_document(plan.problems, planes),
         "notes": problems_document(plan.notes, planes),
     }
