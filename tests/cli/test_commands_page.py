@@ -16,6 +16,7 @@ from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.report.access import AccessFinding, AssociationOwner
 from webhook.cli.restart.outcomes import RestartOutcome
 from webhook.cli.verify.findings import Check, Level
+from webhook.cli.withdraw.plan import ObstacleKind
 from webhook.planning.binding_matches import ProblemKind
 
 PAGE = Path(__file__).parents[2] / "docs" / "use" / "commands.md"
@@ -73,6 +74,7 @@ VALUES: dict[str, type[StrEnum]] = {
     "kind": ProblemKind,
     "finding": AccessFinding,
     "owner": AssociationOwner,
+    "obstacle": ObstacleKind,
     "what": RestartOutcome,
     "next": MigrationStep,
     "to": Way,

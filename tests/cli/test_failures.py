@@ -23,7 +23,7 @@ from tests.support.credential_plugins import EXPIRED, FAR_AWAY, counted, giving,
 from tests.support.misbehaving import PAGE, Between
 from tests.support.misbehaving import answer as answer_of
 
-COMMANDS = ("report", "plan", "adopt", "apply", "verify", "restart", "migrate", "setup")
+COMMANDS = ("report", "plan", "adopt", "apply", "verify", "restart", "migrate", "setup", "withdraw")
 SETUP = ("--bucket", "my-backups", "--region", "us-west-2")
 ARGUMENTS = {"setup": SETUP, "migrate": ("backup", "--to", "pod-identity")}
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
@@ -43,6 +43,7 @@ PROGRESS = {
     "listing namespaces and ServiceAccounts",
     "listing namespaces, ServiceAccounts and pods",
     "reading trust policies",
+    "looking for the release and its replicas",
 }
 CANNOT_REACH = "Error: cannot reach https://127.0.0.1:1: connection refused\n"
 

@@ -68,6 +68,7 @@ LOOKING = {
     ("restart",): "GetRole",
     ("apply",): "GetRole",
     ("migrate", "backup", "--to", "pod-identity"): "GetRole",
+    ("withdraw",): "GetRole",
 }
 
 

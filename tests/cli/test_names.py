@@ -198,7 +198,7 @@ def _config_map(name: str, labels: dict[str, str], configuration: dict[str, Any]
 
 def test_the_release_is_found_in_its_namespace_or_its_lack_is_an_error(scene: Scene) -> None:
     answer = call("plan", env=scene.environment)
-    error = "Error: no release in namespace mxp-identity; use --release-namespace\n"
+    error = "Error: no release in namespace mxp-identity; use --release-namespace, or --config\n"
     assert (answer.code, answer.err) == (2, error)
     at = "/api/v1/namespaces/mxp-identity/configmaps"
     labels = {"mxp-identity/component": "webhook", "app.kubernetes.io/name": "overridden"}

@@ -38,6 +38,7 @@ WALKED_BY = {
     "docs/run/get-the-command.md": "tests/node/test_the_command.py",
     "docs/run/install.md": "tests/node/test_pages.py",
     "docs/run/release.md": "tests/node/test_release.py",
+    "docs/run/upgrade.md": "tests/guides/test_upgrade.py",
     "docs/understand/rig.md": "tests/node/test_pages.py",
 }
 

@@ -24,6 +24,7 @@ from webhook.cli.restart.command import restart
 from webhook.cli.serve import serve
 from webhook.cli.setup.command import setup
 from webhook.cli.verify.command import verify
+from webhook.cli.withdraw.command import withdraw
 
 
 class _Legible:
@@ -98,8 +99,8 @@ def _root(
     New here? `setup` shows what the AWS account lacks, and the chart's values; install the chart with them. A
     backup fails with AccessDenied? `verify NAME` says why, and prints the command that corrects it.
 
-    `setup`, `adopt`, `migrate` and `restart` print their plan and change neither AWS nor the cluster without
-    `--approve`; `plan` prints what `apply` does. `conformance` then prints the rights that it needs.
+    `setup`, `adopt`, `migrate`, `restart` and `withdraw` print their plan and change neither AWS nor the cluster
+    without `--approve`; `plan` prints what `apply` does. `conformance` then prints the rights that it needs.
     """
 
 
@@ -110,7 +111,7 @@ def version() -> None:
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look, and change nothing": (verify, plan, report),
-    "Change AWS or the cluster": (setup, adopt, apply, migrate, restart, conformance),
+    "Change AWS or the cluster": (setup, adopt, apply, migrate, restart, withdraw, conformance),
     "Run": (serve, version),
 }
 for panel, commands in _PANELS.items():

@@ -27,6 +27,17 @@ def pods_allowed_by(statement: Statement) -> str:
     )
 
 
+def clusters_of_pods(statement: Statement) -> frozenset[str]:
+    """The clusters, by ARN, whose pods EKS assumes the role for; none where the statement does not ask for any."""
+    return frozenset(
+        str(value)
+        for block in _blocks(statement.get("Condition"))
+        for key, values in block.items()
+        if key.lower() == "aws:requesttag/eks-cluster-arn"
+        for value in as_list(values)
+    )
+
+
 def effect_of(statement: Statement) -> str:
     """What it allows or denies."""
     effect = "denies" if statement.get("Effect") == "Deny" else "allows"

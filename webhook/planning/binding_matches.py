@@ -32,6 +32,8 @@ class ProblemKind(StrEnum):
     TAKEN = "association-in-the-way"
     ASSOCIATION_OF_OTHERS = "external-association"
     ASSOCIATIONS_UNREAD = "associations-not-read"
+    STATEMENT_CHANGED = "statement-changed"
+    STATEMENT_LEFT = "statement-left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ class RoleChange:
         return self.amended.with_subjects(self.own, self.amended.subjects(self.own) - removed)
 
     @property
+    def retired(self) -> list[str]:
+        """The Sids of our statements that are there, of a change that removes all of them."""
+        return [one["Sid"] for one in self.before.statements if self.own.owns(one)]
+
+    @property
     def writes_at_once(self) -> bool:
         """Whether it is written even without the removals."""
         return bool(self.added or self.pods) or self.is_repaired

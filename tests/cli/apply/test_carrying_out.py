@@ -14,20 +14,23 @@ from hypothesis import strategies as st
 
 from tests.cli.apply.operators import Operator, quiet
 from tests.support.locks import InProcessLock, MemoryLeases
+from tests.support.pods import CLUSTER
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
 from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over
-from webhook.cli.apply.retirement import retire_issuer
+from webhook.cli.apply.retirement import GoneCluster, retire_issuer, retire_role
 from webhook.cli.apply.retiring import retire
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
-from webhook.iam.statement import OwnStatement
+from webhook.iam.statement import OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, canonical_policy
+from webhook.model.bindings import Mode
 from webhook.model.outcomes import Trusted
+from webhook.model.selectors import NamePattern
 from webhook.planning.account import read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, Installation
@@ -272,7 +275,7 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7), subject(8)])))
     account = await read_roles(person.iam.client("plan"), person.roles, quiet)
-    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    plan = retire_issuer(GoneCluster(ELSEWHERE, "elsewhere"), person.installation, account)
     person.iam.have(Trouble.THROTTLED, "write", times=2)
     done, (told,) = Done(), person.leases.leases.values()
     await retire(plan, person.iam.client("apply"), LeaseLock(person.leases, "retire"), quiet, done)
@@ -283,13 +286,34 @@ async def test_a_retired_cluster_is_removed_by_one_write_that_keeps_everything_e
     assert TrustPolicy(person.iam.document(role())).same_meaning(TrustPolicy(before))
 
 
+@pytest.mark.parametrize("names_subjects", [True, False])
+@in_virtual_time
+async def test_a_role_that_is_no_longer_bound_loses_its_statement_for_pods_in_the_same_write(
+    *, names_subjects: bool
+) -> None:
+    iam, leases, one = SimulatedIam(), MemoryLeases(), role("unbound")
+    binding = replace(labelled(), mode=Mode.POD_IDENTITY)
+    installation = Installation("mxp-identity", ISSUER, (binding,), GRACE, CLUSTER)
+    pods = PodStatement("mxp-identity", binding.name, CLUSTER, SERVICE_ACCOUNT, NamePattern("mxp-*-system"))
+    before = external_document(one)
+    ours = [pods.render(), *([own_in(one).render([subject(1)])] if names_subjects else [])]
+    iam.store(one, {**before, "Statement": [*before["Statement"], *ours]})
+    account = await read_roles(iam.client("plan"), {one}, quiet)
+    done = Done()
+    plan = retire_role(one, installation, account)
+    await retire(plan, iam.client("apply"), LeaseLock(leases, "retire"), quiet, done)
+    assert (done.failed, len(done.written)) == ([], len(ours))
+    assert len(iam.made("write")) == 1
+    assert TrustPolicy(iam.document(one)).same_meaning(TrustPolicy(before))
+
+
 @in_virtual_time
 async def test_a_cluster_that_cannot_be_retired_is_reported_with_the_error() -> None:
     person = Person()
     gone = OwnStatement.for_role(role(), ELSEWHERE, "elsewhere")
     person.iam.edit(role(), lambda document: document["Statement"].append(gone.render([subject(7)])))
     account = await read_roles(person.iam.client("plan"), person.roles, quiet)
-    plan = retire_issuer(ELSEWHERE, "elsewhere", person.installation, account)
+    plan = retire_issuer(GoneCluster(ELSEWHERE, "elsewhere"), person.installation, account)
     person.iam.have(Trouble.UNEXPECTED, "write")
     done = Done()
     await retire(plan, person.iam.client("apply"), InProcessLock(), quiet, done)

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.model.control_planes import ControlPlanes
-    from webhook.model.names import IssuerUrl, RoleArn
+    from webhook.model.names import ClusterArn, IssuerUrl, RoleArn
     from webhook.planning.plan import Plan
 
 _RETIRE = "Retire what is gone, and do nothing else"
 _ISSUER = "Only remove the statements of a cluster that is gone."
 _INSTALLATION = "With --retire-issuer: the installation of that cluster. Without it: this one's."
-_ROLE = "Only remove our statement from a role that no binding names."
+_ROLE = "Only remove our statements from a role that no binding names."
+_CLUSTER = "With --retire-issuer: the ARN of that cluster in EKS; statements for its pods are removed too."
+_FORMER = "With --retire-role: a binding that the configuration no longer has; again for each."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class _Asked:
     output: Output
     approved: bool
     installation: str | None
+    cluster: ClusterArn | None
+    former_bindings: tuple[str, ...]
 
 
 def apply(  # noqa: PLR0913  options
@@ -50,7 +54,9 @@ def apply(  # noqa: PLR0913  options
     approve: Annotated[bool, flag("--approve", "Remove too what the plan removes.")] = False,
     retire_issuer: Annotated[str | None, valued(_ISSUER, "URL", panel=_RETIRE)] = None,
     installation: Annotated[str | None, valued(_INSTALLATION, "NAME", panel=_RETIRE)] = None,
+    cluster: Annotated[str | None, valued(_CLUSTER, "ARN", panel=_RETIRE)] = None,
     retire_role: Annotated[str | None, valued(_ROLE, "ARN", panel=_RETIRE)] = None,
+    former_binding: Annotated[list[str] | None, valued(_FORMER, "NAME", panel=_RETIRE)] = None,
 ) -> None:
     """Print the plan and carry it out once: trust, annotations, and with `--approve` removals.
 
@@ -62,19 +68,23 @@ def apply(  # noqa: PLR0913  options
     `--approve`. 4: what is left needs a person.
     """
     from webhook.cli.snapshots.session import Where, run_in_session
-    from webhook.model.names import IssuerUrl, RoleArn
+    from webhook.model.names import ClusterArn, IssuerUrl, RoleArn
 
     if retire_issuer is not None and retire_role is not None:
         raise typer.BadParameter("--retire-issuer and --retire-role are two calls")
-    if installation is not None and retire_issuer is None:
-        raise typer.BadParameter("--installation goes with --retire-issuer")
+    for name, given in {"--installation": installation, "--cluster": cluster}.items():
+        if given is not None and retire_issuer is None:
+            raise typer.BadParameter(f"{name} goes with --retire-issuer")
+    if former_binding and retire_role is None:
+        raise typer.BadParameter("--former-binding goes with --retire-role")
     # An empty one is a script's variable that was not set: it is refused, and must not apply the whole plan.
     retired: RoleArn | IssuerUrl | None = None
     if retire_role is not None:
         retired = RoleArn(retire_role)
     elif retire_issuer is not None:
         retired = IssuerUrl(retire_issuer)
-    asked = _Asked(output, approve, installation)
+    in_eks = None if cluster is None else ClusterArn(cluster)
+    asked = _Asked(output, approve, installation, in_eks, tuple(former_binding or ()))
     work = _apply if retired is None else partial(_retire, retired)
     sys.exit(run_in_session(Where(config, release_namespace, context), partial(work, asked)))
 
@@ -118,19 +128,21 @@ async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, pr
 async def _plan_to_retire(
     retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress
 ) -> tuple[Plan, ControlPlanes]:
-    from webhook.cli.apply.retirement import retire_issuer, retire_role
+    from webhook.cli.apply.retirement import GoneCluster, retire_issuer, retire_role
     from webhook.cli.snapshots.release import roles_written_before
     from webhook.model.control_planes import ControlPlanes
     from webhook.model.names import RoleArn
 
+    here = await here.in_eks()
     if isinstance(retired, RoleArn):
         written = await roles_written_before(here.connection, here.namespace)
         account = await here.read_account(progress.count, {retired, *written})
         namespaces, _ = await here.api.namespaces().list()
-        return retire_role(retired, here.installation, account), ControlPlanes(namespaces.values())
+        plan = retire_role(retired, here.installation, account, asked.former_bindings)
+        return plan, ControlPlanes(namespaces.values())
     account = await here.read_account(progress.count)
-    plan = retire_issuer(retired, asked.installation or here.installation.name, here.installation, account)
-    return plan, ControlPlanes()  # of another cluster
+    gone = GoneCluster(retired, asked.installation or here.installation.name, asked.cluster)
+    return retire_issuer(gone, here.installation, account), ControlPlanes()  # of another cluster
 
 
 @contextmanager

@@ -79,7 +79,7 @@ async def retire(
         if reason:
             done.failed.append(f"{change.role}: {reason}")
         else:
-            done.written.append(f"{change.role}: statement {change.own.sid} removed")
+            done.written.extend(f"{change.role}: statement {sid} removed" for sid in change.retired)
 
 
 def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.cli.output import Output, console, subject_fields, titled, write_document
+from webhook.cli.statement_words import pods_allowed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from webhook.iam.trust_policy import Statement
     from webhook.model.control_planes import ControlPlanes
     from webhook.model.removal import Forecast
     from webhook.planning.association_plan import Associating, AssociationPlan
@@ -64,10 +66,12 @@ def summary(plan: Plan) -> str:
     added = sum(len(change.added) for change in plan.roles)
     changed = sum(change.is_repaired + len(change.pods_changed) for change in plan.roles)
     new = sum(len(change.pods) - len(change.pods_changed) for change in plan.roles)
+    former = sum(len(_former(change)) for change in plan.roles)
     associations = plan.associations
     counts = {
         "to add": added,
         "to remove": plan.removals,
+        **({"statements for pods to remove": former} if former else {}),
         "statements to repair": changed,
         **({"statements for pods to write": new} if new else {}),
         **({"associations to create": len(associations.made)} if associations.made else {}),
@@ -92,6 +96,11 @@ def problem_text(problem: Problem, planes: ControlPlanes) -> str:
     return ": ".join(part for part in (problem.kind.value, about, problem.message) if part)
 
 
+def _former(change: RoleChange) -> list[Statement]:
+    """Statements of ours for pods that are removed."""
+    return [one for one in change.before.statements if one.get("Sid") in change.own.former]
+
+
 def _role(change: RoleChange, planes: ControlPlanes) -> Iterator[Line]:
     size = f"{change.before.size()} -> {change.after.size()} characters"
     yield f"{change.role}  ({change.own.sid}, {size})", "bold"
@@ -105,6 +114,8 @@ def _role(change: RoleChange, planes: ControlPlanes) -> Iterator[Line]:
             )
         else:
             yield f"  + statement {one.sid} for the pods of binding {one.binding}: missing", "green"
+    for former in _former(change):
+        yield f"  - statement {former['Sid']}: {pods_allowed_by(former)}", "red"
     for added in change.added:
         yield f"  + {titled(added.subject, planes)}  {added.why}", "green"
     for removed in change.removed:
@@ -143,6 +154,7 @@ def plan_document(plan: Plan, planes: ControlPlanes) -> dict[str, Any]:
                 "added": [{**subject_fields(item.subject, planes), "why": item.why} for item in change.added],
                 "removed": [{**subject_fields(item.subject, planes), "why": item.why} for item in change.removed],
                 "repaired": change.is_repaired,
+                "podStatementsRemoved": [one["Sid"] for one in _former(change)],
                 "podStatements": [
                     {"sid": one.sid, "binding": one.binding, "changed": one in change.pods_changed}
                     for one in change.pods

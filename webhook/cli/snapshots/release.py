@@ -68,7 +68,7 @@ async def configuration_of_release(connection: Connection, namespace: str | None
 
     found = [item for item in await connection.in_thread(read) if KEY in item.data]
     if not found:
-        raise ConfigurationError(f"no release in namespace {where}; use --release-namespace")
+        raise ConfigurationError(f"no release in namespace {where}; use --release-namespace, or --config")
     if len(found) > 1:
         names = ", ".join(item.metadata.name for item in found)
         raise ConfigurationError(f"{len(found)} releases in namespace {where} ({names}); use --config")

@@ -88,6 +88,17 @@ class Session:
         """The one namespace to list objects in; None where there are several to look at."""
         return next(iter(self.chosen)) if self.chosen is not None and len(self.chosen) == 1 else None
 
+    async def in_eks(self) -> Session:
+        """The same, whose installation knows its cluster wherever the configuration names it.
+
+        A binding that was in mode pod-identity once may have left statements and associations.
+        """
+        name, bindings = self.configuration.cluster.name, self.installation.bindings
+        if name is None or not bindings:
+            return self
+        eks = cluster_arn(bindings[0].roles[0], await self.calls.region(), name)
+        return replace(self, installation=replace(self.installation, eks=eks))
+
     def policies_to_write(self) -> IamTrustPolicies:
         """The same trust policies for writers."""
         calls = self.calls_to_write()
