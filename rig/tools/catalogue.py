@@ -89,10 +89,15 @@ class Tool:
 
     def pinned_version(self, path: str) -> str:
         """Return the version of the module `path` that go.mod asks for, such as "v1.36.3"."""
-        text = (self.module / "go.mod").read_text()
-        if found := re.search(rf"(?:require|^\t)\s*{re.escape(path)} (v\S+)", text, re.MULTILINE):
-            return found[1]
-        raise LookupError(f"{self.module / 'go.mod'} does not require {path}")
+        return pinned_version(self.module, path)
+
+
+def pinned_version(module: Path, path: str) -> str:
+    """Return the version of the module `path` that the go.mod in the folder `module` asks for."""
+    text = (module / "go.mod").read_text()
+    if found := re.search(rf"(?:require|^\t)\s*{re.escape(path)} (v\S+)", text, re.MULTILINE):
+        return found[1]
+    raise LookupError(f"{module / 'go.mod'} does not require {path}")
 
 
 class UnknownVersionError(ValueError):

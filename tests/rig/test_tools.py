@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from rig.tools import BinaryMissingError, binary, golang
+from rig.tools import __main__ as command
 from rig.tools.build import BuildFailedError, ensure
-from rig.tools.catalogue import USUAL_S, Tool, catalogue
+from rig.tools.catalogue import KUBERNETES, KUBERNETES_VARIABLE, USUAL_S, Tool, catalogue
 from rig.tools.lookup import look_up
 from rig.tools.progress import Estimate, PlainProgress
 from rig.tools.store import Store
@@ -227,7 +228,30 @@ def test_the_pinned_go_is_new_enough_for_every_module() -> None:
     version = golang.parse_version(pinned)
 
     assert version
-    assert version >= golang.needed_version({tool.module for tool in catalogue().values()})
+    assert version >= golang.needed_version(
+        {tool.module for tool in catalogue().values()} | {*KUBERNETES.values()}
+    )
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_the_environment_chooses_the_version_of_kubernetes(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    usual = catalogue()
+    monkeypatch.setenv(KUBERNETES_VARIABLE, version)
+    for name, tool in catalogue().items():
+        if name in {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}:
+            assert tool.pinned_version("k8s.io/kubernetes").startswith(f"v{version}.")
+            assert f"gitVersion={tool.pinned_version('k8s.io/kubernetes')}" in tool.linker_flags
+        else:
+            assert tool == usual[name]
+
+
+def test_a_version_that_the_rig_does_not_have_is_refused_with_those_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(KUBERNETES_VARIABLE, "1.29")
+    monkeypatch.setattr(sys, "argv", ["rig.tools"])
+    assert command.main() == 2
+    assert "MXP_RIG_KUBERNETES is '1.29': the rig has 1.33, 1.34" in capsys.readouterr().err
 
 
 def test_plain_progress_says_what_is_built_and_what_is_left(
