@@ -6,6 +6,7 @@ docs/run/versions.json keeps what passed after each version, and docs/run/versio
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from tests.versions.runs import on_kubernetes, on_python
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+INTERRUPTED = 130
 KNOWN = [*KUBERNETES, *PYTHONS]
 
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     typed = parser.parse_args(arguments)
     if unknown := set(typed.versions) - set(KNOWN):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(KNOWN)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     good = [_run(version, typed.jobs).is_good for version in typed.versions or KNOWN]
     sys.stdout.write(f"\n{PAGE.read_text(encoding='utf-8')}")
     return 0 if all(good) else 1
