@@ -14,6 +14,7 @@ from rig.tools import BinaryMissingError, binary, golang
 from rig.tools import __main__ as command
 from rig.tools.build import BuildFailedError, ensure
 from rig.tools.catalogue import KUBERNETES, KUBERNETES_VARIABLE, USUAL_S, Tool, catalogue
+from rig.tools.lock import locked
 from rig.tools.lookup import look_up
 from rig.tools.progress import Estimate, PlainProgress
 from rig.tools.store import Store
@@ -152,6 +153,18 @@ def test_a_build_that_is_ended_stops_go_and_leaves_nothing_that_counts(
     monkeypatch.setenv("FAKE_GO_SECONDS", "0")
     path = build(go, store)
     assert list((store.cache / "bin").iterdir()) == [path.parent]
+
+
+def test_where_nothing_is_missing_no_other_build_is_waited_for(go: FakeGo, store: Store) -> None:
+    build(go, store)
+    (store.cache / "go").mkdir()
+    told = Told()
+    with locked(store.cache / "lock", told.waiting):
+        ensure([go.tool], store, told)
+        assert not told.lines
+        assert (store.cache / "go").exists(), "it is the other build's"
+    ensure([go.tool], store, told)
+    assert not (store.cache / "go").exists(), "a build that was killed left it"
 
 
 def test_a_build_that_fails_shows_what_go_said_and_keeps_nothing(
