@@ -18,7 +18,7 @@ LEVEL ?= real
 SEEDS ?= 500
 RIGS ?= 3
 
-.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof bench chart release requirements clean
+.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof matrix bench chart release requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ node-test: binaries node-ready ## the image and the chart on a real node; skippe
 
 proof: binaries $(LINTERS) ## the long checks; writes docs/evidence/proof.md
 	@$(BIN)/python -m tests.proof
+
+matrix: binaries ## each version of Kubernetes and of Python; writes docs/run/versions.md; ONLY="1.34 3.13"
+	@$(BIN)/python -m tests.versions --jobs $(RIGS) $(ONLY)
 
 bench: binaries ## the measurements; writes docs/evidence/bench.md
 	@$(BIN)/python -m bench

@@ -25,7 +25,7 @@ class ServingContext:
     """
 
     def __init__(self) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = _empty_context()
         self._proven: ssl.SSLContext | None = None
         self.context.sni_callback = self._choose
 
@@ -41,13 +41,20 @@ class ServingContext:
 
 def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
     """A TLS context of its own for a chain and its key (PEM). Raises PairError, without a word of the key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _empty_context()
     try:
         with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
             context.load_cert_chain(certificate_file, key_file, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise PairError(f"not a certificate chain and its key in PEM: {reason}") from error
+    return context
+
+
+def _empty_context() -> ssl.SSLContext:
+    """A context without a pair. Its oldest TLS is set here: Debian's Python leaves that to OpenSSL's settings."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

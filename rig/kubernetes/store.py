@@ -56,6 +56,11 @@ class Store:
             self._post("txn", {"success": operations[first : first + OPERATIONS]})
         return [name(key) for key in removed]
 
+    def compact(self) -> None:
+        """Forget all revisions but the newest, as the API server has etcd do every five minutes."""
+        revision = self._post("range", {"key": _encoded("/")})["header"]["revision"]
+        self._post("compaction", {"revision": revision, "physical": True})
+
     def _post(self, call: str, message: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._http.post(f"/v3/kv/{call}", json=message).raise_for_status().json()
         return answer

@@ -6,11 +6,11 @@ made here; dpkg's list of packages says "unpacked".
 
 import hashlib
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-from rig.node.buildah import Build, Buildah, ImageError, own_architecture
+from rig.node import debian
+from rig.node.buildah import Build, Buildah, own_architecture
 
 SUITE = "bookworm"
 PACKAGES = ("usr-is-merged", "python3", "ca-certificates")
@@ -43,7 +43,8 @@ COPY --from=compiled /rootfs /
 
 def key(edition: str = "") -> str:
     """Return a name for how bases are made; `edition` tells those made of other versions of the packages apart."""
-    return hashlib.sha256(Path(__file__).read_bytes() + edition.encode()).hexdigest()[:16]
+    sources = b"".join(Path(file).read_bytes() for file in (__file__, debian.__file__))
+    return hashlib.sha256(sources + edition.encode()).hexdigest()[:16]
 
 
 def ensure_build_base(buildah: Buildah, edition: str = "") -> str:
@@ -74,16 +75,8 @@ def _make(
 
 
 def _unpack(root: Path, packages: tuple[str, ...], architecture: str) -> None:
-    """Unpack the essential packages of Debian and `packages`, with its security updates."""
-    command = [
-        *("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=extract", "--mode=root"),
-        *(f"--architectures={architecture}", "--include=?essential", f"--include={','.join(packages)}"),
-        *('--aptopt=APT::Install-Recommends "false"', "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"),
-        *(f"--extract-hook={LIST_PACKAGES}", SUITE, str(root)),
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise ImageError(f"mmdebstrap failed:\n{(answer.stdout + answer.stderr)[-3000:].strip()}")
+    """Unpack the essential packages of Debian and `packages`, and make what they need of configuration."""
+    debian.unpack(root, SUITE, packages, architecture, f"--extract-hook={LIST_PACKAGES}")
     for waste in OF_THE_MACHINE:
         path = root / waste
         if path.is_dir():

@@ -5,7 +5,7 @@ import sys
 
 from rig.tools import ensure_binaries
 from rig.tools.build import BuildFailedError
-from rig.tools.catalogue import catalogue
+from rig.tools.catalogue import UnknownVersionError, catalogue
 from rig.tools.golang import GoMissingError
 
 INTERRUPTED = 130
@@ -13,7 +13,11 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Build what is missing; return the exit code."""
-    tools = catalogue()
+    try:
+        tools = catalogue()
+    except UnknownVersionError as error:
+        print(error, file=sys.stderr)
+        return 2
     names = sys.argv[1:] or [tool.name for tool in tools.values() if not tool.optional]
     if unknown := sorted(set(names) - set(tools)):
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(tools)}", file=sys.stderr)

@@ -26,18 +26,34 @@ def ensure(tools: Sequence[Tool], store: Store, progress: Progress) -> None:
     """Build what is missing or damaged, and free what only building needs.
 
     Raises `BuildFailedError` or `golang.GoMissingError`. Safe to run twice at once: the second waits for the
-    first and finds its result.
+    first and finds its result. Where nothing is missing it waits for no other build.
     """
     scratch = store.cache / "go"
-    if missing_of(tools, store) or scratch.exists():
-        with locked(store.cache / "lock", progress.waiting):
+    lock = store.cache / "lock"
+    if missing_of(tools, store):
+        with locked(lock, progress.waiting):
             store.tidy()
             if missing := missing_of(tools, store):
                 _build_all(missing, store, scratch, progress)
-            progress.note("removing the Go module and build caches")
-            shutil.rmtree(scratch, ignore_errors=True)
+            _free(scratch, progress)
+    elif scratch.exists():
+        with contextlib.suppress(_BusyError), locked(lock, _do_not_wait):
+            _free(scratch, progress)
     for tool in tools:
         store.touch(tool)
+
+
+class _BusyError(Exception):
+    """Another build is running."""
+
+
+def _do_not_wait(holder: str) -> None:
+    raise _BusyError(holder)
+
+
+def _free(scratch: Path, progress: Progress) -> None:
+    progress.note("removing the Go module and build caches")
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _build_all(tools: Sequence[Tool], store: Store, scratch: Path, progress: Progress) -> None:

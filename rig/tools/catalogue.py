@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import platform
 import re
 import sys
@@ -9,6 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "modules"
+
+USUAL_KUBERNETES = "1.36"
+KUBERNETES = {
+    "1.33": MODULES / "kubernetes-1.33",
+    "1.34": MODULES / "kubernetes-1.34",
+    "1.35": MODULES / "kubernetes-1.35",
+    USUAL_KUBERNETES: MODULES / "kubernetes",
+    "1.37": MODULES / "kubernetes-1.37",
+}
+"""The versions that the rig can run, oldest first, each with the module that pins its patch."""
+
+KUBERNETES_VARIABLE = "MXP_RIG_KUBERNETES"
+"""The environment variable that chooses another version than the usual one. A real node is of the usual one."""
+
 USUAL_S = {
     "trustoracle": 10.0,
     "etcd": 25.0,
@@ -74,18 +89,35 @@ class Tool:
 
     def pinned_version(self, path: str) -> str:
         """Return the version of the module `path` that go.mod asks for, such as "v1.36.3"."""
-        text = (self.module / "go.mod").read_text()
-        if found := re.search(rf"(?:require|^\t)\s*{re.escape(path)} (v\S+)", text, re.MULTILINE):
-            return found[1]
-        raise LookupError(f"{self.module / 'go.mod'} does not require {path}")
+        return pinned_version(self.module, path)
 
 
-def _kubernetes(name: str, *, optional: bool = False) -> Tool:
-    plain = Tool(name, MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
-    version = plain.pinned_version("k8s.io/kubernetes")
-    major, minor, _ = version.removeprefix("v").split(".", 2)
+def pinned_version(module: Path, path: str) -> str:
+    """Return the version of the module `path` that the go.mod in the folder `module` asks for."""
+    text = (module / "go.mod").read_text()
+    if found := re.search(rf"(?:require|^\t)\s*{re.escape(path)} (v\S+)", text, re.MULTILINE):
+        return found[1]
+    raise LookupError(f"{module / 'go.mod'} does not require {path}")
+
+
+class UnknownVersionError(ValueError):
+    """The rig does not have the version of Kubernetes that the environment asks for."""
+
+
+def chosen_kubernetes() -> str:
+    """Return the version that the environment chooses, such as "1.36". Raises `UnknownVersionError`."""
+    chosen = os.environ.get(KUBERNETES_VARIABLE) or USUAL_KUBERNETES
+    if chosen not in KUBERNETES:
+        raise UnknownVersionError(f"{KUBERNETES_VARIABLE} is {chosen!r}: the rig has {', '.join(KUBERNETES)}")
+    return chosen
+
+
+def _kubernetes(name: str, version: str = USUAL_KUBERNETES, *, optional: bool = False) -> Tool:
+    plain = Tool(name, KUBERNETES[version], f"k8s.io/kubernetes/cmd/{name}")
+    exact = plain.pinned_version("k8s.io/kubernetes")
+    major, minor, _ = exact.removeprefix("v").split(".", 2)
     package = "k8s.io/component-base/version"
-    stamped = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    stamped = {"gitVersion": exact, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     variables = {f"{package}.{key}": value for key, value in stamped.items()}
     return Tool(name, plain.module, plain.package, variables, optional)
 
@@ -102,7 +134,11 @@ def _prometheus(name: str) -> Tool:
 
 
 def catalogue() -> dict[str, Tool]:
-    """Return every tool by name, quick builds first so that an early mistake shows early."""
+    """Return every tool by name, quick builds first so that an early mistake shows early.
+
+    Kubernetes is of the version that the environment chooses. Raises `UnknownVersionError`.
+    """
+    kubernetes = chosen_kubernetes()
     kwok = Tool("kwok", MODULES / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
     version = {"sigs.k8s.io/kwok/pkg/consts.Version": kwok.pinned_version("sigs.k8s.io/kwok")}
     helm = Tool("helm", MODULES / "helm", "helm.sh/helm/v4/cmd/helm")
@@ -110,10 +146,10 @@ def catalogue() -> dict[str, Tool]:
     tools = [
         Tool("trustoracle", MODULES / "trustoracle"),
         Tool("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"),
-        _kubernetes("kube-apiserver"),
-        _kubernetes("kube-controller-manager"),
-        _kubernetes("kube-scheduler"),
-        _kubernetes("kubectl"),
+        _kubernetes("kube-apiserver", kubernetes),
+        _kubernetes("kube-controller-manager", kubernetes),
+        _kubernetes("kube-scheduler", kubernetes),
+        _kubernetes("kubectl", kubernetes),
         Tool(kwok.name, kwok.module, kwok.package, version),
         Tool(helm.name, helm.module, helm.package, release),
         Tool(

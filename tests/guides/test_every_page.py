@@ -21,6 +21,7 @@ GENERATED = {
     "docs/evidence/modes.md",
     "docs/evidence/proof.md",
     "docs/run/diagnosis.md",
+    "docs/run/versions.md",
 }
 """Pages that programs write; their commands are those that were run to write them."""
 

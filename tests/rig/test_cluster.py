@@ -12,6 +12,7 @@ from rig.kubernetes import ApiError, Cluster, Registration, objects
 from rig.pki import Authority
 from rig.ports import free_port
 from rig.processes import ProcessFailedError
+from rig.tools.catalogue import catalogue
 from rig.waiting import eventually
 from tests.rig.owners import Owner, nothing_is_left_of
 
@@ -47,6 +48,11 @@ def test_a_control_planes_deployment_becomes_available(cluster: Cluster) -> None
     deployment = cluster.wait_for_deployment(namespace_of(items), "mxp-controller")
     assert deployment["status"]["availableReplicas"] == 1
     assert [pod["status"]["phase"] for pod in cluster.pods(namespace_of(items))] == ["Running"]
+
+
+def test_the_api_server_is_of_the_version_that_was_chosen(cluster: Cluster) -> None:
+    pinned = catalogue()["kube-apiserver"].pinned_version("k8s.io/kubernetes")
+    assert cluster.api.get("/version")["gitVersion"] == pinned
 
 
 def test_a_pod_of_an_annotated_service_account_gets_its_role_from_ekss_webhook(cluster: Cluster) -> None:

@@ -11,8 +11,10 @@ import psutil
 import pytest
 
 from rig.tools import BinaryMissingError, binary, golang
+from rig.tools import __main__ as command
 from rig.tools.build import BuildFailedError, ensure
-from rig.tools.catalogue import USUAL_S, Tool, catalogue
+from rig.tools.catalogue import KUBERNETES, KUBERNETES_VARIABLE, USUAL_S, Tool, catalogue
+from rig.tools.lock import locked
 from rig.tools.lookup import look_up
 from rig.tools.progress import Estimate, PlainProgress
 from rig.tools.store import Store
@@ -153,6 +155,18 @@ def test_a_build_that_is_ended_stops_go_and_leaves_nothing_that_counts(
     assert list((store.cache / "bin").iterdir()) == [path.parent]
 
 
+def test_where_nothing_is_missing_no_other_build_is_waited_for(go: FakeGo, store: Store) -> None:
+    build(go, store)
+    (store.cache / "go").mkdir()
+    told = Told()
+    with locked(store.cache / "lock", told.waiting):
+        ensure([go.tool], store, told)
+        assert not told.lines
+        assert (store.cache / "go").exists(), "it is the other build's"
+    ensure([go.tool], store, told)
+    assert not (store.cache / "go").exists(), "a build that was killed left it"
+
+
 def test_a_build_that_fails_shows_what_go_said_and_keeps_nothing(
     go: FakeGo, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,7 +241,30 @@ def test_the_pinned_go_is_new_enough_for_every_module() -> None:
     version = golang.parse_version(pinned)
 
     assert version
-    assert version >= golang.needed_version({tool.module for tool in catalogue().values()})
+    assert version >= golang.needed_version(
+        {tool.module for tool in catalogue().values()} | {*KUBERNETES.values()}
+    )
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_the_environment_chooses_the_version_of_kubernetes(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    usual = catalogue()
+    monkeypatch.setenv(KUBERNETES_VARIABLE, version)
+    for name, tool in catalogue().items():
+        if name in {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}:
+            assert tool.pinned_version("k8s.io/kubernetes").startswith(f"v{version}.")
+            assert f"gitVersion={tool.pinned_version('k8s.io/kubernetes')}" in tool.linker_flags
+        else:
+            assert tool == usual[name]
+
+
+def test_a_version_that_the_rig_does_not_have_is_refused_with_those_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(KUBERNETES_VARIABLE, "1.29")
+    monkeypatch.setattr(sys, "argv", ["rig.tools"])
+    assert command.main() == 2
+    assert "MXP_RIG_KUBERNETES is '1.29': the rig has 1.33, 1.34" in capsys.readouterr().err
 
 
 def test_plain_progress_says_what_is_built_and_what_is_left(
