@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from webhook.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def valued(text: str, metavar: str, *names: str, default: bool | str = False, panel: str | None = None) -> Any:
@@ -59,16 +62,22 @@ Group = Annotated[str | None, valued(_GROUP, "NAME", "--group", "-g", panel=_WHI
 Namespace = Annotated[str | None, valued(_NAMESPACE, "NAME", "--namespace", "-n", panel=_WHICH)]
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise typer.BadParameter(f"{text!r} is not a whole number from 1 on")
-    return int(text)
+def whole_number(lowest: int) -> Callable[[object], int]:
+    """A parser of whole numbers from `lowest` on, without the range that typer puts into the help."""
+
+    def parse(given: object) -> int:
+        text = str(given)
+        if not (text.isascii() and text.isdecimal() and int(text) >= lowest):
+            raise typer.BadParameter(f"{text!r} is not a whole number from {lowest} on")
+        return int(text)
+
+    return parse
 
 
 AtATime = Annotated[
     int | None,
     typer.Option(
-        parser=_at_least_one,
+        parser=whole_number(1),
         metavar="N",
         help="How many at a time. Without it: the configuration's.",
         show_default=False,

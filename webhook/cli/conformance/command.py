@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from webhook.cli.conformance.shown import ConformanceOutput, Shown
-from webhook.cli.options import Context, flag, valued
+from webhook.cli.options import Context, flag, valued, whole_number
 from webhook.cli.running import run
 
 _CLUSTER = "The cluster's name in EKS, which --context leads to. Without it only IAM is asked."
@@ -21,7 +21,7 @@ def conformance(  # noqa: PLR0913  options
         str, valued("Where to make a throw-away ServiceAccount and pod.", "NAME", default=True)
     ] = "default",
     context: Context = None,
-    watch: Annotated[int, typer.Option(min=0, metavar="SECONDS", help=_WATCH)] = 30,
+    watch: Annotated[int, typer.Option(parser=whole_number(0), metavar="SECONDS", help=_WATCH)] = 30,
     output: Annotated[
         ConformanceOutput, typer.Option("--output", "-o", help="How to print the result.")
     ] = ConformanceOutput.MARKDOWN,
