@@ -72,7 +72,15 @@ def prepared(minor: str) -> Iterator[Interpreter]:
         python = Interpreter(folder / "venv" / "bin" / "python", base.source, base.inside)
         install = (find_uv_bin(), "pip", "install", "--quiet", "--python", python.executable)
         base.run(find_uv_bin(), "venv", "--quiet", "--python", base.executable, folder / "venv")
-        base.run(*install, "--compile-bytecode", "--require-hashes", "-r", "requirements/dev.txt")
+        base.run(
+            *install,
+            "--compile-bytecode",
+            "--require-hashes",
+            "-r",
+            "requirements/dev.txt",
+            "-r",
+            "requirements/uv.txt",
+        )
         base.run(*install, "--no-deps", "--no-build-isolation", "-e", ".")
         yield python
 
