@@ -33,10 +33,14 @@ class KeyPair:
 
 
 class Authority:
-    """A certificate authority that lives as long as this object; its key never leaves it."""
+    """A certificate authority that lives as long as this object; its key never leaves it.
 
-    def __init__(self, name: str = "rig") -> None:
+    Without `identified` no certificate has a key identifier, as in clusters of EKS.
+    """
+
+    def __init__(self, name: str = "rig", *, identified: bool = True) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._identified = identified
         self._name = _named(name)
         usage = x509.KeyUsage(
             digital_signature=True,
@@ -49,13 +53,15 @@ class Authority:
             encipher_only=False,
             decipher_only=False,
         )
-        certificate = (
+        builder = (
             _valid(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
-            .sign(self._key, hashes.SHA256())
         )
-        self.certificate = _pem(certificate)
+        if identified:
+            identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+            builder = builder.add_extension(identifier, critical=False)
+        self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
     def issue(self, name: str, hosts: Sequence[str] = LOOPBACK, lifetime: dt.timedelta = LIFETIME) -> KeyPair:
         """Return a serving certificate for `hosts` (DNS names and IP addresses), valid for 7 days by default."""
@@ -73,6 +79,8 @@ class Authority:
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _valid(subject, self._name, key.public_key(), lifetime)
+        if self._identified:
+            more = (*more, x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()))
         for extension in (x509.ExtendedKeyUsage([usage]), *more):
             builder = builder.add_extension(extension, critical=False)
         return KeyPair(_pem(builder.sign(self._key, hashes.SHA256())), _private_pem(key))

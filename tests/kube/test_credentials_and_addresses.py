@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from urllib3.util import ssl_
 
 from rig.pki import Authority
 from tests.support.misbehaving_api_server import api_server, kubeconfig, says
@@ -142,6 +144,33 @@ def test_in_a_pod_the_authority_may_come_late_and_change(
         assert not server.requests
         ca.write_text(authority.certificate)
         assert _issuer(connection) == ISSUER
+        connection.close()
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have urllib3 verify as on Python 3.13, whatever this one is."""
+    monkeypatch.setattr(ssl_, "sys", SimpleNamespace(version_info=(3, 13)))
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize(("host", "is_well"), [("127.0.0.1", True), ("127.0.0.2", False)])
+def test_an_authority_without_key_identifiers_is_trusted_for_its_names_as_clusters_of_eks_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, *, is_well: bool
+) -> None:
+    authority = Authority(identified=False)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("api", [host]).write(tmp_path, "api"))
+    with api_server(tmp_path, monkeypatch, says({"issuer": ISSUER}), tls=tls) as server:
+        token, ca = _pod(monkeypatch, tmp_path, server.port)
+        token.write_text("one")
+        ca.write_text(authority.certificate)
+        connection = Connection()
+        if is_well:
+            assert _issuer(connection) == ISSUER
+        else:
+            assert "certificate" in _said(connection)
+            assert not server.requests
         connection.close()
 
 

@@ -25,6 +25,7 @@ from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from webhook.config.wording import yaml_problem
 from webhook.kube.errors import every_outcome
+from webhook.kube.tls import verify_as_kubectl
 from webhook.model.errors import ClusterError, InvalidNameError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Access:
         self._configuration.connection_pool_maxsize = connections
         with every_outcome(self.address):
             manager: PoolManager = RESTClientObject(self._configuration).pool_manager
+        verify_as_kubectl(manager)
         return manager
 
     def authorization(self, seconds: float) -> str | None:
