@@ -60,7 +60,7 @@ $(LINTERS): requirements/linters.txt $(INSTALLED)
 	@touch $@
 
 unit: binaries ## everything that needs no API server
-	@$(BIN)/python -m pytest -m "not rig and not node and not proof" -n 4 --dist worksteal
+	@$(BIN)/python -m pytest -m "not rig and not node and not proof" -n 3 --dist worksteal
 
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
