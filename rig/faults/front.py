@@ -249,6 +249,9 @@ class _Upstream:
         return await (await self._send(request)).whole()
 
     async def _send(self, request: Request) -> Incoming:
+        if self._streams is not None and (self._streams[0].at_eof() or self._streams[1].is_closing()):
+            self.close()  # the endpoint closes what was idle for long; a client of its own would have seen it
+            self._streams = None
         if self._streams is None:
             host, port = self._address
             self._streams = await asyncio.open_connection(host, port, ssl=self._tls)
