@@ -165,6 +165,7 @@ def test_with_an_empty_home_a_person_gets_from_the_release_to_a_pod_with_credent
             assert_credentials(node, pod_of(node, f"{name}-1", HOLDS[mode]), f"{name}-backup")
             assert "with findings: 0" in done(verify)
         finally:
+            shell.run(f"kubectl delete namespace {name}-1 --wait --timeout=60s")
             shell.run(f"helm uninstall {name} --namespace {name} --wait")
 
 

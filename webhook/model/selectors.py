@@ -90,6 +90,9 @@ class NamePattern:
                 "run of characters, such as mxp-*-system"
             )
 
+    def __str__(self) -> str:
+        return self.value
+
     def matches(self, name: str) -> bool:
         """Whether the whole of `name` fits the pattern."""
         return matches_wildcard(self.value, name)

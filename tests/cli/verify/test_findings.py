@@ -111,7 +111,7 @@ CASES: dict[str, tuple[ControlPlane, Shared, str, str, list[str] | None]] = {
         WELL,
         _shared(binding=replace(BINDING, namespaces=NamespaceSelector((), NamePattern("other-*")))),
         "namespace",
-        "its name does not fit the pattern of binding backup",
+        "its name does not fit the pattern of binding backup, other-*",
         None,
     ),
     "the guide's misspelt annotation": (
