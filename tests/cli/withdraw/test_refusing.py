@@ -75,10 +75,10 @@ def test_a_webhook_that_is_registered(here: Made, options: tuple[str, ...]) -> N
 def test_a_replica_that_runs_somewhere(here: Made) -> None:
     with replica(here):
         refused = here.withdraw("--approve", "-o", "json")
+    assert refused.document["done"] == []
     assert refused.code == PROBLEMS, refused
     assert [one["obstacle"] for one in refused.document["inForce"]] == ["replica-runs"]
     assert "renews the leader's Lease" in refused.document["inForce"][0]["message"]
-    assert refused.document["done"] == []
 
 
 def _pod(name: str, **metadata: Any) -> Object:
