@@ -13,7 +13,7 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.permissions import PROGRAM, chart_values
 from rig.waiting import eventually
 from rig.webhook import Webhook
-from tests.cli.commands import environment, run
+from tests.cli.commands import Ran, environment, run
 from tests.cli.withdraw.spaces import Made, a_space, configuration
 from tests.e2e.replicas import LEADER_LEASE, leases
 from tests.e2e.scenes import unregister
@@ -29,13 +29,14 @@ def here() -> Iterator[Made]:
         yield found
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_changed(here: Made) -> Iterator[None]:
+def withdraw(here: Made, *options: str) -> Ran:
+    """Run the command, and hold that nothing is changed."""
     before = here.left()
-    yield
+    ran = here.withdraw(*options)
     leader = set(here.left()["leases"]) - set(before["leases"])
     assert leader <= {LEADER_LEASE}
     assert {**here.left(), "leases": []} == {**before, "leases": []}
+    return ran
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def test_a_webhook_that_is_registered(here: Made, options: tuple[str, ...]) -> N
     with replica(here) as running:
         here.space.register(running.url)
         try:
-            refused = here.withdraw(*options)
+            refused = withdraw(here, *options)
         finally:
             unregister(here.space)
     assert refused.code == PROBLEMS, refused
@@ -74,7 +75,7 @@ def test_a_webhook_that_is_registered(here: Made, options: tuple[str, ...]) -> N
 
 def test_a_replica_that_runs_somewhere(here: Made) -> None:
     with replica(here):
-        refused = here.withdraw("--approve", "-o", "json")
+        refused = withdraw(here, "--approve", "-o", "json")
     assert refused.document["done"] == []
     assert refused.code == PROBLEMS, refused
     assert [one["obstacle"] for one in refused.document["inForce"]] == ["replica-runs"]
@@ -91,7 +92,7 @@ def _pod(name: str, **metadata: Any) -> Object:
 def test_pods_of_the_webhook_that_run_or_are_ending(here: Made) -> None:
     path = f"/api/v1/namespaces/{OWN_NAMESPACE}/pods/webhook-1"
     here.space.cluster.create([_pod("webhook-1", finalizers=["rig/holds"])])
-    refused = here.withdraw("--approve")
+    refused = withdraw(here, "--approve")
     assert refused.code == PROBLEMS, refused
     assert "! replica-runs: pod mxp-identity/webhook-1 of the webhook runs" in refused.out
     assert (
@@ -100,7 +101,7 @@ def test_pods_of_the_webhook_that_run_or_are_ending(here: Made) -> None:
     )
 
     here.space.cluster.api.delete(path)
-    ending = here.withdraw("--approve")
+    ending = withdraw(here, "--approve")
     assert ending.code == PROBLEMS, ending
     assert "webhook-1 of the webhook is ending" in ending.out
     assert "  kubectl wait -n mxp-identity --for=delete pod -l mxp-identity/component=webhook" in ending.out
@@ -111,7 +112,7 @@ def test_a_pod_gate_that_was_left(here: Made) -> None:
     rendered = render(chart_values(["mxp-controller"], podGate="deny"), PROGRAM, OWN_NAMESPACE)
     policies = [one for one in rendered if one["kind"] == "ValidatingAdmissionPolicy"]
     here.space.cluster.apply(policies)
-    refused = here.withdraw("--approve")
+    refused = withdraw(here, "--approve")
     for one in policies:
         name = one["metadata"]["name"]
         assert f"! pod-gate-in-force: ValidatingAdmissionPolicy {name} is there" in refused.out
