@@ -30,7 +30,7 @@ LEVELS = (REAL, SIMULATED)
 """Real where a real node can run: else it is simulated too, and the screen says why."""
 
 CLUSTER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "eks-pod-identity-webhook")
-BINARIES = {REAL: (*CLUSTER, "helm", "kubelet", "kube-proxy", "pause"), SIMULATED: (*CLUSTER, "kwok")}
+BINARIES = {REAL: (*CLUSTER, "helm", "kubelet", "kube-proxy", "pause"), SIMULATED: (*CLUSTER, "helm", "kwok")}
 """What each level uses: nothing else is built for the demo."""
 
 MOST_REAL = 50
