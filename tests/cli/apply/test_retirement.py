@@ -138,7 +138,7 @@ OF_ANOTHER_INSTALLATION = replace(PODS, installation="canary")
 
 @given(shared_documents)
 def test_a_role_no_longer_bound_loses_our_statement_for_pods_too(document: dict[str, Any]) -> None:
-    """The binding that it was for has another role by now, and perhaps another mode."""
+    """The binding that it was for has another role since, and perhaps another mode."""
     others = [OF_GONE.render(), OF_ANOTHER_INSTALLATION.render()]
     policy = TrustPolicy({**document, "Statement": [*TrustPolicy(document).statements, PODS.render(), *others]})
     for mode in Mode:

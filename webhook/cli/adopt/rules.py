@@ -194,7 +194,7 @@ def objection(
 ) -> str:
     """Why `after` must not be written over `before`: a ServiceAccount would lose access, or keep it unseen.
 
-    The plan is minutes old by now, so it is judged by what is there at this moment. Empty where nothing is wrong.
+    The plan is minutes old by now, so what the cluster shows at this moment decides. Empty where nothing is wrong.
     """
     trusted = after.subjects(own)
     taken = (own.subjects_in(statement) for statement in before.statements if own.takes(statement))

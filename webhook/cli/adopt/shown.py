@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from webhook.cli.output import console, subject_fields, titled
-from webhook.cli.plan.shown import problem_text, problems_document
+from webhook.cli.plan.shown import problem_lines, problems_document
 from webhook.model.text import legible
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ def adoption_lines(plan: Adoption) -> Iterator[Line]:
         for left in plan.untagged:
             yield f"  i {titled(left.found.subject, plan.planes)}  {left.found.id} stays: {left.why}", "dim"
         yield "", ""
-    if plan.problems:
-        yield "problems that only a person can correct", "bold"
-        yield from ((f"  ! {problem_text(one, plan.planes)}", "red") for one in plan.problems)
-        yield "", ""
+    yield from problem_lines(plan.problems, (), plan.planes)
     yield summary(plan), "bold"
 
 

@@ -59,7 +59,7 @@ class Cleanup:
         self._made.remove(made)
 
     async def remove_all(self, note: Callable[[str], None]) -> list[Left]:
-        """Remove all, the newest first; answers what could not be removed. `note` is told of each."""
+        """Remove all, the newest first; answers what could not be removed. Each is reported to `note`."""
         left = []
         while self._made:
             made = self._made.pop()

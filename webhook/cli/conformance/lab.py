@@ -83,7 +83,7 @@ class Once(Generic[T]):
 
 
 class Lab:
-    """One run. `step` is told of each request that changes something before it is sent, and of each wait."""
+    """One run. Each request that changes something is reported to `step` before it is sent, and each wait."""
 
     def __init__(
         self,

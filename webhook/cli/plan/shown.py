@@ -42,14 +42,7 @@ def plan_lines(plan: Plan, planes: ControlPlanes) -> Iterator[Line]:
         yield "annotations", "bold"
         yield from (_annotation(item, planes) for item in plan.annotations)
         yield "", ""
-    for title, problems, mark, style in (
-        ("problems that only a person can correct", plan.problems, "!", "red"),
-        ("to know", plan.notes, "i", "dim"),
-    ):
-        if problems:
-            yield title, "bold"
-            yield from ((f"  {mark} {problem_text(problem, planes)}", style) for problem in problems)
-            yield "", ""
+    yield from problem_lines(plan.problems, plan.notes, planes)
     if plan.forecast and plan.forecast.waiting:
         yield _over_limit(plan.forecast), "red"
         yield "", ""
@@ -57,6 +50,18 @@ def plan_lines(plan: Plan, planes: ControlPlanes) -> Iterator[Line]:
         yield "the running program only observes (observe: true): it does none of this", "yellow"
         yield "", ""
     yield summary(plan), "bold"
+
+
+def problem_lines(problems: Iterable[Problem], notes: Iterable[Problem], planes: ControlPlanes) -> Iterator[Line]:
+    """What a person has to correct, and what one should know, each below its title."""
+    for title, found, mark, style in (
+        ("problems that only a person can correct", problems, "!", "red"),
+        ("to know", notes, "i", "dim"),
+    ):
+        if lines := [(f"  {mark} {problem_text(one, planes)}", style) for one in found]:
+            yield title, "bold"
+            yield from lines
+            yield "", ""
 
 
 def summary(plan: Plan) -> str:

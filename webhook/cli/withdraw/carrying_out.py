@@ -126,7 +126,7 @@ async def _give_up_associations(
     limiter = RateLimiter("eks", CALLS_PER_SECOND, ceiling=CALLS_PER_SECOND, parallel=PARALLEL)
 
     async def give_up(one: Association) -> str:
-        """It is described once more: what is another's by now is left alone."""
+        """It is described once more: what another installation owns since is left alone."""
         async with limiter.turn():
             found = await api.describe(one.id)
             if found is not None and owner.owns(found):

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from webhook.cli.output import console, subject_fields, titled
-from webhook.cli.plan.shown import problem_text, problems_document
+from webhook.cli.plan.shown import problem_lines, problems_document
 from webhook.cli.statement_words import pods_allowed_by
 from webhook.cli.suggested_commands import PROGRAM_LABEL, in_context
 
@@ -51,14 +51,7 @@ def _lines(found: Found, *, approved: bool) -> Iterator[Line]:
         yield "Leases", "bold"
         yield from ((f"  - {found.here.namespace}/{one.name}  {one.role}".rstrip(), "red") for one in plan.leases)
         yield "", ""
-    for title, problems, mark, style in (
-        ("problems that only a person can correct", plan.problems, "!", "red"),
-        ("to know", plan.notes, "i", "dim"),
-    ):
-        if problems:
-            yield title, "bold"
-            yield from ((f"  {mark} {problem_text(one, planes)}", style) for one in problems)
-            yield "", ""
+    yield from problem_lines(plan.problems, plan.notes, planes)
     if plan.obstacles:
         yield "still in force: nothing is withdrawn before it is gone", "bold"
         yield from ((f"  ! {one.kind}: {one.message}", "red") for one in plan.obstacles)
