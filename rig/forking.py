@@ -7,6 +7,7 @@ measured, nothing is forked.
 """
 
 import ctypes
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -88,6 +89,7 @@ def _become(argv: Sequence[str], environment: Mapping[str, str], folder: str, ou
         os.dup2(os.open(path, flags), number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # one of them would keep alive the process that it is forked from
     sys.stdin = os.fdopen(0)
+    faulthandler.enable(2)  # a crash says where it was
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [*argv]
