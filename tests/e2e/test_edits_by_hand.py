@@ -108,8 +108,13 @@ def settled() -> Iterator[Space]:
             name = lease["metadata"]["name"]
             space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{name}")
         often = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s"}
-        space.start_webhook(space.configuration(bindings=bindings, reconciler=often))
+        second = space.start_webhook(space.configuration(bindings=bindings, reconciler=often))
         space.cluster.create([objects.service_account("default")])
+
+        def known() -> float:
+            return second.metrics().total("mxp_identity_trust_subjects")
+
+        eventually(lambda: known() == len(namespaces), "it has read each role: an edit from now on is one to it")
         yield space
 
 
