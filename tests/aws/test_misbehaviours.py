@@ -14,6 +14,7 @@ from tests.aws.conftest import ROLE, Program, always, use
 from tests.aws.test_associations import Eks
 from tests.support.misbehaving import PAGE, Between, answer, dripping, dripping_last, endless, silent
 from tests.support.pods import CLUSTER
+from tests.support.samples import sample
 from tests.support.sites import ISSUER, own_in, subject
 from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
@@ -110,19 +111,19 @@ def world() -> Iterator[World]:
 
 def _counted(operation: str, code: str) -> float:
     labels = {"operation": operation, "code": code}
-    return REGISTRY.get_sample_value("mxp_identity_aws_request_duration_seconds_count", labels) or 0.0
+    return sample("mxp_identity_aws_request_duration_seconds_count", labels) or 0.0
 
 
 def _failed(operation: str, code: str | None) -> float:
     """How many failed, with the code or with any."""
-    samples = (sample for metric in REGISTRY.collect() for sample in metric.samples)
+    samples = (one for metric in REGISTRY.collect() for one in metric.samples)
     return sum(
-        sample.value
-        for sample in samples
-        if sample.name == "mxp_identity_aws_request_duration_seconds_count"
-        and sample.labels["operation"] == operation
-        and sample.labels["code"] != "OK"
-        and code in {None, sample.labels["code"]}
+        one.value
+        for one in samples
+        if one.name == "mxp_identity_aws_request_duration_seconds_count"
+        and one.labels["operation"] == operation
+        and one.labels["code"] != "OK"
+        and code in {None, one.labels["code"]}
     )
 
 

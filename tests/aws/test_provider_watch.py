@@ -6,12 +6,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from tests.support.samples import sample
 from tests.support.sites import ISSUER, binding, role
 from tests.support.virtual_time import in_virtual_time
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.server.issuer import ClusterIssuer
 from webhook.server.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
-from webhook.telemetry.metrics import REGISTRY
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def watched(account: Account) -> AsyncIterator[None]:
 
 
 def _usable() -> float | None:
-    return REGISTRY.get_sample_value("mxp_identity_oidc_provider_usable", {"provider_arn": PROVIDER})
+    return sample("mxp_identity_oidc_provider_usable", {"provider_arn": PROVIDER})
 
 
 @in_virtual_time

@@ -16,11 +16,11 @@ from urllib3.util import connection
 
 from tests.aws.conftest import ROLE, Program
 from tests.support.misbehaving import PAGE, Between, answer, silent
+from tests.support.samples import sample
 from tests.support.unreachable import NO_NAME, black_hole, plain, proxy, refusing, resetting, untrusted
 from webhook.aws.calls import AwsCalls
 from webhook.aws.reachability import unreached
 from webhook.model.endpoints import Cause, Service
-from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,4 +217,4 @@ def test_a_service_that_refuses_a_caller_is_reached(program: Program) -> None:
 
 
 def _reachable(service: Service) -> float | None:
-    return REGISTRY.get_sample_value("mxp_identity_aws_endpoint_reachable", {"service": service.value})
+    return sample("mxp_identity_aws_endpoint_reachable", {"service": service.value})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.support.samples import sample
 from tests.support.simulated_cluster import LABEL
 from tests.support.sites import SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, BindingMatch, LiveNamespace, binding_match, competing
-from webhook.telemetry import metrics
 
 EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 BY_NAME = binding(role("by-name"))
@@ -20,7 +20,7 @@ def _counts() -> dict[str, float]:
     return {
         one.value: value
         for one in BindingMatch
-        if (value := metrics.REGISTRY.get_sample_value("mxp_identity_service_accounts", {"match": one.value}))
+        if (value := sample("mxp_identity_service_accounts", {"match": one.value}))
     }
 
 

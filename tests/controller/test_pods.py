@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.samples import sample
 from tests.support.sites import pool, role, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World, labelled
 from webhook.controller.remediation.pods import PodsWithoutIdentity
 from webhook.model.bindings import ExistingAnnotation, Mode
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
 
 def counted() -> float | None:
     """What the gauge says."""
-    return metrics.REGISTRY.get_sample_value("mxp_identity_pods_without_identity")
+    return sample("mxp_identity_pods_without_identity")
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.pods import OWNER
+from tests.support.samples import sample
 from tests.support.simulated_cluster import LABEL
 from tests.support.simulated_eks import ADDON, Trouble, refusal
 from tests.support.sites import binding, own_in, role, subject
@@ -17,7 +18,6 @@ from webhook.controller.unused import Entry
 from webhook.model.aws_errors import FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.selectors import NamePattern, NamespaceSelector, Operator, Requirement
-from webhook.telemetry import metrics
 
 ROLE = role()
 SUBJECT = subject(1)
@@ -117,7 +117,7 @@ async def test_no_more_than_an_hours_limit_are_removed_and_the_rest_waits() -> N
             world.cluster.remove_namespace(subject(number))
         await asyncio.sleep(3 * GRACE)
         assert len(world.eks.now) == 16
-        assert metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit") == 6
+        assert sample("mxp_identity_removals_over_limit") == 6
 
 
 @in_virtual_time
@@ -218,4 +218,4 @@ async def test_what_a_leader_had_approved_and_not_deleted_is_done_by_the_next(ap
         assert len(world.eks.now) == 6 - applied, "it begins a new grace"
         await asyncio.sleep(INTERVAL + 2 * LONGEST_DELAY)
         assert set(world.eks.now) == {subject(number) for number in range(3, 6)}
-        assert metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit") == 0
+        assert sample("mxp_identity_removals_over_limit") == 0

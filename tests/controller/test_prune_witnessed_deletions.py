@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time
@@ -17,7 +18,6 @@ from webhook.controller.unused import Entry
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Mode
 from webhook.podidentity.association import QUOTA
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -47,7 +47,7 @@ def subjects(first: int, count: int) -> list[Subject]:
 
 def over_limit() -> float | None:
     """What waits for the limit of an hour."""
-    return metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit")
+    return sample("mxp_identity_removals_over_limit")
 
 
 def room_for(count: int) -> SimulatedIam:
@@ -425,4 +425,4 @@ async def test_a_namespace_that_stays_terminating_is_reported_after_an_hour_and_
 
 
 def _stuck() -> float | None:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_namespaces_stuck_terminating")
+    return sample("mxp_identity_namespaces_stuck_terminating")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.invariants import assert_writes_were_careful, never_dropped
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
@@ -17,7 +18,6 @@ from tests.support.worlds import GRACE, INTERVAL, LEASE, World, labelled
 from webhook.controller.unused import Entry
 from webhook.model.bindings import ExistingAnnotation
 from webhook.model.selectors import NamespaceSelector, Operator, Requirement
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ def _lose_touch(world: World) -> None:
 
 
 def _over_limit() -> float | None:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit")
+    return sample("mxp_identity_removals_over_limit")
 
 
 def _leave(world: World, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.samples import sample
 from tests.support.simulated_deployments import SimulatedDeployments
 from tests.support.simulated_iam import Trouble
 from tests.support.sites import pool, role, subject
@@ -16,7 +17,6 @@ from tests.support.worlds import INTERVAL, World, labelled
 from webhook.controller.remediation.restarts import Restarts
 from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.model.bindings import Mode
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,7 +104,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 def counted(outcome: str) -> float:
     """How many restarts have ended so."""
-    value = metrics.REGISTRY.get_sample_value("mxp_identity_deployments_restarted_total", {"outcome": outcome})
+    value = sample("mxp_identity_deployments_restarted_total", {"outcome": outcome})
     assert value is not None
     return value
 

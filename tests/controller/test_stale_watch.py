@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import simulated_eks
 from tests.support.reviews import annotated, review, reviewing
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import SERVICE_ACCOUNT, role, subject
 from tests.support.virtual_time import in_virtual_time, now
@@ -16,7 +17,6 @@ from tests.support.worlds import GRACE, INTERVAL, World, labelled, of_team
 from webhook.model.bindings import Mode
 from webhook.model.decisions import Account
 from webhook.model.names import Subject
-from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def removes_external(subject: Subject) -> dict[str, Any]:
 
 def approved(cause: str) -> float:
     """How many removals were approved for a cause."""
-    return REGISTRY.get_sample_value("mxp_identity_removals_approved_total", {"cause": cause}) or 0.0
+    return sample("mxp_identity_removals_approved_total", {"cause": cause}) or 0.0
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

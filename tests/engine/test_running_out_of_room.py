@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -44,7 +44,7 @@ def _warnings(said: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, 
 
 
 def _gauge() -> float | None:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_trust_subjects_that_fit", {"role_arn": ROLE.value})
+    return sample("mxp_identity_trust_subjects_that_fit", {"role_arn": ROLE.value})
 
 
 @in_virtual_time

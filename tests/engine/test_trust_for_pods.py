@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.locks import MemoryLeases
 from tests.support.pods import OWN, PODS, ROLE, PodSite
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, external_document, own_in, site, subject
 from tests.support.virtual_time import in_virtual_time
@@ -18,7 +19,6 @@ from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import TrustPolicy, canonical
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
@@ -35,7 +35,7 @@ def policy(here: PodSite) -> TrustPolicy:
 
 
 def repairs() -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_trust_repairs_total", {"role_arn": ROLE.value}) or 0
+    return sample("mxp_identity_trust_repairs_total", {"role_arn": ROLE.value}) or 0
 
 
 def remove_ours(document: dict[str, Any]) -> None:

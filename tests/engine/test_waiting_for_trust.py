@@ -6,25 +6,25 @@ import asyncio
 from typing import Any
 
 from tests.support.locks import MemoryLeases
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, own_in, role, site, subject
 from tests.support.virtual_time import in_virtual_time
 from tests.support.worlds import INTERVAL, World
 from webhook.coordination.lock import LeaseLock, lease_name
-from webhook.telemetry import metrics
 
 ROLE = role()
 ACCOUNT = subject(1)
 
 
 def gauge(name: str) -> float:
-    value = metrics.REGISTRY.get_sample_value(f"mxp_identity_{name}")
+    value = sample(f"mxp_identity_{name}")
     assert value is not None
     return value
 
 
 def repairs() -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_trust_repairs_total", {"role_arn": ROLE.value}) or 0
+    return sample("mxp_identity_trust_repairs_total", {"role_arn": ROLE.value}) or 0
 
 
 def remove_ours(document: dict[str, Any]) -> None:

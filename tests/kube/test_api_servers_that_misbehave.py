@@ -12,6 +12,7 @@ import pytest
 
 from certs.errors import StoreError
 from tests.support.misbehaving_api_server import MIB, MisbehavingApiServer, api_server, says, sends
+from tests.support.samples import sample
 from tests.support.sites import SERVICE_ACCOUNT, pool, subject
 from tests.support.worlds import labelled
 from webhook.cli.snapshots.inspection import Inspection
@@ -119,7 +120,7 @@ def nothing_unexpected() -> Iterator[None]:
 
 
 def _unexpected() -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": "kubernetes"}) or 0
+    return sample("mxp_identity_unexpected_errors_total", {"loop": "kubernetes"}) or 0
 
 
 def _call(connection: Connection, name: str) -> ClusterError:

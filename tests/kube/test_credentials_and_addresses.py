@@ -13,12 +13,12 @@ from urllib3.util import ssl_
 
 from rig.pki import Authority
 from tests.support.misbehaving_api_server import api_server, kubeconfig, says
+from tests.support.samples import sample
 from tests.support.socks_proxy import socks_proxy
 from webhook.kube import access
 from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.model.errors import ClusterError
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def _nothing_unexpected() -> Iterator[None]:
 
 
 def _unexpected() -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": "kubernetes"}) or 0
+    return sample("mxp_identity_unexpected_errors_total", {"loop": "kubernetes"}) or 0
 
 
 def _heals(connection: Connection, server: MisbehavingApiServer, token: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from structlog.testing import capture_logs
 
+from tests.support.samples import sample
 from tests.support.simulated_iam import Trouble
 from tests.support.sites import ISSUER, role, subject
 from tests.support.virtual_time import in_virtual_time
@@ -19,7 +20,6 @@ from webhook.planning.account import read_roles
 from webhook.planning.plan import make_plan
 from webhook.planning.snapshot import Installation
 from webhook.server.issuer import ClusterIssuer
-from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
@@ -65,7 +65,7 @@ def subjects_in(logged: list[MutableMapping[str, Any]], event: str) -> list[str]
 
 
 def counted(change: str) -> float | None:
-    return REGISTRY.get_sample_value("mxp_identity_observed_changes", {"change": change})
+    return sample("mxp_identity_observed_changes", {"change": change})
 
 
 @in_virtual_time
@@ -103,7 +103,7 @@ async def test_a_role_that_cannot_be_read_is_a_problem_for_a_person_reported_onc
         await asyncio.sleep(2 * INTERVAL)
     problems = [line for line in logged if line["event"] == "would_need_a_person"]
     assert [line["role_arn"] for line in problems] == [role().value]
-    assert REGISTRY.get_sample_value("mxp_identity_observed_problems") == 1
+    assert sample("mxp_identity_observed_problems") == 1
 
 
 @in_virtual_time

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support.pods import CLUSTER, OWNER, ROLE, PodSite
+from tests.support.samples import sample
 from tests.support.simulated_eks import ADDON, CLIENT_TIMEOUT, LATENCY, SimulatedEks, Trouble, refusal
 from tests.support.sites import PATIENCE, role, subject
 from tests.support.token_bucket import TokenBucket
@@ -20,7 +21,6 @@ from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Association, Ownership
 from webhook.podidentity.association_cache import PROPAGATED_WITHIN, SETTLES_WITHIN
 from webhook.podidentity.associations import DESCRIBED_PER_PASS
-from webhook.telemetry import metrics
 
 SUBJECT = subject(1)
 OTHER = role("external").value
@@ -28,7 +28,7 @@ INTERVAL = 60.0
 
 
 def gauge(name: str) -> float:
-    value = metrics.REGISTRY.get_sample_value(f"mxp_identity_{name}")
+    value = sample(f"mxp_identity_{name}")
     assert value is not None
     return value
 

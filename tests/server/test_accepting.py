@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.support.listening import GET_HEALTH, SHORT, Port, on_sockets
+from tests.support.samples import sample
 from webhook.server.connections import Connections
 from webhook.server.http import plain_application
 from webhook.server.listeners import Listener
 from webhook.server.program import Lifecycle
-from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _errors() -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": "accept"}) or 0
+    return sample("mxp_identity_unexpected_errors_total", {"loop": "accept"}) or 0
 
 
 @on_sockets

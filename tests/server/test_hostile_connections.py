@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.listening import GET_HEALTH, SHORT, Client, Port, head, listening, on_sockets, post
 from tests.support.reviews import review
+from tests.support.samples import sample
 from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.server.http import plain_application, review_application
 from webhook.server.program import Lifecycle
-from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
@@ -205,4 +205,4 @@ async def _read(client: Client) -> bytes:
 
 
 def _closed(cause: str) -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_connections_closed_total", {"cause": cause}) or 0
+    return sample("mxp_identity_connections_closed_total", {"cause": cause}) or 0

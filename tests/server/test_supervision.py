@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedPolicies
 from tests.support.sites import binding, role, subject
 from tests.support.virtual_time import in_virtual_time, now
@@ -198,4 +199,4 @@ class _Raising:
 
 
 def _count(loop: str) -> float:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_unexpected_errors_total", {"loop": loop}) or 0.0
+    return sample("mxp_identity_unexpected_errors_total", {"loop": loop}) or 0.0

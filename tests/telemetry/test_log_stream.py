@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.samples import sample
 from webhook.telemetry.log_stream import LogStream
-from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ LINE = b"x" * 999 + b"\n"
 
 
 def _dropped(reason: str) -> float:
-    return REGISTRY.get_sample_value("mxp_identity_log_lines_dropped_total", {"reason": reason}) or 0.0
+    return sample("mxp_identity_log_lines_dropped_total", {"reason": reason}) or 0.0
 
 
 @pytest.fixture

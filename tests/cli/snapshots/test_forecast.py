@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.pods import CLUSTER
+from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time, now
@@ -22,7 +23,6 @@ from webhook.model.removal import Forecast, PruneRules
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.plan import Plan, make_plan
 from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
-from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.coordination.leases import Lease, LeaseStore
@@ -62,7 +62,7 @@ async def _settle(world: World) -> None:
 
 
 def _over_limit() -> float | None:
-    return metrics.REGISTRY.get_sample_value("mxp_identity_removals_over_limit")
+    return sample("mxp_identity_removals_over_limit")
 
 
 @settings(max_examples=15, deadline=None)  # virtual hours take real tenths of a second

@@ -1,0 +1,23 @@
+"""Values of metrics in this process, for tests that ask often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webhook.telemetry.metrics import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def sample(name: str, labels: Mapping[str, str] | None = None) -> float | None:
+    """The value of a sample with exactly these labels; None where there is none.
+
+    It collects that metric alone: the registry has a series of each role that the process has met, and a test in
+    virtual time asks thousands of times.
+    """
+    for family in REGISTRY.restricted_registry([name]).collect():
+        for one in family.samples:
+            if one.name == name and one.labels == (labels or {}):
+                return one.value
+    return None
