@@ -17,18 +17,18 @@ from tests.cli.setup.accounts import account_of
 if TYPE_CHECKING:
     from tests.cli.conformance.account import Account
 
-PARTS = 4
-"""Of the steps, so that several workers share them."""
+PARTS = [0, *(pytest.param(part, marks=pytest.mark.proof) for part in (1, 2, 3))]
+"""Each fourth step is enough for a look; the others are proof."""
 
 MAKING = ("CreateRole", "PutRolePolicy", "CreatePodIdentityAssociation")
 ROLE = "mxp-identity-conformance-0badcafe"
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", PARTS)
 def test_interrupted_at_each_of_its_steps_in_turn_it_leaves_nothing(account: Account, part: int) -> None:
     before = account.contents()
     steps = account.conform(watch=0).steps
-    for number in range(part, len(steps), PARTS):
+    for number in range(part, len(steps), len(PARTS)):
         with pytest.raises(asyncio.CancelledError):
             account.conform(interrupted_at=number, watch=0)
         assert account.contents() == before, steps[number]
