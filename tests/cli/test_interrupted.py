@@ -19,6 +19,7 @@ from tests.cli.commands import Person, start
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
 from tests.e2e.scenes import account_path, create_account, create_namespace, label, whole_space
+from tests.support.variants import variants
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
@@ -73,7 +74,7 @@ LOOKING = {
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+@pytest.mark.parametrize("command", variants(LOOKING, ("plan",), ("withdraw",)), ids=" ".join)
 def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
     person, action = Person(space, cluster={"name": EKS_CLUSTER}), LOOKING[command]
     namespace = create_namespace(space)

@@ -21,6 +21,7 @@ from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path, serving, whole_space
 from tests.support.printed_commands import each_command, without_context
+from tests.support.variants import variants
 from webhook.coordination.leases import Lease
 from webhook.coordination.lock import lease_name
 from webhook.kube.leases import lease_object
@@ -284,9 +285,7 @@ FEW = {
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.proof) for name in CASES]
-)
+@pytest.mark.parametrize("name", variants(CASES, *FEW))
 def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
     planes: dict[str, Plane], person: Person, name: str, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from rig.waiting import eventually
 from tests.cli.commands import Person, Ran, run, run_as_printed
 from tests.e2e.pod_identity import associated, association, credentials, has_pod_identity, make_by_hand
 from tests.e2e.scenes import ROLE_ANNOTATION, account_path, whole_space
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -225,9 +226,7 @@ FEW = {
 """One of each kind for `make test`; `make proof` tries all."""
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.proof) for name in CASES]
-)
+@pytest.mark.parametrize("name", variants(CASES, *FEW))
 def test_a_broken_control_plane_is_named_and_corrected_by_what_is_printed(
     planes: dict[str, Plane], person: Person, name: str, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from tests.e2e.observe import created, kubernetes_events
 from tests.e2e.releases import Release, released
 from tests.e2e.scenes import create_account, create_namespace, whole_space
 from tests.proof.records import Record
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -32,7 +33,7 @@ ROOMY = 4_000_000
 """Characters of a trust policy: room for all of them in one role."""
 
 
-@pytest.mark.parametrize("mode", ["irsa", "pod-identity", "annotate"])
+@pytest.mark.parametrize("mode", variants(["irsa", "pod-identity", "annotate"]))
 def test_from_warn_to_deny_no_pod_is_blocked_whose_service_account_waits_for_its_first_pass(mode: str) -> None:
     values: dict[str, Any] = {"cluster": {"name": EKS_CLUSTER}, "reconciler": {"interval": "1s"}}
     warning = {**values["reconciler"], "restartPodsWithoutIdentity": True}  # which mode pod-identity then needs

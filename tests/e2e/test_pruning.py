@@ -28,6 +28,7 @@ from tests.e2e.scenes import (
     label,
     serving,
 )
+from tests.support.variants import variants
 from webhook.controller.leader_election import leader_lease
 
 GRACE_S = 6.0
@@ -109,9 +110,7 @@ WAYS_OUT: dict[str, Callable[[Space, str], None]] = {
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize(
-    "way", [way if way == "namespace deleted" else pytest.param(way, marks=pytest.mark.proof) for way in WAYS_OUT]
-)
+@pytest.mark.parametrize("way", variants(WAYS_OUT, "namespace deleted"))
 def test_trust_that_nothing_wants_goes_after_the_grace_and_not_before(space: Space, way: str) -> None:
     with leading(space, bindings=[binding(space)], reconciler=RECONCILER) as webhook:
         leaving, staying = create_namespace(space), create_namespace(space)

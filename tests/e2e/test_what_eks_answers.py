@@ -15,6 +15,7 @@ from rig.webhook import Webhook
 from tests.e2e.observe import log_events
 from tests.e2e.pod_identity import associated, association, make_by_hand, serving_pods, stays
 from tests.e2e.scenes import bare_space, create_account, create_namespace, label
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -31,12 +32,6 @@ def modelled(operation: str) -> list[str]:
     """The error codes that EKS's own model has for a call."""
     model = botocore.session.get_session().get_service_model("eks")
     return sorted(shape.name for shape in model.operation_model(operation).error_shapes)
-
-
-def modelled_and_slow(operation: str) -> list[object]:
-    """The same, each to be waited for: all but the first are long proofs."""
-    first, *others = modelled(operation)
-    return [pytest.param(first), *(pytest.param(code, marks=pytest.mark.proof) for code in others)]
 
 
 def says(operation: str, code: str) -> Fault:
@@ -69,7 +64,7 @@ def plane(space: Space) -> str:
     return namespace
 
 
-@pytest.mark.parametrize("code", modelled("ListPodIdentityAssociations"))
+@pytest.mark.parametrize("code", variants(modelled("ListPodIdentityAssociations")))
 def test_a_list_that_is_refused_is_reported_and_delays_no_association(
     space: Space, webhook: Webhook, code: str
 ) -> None:
@@ -82,7 +77,7 @@ def test_a_list_that_is_refused_is_reported_and_delays_no_association(
     assert len(now) == len(before) + 1
 
 
-@pytest.mark.parametrize("code", modelled_and_slow("DescribePodIdentityAssociation"))
+@pytest.mark.parametrize("code", variants(modelled("DescribePodIdentityAssociation")))
 def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judged_later(
     space: Space, webhook: Webhook, code: str
 ) -> None:
@@ -99,7 +94,7 @@ def test_what_cannot_be_described_is_neither_made_twice_nor_touched_and_is_judge
     assert association(space, namespace) == theirs
 
 
-@pytest.mark.parametrize("code", modelled_and_slow("UpdatePodIdentityAssociation"))
+@pytest.mark.parametrize("code", variants(modelled("UpdatePodIdentityAssociation")))
 def test_what_cannot_be_put_right_now_is_told_and_put_right_later(
     space: Space, webhook: Webhook, code: str
 ) -> None:
@@ -115,7 +110,7 @@ def test_what_cannot_be_put_right_now_is_told_and_put_right_later(
     assert associated(space, namespace).id == made.id
 
 
-@pytest.mark.parametrize("code", modelled_and_slow("DeletePodIdentityAssociation"))
+@pytest.mark.parametrize("code", variants(modelled("DeletePodIdentityAssociation")))
 def test_what_cannot_be_deleted_now_goes_later(space: Space, webhook: Webhook, code: str) -> None:
     namespace = plane(space)
     event = "association_deleted" if code == GONE else "association_not_deleted"

@@ -207,14 +207,17 @@ _EARLY = {
 
 
 def _slice() -> Iterator[Cell]:
-    """Each pair while serving, where one program meets one after another; some also at the start.
+    """Every second pair while serving, where one program meets one after another; some also at the start.
 
-    STS is asked who calls until it has answered: there no cell can follow another, and all are at the start.
+    So every dependency and everything that can go wrong is there, in turn. STS is asked who calls until it has
+    answered: there no cell can follow another, and all are at the start.
     """
+    kinds, dependencies = list(KINDS), list(DEPENDENCIES)
     for dependency, misbehaviour in pairs():
-        if dependency != "sts":
+        is_in_turn = (kinds.index(misbehaviour) + dependencies.index(dependency)) % 2 == 0
+        if dependency != "sts" and is_in_turn:
             yield Cell(dependency, misbehaviour, SERVING)
-        if dependency == "sts" or misbehaviour in _EARLY[dependency]:
+        if is_in_turn if dependency == "sts" else misbehaviour in _EARLY[dependency]:
             yield Cell(dependency, misbehaviour, START)
 
 

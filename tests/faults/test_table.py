@@ -35,12 +35,13 @@ def test_every_exclusion_excludes_something_and_says_why() -> None:
         assert exclusion.because
 
 
-def test_the_slice_has_each_pair_and_each_part_of_one_at_the_start() -> None:
-    assert {(cell.dependency, cell.misbehaviour) for cell in SLICE} == set(pairs())
+def test_the_slice_has_half_of_the_pairs_and_each_part_of_one() -> None:
     assert len(set(SLICE)) == len(SLICE)
+    assert len({(cell.dependency, cell.misbehaviour) for cell in SLICE}) >= len(list(pairs())) / 2
     early = [cell for cell in SLICE if cell.phase == START]
-    assert {cell.dependency for cell in early} == DEPENDENCIES.keys()
-    assert {cell.misbehaviour for cell in early} == KINDS.keys()
+    for cells in (SLICE, early):
+        assert {cell.dependency for cell in cells} == DEPENDENCIES.keys()
+    assert {cell.misbehaviour for cell in SLICE} == KINDS.keys()
 
 
 def test_chains_have_each_cell_once_and_one_program_each() -> None:

@@ -27,6 +27,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_backups_work_through_failed_upgrades_and_without_the_webhook(running: Stage) -> None:
     site, role = running.sites["spaces"], running.role("mxp-backup")
     orders = HOSTS["orders"]

@@ -13,12 +13,13 @@ from rig.aws import Deny, FailAfterwards, Hang, LoseAnswer
 from rig.space import EKS_CLUSTER
 from tests.cli.commands import start
 from tests.cli.setup.accounts import account_of
+from tests.support.variants import variants
 
 if TYPE_CHECKING:
     from tests.cli.conformance.account import Account
 
-PARTS = [0, *(pytest.param(part, marks=pytest.mark.proof) for part in (1, 2, 3))]
-"""Each fourth step is enough for a look; the others are proof."""
+PARTS = variants(range(4))
+"""Each has every fourth step."""
 
 MAKING = ("CreateRole", "PutRolePolicy", "CreatePodIdentityAssociation")
 ROLE = "mxp-identity-conformance-0badcafe"

@@ -9,6 +9,7 @@ import pytest
 from rig.space import EKS_CLUSTER
 from tests.cli.commands import environment
 from tests.cli.withdraw.spaces import EXTERNAL, FOR_PODS, Made, a_space
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -34,7 +35,7 @@ ENDINGS = [
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("options", [(), (KEEP,)], ids=["nothing", "access"])
+@pytest.mark.parametrize("options", variants([(), (KEEP,)]), ids=["nothing", "access"])
 @pytest.mark.parametrize(("ending", "code"), ENDINGS)
 def test_it_ends_as_if_it_had_not_been_cut_off(
     options: tuple[str, ...], ending: signal.Signals, code: int

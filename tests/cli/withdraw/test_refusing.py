@@ -17,6 +17,7 @@ from tests.cli.commands import Ran, environment, run
 from tests.cli.withdraw.spaces import Made, a_space, configuration
 from tests.e2e.replicas import LEADER_LEASE, leases
 from tests.e2e.scenes import unregister
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -55,7 +56,7 @@ def _holder(here: Made) -> str | None:
     return next((one["spec"].get("holderIdentity") for one in found), None)
 
 
-@pytest.mark.parametrize("options", [(), ("--approve",), ("--approve", "--keep-access")])
+@pytest.mark.parametrize("options", variants([("--approve",), (), ("--approve", "--keep-access")]))
 def test_a_webhook_that_is_registered(here: Made, options: tuple[str, ...]) -> None:
     with replica(here) as running:
         here.space.register(running.url)

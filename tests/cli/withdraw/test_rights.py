@@ -9,6 +9,7 @@ import pytest
 from tests.cli.commands import Ran, environment, run
 from tests.cli.withdraw.persons import Verbs, person
 from tests.cli.withdraw.spaces import Made, a_space, write_notes
+from tests.support.variants import variants
 
 PAGE = Path(__file__).parents[3] / "docs" / "use" / "commands.md"
 DONE, FAILED, PROBLEMS = 0, 1, 4
@@ -42,6 +43,9 @@ LEFT_UNREAD = {
 KUBERNETES = [f"{verb} {resource}" for resource, verbs in {**EVERYWHERE, **OWN}.items() for verb in verbs]
 
 
+FEW = ("list namespaces", "delete leases", "iam:UpdateAssumeRolePolicy", "eks:ListPodIdentityAssociations")
+
+
 def _less(rights: Verbs, options: tuple[str, ...], without: str) -> dict[str, tuple[str, ...]]:
     lacking = {without} | (NOT_TO_KEEP if options else set())
     return {
@@ -67,7 +71,7 @@ def here() -> Iterator[Made]:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("without", [*KUBERNETES, *ACTIONS[()]])
+@pytest.mark.parametrize("without", variants([*KUBERNETES, *ACTIONS[()]], *FEW))
 def test_without_a_right_it_says_which_and_does_not_end_well(here: Made, without: str) -> None:
     refused = _withdraw(here, (), without)
     assert refused.code == (PROBLEMS if without in LEFT_UNREAD else FAILED), refused

@@ -13,6 +13,7 @@ from rig.kubernetes import objects
 from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Person, run_as_printed
 from tests.cli.verify.bucket.planes import ACTIONS, Plane, person_of, planes_of, serving_backups
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -108,6 +109,10 @@ CASES: dict[str, Case] = {
         lambda plane: plane.bound_by("sts:*"), "bucket", _denied("permissions boundary", "s3:PutObject")
     ),
 }
+FEW = (
+    "no configuration", "credentials of a Secret", "another region", "a prefix that the role does not allow",
+    "a key that the role does not allow", "a Deny in the bucket policy", "a narrow endpoint policy",
+)  # fmt: skip
 ASSOCIATED = len(CASES)
 """The number of the control plane in mode pod-identity."""
 
@@ -139,7 +144,7 @@ def _no_endpoint(space: Space) -> Iterator[None]:
     space.aws.endpoints.clear()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", variants(CASES, *FEW))
 def test_a_backup_that_fails_is_named_and_works_after_what_is_printed(
     planes: list[Plane], person: Person, name: str, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from rig.space import Space
 from tests.cli.commands import Person, Ran
 from tests.cli.test_commands_page import TEXT
 from tests.cli.verify.bucket.planes import ACTIONS, Plane, person_of, planes_of, serving_backups
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -142,7 +143,7 @@ def test_all_documented_rights_are_enough(person: Person, planes: list[Plane]) -
             assert "keeps versions" not in answer.err
 
 
-@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("resource", variants(RESOURCES))
 def test_what_may_not_be_listed_is_a_question_mark_that_names_it(
     person: Person, planes: list[Plane], resource: str
 ) -> None:
@@ -205,7 +206,7 @@ def test_every_documented_right_in_aws_is_tried() -> None:
     assert set(NEEDS) == set(RIGHTS)
 
 
-@pytest.mark.parametrize("right", NEEDS)
+@pytest.mark.parametrize("right", variants(NEEDS))
 def test_without_a_right_in_aws_something_is_not_said(
     person: Person, planes: list[Plane], plane: Plane, right: str
 ) -> None:
