@@ -200,7 +200,7 @@ _EARLY = {
     "credentials-from-sts": {"expired"},
     "credentials-from-agent": {"token-missing"},
     "api-reads": {"token-empty", "many-pieces"},
-    "api-watches": {"html-500", *SIZES},
+    "api-watches": {"html-500", "one-piece"},
     "api-leases": {"wrong-types", "one-piece"},
 }
 """What the slice has at the start."""

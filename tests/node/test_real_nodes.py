@@ -101,6 +101,7 @@ def test_two_nodes_run_side_by_side_and_one_that_ends_leaves_nothing(
         late.get("/version")
 
 
+@pytest.mark.proof
 def test_a_node_that_lost_its_owner_and_its_guardian_is_removed_by_the_next(
     images: tuple[Image, Image], tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_what_setup_makes_and_writes_gives_a_control_planes_first_pod_credential
         assert len(node.api.get(f"/apis/apps/v1/namespaces/{host}/replicasets")["items"]) == 1
 
 
+@pytest.mark.proof
 def test_an_account_of_an_earlier_setup_is_migrated_to_pod_identity(
     on_eks: Space, node: Node, image: Image, tmp_path: Path
 ) -> None:
