@@ -26,6 +26,8 @@ from tests.e2e.scenes import create_account, create_namespace, whole_space
 pytestmark = pytest.mark.rig
 
 LAG_S = 3.0
+FOR_LONG_S = 300.0
+"""Longer than any Deployment takes to try its first pod."""
 TOGETHER = 10
 
 
@@ -62,10 +64,12 @@ def test_the_association_is_there_before_the_service_account(space: Space) -> No
 
 
 def test_the_first_pod_waits_for_eks_and_is_the_only_one_there_ever_was(space: Space) -> None:
+    space.join_eks(FOR_LONG_S)
     namespace = create_namespace(space)
     create_account(space, namespace)
     space.cluster.create([objects.deployment(namespace)])
     refusals = eventually(lambda: kubernetes_events(space, namespace, "FailedCreate"), "the pod is held back")
+    space.join_eks(LAG_S)
     assert "EKS gave no identity to: controller" in refusals[0]["message"]
     pod = eventually(lambda: pods.running_pod(space.cluster, namespace), "a pod runs", timeout=60)
     assert has_pod_identity(pod)

@@ -20,7 +20,7 @@ KEEP = "--keep-access"
 def cut_off(here: Made, ending: signal.Signals, *options: str) -> int:
     """Run it until its first write is answered; answers its exit code, which is 0 where it had none to make."""
     call = ["withdraw", "--config", str(here.file), "--approve", *options]
-    argv = [sys.executable, "-m", "tests.cli.withdraw.cut", str(int(ending)), *call]
+    argv = [sys.executable, "-m", "tests.cli.cut", str(int(ending)), *call]
     ran = subprocess.run(
         argv, env=environment(here.space), capture_output=True, text=True, check=False, timeout=90
     )

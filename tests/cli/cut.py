@@ -1,4 +1,4 @@
-"""`python -m tests.cli.withdraw.cut SIGNAL ...` runs the program, which gets SIGNAL right after its first write.
+"""`python -m tests.cli.cut SIGNAL ...` runs the program, which gets SIGNAL right after its first write.
 
 A write is what changes the account or the cluster: taking and giving back a lock is none.
 """
@@ -18,7 +18,8 @@ _signal = 0
 
 
 def _is_write(method: str, url: str, body: Any) -> bool:
-    return "dryRun" not in url and (method in {"PATCH", "DELETE"} or "UpdateAssumeRolePolicy" in str(body))
+    is_of_aws = "UpdateAssumeRolePolicy" in str(body) or url.startswith("/tags/")
+    return "dryRun" not in url and (method in {"PATCH", "DELETE"} or is_of_aws)
 
 
 def _urlopen(self: Any, method: str, url: str, body: Any = None, *arguments: Any, **options: Any) -> Any:
