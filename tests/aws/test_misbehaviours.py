@@ -14,7 +14,7 @@ from tests.aws.conftest import ROLE, Program, always, use
 from tests.aws.test_associations import Eks
 from tests.support.misbehaving import PAGE, Between, answer, dripping, dripping_last, endless, silent
 from tests.support.pods import CLUSTER
-from tests.support.samples import sample
+from tests.support.samples import sample, samples
 from tests.support.sites import ISSUER, own_in, subject
 from webhook.aws.caller import CallerCheck
 from webhook.aws.cluster import ClusterCheck
@@ -23,7 +23,6 @@ from webhook.aws.trust_policies import AccountQuota
 from webhook.cli.verify.assuming import keys_once_accepted
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.podidentity.association import Listing
-from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -116,12 +115,10 @@ def _counted(operation: str, code: str) -> float:
 
 def _failed(operation: str, code: str | None) -> float:
     """How many failed, with the code or with any."""
-    samples = (one for metric in REGISTRY.collect() for one in metric.samples)
     return sum(
         one.value
-        for one in samples
-        if one.name == "mxp_identity_aws_request_duration_seconds_count"
-        and one.labels["operation"] == operation
+        for one in samples("mxp_identity_aws_request_duration_seconds_count")
+        if one.labels["operation"] == operation
         and one.labels["code"] != "OK"
         and code in {None, one.labels["code"]}
     )

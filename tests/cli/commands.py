@@ -90,6 +90,14 @@ def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def cut_off(ending: signal.Signals, *arguments: str, env: Mapping[str, str]) -> int:
+    """Run a command, which gets a signal once its first write is answered; answers its exit code."""
+    argv = [sys.executable, "-m", "tests.cli.cut", str(int(ending)), *arguments]
+    ran = subprocess.run(argv, env=dict(env), capture_output=True, text=True, check=False, timeout=90)
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return ran.returncode
+
+
 def run_on_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[int, str]:
     """Run a command whose output and errors go to a terminal: its exit code, and all that it wrote there."""
     ours, theirs = pty.openpty()

@@ -1,8 +1,6 @@
 """`mxp-identity adopt` in a Space made by the published guide alone: no client of any pod is refused."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +9,7 @@ import pytest
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.space import EKS_CLUSTER
-from tests.cli.commands import Person
+from tests.cli.commands import cut_off
 from tests.e2e.by_hand import PODS, WILD, ByHand, irsa_roles
 from tests.e2e.pod_clients import PodClients
 from tests.e2e.scenes import serving, whole_space
@@ -99,26 +97,18 @@ def test_a_space_made_by_the_guide_alone_becomes_managed_and_no_client_is_refuse
     record("a Space made by the published guide alone, adopted, a client in each pod", **seen)
 
 
-def cut_off_after_a_write(person: Person) -> int:
-    """Run it, and press Ctrl-C as soon as AWS has taken one more write; answers the exit code."""
-    call = ["adopt", "--config", str(person.file), "--replace-wildcards", "--approve"]
-    argv = [sys.executable, "-m", "tests.cli.cut", str(int(signal.SIGINT)), *call]
-    ran = subprocess.run(argv, env=person.environment, capture_output=True, text=True, check=False, timeout=90)
-    assert ran.returncode in {DONE, INTERRUPTED}, ran
-    assert "Traceback" not in ran.stderr
-    return ran.returncode
-
-
 def test_interrupted_after_each_write_in_turn_it_continues_and_no_client_is_refused() -> None:
     with by_hand(3, irsa=9, associated=3, wild=1) as place, PodClients(place.space) as clients:
         space, person = place.space, place.person()
         for namespace in (one for some in place.planes.values() for one in some):
             space.cluster.wait_for_deployment(namespace, SERVICE_ACCOUNT, timeout=180)
         clients.wait_until_all_have_called(60)
-        codes = [cut_off_after_a_write(person)]
-        while codes[-1] != DONE:
-            codes.append(cut_off_after_a_write(person))
-        assert codes.count(INTERRUPTED) >= len(place.roles), "one role after the other"
+        call = ("adopt", "--config", str(person.file), "--replace-wildcards", "--approve")
+        cut = 0
+        while (ended := cut_off(signal.SIGINT, *call, env=person.environment)) == INTERRUPTED:
+            cut += 1
+        assert ended == DONE
+        assert cut >= len(place.roles), "one role after the other"
         assert person(*ALL).code == DONE
         assert_adopted(place)
         clients.wait_until_all_have_called(60)

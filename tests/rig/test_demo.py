@@ -16,7 +16,7 @@ MODES = {"irsa": "AWS_ROLE_ARN", "pod-identity": "AWS_CONTAINER_CREDENTIALS_FULL
 
 
 def demo(*arguments: str, cache: Path | None = None) -> str:
-    env = {**os.environ} if cache is None else {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    env = None if cache is None else {**os.environ, "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-m", "rig.demo", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=env)
     assert done.returncode == 0, done.stdout + done.stderr

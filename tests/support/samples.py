@@ -9,6 +9,8 @@ from webhook.telemetry.metrics import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from prometheus_client.samples import Sample
+
 
 def sample(name: str, labels: Mapping[str, str] | None = None) -> float | None:
     """The value of a sample with exactly these labels; None where there is none.
@@ -16,8 +18,10 @@ def sample(name: str, labels: Mapping[str, str] | None = None) -> float | None:
     It collects that metric alone: the registry has a series of each role that the process has met, and a test in
     virtual time asks thousands of times.
     """
-    for family in REGISTRY.restricted_registry([name]).collect():
-        for one in family.samples:
-            if one.name == name and one.labels == (labels or {}):
-                return one.value
-    return None
+    return next((one.value for one in samples(name) if one.labels == (labels or {})), None)
+
+
+def samples(name: str) -> list[Sample]:
+    """All samples of a name."""
+    families = REGISTRY.restricted_registry([name]).collect()
+    return [one for family in families for one in family.samples if one.name == name]

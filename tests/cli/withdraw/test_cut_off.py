@@ -1,31 +1,18 @@
 """`withdraw` cut off after each write in turn: it continues from where it was, and ends in the same state."""
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from rig.space import EKS_CLUSTER
-from tests.cli.commands import environment
-from tests.cli.withdraw.spaces import EXTERNAL, FOR_PODS, Made, a_space
+from tests.cli.commands import cut_off, environment
+from tests.cli.withdraw.spaces import EXTERNAL, FOR_PODS, a_space
 from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
 INTERRUPTED = 130
 KEEP = "--keep-access"
-
-
-def cut_off(here: Made, ending: signal.Signals, *options: str) -> int:
-    """Run it until its first write is answered; answers its exit code, which is 0 where it had none to make."""
-    call = ["withdraw", "--config", str(here.file), "--approve", *options]
-    argv = [sys.executable, "-m", "tests.cli.cut", str(int(ending)), *call]
-    ran = subprocess.run(
-        argv, env=environment(here.space), capture_output=True, text=True, check=False, timeout=90
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return ran.returncode
 
 
 ENDINGS = [
@@ -44,8 +31,9 @@ def test_it_ends_as_if_it_had_not_been_cut_off(
         assert here.withdraw("--approve", *options).code == 0
         whole = here.left()
     with a_space() as here:
+        call, env = ("withdraw", "--config", str(here.file), "--approve", *options), environment(here.space)
         cut = 0
-        while (ended := cut_off(here, ending, *options)) == code:
+        while (ended := cut_off(ending, *call, env=env)) == code:
             cut += 1
             here.assert_external_statements_never_changed()
             if options:
