@@ -77,8 +77,8 @@ PARTS = {
         "Memory and start",
         "The program starts in a cluster that has as many control planes as the first column says. First none of "
         "them is annotated or trusted, so it annotates all and has all trusted (having adopted all). Then it "
-        f"starts again with nothing to do (started again). Mode irsa, {memory.ROLES} roles, the environment of the "
-        "image. The figures are of resident memory once all are annotated and trusted. And quiet: after "
+        f"starts again with nothing to do (started again). Mode irsa, {memory.ROLES} roles, the environment of "
+        "the image. The figures are of resident memory once all are annotated and trusted. And quiet: after "
         f"{memory.QUIET_PASSES} passes that found nothing to do. CPU of a quiet pass: all that the program used "
         "during it.",
         lambda: memory.report(memory.measure()),

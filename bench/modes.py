@@ -52,7 +52,8 @@ Each column is the same burst: control planes, each a namespace, a ServiceAccoun
 a real API server by {CLIENTS} clients at a time. The webhook has {REPLICAS} replicas behind a TCP balancer. The
 pod gate is on `deny`. EKS's own webhook knows an association {LAG_S:.0f} s after it was created. Every call of
 IAM and of EKS takes {IAM_SECONDS * 1000:.0f} ms, and each of the two throttles above {IAM_RATE:.0f} calls a second
-(at once: {IAM_BURST:.0f}). It is [the burst](burst.md), but with the gate, and in mode `pod-identity` with EKS's lag.
+(at once: {IAM_BURST:.0f}). It is [the burst](burst.md), but with the gate, and in mode `pod-identity` with
+EKS's lag.
 
 There is one role in both modes. Its trust policy may have {QUOTA} characters, which no AWS account allows. So the
 table also has how many roles it would take at AWS's {LARGEST_QUOTA}.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 HEAD = """# What is proved
 
-Each claim is a test that passed on a real Kubernetes and the AWS stand-in of `rig/`, with the figures that it
-measured, the day, and a hash of the code (program, chart, rig and tests). A test that fails removes its claim.
+Each claim is a test that passed, most of them on a real Kubernetes with the AWS stand-in of `rig/`. With it are
+the figures that it measured, the day, and a hash of the code (program, chart, rig and tests). A test that fails
+removes its claim.
 Counts hold everywhere; times are of the machine that ran it. `make proof` wrote this page with the code `{code}`.
 """
 
