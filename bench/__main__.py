@@ -18,9 +18,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "evidence" / "bench.md"
 
 HEAD = """# Measurements
 
-Written by `make bench`. Bursts of control planes are on [a page of their own](burst.md). The same burst in both
-modes, by `python -m bench.modes`, is on [another](modes.md). The figures of a section are of one run on one
-machine. Only the ratios within a section are meant to hold elsewhere.
+What the program costs in time and memory, also under attack. The figures of a section are of one run on one
+machine; elsewhere only the ratios within a section should hold. `make bench` writes this page and
+[a burst of control planes](burst.md); `python -m bench.modes` writes [both modes side by side](modes.md).
 """
 
 
@@ -37,58 +37,60 @@ class Part:
 PARTS = {
     "admission": Part(
         "What a webhook adds to the creation of a ServiceAccount",
-        "ServiceAccounts are created through a real API server, in small blocks in turn: without a webhook, with "
-        "EKS's own pod identity webhook registered for ServiceAccounts (it answers without a patch), and with "
-        "this one. The subject is trusted already, so no call to AWS is made.",
+        "ServiceAccounts are created through a real API server, in small blocks that alternate: without a "
+        "webhook, with EKS's own pod identity webhook registered for ServiceAccounts (it answers without a "
+        "patch), and with this one. The subject is trusted already, so no call to AWS is made.",
         lambda: admission.report(admission.measure(3000)),
         lambda: admission.report(admission.measure(100, (1, 4))),
     ),
     "pace": Part(
         "The pace towards IAM",
-        f"{REPLICAS} replicas behind a balancer, mode irsa. Control planes are created one after another, and "
-        f"then by {pace.CLIENTS} clients, in one role; a call of IAM takes {pace.IAM_SECONDS * 1000:.0f} ms. Then "
-        "they are created in six roles as in [the burst](burst.md); a call takes 150 ms, and IAM throttles above "
-        "20 calls a second. The limit is a GetRole and an UpdateAssumeRolePolicy, one after the other. The former "
-        "way, which `bench/former.py` replays, reads a role 0.3 s after its last write and never sooner.",
+        f"{REPLICAS} replicas behind a balancer, mode irsa. First one role: control planes are created one after "
+        f"another, then by {pace.CLIENTS} clients; a call of IAM takes {pace.IAM_SECONDS * 1000:.0f} ms. Then six "
+        "roles, as in [the burst](burst.md): a call takes 150 ms, and IAM throttles above 20 calls a second. Two "
+        "rows are for comparison. Read and write is a GetRole and then an UpdateAssumeRolePolicy, the shortest "
+        "time possible. 0.3 s after each write is `bench/former.py`, which never reads a role sooner than that.",
         lambda: pace.report(pace.measure()),
         lambda: pace.report(pace.measure(10, 40, 60)),
     ),
     "hanging": Part(
         "Many reviews at once while AWS does not answer",
-        "IAM hangs. So many ServiceAccounts that no role trusts yet are reviewed at once, with a budget of "
-        f"{hanging.BUDGET_S:g} s. The table has how long after the budget they are answered, with the annotation "
-        "and a warning. The reviews come from the same machine, on connections that were open before or on new "
-        "ones. The budget of a review begins when its connection is open; opening so many at once takes a while.",
+        "IAM does not answer. Hundreds of ServiceAccounts that no role trusts yet are reviewed at once, with a "
+        f"budget of {hanging.BUDGET_S:g} s. The table has how long after the budget they are answered, with the "
+        "annotation and a warning. The reviews come from the same machine, on open connections or on new ones. "
+        "The budget of a review begins when its connection is open; to open so many at once takes time.",
         lambda: hanging.report(hanging.measure()),
         lambda: hanging.report(hanging.measure((50,))),
     ),
     "amendment": Part(
         "A trust policy that thousands want to be in",
         f"{amendment.SUBJECTS:,} ServiceAccounts are wanted in a role whose policy has {amendment.STATEMENTS} "
-        f"external statements. The quota is {amendment.QUOTA:,}, the largest that is known, where most find no "
-        "room, or one that no account has, where all fit. All figures are CPU time. One by one: each statement is "
-        "evaluated for each ServiceAccount alone. `amend` evaluates the same and makes the policy. The pause is "
-        "the longest time in which nothing else ran while a role's writer read the policy and amended it.",
+        f"external statements. With a quota of {amendment.QUOTA:,}, the largest of AWS, most do not fit. With the "
+        "other quota, which no account has, all fit. All figures are CPU time. One by one: each statement is "
+        "evaluated for each ServiceAccount. `amend`: the same is evaluated, and the new policy worked out. The "
+        "pause is the longest time in which nothing else ran while a role's writer read the policy and amended "
+        "it.",
         lambda: amendment.report(amendment.measure()),
         lambda: amendment.report(amendment.measure(200)),
     ),
     "memory": Part(
         "Memory and start",
-        "The program starts beside a cluster in which so many control planes exist already. At first none of them "
-        "is annotated or trusted, so that all are adopted. Then it starts again with nothing left to do. Mode "
-        f"irsa, {memory.ROLES} roles, the environment of the image. Memory is resident memory once all are "
-        f"annotated and trusted, and after {memory.QUIET_PASSES} passes that found nothing to do. The CPU of such "
-        "a pass is all that the program spent meanwhile.",
+        "The program starts in a cluster that has as many control planes as the first column says. First none of "
+        "them is annotated or trusted, so it annotates all and has all trusted (having adopted all). Then it "
+        f"starts again with nothing to do (started again). Mode irsa, {memory.ROLES} roles, the environment of "
+        "the image. The figures are of resident memory once all are annotated and trusted. And quiet: after "
+        f"{memory.QUIET_PASSES} passes that found nothing to do. CPU of a quiet pass: all that the program used "
+        "during it.",
         lambda: memory.report(memory.measure()),
         lambda: memory.report(memory.measure((50, 200), quiet_passes=1)),
     ),
     "attacks": Part(
         "Attacks on the ports",
-        "Clients in another process attack the program from loopback, each in its way for 12 seconds, while AWS "
-        "does not answer. Meanwhile an honest client at another address sends reviews of a trusted "
-        "ServiceAccount, on a connection that it keeps and on new ones, and requests /healthz on new "
-        "connections. Memory is the most that was resident at any time. Left open is the longest time for which "
-        "an unfinished request stayed open.",
+        "Clients in another process attack the program from loopback, each attack for 12 seconds, while AWS does "
+        "not answer. Meanwhile an honest client at another address sends reviews of a trusted ServiceAccount, on "
+        "a connection that stays open and on new ones, and requests /healthz on new connections. Memory: the "
+        "largest resident memory at any time. Left open: the longest time for which an unfinished request stayed "
+        "open.",
         lambda: attacks.report(attacks.measure()),
         lambda: attacks.report(attacks.measure(("bodies", "handshakes", "unread"))),
     ),

@@ -45,29 +45,30 @@ SLACK, MOST_CREATES, MOST_CALLS = 1.3, 1.2, 1.3
 
 HEAD = f"""# The two modes side by side
 
-Written by `python -m bench.modes`. The figures are of one run on one machine. Only the ratios within it are meant
-to hold elsewhere.
+Written by `python -m bench.modes`. The figures are of one run on one machine; elsewhere only the ratios within it
+should hold.
 
 Each column is the same burst: control planes, each a namespace, a ServiceAccount and a Deployment, created through
-a real API server by {CLIENTS} clients at a time. The webhook is {REPLICAS} replicas behind a TCP balancer. The pod
-gate is on `deny`. EKS's own webhook knows an association {LAG_S:.0f} s after it was made. Every call of IAM and of
-EKS takes {IAM_SECONDS * 1000:.0f} ms, and each of the two throttles above {IAM_RATE:.0f} calls a second (at once:
-{IAM_BURST:.0f}). It is [the burst](burst.md), but with the gate, and in mode `pod-identity` with EKS's lag.
+a real API server by {CLIENTS} clients at a time. The webhook has {REPLICAS} replicas behind a TCP balancer. The
+pod gate is on `deny`. EKS's own webhook knows an association {LAG_S:.0f} s after it was created. Every call of
+IAM and of EKS takes {IAM_SECONDS * 1000:.0f} ms, and each of the two throttles above {IAM_RATE:.0f} calls a second
+(at once: {IAM_BURST:.0f}). It is [the burst](burst.md), but with the gate, and in mode `pod-identity` with
+EKS's lag.
 
-There is one role. Its trust policy may have {QUOTA} characters, which no AWS account has. So both modes run
-through one role, and the table has how many roles it would take at AWS's {LARGEST_QUOTA}.
+There is one role in both modes. Its trust policy may have {QUOTA} characters, which no AWS account allows. So the
+table also has how many roles it would take at AWS's {LARGEST_QUOTA}.
 
-- Pods without identity: made without the mode's variables (`AWS_ROLE_ARN` or
+- Pods without identity: created without the mode's variables (`AWS_ROLE_ARN` or
   `AWS_CONTAINER_CREDENTIALS_FULL_URI`), which they would never get.
 - Pods whose token became credentials: STS or EKS, which evaluate the role's trust policy, accepted the pod's own
   token.
-- Pods made a second time: none means that nothing was restarted, because no pod was replaced.
-- The leader is killed: with SIGKILL, once half of the associations exist. The calls that it had under way are
+- Pods made a second time: 0 means that no pod was replaced, so nothing was restarted.
+- The leader is killed: with SIGKILL, once half of the associations exist. Its calls that were under way are
   counted.
-- Each replica makes all: the former way, which `bench/former.py` replays, in which no replica leaves associations
-  to the leader. The limit is {IAM_RATE:.0f} associations a second and then EKS's lag.
+- Each replica makes all: for comparison, by `bench/former.py`. No replica leaves associations to the leader.
 - From there to the pod: from the sending of the ServiceAccount's CREATE to the pod's. In mode `pod-identity` the
-  pod waits at the gate for the association, which the leader makes within EKS's rate, and for the lag.
+  pod waits at the gate for its association and for EKS's lag. The limit is {IAM_RATE:.0f} associations a second,
+  and then that lag.
 
 """
 

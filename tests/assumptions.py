@@ -14,14 +14,14 @@ PAGE = Path(__file__).parents[1] / "docs" / "evidence" / "assumptions.md"
 
 _HEAD = """# What is assumed of AWS
 
-Written by `python -m tests.assumptions` from `webhook/cli/conformance/assumptions.py`. The {count} rows are what
-the program relies on, and what its pages say of AWS. AWS documents some of it, much of it in other words or not
-at all: the source is beside each. None was tried on a real account here. `mxp-identity conformance`
-[tries them on yours](../run/conformance.md).
+The {count} rows are what the program, and its documentation, assume of AWS. AWS documents some of it, much of it
+in other words or not at all: each row has its source. None was tried on a real account here.
+`mxp-identity conformance` [tries them on yours](../run/conformance.md).
 
-The tests run the program against a stand-in that behaves so. For each row the stand-in has a switch of the same
-name (`rig/aws/violations.py`) that makes it behave otherwise. `tests/cli/conformance` shows that the command then
-reports exactly that row.
+The tests run the program against a stand-in that behaves as expected. For each row the stand-in has a switch of
+the same name (`rig/aws/violations.py`) that makes it behave otherwise. `tests/cli/conformance` shows that the
+command then reports exactly that row. `python -m tests.assumptions` writes this page from
+`webhook/cli/conformance/assumptions.py`.
 """
 
 

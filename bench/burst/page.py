@@ -11,29 +11,31 @@ from bench.figures import table
 
 HEAD = f"""# A burst of control planes
 
-Written by `python -m bench.burst`, also a part of `make bench`. The figures as data are in
-[burst.json](burst.json). They are of one run on one machine. Only the ratios within it are meant to hold
-elsewhere.
+How hundreds of control planes that are created at once get their trust: by this webhook, and by two simpler ways.
+Written by `python -m bench.burst`, also a part of `make bench`. The figures are of one run on one machine;
+elsewhere only the ratios within it should hold. [burst.json](burst.json) has them as data.
 
 Each control plane is a namespace, its ServiceAccount and its Deployment. {CLIENTS} clients create them through a
-real API server, each client the next as soon as the last was answered. The webhook is registered with
+real API server; each client creates the next as soon as the last was answered. The webhook is registered with
 `failurePolicy: Ignore` and a timeout of 10 s. EKS's own webhook adds AWS_ROLE_ARN to the pods. Every call of IAM
 takes {IAM_SECONDS * 1000:.0f} ms, and calls above {IAM_RATE:.0f} a second (at once: {IAM_BURST:.0f}) are
-throttled. All of it is in mode `irsa`; [the two modes](modes.md) has both.
+throttled. The mode is `irsa`; [the two modes](modes.md) has both.
 
-- This webhook: {REPLICAS} replicas behind a TCP balancer, with a budget of 3 s.
-- No lock, one locked write per grant (`bench/burst/naive.py`): each review reads the policy, adds its subject and
-  writes, with botocore's retries, without a lock or with one lock for each role.
+The ways:
+- this webhook: {REPLICAS} replicas behind a TCP balancer, with a budget of 3 s.
+- no lock (`bench/burst/naive.py`): each review reads the policy, adds its subject and writes, with botocore's
+  retries.
+- one locked write per grant: the same, with one lock for each role.
 
 The columns:
-- trusted: STS accepted a token of the ServiceAccount for the role in its annotation (without one: for any of the
-  roles).
-- lost: STS did not, after {{quiet:.0f}} s without a call of IAM.
-- no identity: pods made without AWS_ROLE_ARN. They never get one without a restart. [burst.json](burst.json) has
+- trusted: STS accepted a token of the ServiceAccount for the role in its annotation (without an annotation: for
+  any of the roles).
+- lost: STS accepted none, after {{quiet:.0f}} s without a call of IAM.
+- no identity: pods created without AWS_ROLE_ARN. They never get it without a restart. [burst.json](burst.json) has
   how many of their ServiceAccounts had no annotation.
 - CREATE: of the ServiceAccount, as its client sees it.
-- to trusted: from the sending of that CREATE to the write since which the policy names the subject without a gap;
-  0 if an early grant was there before. Of the trusted ones only.
+- to trusted: from the sending of that CREATE to the write from which on the policy always names the subject; 0 if
+  it was trusted before the CREATE. Of the trusted ones only.
 
 ![The ways compared](burst.svg)
 """

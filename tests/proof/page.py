@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 HEAD = """# What is proved
 
-Written by `make proof`, from what tests measured on real Kubernetes and the AWS stand-in of `rig/`. Each claim has
-the day on which it passed, and a hash of the code (program, chart, rig and tests). The code that this page was
-written with is `{code}`. A test that fails removes its claim from the page. Counts hold everywhere. Times are of
-the machine that ran it.
+Each claim is a test that passed, most of them on a real Kubernetes with the AWS stand-in of `rig/`. With it are
+the figures that it measured, the day, and a hash of the code (program, chart, rig and tests). A test that fails
+removes its claim.
+Counts hold everywhere; times are of the machine that ran it. `make proof` wrote this page with the code `{code}`.
 """
 
 
