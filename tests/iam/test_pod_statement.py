@@ -19,7 +19,7 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.first_statement import FIRST_OF_SETUP
+from webhook.cli.own_statements import FIRST_OF_SETUP
 from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject

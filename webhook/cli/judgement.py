@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.iam.external import ExternalStatements
 from webhook.iam.trust_policy import Place
-from webhook.iam.wide_trust import wide_statements
 from webhook.model.bindings import trusted_roles
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def wider_than_wanted(role: RoleArn, policy: TrustPolicy, installation: Installa
     relies = any(role in binding.roles for binding in bindings if not binding.edits_trust)
     if relies or role not in trusted_roles(bindings):
         return []
-    return wide_statements(policy, installation.own_in(role))
+    return ExternalStatements(policy, installation.own_in(role)).wide()

@@ -12,17 +12,16 @@ from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
 from webhook.iam.external import ExternalStatements
 from webhook.iam.reasons import WAYS_OUT, may_be_denied
 from webhook.iam.recent_writes import RecentWrites
-from webhook.iam.wide_trust import wide_statements
 from webhook.model.outcomes import Trusted, TrustSource
 from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.iam.amendment import Amendment
+    from webhook.iam.pending import PendingGrants
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +142,7 @@ class PolicyCache:
         """The external statements of `policy`, with all that was worked out of them while they stay the same."""
         if self.external is None or not self.external.are_of(policy, own):
             self.external = ExternalStatements(policy, own)
-            metrics.trust_wide_statements.labels(self.role.value).set(len(wide_statements(policy, own)))
+            metrics.trust_wide_statements.labels(self.role.value).set(len(self.external.wide()))
         return self.external
 
     def learn_addition(self, subject: Subject) -> None:

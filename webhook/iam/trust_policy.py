@@ -15,14 +15,14 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.evaluation import allows, as_list, denies, principals
+from webhook.iam.evaluation import allows, denies, principals
 from webhook.iam.external import Effects, ExternalStatements
-from webhook.iam.statement import ACTIONS, SERVICE
+from webhook.iam.statement import ACTIONS, NOBODY, SERVICE
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.text import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     from webhook.iam.statement import OwnStatement, PodStatement
     from webhook.model.names import Subject
@@ -40,6 +40,9 @@ _REPLACEMENT = "\ufffd"
 _DEEPEST = 16
 """Levels below a statement. A policy has four: the condition, its operators, their keys, lists of values."""
 
+QUOTES_AND_COMMA = 3
+"""Characters that each subject takes in our statement beside its own."""
+
 _EXACT_DIGITS = 15
 """Significant digits that a float keeps of any number."""
 
@@ -54,6 +57,16 @@ class Place:
     def __str__(self) -> str:
         number = f"statement {self.index + 1}"
         return f"{number} (Sid {legible(self.sid)})" if self.sid else number
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The statements of a policy as one of its owners sees them."""
+
+    is_own: list[bool]
+    """Of each statement."""
+    subjects: frozenset[Subject]
+    external: list[tuple[Place, Statement]]
 
 
 @dataclass(frozen=True)
@@ -71,10 +84,10 @@ class TrustPolicy:
         """
         if not isinstance(document, dict):
             raise InvalidPolicyError("the trust policy is not a JSON object")
-        statements = as_list(document.get("Statement", []))
-        if not all(isinstance(statement, dict) for statement in statements):
+        policy = cls(document)
+        if not all(isinstance(statement, dict) for statement in policy.statements):
             raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
-        for index, statement in enumerate(statements):
+        for index, statement in enumerate(policy.statements):
             sid = statement.get("Sid", "")
             for name, value in (("a Sid", sid), ("an Effect", statement.get("Effect", ""))):
                 if not isinstance(value, str):
@@ -85,12 +98,17 @@ class TrustPolicy:
                 raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
         if reason := _why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
             raise _not_kept("the trust policy", reason)
-        return cls(document)
+        return policy
 
     @cached_property
     def statements(self) -> list[Statement]:
         """All statements in their order; not to be changed."""
-        return as_list(self.document.get("Statement", []))
+        found = self.document.get("Statement", [])
+        return found if isinstance(found, list) else [found]  # IAM writes a list of one as the element alone
+
+    @cached_property
+    def _placed(self) -> list[tuple[Place, Statement]]:
+        return [(Place(index, one.get("Sid")), one) for index, one in enumerate(self.statements)]
 
     def text(self) -> str:
         """The document as it is sent: compact, with escapes for characters beyond U+00FF, which IAM refuses."""
@@ -107,10 +125,25 @@ class TrustPolicy:
 
     def subjects(self, own: OwnStatement) -> frozenset[Subject]:
         """The subjects that our statement trusts."""
-        found: frozenset[Subject] = frozenset()
-        for statement in self.statements:
-            found |= own.subjects_in(statement)
-        return found
+        return self._parts_by(own).subjects
+
+    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
+        """The statements that are not ours, with their places."""
+        return self._parts_by(own).external
+
+    def _parts_by(self, own: OwnStatement) -> _Parts:
+        """What is ours and what is not, worked out once: thousands of subjects take a while to read."""
+        if (parts := self._parts.get(own)) is None:
+            parts = self._parts[own] = _Parts(
+                [own.owns(one) for one in self.statements],
+                frozenset().union(*map(own.subjects_in, self.statements)),
+                [(place, one) for place, one in self._placed if not own.owns(one)],
+            )
+        return parts
+
+    @cached_property
+    def _parts(self) -> dict[OwnStatement, _Parts]:
+        return {}
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
         """The subjects that our statement trusts; none where one of our statements was edited in any other way."""
@@ -137,11 +170,13 @@ class TrustPolicy:
         statement: where none would be left, a placeholder takes its place until there is another of ours. A
         statement of ours that already means the same is left as IAM stored it.
         """
-        rendered = own.rendered(frozenset(subjects))
+        return self._with(own, own.rendered(frozenset(subjects)))
+
+    def _with(self, own: OwnStatement, rendered: dict[str, Statement]) -> Self:
         is_none_ours = not rendered
         statements: list[Statement] = []
-        for statement in self.statements:
-            if not own.owns(statement) or (is_none_ours and is_placeholder(statement, own)):
+        for statement, is_own in zip(self.statements, self._parts_by(own).is_own, strict=True):
+            if not is_own or (is_none_ours and is_placeholder(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement.get("Sid", ""), None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
@@ -151,6 +186,16 @@ class TrustPolicy:
         if statements == self.statements:
             return self
         return type(self)({**self.document, "Statement": statements})
+
+    def size_without_subjects(self, own: OwnStatement) -> int:
+        """Characters of this policy with our statement, but for the subjects in it.
+
+        Each of them adds its own and QUOTES_AND_COMMA. The statement counts as we write it, not as IAM stored it.
+        """
+        rendered, placeholder = own.rendered(frozenset()), own.render_placeholder()
+        others = [one for one in self._with(own, rendered).statements if one.get("Sid") != own.sid]
+        filled = type(self)({**self.document, "Statement": [*others, placeholder]})
+        return filled.size() - len(NOBODY) - QUOTES_AND_COMMA
 
     def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
         """This policy with our statement trusting none of `subjects`; unchanged where it trusts none already."""
@@ -188,8 +233,8 @@ class TrustPolicy:
     def effects_on_pod(self, claims: Mapping[str, str]) -> Effects:
         """What its statements, ours and external ones, do for a pod with these session tags, through EKS."""
         request = "Service", SERVICE, ACTIONS, claims
-        allowed = ((place, allows(one, *request)) for place, one in self._placed())
-        denied = ((place, denies(one, *request)) for place, one in self._placed())
+        allowed = ((place, allows(one, *request)) for place, one in self._placed)
+        denied = ((place, denies(one, *request)) for place, one in self._placed)
         return Effects.of(allowed, denied)
 
     def denial_of_pods(self, own: OwnStatement) -> Place | None:
@@ -210,18 +255,10 @@ class TrustPolicy:
         """
         return [
             (place, value)
-            for place, statement in self._placed()
+            for place, statement in self._placed
             for value in principals(statement, "AWS")
             if _UNIQUE_ID.fullmatch(value)
         ]
-
-    def _placed(self) -> Iterator[tuple[Place, Statement]]:
-        for index, statement in enumerate(self.statements):
-            yield Place(index, statement.get("Sid")), statement
-
-    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
-        """The statements that are not ours, with their places."""
-        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
 
 
 def is_placeholder(statement: Statement, own: OwnStatement) -> bool:

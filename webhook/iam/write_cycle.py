@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.iam.amendment import amend
-from webhook.iam.pending_removals import PendingRemovals
+from webhook.iam.pending import PendingRemovals
 from webhook.iam.reasons import (
     NAMESPACE_REPLACED,
     NOT_CERTAIN,
@@ -23,7 +23,7 @@ from webhook.iam.reasons import (
     repaired,
     with_dangling_principals,
 )
-from webhook.iam.stale_reads import StaleReads
+from webhook.iam.recent_writes import StaleReads
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.telemetry import metrics
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
     from webhook.coordination.lock import Hold
     from webhook.iam.amendment import Amendment
+    from webhook.iam.external import ExternalStatements
+    from webhook.iam.pending import PendingGrants
     from webhook.iam.policy_cache import PolicyCache
     from webhook.iam.ports import DesiredSubjects, TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
 
@@ -78,29 +79,37 @@ class WriteCycle:
 
     async def run(self, hold: Hold, own: OwnStatement) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle. Raises AwsError."""
-        quota = self._cache.quota
-        quota.answered(await self._policies.quota())
+        quota = await self._policies.quota()
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
-        wanted = await self._weigh(policy, own)
-        self._confirm_news()
-        self._forget_replaced()
         subjects = policy.subjects(own)
+        self._cache.quota.answered(quota)
+        wanted = await self._weigh(self._cache.external_of(policy, own))
+        # From here to the write nothing is awaited: all is judged at one moment.
+        self._confirm_news()
         self._recent.settle_unanswered(subjects)
+        written = self._recent.subjects(self._now())
+        kept = written - self._drop_replaced(written | self._pending.keys)
         allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
         batch = [one for one in self._pending.keys if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
         trusted = [one for one in wanted if one in self._cache.trusted]
         asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
         due = self.removals.due(self._pending.keys, self._now())
-        amendment = self._amend(policy, own, asked, due)
-        if max(policy.size(), quota.characters) < amendment.policy.size():
+        amendment = self._amend(policy, own, asked, kept, due)
+        size, quota = amendment.policy.size(), self._cache.quota.characters
+        if max(policy.size(), quota) < size:
             # External statements have filled the room of subjects that we keep: nothing can be written.
-            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota.characters}")
+            raise AwsError(FailureKind.FULL, f"{size} characters of {quota}")
         removed = subjects & due
-        pause = self._compare(policy, own, amendment, removed)
+        pause = 0.0
+        if amendment.policy.same_meaning(policy):
+            self.to_read_again = False
+            self._stale.settle()
+        else:
+            pause = self._seconds_of_doubt(policy, own, amendment, removed)
         if pause is None:
-            if gone := self._removed_by_others(subjects) - due:
-                amendment = self._amend(policy, own, asked, due | gone)
+            if gone := self._removed_by_others(subjects - self._pending.keys) - due:
+                amendment = self._amend(policy, own, asked, kept, due | gone)
             try:
                 with self._pending.in_flight(batch):
                     await self._write(hold, own, policy, amendment.policy, removed)
@@ -130,13 +139,12 @@ class WriteCycle:
             known = self._cache.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
-    async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
+    async def _weigh(self, external: ExternalStatements) -> Collection[Subject]:
         """Work out what external statements do for the subjects in question; answers what is wanted then.
 
         This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
         While the external statements stay the same, it is done once for each subject.
         """
-        external = self._cache.external_of(policy, own)
         wanted = self._desired.wanted_in(self._role)
         in_question = [*wanted, *self._pending.keys]
         if len(in_question) < _YIELD_EVERY:
@@ -147,43 +155,42 @@ class WriteCycle:
                 await asyncio.sleep(0)
         return self._desired.wanted_in(self._role)
 
-    def _forget_replaced(self) -> None:
-        """Drop the grants and the recent writes of subjects whose namespace was recreated and is not selected.
+    def _drop_replaced(self, asked: Iterable[Subject]) -> frozenset[Subject]:
+        """Drop the grants and the recent writes of those whose namespace was recreated and is not selected.
 
         A replica that was suspended may still have a grant pending for the namespace that was deleted.
         """
-        asked = self._recent.subjects(self._now()) | self._pending.keys
-        replaced = sorted(one for one in asked if self._desired.was_replaced(one))
+        replaced = frozenset([one for one in asked if self._desired.was_replaced(one)])
         if replaced:
             self._recent.forget(replaced)
-        for subject in replaced:
+        for subject in sorted(replaced):
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
+        return replaced
 
     def _may_write(self, subject: Subject) -> bool:
         """Whether what is written may name it: it is trusted already, or its namespace is known for certain."""
         return subject in self._cache.trusted or self._desired.may_add(subject)
 
     def _amend(
-        self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], removed: frozenset[Subject]
+        self,
+        policy: TrustPolicy,
+        own: OwnStatement,
+        asked: Iterable[Subject],
+        kept: frozenset[Subject],
+        removed: frozenset[Subject],
     ) -> Amendment:
-        """The policy as it should be: the read, with `asked` and recent writes, without `removed`."""
+        """The policy as it should be: the read, with `asked` and `kept`, without `removed`."""
         staying = policy.without(own, removed) if removed else policy
-        keep = self._recent.subjects(self._now()) - removed
-        quota, external = self._cache.quota.characters, self._cache.external
-        return amend(staying, own, keep, [one for one in asked if one not in removed], quota, external)
+        asked = [one for one in asked if one not in removed]
+        return amend(staying, own, kept - removed, asked, self._cache.quota.characters, self._cache.external)
 
-    def _compare(
+    def _seconds_of_doubt(
         self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
     ) -> float | None:
-        """Compare the read with what should be; answers None to have it written, else how many seconds to wait.
+        """Seconds to wait before a policy that is not what it should be is written; None to write it at once.
 
-        Where the two differ though nothing is to be added or removed, the read is more likely stale than edited.
-        `StaleReads` decides.
+        Where nothing is to be added or removed, the read is more likely stale than edited. `StaleReads` decides.
         """
-        if amendment.policy.same_meaning(policy):
-            self.to_read_again = False
-            self._stale.settle()
-            return 0.0
         if self._is_change(policy, own, amendment, removed):
             return None
         self._stale.record_look(policy, self._now())
@@ -203,16 +210,13 @@ class WriteCycle:
         return not (is_right_for_pods or self._recent.may_hide_pods(now))
 
     def _removed_by_others(self, shown: frozenset[Subject]) -> frozenset[Subject]:
-        """Those that the read shows though a replica removed them in the last minute: the read is too old.
+        """Those of `shown` that a replica removed in the last minute, and that are unused: the read is too old.
 
         They are dropped from a write that is due anyway. They are never the reason for one: a forged removal would
         be a reason then.
         """
-        role, desired = self._role, self._desired
-        removed = self._recent.still_removed(
-            shown - self._pending.keys, lambda one: desired.seems_unused(role, one), self._now()
-        )
-        gone = frozenset(one for one in removed if desired.may_remove(role, one))
+        removed = shown & self._recent.removed(self._now())
+        gone = frozenset([one for one in removed if self._desired.may_remove(self._role, one)])
         for subject in sorted(gone):
             log.info("removed_subject_not_brought_back", **subject.log_fields, role_arn=self._role.value)
         return gone
@@ -232,7 +236,8 @@ class WriteCycle:
             sent = hold.outlasts(WRITE_TIME)
             return sent
 
-        self._recent.record_unanswered(removed, self._now())
+        if removed:
+            self._recent.record_unanswered(removed, self._now())
         try:
             await self._policies.write(self._role, policy, may_send)
         except AwsError as error:
