@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from webhook.engine.pursuit import Pursuit, best_first
 from webhook.iam.reasons import LEFT_TO_LEADER, NOT_SELECTED
 from webhook.model.aws_errors import FailureKind
+from webhook.model.bindings import Mode
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Need
 from webhook.runtime.clock import loop_clock
@@ -47,7 +48,7 @@ class Grants:
 
     def known(self, grant: Grant) -> Trusted | None:
         """The trust that is there already, by what is known now; makes no call."""
-        if not grant.binding.edits_trust:
+        if grant.binding.mode is Mode.ANNOTATE:
             return Trusted(grant.roles_in_order[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = grant.binding.roles[0]

@@ -158,7 +158,8 @@ class Pursuit:
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:
-            outcome = await self._try(role)
+            self._tried = role
+            outcome = await self._settled(self._writers[role].submit(self.grant.subject))
             if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
                 return outcome
         return all_full(self.grant.roles_in_order, self.grant.binding.name) if len(order) > 1 else outcome
@@ -175,10 +176,6 @@ class Pursuit:
             doubt = self._writers[role].cache.doubt_of_pods(grant.binding.name, grant.subject.namespace)
             outcome = replace(outcome, doubt=doubt)
         return outcome
-
-    async def _try(self, role: RoleArn) -> Outcome:
-        self._tried = role
-        return await self._settled(self._writers[role].submit(self.grant.subject))
 
     async def _settled(self, pending: PendingGrant) -> Outcome:
         self._pending = pending

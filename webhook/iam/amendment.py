@@ -62,45 +62,48 @@ class Amending:
 
     They fit up to `quota` characters. A subject in our statement or in `keep` is never dropped for room. A subject
     that an external statement allows or denies takes no room. Each question costs the same, however many were
-    asked before. `external` are the policy's external statements, where they were prepared before.
+    asked before. `external` are the policy's external statements, where they were prepared before. None of
+    `removed` is trusted, nor may be asked for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  as `amend`
         self,
         policy: TrustPolicy,
         own: OwnStatement,
         keep: frozenset[Subject],
         quota: int,
         external: ExternalStatements | None = None,
+        removed: frozenset[Subject] = frozenset(),
     ) -> None:
         self._policy = policy
         self._own = own
         self._external = external or ExternalStatements(policy, own)
         self._quota = quota
-        self._trusted = set(policy.subjects(own) | keep)
+        self._trusted = set((policy.subjects(own) | keep) - removed)
         self._used = policy.size_without_subjects(own) + sum(map(_size, self._trusted))
         self._adds_any = False
         self._verdicts: dict[Subject, Verdict] = {}
 
     def ask(self, subject: Subject) -> None:
         """Trust `subject` too, where that is needed and it fits."""
-        verdict = self._judge(subject)
+        size = _size(subject)
+        verdict = self._judge(subject, size)
         if verdict.standing is Standing.ADDED:
             self._adds_any = True
             self._trusted.add(subject)
-            self._used += _size(subject)
+            self._used += size
         self._verdicts.setdefault(subject, verdict)
 
     def verdict(self, subject: Subject) -> Verdict:
         """The verdict on `subject`, or what it would be if it were asked for now."""
-        return self._verdicts.get(subject) or self._judge(subject)
+        return self._verdicts.get(subject) or self._judge(subject, _size(subject))
 
     def amendment(self) -> Amendment:
         """The policy with all that were asked for and fit."""
         amended = self._policy.with_subjects(self._own, self._trusted)
         return Amendment(amended, self._verdicts, self._adds_any)
 
-    def _judge(self, subject: Subject) -> Verdict:
+    def _judge(self, subject: Subject, size: int) -> Verdict:
         effects = self._external.effects_on(subject)
         if effects.denial is not None:
             return Verdict(Standing.DENIED, effects.denial)
@@ -108,7 +111,7 @@ class Amending:
             return Verdict(Standing.KEPT, possible_denial=effects.possible_denial)
         if effects.grant is not None:
             return Verdict(Standing.EXTERNAL, effects.grant, effects.possible_denial)
-        if self._used + _size(subject) > self._quota:
+        if self._used + size > self._quota:
             return Verdict(Standing.NO_ROOM)
         return Verdict(Standing.ADDED, possible_denial=effects.possible_denial)
 
@@ -120,14 +123,16 @@ def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
     asked: Iterable[Subject],
     quota: int,
     external: ExternalStatements | None = None,
+    removed: frozenset[Subject] = frozenset(),
 ) -> Amendment:
     """Have our statement trust all that it names, all of `keep`, and those of `asked` that need it and fit.
 
-    `external` as for Amending.
+    None of `removed` is trusted. `external` as for Amending.
     """
-    amending = Amending(policy, own, keep, quota, external)
+    amending = Amending(policy, own, keep, quota, external, removed)
     for subject in asked:
-        amending.ask(subject)
+        if subject not in removed:
+            amending.ask(subject)
     return amending.amendment()
 
 

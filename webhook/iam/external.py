@@ -71,9 +71,14 @@ class ExternalStatements:
         """Whether `policy` has the same external statements, so that all that is known holds for it too."""
         return self._statements == policy.external(own)
 
+    @property
+    def concerns_any(self) -> bool:
+        """Whether one of them may concern a subject of this cluster."""
+        return bool(self._allowing or self._denying)
+
     def effects_on(self, subject: Subject) -> Effects:
         """What they do for `subject`."""
-        if not (self._allowing or self._denying):
+        if not self.concerns_any:
             return _NOTHING
         if (effects := self._known.get(subject)) is None:
             if len(self._known) >= _MOST_KNOWN:

@@ -150,12 +150,16 @@ class OwnStatement:
     @cached_property
     def audience_key(self) -> str:
         """The condition key of the token's audience."""
-        return f"{self.issuer.key}:aud"
+        return f"{self._key}:aud"
 
     @cached_property
     def subject_key(self) -> str:
         """The condition key of the token's subject."""
-        return f"{self.issuer.key}:sub"
+        return f"{self._key}:sub"
+
+    @cached_property
+    def _key(self) -> str:
+        return self.issuer.key
 
     def claims(self, subject: Subject) -> dict[str, str]:
         """What a token of `subject` claims, by lower-case condition key: IAM ignores the case of keys."""

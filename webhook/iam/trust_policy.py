@@ -19,13 +19,13 @@ from webhook.iam.evaluation import allows, denies, principals
 from webhook.iam.external import Effects, ExternalStatements
 from webhook.iam.statement import ACTIONS, NOBODY, SERVICE
 from webhook.model.errors import InvalidPolicyError
+from webhook.model.names import Subject
 from webhook.model.text import legible
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
     from webhook.iam.statement import OwnStatement, PodStatement
-    from webhook.model.names import Subject
 
 Statement = dict[str, Any]
 
@@ -134,11 +134,10 @@ class TrustPolicy:
     def _parts_by(self, own: OwnStatement) -> _Parts:
         """What is ours and what is not, worked out once: thousands of subjects take a while to read."""
         if (parts := self._parts.get(own)) is None:
-            parts = self._parts[own] = _Parts(
-                [own.owns(one) for one in self.statements],
-                frozenset().union(*map(own.subjects_in, self.statements)),
-                [(place, one) for place, one in self._placed if not own.owns(one)],
-            )
+            is_own = [own.owns(one) for one in self.statements]
+            subjects = frozenset[Subject]().union(*map(own.subjects_in, self.statements))
+            external = [placed for placed, is_ours in zip(self._placed, is_own, strict=True) if not is_ours]
+            parts = self._parts[own] = _Parts(is_own, subjects, external)
         return parts
 
     @cached_property
@@ -196,11 +195,6 @@ class TrustPolicy:
         others = [one for one in self._with(own, rendered).statements if one.get("Sid") != own.sid]
         filled = type(self)({**self.document, "Statement": [*others, placeholder]})
         return filled.size() - len(NOBODY) - QUOTES_AND_COMMA
-
-    def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
-        """This policy with our statement trusting none of `subjects`; unchanged where it trusts none already."""
-        there = self.subjects(own)
-        return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
 
     def names_subjects(self, own: OwnStatement) -> bool:
         """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""

@@ -9,6 +9,7 @@ Neither is ever the reason for a write of ours.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -53,6 +54,18 @@ _YIELD_EVERY = 50
 """Subjects weighed before the loop may answer reviews again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a cycle does about the policy that it has read."""
+
+    amendment: Amendment
+    batch: list[Subject]
+    """Those with a pending grant that may be written."""
+    removed: frozenset[Subject]
+    pause: float | None
+    """Seconds until the next cycle where nothing is written; None where the amended policy is."""
+
+
 class WriteCycle:
     """What the cycles of one role share. It adds, and removes only what `removals` approves."""
 
@@ -83,44 +96,56 @@ class WriteCycle:
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
         subjects = policy.subjects(own)
         self._cache.quota.answered(quota)
-        wanted = await self._weigh(self._cache.external_of(policy, own))
-        # From here to the write nothing is awaited: all is judged at one moment.
+        external = self._cache.external_of(policy, own)
+        if external.concerns_any:
+            await self._weigh(external)
+        plan = self._planned(policy, own, subjects)
+        if plan.pause is None:
+            try:
+                with self._pending.in_flight(plan.batch):
+                    await self._write(hold, own, policy, plan.amendment.policy, plan.removed)
+            except AwsError:
+                self._settle_as_read(policy, own, plan.batch)
+                raise
+        self._cache.learn(plan.amendment, own)
+        self._cache.refused_for_room = any(map(plan.amendment.finds_no_room_for, plan.amendment.verdicts))
+        self._settle(plan.amendment, plan.batch)
+        self._settle_for_pods(policy, own, wrote=plan.pause is None)
+        return max(plan.pause or 0.0, self._hold_back())
+
+    def _planned(self, policy: TrustPolicy, own: OwnStatement, shown: frozenset[Subject]) -> _Plan:
+        """What to do about the policy, which names `shown`. Awaits nothing: all is judged at one moment."""
+        pending, quota = self._pending.keys, self._cache.quota.characters
         self._confirm_news()
-        self._recent.settle_unanswered(subjects)
-        written = self._recent.subjects(self._now())
-        kept = written - self._drop_replaced(written | self._pending.keys)
-        allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
-        batch = [one for one in self._pending.keys if one in allowed]
+        self._recent.settle_unanswered(shown)
+        written, recent_removals = self._recent.subjects(self._now()), self._recent.removed(self._now())
+        wanted = self._desired.wanted_in(self._role)
+        replaced = frozenset(self._desired.replaced_among(written | pending))
+        if replaced:
+            self._drop_replaced(replaced)
+        allowed = self._allowed({*wanted, *pending})
+        batch = [one for one in pending if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
         trusted = [one for one in wanted if one in self._cache.trusted]
         asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
-        due = self.removals.due(self._pending.keys, self._now())
-        amendment = self._amend(policy, own, asked, kept, due)
-        size, quota = amendment.policy.size(), self._cache.quota.characters
-        if max(policy.size(), quota) < size:
+        due = self.removals.due(pending, self._now())
+
+        def amended(removed: frozenset[Subject]) -> Amendment:
+            return amend(policy, own, written - replaced, asked, quota, self._cache.external, removed)
+
+        amendment, removed = amended(due), shown & due
+        if max(policy.size(), quota) < amendment.policy.size():
             # External statements have filled the room of subjects that we keep: nothing can be written.
-            raise AwsError(FailureKind.FULL, f"{size} characters of {quota}")
-        removed = subjects & due
-        pause = 0.0
+            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota}")
         if amendment.policy.same_meaning(policy):
             self.to_read_again = False
             self._stale.settle()
-        else:
-            pause = self._seconds_of_doubt(policy, own, amendment, removed)
-        if pause is None:
-            if gone := self._removed_by_others(subjects - self._pending.keys) - due:
-                amendment = self._amend(policy, own, asked, kept, due | gone)
-            try:
-                with self._pending.in_flight(batch):
-                    await self._write(hold, own, policy, amendment.policy, removed)
-            except AwsError:
-                self._settle_as_read(policy, own, batch)
-                raise
-        self._cache.learn(amendment, own)
-        self._cache.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
-        self._settle(amendment, batch)
-        self._settle_for_pods(policy, own, wrote=pause is None)
-        return max(pause or 0.0, self._hold_back())
+            return _Plan(amendment, batch, removed, 0.0)
+        is_change = amendment.adds_any or not removed <= recent_removals
+        pause = None if is_change else self._seconds_of_doubt(policy, own)
+        if pause is None and (late := shown & recent_removals - due - pending):
+            amendment = amended(due | self._unused(late))
+        return _Plan(amendment, batch, removed, pause)
 
     def learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Take in what other replicas did: a read may be too old to show it, and grants may be pending for it."""
@@ -139,87 +164,57 @@ class WriteCycle:
             known = self._cache.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
-    async def _weigh(self, external: ExternalStatements) -> Collection[Subject]:
-        """Work out what external statements do for the subjects in question; answers what is wanted then.
+    async def _weigh(self, external: ExternalStatements) -> None:
+        """Work out what external statements do for the subjects in question, which an amendment asks for.
 
         This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
         While the external statements stay the same, it is done once for each subject.
         """
-        wanted = self._desired.wanted_in(self._role)
-        in_question = [*wanted, *self._pending.keys]
-        if len(in_question) < _YIELD_EVERY:
-            return wanted  # the amendment works it out
-        for number, subject in enumerate(in_question, 1):
+        for number, subject in enumerate([*self._desired.wanted_in(self._role), *self._pending.keys], 1):
             external.effects_on(subject)
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return self._desired.wanted_in(self._role)
 
-    def _drop_replaced(self, asked: Iterable[Subject]) -> frozenset[Subject]:
-        """Drop the grants and the recent writes of those whose namespace was recreated and is not selected.
+    def _drop_replaced(self, replaced: frozenset[Subject]) -> None:
+        """Drop the grants and the recent writes of subjects whose namespace was recreated and is not selected.
 
         A replica that was suspended may still have a grant pending for the namespace that was deleted.
         """
-        replaced = frozenset([one for one in asked if self._desired.was_replaced(one)])
-        if replaced:
-            self._recent.forget(replaced)
+        self._recent.forget(replaced)
         for subject in sorted(replaced):
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
-        return replaced
 
-    def _may_write(self, subject: Subject) -> bool:
-        """Whether what is written may name it: it is trusted already, or its namespace is known for certain."""
-        return subject in self._cache.trusted or self._desired.may_add(subject)
+    def _allowed(self, subjects: Collection[Subject]) -> set[Subject]:
+        """Those that a write may name: trusted already, or of a namespace that is known for certain."""
+        addable = self._desired.addable_among(subjects)
+        return {*addable, *(one for one in subjects if one in self._cache.trusted)}
 
-    def _amend(
-        self,
-        policy: TrustPolicy,
-        own: OwnStatement,
-        asked: Iterable[Subject],
-        kept: frozenset[Subject],
-        removed: frozenset[Subject],
-    ) -> Amendment:
-        """The policy as it should be: the read, with `asked` and `kept`, without `removed`."""
-        staying = policy.without(own, removed) if removed else policy
-        asked = [one for one in asked if one not in removed]
-        return amend(staying, own, kept - removed, asked, self._cache.quota.characters, self._cache.external)
+    def _seconds_of_doubt(self, policy: TrustPolicy, own: OwnStatement) -> float | None:
+        """Seconds until the next look at a policy that differs though nothing is added or removed.
 
-    def _seconds_of_doubt(
-        self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
-    ) -> float | None:
-        """Seconds to wait before a policy that is not what it should be is written; None to write it at once.
-
-        Where nothing is to be added or removed, the read is more likely stale than edited. `StaleReads` decides.
+        None where it is to be written. While a write of the last minute may not show, the read is more likely
+        stale than edited: `StaleReads` decides.
         """
-        if self._is_change(policy, own, amendment, removed):
+        now = self._now()
+        is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
+        if not (self._recent.may_hide(now) if is_right_for_pods else self._recent.may_hide_pods(now)):
             return None
-        self._stale.record_look(policy, self._now())
-        if self._stale.is_edit(self._now()):
+        self._stale.record_look(policy, now)
+        if self._stale.is_edit(now):
             return None
         self.to_read_again = True
         return self._stale.pause
 
-    def _is_change(
-        self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
-    ) -> bool:
-        """Whether to write at once: something is added or removed, or no write of late makes the read doubtful."""
-        now = self._now()
-        if amendment.adds_any or removed - self._recent.removed(now) or not self._recent.may_hide(now):
-            return True
-        is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
-        return not (is_right_for_pods or self._recent.may_hide_pods(now))
-
-    def _removed_by_others(self, shown: frozenset[Subject]) -> frozenset[Subject]:
-        """Those of `shown` that a replica removed in the last minute, and that are unused: the read is too old.
+    def _unused(self, removed: frozenset[Subject]) -> frozenset[Subject]:
+        """Those that are unused: any replica removed them in the last minute, and the read is too old to show it.
 
         They are dropped from a write that is due anyway. They are never the reason for one: a forged removal would
         be a reason then.
         """
-        removed = shown & self._recent.removed(self._now())
-        gone = frozenset([one for one in removed if self._desired.may_remove(self._role, one)])
-        for subject in sorted(gone):
+        unused = frozenset(one for one in removed if self._desired.may_remove(self._role, one))
+        for subject in sorted(unused):
             log.info("removed_subject_not_brought_back", **subject.log_fields, role_arn=self._role.value)
-        return gone
+        return unused
 
     async def _write(
         self,
@@ -300,6 +295,7 @@ class WriteCycle:
 
     def _hold_back(self) -> float:
         """Report that the watch is interrupted; answers how many seconds to wait before the next look."""
-        held: Collection[Subject] = [one for one in self._pending.keys if not self._may_write(one)]
+        allowed = self._allowed(self._pending.keys)
+        held = [one for one in self._pending.keys if one not in allowed]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)
         return _HELD_BACK if held else 0.0
