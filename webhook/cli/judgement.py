@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.iam.external import ExternalStatements
+from webhook.iam.external import ExternalStatements, effects_on_pod
 from webhook.iam.trust_policy import Place
 from webhook.model.bindings import trusted_roles
 
@@ -39,7 +39,7 @@ def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_
 
 def judge_pod_trust(policy: TrustPolicy, claims: Mapping[str, str]) -> Trust:
     """By EKS for its pods, whose session tags are `claims` (`PodStatement.claims_in`)."""
-    effects = policy.effects_on_pod(claims)
+    effects = effects_on_pod(policy, claims)
     return Trust(effects.grant, effects.denial, effects.possible_denial)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from webhook.cli.statement_words import clusters_of_pods, is_of_the_program
 from webhook.iam.statement import sid_for_pods
-from webhook.iam.trust_policy import Place, canonical
+from webhook.iam.trust_policy import Place, canonical, is_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -44,6 +44,11 @@ def own_in(role: RoleArn, installation: Installation, former_bindings: Collectio
     names = {*former_bindings, *(binding.name for binding in installation.bindings)}
     sids = {sid_for_pods(installation.name, name, cluster) for name in names}
     return replace(own, former=frozenset(sids - {one.sid for one in own.pods}))
+
+
+def names_subjects(policy: TrustPolicy, own: OwnStatement) -> bool:
+    """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""
+    return any(own.owns(one) and not is_placeholder(one, own) for one in policy.statements)
 
 
 def other_statements_for_pods(policy: TrustPolicy, own: OwnStatement) -> Iterator[tuple[Place, frozenset[str]]]:

@@ -1,15 +1,15 @@
-"""What the external statements of a policy do: for each subject, and beyond the ServiceAccounts that they name."""
+"""What the external statements of a policy do: for each subject, for pods, and for what they do not name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from webhook.iam.evaluation import allows_by, denies_by, may_allow_any, unnamed_claims
+from webhook.iam.evaluation import allows, allows_by, denies, denies_by, may_allow_any, unnamed_claims
 from webhook.iam.statement import ACTIONS, ASSUME_WITH_TOKEN, SERVICE, TAGS_ASKED_FOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from webhook.iam.evaluation import ByClaim
     from webhook.iam.statement import OwnStatement
@@ -66,15 +66,12 @@ class ExternalStatements:
                 self._allowing.append((place, test))
             if (test := denies_by(statement, *self._request, self._key)) is not None:
                 self._denying.append((place, test))
+        self.concerns_any = bool(self._allowing or self._denying)
+        """Whether one of them may concern a subject of this cluster."""
 
     def are_of(self, policy: TrustPolicy, own: OwnStatement) -> bool:
         """Whether `policy` has the same external statements, so that all that is known holds for it too."""
         return self._statements == policy.external(own)
-
-    @property
-    def concerns_any(self) -> bool:
-        """Whether one of them may concern a subject of this cluster."""
-        return bool(self._allowing or self._denying)
 
     def effects_on(self, subject: Subject) -> Effects:
         """What they do for `subject`."""
@@ -104,3 +101,19 @@ class ExternalStatements:
             if may_allow_any(statement, *asked, unnamed_claims(statement, claims, self._key, _UNNAMED))
             or may_allow_any(statement, "Service", SERVICE, ACTIONS, _POD_OF_UNNAMED)
         ]
+
+
+def effects_on_pod(policy: TrustPolicy, claims: Mapping[str, str]) -> Effects:
+    """What a policy's statements, ours and external ones, do for a pod with these session tags, through EKS."""
+    request = "Service", SERVICE, ACTIONS, claims
+    allowed = ((place, allows(one, *request)) for place, one in policy.placed)
+    denied = ((place, denies(one, *request)) for place, one in policy.placed)
+    return Effects.of(allowed, denied)
+
+
+def denial_of_pods(policy: TrustPolicy, own: OwnStatement) -> Place | None:
+    """A statement that certainly denies EKS the role for all pods of one of our statements."""
+    for place, statement in policy.external(own) if own.pods else ():
+        if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
+            return place
+    return None

@@ -15,16 +15,17 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.evaluation import allows, denies, principals
-from webhook.iam.external import Effects, ExternalStatements
-from webhook.iam.statement import ACTIONS, NOBODY, SERVICE
+from webhook.iam.evaluation import principals
+from webhook.iam.external import ExternalStatements
+from webhook.iam.statement import NOBODY
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.names import Subject
 from webhook.model.text import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable
 
+    from webhook.iam.external import Effects
     from webhook.iam.statement import OwnStatement, PodStatement
 
 Statement = dict[str, Any]
@@ -107,7 +108,8 @@ class TrustPolicy:
         return found if isinstance(found, list) else [found]  # IAM writes a list of one as the element alone
 
     @cached_property
-    def _placed(self) -> list[tuple[Place, Statement]]:
+    def placed(self) -> list[tuple[Place, Statement]]:
+        """The same with their places."""
         return [(Place(index, one.get("Sid")), one) for index, one in enumerate(self.statements)]
 
     def text(self) -> str:
@@ -134,10 +136,13 @@ class TrustPolicy:
     def _parts_by(self, own: OwnStatement) -> _Parts:
         """What is ours and what is not, worked out once: thousands of subjects take a while to read."""
         if (parts := self._parts.get(own)) is None:
-            is_own = [own.owns(one) for one in self.statements]
-            subjects = frozenset[Subject]().union(*map(own.subjects_in, self.statements))
-            external = [placed for placed, is_ours in zip(self._placed, is_own, strict=True) if not is_ours]
-            parts = self._parts[own] = _Parts(is_own, subjects, external)
+            is_own, subjects, external = list[bool](), set[Subject](), list[tuple[Place, Statement]]()
+            for place, statement in self.placed:
+                is_own.append(own.owns(statement))
+                subjects |= own.subjects_in(statement)
+                if not is_own[-1]:
+                    external.append((place, statement))
+            parts = self._parts[own] = _Parts(is_own, frozenset(subjects), external)
         return parts
 
     @cached_property
@@ -196,10 +201,6 @@ class TrustPolicy:
         filled = type(self)({**self.document, "Statement": [*others, placeholder]})
         return filled.size() - len(NOBODY) - QUOTES_AND_COMMA
 
-    def names_subjects(self, own: OwnStatement) -> bool:
-        """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""
-        return any(own.owns(statement) and not is_placeholder(statement, own) for statement in self.statements)
-
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
         return canonical_policy(self.document) == canonical_policy(other.document)
@@ -224,20 +225,6 @@ class TrustPolicy:
         found = self.pod_statement(one)
         return found is not None and canonical(found) == canonical(one.render())
 
-    def effects_on_pod(self, claims: Mapping[str, str]) -> Effects:
-        """What its statements, ours and external ones, do for a pod with these session tags, through EKS."""
-        request = "Service", SERVICE, ACTIONS, claims
-        allowed = ((place, allows(one, *request)) for place, one in self._placed)
-        denied = ((place, denies(one, *request)) for place, one in self._placed)
-        return Effects.of(allowed, denied)
-
-    def denial_of_pods(self, own: OwnStatement) -> Place | None:
-        """A statement that certainly denies EKS the role for all pods of one of our statements."""
-        for place, statement in self.external(own) if own.pods else ():
-            if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
-                return place
-        return None
-
     def effects_on(self, own: OwnStatement, subject: Subject) -> Effects:
         """What its external statements do for `subject`. For thousands, `ExternalStatements` is prepared once."""
         return ExternalStatements(self, own).effects_on(subject)
@@ -249,7 +236,7 @@ class TrustPolicy:
         """
         return [
             (place, value)
-            for place, statement in self._placed
+            for place, statement in self.placed
             for value in principals(statement, "AWS")
             if _UNIQUE_ID.fullmatch(value)
         ]
@@ -270,10 +257,11 @@ def canonical(value: Any) -> Hashable:
     """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
     A list around an object or a list stays: we write no such thing, so in a statement of ours it is an edit.
-    Condition keys compare without case, as IAM does; everything else compares with case.
+    Condition keys, which have a colon, compare without case, as IAM does. All else compares with case.
     """
     if isinstance(value, dict):
-        return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
+        folded = frozenset((key.lower() if ":" in key else key, canonical(one)) for key, one in value.items())
+        return ("object", folded)
     if isinstance(value, list):
         members = frozenset(canonical(inner) for inner in value)
         is_lone = len(members) == 1 and not any(isinstance(inner, dict | list) for inner in value)
@@ -283,10 +271,6 @@ def canonical(value: Any) -> Hashable:
 
 def _not_kept(what: str, reason: str) -> InvalidPolicyError:
     return InvalidPolicyError(f"{what} {reason}: correct it, nothing is written before")
-
-
-def _folded(key: str) -> str:
-    return key.lower() if ":" in key else key
 
 
 def _why_not_kept(value: object) -> str | None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from webhook.iam.amendment import amend
+from webhook.iam.external import denial_of_pods
 from webhook.iam.pending import PendingRemovals
 from webhook.iam.reasons import (
     NAMESPACE_REPLACED,
@@ -30,7 +32,7 @@ from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhook.coordination.lock import Hold
     from webhook.iam.amendment import Amendment
@@ -123,16 +125,14 @@ class WriteCycle:
         replaced = frozenset(self._desired.replaced_among(written | pending))
         if replaced:
             self._drop_replaced(replaced)
-        allowed = self._allowed({*wanted, *pending})
+        allowed = {*self._desired.addable_among({*wanted, *pending}), *self._cache.trusted}
         batch = [one for one in pending if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
         trusted = [one for one in wanted if one in self._cache.trusted]
         asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
         due = self.removals.due(pending, self._now())
-
-        def amended(removed: frozenset[Subject]) -> Amendment:
-            return amend(policy, own, written - replaced, asked, quota, self._cache.external, removed)
-
+        external = self._cache.external
+        amended = partial(amend, policy, own, written - replaced, asked, quota, external)
         amendment, removed = amended(due), shown & due
         if max(policy.size(), quota) < amendment.policy.size():
             # External statements have filled the room of subjects that we keep: nothing can be written.
@@ -183,11 +183,6 @@ class WriteCycle:
         self._recent.forget(replaced)
         for subject in sorted(replaced):
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
-
-    def _allowed(self, subjects: Collection[Subject]) -> set[Subject]:
-        """Those that a write may name: trusted already, or of a namespace that is known for certain."""
-        addable = self._desired.addable_among(subjects)
-        return {*addable, *(one for one in subjects if one in self._cache.trusted)}
 
     def _seconds_of_doubt(self, policy: TrustPolicy, own: OwnStatement) -> float | None:
         """Seconds until the next look at a policy that differs though nothing is added or removed.
@@ -288,14 +283,14 @@ class WriteCycle:
 
     def _settle_for_pods(self, policy: TrustPolicy, own: OwnStatement, *, wrote: bool) -> None:
         """Settle what is pending for pods, after a cycle that read `policy`."""
-        place, source = policy.denial_of_pods(own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
+        place, source = denial_of_pods(policy, own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
         self._cache.pods = None if place or not own.pods else TrustSource.ALREADY
         outcome = denied(self._role, place) if place else Trusted(self._role, source)
         self._pending_for_pods.settle(self._role, outcome)
 
     def _hold_back(self) -> float:
         """Report that the watch is interrupted; answers how many seconds to wait before the next look."""
-        allowed = self._allowed(self._pending.keys)
+        allowed = {*self._desired.addable_among(self._pending.keys), *self._cache.trusted}
         held = [one for one in self._pending.keys if one not in allowed]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)
         return _HELD_BACK if held else 0.0
