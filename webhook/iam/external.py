@@ -94,11 +94,13 @@ class ExternalStatements:
         not asked for. One for pods is wide unless it asks for namespace, ServiceAccount and cluster, as the
         managed ones do.
         """
-        *asked, claims = self._request
+        kind, provider, actions, claims = self._request
         return [
             place
             for place, statement in self._statements
-            if may_allow_any(statement, *asked, unnamed_claims(statement, claims, self._key, _UNNAMED))
+            if may_allow_any(
+                statement, kind, provider, actions, unnamed_claims(statement, claims, self._key, _UNNAMED)
+            )
             or may_allow_any(statement, "Service", SERVICE, ACTIONS, _POD_OF_UNNAMED)
         ]
 
