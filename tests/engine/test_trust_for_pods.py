@@ -21,6 +21,8 @@ from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from webhook.model.names import RoleArn, Subject
 
 ACCOUNT = subject(1)
@@ -108,11 +110,11 @@ class Following:
     def seems_unused(self, _: RoleArn, __: Subject) -> bool:
         return False
 
-    def may_add(self, _: Subject) -> bool:
-        return True
+    def addable_among(self, accounts: Collection[Subject]) -> Collection[Subject]:
+        return accounts
 
-    def was_replaced(self, _: Subject) -> bool:
-        return False
+    def replaced_among(self, _: Collection[Subject]) -> Collection[Subject]:
+        return ()
 
 
 @in_virtual_time

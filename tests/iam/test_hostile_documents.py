@@ -17,6 +17,7 @@ from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by
 from webhook.cli.verify.near_misses import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import as_list
+from webhook.iam.external import effects_on_pod
 from webhook.iam.statement import ACTIONS, SERVICE
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.errors import InvalidPolicyError
@@ -92,9 +93,9 @@ def test_every_question_about_any_document_has_an_answer(document: object, subje
             effects.denial,
             effects.possible_denial,
             effects.grant,
-            policy.effects_on_pod({}).denial,
-            policy.effects_on_pod({}).possible_denial,
-            policy.effects_on_pod({}).grant,
+            effects_on_pod(policy, {}).denial,
+            effects_on_pod(policy, {}).possible_denial,
+            effects_on_pod(policy, {}).grant,
             *(place for place, _ in policy.dangling_principals()),
         ):
             assert place is None or str(place).isprintable()

@@ -19,7 +19,8 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.iam.first_statement import FIRST_OF_SETUP
+from webhook.cli.own_statements import FIRST_OF_SETUP
+from webhook.iam.external import denial_of_pods, effects_on_pod
 from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder
 from webhook.model.names import ClusterArn, Subject
@@ -188,17 +189,17 @@ def test_a_deny_that_keeps_all_pods_out_is_found(case: str) -> None:
     denial, keeps_out = DENIALS[case]
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     document = {"Version": "2012-10-17", "Statement": [{"Sid": "No", "Effect": "Deny", **denial}]}
-    place = TrustPolicy.parse(document).with_subjects(own, ()).denial_of_pods(own)
+    place = denial_of_pods(TrustPolicy.parse(document).with_subjects(own, ()), own)
     assert str(place) == ("statement 1 (Sid No)" if keeps_out else "None")
 
 
 def test_a_statement_that_allows_nothing_does_not_deny_eks_and_is_removed_with_our_statement_for_pods() -> None:
     own = OwnStatement.for_role(ROLE, ISSUER, "mxp-identity", (PODS,))
     before = TrustPolicy({"Version": "2012-10-17", "Statement": [FIRST_OF_SETUP]})
-    assert before.denial_of_pods(own) is not None
+    assert denial_of_pods(before, own) is not None
     alone = TrustPolicy({"Version": "2012-10-17", "Statement": [own.render_placeholder()]})
-    assert alone.denial_of_pods(own) is None
-    assert alone.effects_on_pod(PODS.claims()).possible_denial is None
+    assert denial_of_pods(alone, own) is None
+    assert effects_on_pod(alone, PODS.claims()).possible_denial is None
     assert alone.with_subjects(own, ()).statements == [PODS.render()]
 
 

@@ -19,6 +19,7 @@ from tests.iam.policies import (
     subjects,
 )
 from webhook.iam.amendment import Standing, amend
+from webhook.iam.external import effects_on_pod
 from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import Subject
@@ -180,5 +181,5 @@ def test_of_pods_the_session_tags_are_known_and_nothing_else(
         TrustPolicy.parse({"Statement": deny}),
         {"aws:requesttag/kubernetes-namespace": "mxp-a-system"},
     )
-    assert (policy.effects_on_pod(claims).denial is not None) is (holds is True)
-    assert (policy.effects_on_pod(claims).possible_denial is not None) is (holds is None)
+    assert (effects_on_pod(policy, claims).denial is not None) is (holds is True)
+    assert (effects_on_pod(policy, claims).possible_denial is not None) is (holds is None)

@@ -10,9 +10,9 @@ from hypothesis import given
 from tests.iam.policies import OTHER_CLUSTER, OTHER_INSTALLATION, OWN, SUBJECTS, external_documents
 from tests.support.associating import DENY_PODS, LOOSE, PODS
 from tests.support.hand_written import by_token, guided, wildcard
+from webhook.iam.external import ExternalStatements
 from webhook.iam.statement import ACTIONS
 from webhook.iam.trust_policy import TrustPolicy
-from webhook.iam.wide_trust import wide_statements
 from webhook.model.names import AUDIENCE, Subject
 
 PATTERN = "system:serviceaccount:mxp-*-system:mxp-controller"
@@ -70,9 +70,9 @@ def test_a_policy_without_a_wide_statement_allows_no_service_account_of_an_unkno
 ) -> None:
     policy = TrustPolicy(document)
     unknown = [Subject("mxp-of-tomorrow-system", "mxp-controller"), Subject("tomorrow", "tomorrow")]
-    if not wide_statements(policy, OWN):
+    if not ExternalStatements(policy, OWN).wide():
         assert all(policy.effects_on(OWN, subject).grant is None for subject in unknown)
 
 
 def _wide(*statements: dict[str, Any]) -> list[Any]:
-    return wide_statements(TrustPolicy({"Statement": list(statements)}), OWN)
+    return ExternalStatements(TrustPolicy({"Statement": list(statements)}), OWN).wide()

@@ -26,6 +26,8 @@ from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tests.simulation.api_server import ApiServer
     from tests.simulation.plan import Plan
     from tests.simulation.wire import Wire
@@ -208,13 +210,13 @@ class Neighbour:
         """As the port DesiredSubjects says."""
         return self.may_remove(role, subject)
 
-    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def addable_among(self, subjects: Collection[Subject]) -> Collection[Subject]:
         """As the port DesiredSubjects says; it knows its namespaces."""
-        return True
+        return subjects
 
-    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def replaced_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
         """As the port DesiredSubjects says; its namespaces are not recreated."""
-        return False
+        return ()
 
     async def _check_for_ever(self) -> None:
         while True:

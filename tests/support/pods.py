@@ -18,7 +18,7 @@ from webhook.podidentity.association import Ownership
 from webhook.podidentity.associations import Associations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from webhook.model.bindings import Binding
     from webhook.model.names import RoleArn, Subject
@@ -80,8 +80,12 @@ class PodSite:
         return account not in self.wanted
 
     def was_replaced(self, account: Subject) -> bool:
-        """As both ports say."""
+        """As the port DesiredAssociations says."""
         return account in self.others
+
+    def replaced_among(self, accounts: Collection[Subject]) -> Collection[Subject]:
+        """As the port DesiredSubjects says."""
+        return self.others.intersection(accounts)
 
     def wanted_in(self, one: RoleArn) -> list[Subject]:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says: the role names no subject."""
@@ -96,8 +100,12 @@ class PodSite:
         return False
 
     def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
-        """As the port DesiredSubjects says."""
+        """As the port DesiredAssociations says."""
         return True
+
+    def addable_among(self, accounts: Collection[Subject]) -> Collection[Subject]:
+        """As the port DesiredSubjects says."""
+        return accounts
 
     def may_remove(self, one: RoleArn, account: Subject) -> bool:  # noqa: ARG002  the port's signature
         """As the port DesiredSubjects says."""

@@ -17,6 +17,8 @@ from webhook.model.names import IssuerUrl, RoleArn, Subject
 from webhook.model.selectors import NamePattern, NamespaceSelector
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tests.support.simulated_iam import Document, SimulatedIam
     from webhook.coordination.lock import RoleLock
 
@@ -109,13 +111,13 @@ class Site:
         """As the port DesiredSubjects says."""
         return self.may_remove(one, account)
 
-    def may_add(self, account: Subject) -> bool:  # noqa: ARG002  the port's signature
+    def addable_among(self, accounts: Collection[Subject]) -> Collection[Subject]:
         """As the port DesiredSubjects says."""
-        return True
+        return accounts
 
-    def was_replaced(self, account: Subject) -> bool:
+    def replaced_among(self, accounts: Collection[Subject]) -> Collection[Subject]:
         """As the port DesiredSubjects says."""
-        return account in self.others
+        return self.others.intersection(accounts)
 
     def trusts(self, one: RoleArn, account: Subject) -> bool:
         """Whether IAM trusts the subject in the role now, by our statement."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.iam.external import ExternalStatements, effects_on_pod
 from webhook.iam.trust_policy import Place
-from webhook.iam.wide_trust import wide_statements
 from webhook.model.bindings import trusted_roles
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_
 
 def judge_pod_trust(policy: TrustPolicy, claims: Mapping[str, str]) -> Trust:
     """By EKS for its pods, whose session tags are `claims` (`PodStatement.claims_in`)."""
-    effects = policy.effects_on_pod(claims)
+    effects = effects_on_pod(policy, claims)
     return Trust(effects.grant, effects.denial, effects.possible_denial)
 
 
@@ -58,4 +58,4 @@ def wider_than_wanted(role: RoleArn, policy: TrustPolicy, installation: Installa
     relies = any(role in binding.roles for binding in bindings if not binding.edits_trust)
     if relies or role not in trusted_roles(bindings):
         return []
-    return wide_statements(policy, installation.own_in(role))
+    return ExternalStatements(policy, installation.own_in(role)).wide()

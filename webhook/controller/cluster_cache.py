@@ -15,7 +15,7 @@ from webhook.runtime.clock import loop_clock
 from webhook.runtime.supervision import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.controller.ports import Source
     from webhook.model.bindings import Binding
@@ -164,13 +164,13 @@ class ClusterCache:
         """The namespaces that some binding selects."""
         return list(self._grants)
 
-    def grants_of(self, role: RoleArn) -> Iterable[Grant]:
+    def grants_of(self, role: RoleArn) -> list[Grant]:
         """The grants that are due and certainly for `role`: annotated with it, or of a binding with no other."""
-        return (
+        return [
             grant
             for grant in self._certain.get(role, {}).values()
             if self.is_due(grant) and not self.is_behind_a_live_read(grant.subject.namespace)
-        )
+        ]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
         """Whether a binding that lists `role` grants it to `subject`, by the namespace as last shown.

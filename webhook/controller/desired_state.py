@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from webhook.model.removal import RemovalReason, removal_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.iam.policy_cache import PolicyCache
@@ -29,7 +29,7 @@ class DesiredState:
         That is not known while another role of the binding has not been read. Such a subject waits for its grant,
         which reads all of them first.
         """
-        grants = list(self._cluster.grants_of(role))
+        grants = self._cluster.grants_of(role)
         return [grant.subject for grant in grants if self._is_nowhere_else(role, grant)]
 
     def may_want(self, role: RoleArn, subject: Subject) -> bool:
@@ -57,6 +57,10 @@ class DesiredState:
         """Whether what is known of its namespace is fresh enough to add `subject` where it is not trusted yet."""
         return self._cluster.may_add(subject)
 
+    def addable_among(self, subjects: Collection[Subject]) -> list[Subject]:
+        """Those that may be added."""
+        return [one for one in subjects if self._cluster.may_add(one)]
+
     def wanted_associations(self) -> Mapping[Subject, RoleArn]:
         """The role of each ServiceAccount that is to have an association."""
         return self._cluster.wanted_associations()
@@ -70,6 +74,10 @@ class DesiredState:
         if self._cluster.former.uid(subject.namespace) is None:
             return False  # as mostly: no binding has selected a namespace of that name before
         return self.removal_reason(None, subject) is RemovalReason.NAMESPACE_REPLACED
+
+    def replaced_among(self, subjects: Collection[Subject]) -> list[Subject]:
+        """Those whose namespace was replaced."""
+        return [one for one in subjects if self.was_replaced(one)]
 
     def removal_reason(
         self, role: RoleArn | None, subject: Subject, *, associated: bool = False, live: Shown | None = None

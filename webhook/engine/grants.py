@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webhook.engine.pursuit import Pursuit, best_first, order_of
+from webhook.engine.pursuit import Pursuit, best_first
 from webhook.iam.reasons import LEFT_TO_LEADER, NOT_SELECTED
 from webhook.model.aws_errors import FailureKind
+from webhook.model.bindings import Mode
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
 from webhook.podidentity.association import Need
 from webhook.runtime.clock import loop_clock
@@ -47,8 +48,8 @@ class Grants:
 
     def known(self, grant: Grant) -> Trusted | None:
         """The trust that is there already, by what is known now; makes no call."""
-        if not grant.binding.edits_trust:
-            return Trusted(order_of(grant)[0], TrustSource.UNMANAGED)
+        if grant.binding.mode is Mode.ANNOTATE:
+            return Trusted(grant.roles_in_order[0], TrustSource.UNMANAGED)
         if self._associations and grant.binding.associates:
             role = grant.binding.roles[0]
             cache = self._writers[role].cache
@@ -57,7 +58,7 @@ class Grants:
             return Trusted(role, source, doubt) if source else None
         if grant.annotated and (trust := self._writers[grant.annotated].cache.trusts(grant.subject)):
             return trust  # first in its order, which a pass need not work out
-        for role in order_of(grant):
+        for role in grant.roles_in_order:
             if trust := self._writers[role].cache.trusts(grant.subject):
                 return trust
         return None

@@ -1,7 +1,8 @@
 """One subject's pursuit of trust: through the roles of its binding, until one trusts it or none can.
 
-A binding's roles are a pool. Each subject has its own fixed order of them (`order_of`). It keeps the role that
-trusts it already. Else it takes the role that its annotation names, else the first one with room (`best_first`).
+A binding's roles are a pool. Each subject has its own fixed order of them (`Grant.roles_in_order`). It keeps the
+role that trusts it already. Else it takes the one that its annotation names, else the first one with room
+(`best_first`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from webhook.telemetry import metrics
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.iam.pending import PendingGrant
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn
     from webhook.podidentity.association import Need
     from webhook.podidentity.associations import Associations
     from webhook.runtime.clock import Clock
-    from webhook.runtime.pending_grant import PendingGrant
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Pursuit:
         """What went wrong at the last try: of this subject, or else of one of its roles."""
         if self._pending:
             return self._pending.last_failure
-        troubles = (self._writers[role].trouble for role in order_of(self.grant))
+        troubles = (self._writers[role].trouble for role in self.grant.roles_in_order)
         return next((trouble for trouble in troubles if trouble), None)
 
     @property
@@ -106,7 +107,7 @@ class Pursuit:
             log.exception("grant_failed", namespace=self.grant.subject.namespace)
             metrics.unexpected_errors.labels("grants").inc()
             failure = unexpected(error)
-            return Untrusted(self._tried or order_of(self.grant)[0], failure.kind, str(failure))
+            return Untrusted(self._tried or self.grant.roles_in_order[0], failure.kind, str(failure))
 
     async def _run(self) -> Outcome:
         while True:
@@ -157,10 +158,11 @@ class Pursuit:
 
     async def _try_each(self, order: tuple[RoleArn, ...]) -> Outcome:
         for role in order:
-            outcome = await self._try(role)
+            self._tried = role
+            outcome = await self._settled(self._writers[role].submit(self.grant.subject))
             if isinstance(outcome, Trusted) or outcome.kind is not FailureKind.FULL:
                 return outcome
-        return all_full(order_of(self.grant), self.grant.binding.name) if len(order) > 1 else outcome
+        return all_full(self.grant.roles_in_order, self.grant.binding.name) if len(order) > 1 else outcome
 
     async def _associate(self, associations: Associations, grant: Grant, role: RoleArn) -> Outcome:
         """Obtain the role's trust first, then the association: EKS accepts no role that it may not assume."""
@@ -174,10 +176,6 @@ class Pursuit:
             doubt = self._writers[role].cache.doubt_of_pods(grant.binding.name, grant.subject.namespace)
             outcome = replace(outcome, doubt=doubt)
         return outcome
-
-    async def _try(self, role: RoleArn) -> Outcome:
-        self._tried = role
-        return await self._settled(self._writers[role].submit(self.grant.subject))
 
     async def _settled(self, pending: PendingGrant) -> Outcome:
         self._pending = pending
@@ -212,16 +210,8 @@ class Pursuit:
             log.warning("subject_not_trusted", outcome=outcome.kind.value, reason=outcome.reason, **facts)
 
 
-def order_of(grant: Grant) -> tuple[RoleArn, ...]:
-    """The binding's roles as this subject tries them: the annotated one first."""
-    if len(grant.binding.roles) == 1:
-        return grant.binding.roles
-    order = grant.binding.roles_in_order(grant.subject)
-    return tuple(sorted(order, key=lambda role: role != grant.annotated))
-
-
 def best_first(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[RoleArn, ...]:
-    """`order_of`, with a role that trusts the subject already first, and full roles and those in trouble last.
+    """The roles in order, but one that trusts the subject already first, and full ones and those in trouble last.
 
     The annotated role keeps its place even then: pods may run with it. All are tried before a subject is refused.
     """
@@ -231,5 +221,6 @@ def best_first(grant: Grant, writers: Mapping[RoleArn, RoleWriter]) -> tuple[Rol
         is_known_full = is_free and writer.cache.is_full
         return writer.cache.trusts(grant.subject) is None, is_free and writer.needs_a_person, is_known_full
 
-    order = order_of(grant)
-    return order if len(order) == 1 else tuple(sorted(order, key=rank))
+    if len(grant.binding.roles) == 1:
+        return grant.binding.roles
+    return tuple(sorted(grant.roles_in_order, key=rank))

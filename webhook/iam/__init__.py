@@ -1,11 +1,11 @@
 """A role's trust policy: what it means, which change it needs, and the one writer that makes the change.
 
-Begin with `role_writer`, which says when a role is read and written. `write_cycle` reads and writes, under the
-role's Lease. `amendment` works out the new policy.
+Begin with `role_writer`, which says when a role is read and written. `write_cycle` reads, plans and writes, under
+the role's Lease. `amendment` works out the new policy.
 
 - Pure rules: `trust_policy`, `statement`, `evaluation`, `external`.
-- Memory: `policy_cache` (the policy as last read), `recent_writes` (what a read may be too old to show),
-  `stale_reads` (whether it is too old, or was edited), `pending_removals` (what is approved for removal).
+- Memory: `pending` (grants and removals that are not done yet), `policy_cache` (the policy as last read),
+  `recent_writes` (what a read may be too old to show, and whether it is too old or was edited).
 - For people: `reasons` has the sentences about a grant that fails, such as a role that is full.
 
 Adapters are handed in (`ports`): nothing here imports Kubernetes or boto3.

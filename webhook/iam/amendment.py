@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.iam.external import ExternalStatements
+from webhook.iam.trust_policy import QUOTES_AND_COMMA
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 DEFAULT_QUOTA = 2048
 """Characters of a trust policy where the account's quota cannot be read (IAM quota L-C07B4B0D, its default)."""
-
-_QUOTES_AND_COMMA = 3
 
 _TYPICAL = Subject("mxp-00000000-0000-0000-0000-000000000000-system", "mxp-controller")
 """As long as the subject of every control plane that Spaces makes."""
@@ -50,11 +49,8 @@ class Amendment:
 
     policy: TrustPolicy
     verdicts: Mapping[Subject, Verdict]
-
-    @property
-    def adds_any(self) -> bool:
-        """Whether it trusts a subject that was neither in the policy nor in `keep`."""
-        return any(verdict.standing is Standing.ADDED for verdict in self.verdicts.values())
+    adds_any: bool
+    """Whether it trusts a subject that was neither in the policy nor in `keep`."""
 
     def finds_no_room_for(self, subject: Subject) -> bool:
         """Whether `subject`, which was asked for, does not fit."""
@@ -66,66 +62,58 @@ class Amending:
 
     They fit up to `quota` characters. A subject in our statement or in `keep` is never dropped for room. A subject
     that an external statement allows or denies takes no room. Each question costs the same, however many were
-    asked before. `external` are the policy's external statements, where they were prepared before.
+    asked before. `external` are the policy's external statements, where they were prepared before. None of
+    `removed` is trusted, nor may be asked for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  as `amend`
         self,
         policy: TrustPolicy,
         own: OwnStatement,
         keep: frozenset[Subject],
         quota: int,
         external: ExternalStatements | None = None,
+        removed: frozenset[Subject] = frozenset(),
     ) -> None:
         self._policy = policy
         self._own = own
         self._external = external or ExternalStatements(policy, own)
         self._quota = quota
-        self._trusted = set(policy.subjects(own) | keep)
-        # Each addition renders the statement again, so its size counts as rendered, not as IAM stored it.
-        without = policy.with_subjects(own, ())
-        self._used = (without.with_subjects(own, self._trusted) if self._trusted else without).size()
-        self._statement: int | None = None
-        """Characters that the first subject needs beside its own: the statement around it."""
+        self._trusted = set((policy.subjects(own) | keep) - removed)
+        self._used = policy.size_without_subjects(own) + sum(map(_size, self._trusted))
+        self._adds_any = False
         self._verdicts: dict[Subject, Verdict] = {}
 
     def ask(self, subject: Subject) -> None:
         """Trust `subject` too, where that is needed and it fits."""
-        verdict, cost = self._judge(subject)
+        size = _size(subject)
+        verdict = self._judge(subject, size)
         if verdict.standing is Standing.ADDED:
+            self._adds_any = True
             self._trusted.add(subject)
-            self._used += cost
+            self._used += size
         self._verdicts.setdefault(subject, verdict)
 
     def verdict(self, subject: Subject) -> Verdict:
         """The verdict on `subject`, or what it would be if it were asked for now."""
-        return self._verdicts.get(subject) or self._judge(subject)[0]
+        return self._verdicts.get(subject) or self._judge(subject, _size(subject))
 
     def amendment(self) -> Amendment:
         """The policy with all that were asked for and fit."""
-        return Amendment(self._policy.with_subjects(self._own, self._trusted), self._verdicts)
+        amended = self._policy.with_subjects(self._own, self._trusted)
+        return Amendment(amended, self._verdicts, self._adds_any)
 
-    def _judge(self, subject: Subject) -> tuple[Verdict, int]:
+    def _judge(self, subject: Subject, size: int) -> Verdict:
         effects = self._external.effects_on(subject)
         if effects.denial is not None:
-            return Verdict(Standing.DENIED, effects.denial), 0
+            return Verdict(Standing.DENIED, effects.denial)
         if subject in self._trusted:
-            return Verdict(Standing.KEPT, possible_denial=effects.possible_denial), 0
+            return Verdict(Standing.KEPT, possible_denial=effects.possible_denial)
         if effects.grant is not None:
-            return Verdict(Standing.EXTERNAL, effects.grant, effects.possible_denial), 0
-        cost = self._cost(subject)
-        if self._used + cost > self._quota:
-            return Verdict(Standing.NO_ROOM), cost
-        return Verdict(Standing.ADDED, possible_denial=effects.possible_denial), cost
-
-    def _cost(self, subject: Subject) -> int:
-        """Characters that one more subject takes; the first one needs the statement, too."""
-        characters = len(str(subject))
-        if self._trusted:
-            return characters + _QUOTES_AND_COMMA
-        if self._statement is None:
-            self._statement = self._policy.with_subjects(self._own, [subject]).size() - self._used - characters
-        return self._statement + characters
+            return Verdict(Standing.EXTERNAL, effects.grant, effects.possible_denial)
+        if self._used + size > self._quota:
+            return Verdict(Standing.NO_ROOM)
+        return Verdict(Standing.ADDED, possible_denial=effects.possible_denial)
 
 
 def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
@@ -135,14 +123,16 @@ def amend(  # noqa: PLR0913, PLR0917  each is a part of the question
     asked: Iterable[Subject],
     quota: int,
     external: ExternalStatements | None = None,
+    removed: frozenset[Subject] = frozenset(),
 ) -> Amendment:
     """Have our statement trust all that it names, all of `keep`, and those of `asked` that need it and fit.
 
-    `external` as for Amending.
+    None of `removed` is trusted. `external` as for Amending.
     """
-    amending = Amending(policy, own, keep, quota, external)
+    amending = Amending(policy, own, keep, quota, external, removed)
     for subject in asked:
-        amending.ask(subject)
+        if subject not in removed:
+            amending.ask(subject)
     return amending.amendment()
 
 
@@ -152,10 +142,11 @@ def room(policy: TrustPolicy, own: OwnStatement, quota: int) -> int:
     Each counts as long as the subjects in our statement are on average, or, where there are none, as a control
     plane's.
     """
-    subjects = policy.subjects(own)
-    used = policy.with_subjects(own, ()).with_subjects(own, subjects).size()
-    if subjects:
-        each = sum(len(str(subject)) + _QUOTES_AND_COMMA for subject in subjects)
-        return max(0, (quota - used) * len(subjects) // each)
-    used = policy.with_subjects(own, [_TYPICAL]).size()
-    return max(0, 1 + (quota - used) // (len(str(_TYPICAL)) + _QUOTES_AND_COMMA))
+    sizes = [_size(subject) for subject in policy.subjects(own)]
+    free = quota - policy.size_without_subjects(own) - sum(sizes)
+    return max(0, free * len(sizes) // sum(sizes) if sizes else free // _size(_TYPICAL))
+
+
+def _size(subject: Subject) -> int:
+    """Characters that it takes in our statement."""
+    return len(str(subject)) + QUOTES_AND_COMMA

@@ -59,6 +59,31 @@ def denies_by(  # noqa: PLR0913, PLR0917  as `denies`, and the claim that varies
     return _statement_by_claim(_is_denied(statement, kind, principal, actions), statement, claims, key)
 
 
+def may_allow_any(
+    statement: Statement, kind: str, principal: str, actions: Iterable[str], of: Iterable[Mapping[str, str]]
+) -> bool:
+    """Whether it allows, or may allow, a request with one `of` several sets of claims."""
+    return any(allows(statement, kind, principal, actions, claims) is not False for claims in of)
+
+
+def unnamed_claims(
+    statement: Statement, claims: Mapping[str, str], key: str, unnamed: str
+) -> list[dict[str, str]]:
+    """`claims` with values of `key`, in lower case, that the statement does not name.
+
+    One is `unnamed`. The others fit its patterns, one each.
+    """
+    condition = statement.get("Condition")
+    patterns = [
+        str(value)
+        for _, name, values in _parts(condition if isinstance(condition, dict) else {})
+        for value in as_list(values)
+        if name.lower() == key and not {"*", "?"}.isdisjoint(str(value))
+    ]
+    fitting = [pattern.replace("*", unnamed).replace("?", "x") for pattern in patterns]
+    return [{**claims, key: value} for value in (unnamed, *fitting)]
+
+
 def principals(statement: Statement, kind: str) -> list[str]:
     """Its principals of one kind."""
     principal = statement.get("Principal")

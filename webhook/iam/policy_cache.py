@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.iam.amendment import DEFAULT_QUOTA, Amending, Standing, room
-from webhook.iam.external import ExternalStatements
+from webhook.iam.external import ExternalStatements, effects_on_pod
 from webhook.iam.reasons import WAYS_OUT, may_be_denied
 from webhook.iam.recent_writes import RecentWrites
-from webhook.iam.wide_trust import wide_statements
 from webhook.model.outcomes import Trusted, TrustSource
 from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from webhook.iam.amendment import Amendment
+    from webhook.iam.pending import PendingGrants
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +84,7 @@ class PolicyCache:
         statement = self._own.for_pods_of(binding) if self._own else None
         if self.policy is None or statement is None:
             return ""
-        place = self.policy.effects_on_pod(statement.claims_in(namespace)).possible_denial
+        place = effects_on_pod(self.policy, statement.claims_in(namespace)).possible_denial
         return may_be_denied(self.role, place) if place else ""
 
     @property
@@ -128,7 +127,7 @@ class PolicyCache:
         policy, self._own, self.read_at = amendment.policy, own, self.clock()
         recent = self.recent.subjects(self.read_at)
         self.policy, self.subjects = policy, policy.subjects(own)
-        self.external_of(policy, own)
+        external = self.external_of(policy, own)
         self.trusted = dict.fromkeys(self.subjects | recent, TrustSource.ALREADY)
         for subject, verdict in amendment.verdicts.items():
             if verdict.standing is Standing.EXTERNAL:
@@ -137,13 +136,13 @@ class PolicyCache:
                 self.trusted.pop(subject, None)
         self._room = room(policy, own, self.quota.characters)
         self._gauges.show(policy, len(self.subjects | recent), self._room, self.quota.characters)
+        self._gauges.show_wide(external)
         self.synced.set()
 
     def external_of(self, policy: TrustPolicy, own: OwnStatement) -> ExternalStatements:
         """The external statements of `policy`, with all that was worked out of them while they stay the same."""
         if self.external is None or not self.external.are_of(policy, own):
             self.external = ExternalStatements(policy, own)
-            metrics.trust_wide_statements.labels(self.role.value).set(len(wide_statements(policy, own)))
         return self.external
 
     def learn_addition(self, subject: Subject) -> None:
@@ -179,6 +178,7 @@ class _PolicyGauges:
     def __init__(self, role: RoleArn) -> None:
         self._role = role
         self._nearly_full = False
+        self._external: ExternalStatements | None = None
         for counter in (metrics.trust_writes, metrics.trust_repairs, metrics.trust_removals):
             counter.labels(role.value)
 
@@ -202,3 +202,9 @@ class _PolicyGauges:
                 subjects_that_fit=fit,
                 reason=f"{fit} ServiceAccounts more fit; before then {WAYS_OUT}",
             )
+
+    def show_wide(self, external: ExternalStatements) -> None:
+        """Show how many external statements are wide, counted again only where they have changed."""
+        if external is not self._external:
+            self._external = external
+            metrics.trust_wide_statements.labels(self._role.value).set(len(external.wide()))

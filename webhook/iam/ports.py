@@ -49,8 +49,8 @@ class DesiredSubjects(Protocol):
         That is enough not to add it again, and not enough to remove it.
         """
 
-    def may_add(self, subject: Subject) -> bool:
-        """Whether what is known of its namespace is fresh enough to add `subject` where it is not trusted yet."""
+    def addable_among(self, subjects: Collection[Subject]) -> Collection[Subject]:
+        """Those whose namespace is known so freshly that they may be added where they are not trusted yet."""
 
-    def was_replaced(self, subject: Subject) -> bool:
-        """Whether its namespace was recreated and no binding selects it: the new one inherits no trust."""
+    def replaced_among(self, subjects: Collection[Subject]) -> Collection[Subject]:
+        """Those whose namespace was recreated and is selected by no binding: the new one inherits no trust."""

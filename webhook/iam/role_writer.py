@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webhook.coordination.lock import LockError
+from webhook.iam.pending import PendingGrants
 from webhook.iam.reasons import full, unexpected
 from webhook.iam.write_cycle import WriteCycle
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import InvalidPolicyError
 from webhook.model.outcomes import Untrusted
 from webhook.runtime.clock import pause_after, wait_for
-from webhook.runtime.pending_grant import PendingGrants
 from webhook.runtime.rate_limiter import RateLimiter
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from webhook.coordination.lock import RoleLock
+    from webhook.iam.pending import PendingGrant
     from webhook.iam.policy_cache import PolicyCache
     from webhook.iam.ports import DesiredSubjects, TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.pending_grant import PendingGrant
 
 log = structlog.get_logger(__name__)
 
@@ -125,12 +125,14 @@ class RoleWriter:
 
         While the role is in trouble the grant has failed from the start.
         """
-        self.defer_removal(subject)
-        return self._submitted(self._pending.of(subject))
+        self._start()
+        self._cycle.removals.defer(subject, self._clock())
+        return self._pending.of(subject, self.trouble)
 
     def submit_pods(self) -> PendingGrant:
         """Have EKS allowed for the pods of its bindings; all that ask share one pending grant."""
-        return self._submitted(self._pending_for_pods.of(self.role))
+        self._start()
+        return self._pending_for_pods.of(self.role, self.trouble)
 
     def withdraw(self, subject: Subject, reason: str) -> None:
         """Ask for `subject` no longer, unless it is in a write under way: its grant settles as WITHDRAWN."""
@@ -181,12 +183,6 @@ class RoleWriter:
 
     # The loop
 
-    def _submitted(self, grant: PendingGrant) -> PendingGrant:
-        if self.trouble:
-            grant.fail(self.trouble)
-        self._start()
-        return grant
-
     def _start(self) -> None:
         if not self._failures:
             self._wake.set()
@@ -231,7 +227,7 @@ class RoleWriter:
     async def _hold_and_work(self) -> float:
         """Run one or more cycles under one lock; answers how many seconds to wait before the next."""
         try:
-            self._own_in(self.role)  # raises while nothing may be written
+            own = self._own_in(self.role)  # raises while nothing may be written
             self._waits_for_lock, began = True, self._clock()
             async with self._lock.hold(
                 self.role, self._cycle.learn_from_others, lambda: self._waits_since(began)
@@ -243,7 +239,7 @@ class RoleWriter:
                     await asyncio.sleep(self._seconds_to_turn())
                     self._turn = None
                     with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
-                        pause = await self._cycle.run(hold, self._own_in(self.role))
+                        pause = await self._cycle.run(hold, own)
                     self._failures, self.trouble = 0, None
                     goes_on = self._has_work and not (pause or self._seconds_to_lock()) and await hold.renew()
                 return pause

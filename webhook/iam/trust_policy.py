@@ -15,17 +15,18 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.evaluation import allows, as_list, denies, principals
-from webhook.iam.external import Effects, ExternalStatements
-from webhook.iam.statement import ACTIONS, SERVICE
+from webhook.iam.evaluation import principals
+from webhook.iam.external import ExternalStatements
+from webhook.iam.statement import NOBODY
 from webhook.model.errors import InvalidPolicyError
+from webhook.model.names import Subject
 from webhook.model.text import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable
 
+    from webhook.iam.external import Effects
     from webhook.iam.statement import OwnStatement, PodStatement
-    from webhook.model.names import Subject
 
 Statement = dict[str, Any]
 
@@ -39,6 +40,9 @@ _REPLACEMENT = "\ufffd"
 
 _DEEPEST = 16
 """Levels below a statement. A policy has four: the condition, its operators, their keys, lists of values."""
+
+QUOTES_AND_COMMA = 3
+"""Characters that each subject takes in our statement beside its own."""
 
 _EXACT_DIGITS = 15
 """Significant digits that a float keeps of any number."""
@@ -56,6 +60,16 @@ class Place:
         return f"{number} (Sid {legible(self.sid)})" if self.sid else number
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The statements of a policy as one of its owners sees them."""
+
+    is_own: list[bool]
+    """Of each statement."""
+    subjects: frozenset[Subject]
+    external: list[tuple[Place, Statement]]
+
+
 @dataclass(frozen=True)
 class TrustPolicy:
     """One trust policy document, never changed in place."""
@@ -71,10 +85,10 @@ class TrustPolicy:
         """
         if not isinstance(document, dict):
             raise InvalidPolicyError("the trust policy is not a JSON object")
-        statements = as_list(document.get("Statement", []))
-        if not all(isinstance(statement, dict) for statement in statements):
+        policy = cls(document)
+        if not all(isinstance(statement, dict) for statement in policy.statements):
             raise InvalidPolicyError("the trust policy's Statement is not a list of objects")
-        for index, statement in enumerate(statements):
+        for index, statement in enumerate(policy.statements):
             sid = statement.get("Sid", "")
             for name, value in (("a Sid", sid), ("an Effect", statement.get("Effect", ""))):
                 if not isinstance(value, str):
@@ -85,12 +99,18 @@ class TrustPolicy:
                 raise _not_kept(f"{Place(index, sid)} of the trust policy", reason)
         if reason := _why_not_kept({key: value for key, value in document.items() if key != "Statement"}):
             raise _not_kept("the trust policy", reason)
-        return cls(document)
+        return policy
 
     @cached_property
     def statements(self) -> list[Statement]:
         """All statements in their order; not to be changed."""
-        return as_list(self.document.get("Statement", []))
+        found = self.document.get("Statement", [])
+        return found if isinstance(found, list) else [found]  # IAM writes a list of one as the element alone
+
+    @cached_property
+    def placed(self) -> list[tuple[Place, Statement]]:
+        """The same with their places."""
+        return [(Place(index, one.get("Sid")), one) for index, one in enumerate(self.statements)]
 
     def text(self) -> str:
         """The document as it is sent: compact, with escapes for characters beyond U+00FF, which IAM refuses."""
@@ -107,10 +127,27 @@ class TrustPolicy:
 
     def subjects(self, own: OwnStatement) -> frozenset[Subject]:
         """The subjects that our statement trusts."""
-        found: frozenset[Subject] = frozenset()
-        for statement in self.statements:
-            found |= own.subjects_in(statement)
-        return found
+        return self._parts_by(own).subjects
+
+    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
+        """The statements that are not ours, with their places."""
+        return self._parts_by(own).external
+
+    def _parts_by(self, own: OwnStatement) -> _Parts:
+        """What is ours and what is not, worked out once: thousands of subjects take a while to read."""
+        if (parts := self._parts.get(own)) is None:
+            is_own, subjects, external = list[bool](), set[Subject](), list[tuple[Place, Statement]]()
+            for place, statement in self.placed:
+                is_own.append(own.owns(statement))
+                subjects |= own.subjects_in(statement)
+                if not is_own[-1]:
+                    external.append((place, statement))
+            parts = self._parts[own] = _Parts(is_own, frozenset(subjects), external)
+        return parts
+
+    @cached_property
+    def _parts(self) -> dict[OwnStatement, _Parts]:
+        return {}
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
         """The subjects that our statement trusts; none where one of our statements was edited in any other way."""
@@ -137,11 +174,13 @@ class TrustPolicy:
         statement: where none would be left, a placeholder takes its place until there is another of ours. A
         statement of ours that already means the same is left as IAM stored it.
         """
-        rendered = own.rendered(frozenset(subjects))
+        return self._with(own, own.rendered(frozenset(subjects)))
+
+    def _with(self, own: OwnStatement, rendered: dict[str, Statement]) -> Self:
         is_none_ours = not rendered
         statements: list[Statement] = []
-        for statement in self.statements:
-            if not own.owns(statement) or (is_none_ours and is_placeholder(statement, own)):
+        for statement, is_own in zip(self.statements, self._parts_by(own).is_own, strict=True):
+            if not is_own or (is_none_ours and is_placeholder(statement, own)):
                 statements.append(statement)
             elif (ours := rendered.pop(statement.get("Sid", ""), None)) is not None:
                 statements.append(statement if canonical(statement) == canonical(ours) else ours)
@@ -152,14 +191,15 @@ class TrustPolicy:
             return self
         return type(self)({**self.document, "Statement": statements})
 
-    def without(self, own: OwnStatement, subjects: frozenset[Subject]) -> Self:
-        """This policy with our statement trusting none of `subjects`; unchanged where it trusts none already."""
-        there = self.subjects(own)
-        return self if there.isdisjoint(subjects) else self.with_subjects(own, there - subjects)
+    def size_without_subjects(self, own: OwnStatement) -> int:
+        """Characters of this policy with our statement, but for the subjects in it.
 
-    def names_subjects(self, own: OwnStatement) -> bool:
-        """Whether a statement of ours is there, whole or changed, that is more than a placeholder."""
-        return any(own.owns(statement) and not is_placeholder(statement, own) for statement in self.statements)
+        Each of them adds its own and QUOTES_AND_COMMA. The statement counts as we write it, not as IAM stored it.
+        """
+        rendered, placeholder = own.rendered(frozenset()), own.render_placeholder()
+        others = [one for one in self._with(own, rendered).statements if one.get("Sid") != own.sid]
+        filled = type(self)({**self.document, "Statement": [*others, placeholder]})
+        return filled.size() - len(NOBODY) - QUOTES_AND_COMMA
 
     def same_meaning(self, other: TrustPolicy) -> bool:
         """Whether IAM would store both as the same policy."""
@@ -185,20 +225,6 @@ class TrustPolicy:
         found = self.pod_statement(one)
         return found is not None and canonical(found) == canonical(one.render())
 
-    def effects_on_pod(self, claims: Mapping[str, str]) -> Effects:
-        """What its statements, ours and external ones, do for a pod with these session tags, through EKS."""
-        request = "Service", SERVICE, ACTIONS, claims
-        allowed = ((place, allows(one, *request)) for place, one in self._placed())
-        denied = ((place, denies(one, *request)) for place, one in self._placed())
-        return Effects.of(allowed, denied)
-
-    def denial_of_pods(self, own: OwnStatement) -> Place | None:
-        """A statement that certainly denies EKS the role for all pods of one of our statements."""
-        for place, statement in self.external(own) if own.pods else ():
-            if any(denies(statement, "Service", SERVICE, ACTIONS, one.claims()) for one in own.pods):
-                return place
-        return None
-
     def effects_on(self, own: OwnStatement, subject: Subject) -> Effects:
         """What its external statements do for `subject`. For thousands, `ExternalStatements` is prepared once."""
         return ExternalStatements(self, own).effects_on(subject)
@@ -210,18 +236,10 @@ class TrustPolicy:
         """
         return [
             (place, value)
-            for place, statement in self._placed()
+            for place, statement in self.placed
             for value in principals(statement, "AWS")
             if _UNIQUE_ID.fullmatch(value)
         ]
-
-    def _placed(self) -> Iterator[tuple[Place, Statement]]:
-        for index, statement in enumerate(self.statements):
-            yield Place(index, statement.get("Sid")), statement
-
-    def external(self, own: OwnStatement) -> list[tuple[Place, Statement]]:
-        """The statements that are not ours, with their places."""
-        return [(place, statement) for place, statement in self._placed() if not own.owns(statement)]
 
 
 def is_placeholder(statement: Statement, own: OwnStatement) -> bool:
@@ -239,10 +257,11 @@ def canonical(value: Any) -> Hashable:
     """A form without the order of keys and elements, and with lists of one scalar unwrapped.
 
     A list around an object or a list stays: we write no such thing, so in a statement of ours it is an edit.
-    Condition keys compare without case, as IAM does; everything else compares with case.
+    Condition keys, which have a colon, compare without case, as IAM does. All else compares with case.
     """
     if isinstance(value, dict):
-        return ("object", frozenset((_folded(key), canonical(inner)) for key, inner in value.items()))
+        folded = frozenset((key.lower() if ":" in key else key, canonical(one)) for key, one in value.items())
+        return ("object", folded)
     if isinstance(value, list):
         members = frozenset(canonical(inner) for inner in value)
         is_lone = len(members) == 1 and not any(isinstance(inner, dict | list) for inner in value)
@@ -252,10 +271,6 @@ def canonical(value: Any) -> Hashable:
 
 def _not_kept(what: str, reason: str) -> InvalidPolicyError:
     return InvalidPolicyError(f"{what} {reason}: correct it, nothing is written before")
-
-
-def _folded(key: str) -> str:
-    return key.lower() if ":" in key else key
 
 
 def _why_not_kept(value: object) -> str | None:

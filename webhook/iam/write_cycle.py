@@ -9,12 +9,15 @@ Neither is ever the reason for a write of ours.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from webhook.iam.amendment import amend
-from webhook.iam.pending_removals import PendingRemovals
+from webhook.iam.external import denial_of_pods
+from webhook.iam.pending import PendingRemovals
 from webhook.iam.reasons import (
     NAMESPACE_REPLACED,
     NOT_CERTAIN,
@@ -23,22 +26,23 @@ from webhook.iam.reasons import (
     repaired,
     with_dangling_principals,
 )
-from webhook.iam.stale_reads import StaleReads
+from webhook.iam.recent_writes import StaleReads
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from webhook.coordination.lock import Hold
     from webhook.iam.amendment import Amendment
+    from webhook.iam.external import ExternalStatements
+    from webhook.iam.pending import PendingGrants
     from webhook.iam.policy_cache import PolicyCache
     from webhook.iam.ports import DesiredSubjects, TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.runtime.pending_grant import PendingGrants
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +54,18 @@ WRITE_TIME = 4.0
 
 _YIELD_EVERY = 50
 """Subjects weighed before the loop may answer reviews again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a cycle does about the policy that it has read."""
+
+    amendment: Amendment
+    batch: list[Subject]
+    """Those with a pending grant that may be written."""
+    removed: frozenset[Subject]
+    pause: float | None
+    """Seconds until the next cycle where nothing is written; None where the amended policy is."""
 
 
 class WriteCycle:
@@ -78,40 +94,58 @@ class WriteCycle:
 
     async def run(self, hold: Hold, own: OwnStatement) -> float:
         """Read, amend, write; answers how many seconds to wait before the next cycle. Raises AwsError."""
-        quota = self._cache.quota
-        quota.answered(await self._policies.quota())
+        quota = await self._policies.quota()
         policy = await self._policies.read(self._role)  # the last call before a write: IAM's window stays small
-        wanted = await self._weigh(policy, own)
-        self._confirm_news()
-        self._forget_replaced()
         subjects = policy.subjects(own)
-        self._recent.settle_unanswered(subjects)
-        allowed = {one for one in {*wanted, *self._pending.keys} if self._may_write(one)}
-        batch = [one for one in self._pending.keys if one in allowed]
+        self._cache.quota.answered(quota)
+        external = self._cache.external_of(policy, own)
+        if external.concerns_any:
+            await self._weigh(external)
+        plan = self._planned(policy, own, subjects)
+        if plan.pause is None:
+            try:
+                with self._pending.in_flight(plan.batch):
+                    await self._write(hold, own, policy, plan.amendment.policy, plan.removed)
+            except AwsError:
+                self._settle_as_read(policy, own, plan.batch)
+                raise
+        self._cache.learn(plan.amendment, own)
+        self._cache.refused_for_room = any(map(plan.amendment.finds_no_room_for, plan.amendment.verdicts))
+        self._settle(plan.amendment, plan.batch)
+        self._settle_for_pods(policy, own, wrote=plan.pause is None)
+        return max(plan.pause or 0.0, self._hold_back())
+
+    def _planned(self, policy: TrustPolicy, own: OwnStatement, shown: frozenset[Subject]) -> _Plan:
+        """What to do about the policy, which names `shown`. Awaits nothing: all is judged at one moment."""
+        pending, quota = self._pending.keys, self._cache.quota.characters
+        self._confirm_news()
+        self._recent.settle_unanswered(shown)
+        written, recent_removals = self._recent.subjects(self._now()), self._recent.removed(self._now())
+        wanted = self._desired.wanted_in(self._role)
+        replaced = frozenset(self._desired.replaced_among(written | pending))
+        if replaced:
+            self._drop_replaced(replaced)
+        allowed = {*self._desired.addable_among({*wanted, *pending}), *self._cache.trusted}
+        batch = [one for one in pending if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
         trusted = [one for one in wanted if one in self._cache.trusted]
         asked = dict.fromkeys([*trusted, *batch, *(one for one in wanted if one in allowed)])
-        due = self.removals.due(self._pending.keys, self._now())
-        amendment = self._amend(policy, own, asked, due)
-        if max(policy.size(), quota.characters) < amendment.policy.size():
+        due = self.removals.due(pending, self._now())
+        external = self._cache.external
+        amended = partial(amend, policy, own, written - replaced, asked, quota, external)
+        amendment, removed = amended(due), shown & due
+        if max(policy.size(), quota) < amendment.policy.size():
             # External statements have filled the room of subjects that we keep: nothing can be written.
-            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota.characters}")
-        removed = subjects & due
-        pause = self._compare(policy, own, amendment, removed)
-        if pause is None:
-            if gone := self._removed_by_others(subjects) - due:
-                amendment = self._amend(policy, own, asked, due | gone)
-            try:
-                with self._pending.in_flight(batch):
-                    await self._write(hold, own, policy, amendment.policy, removed)
-            except AwsError:
-                self._settle_as_read(policy, own, batch)
-                raise
-        self._cache.learn(amendment, own)
-        self._cache.refused_for_room = any(map(amendment.finds_no_room_for, amendment.verdicts))
-        self._settle(amendment, batch)
-        self._settle_for_pods(policy, own, wrote=pause is None)
-        return max(pause or 0.0, self._hold_back())
+            raise AwsError(FailureKind.FULL, f"{amendment.policy.size()} characters of {quota}")
+        if amendment.policy.same_meaning(policy):
+            self.to_read_again = False
+            self._stale.settle()
+            return _Plan(amendment, batch, removed, 0.0)
+        is_change = amendment.adds_any or not removed <= recent_removals
+        pause = None if is_change else self._seconds_of_doubt(policy, own)
+        if pause is None and (late := shown & recent_removals - due - pending):
+            amendment = amended(due | self._unused(late))
+        return _Plan(amendment, batch, removed, pause)
 
     def learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Take in what other replicas did: a read may be too old to show it, and grants may be pending for it."""
@@ -130,92 +164,52 @@ class WriteCycle:
             known = self._cache.trusts(subject)
             self._pending.settle(subject, known or Trusted(role, TrustSource.ALREADY))
 
-    async def _weigh(self, policy: TrustPolicy, own: OwnStatement) -> Collection[Subject]:
-        """Work out what external statements do for the subjects in question; answers what is wanted then.
+    async def _weigh(self, external: ExternalStatements) -> None:
+        """Work out what external statements do for the subjects in question, which an amendment asks for.
 
         This can take seconds, so it pauses for reviews. The rest of a cycle takes a moment for any policy.
         While the external statements stay the same, it is done once for each subject.
         """
-        external = self._cache.external_of(policy, own)
-        wanted = self._desired.wanted_in(self._role)
-        in_question = [*wanted, *self._pending.keys]
-        if len(in_question) < _YIELD_EVERY:
-            return wanted  # the amendment works it out
-        for number, subject in enumerate(in_question, 1):
+        for number, subject in enumerate([*self._desired.wanted_in(self._role), *self._pending.keys], 1):
             external.effects_on(subject)
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return self._desired.wanted_in(self._role)
 
-    def _forget_replaced(self) -> None:
+    def _drop_replaced(self, replaced: frozenset[Subject]) -> None:
         """Drop the grants and the recent writes of subjects whose namespace was recreated and is not selected.
 
         A replica that was suspended may still have a grant pending for the namespace that was deleted.
         """
-        asked = self._recent.subjects(self._now()) | self._pending.keys
-        replaced = sorted(one for one in asked if self._desired.was_replaced(one))
-        if replaced:
-            self._recent.forget(replaced)
-        for subject in replaced:
+        self._recent.forget(replaced)
+        for subject in sorted(replaced):
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
 
-    def _may_write(self, subject: Subject) -> bool:
-        """Whether what is written may name it: it is trusted already, or its namespace is known for certain."""
-        return subject in self._cache.trusted or self._desired.may_add(subject)
+    def _seconds_of_doubt(self, policy: TrustPolicy, own: OwnStatement) -> float | None:
+        """Seconds until the next look at a policy that differs though nothing is added or removed.
 
-    def _amend(
-        self, policy: TrustPolicy, own: OwnStatement, asked: Iterable[Subject], removed: frozenset[Subject]
-    ) -> Amendment:
-        """The policy as it should be: the read, with `asked` and recent writes, without `removed`."""
-        staying = policy.without(own, removed) if removed else policy
-        keep = self._recent.subjects(self._now()) - removed
-        quota, external = self._cache.quota.characters, self._cache.external
-        return amend(staying, own, keep, [one for one in asked if one not in removed], quota, external)
-
-    def _compare(
-        self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
-    ) -> float | None:
-        """Compare the read with what should be; answers None to have it written, else how many seconds to wait.
-
-        Where the two differ though nothing is to be added or removed, the read is more likely stale than edited.
-        `StaleReads` decides.
+        None where it is to be written. While a write of the last minute may not show, the read is more likely
+        stale than edited: `StaleReads` decides.
         """
-        if amendment.policy.same_meaning(policy):
-            self.to_read_again = False
-            self._stale.settle()
-            return 0.0
-        if self._is_change(policy, own, amendment, removed):
+        now = self._now()
+        is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
+        if not (self._recent.may_hide(now) if is_right_for_pods else self._recent.may_hide_pods(now)):
             return None
-        self._stale.record_look(policy, self._now())
-        if self._stale.is_edit(self._now()):
+        self._stale.record_look(policy, now)
+        if self._stale.is_edit(now):
             return None
         self.to_read_again = True
         return self._stale.pause
 
-    def _is_change(
-        self, policy: TrustPolicy, own: OwnStatement, amendment: Amendment, removed: frozenset[Subject]
-    ) -> bool:
-        """Whether to write at once: something is added or removed, or no write of late makes the read doubtful."""
-        now = self._now()
-        if amendment.adds_any or removed - self._recent.removed(now) or not self._recent.may_hide(now):
-            return True
-        is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
-        return not (is_right_for_pods or self._recent.may_hide_pods(now))
-
-    def _removed_by_others(self, shown: frozenset[Subject]) -> frozenset[Subject]:
-        """Those that the read shows though a replica removed them in the last minute: the read is too old.
+    def _unused(self, removed: frozenset[Subject]) -> frozenset[Subject]:
+        """Those that are unused: any replica removed them in the last minute, and the read is too old to show it.
 
         They are dropped from a write that is due anyway. They are never the reason for one: a forged removal would
         be a reason then.
         """
-        role, desired = self._role, self._desired
-        removed = self._recent.still_removed(
-            shown - self._pending.keys, lambda one: desired.seems_unused(role, one), self._now()
-        )
-        gone = frozenset(one for one in removed if desired.may_remove(role, one))
-        for subject in sorted(gone):
+        unused = frozenset(one for one in removed if self._desired.may_remove(self._role, one))
+        for subject in sorted(unused):
             log.info("removed_subject_not_brought_back", **subject.log_fields, role_arn=self._role.value)
-        return gone
+        return unused
 
     async def _write(
         self,
@@ -232,7 +226,8 @@ class WriteCycle:
             sent = hold.outlasts(WRITE_TIME)
             return sent
 
-        self._recent.record_unanswered(removed, self._now())
+        if removed:
+            self._recent.record_unanswered(removed, self._now())
         try:
             await self._policies.write(self._role, policy, may_send)
         except AwsError as error:
@@ -288,13 +283,14 @@ class WriteCycle:
 
     def _settle_for_pods(self, policy: TrustPolicy, own: OwnStatement, *, wrote: bool) -> None:
         """Settle what is pending for pods, after a cycle that read `policy`."""
-        place, source = policy.denial_of_pods(own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
+        place, source = denial_of_pods(policy, own), TrustSource.WRITTEN if wrote else TrustSource.ALREADY
         self._cache.pods = None if place or not own.pods else TrustSource.ALREADY
         outcome = denied(self._role, place) if place else Trusted(self._role, source)
         self._pending_for_pods.settle(self._role, outcome)
 
     def _hold_back(self) -> float:
         """Report that the watch is interrupted; answers how many seconds to wait before the next look."""
-        held: Collection[Subject] = [one for one in self._pending.keys if not self._may_write(one)]
+        allowed = {*self._desired.addable_among(self._pending.keys), *self._cache.trusted}
+        held = [one for one in self._pending.keys if one not in allowed]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)
         return _HELD_BACK if held else 0.0

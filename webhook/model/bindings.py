@@ -84,7 +84,7 @@ class Binding:
         return self.service_account == later.service_account and self.namespaces.covers(later.namespaces)
 
     def roles_in_order(self, subject: Subject) -> tuple[RoleArn, ...]:
-        """This binding's roles in the order of `subject`; `engine.pursuit` puts what it has already first.
+        """This binding's roles in the order of `subject`; `Grant.roles_in_order` puts what is annotated first.
 
         Rendezvous hashing: every replica computes the same order without talking, and subjects spread evenly. A
         role that is added leaves the relative order of the others as it was.

@@ -76,6 +76,14 @@ class Grant:
     annotated: RoleArn | None = None
 
     @property
+    def roles_in_order(self) -> tuple[RoleArn, ...]:
+        """The binding's roles as the subject tries them: the annotated one first."""
+        if len(self.binding.roles) == 1:
+            return self.binding.roles
+        order = self.binding.roles_in_order(self.subject)
+        return tuple(sorted(order, key=lambda role: role != self.annotated))
+
+    @property
     def role_of_pods(self) -> RoleArn | None:
         """The role that a new pod carries by the annotation; None where it names none, or does not decide."""
         return self.annotated if self.binding.annotates else None

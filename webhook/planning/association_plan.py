@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from webhook.iam.external import denial_of_pods, effects_on_pod
 from webhook.iam.reasons import may_be_denied
 from webhook.planning.binding_matches import Problem, ProblemKind
 from webhook.podidentity.association import QUOTA, AssociationAction, associations_that_fit
@@ -112,7 +113,7 @@ def _doubts(grants: Iterable[Grant], installation: Installation, account: Accoun
         if policy is None or statement is None:
             continue
         if (
-            place := policy.effects_on_pod(statement.claims_in(grant.subject.namespace)).possible_denial
+            place := effects_on_pod(policy, statement.claims_in(grant.subject.namespace)).possible_denial
         ) is not None:
             yield Problem(ProblemKind.MAY_BE_DENIED, may_be_denied(role, place), grant.subject, role)
 
@@ -136,7 +137,7 @@ def closed_roles(account: AccountSnapshot, installation: Installation) -> dict[R
             policy = account.policies.get(role)
             if policy is None:
                 closed[role] = None
-            elif (place := policy.denial_of_pods(installation.own_in(role))) is not None:
+            elif (place := denial_of_pods(policy, installation.own_in(role))) is not None:
                 why = f"{place} keeps EKS from assuming it for all pods: change that statement"
                 closed[role] = Problem(ProblemKind.DENIED, why, role=role)
     return closed

@@ -72,7 +72,7 @@ def _try_next(
 ) -> None:
     role = next(untried, None)
     if role is None:
-        placed[grant.subject] = Placement(grant, _preferred(grant)[0], Verdict(Standing.NO_ROOM))
+        placed[grant.subject] = Placement(grant, grant.roles_in_order[0], Verdict(Standing.NO_ROOM))
     elif not grant.binding.names_subjects or role not in account.policies:
         placed[grant.subject] = Placement(grant, role, None)
     else:
@@ -86,8 +86,4 @@ def _order(grant: Grant, account: AccountSnapshot, trusted: TrustedSubjects) -> 
         unread = role not in account.policies
         return not trusted.trusts(role, grant.subject), unread and role != grant.annotated
 
-    return sorted(_preferred(grant), key=rank)
-
-
-def _preferred(grant: Grant) -> list[RoleArn]:
-    return sorted(grant.binding.roles_in_order(grant.subject), key=lambda role: role != grant.annotated)
+    return sorted(grant.roles_in_order, key=rank)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.iam.pending_removals import PendingRemovals
+from webhook.iam.pending import PendingGrant, PendingRemovals
 from webhook.iam.reasons import LEFT_TO_LEADER, unexpected
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.outcomes import Outcome, Trusted, TrustSource, Untrusted
@@ -23,7 +23,6 @@ from webhook.podidentity.association import Need
 from webhook.podidentity.association_list import AssociationList, OverdueAssociations
 from webhook.podidentity.association_writer import AssociationWriter
 from webhook.runtime.clock import loop_clock, pause_after
-from webhook.runtime.pending_grant import PendingGrant
 from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress

@@ -18,6 +18,7 @@ from tests.iam.policies import (
 )
 from tests.support.pods import CLUSTER, pods_of
 from webhook.cli.apply.retirement import GoneCluster, retire_issuer, retire_role
+from webhook.cli.own_statements import names_subjects
 from webhook.cli.plan.shown import plan_document, plan_lines
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
@@ -183,7 +184,7 @@ def test_a_cluster_that_is_gone_loses_its_statements_for_pods_where_it_is_named(
 
 
 def _removes_exactly(make_plan: Callable[[], Plan], policy: TrustPolicy, own: OwnStatement) -> None:
-    if not policy.names_subjects(own):
+    if not names_subjects(policy, own):
         with pytest.raises(InvalidNameError, match="nothing is changed"):
             make_plan()
         return

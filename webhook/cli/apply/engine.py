@@ -75,13 +75,13 @@ class NoneAdded:
         """As the port promises."""
         return not self.keeps
 
-    def may_add(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def addable_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
         """As the port promises."""
-        return False
+        return ()
 
-    def was_replaced(self, subject: Subject) -> bool:  # noqa: ARG002  the port's
+    def replaced_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
         """As the port promises."""
-        return False
+        return ()
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from webhook.cli.own_statements import other_statements_for_pods, own_in
+from webhook.cli.own_statements import names_subjects, other_statements_for_pods, own_in
 from webhook.cli.statement_words import principals_of
 from webhook.iam.statement import OwnStatement
 from webhook.model.errors import InvalidNameError
@@ -125,7 +125,7 @@ def _nothing_in(role: RoleArn, installation: Installation, account: AccountSnaps
     others = [
         str(one)
         for one, policy in sorted(account.policies.items())
-        if one not in bound and policy.names_subjects(own_in(one, installation))
+        if one not in bound and names_subjects(policy, own_in(one, installation))
     ]
     why = f"{role} has no statement of this installation that names ServiceAccounts or is for their pods"
     if role in account.missing:
@@ -148,7 +148,7 @@ def _issuers(account: AccountSnapshot) -> set[str]:
 
 
 def _removal(role: RoleArn, policy: TrustPolicy, own: OwnStatement, why: str) -> RoleChange | None:
-    if not policy.names_subjects(own):
+    if not names_subjects(policy, own):
         return None
     removed = tuple(Change(subject, why) for subject in sorted(policy.subjects(own)))
     return RoleChange(role, own, policy, policy, removed=removed)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from webhook.cli.apply.engine import NoneAdded, write_until
+from webhook.cli.own_statements import names_subjects
 from webhook.cli.snapshots.release import check_locks
 from webhook.config.runtime_environment import process_identity
 from webhook.coordination.lock import LeaseLock
@@ -83,4 +84,4 @@ async def retire(
 
 
 def _lacks(own: OwnStatement) -> Callable[[TrustPolicy], bool]:
-    return lambda policy: not policy.names_subjects(own)
+    return lambda policy: not names_subjects(policy, own)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.judgement import judge_trust
 from webhook.cli.migrate.rules import ModeReadiness
+from webhook.iam.external import denial_of_pods, effects_on_pod
 from webhook.planning.snapshot import TrustedSubjects
 from webhook.podidentity.association import AssociationAction
 
@@ -78,7 +79,7 @@ class PodIdentityReadiness:
         policy = self.account.policies.get(self.role)
         if policy is None:
             return ModeReadiness(trouble=f"{self.role}: {self.account.unread.get(self.role, 'was not read')}")
-        if (place := policy.denial_of_pods(self.own)) is not None:
+        if (place := denial_of_pods(policy, self.own)) is not None:
             return ModeReadiness(trouble=_denial("denies", place, self.role))
         action = self.owner.action_for(found, self.role)
         if found is not None and action is AssociationAction.CONFLICT:
@@ -91,7 +92,7 @@ class PodIdentityReadiness:
 
     def _possible_denial(self, policy: TrustPolicy, subject: Subject) -> Place | None:
         ours = (one for one in self.own.pods if one.service_account == subject.service_account)
-        places = (policy.effects_on_pod(one.claims_in(subject.namespace)).possible_denial for one in ours)
+        places = (effects_on_pod(policy, one.claims_in(subject.namespace)).possible_denial for one in ours)
         return next((place for place in places if place), None)
 
     def as_old(self, found: Association | None) -> ModeReadiness:

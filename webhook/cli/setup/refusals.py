@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.cli.setup import policies
 from webhook.cli.setup.rights import rights_of, statements_of
 from webhook.iam.evaluation import as_list
+from webhook.iam.external import effects_on_pod
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical
 from webhook.model.errors import InvalidNameError
@@ -58,7 +59,7 @@ def _trusts_webhook(desired: DesiredAccount, trust: TrustPolicy) -> bool:
     if desired.cluster is None:
         return False
     claims = policies.own_pods(desired, desired.cluster).claims_in(desired.program.namespace)
-    return trust.effects_on_pod(claims).grant is not None
+    return effects_on_pod(trust, claims).grant is not None
 
 
 _SIDS = frozenset({policies.BY_TOKEN, policies.BY_ASSOCIATION})

@@ -11,8 +11,8 @@ from webhook.aws.calls import AwsCalls
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cli.apply.engine import NoneAdded, write_until
 from webhook.cli.locks import role_lock
+from webhook.cli.own_statements import FIRST_OF_SETUP, own_without_denial
 from webhook.engine.build import build_engine
-from webhook.iam.first_statement import FIRST_OF_SETUP, own_without_denial
 from webhook.kube.api import KubernetesApi
 from webhook.model.aws_errors import AwsError, FailureKind
 

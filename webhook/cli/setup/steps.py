@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webhook.cli import account_calls as calls
+from webhook.cli.own_statements import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.cli.setup import policies
 from webhook.cli.setup.refusals import refuse_association, refuse_role_of_others, refuse_to_replace
 from webhook.cli.setup.rights import editable_roles
-from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.trust_policy import TrustPolicy, canonical, canonical_policy
 from webhook.model.names import AUDIENCE
 

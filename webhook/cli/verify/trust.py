@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
+from webhook.cli.own_statements import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 from webhook.cli.verify.near_misses import near_misses
 from webhook.cli.verify.webhook import refused_as_node
 from webhook.iam.amendment import Standing, amend, room
-from webhook.iam.first_statement import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.trust_policy import Place, TrustPolicy
 
 if TYPE_CHECKING:

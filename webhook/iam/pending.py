@@ -1,4 +1,4 @@
-"""Grants that are pending: one for each key, however many ask for it."""
+"""What is asked for and not done yet: grants, one for each key however many ask, and approved removals."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from webhook.coordination.lock import REMEMBERED
 from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
+    from webhook.model.names import Subject
     from webhook.model.outcomes import Outcome, Untrusted
     from webhook.runtime.clock import Clock
 
@@ -65,10 +68,12 @@ class PendingGrants(Generic[K]):
         """When the first of those still pending was asked for; None where none is."""
         return next((grant.asked for grant in self._pending.values()), None)
 
-    def of(self, key: K) -> PendingGrant:
-        """The one pending grant of all that ask for `key`."""
+    def of(self, key: K, trouble: Untrusted | None) -> PendingGrant:
+        """The one pending grant of all that ask for `key`. While there is trouble it has failed from the start."""
         if (grant := self._pending.get(key)) is None:
             grant = self._pending[key] = PendingGrant(self._clock())
+        if trouble:
+            grant.fail(trouble)
         return grant
 
     @contextmanager
@@ -98,3 +103,49 @@ class PendingGrants(Generic[K]):
                 self.settle(key, failure)
             else:
                 self._pending[key].fail(failure)
+
+
+class PendingRemovals:
+    """The subjects that the leader's pruner, or a person, has approved for removal.
+
+    Times are seconds on one clock.
+
+    An approval is no order. The namespace may be recreated before the write, so `may_remove` is asked of each
+    subject at each write. A subject that a grant is pending for at the approval, or that a review asks for later,
+    stays for a minute: the review may have seen a namespace that the watch has yet to show.
+
+    An approval holds until the next `approve` leaves it out. So a subject does not come back for good by a stale
+    read, or because another replica has written it again.
+    """
+
+    def __init__(self, may_remove: Callable[[Subject], bool]) -> None:
+        self._may_remove = may_remove
+        self._approved: frozenset[Subject] = frozenset()
+        self._asked: dict[Subject, float] = {}
+
+    def approve(self, subjects: Iterable[Subject], pending: AbstractSet[Subject], now: float) -> None:
+        """Approve these in place of all before. One with a `pending` grant waits, as if a review asked for it."""
+        self._approved = frozenset(subjects)
+        self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
+        for subject in self._approved & pending:
+            self.defer(subject, now)
+
+    @property
+    def approved(self) -> AbstractSet[Subject]:
+        """What is approved, due or not."""
+        return self._approved
+
+    def defer(self, subject: Subject, now: float) -> None:
+        """Have an approved removal of `subject` wait for a minute: a review asks for its trust."""
+        if subject in self._approved:
+            self._asked[subject] = now
+
+    def is_due(self, subject: Subject, pending: AbstractSet[Subject], now: float) -> bool:
+        """Whether `subject` is to be removed with the next write, by what is known now."""
+        if subject not in self._approved or subject in pending:
+            return False
+        return self._asked.get(subject, float("-inf")) <= now - REMEMBERED and self._may_remove(subject)
+
+    def due(self, pending: AbstractSet[Subject], now: float) -> frozenset[Subject]:
+        """All that are due."""
+        return frozenset(one for one in self._approved if self.is_due(one, pending, now))
