@@ -49,7 +49,7 @@ class Lease:
     removed: Mapping[Subject, float] = field(default_factory=dict)
     """Subjects removed from the role, likewise. A subject that was written later is not among them."""
     edition: int = 0
-    """The `renewals` at which `written` and `removed` were stored. A Lease of the same edition has no news."""
+    """The `renewals` before the one that stored `written` and `removed`. One of the same edition has no news."""
     removals: tuple[tuple[float, int], ...] = ()
     """Of the leader's Lease: removals within the hour, as seconds before this was stored, and how many."""
     removing: tuple[str, ...] = ()

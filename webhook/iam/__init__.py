@@ -19,7 +19,15 @@ Two replicas that write the same role:
   wait for, and that the Lease names as added. It drops those that are due for removal, and those that the Lease
   names as removed. What the Lease names counts only where the holder's own watch of the cluster confirms it. So a
   stale read neither drops a subject nor brings one back.
-- A write is sent only if the Lease outlasts it. A policy that should not change is not written.
-- A holder that dies loses the Lease 10 s after its last renewal was seen. What it wrote and did not name in the
-  Lease shows when IAM is read. Where that read is stale, the next pass adds or removes it again.
+- A policy that should not change is not written. Where a read lacks what was written in the last minute, it is
+  more likely stale than edited: it is read again, and written only once `StaleReads` calls it an edit.
+- A write is sent only if the Lease lasts 4 s longer (`write_cycle.WRITE_TIME`). A holder that is suspended right
+  then can still send it late, and IAM takes the last document. Its next pass, or another replica's, then repairs
+  the managed statements. An external edit that the late document lacks is lost.
+- A holder that dies loses the Lease 10 s after a waiting replica first saw its last renewal (`leases.DURATION`).
+  What it wrote and did not name in the Lease shows when IAM is read. Where that read is stale, the next pass adds
+  or removes it again.
+
+Times that belong together: a read can be 60 s old (`lock.REMEMBERED`), a Lease lasts 10 s, a waiting grant asks
+for it after 1 s (`lock._PATIENCE`), and grants gather for 0.3 s after a write of several (`role_writer.GATHERING`).
 """

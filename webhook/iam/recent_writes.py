@@ -71,7 +71,8 @@ class RecentWrites:
     def wrote(self, subjects: AbstractSet[Subject], before: AbstractSet[Subject], now: float) -> None:
         """Remember that this replica wrote `subjects` just now, after a read that showed `before`.
 
-        A subject removed in the last minute counts as added though the read shows it: the read may be older.
+        A subject removed in the last minute counts as added though the read shows it: the read may be from before
+        the removal, and the next one from between the two.
         """
         added = (subjects - before) | (subjects & self.removed(now))
         self._written = _not_older(self._written, now) | dict.fromkeys(added, now)
@@ -204,11 +205,11 @@ def _not_older(times: dict[Subject, float], now: float) -> dict[Subject, float]:
 class StaleReads:
     """Counts the reads in a row ("looks") that lack what was written in the last minute. Times are clock seconds.
 
-    A stale read shows a policy from before our write. So a policy that was read before a write of the last minute,
-    or that was written in it, is never treated as an edit. An edit that puts an old policy back waits for that
-    minute. Any other policy counts as an edit once three looks in a row have shown it, over five seconds or more.
-    Where that is wrong it costs one write, which drops no subject of ours. The policy is known from then on, so no
-    second write follows.
+    A stale read shows a policy from before our write. So what this replica read before a write of the last minute,
+    or wrote in it, is never treated as an edit. An edit that puts an old policy back waits for that minute. Any
+    other policy counts as an edit once three looks in a row have shown it, over five seconds or more. Where that
+    is wrong it costs one write, which drops no subject of ours. The policy is known from then on, so no second
+    write follows.
     """
 
     def __init__(self) -> None:

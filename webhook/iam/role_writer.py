@@ -193,7 +193,9 @@ class RoleWriter:
         while self._has_work:
             self._wake.clear()
             try:
-                pause = self._seconds_to_lock() or await self._hold_and_work()
+                pause = self._seconds_to_lock()
+                if not pause:
+                    pause = await self._hold_and_work()
             except Exception as error:
                 log.exception("trust_writer_failed", role_arn=self.role.value)
                 metrics.unexpected_errors.labels("trust_writer").inc()
@@ -214,15 +216,19 @@ class RoleWriter:
             self._turn = self._limiter.reserve()
         begins, recent = self._turn, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
-            begins = max(begins, self.cache.read_at + GATHERING)
-        elif begins < recent.latest + GATHERING and recent.last_count > 1:
-            begins = recent.latest + GATHERING
+            begins = max(begins, self.cache.read_at + GATHERING)  # nobody waits: reads keep their distance
+        elif recent.last_count > 1:
+            begins = max(begins, recent.latest + GATHERING)  # a burst is under way: more grants come soon
         return max(begins - self._clock(), 0.0)
 
     def _seconds_to_lock(self) -> float:
         """Seconds until the lock is worth taking: until the turn, but 0 where a grant waits and it is soon."""
         seconds, is_awaited = self._seconds_to_turn(), self._pending.keys or self._pending_for_pods.keys
         return 0.0 if is_awaited and seconds <= _LONGEST_WAIT else seconds
+
+    def _may_begin(self) -> bool:
+        """Whether a cycle may begin now, or so soon that the lock is held until then."""
+        return self._has_work and not self._seconds_to_lock()
 
     async def _hold_and_work(self) -> float:
         """Run one or more cycles under one lock; answers how many seconds to wait before the next."""
@@ -233,15 +239,14 @@ class RoleWriter:
                 self.role, self._cycle.learn_from_others, lambda: self._waits_since(began)
             ) as hold:
                 self._waits_for_lock = False
-                pause = 0.0
-                goes_on = self._has_work and not self._seconds_to_lock()
+                pause, goes_on = 0.0, self._may_begin()
                 while goes_on:
                     await asyncio.sleep(self._seconds_to_turn())
                     self._turn = None
                     with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
                         pause = await self._cycle.run(hold, own)
                     self._failures, self.trouble = 0, None
-                    goes_on = self._has_work and not (pause or self._seconds_to_lock()) and await hold.renew()
+                    goes_on = not pause and self._may_begin() and await hold.renew()
                 return pause
         except AwsError as error:
             return self._failed(error)

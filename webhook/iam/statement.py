@@ -120,7 +120,7 @@ class OwnStatement:
     issuer: IssuerUrl
     pods: tuple[PodStatement, ...] = ()
     former: frozenset[str] = frozenset()
-    """Sids of statements of ours that are to be removed."""
+    """Sids of statements of ours that the next write removes: a command names them, `serve` has none."""
 
     @classmethod
     def for_role(

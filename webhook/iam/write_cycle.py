@@ -3,7 +3,8 @@
 What is written is: read + wanted + pending + written in the last minute - removed. "Written" and "removed" count
 for all replicas, so a stale read neither drops a subject nor brings one back. The role's Lease tells what other
 replicas did. An addition counts where the cluster may want the subject, a removal where the subject seems unused.
-Neither is ever the reason for a write of ours.
+A removal is never the reason for a write. An addition is one only where reads go on to lack it: the policy was
+edited then.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class WriteCycle:
         is_change = amendment.adds_any or not removed <= recent_removals
         pause = None if is_change else self._seconds_of_doubt(policy, own)
         if pause is None and (late := shown & recent_removals - due - pending):
-            amendment = amended(due | self._unused(late))
+            amendment = amended(due | self._unused(late))  # it fits: it only lacks more
         return _Plan(amendment, batch, removed, pause)
 
     def learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:

@@ -50,7 +50,7 @@ class FailureKind(StrEnum):
 
     @property
     def is_no_answer(self) -> bool:
-        """Whether AWS has not answered at all, so that any other call would fail as well."""
+        """Whether AWS has not answered: any other call would fail as well, and a write may have happened."""
         return self in {FailureKind.UNAVAILABLE, FailureKind.UNEXPECTED}
 
     @property

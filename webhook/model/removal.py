@@ -59,7 +59,7 @@ _SENTENCES = {
     RemovalReason.NAMESPACE_REPLACED: "its namespace was recreated and no binding selects it",
     RemovalReason.ACCOUNT_GONE: "its namespace has no such ServiceAccount",
     RemovalReason.NOT_BOUND: "no binding wants it in this role",
-    RemovalReason.EXTERNAL_ROLE: "its annotation names a role that its binding does not list",
+    RemovalReason.EXTERNAL_ROLE: "its annotation names a role that no binding lists",
     RemovalReason.OTHER_ROLE: "its annotation names another role of its binding, which trusts it",
 }
 
