@@ -20,8 +20,7 @@ from botocore.loaders import create_loader
 from botocore.utils import ContainerMetadataFetcher
 
 from webhook.aws.exchange import check_answer, current, note_answer, note_endpoint, refuse_doctype, refuse_writes
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import Service
+from webhook.model.aws_errors import AwsError, FailureKind, Service
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:

@@ -21,16 +21,15 @@ from webhook.kube.api import KubernetesApi
 from webhook.kube.certificates import registration_path, secret_path
 from webhook.kube.connection import Connection
 from webhook.model.bindings import label_keys, partition, service_accounts
+from webhook.server.aws_prerequisites import watch_endpoints, watch_providers
 from webhook.server.certificates import certificates_of
 from webhook.server.connections import PLAIN_LIMITS, REVIEW_LIMITS
-from webhook.server.endpoints import watch_endpoints
 from webhook.server.http import plain_application, review_application
 from webhook.server.issuer import ClusterIssuer, configured_issuer
 from webhook.server.listeners import Listener
 from webhook.server.memory import give_back_freed_memory
 from webhook.server.pod_identity import pod_identity
 from webhook.server.program import Lifecycle, Program
-from webhook.server.providers import watch_providers
 from webhook.server.startup import cluster_check, issuer_check, role_check
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
