@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import NamespaceObject, ServiceAccountObject, decode, labels_reader
 from webhook.kube.pods import PodObject

@@ -10,7 +10,7 @@ import msgspec
 
 from certs.errors import StoreError
 from certs.store import Announced, Stored
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.objects import WebhookConfiguration
 from webhook.model.errors import ClusterError
 

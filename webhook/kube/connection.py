@@ -12,19 +12,7 @@ import urllib3
 
 from webhook.kube.access import Access
 from webhook.kube.deadlines import Deadline, answered_by, respect_deadlines
-from webhook.kube.errors import (
-    MIB,
-    ConflictError,
-    InvalidError,
-    NotFoundError,
-    RefusedError,
-    TooLargeError,
-    body_of,
-    error_of,
-    every_outcome,
-    shown,
-    whole_call,
-)
+from webhook.kube.errors import MIB, body_of, error_of, every_outcome, shown, whole_call
 from webhook.kube.objects import decode
 from webhook.model.errors import ClusterError, ObservingError
 
@@ -32,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from urllib3 import BaseHTTPResponse
-
-__all__ = ["ConflictError", "Connection", "InvalidError", "NotFoundError", "RefusedError", "TooLargeError"]
 
 T = TypeVar("T")
 

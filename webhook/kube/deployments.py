@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import Name, name_of_role
 from webhook.model.deployments import KUBECTL_RESTARTED, RESTARTED, RESTARTED_FOR, RETRIED, Deployment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError
 from webhook.model.names import IssuerUrl
