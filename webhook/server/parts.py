@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook import VERSION
+from webhook.admission.routes import admission_router
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.config.bindings import bindings_of
@@ -24,7 +25,7 @@ from webhook.model.bindings import label_keys, partition, service_accounts
 from webhook.server.aws_prerequisites import watch_endpoints, watch_providers
 from webhook.server.certificates import certificates_of
 from webhook.server.connections import PLAIN_LIMITS, REVIEW_LIMITS
-from webhook.server.http import plain_application, review_application
+from webhook.server.health import plain_application
 from webhook.server.issuer import ClusterIssuer, configured_issuer
 from webhook.server.listeners import Listener
 from webhook.server.memory import give_back_freed_memory
@@ -84,7 +85,7 @@ class Parts:
         return Program(
             lifecycle=lifecycle,
             reviews=Listener(
-                review_application(reviewer, lifecycle),
+                admission_router(reviewer, is_draining=lambda: lifecycle.draining),
                 (server.host, server.port),
                 "server.port",
                 REVIEW_LIMITS,
