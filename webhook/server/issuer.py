@@ -13,6 +13,22 @@ from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError
 from webhook.model.names import IssuerUrl
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Protocol
+
+    class IssuerSources(Protocol):
+        """Sources of the issuer. Both raise ClusterError."""
+
+        async def token_issuer(self) -> str | None:
+            """The issuer of the program's own token, where it is a ServiceAccount's."""
+
+        async def issuer(self) -> str:
+            """The issuer of the API server's discovery document."""
+
+
+log = structlog.get_logger(__name__)
+
 
 class ClusterIssuer:
     """The issuer of this cluster. Nothing is written until it is known, nor once it is known to be wrong."""
@@ -48,23 +64,6 @@ class ClusterIssuer:
         self._issuer = None
         self._known.clear()
         self._kind, self._reason = FailureKind.NOT_ALLOWED, reason
-
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Protocol
-
-    class IssuerSources(Protocol):
-        """Sources of the issuer. Both raise ClusterError."""
-
-        async def token_issuer(self) -> str | None:
-            """The issuer of the program's own token, where it is a ServiceAccount's."""
-
-        async def issuer(self) -> str:
-            """The issuer of the API server's discovery document."""
-
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
