@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+"""How a patch is meant: its content type."""
+
 T = TypeVar("T")
 
 _THREADS = 16

@@ -22,9 +22,9 @@ from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
+from webhook.kube.api import GateAccount
 from webhook.kube.deployments import DeploymentApi
 from webhook.kube.events import EventWriter
-from webhook.kube.gate_marks import GateAccount
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
 from webhook.model.removal import PruneRules
