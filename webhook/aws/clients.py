@@ -25,6 +25,7 @@ from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from botocore.credentials import Credentials
     from botocore.loaders import Loader
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_eks_auth import EKSAuthClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
+
+    _Signed = Literal["iam", "sts", "eks", "eks-auth", "s3", "ec2"]
 
 
 _MUST_RENEW = 600
@@ -227,7 +230,7 @@ class AwsClients:
         finally:
             exchange.may_send = None
 
-    def _signing(self, service: str, region: str | None = None) -> Any:
+    def _signing(self, service: _Signed, region: str | None = None) -> Any:
         """A client with the program's own credentials; in a region of its own, where one is given."""
         _, credentials = self._open()
         credentials.make_ready()
