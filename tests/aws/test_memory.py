@@ -17,6 +17,7 @@ from tests.support.misbehaving import Between, answer
 from tests.support.pods import CLUSTER
 from tests.support.sites import ISSUER
 from webhook.aws.exchange import LARGEST, MOST_PARTS
+from webhook.aws.simulation import not_allowed
 from webhook.model.aws_errors import FailureKind
 from webhook.podidentity.association import Listing
 
@@ -152,3 +153,22 @@ def test_a_list_that_has_no_end_is_not_awss(world: World, name: str) -> None:
     assert words in str(refused)
     assert peak < 40 * MIB
     assert world.program.run(world.program.associations.list) == Listing({})
+
+
+NEVER_THE_LAST_PAGE = answer(
+    200,
+    b"<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults/>"
+    b"<IsTruncated>true</IsTruncated><Marker>next</Marker></SimulatePrincipalPolicyResult>"
+    b"<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></SimulatePrincipalPolicyResponse>",
+    "text/xml",
+)
+
+
+def test_a_simulation_that_has_no_end_is_not_awss(world: World) -> None:
+    world.between.misbehave(NEVER_THE_LAST_PAGE)
+    refused = world.program.refused(
+        lambda: not_allowed(world.program.calls, ROLE, ["s3:GetObject"], ["*"], "us-west-2")
+    )
+    world.between.misbehave(None)
+    assert refused.kind is FailureKind.UNEXPECTED
+    assert "SimulatePrincipalPolicy: more than 50 pages of 1000: not AWS's answer" in str(refused)

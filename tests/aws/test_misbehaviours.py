@@ -17,8 +17,7 @@ from tests.support.pods import CLUSTER
 from tests.support.samples import sample, samples
 from tests.support.sites import ISSUER, own_in, subject
 from webhook.aws.caller import CallerCheck
-from webhook.aws.cluster import ClusterCheck
-from webhook.aws.oidc import read_provider
+from webhook.aws.cluster import ClusterCheck, read_provider
 from webhook.aws.trust_policies import AccountQuota
 from webhook.cli.verify.assuming import keys_once_accepted
 from webhook.model.aws_errors import AwsError, FailureKind

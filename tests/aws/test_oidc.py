@@ -8,7 +8,7 @@ import pytest
 
 from rig.aws import Deny
 from tests.support.sites import ISSUER
-from webhook.aws.oidc import read_provider
+from webhook.aws.cluster import read_provider
 from webhook.model.aws_errors import FailureKind
 from webhook.model.names import IssuerUrl
 

@@ -10,8 +10,8 @@ from tests.support.samples import sample
 from tests.support.sites import ISSUER, binding, role
 from tests.support.virtual_time import in_virtual_time
 from webhook.model.aws_errors import AwsError, FailureKind
+from webhook.server.aws_prerequisites import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
 from webhook.server.issuer import ClusterIssuer
-from webhook.server.providers import AGAIN_SECONDS, RETRY_SECONDS, watch_providers
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.support.samples import sample
 from tests.support.unreachable import NO_NAME, black_hole, plain, proxy, refusing, resetting, untrusted
 from webhook.aws.calls import AwsCalls
 from webhook.aws.reachability import unreached
-from webhook.model.endpoints import Cause, Service
+from webhook.model.aws_errors import Cause, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rig.endpoints import PAGE, REGIONS, current, host
-from webhook.model.endpoints import Cause
+from webhook.model.aws_errors import Cause
 
 
 def test_the_hosts_on_the_page_are_those_that_the_sdk_calls() -> None:

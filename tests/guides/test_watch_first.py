@@ -9,7 +9,7 @@ from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.waiting import eventually
 from tests.e2e.observe import log_events
 from tests.guides.stage import DOCS, Stage, stage
-from webhook.observe.planned_changes import CHANGES
+from webhook.observe.observer import CHANGES
 
 PAGE = DOCS / "use" / "guides" / "watch-first.md"
 ORDERS = "mxp-4a5b6c7d-1e2f-4a3b-8c4d-5e6f7a8b9c01-system"

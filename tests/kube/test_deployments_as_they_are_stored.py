@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from webhook.kube.connection import ConflictError, Connection, NotFoundError
+from webhook.kube.connection import Connection
 from webhook.kube.deployments import DeploymentApi
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.pods import PodObject
 from webhook.model.names import RoleArn
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from webhook.cli.snapshots.inspection import Inspection
-from webhook.kube.connection import ConflictError, Connection, NotFoundError, RefusedError
+from webhook.kube.connection import Connection
+from webhook.kube.errors import ConflictError, NotFoundError, RefusedError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject

@@ -11,9 +11,8 @@ import pytest
 from tests.support.reviews import JSON, UID, review
 from tests.support.sites import subject
 from tests.support.virtual_time import in_virtual_time, now
+from webhook.admission.routes import admission_router
 from webhook.observe.assembly import ObservedReviews
-from webhook.server.http import review_application
-from webhook.server.program import Lifecycle
 
 SUBJECT = subject(1)
 EXTERNAL = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/by-hand"}
@@ -39,7 +38,7 @@ async def test_every_review_is_allowed_at_once_and_unchanged(case: str) -> None:
 
 
 async def _answer(body: str) -> Any:
-    transport = httpx.ASGITransport(review_application(ObservedReviews(), Lifecycle()))
+    transport = httpx.ASGITransport(admission_router(ObservedReviews()))
     async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
         reply = await client.post("/mutate", content=body, headers=JSON)
     return reply.raise_for_status().json()

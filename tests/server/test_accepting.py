@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.listening import GET_HEALTH, SHORT, Port, on_sockets
 from tests.support.samples import sample
 from webhook.server.connections import Connections
-from webhook.server.http import plain_application
+from webhook.server.health import plain_application
 from webhook.server.listeners import Listener
 from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress

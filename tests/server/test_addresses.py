@@ -11,7 +11,7 @@ import pytest
 from tests.support.listening import GET_HEALTH, SHORT, on_sockets
 from webhook.config.contract import ServerSection
 from webhook.model.errors import ConfigurationError
-from webhook.server.http import plain_application
+from webhook.server.health import plain_application
 from webhook.server.listeners import Listener
 from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress

@@ -17,8 +17,7 @@ from tests.support.simulated_iam import Trouble
 from tests.support.sites import subject
 from tests.support.worlds import World
 from webhook.admission.bodies import Bodies, Room
-from webhook.server.http import review_application
-from webhook.server.program import Lifecycle
+from webhook.admission.routes import admission_router
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -42,7 +41,7 @@ SMALL_HALF = post(b"x" * 1000, announced=40 * KIB)
 def _port(world: World | None = None, bodies: Bodies | None = None) -> AbstractAsyncContextManager[Port]:
     world = world or World()
     world.cluster.add_namespace(SUBJECT.namespace)
-    return listening(review_application(world.service, Lifecycle(), bodies), LIMITS)
+    return listening(admission_router(world.service, bodies), LIMITS)
 
 
 async def _status(port: Port, request: bytes) -> tuple[bytes, bytes]:

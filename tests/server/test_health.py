@@ -15,7 +15,7 @@ from tests.support.worlds import World, labelled
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
-from webhook.server.http import plain_application
+from webhook.server.health import plain_application
 from webhook.server.program import Lifecycle
 
 if TYPE_CHECKING:

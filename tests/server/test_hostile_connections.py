@@ -13,7 +13,8 @@ from tests.support.reviews import review
 from tests.support.samples import sample
 from tests.support.sites import subject
 from tests.support.worlds import World
-from webhook.server.http import plain_application, review_application
+from webhook.admission.routes import admission_router
+from webhook.server.health import plain_application
 from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
@@ -32,7 +33,7 @@ CHUNKED = head("/mutate", "Transfer-Encoding: chunked")
 def _reviews(limits: Limits = SHORT) -> AbstractAsyncContextManager[Port]:
     world = World()
     world.cluster.add_namespace(SUBJECT.namespace)
-    application = review_application(world.service, Lifecycle())
+    application = admission_router(world.service)
     return listening(application, limits, tls=True)
 
 

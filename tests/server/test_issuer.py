@@ -10,7 +10,7 @@ from rig.aws import TokenIssuer
 from tests.support.sites import ELSEWHERE, ISSUER
 from tests.support.virtual_time import in_virtual_time
 from webhook.kube.api import issuer_in
-from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError, ConfigurationError
 from webhook.model.names import IssuerUrl

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.listening import SHORT, listening, on_sockets
 from tests.support.virtual_time import in_virtual_time
-from webhook.server.http import plain_application
+from webhook.server.health import plain_application
 from webhook.server.memory import give_back_freed_memory
 from webhook.server.program import Lifecycle
 from webhook.server.protocol import BoundedProtocol

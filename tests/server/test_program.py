@@ -14,7 +14,7 @@ from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ConfigurationError
 from webhook.runtime.supervision import supervise
 from webhook.server.connections import PLAIN_LIMITS
-from webhook.server.http import plain_application
+from webhook.server.health import plain_application
 from webhook.server.listeners import Listener
 from webhook.server.program import Lifecycle, Program
 from webhook.server.startup import Check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webhook.server.http import Exposition
+from webhook.server.health import Exposition
 from webhook.telemetry import metrics
 
 

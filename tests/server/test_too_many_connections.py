@@ -13,7 +13,8 @@ from tests.support.reviews import review
 from tests.support.simulated_iam import Trouble
 from tests.support.sites import subject
 from tests.support.worlds import World
-from webhook.server.http import plain_application, review_application
+from webhook.admission.routes import admission_router
+from webhook.server.health import plain_application
 from webhook.server.program import Lifecycle
 from webhook.telemetry.progress import Progress
 
@@ -28,7 +29,7 @@ FLOOD = 3 * LIMITS.connections
 def _reviews(world: World | None = None) -> AbstractAsyncContextManager[Port]:
     world = world or World()
     world.cluster.add_namespace(SUBJECT.namespace)
-    return listening(review_application(world.service, Lifecycle()), LIMITS, tls=True)
+    return listening(admission_router(world.service), LIMITS, tls=True)
 
 
 async def _reviewed(client: Client) -> None:

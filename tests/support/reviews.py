@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from webhook.admission.routes import admission_router
 from webhook.model.names import ROLE_ARN_ANNOTATION
-from webhook.server.http import review_application
-from webhook.server.program import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -131,7 +130,7 @@ class Reviewer:
 @asynccontextmanager
 async def reviewing(world: World) -> AsyncIterator[Reviewer]:
     """The program's own HTTP application, without a socket. What it does not catch is raised here."""
-    application = review_application(world.service, Lifecycle())
+    application = admission_router(world.service)
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
         yield Reviewer(client)

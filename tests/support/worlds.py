@@ -20,8 +20,7 @@ from webhook.admission.service import AdmissionRules, AdmissionService
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.leader import Leader
-from webhook.controller.leader_election import LeaderElection, leader_lease
+from webhook.controller.leader_election import Leader, LeaderElection, leader_lease
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
 from webhook.engine.build import build_engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.samples import sample
-from webhook.telemetry.log_stream import LogStream
+from webhook.telemetry.logs import LogStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,12 +20,12 @@ from botocore.loaders import create_loader
 from botocore.utils import ContainerMetadataFetcher
 
 from webhook.aws.exchange import check_answer, current, note_answer, note_endpoint, refuse_doctype, refuse_writes
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import Service
+from webhook.model.aws_errors import AwsError, FailureKind, Service
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from botocore.credentials import Credentials
     from botocore.loaders import Loader
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_eks_auth import EKSAuthClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_sts import STSClient
+
+    _Signed = Literal["iam", "sts", "eks", "eks-auth", "s3", "ec2"]
 
 
 _MUST_RENEW = 600
@@ -134,27 +136,25 @@ class AwsClients:
     @property
     def iam(self) -> IAMClient:
         """IAM."""
-        client: IAMClient = self._signing("iam", lambda session: session.client("iam", region_name=self.region))
+        client: IAMClient = self._signing("iam")
         return client
 
     @property
     def sts(self) -> STSClient:
         """STS."""
-        client: STSClient = self._signing("sts", lambda session: session.client("sts", region_name=self.region))
+        client: STSClient = self._signing("sts")
         return client
 
     @property
     def eks(self) -> EKSClient:
         """EKS."""
-        client: EKSClient = self._signing("eks", lambda session: session.client("eks", region_name=self.region))
+        client: EKSClient = self._signing("eks")
         return client
 
     @property
     def eks_auth(self) -> EKSAuthClient:
         """EKS Auth, which gives the credentials of a pod's association."""
-        client: EKSAuthClient = self._signing(
-            "eks-auth", lambda session: session.client("eks-auth", region_name=self.region)
-        )
+        client: EKSAuthClient = self._signing("eks-auth")
         return client
 
     def with_keys(self, service: Service, keys: SessionKeys) -> Any:
@@ -172,7 +172,7 @@ class AwsClients:
 
     def s3(self, region: str) -> Any:
         """S3 in a region, which is the bucket's."""
-        return self._signing(f"s3 {region}", lambda session: session.client("s3", region_name=region))
+        return self._signing("s3", region)
 
     def s3_as(self, region: str, keys: SessionKeys) -> Any:
         """S3 in a region, called with credentials that were issued for another: a new client each time."""
@@ -189,7 +189,7 @@ class AwsClients:
     @property
     def ec2(self) -> Any:
         """EC2, whose VPC endpoints have policies."""
-        return self._signing("ec2", lambda session: session.client("ec2", region_name=self.region))
+        return self._signing("ec2")
 
     @property
     def sts_without_credentials(self) -> STSClient:
@@ -230,10 +230,13 @@ class AwsClients:
         finally:
             exchange.may_send = None
 
-    def _signing(self, name: str, make: Callable[[boto3.Session], Any]) -> Any:
+    def _signing(self, service: _Signed, region: str | None = None) -> Any:
+        """A client with the program's own credentials; in a region of its own, where one is given."""
         _, credentials = self._open()
         credentials.make_ready()
-        return self._client(name, make)
+        return self._client(
+            f"{service} {region}", lambda session: session.client(service, region_name=region or self.region)
+        )
 
     def _client(self, name: str, make: Callable[[boto3.Session], Any]) -> Any:
         session, _ = self._open()

@@ -1,4 +1,7 @@
-"""Which EKS cluster this is: associations and trust in a cluster of the wrong name would be another cluster's."""
+"""This cluster as AWS has it: the EKS cluster of its name, and the OIDC provider of its issuer.
+
+The name is checked: associations and trust in a cluster of a wrong name would be another cluster's.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 from webhook.aws.calls import text
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.names import ClusterArn
+from webhook.model.oidc_provider import OidcProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +87,19 @@ def cluster_arn(role: RoleArn, region: str, name: str) -> ClusterArn:
     Raises InvalidNameError for a name that EKS would not take.
     """
     return ClusterArn(f"arn:{role.partition}:eks:{region}:{role.account}:cluster/{name}")
+
+
+async def read_provider(calls: AwsCalls, arn: str) -> OidcProvider:
+    """The OIDC provider, or what the account has in its place (iam:GetOpenIDConnectProvider). Raises AwsError."""
+
+    def ask(clients: AwsClients) -> tuple[str, ...]:
+        answer = clients.iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+        answer["Url"]  # each provider has one, and need not have an audience
+        return tuple(text(one) for one in answer.get("ClientIDList", []))
+
+    try:
+        return OidcProvider(arn, await calls.call("GetOpenIDConnectProvider", ask))
+    except AwsError as error:
+        if error.kind is FailureKind.NO_SUCH_ROLE:
+            return OidcProvider(arn, None)
+        raise

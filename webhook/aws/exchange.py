@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from botocore import awsrequest
 
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import Endpoint, Service
+from webhook.model.aws_errors import AwsError, Endpoint, FailureKind, Service
 from webhook.model.errors import ObservingError
 from webhook.model.text import bounded
 

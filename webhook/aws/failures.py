@@ -1,32 +1,37 @@
 """What an exception during a call of AWS means: a kind for the program, words for a person, a code for metrics.
 
 A code that is not in `_KINDS` is judged by its HTTP status. An answer that is not AWS's, or a fault that does not
-pass by itself, is UNEXPECTED.
+pass by itself, is UNEXPECTED. Where no answer came, what the SDK raised and how far the request came show why.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
+import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from webhook.aws.clients import CredentialsError
 from webhook.aws.exchange import TooLargeError
-from webhook.aws.unreachable import unreachable
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import NOT_AWS, Cause, Unreachable
+from webhook.model.aws_errors import NOT_AWS, AwsError, Cause, FailureKind, Unreachable
 from webhook.model.errors import forget_locals
 from webhook.model.text import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from webhook.aws.exchange import Answer, Exchange
 
 _LONGEST = 400
 """Characters of a message."""
+
+_LONGEST_DETAIL = 100
+"""Characters of what the system or a proxy says."""
 
 _KINDS = {
     "AccessDenied": FailureKind.ACCESS_DENIED,
@@ -87,7 +92,12 @@ _NO_ANSWER = (
 )
 """A server that does not answer may do so in a moment."""
 
-# How http.client words a proxy's answer to CONNECT, and the SDK the agent's to a request for credentials.
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN}
+
+# How http.client words a proxy's answer to CONNECT.
+_REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: ((\d)\d\d[\w -]*)")
+
+# The same, and how the SDK words the agent's answer to a request for credentials.
 _STATUS = re.compile(r"Tunnel connection failed: (\d{3})|Received non 200 response (\d{3})")
 
 _NOT_SENDABLE = "Invalid header value"
@@ -169,7 +179,7 @@ def _not_aws(operation: str, kind: FailureKind, exchange: Exchange, what: str) -
 def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Unreachable | None]:
     """The kind and the message of an error that no answer caused, and what cannot be reached, if that is it."""
     causes, message = list(_causes(error)), str(error)
-    unreached = unreachable(causes, exchange)
+    unreached = _unreachable(causes, exchange)
     if unreached:
         message = str(unreached)
     elif exchange.endpoint and isinstance(error, sdk.ReadTimeoutError):
@@ -189,6 +199,46 @@ def _kind_of(error: Exception, exchange: Exchange) -> tuple[FailureKind, str, Un
     if isinstance(error, KeyError):
         return FailureKind.UNEXPECTED, f"the answer has no {message}", None
     return FailureKind.UNEXPECTED, message or type(error).__name__, None
+
+
+def _unreachable(causes: Sequence[BaseException], exchange: Exchange) -> Unreachable | None:
+    """What kept the last request of `exchange` from its endpoint; None where it was sent, or is no service's."""
+    if exchange.endpoint is None or exchange.is_sent:
+        return None
+    cause = _obstacle(causes)
+    if cause is None:
+        return None
+    proxies = (one.kwargs["proxy_url"] for one in causes if isinstance(one, sdk.ProxyConnectionError))
+    return Unreachable(
+        exchange.endpoint, cause[0], bounded(cause[1], _LONGEST_DETAIL), next(map(_host, proxies), "")
+    )
+
+
+def _obstacle(causes: Sequence[BaseException]) -> tuple[Cause, str] | None:
+    if tunnel := next((found for one in causes if (found := _REFUSED_TUNNEL.search(str(one)))), None):
+        return Cause.PROXY_FAILED if tunnel[2] == "5" else Cause.DENIED_BY_PROXY, f"it answers {tunnel[1]}"
+    for error in causes:
+        match error:
+            case ssl.SSLCertVerificationError():
+                return Cause.NOT_TRUSTED, f"its TLS certificate is not trusted ({error.verify_message})"
+            case ssl.SSLError():
+                return Cause.TLS_FAILED, f"the TLS handshake failed ({error.reason})"
+            case socket.gaierror():
+                return Cause.NAME_NOT_FOUND, f"name not found ({error.strerror})"
+            case ConnectionRefusedError():
+                return Cause.REFUSED, "connection refused"
+            case sdk.ConnectTimeoutError() | sdk.ReadTimeoutError() | TimeoutError():
+                return Cause.TIMED_OUT, "timed out"
+            case sdk.ConnectionClosedError():
+                return Cause.CLOSED, "connection closed in the TLS handshake"
+            case OSError() if error.errno in _NO_ROUTE:
+                return Cause.NO_ROUTE, f"no route ({error.strerror})"
+    return None
+
+
+def _host(url: str) -> str:
+    """Host and port; a name and a password in front of them are not for messages."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _lack_of_credentials(error: BaseException) -> str | None:

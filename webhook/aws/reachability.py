@@ -1,4 +1,4 @@
-"""Which services of AWS can be reached: noted with every call, and asked for without credentials."""
+"""Which services of AWS are needed and can be reached: noted with every call, asked for without credentials."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from webhook.aws.exchange import current
-from webhook.model.aws_errors import AwsError
-from webhook.model.endpoints import Cause, Service, Unreachable
+from webhook.model.aws_errors import AwsError, Cause, Service, Unreachable
 from webhook.telemetry import metrics
 from webhook.telemetry.refusals import LogLimit
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
+    from webhook.model.bindings import Binding
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,17 @@ class Reachability:
                 return False
             self._logged[service] = cause
             return True
+
+
+def services_for(bindings: Iterable[Binding]) -> set[Service]:
+    """The services that the program calls for these bindings."""
+    needed: set[Service] = set()
+    for binding in bindings:
+        if binding.edits_trust:
+            needed |= {Service.IAM, Service.STS}
+        if binding.associates:
+            needed.add(Service.EKS)
+    return needed
 
 
 _READS: Mapping[Service, tuple[str, Callable[[Any], object]]] = {

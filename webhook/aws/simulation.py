@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from webhook.aws.calls import text
+from webhook.model.aws_errors import AwsError, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,8 @@ async def not_allowed(
 ) -> list[Simulated]:
     """What a role may not do with each resource, by requests to a region (iam:SimulatePrincipalPolicy).
 
-    Policies of buckets, keys, VPC endpoints and organizations are not evaluated. Raises AwsError.
+    Policies of buckets, keys, VPC endpoints and organizations are not evaluated. Raises AwsError, also for pages
+    that have no end.
     """
     in_region = {
         "ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string", "ContextKeyValues": [region],
@@ -54,9 +56,10 @@ async def not_allowed(
             )
             found += [_simulated(one) for one in page["EvaluationResults"] if one["EvalDecision"] != "allowed"]
             if not page.get("IsTruncated"):
-                break
+                return found
             more = {"Marker": text(page["Marker"])}
-        return found
+        why = f"more than {_MOST_PAGES} pages of {_PAGE}: not AWS's answer"
+        raise AwsError(FailureKind.UNEXPECTED, f"SimulatePrincipalPolicy: {why}")
 
     return await calls.call("SimulatePrincipalPolicy", ask)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,9 @@ from pydantic.alias_generators import to_camel
 
 from webhook.model.names import is_binding_name, is_cluster_name, is_namespace_name, is_service_account_name
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -35,31 +38,15 @@ def _seconds(value: object) -> object:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _namespace_name(value: str) -> str:
-    if not is_namespace_name(value):
-        raise ValueError(f"{value!r} is not the name of a namespace")
-    return value
+def _name(is_right: Callable[[str], bool], what: str) -> AfterValidator:
+    """Takes a string that `is_right`, which is `what`."""
 
+    def checked(value: str) -> str:
+        if not is_right(value):
+            raise ValueError(f"{value!r} is not {what}")
+        return value
 
-def _cluster_name(value: str) -> str:
-    if not is_cluster_name(value):
-        raise ValueError(f"{value!r} is not the name of an EKS cluster")
-    return value
-
-
-def _binding_name(value: str) -> str:
-    if not is_binding_name(value):
-        raise ValueError(
-            f"{value!r} is not the name of a binding: write 1 to 63 letters, digits, blanks, dots, dashes and "
-            "underscores, the first a letter or digit"
-        )
-    return value
-
-
-def _object_name(value: str) -> str:
-    if not is_service_account_name(value):
-        raise ValueError(f"{value!r} is not the name of an object")
-    return value
+    return AfterValidator(checked)
 
 
 def _host_name(value: str) -> str:
@@ -80,22 +67,20 @@ Validity = Annotated[float, BeforeValidator(_seconds), Field(ge=5, le=10 * 365 *
 Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 """A TCP port; 0 takes a free one."""
 
-NamespaceName = Annotated[str, AfterValidator(_namespace_name)]
-"""The name of a namespace."""
-
-
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-"""The name of an object of the cluster."""
+NamespaceName = Annotated[str, _name(is_namespace_name, "the name of a namespace")]
+ObjectName = Annotated[str, _name(is_service_account_name, "the name of an object")]
+ClusterName = Annotated[str, _name(is_cluster_name, "the name of an EKS cluster")]
+BindingName = Annotated[
+    str,
+    _name(
+        is_binding_name,
+        "the name of a binding: write 1 to 63 letters, digits, blanks, dots, dashes and underscores, the first a "
+        "letter or digit",
+    ),
+]
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 """A DNS name or an IP address, as certificates have it."""
-
-
-BindingName = Annotated[str, AfterValidator(_binding_name)]
-"""The name of a binding."""
-
-ClusterName = Annotated[str, AfterValidator(_cluster_name)]
-"""The name of an EKS cluster."""
 
 
 class _Section(BaseModel):

@@ -24,41 +24,13 @@ if TYPE_CHECKING:
 KEY = "config.yaml"
 """The key of the chart's ConfigMap that has the configuration."""
 
-OF_THE_CHART = frozenset(
-    [
-        "affinity",
-        "aws",
-        "commonLabels",
-        "dnsConfig",
-        "envFrom",
-        "extraArgs",
-        "extraEnv",
-        "extraObjects",
-        "extraVolumeMounts",
-        "extraVolumes",
-        "fullnameOverride",
-        "global",
-        "hostNetwork",
-        "image",
-        "imagePullSecrets",
-        "monitoring",
-        "nameOverride",
-        "networkPolicy",
-        "nodeSelector",
-        "podAnnotations",
-        "podDisruptionBudget",
-        "podLabels",
-        "priorityClassName",
-        "replicas",
-        "resources",
-        "revisionHistoryLimit",
-        "service",
-        "serviceAccount",
-        "tolerations",
-        "topologySpreadConstraints",
-        "webhook",
-    ]
-)
+OF_THE_CHART = frozenset({
+    "affinity", "aws", "commonLabels", "dnsConfig", "envFrom", "extraArgs", "extraEnv", "extraObjects",
+    "extraVolumeMounts", "extraVolumes", "fullnameOverride", "global", "hostNetwork", "image", "imagePullSecrets",
+    "monitoring", "nameOverride", "networkPolicy", "nodeSelector", "podAnnotations", "podDisruptionBudget",
+    "podLabels", "priorityClassName", "replicas", "resources", "revisionHistoryLimit", "service",
+    "serviceAccount", "tolerations", "topologySpreadConstraints", "webhook",
+})  # fmt: skip
 """Values of the chart that are no keys of the configuration."""
 
 _MODES = ("off", "warn", "deny")

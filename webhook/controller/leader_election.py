@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,13 +18,18 @@ from webhook.coordination.leases import Candidate, Lease, digest
 from webhook.model.errors import ClusterError
 from webhook.model.removal import HOUR
 from webhook.runtime.clock import loop_clock
+from webhook.runtime.supervision import supervise
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from typing import Any
 
+    from webhook.controller.binding_conflicts import BindingConflicts
+    from webhook.controller.pruner import Pruner
+    from webhook.controller.remediation.pods import PodsWithoutIdentity
     from webhook.coordination.leases import HeldLease, LeaseStore
     from webhook.runtime.clock import Clock
 
@@ -231,3 +236,28 @@ async def _stop(work: asyncio.Future[None]) -> None:
     if isinstance(ended, Exception):
         log.error("leader_failed", exc_info=ended)
         metrics.unexpected_errors.labels("leader").inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """What the leader does, side by side, for as long as it leads."""
+
+    pruner: Pruner
+    conflicts: BindingConflicts
+    pods: PodsWithoutIdentity
+    remediation: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    """What is done for Deployments, each until cancelled."""
+    interval: float
+    """Seconds between rounds."""
+    take_over: Callable[[], None]
+    """Starts at once what the leader before left open."""
+
+    async def lead(self, leadership: Leadership) -> None:
+        """Work until cancelled."""
+        self.take_over()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("pruner", lambda: self.pruner.run(leadership, self.interval)))
+            tasks.create_task(supervise("binding_conflicts", lambda: self.conflicts.run(self.interval)))
+            tasks.create_task(supervise("pods", lambda: self.pods.run(self.interval)))
+            for name, loop in self.remediation.items():
+                tasks.create_task(supervise(name, loop))

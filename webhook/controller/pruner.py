@@ -20,8 +20,7 @@ import structlog
 
 from webhook.controller.approved_removals import ApprovedRemovals, ConfirmedRemoval
 from webhook.controller.live_reads import read_live
-from webhook.controller.stuck_namespaces import StuckNamespaces
-from webhook.controller.unused import UnusedTrust
+from webhook.controller.unused import StuckNamespaces, UnusedTrust
 from webhook.coordination.lock import REMEMBERED
 from webhook.model.errors import ClusterError
 from webhook.runtime.clock import wait_for
@@ -93,7 +92,7 @@ class Pruner:
         self._unconfirmed: dict[Entry, float] = {}
         """When the API server last did not confirm the removal, of those that are still unused."""
         self._waiting = 0
-        self._stuck = StuckNamespaces(cache, self.unused.is_trusted_in)
+        self._stuck = StuckNamespaces(cache, self.unused)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._show_waiting(0)
 

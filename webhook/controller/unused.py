@@ -2,6 +2,8 @@
 
 Every replica keeps its own record, by its own watch and clock. So a change of leader begins no grace again. A
 replica that has just started counts from its first refresh, because it knows only what it has seen itself.
+
+Trust in a terminating namespace is in use until the namespace is gone. The leader reports where that takes long.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from webhook.coordination.leases import digest
 from webhook.model.removal import RemovalReason
 from webhook.runtime.supervision import run_and_log
+from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +29,11 @@ if TYPE_CHECKING:
     from webhook.model.names import RoleArn, Subject
     from webhook.model.removal import Shown
     from webhook.podidentity.associations import Associations
+
+log = structlog.get_logger(__name__)
+
+_LONG = 3600.0
+"""Seconds for which a trusted namespace may be terminating before a person should act."""
 
 _YIELD_EVERY = 200
 """Subjects checked before the loop may answer reviews again."""
@@ -176,3 +186,32 @@ class UnusedTrust:
             entries.discard(entry)
             if not entries:
                 del self._by_namespace[entry.subject.namespace]
+
+
+class StuckNamespaces:
+    """Namespaces that are trusted and stay terminating: counted, and each logged once."""
+
+    def __init__(self, cache: ClusterCache, unused: UnusedTrust) -> None:
+        self._cache = cache
+        self._unused = unused
+        self._logged: frozenset[str] = frozenset()
+
+    def show(self) -> None:
+        """Count them now."""
+        stuck = frozenset(
+            name for name in self._cache.former.terminating_for(_LONG) if self._unused.is_trusted_in(name)
+        )
+        metrics.namespaces_stuck_terminating.set(len(stuck))
+        for name in sorted(stuck - self._logged):
+            log.warning(
+                "namespace_stuck_terminating",
+                namespace=name,
+                reason="it has been terminating for more than an hour and is trusted until it is gone: see its "
+                "conditions for the finalizer that it waits for",
+            )
+        self._logged = stuck
+
+    def end(self) -> None:
+        """Show none: this replica leads no longer."""
+        metrics.namespaces_stuck_terminating.set(0)
+        self._logged = frozenset()

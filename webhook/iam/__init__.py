@@ -29,5 +29,6 @@ Two replicas that write the same role:
   or removes it again.
 
 Times that belong together: a read can be 60 s old (`lock.REMEMBERED`), a Lease lasts 10 s, a waiting grant asks
-for it after 1 s (`lock._PATIENCE`), and grants gather for 0.3 s after a write of several (`role_writer.GATHERING`).
+for it after 1 s (`lock._PATIENCE`), and grants gather for 0.3 s after a write of several
+(`role_writer.GATHERING`).
 """

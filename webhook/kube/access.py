@@ -1,9 +1,10 @@
-"""Where the API server is, and with which credentials: a kubeconfig, or the program's own ServiceAccount."""
+"""Where the API server is, how it is verified, and with which credentials: a kubeconfig's, or the pod's own."""
 
 from __future__ import annotations
 
 import logging
 import os
+import ssl
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,10 @@ from kubernetes.config.incluster_config import (
     SERVICE_TOKEN_FILENAME,
 )
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
 from webhook.config.wording import yaml_problem
 from webhook.kube.errors import every_outcome
-from webhook.kube.tls import verify_as_kubectl
 from webhook.model.errors import ClusterError, InvalidNameError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Access:
         self._configuration.connection_pool_maxsize = connections
         with every_outcome(self.address):
             manager: PoolManager = RESTClientObject(self._configuration).pool_manager
-        verify_as_kubectl(manager)
+        _verify_as_kubectl(manager)
         return manager
 
     def authorization(self, seconds: float) -> str | None:
@@ -151,6 +152,37 @@ class Access:
             raise ConfigException(f"the proxy in {where} is not like https://host:port, nor socks5://host:port")
         if proxy.startswith("socks5:"):  # with kubectl it is the proxy that looks up names
             configuration.proxy = "socks5h" + proxy.removeprefix("socks5")
+
+
+def _verify_as_kubectl(manager: PoolManager) -> None:
+    """Have a pool manager, which has sent nothing so far, verify certificates as kubectl does, on each Python.
+
+    From Python 3.13 on urllib3 sets VERIFY_X509_STRICT, which refuses certificates without key identifiers. RFC
+    5280 lets a self-signed authority go without, and those of EKS have none, so EKS could not be reached
+    (kubernetes-client/python#2394). Signatures, names, dates and purposes are verified all the same. Each
+    connection reads the authority's file.
+    """
+    kinds: dict[str, Any] = dict(manager.pool_classes_by_scheme)  # other ones where a proxy speaks SOCKS
+    manager.pool_classes_by_scheme = {**kinds, "https": _verifying(kinds["https"])}
+
+
+def _verifying(pool: Any) -> Any:
+    def connect(connection: Any) -> None:
+        connection.ssl_context = _context(connection)
+        kind.connect(connection)
+
+    kind = pool.ConnectionCls
+    return type(pool.__name__, (pool,), {"ConnectionCls": type(kind.__name__, (kind,), {"connect": connect})})
+
+
+def _context(connection: Any) -> ssl.SSLContext:
+    """A new context. An authority that the kubeconfig names is enough, be it self-signed or not."""
+    context = create_urllib3_context(
+        cert_reqs=resolve_cert_reqs(connection.cert_reqs), verify_flags=ssl.VERIFY_X509_PARTIAL_CHAIN
+    )
+    if not (connection.ca_certs or connection.ca_cert_data):
+        context.load_default_certs()
+    return context
 
 
 @contextmanager

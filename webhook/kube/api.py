@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.connection import JSON_PATCH, MERGE_PATCH
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.lists import listed
-from webhook.kube.objects import NamespaceObject, ServiceAccountObject, decode, labels_reader
+from webhook.kube.objects import AnnotatedObject, NamespaceObject, ServiceAccountObject, decode, labels_reader
 from webhook.kube.pods import PodObject
 from webhook.kube.watches import Resource
+from webhook.model.errors import ClusterError
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.patches import annotation_patch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from webhook.controller.ports import RunningPod
     from webhook.kube.connection import Connection
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 _REVIEWED_SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
+
+_MARK = "mxp-identity/refuses-"
+"""How a mark of the pod gate begins."""
 
 _PARTS = 3
 _OF_A_SERVICE_ACCOUNT = "system:serviceaccount:"
@@ -97,11 +102,7 @@ class KubernetesApi:
             patch = annotation_patch(found.annotations_that_count(), ROLE_ARN_ANNOTATION, role.value)
             unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             self._connection.ask(
-                ServiceAccountObject,
-                "PATCH",
-                path,
-                body=[unchanged, *patch],
-                content_type="application/json-patch+json",
+                ServiceAccountObject, "PATCH", path, body=[unchanged, *patch], content_type=JSON_PATCH
             )
         except (NotFoundError, ConflictError):
             return False
@@ -133,7 +134,7 @@ class KubernetesApi:
                 "PATCH",
                 path,
                 body=patch,
-                content_type="application/merge-patch+json",
+                content_type=MERGE_PATCH,
                 seconds=_REVIEWED_SECONDS,
             )
         except NotFoundError:
@@ -170,6 +171,43 @@ class KubernetesApi:
         AWS sees the same issuer in the tokens of pods. It is not verified: the token is the program's own.
         """
         return issuer_in(await self._connection.in_thread(self._connection.token, urgent=True))
+
+
+class GateAccount:
+    """The port GateMarks: one ServiceAccount of the program's own namespace (get and patch it by name).
+
+    Its annotations mark the bindings whose pods the API server may refuse: they are the parameter of policies.
+    It is a ServiceAccount, because the API server watches these for itself. Its watch of ConfigMaps ends for good
+    with the last policy that has one as parameter (kubernetes/kubernetes#130887). An installation creates it, and
+    no pod runs as it. Nothing of it but marks is written.
+    """
+
+    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
+        self._connection = connection
+        self._path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+        self._missing = (
+            f"there is no ServiceAccount {namespace}/{name}, so that no pod is refused, and the program may not "
+            "create one: the chart does, so run helm upgrade again"
+        )
+
+    async def read(self) -> Mapping[str, str]:
+        """Its marks. Raises ClusterError, where there is none with what to do."""
+        found = await self._call("GET")
+        return {key: name for key, name in (found.metadata.annotations or {}).items() if key.startswith(_MARK)}
+
+    async def write(self, marks: Mapping[str, str], replacing: Mapping[str, str]) -> None:
+        """Have these marks, and none of those that were read. Raises ClusterError."""
+        annotations = {**dict.fromkeys(replacing), **marks}
+        await self._call("PATCH", {"metadata": {"annotations": annotations}})
+
+    async def _call(self, method: str, body: dict[str, object] | None = None) -> AnnotatedObject:
+        def call() -> AnnotatedObject:
+            return self._connection.ask(AnnotatedObject, method, self._path, body=body, content_type=MERGE_PATCH)
+
+        try:
+            return await self._connection.in_thread(call)
+        except NotFoundError as error:
+            raise ClusterError(self._missing) from error
 
 
 def _path(subject: Subject) -> str:

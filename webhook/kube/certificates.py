@@ -10,7 +10,8 @@ import msgspec
 
 from certs.errors import StoreError
 from certs.store import Announced, Stored
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.connection import JSON_PATCH
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.objects import WebhookConfiguration
 from webhook.model.errors import ClusterError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SECONDS = 3.0
-_JSON_PATCH = "application/json-patch+json"
 
 
 def secret_path(namespace: str, name: str) -> str:
@@ -103,7 +103,7 @@ class Registration:
         return True
 
     async def _call(self, method: str, body: list[dict[str, str]] | None = None) -> WebhookConfiguration:
-        options = {"body": body, "content_type": _JSON_PATCH, "seconds": _SECONDS}
+        options = {"body": body, "content_type": JSON_PATCH, "seconds": _SECONDS}
         return await _called(
             self._connection, lambda: self._connection.ask(WebhookConfiguration, method, self._path, **options)
         )

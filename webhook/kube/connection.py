@@ -12,19 +12,7 @@ import urllib3
 
 from webhook.kube.access import Access
 from webhook.kube.deadlines import Deadline, answered_by, respect_deadlines
-from webhook.kube.errors import (
-    MIB,
-    ConflictError,
-    InvalidError,
-    NotFoundError,
-    RefusedError,
-    TooLargeError,
-    body_of,
-    error_of,
-    every_outcome,
-    shown,
-    whole_call,
-)
+from webhook.kube.errors import MIB, body_of, error_of, every_outcome, shown, whole_call
 from webhook.kube.objects import decode
 from webhook.model.errors import ClusterError, ObservingError
 
@@ -33,7 +21,8 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-__all__ = ["ConflictError", "Connection", "InvalidError", "NotFoundError", "RefusedError", "TooLargeError"]
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+"""How a patch is meant: its content type."""
 
 T = TypeVar("T")
 

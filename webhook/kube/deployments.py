@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from webhook.kube.connection import ConflictError, NotFoundError
+from webhook.kube.connection import MERGE_PATCH
+from webhook.kube.errors import ConflictError, NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import Name, name_of_role
 from webhook.model.deployments import KUBECTL_RESTARTED, RESTARTED, RESTARTED_FOR, RETRIED, Deployment
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from webhook.kube.connection import Connection
     from webhook.model.names import RoleArn
-
-_MERGE = "application/merge-patch+json"
 
 
 class _Condition(msgspec.Struct, frozen=True):
@@ -157,7 +156,7 @@ class DeploymentApi:
         path = _path(deployment.namespace, deployment.name)
 
         def call() -> DeploymentObject:
-            return self._connection.ask(DeploymentObject, "PATCH", path, body=body, content_type=_MERGE)
+            return self._connection.ask(DeploymentObject, "PATCH", path, body=body, content_type=MERGE_PATCH)
 
         try:
             await self._connection.in_thread(call)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import ssl
 from contextlib import contextmanager
 from http.client import HTTPException
 from io import BytesIO
@@ -10,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
+import urllib3.exceptions as pool
 from kubernetes.config import ConfigException
 from msgspec import MsgspecError
-from urllib3.exceptions import HTTPError
 
 from webhook.kube.deadlines import DeadlineError
 from webhook.kube.objects import StatusObject
-from webhook.kube.unreachable import is_of_proxy, why_unreachable
 from webhook.model.errors import ClusterError, ExpiredError, forget_locals
 from webhook.model.text import bounded
 from webhook.telemetry import metrics
@@ -44,8 +45,10 @@ _DENIAL = re.compile(
 (k8s.io/apiserver, admission/plugin/webhook/errors/statuserror.go and plugin/policy/validating/dispatcher.go)
 """
 
-_USUAL = (DeadlineError, HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
+_USUAL = (DeadlineError, pool.HTTPError, HTTPException, OSError, ConfigException, MsgspecError, RecursionError)
 """Faults of networks, servers and credentials; RecursionError is JSON that is nested too deeply."""
+
+_NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENETDOWN}
 
 
 class NotFoundError(ClusterError):
@@ -159,14 +162,55 @@ def every_outcome(what: str, address: str = "") -> Iterator[None]:
     except ClusterError:
         raise
     except _USUAL as error:
-        if address and (reason := why_unreachable(error)):
-            way = " through its proxy" if is_of_proxy(error) else ""
+        if address and (reason := _why_unreachable(error)):
+            is_of_proxy = any(isinstance(one, pool.ProxyError) for one in _causes(error))
+            way = " through its proxy" if is_of_proxy else ""
             raise ClusterError(f"cannot reach {address}{way}: {shown(reason)}") from error
         raise ClusterError(f"{what}: {shown(str(error) or type(error).__name__)}") from error
     except Exception as error:
         log.exception("kubernetes_failed", call=what)
         metrics.unexpected_errors.labels("kubernetes").inc()
         raise ClusterError(f"{what}: {shown(repr(error))}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it came of, however they are held."""
+    seen: list[BaseException] = []
+    left = [error]
+    while left:
+        one = left.pop(0)
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        yield one
+        held = (one.__cause__ or one.__context__, getattr(one, "original_error", None), *one.args)
+        left += [inner for inner in held if isinstance(inner, BaseException)]
+
+
+def _why_unreachable(error: BaseException) -> str | None:
+    """Why no answer came from the other side, as the end of a sentence; None where that was not the trouble."""
+    return next((words for one in _causes(error) if (words := _words(one))), None)
+
+
+def _words(error: BaseException) -> str | None:
+    match error:
+        case pool.NameResolutionError():
+            return "no such host"
+        case pool.NewConnectionError():
+            return None  # its cause has the words; it is a ConnectTimeoutError too
+        case pool.ConnectTimeoutError():
+            return "timed out"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
+        case ssl.SSLError() if error.reason:
+            return f"TLS failed: {error.reason.replace('_', ' ').lower()}"
+        case ConnectionError() if error.strerror:
+            return error.strerror.lower()
+        case ConnectionError():
+            return "it closed the connection without an answer"
+        case OSError() if error.errno in _NO_ROUTE and error.strerror:
+            return error.strerror.lower()
+    return None
 
 
 @contextmanager

@@ -13,8 +13,7 @@ import structlog
 
 from webhook.coordination.leases import DIGEST_LENGTH, DURATION, Lease
 from webhook.coordination.lock import MOST_REPAIRS, MOST_REPORTED
-from webhook.kube.connection import ConflictError, NotFoundError
-from webhook.kube.errors import shown
+from webhook.kube.errors import ConflictError, NotFoundError, shown
 from webhook.kube.objects import decode
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject

@@ -215,7 +215,6 @@ class Webhook(msgspec.Struct, rename="camel", frozen=True):
     """One webhook of a configuration."""
 
     name: str = ""
-    failure_policy: str = ""
     client_config: WebhookClient = WebhookClient()
 
 

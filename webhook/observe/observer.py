@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from webhook.model.aws_errors import AwsError
-from webhook.observe.planned_changes import CHANGES, planned_changes
 from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from collections.abc import Set as AbstractSet
 
     from webhook.controller.cluster_cache import ClusterCache
     from webhook.model.names import IssuerUrl, Subject
-    from webhook.observe.planned_changes import PlannedChange
     from webhook.planning.binding_matches import Problem
-    from webhook.planning.plan import Plan
+    from webhook.planning.plan import Plan, RoleChange
     from webhook.server.issuer import ClusterIssuer
     from webhook.telemetry.progress import Progress
 
@@ -29,6 +28,11 @@ log = structlog.get_logger(__name__)
 
 _LONGEST_ROUND = 900.0
 """Seconds: 5,000 associations are described within 250 s, anything else is a few calls."""
+
+
+CHANGES = ("annotate", "trust", "associate", "statement", "remove")
+"""The kinds of change: a ServiceAccount annotated, trusted by a role's policy, or associated; our statement in a
+role written or corrected, whatever it names; trust or an association removed."""
 
 
 class Observer:
@@ -100,3 +104,47 @@ def _log_problem(problem: Problem) -> None:
 
 def _about(subject: Subject | None) -> dict[str, str]:
     return subject.log_fields if subject else {}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """One thing that the program would do. `subject` is None for what is about a role alone."""
+
+    change: str
+    role: str
+    subject: Subject | None
+    why: str
+
+    @property
+    def event(self) -> str:
+        """The event by which the log has it."""
+        return f"would_{self.change}"
+
+    @property
+    def key(self) -> tuple[str, str, Subject | None]:
+        """The same for as long as it would be done."""
+        return self.change, self.role, self.subject
+
+
+def planned_changes(plan: Plan) -> Iterator[PlannedChange]:
+    """All that a plan would do."""
+    for change in plan.roles:
+        yield from _about_role(change)
+    for one in plan.annotations:
+        yield PlannedChange("annotate", one.role.value, one.subject, one.why)
+    for each in (*plan.associations.made, *plan.associations.repaired):
+        yield PlannedChange("associate", each.role.value, each.subject, each.why)
+    for gone in plan.associations.removed:
+        yield PlannedChange("remove", gone.found.role, gone.found.subject, gone.why)
+
+
+def _about_role(change: RoleChange) -> Iterator[PlannedChange]:
+    role = change.role.value
+    if change.is_repaired:
+        yield PlannedChange("statement", role, None, "our statement is not as it is written")
+    for one in change.pods:
+        yield PlannedChange("statement", role, None, f"the pods of binding {one.binding} need statement {one.sid}")
+    for added in change.added:
+        yield PlannedChange("trust", role, added.subject, added.why)
+    for removed in change.removed:
+        yield PlannedChange("remove", role, removed.subject, removed.why)

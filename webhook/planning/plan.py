@@ -130,7 +130,7 @@ def make_plan(installation: Installation, cluster: ClusterSnapshot, account: Acc
         problems += _in_the_way(change, account.quota)
         if _fits(change, account.quota):
             roles.append(change)
-        if change.pods and not _can_be_written(change, account.quota):
+        if change.pods and (change.before.dangling_principals() or not _fits(change, account.quota)):
             closed.setdefault(role, None)
     problems += [problem for problem in closed.values() if problem]
     problems += [problem for each in placed.values() if (problem := _problem(each))]
@@ -169,10 +169,6 @@ def _role_change(  # noqa: PLR0913, PLR0917  what is known of a role
 def _fits(change: RoleChange, quota: int) -> bool:
     """Whether the repaired statement fits the quota before removals."""
     return change.amended.size() <= max(change.before.size(), quota)
-
-
-def _can_be_written(change: RoleChange, quota: int) -> bool:
-    return _fits(change, quota) and not change.before.dangling_principals()
 
 
 def unread_roles(account: AccountSnapshot) -> Iterator[Problem]:
@@ -220,7 +216,7 @@ def _annotating(placement: Placement, cluster: ClusterSnapshot) -> Annotating | 
     grant = placement.grant
     if not grant.binding.annotates:
         return None
-    account = cluster.accounts.get((grant.subject.namespace, grant.subject.service_account))
+    account = cluster.account(grant.subject)
     standing = placement.verdict.standing if placement.verdict else None
     is_trusted = not grant.binding.names_subjects or standing in {Standing.KEPT, Standing.ADDED, Standing.EXTERNAL}
     if account is None or account.role_annotation == placement.role.value:

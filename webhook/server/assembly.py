@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,25 +12,38 @@ from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.config.runtime_environment import process_identity
 from webhook.controller.binding_conflicts import BindingConflicts
 from webhook.controller.desired_state import DesiredState
-from webhook.controller.leader import Leader
-from webhook.controller.leader_election import LeaderElection
+from webhook.controller.leader_election import Leader, LeaderElection
 from webhook.controller.pruner import Pruner
 from webhook.controller.reconciler import Reconciler
+from webhook.controller.remediation.pod_gate import PodGate
+from webhook.controller.remediation.restarts import Restarts
+from webhook.controller.remediation.rollout_retry import RolloutRetry
+from webhook.controller.remediation.rollouts import RolloutLimits
 from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
 from webhook.iam.statement import OwnStatement
+from webhook.kube.api import GateAccount
+from webhook.kube.deployments import DeploymentApi
 from webhook.kube.events import EventWriter
 from webhook.kube.leases import Leases
 from webhook.model.bindings import trusted_roles
 from webhook.model.removal import PruneRules
 from webhook.podidentity.associations import Associations
 from webhook.server.parts import parts_of
-from webhook.server.remediation import remediation_loops
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
     from webhook.config.contract import Configuration
+    from webhook.controller.remediation.pods import PodsWithoutIdentity
+    from webhook.engine.grants import Grants
     from webhook.model.names import RoleArn
+    from webhook.server.parts import Parts
     from webhook.server.program import Program
+    from webhook.telemetry.events import Events
+
+    Loops = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
 async def assemble(configuration: Configuration) -> Program:
@@ -68,7 +82,7 @@ async def assemble(configuration: Configuration) -> Program:
         pruner,
         BindingConflicts(cache, bindings, events),
         reconciler.pods,
-        remediation_loops(configuration, namespace, reconciler.pods, cache, grants, connection, events, progress),
+        _remediation(parts, reconciler.pods, grants, events),
         section.interval,
         reconciler.hurry,
     )
@@ -87,3 +101,19 @@ async def assemble(configuration: Configuration) -> Program:
         },
         grants.close,
     )
+
+
+def _remediation(parts: Parts, pods: PodsWithoutIdentity, grants: Grants, events: Events) -> Loops:
+    """What the leader does about pods without identity: each loop where the configuration asks for it."""
+    section, gate = parts.configuration.reconciler, parts.configuration.pod_gate
+    cache, progress, deployments = parts.cache, parts.progress, DeploymentApi(parts.connection)
+    loops: Loops = {}
+    if section.nudge_refused_pods:
+        loops["rollout_retry"] = RolloutRetry(cache, grants, deployments, events, progress).run
+    if section.restart_pods_without_identity:
+        limits = RolloutLimits(section.restarts_at_a_time, section.restart_timeout)
+        loops["restarts"] = Restarts(pods, cache, grants, deployments, events, limits, time.time, progress).run
+    if gate is not None:
+        stored = GateAccount(parts.connection, parts.namespace, gate.service_account)
+        loops["pod_gate"] = PodGate(cache, grants, stored, gate.marks, section.interval, progress).run
+    return loops

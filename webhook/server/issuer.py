@@ -8,10 +8,26 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError, ConfigurationError, InvalidNameError
 from webhook.model.names import IssuerUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Protocol
+
+    class IssuerSources(Protocol):
+        """Sources of the issuer. Both raise ClusterError."""
+
+        async def token_issuer(self) -> str | None:
+            """The issuer of the program's own token, where it is a ServiceAccount's."""
+
+        async def issuer(self) -> str:
+            """The issuer of the API server's discovery document."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class ClusterIssuer:
@@ -48,23 +64,6 @@ class ClusterIssuer:
         self._issuer = None
         self._known.clear()
         self._kind, self._reason = FailureKind.NOT_ALLOWED, reason
-
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Protocol
-
-    class IssuerSources(Protocol):
-        """Sources of the issuer. Both raise ClusterError."""
-
-        async def token_issuer(self) -> str | None:
-            """The issuer of the program's own token, where it is a ServiceAccount's."""
-
-        async def issuer(self) -> str:
-            """The issuer of the API server's discovery document."""
-
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webhook import VERSION
+from webhook.admission.routes import admission_router
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
 from webhook.config.bindings import bindings_of
@@ -21,16 +22,15 @@ from webhook.kube.api import KubernetesApi
 from webhook.kube.certificates import registration_path, secret_path
 from webhook.kube.connection import Connection
 from webhook.model.bindings import label_keys, partition, service_accounts
+from webhook.server.aws_prerequisites import watch_endpoints, watch_providers
 from webhook.server.certificates import certificates_of
 from webhook.server.connections import PLAIN_LIMITS, REVIEW_LIMITS
-from webhook.server.endpoints import watch_endpoints
-from webhook.server.http import plain_application, review_application
+from webhook.server.health import plain_application
 from webhook.server.issuer import ClusterIssuer, configured_issuer
 from webhook.server.listeners import Listener
 from webhook.server.memory import give_back_freed_memory
 from webhook.server.pod_identity import pod_identity
 from webhook.server.program import Lifecycle, Program
-from webhook.server.providers import watch_providers
 from webhook.server.startup import cluster_check, issuer_check, role_check
 from webhook.telemetry import metrics
 from webhook.telemetry.progress import Progress
@@ -85,7 +85,7 @@ class Parts:
         return Program(
             lifecycle=lifecycle,
             reviews=Listener(
-                review_application(reviewer, lifecycle),
+                admission_router(reviewer, is_draining=lambda: lifecycle.draining),
                 (server.host, server.port),
                 "server.port",
                 REVIEW_LIMITS,

@@ -36,15 +36,10 @@ def _histogram(name: str, meaning: str, labels: Sequence[str] = (), *, buckets: 
 
 
 admission_requests = _counter(
-    "admission_requests",
-    "Reviews answered, by operation and outcome.",
-    ["operation", "outcome"],
+    "admission_requests", "Reviews answered, by operation and outcome.", ["operation", "outcome"]
 )
 admission_seconds = _histogram(
-    "admission_duration_seconds",
-    "Time to answer a review.",
-    ["outcome"],
-    buckets=_ADMISSION_BUCKETS,
+    "admission_duration_seconds", "Time to answer a review.", ["outcome"], buckets=_ADMISSION_BUCKETS
 )
 reviews_refused = _counter(
     "invalid_reviews",
@@ -75,11 +70,7 @@ oidc_provider_usable = _gauge(
     "1 where the account has the cluster's OIDC provider with the right audience, as last answered; else 0.",
     ["provider_arn"],
 )
-trust_writes = _counter(
-    "trust_writes",
-    "Trust policies written, repairs among them.",
-    ["role_arn"],
-)
+trust_writes = _counter("trust_writes", "Trust policies written, repairs among them.", ["role_arn"])
 trust_repairs = _counter(
     "trust_repairs",
     "Trust policies written without a new subject: the managed statement differed from the last one seen.",
@@ -96,14 +87,10 @@ trust_subjects = _gauge(
     ["role_arn"],
 )
 trust_policy_characters = _gauge(
-    "trust_policy_characters",
-    "Characters of the role's trust policy that count against the quota.",
-    ["role_arn"],
+    "trust_policy_characters", "Characters of the role's trust policy that count against the quota.", ["role_arn"]
 )
 trust_policy_quota_characters = _gauge(
-    "trust_policy_quota_characters",
-    "Characters that a trust policy may have.",
-    ["role_arn"],
+    "trust_policy_quota_characters", "Characters that a trust policy may have.", ["role_arn"]
 )
 trust_subjects_that_fit = _gauge(
     "trust_subjects_that_fit",
@@ -177,9 +164,7 @@ removals_pending = _gauge(
     "Unused subjects and associations, counted by the leader; removed after the grace, at the limit's rate.",
 )
 removals_approved = _counter(
-    "removals_approved",
-    "ServiceAccounts whose removal from a role the leader has approved, by cause.",
-    ["cause"],
+    "removals_approved", "ServiceAccounts whose removal from a role the leader has approved, by cause.", ["cause"]
 )
 removals_over_limit = _gauge(
     "removals_over_limit", "ServiceAccounts whose removal waits for the hourly limit; 0 where none does."
@@ -197,20 +182,10 @@ binding_matches = _gauge(
     "ServiceAccounts of bound names by how they match the bindings, counted by the leader.",
     ["match"],
 )
-watched_objects = _gauge(
-    "watched_objects",
-    "Objects in the watch cache.",
-    ["resource"],
-)
-watch_failures = _counter(
-    "watch_failures",
-    "Lists and watches that failed, by resource.",
-    ["resource"],
-)
+watched_objects = _gauge("watched_objects", "Objects in the watch cache.", ["resource"])
+watch_failures = _counter("watch_failures", "Lists and watches that failed, by resource.", ["resource"])
 kubernetes_failures = _counter(
-    "kubernetes_request_failures",
-    "Requests to the API server that failed, watches among them, by code.",
-    ["code"],
+    "kubernetes_request_failures", "Requests to the API server that failed, watches among them, by code.", ["code"]
 )
 certificate_expiry = _gauge(
     "certificate_expiry_timestamp_seconds",
@@ -218,9 +193,7 @@ certificate_expiry = _gauge(
     ["certificate"],
 )
 certificate_reloads = _counter(
-    "certificate_reloads",
-    "Certificates loaded, or refused so that the one before stays in service.",
-    ["outcome"],
+    "certificate_reloads", "Certificates loaded, or refused so that the one before stays in service.", ["outcome"]
 )
 certificate_regenerations = _counter(
     "certificate_regenerations",
@@ -228,9 +201,7 @@ certificate_regenerations = _counter(
     ["reason"],
 )
 ca_bundle_writes = _counter(
-    "ca_bundle_writes",
-    "Repairs of the caBundle by this replica, by how it differed.",
-    ["reason"],
+    "ca_bundle_writes", "Repairs of the caBundle by this replica, by how it differed.", ["reason"]
 )
 unexpected_errors = _counter(
     "unexpected_errors",
@@ -275,8 +246,4 @@ writes_stopped = _gauge(
     "a role that these credentials must not write (role); else 0.",
     ["reason"],
 )
-build_info = _gauge(
-    "build_info",
-    "The program's version; always 1.",
-    ["version"],
-)
+build_info = _gauge("build_info", "The program's version; always 1.", ["version"])

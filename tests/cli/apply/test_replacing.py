@@ -17,7 +17,8 @@ from webhook.cli.migrate import replacing
 from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import Course
 from webhook.controller.remediation.rollouts import RolloutLimits
-from webhook.kube.connection import Connection, RefusedError
+from webhook.kube.connection import Connection
+from webhook.kube.errors import RefusedError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject

@@ -9,8 +9,7 @@ from webhook.aws.sessions import by_association
 from webhook.cli.conformance.cleanup import Made
 from webhook.cli.conformance.lab import Once
 from webhook.cli.conformance.permissions import NAME
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import Service
+from webhook.model.aws_errors import AwsError, FailureKind, Service
 from webhook.model.names import Subject
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.kube.connection import RefusedError
+from webhook.kube.errors import RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError
 

@@ -13,7 +13,7 @@ from webhook.cli.conformance.lab import Once
 from webhook.cli.conformance.permissions import NAME
 from webhook.cli.snapshots.inspection import BoundPod, Inspection, trial_pod
 from webhook.iam.statement import SERVICE
-from webhook.kube.connection import NotFoundError
+from webhook.kube.errors import NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject
 from webhook.kube.pods import PodObject

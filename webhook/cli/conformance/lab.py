@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from webhook.cli.conformance.cleanup import Cleanup
-from webhook.kube.connection import RefusedError
+from webhook.kube.errors import RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.conformance.assumptions import ASSUMED_WITHIN
 from webhook.cli.conformance.observation import judged, not_observed, says_nothing
-from webhook.model.aws_errors import AwsError, FailureKind
-from webhook.model.endpoints import Service
+from webhook.model.aws_errors import AwsError, FailureKind, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

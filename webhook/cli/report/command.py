@@ -88,7 +88,7 @@ async def _look(here: Session, progress: Progress) -> tuple[list[Access], Contro
 
 async def _exists(here: Session, provider: str) -> bool | None:
     """Whether the account has an OIDC provider; None where AWS does not answer."""
-    from webhook.aws.oidc import read_provider
+    from webhook.aws.cluster import read_provider
     from webhook.model.aws_errors import AwsError
 
     try:

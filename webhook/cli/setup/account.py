@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from webhook.aws.associations import EksAssociations
 from webhook.aws.buckets import read_bucket
-from webhook.aws.cluster import ClusterCheck
+from webhook.aws.cluster import ClusterCheck, read_provider
 from webhook.aws.eks_clusters import addon_status, cluster_with_issuer, describe_cluster
-from webhook.aws.oidc import read_provider
 from webhook.cli.account_calls import AGENT
 from webhook.cli.setup.found import Found, FoundAgent, FoundRole
 from webhook.cli.setup.steps import ASSOCIATION_POLICY, BUCKET_POLICY, OWN_POLICY

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from webhook.kube.connection import NotFoundError, RefusedError
 from webhook.kube.deployments import DeploymentObject
+from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject, Metadata, WebhookConfiguration
 from webhook.kube.pods import PodObject

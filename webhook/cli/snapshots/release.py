@@ -11,7 +11,7 @@ from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.config.bindings import bindings_of
 from webhook.config.load import KEY, load_configuration, parse_configuration
 from webhook.coordination.leases import Lease
-from webhook.kube.connection import NotFoundError, RefusedError
+from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.kube.leases import lease_object
 from webhook.kube.lists import listed
 from webhook.kube.objects import Metadata

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from cryptography import x509
 
 from webhook.aws.calls import AwsCalls
-from webhook.aws.oidc import read_provider
-from webhook.aws.reachability import unreached
+from webhook.aws.cluster import read_provider
+from webhook.aws.reachability import services_for, unreached
 from webhook.cli.snapshots.inspection import Inspection
 from webhook.cli.suggested_commands import PROGRAM_LABEL, options
 from webhook.cli.verify.assuming import with_sts
@@ -35,10 +35,9 @@ from webhook.cli.verify.wide_trust import check_wide_trust
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
-from webhook.model.aws_errors import AwsError
+from webhook.model.aws_errors import AwsError, Service
 from webhook.model.bindings import partition, service_accounts, trusted_roles
 from webhook.model.control_planes import ControlPlanes
-from webhook.model.endpoints import Service, services_for
 from webhook.model.errors import ClusterError, InvalidNameError
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.planning.plan import make_plan

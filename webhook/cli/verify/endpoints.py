@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.verify.findings import Check, Finding, broken, unknown
 from webhook.cli.verify.webhook import upgrade_with
-from webhook.model.endpoints import CANNOT_REACH, Service
+from webhook.model.aws_errors import CANNOT_REACH, Service
 
 if TYPE_CHECKING:
     from webhook.cli.verify.findings import Shared

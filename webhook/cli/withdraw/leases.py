@@ -11,7 +11,7 @@ from webhook.cli.withdraw.plan import LeftLease
 from webhook.controller.leader_election import leader_lease
 from webhook.coordination.leases import DURATION
 from webhook.coordination.lock import lease_name
-from webhook.kube.connection import NotFoundError
+from webhook.kube.errors import NotFoundError
 from webhook.kube.leases import Leases, parse_lease
 from webhook.kube.lists import listed
 from webhook.model.errors import InvalidNameError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webhook.cli.withdraw.plan import MarkedDeployment
-from webhook.kube.connection import NotFoundError
+from webhook.kube.errors import NotFoundError
 from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject
 from webhook.model.deployments import RESTARTED, RESTARTED_FOR, RETRIED

@@ -17,7 +17,7 @@ from webhook.cli.verify.control_planes import WEBHOOK
 from webhook.cli.withdraw.leases import is_led
 from webhook.cli.withdraw.plan import Obstacle, ObstacleKind
 from webhook.config.load import KEY, parse_configuration
-from webhook.kube.connection import NotFoundError
+from webhook.kube.errors import NotFoundError
 from webhook.kube.lists import listed
 from webhook.model.errors import ConfigurationError
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.remediation.restart_pauses import RestartPauses
-from webhook.controller.remediation.rollouts import end_of_rollout
+from webhook.controller.remediation.rollouts import RestartPauses, end_of_rollout
 from webhook.model.deployments import RestartDecision, decide_restart
 from webhook.model.names import Subject
 from webhook.runtime.supervision import run_and_log

@@ -4,7 +4,7 @@ from tests.figures import ENTRY, PROGRAM, reachable
 
 OF_THE_BUCKET = {
     *(PROGRAM / "cli" / "verify" / "bucket").glob("*.py"),
-    *(PROGRAM / "aws" / f"{name}.py" for name in ("policies_around", "probe_objects", "sessions", "simulation")),
+    *(PROGRAM / "aws" / f"{name}.py" for name in ("buckets", "policies_around", "sessions", "simulation")),
 }
 
 

@@ -16,8 +16,8 @@ from webhook.model.aws_errors import AwsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from webhook.aws.buckets import S3Answer
     from webhook.aws.calls import AwsCalls
-    from webhook.aws.probe_objects import S3Answer
     from webhook.cli.verify.bucket.probing import Place, Probed
     from webhook.model.names import RoleArn
 

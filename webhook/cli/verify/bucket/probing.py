@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.aws.probe_objects import ProbeObjects, S3Answer
+from webhook.aws.buckets import ProbeObjects, S3Answer
 from webhook.cli.running import to_its_end
 from webhook.model.aws_errors import AwsError
 

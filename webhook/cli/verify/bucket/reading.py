@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.cli.verify.bucket.agent import Agents
 from webhook.cli.verify.bucket.configs import BackupConfig, Backups, ConfigKind, Schedule
-from webhook.kube.connection import NotFoundError
+from webhook.kube.errors import NotFoundError
 from webhook.kube.lists import listed
 from webhook.model.errors import ClusterError
 

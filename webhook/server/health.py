@@ -1,4 +1,4 @@
-"""The two HTTP applications: reviews over TLS, and health and metrics in plain."""
+"""Health and metrics, in plain HTTP: what the kubelet and Prometheus talk to."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from webhook.admission.routes import admission_router
 from webhook.telemetry.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp
-
-    from webhook.admission.bodies import Bodies
-    from webhook.admission.reviews import Reviewer
     from webhook.server.program import Lifecycle
     from webhook.telemetry.progress import Progress
 
@@ -27,13 +22,8 @@ _SCRAPE_PAUSE = 9
 """For this many times the seconds that writing the metrics took, the same text is given again."""
 
 
-def review_application(service: Reviewer, lifecycle: Lifecycle, bodies: Bodies | None = None) -> ASGIApp:
-    """What the API server talks to."""
-    return admission_router(service, bodies, lambda: lifecycle.draining)
-
-
 def plain_application(lifecycle: Lifecycle, progress: Progress) -> FastAPI:
-    """What the kubelet and Prometheus talk to."""
+    """The application of this port."""
     application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     exposition = Exposition()
 

@@ -1,4 +1,7 @@
-"""The OIDC providers of the bindings' accounts, checked for as long as the program runs."""
+"""What the bindings need of AWS beside their roles: services that answer, and each account's OIDC provider.
+
+Both are logged and exported, and stop nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.aws.oidc import read_provider
+from webhook.aws.cluster import read_provider
+from webhook.aws.reachability import services_for, unreached
 from webhook.model.aws_errors import AwsError
 from webhook.telemetry import metrics
 
@@ -23,9 +27,23 @@ AGAIN_SECONDS = 3600.0
 """Until a provider that was usable is checked again."""
 
 RETRY_SECONDS = 30.0
-"""The same where it was not, or could not be checked."""
+"""Until what was not reached, not usable or not checked is tried again."""
 
 _LONGEST_CALL = 120.0
+
+
+async def watch_endpoints(bindings: tuple[Binding, ...], calls: AwsCalls, progress: Progress) -> None:
+    """Ask each service until it has answered once; the calls log and export what is not reached, then and later.
+
+    A private cluster may reach none of them. Where credentials come from STS, calls of the others fail before they
+    are sent, so that only STS would be named.
+    """
+    waiting = services_for(bindings)
+    while waiting:
+        with progress.step("endpoints", _LONGEST_CALL):
+            waiting = set(await unreached(calls, waiting))
+        if waiting:
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def watch_providers(
@@ -47,11 +65,11 @@ async def watch_providers(
     usable: dict[str, bool] = {}
     while wanted:
         with progress.step("providers", _LONGEST_CALL * len(wanted)):
-            are_usable = [await _check(calls, provider, usable) for provider in wanted]
+            are_usable = [await _check_provider(calls, provider, usable) for provider in wanted]
         await asyncio.sleep(AGAIN_SECONDS if all(are_usable) else RETRY_SECONDS)
 
 
-async def _check(calls: AwsCalls, arn: str, usable: dict[str, bool]) -> bool:
+async def _check_provider(calls: AwsCalls, arn: str, usable: dict[str, bool]) -> bool:
     """Whether IAM says that the provider is usable. Logs a problem each time, and when it becomes usable."""
     try:
         provider = await read_provider(calls, arn)
