@@ -31,6 +31,15 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     """Ended by Ctrl-C or SIGTERM."""
 
+    @classmethod
+    def of(cls, *, failed: bool = False, changes: bool = False, problems: bool = False) -> Exit:
+        """The code for the first of these that is so."""
+        if failed:
+            return cls.FAILED
+        if changes:
+            return cls.CHANGES
+        return cls.PROBLEMS if problems else cls.DONE
+
 
 @contextmanager
 def explained() -> Iterator[None]:

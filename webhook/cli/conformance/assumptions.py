@@ -270,5 +270,3 @@ ASSUMPTIONS = (
         _UPDATE,
     ),
 )
-
-BY_ID = {one.id: one for one in ASSUMPTIONS}

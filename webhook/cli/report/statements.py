@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.judgement import wider_than_wanted
 from webhook.cli.report.access import Access, Accesses, AccessFinding
-from webhook.cli.statement_words import effect_of, is_of_the_program, names_in, pods_allowed_by, principals_of
+from webhook.cli.trust_statements import effect_of, is_of_the_program, names_in, pods_allowed_by, principals_of
 from webhook.iam.first_statement import is_first
 from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place
