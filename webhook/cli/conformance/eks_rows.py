@@ -30,7 +30,7 @@ class RefusedPodError(Exception):
 
 async def role_not_accepted(_: Lab, roles: Roles, associations: Associations) -> Observation:
     """Ask for an association with a role that trusts no service."""
-    await roles.write(roles.nobody)
+    await roles.write(roles.placeholder)
     try:
         made = await associations.create(associations.beside("-a"))
     except AwsError as error:

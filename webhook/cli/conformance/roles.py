@@ -72,7 +72,7 @@ class Roles:
         self._lab = lab
         self._site = site
         self.last_read = TrustPolicy({})
-        self._first = Once(lambda: self.another("", self.nobody))
+        self._first = Once(lambda: self.another("", self.placeholder))
         self._made: dict[RoleArn, Made] = {}
         self._keys: SessionKeys | None = None
 
@@ -82,11 +82,11 @@ class Roles:
         return self._lab.name
 
     @property
-    def nobody(self) -> Statement:
+    def placeholder(self) -> Statement:
         """A statement that holds for no caller: of the own account, with an id that is not known."""
-        return self.nobody_with([self.name])
+        return self.placeholder_with([self.name])
 
-    def nobody_with(self, ids: Sequence[str]) -> Statement:
+    def placeholder_with(self, ids: Sequence[str]) -> Statement:
         """The same with `ids` as the values of its condition."""
         account = f"arn:{self._lab.scope.partition}:iam::{self._lab.scope.account}:root"
         return {
